@@ -1,0 +1,32 @@
+#pragma once
+
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace kappaflow {
+
+/// An iterative routine did not reach its tolerance; thrown rather than handing out a number that is not certified.
+class ConvergenceError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+namespace detail {
+
+/// Throws std::invalid_argument "function: condition must hold, got value".
+template <class Value>
+[[noreturn]] void throw_argument(const char* function, const std::string& condition, const Value& value) {
+  std::ostringstream message;
+  message.precision(17);
+  message << function << ": " << condition << ", got " << value;
+  throw std::invalid_argument(message.str());
+}
+
+template <class Value>
+void require(bool condition, const char* function, const char* text, const Value& value) {
+  if (!condition) throw_argument(function, text, value);
+}
+
+}  // namespace detail
+}  // namespace kappaflow

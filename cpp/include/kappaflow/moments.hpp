@@ -1,0 +1,43 @@
+#pragma once
+
+#include <Eigen/Core>
+#include <cstdint>
+
+#include "kappaflow/eigensolver.hpp"
+
+namespace kappaflow {
+
+/// Mean and covariance of a stream of samples in one pass over blocks, mergeable (Chan, Golub and LeVeque 1983).
+///
+/// Each block is centred on its own mean before its products are summed, so that a large common mean costs no accuracy.
+class Moments {
+ public:
+  using RowMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+  /// Throws std::invalid_argument unless dimension > 0.
+  explicit Moments(Eigen::Index dimension);
+  /// Restores saved sums: scatter = sum of (x - mean)(x - mean)', lower triangle.
+  Moments(std::int64_t count, const Eigen::Ref<const Eigen::VectorXd>& mean,
+          const Eigen::Ref<const Eigen::MatrixXd>& scatter);
+
+  /// Adds the rows of a block (B, dimension). A block with NaN or infinity throws and leaves the sums as they were.
+  void add(const Eigen::Ref<const RowMatrix>& block, const LinearAlgebra& library = {});
+  void merge(const Moments& other);
+
+  std::int64_t count() const { return count_; }
+  Eigen::Index dimension() const { return mean_.size(); }
+  const Eigen::VectorXd& mean() const { return mean_; }
+  /// Full symmetric sum of (x - mean)(x - mean)'.
+  Eigen::MatrixXd scatter() const;
+  /// scatter / count: the divisor n of the sample covariance everywhere in this library.
+  Eigen::MatrixXd covariance() const;
+
+ private:
+  void combine(double other_count, const Eigen::VectorXd& other_mean);
+
+  std::int64_t count_ = 0;
+  Eigen::VectorXd mean_;
+  Eigen::MatrixXd scatter_;  // lower triangle
+};
+
+}  // namespace kappaflow

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <Eigen/Core>
+
+namespace kappaflow {
+
+/// Interval of positive eigenvalues on which a rational rule must hold; zero eigenvalues are exact beside it.
+struct Interval {
+  double low = 0;   ///< > 0
+  double high = 0;  ///< > low
+};
+
+/// f(x) = c + sum_i w_i x/(x + t_i): a spectral function as a mixture of resolvents. An immutable value.
+///
+///     auto f = SpectralFunction::denoiser(0.5);                                  // x/(x + 0.25), exact
+///     auto g = SpectralFunction::sampling_map(0.0, 80.0, {1e-6, 40.0}, 1e-12);   // sqrt(x/(x + 6400))
+class SpectralFunction {
+ public:
+  /// Any mixture; throws std::invalid_argument unless all shifts are finite and not negative, weights finite, sizes equal.
+  SpectralFunction(double constant, const Eigen::Ref<const Eigen::VectorXd>& weights,
+                   const Eigen::Ref<const Eigen::VectorXd>& shifts, double error_bound = 0);
+
+  /// Optimal linear denoiser x/(x + sigma^2), sigma >= 0: one node, exact.
+  static SpectralFunction denoiser(double sigma);
+
+  /// Probability-flow map sqrt((x + sigma^2)/(x + sigma_max^2)) from sigma_max down to 0 <= sigma < sigma_max.
+  static SpectralFunction sampling_map(double sigma, double sigma_max, Interval support, double tolerance = 1e-12);
+
+  /// x^alpha, 0 < alpha < 1: the optimal rule for alpha = 1/2, else the trapezoid rule in log t.
+  static SpectralFunction matrix_power(double alpha, Interval support, double tolerance = 1e-12);
+
+  double constant() const { return constant_; }
+  const Eigen::VectorXd& weights() const { return weights_; }
+  const Eigen::VectorXd& shifts() const { return shifts_; }
+  double error_bound() const { return error_bound_; }  ///< bound on the relative error at zero and on the support
+
+  double operator()(double x) const;  ///< value of the mixture at x >= 0
+
+ private:
+  double constant_;
+  Eigen::VectorXd weights_, shifts_;
+  double error_bound_;
+};
+
+/// The optimal rational rule sqrt(y) = sum_j v_j y/(y + y_j) on [low, high] with `nodes` terms.
+struct SquareRootRule {
+  Eigen::VectorXd shifts, weights;
+  double error_bound = 0;  ///< sup of the relative error on [low, high], without rounding
+};
+SquareRootRule square_root_rule(Interval interval, int nodes);
+
+/// Smallest number of nodes whose error bound meets `tolerance` on [low, high].
+int square_root_nodes(Interval interval, double tolerance);
+
+}  // namespace kappaflow

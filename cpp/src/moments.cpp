@@ -1,0 +1,64 @@
+#include "kappaflow/moments.hpp"
+
+#include "kappaflow/errors.hpp"
+
+namespace kappaflow {
+
+Moments::Moments(Eigen::Index dimension) {
+  detail::require(dimension > 0, "Moments", "dimension must be positive", dimension);
+  mean_ = Eigen::VectorXd::Zero(dimension);
+  scatter_ = Eigen::MatrixXd::Zero(dimension, dimension);
+}
+
+Moments::Moments(std::int64_t count, const Eigen::Ref<const Eigen::VectorXd>& mean,
+                 const Eigen::Ref<const Eigen::MatrixXd>& scatter)
+    : count_(count), mean_(mean), scatter_(scatter) {
+  detail::require(count >= 0, "Moments", "count must not be negative", count);
+  detail::require(mean.size() > 0 && scatter.rows() == mean.size() && scatter.cols() == mean.size(), "Moments",
+                  "scatter must be square with the size of the mean; rows", scatter.rows());
+}
+
+void Moments::combine(double other_count, const Eigen::VectorXd& other_mean) {
+  const double total = static_cast<double>(count_) + other_count;
+  const Eigen::VectorXd difference = other_mean - mean_;
+  scatter_.selfadjointView<Eigen::Lower>().rankUpdate(difference, static_cast<double>(count_) * other_count / total);
+  mean_ += difference * (other_count / total);
+}
+
+void Moments::add(const Eigen::Ref<const RowMatrix>& block, const LinearAlgebra& library) {
+  detail::require(block.cols() == dimension(), "Moments::add", "rows must have the dimension of the moments; columns",
+                  block.cols());
+  if (block.rows() == 0) return;
+  detail::require(block.allFinite(), "Moments::add", "samples must be finite; sum of the block", block.sum());
+  const Eigen::VectorXd mean = block.colwise().mean();
+  RowMatrix centred = block.rowwise() - mean.transpose();
+  if (library.syrk != nullptr) {
+    // a row-major (B, d) block is a column-major (d, B) matrix: scatter += C C'
+    char triangle = 'L', plain = 'N';
+    int n = static_cast<int>(dimension()), k = static_cast<int>(block.rows());
+    double one = 1;
+    library.syrk(&triangle, &plain, &n, &k, &one, centred.data(), &n, &one, scatter_.data(), &n);
+  } else {
+    scatter_.selfadjointView<Eigen::Lower>().rankUpdate(centred.transpose());
+  }
+  combine(static_cast<double>(block.rows()), mean);
+  count_ += block.rows();
+}
+
+void Moments::merge(const Moments& other) {
+  detail::require(other.dimension() == dimension(), "Moments::merge", "both must have the same dimension; the other",
+                  other.dimension());
+  if (other.count_ == 0) return;
+  scatter_.triangularView<Eigen::Lower>() += other.scatter_;
+  combine(static_cast<double>(other.count_), other.mean_);
+  count_ += other.count_;
+}
+
+Eigen::MatrixXd Moments::scatter() const { return scatter_.selfadjointView<Eigen::Lower>(); }
+
+Eigen::MatrixXd Moments::covariance() const {
+  detail::require(count_ > 0, "Moments::covariance", "at least one sample must have been added; count", count_);
+  return scatter() / static_cast<double>(count_);
+}
+
+}  // namespace kappaflow

@@ -1,0 +1,190 @@
+#include "kappaflow/silverstein.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <numeric>
+
+#include "kappaflow/errors.hpp"
+#include "simd.hpp"
+
+namespace kappaflow {
+namespace {
+
+using Index = Eigen::Index;
+
+/// Terms are summed in blocks of this length so that rounding errors grow with the number of blocks, not of terms.
+constexpr Index kBlock = 1024;
+
+/// A Newton step below this relative size leaves an error below its square, because kappa F'' <= 2 F' always.
+constexpr double kLastStep = 1e-8;
+
+struct RatioSums {
+  double ratio = 0;    // sum of mult * r
+  double product = 0;  // sum of mult * r (1 - r)
+};
+
+/// r = s/(s+kappa), for s <= kappa.
+KAPPAFLOW_CLONES RatioSums sums_below(const double* s, const double* mult, Index count, double kappa) {
+  RatioSums total;
+  for (Index start = 0; start < count; start += kBlock) {
+    const Index stop = std::min(count, start + kBlock);
+    double ratio = 0, product = 0;
+#pragma omp simd reduction(+ : ratio, product)
+    for (Index k = start; k < stop; ++k) {
+      const double r = s[k] / (s[k] + kappa);
+      ratio += mult[k] * r;
+      product += mult[k] * (r * (1 - r));
+    }
+    total.ratio += ratio;
+    total.product += product;
+  }
+  return total;
+}
+
+/// r = kappa/(s+kappa), for s > kappa.
+KAPPAFLOW_CLONES RatioSums sums_above(const double* s, const double* mult, Index count, double kappa) {
+  RatioSums total;
+  for (Index start = 0; start < count; start += kBlock) {
+    const Index stop = std::min(count, start + kBlock);
+    double ratio = 0, product = 0;
+#pragma omp simd reduction(+ : ratio, product)
+    for (Index k = start; k < stop; ++k) {
+      const double r = kappa / (s[k] + kappa);
+      ratio += mult[k] * r;
+      product += mult[k] * (r * (1 - r));
+    }
+    total.ratio += ratio;
+    total.product += product;
+  }
+  return total;
+}
+
+/// The Silverstein equation at one kappa, split at s = kappa.
+struct Evaluation {
+  double deficit = 0;  // m - df1
+  double df1 = 0;
+  double product = 0;  // df1 - df2(kappa, kappa) = sum of s kappa/(s+kappa)^2
+};
+
+Evaluation evaluate(const Spectrum& spectrum, double m, double kappa) {
+  const auto& s = spectrum.positive();
+  const auto& mult = spectrum.positive_multiplicity();
+  const Index above = std::partition_point(s.data(), s.data() + s.size(), [&](double v) { return v > kappa; }) - s.data();
+  const RatioSums high = sums_above(s.data(), mult.data(), above, kappa);
+  const RatioSums low = sums_below(s.data() + above, mult.data() + above, s.size() - above, kappa);
+  const double count = spectrum.count_above()[above];
+  return {(m - count) + (high.ratio - low.ratio), count - high.ratio + low.ratio, high.product + low.product};
+}
+
+/// Newton's next point for noise level t, (t + kappa C/m)/(u + C/m): a quotient of positive sums, free of cancellation.
+double newton_point(const Evaluation& at, double m, double kappa, double t) {
+  return (m * t + kappa * at.product) / (at.deficit + at.product);
+}
+
+struct Root {
+  double kappa = 0;
+  Evaluation at;
+  int iterations = 0;
+  bool converged = false;
+};
+
+/// Monotone descent from `start`, a point at or to the right of the root.
+Root descend(const Spectrum& spectrum, double m, double t, double start, int max_iterations) {
+  Root root{start, {}, 0, false};
+  while (root.iterations < max_iterations) {
+    root.at = evaluate(spectrum, m, root.kappa);
+    ++root.iterations;
+    const double next = newton_point(root.at, m, root.kappa, t);
+    if (!(next > 0) || !std::isfinite(next)) return root;
+    const double step = root.kappa - next;
+    root.kappa = next;
+    if (step <= kLastStep * next) {
+      root.converged = true;
+      return root;
+    }
+  }
+  return root;
+}
+
+/// F changes sign across kappa (1 +- width).
+bool changes_sign(const Spectrum& spectrum, double m, double t, double kappa, double width) {
+  const auto excess = [&](double k) { return k * (evaluate(spectrum, m, k).deficit / m) - t; };
+  return excess(kappa * (1 + width)) > 0 && excess(kappa * (1 - width)) < 0;
+}
+
+void require_degrees(const char* function, double m) {
+  detail::require(std::isfinite(m) && m > 0, function, "m (degrees of freedom) must be finite and positive", m);
+}
+
+void require_kappa(const char* function, double kappa) {
+  detail::require(std::isfinite(kappa) && kappa >= 0, function, "kappa must be finite and not negative", kappa);
+}
+
+}  // namespace
+
+bool KappaResult::good() const { return std::all_of(certified.begin(), certified.end(), [](bool c) { return c; }); }
+
+KappaResult solve_kappa(const Eigen::Ref<const Eigen::VectorXd>& noise_variance, const Spectrum& spectrum, double m,
+                        const KappaOptions& options) {
+  constexpr const char* here = "solve_kappa";
+  require_degrees(here, m);
+  detail::require(options.max_iterations >= 1, here, "max_iterations must be at least 1", options.max_iterations);
+  detail::require(options.certificate_width > 0 && options.certificate_width < 0.1, here,
+                  "certificate_width must lie in (0, 0.1)", options.certificate_width);
+  const Index count = noise_variance.size();
+  for (Index i = 0; i < count; ++i) {
+    detail::require(std::isfinite(noise_variance[i]) && noise_variance[i] >= 0, here,
+                    "noise_variance must be finite and not negative", noise_variance[i]);
+  }
+  KappaResult result;
+  result.kappa = result.derivative = result.df1 = result.residual = Eigen::VectorXd::Zero(count);
+  result.iterations = Eigen::VectorXi::Zero(count);
+  result.certified.assign(count, false);
+
+  std::vector<Index> order(count);
+  std::iota(order.begin(), order.end(), Index{0});
+  std::sort(order.begin(), order.end(), [&](Index a, Index b) { return noise_variance[a] > noise_variance[b]; });
+  Root last;
+  bool warm = false;
+  for (const Index i : order) {
+    const double t = noise_variance[i];
+    if (t == 0 && spectrum.rank() <= m) {
+      result.df1[i] = spectrum.rank();
+      result.derivative[i] = m / (m - spectrum.rank());
+      result.certified[i] = true;
+      continue;
+    }
+    double start = t + spectrum.trace() / m;
+    // kappa is concave in t, so the tangent at a larger t lies above it: a start to the right of the root.
+    if (warm) start = std::min(start, newton_point(last.at, m, last.kappa, t));
+    const Root root = descend(spectrum, m, t, start, options.max_iterations);
+    const Evaluation at = evaluate(spectrum, m, root.kappa);
+    result.kappa[i] = root.kappa;
+    result.df1[i] = at.df1;
+    result.derivative[i] = m / (at.deficit + at.product);
+    result.residual[i] = std::abs(at.deficit / m - t / root.kappa);
+    result.iterations[i] = root.iterations + 3;
+    result.certified[i] =
+        root.converged && changes_sign(spectrum, m, t, root.kappa, options.certificate_width);
+    result.total_terms += static_cast<long>(result.iterations[i]) * spectrum.positive().size();
+    last = {root.kappa, at, 0, root.converged};
+    warm = root.converged;
+  }
+  return result;
+}
+
+double df1(double kappa, const Spectrum& spectrum) {
+  require_kappa("df1", kappa);
+  return evaluate(spectrum, 1.0, kappa).df1;
+}
+
+double df2(double kappa, double kappa2, const Spectrum& spectrum) {
+  require_kappa("df2", kappa);
+  require_kappa("df2", kappa2);
+  const auto s = spectrum.positive().array();
+  return (spectrum.positive_multiplicity().array() * (s / (s + kappa)) * (s / (s + kappa2))).sum();
+}
+
+}  // namespace kappaflow

@@ -1,0 +1,174 @@
+#include "kappaflow/spectral_function.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kappaflow/errors.hpp"
+
+namespace kappaflow {
+namespace {
+
+constexpr double kPi = 3.14159265358979323846;
+constexpr double kRounding = 4e-16;  // what summing positive terms costs, relative
+constexpr int kLandenSteps = 32;     // the arithmetic-geometric mean needs 10 for a ratio of 1e-80
+
+/// cn/sn and dn at z_j = (j - 1/2) K/N, j = 1..N, for the elliptic parameter 1 - complement (Bulirsch's recursion).
+///
+/// Takes the complementary parameter itself: 1 - complement would round to 1 for wide spectra. The amplitude at the end of
+/// the Landen chain is (pi/2)(j - 1/2)/N whatever the modulus, and every step adds and multiplies positive numbers, so
+/// that cn/sn keeps its relative accuracy even where cn is 1e-20.
+class EllipticNodes {
+ public:
+  EllipticNodes(double complement, int nodes) : nodes_(nodes) {
+    double a = 1, parameter = complement;
+    for (steps_ = 0; steps_ < kLandenSteps; ++steps_) {
+      arithmetic_[steps_] = a;
+      geometric_[steps_] = parameter = std::sqrt(parameter);
+      mean_ = 0.5 * (a + parameter);
+      if (std::abs(a - parameter) <= 1e-8 * a) break;
+      parameter *= a;
+      a = mean_;
+    }
+  }
+  double quarter_period() const { return kPi / (2 * mean_); }
+  void evaluate(int j, double& cn_over_sn, double& dn) const {
+    double ratio = std::tan(0.5 * kPi * (nodes_ - j + 0.5) / nodes_);
+    double c = mean_ * ratio;
+    dn = 1;
+    for (int i = std::min(steps_, kLandenSteps - 1); i >= 0; --i) {
+      const double b = arithmetic_[i];
+      ratio *= c;
+      c *= dn;
+      dn = (geometric_[i] + ratio) / (b + ratio);
+      ratio = c / b;
+    }
+    cn_over_sn = c;
+  }
+
+ private:
+  int nodes_, steps_ = 0;
+  double mean_ = 1, arithmetic_[kLandenSteps], geometric_[kLandenSteps];
+};
+
+/// Sup of the relative error of the rule: 2 sqrt(q)/(1 + ...) with q = exp(-pi K'... N), estimated from above by its
+/// leading term. The complete integrals obey K(1-r)/K(r) >= log(16/r)/pi for the ratio r of the interval.
+double rule_error(double ratio, int nodes) {
+  const double exponent = 2 * kPi * kPi * nodes / std::log(16 / ratio);
+  return exponent > 700 ? 0.0 : 4 * std::exp(-exponent);
+}
+
+void require_interval(const char* function, Interval support) {
+  detail::require(std::isfinite(support.low) && support.low > 0, function, "support.low must be finite and positive",
+                  support.low);
+  detail::require(std::isfinite(support.high) && support.high >= support.low, function,
+                  "support.high must be finite and at least support.low", support.high);
+}
+
+void require_tolerance(const char* function, double tolerance) {
+  detail::require(tolerance >= 1e-15 && tolerance <= 0.1, function, "tolerance must lie in [1e-15, 0.1]", tolerance);
+}
+
+/// x^alpha = sin(alpha pi)/pi * integral of exp(alpha u) x/(x + exp(u)) du by the trapezoid rule. Nodes far below the
+/// support act as a step, nodes far above it as a linear function: each tail is summed into one node.
+SpectralFunction power_by_trapezoid(double alpha, Interval support, double tolerance) {
+  const double scale = std::sin(alpha * kPi) / kPi;
+  const double step = 2 * kPi * kPi / std::log(16 / tolerance);
+  const double reach = std::log(8 / tolerance);
+  const auto first = static_cast<long>(std::floor((std::log(support.low) - reach) / step));
+  const auto last = static_cast<long>(std::ceil((std::log(support.high) + reach) / step));
+  const auto count = static_cast<Eigen::Index>(last - first + 1);
+  Eigen::VectorXd shifts(count + 2), weights(count + 2);
+  for (Eigen::Index i = 0; i < count; ++i) {
+    const double u = step * static_cast<double>(first + i);
+    shifts[i + 1] = std::exp(u);
+    weights[i + 1] = scale * step * std::exp(alpha * u);
+  }
+  // below: weights w q + w q^2 + ... with q = exp(-alpha step), at a shift of no effect on the support
+  const double below = std::exp(-alpha * step);
+  shifts[0] = shifts[1] * std::exp(-step);
+  weights[0] = weights[1] * below / (1 - below);
+  // above: x/(x+t) -> x/t, so that the weights over shifts form the geometric series
+  const double above = std::exp((alpha - 1) * step);
+  shifts[count + 1] = shifts[count] * std::exp(step);
+  weights[count + 1] = weights[count] / shifts[count] * above / (1 - above) * shifts[count + 1];
+  return SpectralFunction(0.0, weights, shifts, tolerance);
+}
+
+}  // namespace
+
+SpectralFunction::SpectralFunction(double constant, const Eigen::Ref<const Eigen::VectorXd>& weights,
+                                   const Eigen::Ref<const Eigen::VectorXd>& shifts, double error_bound)
+    : constant_(constant), weights_(weights), shifts_(shifts), error_bound_(error_bound) {
+  constexpr const char* here = "SpectralFunction";
+  detail::require(std::isfinite(constant), here, "constant must be finite", constant);
+  detail::require(weights.size() == shifts.size(), here, "weights and shifts must have equal sizes", weights.size());
+  for (Eigen::Index i = 0; i < shifts.size(); ++i) {
+    detail::require(std::isfinite(weights[i]), here, "weights must be finite", weights[i]);
+    detail::require(std::isfinite(shifts[i]) && shifts[i] >= 0, here, "shifts must be finite and not negative",
+                    shifts[i]);
+  }
+}
+
+double SpectralFunction::operator()(double x) const {
+  detail::require(x >= 0, "SpectralFunction", "x must not be negative", x);
+  if (x == 0) return constant_;
+  return constant_ + (weights_.array() * (x / (x + shifts_.array()))).sum();
+}
+
+SpectralFunction SpectralFunction::denoiser(double sigma) {
+  detail::require(std::isfinite(sigma) && sigma >= 0, "denoiser", "sigma must be finite and not negative", sigma);
+  const Eigen::VectorXd one = Eigen::VectorXd::Ones(1);
+  return SpectralFunction(0.0, one, one * (sigma * sigma), 0.0);
+}
+
+SquareRootRule square_root_rule(Interval interval, int nodes) {
+  require_interval("square_root_rule", interval);
+  detail::require(nodes >= 1, "square_root_rule", "nodes must be at least 1", nodes);
+  const EllipticNodes elliptic(interval.low / interval.high, nodes);
+  const double scale = 2 * elliptic.quarter_period() * std::sqrt(interval.low) / (kPi * nodes);
+  SquareRootRule rule{Eigen::VectorXd(nodes), Eigen::VectorXd(nodes), rule_error(interval.low / interval.high, nodes)};
+  for (int j = 1; j <= nodes; ++j) {
+    double c, dn;
+    elliptic.evaluate(j, c, dn);
+    rule.shifts[j - 1] = interval.low / (c * c);
+    rule.weights[j - 1] = scale * dn * (1 + 1 / (c * c));
+  }
+  return rule;
+}
+
+int square_root_nodes(Interval interval, double tolerance) {
+  require_interval("square_root_nodes", interval);
+  require_tolerance("square_root_nodes", tolerance);
+  const double log_ratio = std::log(16 * interval.high / interval.low);
+  return std::max(1, static_cast<int>(std::ceil(std::log(4 / tolerance) * log_ratio / (2 * kPi * kPi))));
+}
+
+SpectralFunction SpectralFunction::sampling_map(double sigma, double sigma_max, Interval support, double tolerance) {
+  constexpr const char* here = "sampling_map";
+  detail::require(std::isfinite(sigma) && sigma >= 0, here, "sigma must be finite and not negative", sigma);
+  detail::require(std::isfinite(sigma_max) && sigma_max > sigma, here, "sigma_max must be finite and above sigma",
+                  sigma_max);
+  require_interval(here, support);
+  require_tolerance(here, tolerance);
+  const double a = sigma * sigma, b = sigma_max * sigma_max;
+  const Interval range{a > 0 ? a / b : support.low / (support.low + b), (support.high + a) / (support.high + b)};
+  const SquareRootRule rule = square_root_rule(range, square_root_nodes(range, tolerance));
+  const Eigen::ArrayXd y = rule.shifts.array(), v = rule.weights.array();
+  const Eigen::ArrayXd shifts = (a + y * b) / (1 + y);
+  // 1 - a/t = y (b - a)/(a + y b), written without the difference
+  const Eigen::ArrayXd weights = v * y * (b - a) / ((a + y * b) * (1 + y));
+  return SpectralFunction(sigma / sigma_max, weights.matrix(), shifts.matrix(), rule.error_bound + kRounding);
+}
+
+SpectralFunction SpectralFunction::matrix_power(double alpha, Interval support, double tolerance) {
+  constexpr const char* here = "matrix_power";
+  detail::require(alpha > 0 && alpha < 1, here, "alpha must lie strictly between 0 and 1", alpha);
+  require_interval(here, support);
+  require_tolerance(here, tolerance);
+  if (alpha != 0.5) return power_by_trapezoid(alpha, support, tolerance);
+  const SquareRootRule rule = square_root_rule(support, square_root_nodes(support, tolerance));
+  return SpectralFunction(0.0, rule.weights, rule.shifts, rule.error_bound + kRounding);
+}
+
+}  // namespace kappaflow

@@ -1,0 +1,79 @@
+#include <pybind11/eigen.h>
+
+#include <kappaflow/spectral_function.hpp>
+#include <kappaflow/splits.hpp>
+
+#include "registers.hpp"
+
+namespace py = pybind11;
+using namespace py::literals;
+using kappaflow::ModeCovariance;
+using kappaflow::SpectralFunction;
+using kappaflow::Splits;
+using ConstVector = Eigen::Ref<const Eigen::VectorXd>;
+
+void register_splits(py::module_& module) {
+  py::class_<SpectralFunction>(module, "SpectralFunction", "f(x) = c + sum_i w_i x/(x + t_i), an immutable value.")
+      .def(py::init<double, const ConstVector&, const ConstVector&, double>(), "constant"_a, "weights"_a, "shifts"_a,
+           "error_bound"_a = 0.0)
+      .def_static("denoiser", &SpectralFunction::denoiser, "sigma"_a)
+      .def_static(
+          "sampling_map",
+          [](double sigma, double sigma_max, double low, double high, double tolerance) {
+            return SpectralFunction::sampling_map(sigma, sigma_max, {low, high}, tolerance);
+          },
+          "sigma"_a, "sigma_max"_a, "low"_a, "high"_a, "tolerance"_a)
+      .def_static(
+          "matrix_power",
+          [](double alpha, double low, double high, double tolerance) {
+            return SpectralFunction::matrix_power(alpha, {low, high}, tolerance);
+          },
+          "alpha"_a, "low"_a, "high"_a, "tolerance"_a)
+      .def_property_readonly("constant", &SpectralFunction::constant, "c = f(0)")
+      .def_property_readonly("weights", [](const SpectralFunction& self) { return Eigen::VectorXd(self.weights()); })
+      .def_property_readonly("shifts", [](const SpectralFunction& self) { return Eigen::VectorXd(self.shifts()); })
+      .def_property_readonly("error_bound", &SpectralFunction::error_bound, "bound on the relative error on the support")
+      .def("__call__", py::vectorize([](const SpectralFunction* self, double x) { return (*self)(x); }), "x"_a)
+      .def("__repr__", [](const SpectralFunction& self) {
+        return "SpectralFunction(" + std::to_string(self.shifts().size()) + " nodes, constant " +
+               std::to_string(self.constant()) + ")";
+      });
+
+  py::enum_<kappaflow::Mean>(module, "Mean")
+      .value("known", kappaflow::Mean::known)
+      .value("estimated", kappaflow::Mean::estimated);
+  py::enum_<kappaflow::Terms>(module, "Terms")
+      .value("full", kappaflow::Terms::full)
+      .value("published", kappaflow::Terms::published);
+
+  const auto release = py::call_guard<py::gil_scoped_release>();
+  py::class_<ModeCovariance>(module, "ModeCovariance", "Covariance of two maps over training sets, in the eigenbasis.")
+      .def_property_readonly("modes", &ModeCovariance::modes)
+      .def_property_readonly("has_exchange", &ModeCovariance::has_exchange)
+      .def_property_readonly("interpolated", &ModeCovariance::interpolated)
+      .def_property_readonly("mean_term", [](const ModeCovariance& self) { return Eigen::VectorXd(self.mean_term()); })
+      .def("apply", &ModeCovariance::apply, "weights"_a, release)
+      .def("bilinear", &ModeCovariance::bilinear, "a"_a, "c"_a, release)
+      .def("diagonal", &ModeCovariance::diagonal, release)
+      .def("matrix", py::overload_cast<const Eigen::Ref<const Eigen::VectorXi>&>(&ModeCovariance::matrix, py::const_),
+           "modes"_a, release)
+      .def("matrix", py::overload_cast<>(&ModeCovariance::matrix, py::const_), release)
+      .def("output", &ModeCovariance::output, "x"_a, "y"_a, release);
+
+  py::class_<Splits>(module, "Splits", "The ensemble of training sets of n Gaussian samples.")
+      .def(py::init([](const kappaflow::Spectrum& spectrum, double n, kappaflow::Mean mean, kappaflow::Terms terms) {
+             return Splits(spectrum, n, {mean, terms});
+           }),
+           "spectrum"_a, "n"_a, "mean"_a, "terms"_a)
+      .def_property_readonly("degrees", &Splits::degrees)
+      .def("kappa", &Splits::kappa, "noise_variance"_a, release)
+      .def("sampling_map", &Splits::sampling_map, "sigma"_a, "sigma_max"_a, "tolerance"_a, release)
+      .def("support",
+           [](const Splits& self) {
+             const kappaflow::Interval interval = self.support();
+             return py::make_tuple(interval.low, interval.high);
+           })
+      .def("expectation", &Splits::expectation, "f"_a, release)
+      .def("covariance", &Splits::covariance, "f"_a, "g"_a, release)
+      .def("equal_mode_variance", &Splits::equal_mode_variance, "f"_a, release);
+}

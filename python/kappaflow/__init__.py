@@ -1,0 +1,45 @@
+"""kappaflow: random-matrix theory of diffusion models.
+
+Conventions, fixed here once: a noise level σ is a standard deviation, a noise variance is σ²; samples are rows; Σ̂ has divisor n;
+eigenvalues descend and modes are columns; a disagreement is the expected squared distance per dimension of the outputs of
+two models trained on independent sets of n samples; everything is float64 inside.
+"""
+
+from ._core import ConvergenceError, SpectralFunction
+from ._version import __version__
+from .functions import (
+    KappaInfo,
+    compress_spectrum,
+    denoiser,
+    df1,
+    df2,
+    matrix_power,
+    sampling_map,
+    solve_kappa,
+    spectral_density,
+    spectral_support,
+)
+from .moments import Moments
+from .population import Population
+from .splits import SampleSize, Splits, samples_for
+
+__all__ = [
+    "ConvergenceError",
+    "KappaInfo",
+    "Moments",
+    "Population",
+    "SampleSize",
+    "SpectralFunction",
+    "Splits",
+    "__version__",
+    "compress_spectrum",
+    "denoiser",
+    "df1",
+    "df2",
+    "matrix_power",
+    "sampling_map",
+    "samples_for",
+    "solve_kappa",
+    "spectral_density",
+    "spectral_support",
+]

@@ -1,0 +1,14 @@
+"""Readers of image data and the real data sets that Python packages ship.
+
+:func:`open_images` turns a folder, a file, an array or a built-in name into an :class:`ImageSource`: batches of float64
+rows with pixels in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from .builtin import BUILTIN_NAMES
+from .errors import DataError
+from .opening import open_images
+from .source import ImageSource
+
+__all__ = ["BUILTIN_NAMES", "DataError", "ImageSource", "open_images"]

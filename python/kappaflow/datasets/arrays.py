@@ -1,0 +1,220 @@
+"""Arrays in memory and in files: NumPy, torch and other tensors, .npy, .npz, HDF5, zarr.
+
+Nothing is loaded whole that is not in memory already: files are memory-mapped or read in blocks (a member of an .npz
+archive is the exception, for NumPy cannot map it). Pickles are never read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import DataError
+from .options import Options
+from .source import (
+    BATCH_BYTES,
+    FloatArray,
+    ImageSource,
+    Scaling,
+    check_finite,
+    float_scaling,
+    integer_scaling,
+    rebatch,
+)
+from .transform import plan_transform
+
+__all__ = ["as_array", "check_array", "open_array", "open_h5", "open_npy", "open_npz", "open_zarr"]
+
+PREFERRED_KEYS = ("images", "x", "data", "arr_0")  # array taken from a file that holds several, the first that is there
+
+NOT_APPLICABLE = {
+    "patch": "it is for the built-in 'patches' only",
+    "skip_corrupt": "it is for folders of images only",
+}
+
+
+def as_array(data: Any) -> Any:
+    """Return ``data`` as something with ``shape``, NumPy ``dtype`` and slices, without copying where possible.
+
+    Tensors are detached and brought to the CPU; objects that slice themselves (an open HDF5 data set, a zarr or dask
+    array) are returned as they are. None where ``data`` is no array at all.
+    """
+    if isinstance(data, np.ma.MaskedArray):
+        raise DataError("a masked array has missing values; fill them, or pass the images that are complete")
+    if isinstance(data, np.ndarray):
+        return data
+    if callable(getattr(data, "toarray", None)):
+        raise TypeError(f"a sparse {type(data).__name__} is not read; pass its .toarray()")
+    if callable(getattr(data, "detach", None)) and callable(getattr(data, "cpu", None)):
+        tensor = data.detach().cpu()
+        if str(tensor.dtype).endswith("bfloat16"):  # NumPy has no such type; float32 holds it exactly
+            tensor = tensor.float()
+        return np.asarray(tensor)
+    if hasattr(data, "shape") and hasattr(data, "__getitem__") and isinstance(getattr(data, "dtype", None), np.dtype):
+        return data
+    if hasattr(data, "__array__") or hasattr(data, "__array_interface__"):
+        return np.asarray(data)
+    if hasattr(data, "__dlpack__"):
+        return np.from_dlpack(data)
+    return None
+
+
+def check_array(array: Any, name: str) -> None:
+    """Raise unless ``array`` is a non-empty (N, ...) array of real numbers."""
+    shape, dtype = tuple(array.shape), array.dtype
+    if dtype.kind not in "buif":
+        raise DataError(f"{name}: images must be bool, integer or float numbers; got dtype {dtype}")
+    if len(shape) < 2:
+        raise DataError(
+            f"{name}: images must be an array (N, ...) of at least two dimensions, the first counting images; "
+            f"got shape {shape}"
+        )
+    if 0 in shape:
+        raise DataError(f"{name}: the array is empty, its shape is {shape}; at least one image is needed")
+
+
+def read_blocks(array: Any, count: int) -> Iterator[npt.NDArray[Any]]:
+    """Yield the first ``count`` images in blocks that stay small when they become float64."""
+    per_image = 8 * int(np.prod(array.shape[1:], dtype=np.int64))
+    rows = max(1, BATCH_BYTES // 2 // per_image)
+    for start in range(0, count, rows):
+        yield np.asarray(array[start : min(start + rows, count)])
+
+
+def decide_scaling(array: Any, count: int, name: str) -> Scaling:
+    """Scaling of the whole array; one pass over its values (for NaN, infinity, range) unless the dtype decides."""
+    scaling = integer_scaling(array.dtype)
+    if scaling is not None:
+        return scaling
+    low, high, first = np.inf, -np.inf, 0
+    for block in read_blocks(array, count):
+        check_finite(block, first, name)
+        low, high, first = min(low, float(block.min())), max(high, float(block.max())), first + len(block)
+    return float_scaling(array.dtype, low, high)
+
+
+def open_array(
+    opener: Callable[[], AbstractContextManager[Any]],
+    name: str,
+    options: Options,
+    what: str,
+    scaling: Scaling | None = None,
+) -> ImageSource:
+    """Source of the images of one array.
+
+    Parameters
+    ----------
+    opener : function that opens the array for one reading and closes it after
+    name : name of the source
+    options : checked options
+    what : what it is, beginning the description
+    scaling : how values become pixels, where that is known; else decided by the dtype or by a pass over the values
+    """
+    options.refuse(name, **NOT_APPLICABLE)
+    with opener() as array:
+        check_array(array, name)
+        transform = plan_transform(tuple(int(side) for side in array.shape[1:]), options, name)
+        total = int(array.shape[0])
+        count = total if options.limit is None else min(options.limit, total)
+        pixels = decide_scaling(array, count, name) if scaling is None else scaling
+
+    def blocks() -> Iterator[FloatArray]:
+        with opener() as array:
+            for block in read_blocks(array, count):
+                yield transform(pixels.apply(block))
+
+    kept = f"{count} images" if count == total else f"the first {count} of {total} images"
+    description = "; ".join((f"{what}: {kept}", *transform.notes))
+    return ImageSource(name, transform.shape_out, count, description, pixels.text, lambda rows: rebatch(blocks(), rows))
+
+
+def open_memory(data: Any, name: str, options: Options, what: str) -> ImageSource:
+    """Source of the images of an array that needs no closing."""
+    return open_array(lambda: contextlib.nullcontext(data), name, options, what)
+
+
+def open_npy(path: Path, options: Options) -> ImageSource:
+    """Source of the images of a .npy file, memory-mapped."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise DataError(f"{path.name}: not a .npy file of numbers that can be read ({error})") from error
+    return open_memory(array, path.name, options, f"the array file {path.name}")
+
+
+def choose_key(keys: list[str], name: str) -> str:
+    """Pick the array of a file: the only one, or the first of ``PREFERRED_KEYS`` that is there."""
+    if not keys:
+        raise DataError(f"{name}: holds no array")
+    if len(keys) == 1:
+        return keys[0]
+    for key in PREFERRED_KEYS:
+        if key in keys:
+            return key
+    raise DataError(
+        f"{name}: holds several arrays ({', '.join(sorted(keys))}) and none is named {', '.join(PREFERRED_KEYS)}; "
+        "keep the images alone in the file or under one of these names"
+    )
+
+
+def open_npz(path: Path, options: Options) -> ImageSource:
+    """Source of the images of one array of an .npz archive; that array is loaded into memory."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            key = choose_key(list(archive.files), path.name)
+            array = archive[key]
+    except DataError:
+        raise
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path.name}: not an .npz file of numbers that can be read ({error})") from error
+    return open_memory(array, path.name, options, f"the array {key!r} of {path.name}")
+
+
+def open_h5(path: Path, options: Options) -> ImageSource:
+    """Source of the images of one data set of an HDF5 file, read in blocks; the file is open only while reading."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError(f'{path.name}: reading HDF5 needs h5py: pip install "kappaflow[hdf5]"') from error
+
+    def collect(file: Any) -> list[str]:
+        keys: list[str] = []
+        file.visititems(lambda key, item: keys.append(key) if isinstance(item, h5py.Dataset) else None)
+        return keys
+
+    try:
+        with h5py.File(path, "r") as file:
+            key = choose_key(collect(file), path.name)
+    except OSError as error:
+        raise DataError(f"{path.name}: not an HDF5 file that can be read ({error})") from error
+
+    @contextlib.contextmanager
+    def opener() -> Iterator[Any]:
+        with h5py.File(path, "r") as file:
+            yield file[key]
+
+    return open_array(opener, path.name, options, f"the data set {key!r} of {path.name}")
+
+
+def open_zarr(path: Path, options: Options) -> ImageSource:
+    """Source of the images of a zarr array, or of one array of a zarr group, read in blocks."""
+    try:
+        import zarr
+    except ImportError as error:
+        raise ImportError(f'{path.name}: reading zarr needs zarr: pip install "kappaflow[zarr]"') from error
+    try:
+        store = zarr.open(str(path), mode="r")
+    except Exception as error:  # zarr raises types of its own that differ between its versions 2 and 3
+        raise DataError(f"{path.name}: not a zarr store that can be read ({error})") from error
+    what = f"the zarr array {path.name}"
+    if not hasattr(store, "dtype"):
+        key = choose_key([name for name, _ in store.arrays()], path.name)
+        store, what = store[key], f"the array {key!r} of {path.name}"
+    return open_memory(store, path.name, options, what)

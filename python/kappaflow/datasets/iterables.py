@@ -1,0 +1,117 @@
+"""Iterables of batches: lists of arrays, generators, data loaders."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import NOT_APPLICABLE, as_array, check_array
+from .errors import DataError
+from .options import Options
+from .source import FloatArray, ImageSource, Scaling, check_finite, integer_scaling, rebatch
+from .transform import plan_transform
+
+__all__ = ["open_iterable"]
+
+
+def as_batch(item: object, number: int, name: str) -> npt.NDArray[Any]:
+    """Return batch ``number`` as a NumPy array (B, ...), which may have B = 0."""
+    if isinstance(item, (tuple, list, dict)):
+        raise DataError(
+            f"{name}: batch {number} is a {type(item).__name__}; every batch must be one array (B, ...) of images "
+            "(for a loader that yields images and labels: (images for images, _ in loader))"
+        )
+    array = as_array(item)
+    if array is None:
+        raise DataError(f"{name}: batch {number} is a {type(item).__name__}, not an array (B, ...) of images")
+    batch = np.asarray(array)
+    if batch.ndim == 0 or len(batch) > 0 or batch.dtype.kind not in "buif":
+        check_array(batch, f"{name}: batch {number}")
+    return batch
+
+
+def dtype_scaling(dtype: np.dtype[Any]) -> Scaling:
+    """Scaling by dtype alone, for the range of values yet to come is unknown."""
+    if dtype.kind == "f":
+        return Scaling(None, "float values used as they are")
+    return integer_scaling(dtype) or Scaling(None, f"{dtype.name} values used as they are")
+
+
+class Replay:
+    """Gives the batches from the first on; only once where ``data`` is its own iterator.
+
+    Reads the beginning at once, up to the first batch that holds images, for its shape and dtype.
+    """
+
+    def __init__(self, data: Iterable[Any], name: str) -> None:
+        self.data = data
+        self.name = name
+        iterator = iter(data)
+        self.one_shot = iterator is data
+        head = []  # empty batches and the first that holds images
+        for number, item in enumerate(iterator):
+            head.append(as_batch(item, number, name))
+            if len(head[-1]):
+                break
+        else:
+            raise DataError(f"{name}: the iterable gives no images; at least one is needed")
+        self.image_shape: tuple[int, ...] = head[-1].shape[1:]
+        self.dtype = head[-1].dtype
+        self.rest: Iterator[Any] | None = itertools.chain(head, iterator) if self.one_shot else None
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.one_shot:
+            return iter(self.data)
+        if self.rest is None:
+            raise DataError(
+                f"{self.name}: a one-shot iterator can be read only once; "
+                "pass a list of batches, or an object whose __iter__ starts afresh"
+            )
+        rest, self.rest = self.rest, None
+        return rest
+
+
+def open_iterable(data: Iterable[Any], options: Options) -> ImageSource:
+    """Source of the images of an iterable whose items are arrays or tensors (B, ...), all of one image shape."""
+    name = "batches"
+    options.refuse(name, **NOT_APPLICABLE)
+    replay = Replay(data, name)
+    image_shape = replay.image_shape
+    scaling = dtype_scaling(replay.dtype)
+    transform = plan_transform(image_shape, options, name)
+
+    def blocks() -> Iterator[FloatArray]:
+        seen = 0
+        for number, item in enumerate(replay):
+            batch = as_batch(item, number, name)
+            if not len(batch):
+                continue
+            if batch.shape[1:] != image_shape:
+                raise DataError(
+                    f"{name}: batch {number} holds images of shape {batch.shape[1:]}, "
+                    f"the first batch of {image_shape}; all must be the same"
+                )
+            if dtype_scaling(batch.dtype) != scaling:
+                raise DataError(
+                    f"{name}: batch {number} has dtype {batch.dtype}, but the scaling was decided by the first batch: "
+                    f"{scaling.text}; all batches must be of one kind"
+                )
+            if options.limit is not None:
+                batch = batch[: options.limit - seen]
+            check_finite(batch, seen, name)
+            seen += len(batch)
+            yield transform(scaling.apply(batch))
+            if seen == options.limit:
+                return
+
+    kept = (
+        "an iterable of batches"
+        if options.limit is None
+        else f"an iterable of batches: the first {options.limit} images"
+    )
+    description = "; ".join((kept, *transform.notes))
+    return ImageSource(name, transform.shape_out, None, description, scaling.text, lambda rows: rebatch(blocks(), rows))

@@ -1,0 +1,126 @@
+"""One door for all data: decides which reader opens them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from .arrays import as_array, check_array, open_h5, open_memory, open_npy, open_npz, open_zarr
+from .builtin import BUILTIN_NAMES, open_builtin
+from .errors import DataError
+from .folder import SUFFIXES, open_folder
+from .iterables import open_iterable
+from .options import Options
+from .source import ImageSource
+
+__all__ = ["open_images"]
+
+FILE_READERS: dict[str, Callable[[Path, Options], ImageSource]] = {
+    ".npy": open_npy,
+    ".npz": open_npz,
+    ".h5": open_h5,
+    ".hdf5": open_h5,
+    ".zarr": open_zarr,
+}
+
+
+def open_images(
+    data: object,
+    *,
+    shape: Sequence[int] | None = None,
+    patch: int | None = None,
+    size: int | None = None,
+    grey: bool = False,
+    limit: int | None = None,
+    skip_corrupt: bool = False,
+    on_skip: Callable[[str], None] | None = None,
+) -> ImageSource:
+    """Open images, wherever they are, as batches of float64 rows with pixels in [-1, 1].
+
+    Parameters
+    ----------
+    data : one of
+
+        * a built-in name: ``"digits"``, ``"mnist5k"``, ``"patches"``, ``"faces"`` (real images that Python packages
+          ship; nothing is downloaded). A ``str`` that is a built-in name always means the built-in set, whatever lies
+          in the working folder; for a file or folder of that name write ``"./faces"`` or ``Path("faces")``.
+        * a folder of images (png, jpg, jpeg, bmp, tif, tiff, webp, ppm, pgm), read with the folders below it
+        * a file: ``.npy`` (memory-mapped), ``.npz``, ``.h5``, ``.hdf5``, ``.zarr``; from a file of several arrays the
+          first of ``images``, ``x``, ``data``, ``arr_0`` is taken
+        * an array, memmap or tensor (N, ...), the first axis counting images
+        * an iterable of batches, each an array or tensor (B, ...)
+    shape : shape of one image, for arrays and iterables of flat vectors; must multiply to d
+    patch : side P of the patches, 2 to 64 (built-in ``"patches"`` only; default 16)
+    size : resize to ``size`` × ``size`` by area averaging in float64 (not for ``"patches"``, not for plain vectors).
+        The aspect ratio is not kept.
+    grey : convert colour to luma, 0.299 R + 0.587 G + 0.114 B; grey images stay as they are
+    limit : use at most this many images: the first ones, or, of a built-in set, a random subset whose seed the
+        description gives
+    skip_corrupt : leave out image files that cannot be decoded, in place of an error (folders only)
+    on_skip : called with a message for each file that is left out
+
+    Returns
+    -------
+    ImageSource
+        Its attribute ``scaling`` says how values became pixels. bool, uint8 and uint16 are mapped by their full range
+        to [-1, 1]. Float arrays that lie within [0, 1] are mapped by 2x − 1, all other numbers are used as they are;
+        this is decided once, by a pass over the whole array. Floats from an iterable are used as they are.
+
+    Raises
+    ------
+    DataError : the data or an option cannot be used; the message says why and what is allowed
+    ImportError : a package is missing; the message names the extra that brings it
+    TypeError : ``data`` or an option is of a type that is never read
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> source = open_images(np.zeros((10, 4, 4, 3), dtype=np.uint8), grey=True)
+    >>> source.shape, source.count, source.dimension
+    ((4, 4), 10, 16)
+    >>> [batch.shape for batch in source.batches(batch_size=6)]
+    [(6, 16), (4, 16)]
+    """
+    options = Options.checked(
+        shape=shape, patch=patch, size=size, grey=grey, limit=limit, skip_corrupt=skip_corrupt, on_skip=on_skip
+    )
+    if isinstance(data, ImageSource):
+        why = "give it where the source is opened"
+        options.refuse("an ImageSource", shape=why, patch=why, size=why, grey=why, limit=why, skip_corrupt=why)
+        return data
+    if isinstance(data, str):
+        return open_builtin(data, options) if data in BUILTIN_NAMES else open_path(Path(data), data, options)
+    if isinstance(data, os.PathLike):
+        path = Path(data)
+        return open_path(path, str(path), options)
+    if isinstance(data, (bytes, dict, set, frozenset)):
+        raise TypeError(f"images cannot be read from a {type(data).__name__}; pass a path, an array or batches")
+    array = as_array(data)
+    if array is not None:
+        check_array(array, "array")
+        return open_memory(array, "array", options, f"an array {tuple(array.shape)}")
+    if isinstance(data, Iterable):
+        return open_iterable(data, options)
+    raise TypeError(f"images cannot be read from a {type(data).__name__}; pass a path, an array or batches")
+
+
+def open_path(path: Path, given: str, options: Options) -> ImageSource:
+    """Open a file or folder by its suffix; ``given`` is what the user wrote."""
+    if not path.exists():
+        close = difflib.get_close_matches(given.lower(), BUILTIN_NAMES, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise DataError(
+            f"{given!r} is neither a path that exists nor a built-in data set ({', '.join(BUILTIN_NAMES)}){hint}"
+        )
+    suffix = path.suffix.lower()
+    if suffix in FILE_READERS and (path.is_file() or suffix == ".zarr"):
+        return FILE_READERS[suffix](path, options)
+    if path.is_dir():
+        return open_folder(path, options)
+    if suffix in SUFFIXES:
+        raise DataError(f"{given!r} is a single image; give the folder that holds the images")
+    raise DataError(
+        f"{given!r}: files of this type are not read; read are folders of images and {', '.join(FILE_READERS)}"
+    )

@@ -1,0 +1,141 @@
+"""Linear maps of images that the options ask for: reshape, colour to grey, area resize."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import DataError
+from .options import Options
+from .source import FloatArray
+
+__all__ = ["Transform", "plan_transform", "resize_image", "to_grey"]
+
+# ITU-R BT.601 luma, the weights that Pillow's mode "L" uses; they sum to 1, so [-1, 1] stays [-1, 1]
+LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Axes of one image; ``channel`` is None for grey images."""
+
+    height: int
+    width: int
+    channel: int | None
+
+
+def find_layout(shape: tuple[int, ...]) -> Layout | None:
+    """Axes of an image of this shape: (H, W), (H, W, C) or (C, H, W) with C = 1, 3 or 4; None for all others."""
+    if len(shape) == 2:
+        return Layout(0, 1, None)
+    if len(shape) == 3 and shape[2] in (1, 3, 4):
+        return Layout(0, 1, 2)
+    if len(shape) == 3 and shape[0] in (1, 3, 4):
+        return Layout(1, 2, 0)
+    return None
+
+
+@functools.lru_cache(maxsize=256)
+def area_weights(length: int, size: int) -> FloatArray:
+    """(size, length) matrix of area averaging: row j holds the shares of the old pixels in new pixel j; rows sum to 1.
+
+    New pixel j covers [j·length/size, (j + 1)·length/size) of the old axis. Where size divides length this is the
+    mean of length/size pixels, with no rounding in the weights when that is a power of two.
+    """
+    edges = np.arange(size + 1) * (length / size)
+    old = np.arange(length)
+    overlap = np.minimum(edges[1:, None], old + 1.0) - np.maximum(edges[:-1, None], old)
+    weights: FloatArray = np.maximum(overlap, 0.0) * (size / length)
+    weights.setflags(write=False)
+    return weights
+
+
+def resize_axes(images: FloatArray, height: int, width: int, size: int) -> FloatArray:
+    """Area average of axes ``height`` and ``width`` to ``size`` pixels each; no rounding to 8 bits on the way."""
+    for axis in (height, width):
+        weights = area_weights(images.shape[axis], size)
+        images = np.moveaxis(np.tensordot(weights, images, axes=(1, axis)), 0, axis)
+    return images
+
+
+def resize_image(image: FloatArray, size: int) -> FloatArray:
+    """Resize one (H, W) or (H, W, C) image to ``size`` × ``size`` by area averaging; the aspect ratio is not kept."""
+    return image if image.shape[:2] == (size, size) else resize_axes(image, 0, 1, size)
+
+
+def to_grey(images: FloatArray, channel: int) -> FloatArray:
+    """Luma 0.299 R + 0.587 G + 0.114 B along the axis ``channel``, which goes; float64, not rounded."""
+    return np.tensordot(images, np.array(LUMA), axes=(channel, 0))
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Maps a batch (B, *shape_in) to rows (B, d) of images of ``shape_out``."""
+
+    shape_in: tuple[int, ...]
+    shape_out: tuple[int, ...]
+    layout: Layout | None  # of shape_in, where grey or size need it
+    grey: bool
+    size: int | None
+    notes: tuple[str, ...]  # what is done, for the description
+
+    def __call__(self, images: FloatArray) -> FloatArray:
+        images = images.reshape(len(images), *self.shape_in)
+        layout = self.layout
+        if layout is not None and self.grey and layout.channel is not None:
+            axis = layout.channel + 1
+            images = to_grey(images, axis) if images.shape[axis] == 3 else images.squeeze(axis)
+            layout = Layout(0, 1, None)
+        if layout is not None and self.size is not None:
+            images = resize_axes(images, layout.height + 1, layout.width + 1, self.size)
+        return np.ascontiguousarray(images.reshape(len(images), -1))
+
+
+def plan_transform(shape: tuple[int, ...], options: Options, name: str) -> Transform:
+    """Decide what ``shape=``, ``grey=`` and ``size=`` do to images stored with ``shape``.
+
+    Raises
+    ------
+    DataError : ``options.shape`` does not multiply to d; ``grey`` or ``size`` asked for where the images are plain
+        vectors or have no channel axis that can be told; ``grey`` with four channels
+    """
+    if options.shape is not None:
+        if math.prod(options.shape) != math.prod(shape):
+            raise DataError(
+                f"{name}: shape={options.shape} holds {math.prod(options.shape)} values, "
+                f"but one image of shape {shape} holds {math.prod(shape)}"
+            )
+        shape = options.shape
+    if not options.grey and options.size is None:
+        return Transform(shape, shape, None, False, None, ())
+    layout = find_layout(shape)
+    if layout is None:
+        option = "grey=True" if options.grey else f"size={options.size}"
+        raise DataError(
+            f"{name}: {option} needs images of shape (H, W), (H, W, C) or (C, H, W) with C = 1, 3 or 4, "
+            f"got {shape}; give shape= for flat vectors"
+        )
+    out, notes = list(shape), []
+    height, width, channels = shape[layout.height], shape[layout.width], 1
+    if layout.channel is not None:
+        channels = shape[layout.channel]
+    if options.grey:
+        if channels == 4:
+            raise DataError(
+                f"{name}: grey=True needs 1 or 3 channels, got images of shape {shape}; drop the alpha first"
+            )
+        if channels == 3:
+            notes.append("converted to grey (luma 0.299 R + 0.587 G + 0.114 B)")
+        out = [height, width]
+    size = options.size
+    if size is not None:
+        rows, columns = (0, 1) if options.grey else (layout.height, layout.width)
+        out[rows] = out[columns] = size
+        if (height, width) == (size, size):
+            size = None
+        else:
+            notes.append(f"resized from {height}×{width} to {size}×{size} by area averaging")
+    return Transform(shape, tuple(out), layout, options.grey, size, tuple(notes))

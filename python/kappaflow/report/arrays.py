@@ -1,0 +1,73 @@
+"""How one array of pixels (or of anything else) is drawn in one axes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+
+from kappaflow.prediction import FloatArray
+from kappaflow.report.style import GUIDE, INK
+
+Kind = Literal["grey", "colour", "vector"]
+
+
+def kind_of(shape: tuple[int, ...]) -> Kind:
+    """``(h, w)`` and ``(h, w, 1)`` are grey, ``(h, w, 3)`` is colour; everything else is drawn as a curve."""
+    if len(shape) == 3 and shape[-1] == 3:
+        return "colour"
+    if len(shape) == 2 or (len(shape) == 3 and shape[-1] == 1):
+        return "grey"
+    return "vector"
+
+
+def as_drawn(array: FloatArray, kind: Kind) -> FloatArray:
+    """The array as (h, w), (h, w, 3) or, for what is no image, flattened to (d,)."""
+    if kind == "vector":
+        return array.reshape(-1)
+    return array[..., 0] if kind == "grey" and array.ndim == 3 else array
+
+
+def picture(array: FloatArray, kind: Kind) -> FloatArray:
+    """Pixels of [-1, 1] clipped to [0, 1], ready for ``imshow``."""
+    return np.clip(0.5 + 0.5 * as_drawn(array, kind), 0.0, 1.0)
+
+
+def signed_picture(array: FloatArray, kind: Kind) -> FloatArray:
+    """An eigenmode ready for ``imshow``: grey in [-1, 1] for a diverging map, colour as 0.5 + 0.5 v/max |v|."""
+    values = as_drawn(array, kind)
+    values = values / (float(np.max(np.abs(values), initial=0.0)) or 1.0)
+    return 0.5 + 0.5 * values if kind == "colour" else values
+
+
+def pixel_level(std: FloatArray, kind: Kind) -> FloatArray:
+    """One standard deviation per pixel: the root mean square over the channels of a colour image."""
+    values = as_drawn(std, kind)
+    return np.sqrt(np.mean(values**2, axis=-1)) if kind == "colour" else values
+
+
+def frame(ax: Axes) -> None:
+    """A hairline frame without ticks around an image."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(False)
+    for spine in ax.spines.values():
+        spine.set_visible(True)
+        spine.set_linewidth(0.4)
+        spine.set_color(GUIDE)
+
+
+def show(ax: Axes, array: FloatArray, kind: Kind, *, signed: bool = False) -> AxesImage | None:
+    """Draw an image of [-1, 1] or a signed eigenmode; anything that is no image becomes a curve."""
+    if kind == "vector":
+        values = array.reshape(-1)
+        ax.plot(np.arange(values.size), values, color=INK, lw=1.0)
+        ax.axhline(0.0, color=GUIDE, lw=0.5, zorder=0)
+        ax.margins(x=0.02)
+        return None
+    frame(ax)
+    if signed:
+        return ax.imshow(signed_picture(array, kind), cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+    return ax.imshow(picture(array, kind), cmap="gray", vmin=0, vmax=1, interpolation="nearest")

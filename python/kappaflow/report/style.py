@@ -1,0 +1,248 @@
+"""The look that all figures share: colours, fonts, axes, number formats and file output.
+
+Nothing here changes matplotlib's global state: :func:`styled` and :func:`save` set their parameters in a context and
+leave it again.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, Literal, ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from kappaflow.prediction import FloatArray
+
+P = ParamSpec("P")
+
+INK = "#1f2328"  # text and axes
+MUTED = "#6e7781"  # guides and secondary text
+GUIDE = "#a5adb6"  # reference lines
+ACCENT = "#b3261e"  # the tolerance, and nothing else
+WIDTH = 7.4  # inches of every figure, so that text has one size throughout the page
+PNG_DPI = 180
+
+# Okabe and Ito's colours, which remain distinct with every common colour vision deficiency, without their yellow, which is too
+# light for lines on white. Bands take them in this order; n takes a perceptually ordered ramp instead, so that the
+# two are never taken for each other.
+BAND_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c3e")
+BAND_MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+
+_RC: Mapping[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same page everywhere
+    "mathtext.fontset": "dejavusans",
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.titleweight": "normal",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 7.0,
+    "axes.labelsize": 9.5,
+    "axes.linewidth": 0.7,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.which": "major",
+    "axes.axisbelow": True,
+    "grid.color": "#e7eaee",
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "xtick.minor.size": 1.8,
+    "ytick.minor.size": 1.8,
+    "legend.fontsize": 9,
+    "legend.title_fontsize": 9,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "legend.labelspacing": 0.45,
+    "lines.linewidth": 1.5,
+    "lines.solid_capstyle": "round",
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "kappaflow",
+    "path.simplify": True,
+}
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Run a drawing function under the shared style."""
+
+    @wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with mpl.rc_context(dict(_RC)):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def save(figure: Figure, format: Literal["svg", "png"]) -> bytes:
+    """Bytes of a figure; the same figure gives the same bytes (no date, no software version, fixed identifiers)."""
+    buffer = io.BytesIO()
+    metadata: dict[str, Any] = {"Date": None, "Creator": None} if format == "svg" else {"Software": None}
+    with mpl.rc_context(dict(_RC)):
+        figure.savefig(buffer, format=format, dpi=PNG_DPI, metadata=metadata)
+    return buffer.getvalue()
+
+
+# ---------------------------------------------------------------- colours
+def n_colours(count: int) -> list[str]:
+    """Colours of `count` training-set sizes, ascending n from light to dark, equal perceptual steps."""
+    ramp = mpl.colormaps["viridis"]
+    positions = np.linspace(0.80, 0.0, count) if count > 1 else np.array([0.3])
+    return [to_hex(ramp(float(x))) for x in positions]
+
+
+def band_colour(index: int) -> str:
+    """Colour of eigenband `index`."""
+    return BAND_COLOURS[index % len(BAND_COLOURS)]
+
+
+def band_marker(index: int) -> str:
+    """Marker of eigenband `index`; it changes when the colours start again, so that no pair repeats soon."""
+    return BAND_MARKERS[(index + index // len(BAND_COLOURS)) % len(BAND_MARKERS)]
+
+
+def deviation_map() -> LinearSegmentedColormap:
+    """White to dark red-brown: more ink means more disagreement."""
+    colours = ["#ffffff", "#fbe3c8", "#f2b26b", "#d9702f", "#9c2f1d", "#4a0d14"]
+    return LinearSegmentedColormap.from_list("deviation", colours)
+
+
+# ---------------------------------------------------------------- axes
+def positive(values: FloatArray) -> FloatArray:
+    """The values, with NaN in place of everything that a logarithmic axis cannot show."""
+    values = np.asarray(values, dtype=np.float64)
+    return np.where(np.isfinite(values) & (values > 0), values, np.nan)
+
+
+def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Elementwise quotient, NaN where the denominator is not positive or anything is not finite."""
+    numerator, denominator = np.broadcast_arrays(
+        np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
+    )
+    good = np.isfinite(numerator) & np.isfinite(denominator) & (denominator > 0)
+    out = np.full(numerator.shape, np.nan)
+    np.divide(numerator, denominator, out=out, where=good)
+    return out
+
+
+def finite_range(*arrays: FloatArray) -> tuple[float, float] | None:
+    """Smallest and largest positive finite value of some arrays; None where there is none."""
+    flat = np.concatenate([positive(a).ravel() for a in arrays]) if arrays else np.empty(0)
+    flat = flat[np.isfinite(flat)]
+    return (float(flat.min()), float(flat.max())) if flat.size else None
+
+
+def log_limits(low: float, high: float, pad: float = 0.06) -> tuple[float, float]:
+    """Limits of a logarithmic axis with a margin, a decade wide at the least."""
+    span = math.log10(high / low)
+    margin = max(pad * span, (1.0 - span) / 2)
+    return low * 10**-margin, high * 10**margin
+
+
+def log_axis(axis: Any, low: float, high: float, text: Callable[[float], str] | None = None) -> None:
+    """Make one axis (``ax.xaxis`` or ``ax.yaxis``) logarithmic from `low` to `high` with ticks that stay readable.
+
+    Up to about two decades the ticks are 1, 2, 5 times powers of ten; beyond, powers of ten alone.
+    """
+    name = "x" if axis.axis_name == "x" else "y"
+    getattr(axis.axes, f"set_{name}scale")("log", nonpositive="mask")
+    getattr(axis.axes, f"set_{name}lim")(low, high)
+    decades = math.log10(high / low)
+    steps: tuple[float, ...] = (1.0, 2.0, 5.0) if decades <= 2.2 else (1.0,)
+    axis.set_major_locator(LogLocator(base=10, subs=steps, numticks=9))
+    axis.set_minor_locator(LogLocator(base=10, subs=tuple(np.arange(2.0, 10.0)), numticks=40 if decades < 8 else 9))
+    axis.set_minor_formatter(NullFormatter())
+    if text is None:
+        text = plain_number if low >= 0.9e-3 and high <= 1.1e5 else power_of_ten
+    format_tick = text
+    axis.set_major_formatter(FuncFormatter(lambda value, _position: format_tick(value)))
+
+
+def mode_axis(ax: Axes, modes: int) -> None:
+    """Logarithmic abscissa of mode numbers 1 … `modes`."""
+    log_axis(ax.xaxis, *log_limits(1, max(modes, 2), 0.02 if modes >= 10 else 0.05), text=plain_number)
+    ax.set_xlabel("mode k (descending eigenvalue)")
+
+
+def n_legend(figure: Figure, n: Sequence[int], extra: Sequence[Line2D] = ()) -> None:
+    """Legend of training-set sizes, right of all axes, where it covers nothing."""
+    handles = [
+        Line2D([], [], color=colour, lw=2.2, label=f"{int(size):,}")
+        for size, colour in zip(n, n_colours(len(n)), strict=True)
+    ]
+    figure.legend(handles=[*handles, *extra], title="training images n", loc="outside right upper", alignment="left")
+
+
+# ---------------------------------------------------------------- numbers
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def power_of_ten(value: float) -> str:
+    """``10⁻³``, ``2·10⁻³``: short text of a tick on a wide logarithmic axis."""
+    if not value > 0 or not math.isfinite(value):
+        return f"{value:g}"
+    exponent = math.floor(math.log10(value) + 1e-9)
+    mantissa = value / 10.0**exponent
+    power = "10" + str(exponent).translate(_SUPERSCRIPT)
+    return power if abs(mantissa - 1) < 1e-6 else f"{mantissa:.3g}·{power}"
+
+
+def plain_number(value: float) -> str:
+    """``0.02``, ``50``, ``1,000``: short text of a tick without an exponent."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number for people: `digits` significant digits, a power of ten only where it is needed."""
+    if not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e5:
+        decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        return f"{value:,.{decimals}f}"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+
+
+def percent(fraction: float) -> str:
+    """A fraction as a percentage, about two significant digits: ``12 %``, ``0.34 %``, ``below 0.01 %``."""
+    if not math.isfinite(fraction):
+        return "–"
+    value = 100 * fraction
+    if 0 < value < 0.01:
+        return "below 0.01 %"
+    for bound, decimals in ((0.095, 3), (0.995, 2), (9.95, 1)):
+        if 0 < value < bound:
+            return f"{value:.{decimals}f} %"
+    return f"{value:,.0f} %"
+
+
+def count(n: int) -> str:
+    """A whole number with thousands separated; from a million on rounded to three digits, ``2.35 million``."""
+    for size, word in ((10**9, "billion"), (10**6, "million")):
+        if n >= size:
+            value = n / size
+            return f"{value:,.0f} {word}" if value >= 1000 else f"{value:.3g} {word}"
+    return f"{n:,}"

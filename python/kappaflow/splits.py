@@ -1,0 +1,331 @@
+"""The answer: expectation and covariance of spectral functions of Σ̂ over training sets of n samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from ._checks import FloatArray, choice, integer, not_negative, positive, real_array
+from .population import Population
+
+__all__ = ["MEASURES", "SampleSize", "Splits", "samples_for"]
+
+_LAWS = ("gaussian", "elliptical", "empirical")
+
+
+class Splits:
+    """The ensemble of training sets of n i.i.d. samples of a population.
+
+    Two models trained on independent sets differ by twice the variance that is computed here. For Gaussian data, with
+    Gᵢ = (Σ+κᵢ)⁻¹, κᵢ = κ(tᵢ), Kᵢⱼ = κᵢκⱼ/(m − df2(κᵢ, κⱼ)) and m degrees of freedom (n, or n − 1 with estimated mean)::
+
+        E f(Σ̂) = c + Σᵢ wᵢ Σ Gᵢ
+        Cov[vᵀf(Σ̂)x, v'ᵀf(Σ̂)x'] = Σᵢⱼ wᵢwⱼ Kᵢⱼ {(vᵀGᵢΣGⱼv')(xᵀGᵢΣGⱼx') + (vᵀGᵢΣGⱼx')(xᵀGᵢΣGⱼv')}
+
+    The first product is the law of arXiv 2602.02908, the second the exchange term of real symmetric matrices; an
+    estimated mean adds its own fluctuation.
+
+    Parameters
+    ----------
+    population : Population
+    n : int
+        Samples in a training set: at least 1, at least 2 with estimated mean.
+    law : "gaussian"
+        "elliptical" and "empirical" are announced and raise ValueError for now.
+    mean : "estimated" (from the same n samples, as models do) or "known"
+    terms : "full", or "published": the first product alone, without exchange and mean terms, for comparison
+    """
+
+    def __init__(
+        self, population: Population, n: int, *, law: str = "gaussian", mean: str = "estimated", terms: str = "full"
+    ) -> None:
+        if not isinstance(population, Population):
+            raise TypeError(f"population must be a Population, got {type(population).__name__}")
+        choice("law", law, _LAWS)
+        if law != "gaussian":
+            raise ValueError(f"law must be 'gaussian' for now, got {law!r}: the {law} law is not yet available")
+        choice("mean", mean, ("estimated", "known"))
+        choice("terms", terms, ("full", "published"))
+        self.n = integer("n", n, 2 if mean == "estimated" else 1)
+        self.population = population
+        self.law, self.mean, self.terms = law, mean, terms
+        self._core = _core.Splits(
+            population.spectrum, float(self.n), getattr(_core.Mean, mean), getattr(_core.Terms, terms)
+        )
+
+    def __repr__(self) -> str:
+        return f"Splits({self.population!r}, n={self.n}, law={self.law!r}, mean={self.mean!r}, terms={self.terms!r})"
+
+    def kappa(self, noise_variance: Any) -> FloatArray:
+        """Renormalised noise κ(σ²), of the shape of `noise_variance` ≥ 0, for Σ̂ with divisor n."""
+        t = real_array("noise_variance", noise_variance)
+        if t.size and t.min() < 0:
+            raise ValueError(f"noise_variance must not be negative, got {t.min()}")
+        result = self._core.kappa(t.ravel())
+        if not result.good:
+            raise _core.ConvergenceError("Splits.kappa: a value of kappa is not certified")
+        return np.asarray(result.kappa).reshape(t.shape)
+
+    def denoiser(self, sigma: float) -> _core.SpectralFunction:
+        """Optimal linear denoiser x/(x + σ²)."""
+        return _core.SpectralFunction.denoiser(not_negative("sigma", sigma))
+
+    def sampling_map(
+        self, sigma: float = 0.0, sigma_max: float = 80.0, *, tolerance: float = 1e-12
+    ) -> _core.SpectralFunction:
+        """Probability-flow map √((x+σ²)/(x+σ_max²)) with the support of this population and n."""
+        low, top = not_negative("sigma", sigma), positive("sigma_max", sigma_max)
+        if low >= top:
+            raise ValueError(f"sigma must be below sigma_max = {top}, got {low}")
+        return self._core.sampling_map(low, top, tolerance)
+
+    def expectation(self, f: _core.SpectralFunction) -> FloatArray:
+        """(k,) expected gain of each eigenmode, c + Σᵢ wᵢ sₖ/(sₖ+κᵢ)."""
+        return np.asarray(self._core.expectation(f))
+
+    def expected_output(self, f: _core.SpectralFunction, inputs: Any) -> FloatArray:
+        """Expected output μ + E f(Σ̂)(x − μ), like `inputs`: the linear prediction of a sample or denoised image."""
+        population = self.population
+        shape = real_array("inputs", inputs).shape
+        centred = population.flatten(inputs) - population.mean
+        gain = self.expectation(f)
+        if population.eigenvectors is None:
+            output = centred * gain
+        else:  # modes that are left out have eigenvalue zero and the gain f(0) = c
+            coordinates = centred @ population.eigenvectors
+            output = f.constant * centred + (coordinates * (gain - f.constant)) @ population.eigenvectors.T
+        return (population.mean + output).reshape(shape)
+
+    def mode_variance(self, f: _core.SpectralFunction, modes: Any = None) -> FloatArray:
+        """(k, k) variances Var[uₖᵀ f(Σ̂) uₗ] for the given modes (all by default)."""
+        return self.mode_covariance(f, f, modes)
+
+    def mode_covariance(self, f: _core.SpectralFunction, g: _core.SpectralFunction, modes: Any = None) -> FloatArray:
+        """(k, k) covariances Cov[uₖᵀ f(Σ̂) uₗ, uₖᵀ g(Σ̂) uₗ] of two maps, for instance two noise levels."""
+        covariance = self._core.covariance(f, g)
+        if modes is None:
+            from .moments import require_memory
+
+            require_memory(covariance.modes, matrices=2)
+            return covariance.matrix()
+        return covariance.matrix(_mode_indices(modes, covariance.modes))
+
+    def equal_mode_variance(self, f: _core.SpectralFunction) -> FloatArray:
+        """(k,) variances Var[uₖᵀ f(Σ̂) uₖ], the diagonal of :meth:`mode_variance` without the matrix."""
+        return np.asarray(self._core.equal_mode_variance(f))
+
+    def variance(self, f: _core.SpectralFunction, inputs: Any, directions: Any) -> FloatArray:
+        """(B, K) variances of vᵀ·output for inputs (B, d) and directions v (K, d)."""
+        return self.covariance(f, f, inputs, directions)
+
+    def covariance(
+        self, f: _core.SpectralFunction, g: _core.SpectralFunction, inputs: Any, directions: Any, *, inputs2: Any = None
+    ) -> FloatArray:
+        """(B, K) covariances of vᵀ·output of two maps f (of `inputs`) and g (of `inputs2`, the same by default).
+
+        With f and g the maps to two noise levels of one schedule, this is the covariance along a trajectory.
+        """
+        population = self.population
+        x = population.coordinates(inputs)
+        y = x if inputs2 is None else population.coordinates(inputs2, "inputs2")
+        if y.shape != x.shape:
+            raise ValueError(f"inputs2 must have as many rows as inputs, {len(x)}, got {len(y)}")
+        v = population.flatten(directions, "directions")
+        if population.eigenvectors is not None:
+            v = v @ population.eigenvectors
+        covariance = self._core.covariance(f, g)
+        squares = v * v
+        result = covariance.apply(x * y) @ squares.T + squares @ covariance.mean_term
+        if covariance.has_exchange:
+            for b in range(len(x)):
+                result[b] += covariance.bilinear(v * y[b], v * x[b])
+        return np.asarray(result)
+
+    def disagreement(self, f: _core.SpectralFunction, inputs: Any, *, bands: Any = None) -> FloatArray:
+        """(B,) expected ‖output₁ − output₂‖²/d of two independent splits for each input; (B, bands) by eigenband.
+
+        `bands` is a sequence of (start, stop) mode ranges; each band's part is divided by the whole d, so that bands that
+        cover all modes add up to the total.
+        """
+        x = self.population.coordinates(inputs)
+        output = self._core.covariance(f, f).output(x, x)
+        return self._per_band(output, bands)
+
+    def mean_disagreement(
+        self, f: _core.SpectralFunction, input_variance: Any, *, bands: Any = None, relative: bool = False
+    ) -> FloatArray:
+        """Disagreement averaged over inputs whose mode coordinates are independent with the given variance.
+
+        `input_variance` is σ_max² for seeds of the sampling map, or (k,): s + σ² for noised images. With ``relative=True``
+        it is divided by the expected ‖difference‖²/d of two models *and* two unrelated inputs: 0 means equal outputs, 1
+        means as different as unrelated ones. Returns a scalar array, or (bands,).
+        """
+        variance, ceiling = self._mode_spread(f, input_variance)
+        part = self._per_band((variance * self.population.multiplicity)[None, :], bands)[0]
+        if not relative:
+            return np.asarray(part)
+        whole = self._per_band((ceiling * self.population.multiplicity)[None, :], bands)[0]
+        return np.asarray(np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0))
+
+    def mode_disagreement(self, f: _core.SpectralFunction, input_variance: Any) -> tuple[FloatArray, FloatArray]:
+        """(k,), (k,): what each mode (one of its multiplicity) adds to the mean disagreement, and relative to unrelated inputs."""
+        variance, ceiling = self._mode_spread(f, input_variance)
+        relative = np.divide(variance, ceiling, out=np.zeros_like(variance), where=ceiling > 0)
+        return 2 * variance / self.population.dimension, relative
+
+    def pixel_variance(self, f: _core.SpectralFunction, input: Any) -> FloatArray:
+        """Variance over training sets of each pixel of the output for one input, image-shaped."""
+        population = self.population
+        x = population.coordinates(input)
+        if len(x) != 1:
+            raise ValueError(f"input must be one image, got {len(x)}")
+        covariance = self._core.covariance(f, f)
+        output = covariance.apply(x * x)[0] + covariance.mean_term
+        u = population.eigenvectors
+        if u is None:
+            variance = output + (covariance.diagonal() * x[0] ** 2 if covariance.has_exchange else 0.0)
+        else:
+            variance = (u * u) @ output
+            if covariance.has_exchange:
+                weighted = u * x[0]
+                variance = variance + covariance.bilinear(weighted, weighted)
+        return np.asarray(variance).reshape(population.shape)
+
+    def _mode_spread(self, f: _core.SpectralFunction, input_variance: Any) -> tuple[FloatArray, FloatArray]:
+        """Per mode: variance over training sets, and over training sets and inputs together."""
+        modes = len(self.population.eigenvalues)
+        spread = real_array("input_variance", input_variance)
+        if spread.shape not in ((), (modes,)):
+            raise ValueError(f"input_variance must be a number or have shape ({modes},), got shape {spread.shape}")
+        if spread.size and spread.min() < 0:
+            raise ValueError(f"input_variance must not be negative, got {spread.min()}")
+        spread = np.broadcast_to(spread, (modes,))
+        covariance = self._core.covariance(f, f)
+        variance = covariance.apply((spread * self.population.multiplicity)[None, :])[0] + covariance.mean_term
+        if covariance.has_exchange:
+            variance = variance + covariance.diagonal() * spread
+        return variance, variance + self.expectation(f) ** 2 * spread
+
+    def _per_band(self, variance: FloatArray, bands: Any) -> FloatArray:
+        """Twice the mode variances (B, k) summed over all modes or by band, per dimension of the data."""
+        scale = 2 / self.population.dimension
+        if bands is None:
+            return np.asarray(scale * variance.sum(axis=1))
+        ranges = _band_ranges(bands, variance.shape[1])
+        return scale * np.stack([variance[:, start:stop].sum(axis=1) for start, stop in ranges], axis=1)
+
+
+def _mode_indices(modes: Any, count: int) -> Any:
+    indices = np.atleast_1d(np.asarray(modes))
+    if indices.dtype.kind not in "iu" or indices.ndim != 1:
+        raise TypeError(f"modes must be a sequence of integers, got {modes!r}")
+    if indices.size and (indices.min() < 0 or indices.max() >= count):
+        raise ValueError(f"modes must lie between 0 and {count - 1}, got {indices.min()}…{indices.max()}")
+    return indices.astype(np.int32)
+
+
+def _band_ranges(bands: Sequence[Any], count: int) -> list[tuple[int, int]]:
+    ranges = []
+    for band in bands:
+        start, stop = (band.start, band.stop) if hasattr(band, "start") else band
+        if not 0 <= start < stop <= count:
+            raise ValueError(f"bands must be (start, stop) with 0 <= start < stop <= {count}, got ({start}, {stop})")
+        ranges.append((int(start), int(stop)))
+    return ranges
+
+
+@dataclass(frozen=True)
+class SampleSize:
+    """Answer of :func:`samples_for`: `n` meets the tolerance, `n_below` = n − 1 (or None at the smallest n) does not."""
+
+    n: int
+    value: float
+    n_below: int | None
+    value_below: float | None
+
+
+def _relative_disagreement(splits: Splits, f: _core.SpectralFunction, bands: Any, input_variance: Any) -> float:
+    return float(np.max(splits.mean_disagreement(f, input_variance, bands=bands, relative=True)))
+
+
+def _disagreement(splits: Splits, f: _core.SpectralFunction, bands: Any, input_variance: Any) -> float:
+    return float(np.max(splits.mean_disagreement(f, input_variance, bands=bands)))
+
+
+#: Named measures of :func:`samples_for`: the worst band's mean disagreement, absolute per dimension or relative.
+MEASURES = {"disagreement": _disagreement, "relative_disagreement": _relative_disagreement}
+
+#: The largest training set that :func:`samples_for` considers.
+LARGEST_N = 10**12
+
+
+def samples_for(
+    population: Population,
+    f_of_splits: Callable[[Splits], _core.SpectralFunction],
+    tolerance: float,
+    *,
+    measure: str | Callable[[Splits, _core.SpectralFunction], float] = "relative_disagreement",
+    law: str = "gaussian",
+    bands: Any = None,
+    input_variance: Any = None,
+) -> SampleSize:
+    """Smallest n from which on a measure of the splits meets a tolerance, with its bracket.
+
+    Parameters
+    ----------
+    f_of_splits : callable
+        Gives the spectral function for a `Splits`, as ``lambda splits: splits.sampling_map()``.
+    tolerance : number > 0
+        The measure must be at most this.
+    measure : name in :data:`MEASURES`, or a callable (splits, f) → float that decreases for large n
+    bands, input_variance
+        Passed to the named measures; see :meth:`Splits.mean_disagreement`. `input_variance` is required for them.
+
+    Raises
+    ------
+    ValueError
+        The tolerance is not met at n = 10¹².
+
+    Notes
+    -----
+    Measures need not be monotone where n is far below the rank; the search comes from large n downwards, so that every
+    larger n (on a grid of powers of two) meets the tolerance as well.
+    """
+    allowed = positive("tolerance", tolerance)
+    evaluate: Callable[[Splits, _core.SpectralFunction], float]
+    if isinstance(measure, str):
+        choice("measure", measure, tuple(MEASURES))
+        if input_variance is None:
+            raise ValueError(f"input_variance must be given for the measure {measure!r}, for instance sigma_max**2")
+        named = MEASURES[measure]
+        evaluate = lambda splits, f: named(splits, f, bands, input_variance)  # noqa: E731
+    else:
+        evaluate = measure
+
+    def value(n: int) -> float:
+        splits = Splits(population, n, law=law)
+        return evaluate(splits, f_of_splits(splits))
+
+    high, at_high = LARGEST_N, value(LARGEST_N)
+    if not at_high <= allowed:
+        raise ValueError(f"tolerance must be at least {at_high:.3g}, the measure at n = {LARGEST_N}, got {allowed:.3g}")
+    while True:
+        low = max(2, high // 2)
+        at_low = value(low)
+        if not at_low <= allowed:
+            break
+        high, at_high = low, at_low
+        if low == 2:
+            return SampleSize(2, at_high, None, None)
+    while high - low > 1:
+        middle = (low + high) // 2
+        at_middle = value(middle)
+        if at_middle <= allowed:
+            high, at_high = middle, at_middle
+        else:
+            low, at_low = middle, at_middle
+    return SampleSize(high, at_high, low, at_low)
