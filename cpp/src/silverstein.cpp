@@ -25,38 +25,46 @@ struct RatioSums {
   double product = 0;  // sum of mult * r (1 - r)
 };
 
-/// r = s/(s+kappa), for s <= kappa.
-KAPPAFLOW_CLONES RatioSums sums_below(const double* s, const double* mult, Index count, double kappa) {
-  RatioSums total;
-  for (Index start = 0; start < count; start += kBlock) {
-    const Index stop = std::min(count, start + kBlock);
-    double ratio = 0, product = 0;
+/// r = (slope s + offset)/(s + kappa): s/(s+kappa) with slope 1, kappa/(s+kappa) with offset kappa.
+KAPPAFLOW_CLONES RatioSums sum_singly(const double* s, const double* mult, Index count, double kappa, double slope,
+                                      double offset) {
+  double ratio = 0, product = 0;
 #pragma omp simd reduction(+ : ratio, product)
-    for (Index k = start; k < stop; ++k) {
-      const double r = s[k] / (s[k] + kappa);
-      ratio += mult[k] * r;
-      product += mult[k] * (r * (1 - r));
-    }
-    total.ratio += ratio;
-    total.product += product;
+  for (Index k = 0; k < count; ++k) {
+    const double r = (slope * s[k] + offset) / (s[k] + kappa);
+    ratio += mult[k] * r;
+    product += mult[k] * (r * (1 - r));
   }
-  return total;
+  return {ratio, product};
 }
 
-/// r = kappa/(s+kappa), for s > kappa.
-KAPPAFLOW_CLONES RatioSums sums_above(const double* s, const double* mult, Index count, double kappa) {
-  RatioSums total;
-  for (Index start = 0; start < count; start += kBlock) {
-    const Index stop = std::min(count, start + kBlock);
-    double ratio = 0, product = 0;
+/// The same sums with one division for two terms, the first and the second half: the loop is bound by division.
+KAPPAFLOW_CLONES RatioSums sum_in_pairs(const double* s, const double* mult, Index half, double kappa, double slope,
+                                        double offset) {
+  double ratio = 0, product = 0;
 #pragma omp simd reduction(+ : ratio, product)
-    for (Index k = start; k < stop; ++k) {
-      const double r = kappa / (s[k] + kappa);
-      ratio += mult[k] * r;
-      product += mult[k] * (r * (1 - r));
-    }
-    total.ratio += ratio;
-    total.product += product;
+  for (Index k = 0; k < half; ++k) {
+    const double first = s[k] + kappa, second = s[k + half] + kappa;
+    const double inverse = 1 / (first * second);
+    const double r = (slope * s[k] + offset) * second * inverse;
+    const double q = (slope * s[k + half] + offset) * first * inverse;
+    ratio += mult[k] * r + mult[k + half] * q;
+    product += mult[k] * (r * (1 - r)) + mult[k + half] * (q * (1 - q));
+  }
+  return {ratio, product};
+}
+
+/// Sums over modes in descending order, in blocks; pairs where no product of two denominators can leave double's range.
+RatioSums sum_ratios(const double* s, const double* mult, Index count, double kappa, double slope, double offset) {
+  RatioSums total;
+  const bool pairs = count > 0 && s[0] + kappa < 1e140 && kappa > 1e-140;
+  for (Index start = 0; start < count; start += kBlock) {
+    const Index length = std::min(count - start, kBlock), half = pairs ? length / 2 : 0, done = 2 * half;
+    const RatioSums paired = sum_in_pairs(s + start, mult + start, half, kappa, slope, offset);
+    const RatioSums rest =
+        sum_singly(s + start + done, mult + start + done, length - done, kappa, slope, offset);
+    total.ratio += paired.ratio + rest.ratio;
+    total.product += paired.product + rest.product;
   }
   return total;
 }
@@ -72,8 +80,8 @@ Evaluation evaluate(const Spectrum& spectrum, double m, double kappa) {
   const auto& s = spectrum.positive();
   const auto& mult = spectrum.positive_multiplicity();
   const Index above = std::partition_point(s.data(), s.data() + s.size(), [&](double v) { return v > kappa; }) - s.data();
-  const RatioSums high = sums_above(s.data(), mult.data(), above, kappa);
-  const RatioSums low = sums_below(s.data() + above, mult.data() + above, s.size() - above, kappa);
+  const RatioSums high = sum_ratios(s.data(), mult.data(), above, kappa, 0, kappa);
+  const RatioSums low = sum_ratios(s.data() + above, mult.data() + above, s.size() - above, kappa, 1, 0);
   const double count = spectrum.count_above()[above];
   return {(m - count) + (high.ratio - low.ratio), count - high.ratio + low.ratio, high.product + low.product};
 }
@@ -108,10 +116,11 @@ Root descend(const Spectrum& spectrum, double m, double t, double start, int max
   return root;
 }
 
-/// F changes sign across kappa (1 +- width).
-bool changes_sign(const Spectrum& spectrum, double m, double t, double kappa, double width) {
-  const auto excess = [&](double k) { return k * (evaluate(spectrum, m, k).deficit / m) - t; };
-  return excess(kappa * (1 + width)) > 0 && excess(kappa * (1 - width)) < 0;
+/// F(kappa) = kappa (1 - df1/m) - t changes sign across kappa (1 +- width), proved from one evaluation: F is convex, hence
+/// F(kappa + delta) >= F + delta F', and kappa F'' <= 2 F' gives F(kappa - delta) <= F - delta F' (1 - 2 width).
+bool changes_sign(const Evaluation& at, double m, double t, double kappa, double width) {
+  const double excess = kappa * (at.deficit / m) - t;
+  return std::abs(excess) < width * (1 - 2 * width) * kappa * ((at.deficit + at.product) / m);
 }
 
 void require_degrees(const char* function, double m) {
@@ -165,9 +174,8 @@ KappaResult solve_kappa(const Eigen::Ref<const Eigen::VectorXd>& noise_variance,
     result.df1[i] = at.df1;
     result.derivative[i] = m / (at.deficit + at.product);
     result.residual[i] = std::abs(at.deficit / m - t / root.kappa);
-    result.iterations[i] = root.iterations + 3;
-    result.certified[i] =
-        root.converged && changes_sign(spectrum, m, t, root.kappa, options.certificate_width);
+    result.iterations[i] = root.iterations + 1;
+    result.certified[i] = root.converged && changes_sign(at, m, t, root.kappa, options.certificate_width);
     result.total_terms += static_cast<long>(result.iterations[i]) * spectrum.positive().size();
     last = {root.kappa, at, 0, root.converged};
     warm = root.converged;

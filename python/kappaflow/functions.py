@@ -189,7 +189,7 @@ def denoiser(sigma: float) -> _core.SpectralFunction:
 
 
 def sampling_map(
-    sigma: float = 0.0, sigma_max: float = 80.0, *, support: Any, tolerance: float = 1e-12
+    sigma: float = 0.0, sigma_max: float = 80.0, *, support: Any, tolerance: float = 1e-13
 ) -> _core.SpectralFunction:
     """Probability-flow map √((x + σ²)/(x + σ_max²)) from σ_max down to σ, 0 ≤ σ < σ_max.
 
@@ -206,7 +206,7 @@ def sampling_map(
     return _core.SpectralFunction.sampling_map(low, top, *_interval(support), tolerance)
 
 
-def matrix_power(alpha: float, *, support: Any, tolerance: float = 1e-12) -> _core.SpectralFunction:
+def matrix_power(alpha: float, *, support: Any, tolerance: float = 1e-13) -> _core.SpectralFunction:
     """x^α with 0 < α < 1, relative error at most `tolerance` on `support` = (low, high), exact at zero."""
     exponent = positive("alpha", alpha)
     if exponent >= 1:

@@ -123,14 +123,13 @@ def initial_noise(seeds: Sequence[int], dimension: int, sigma_max: float) -> Flo
 
 
 def default_sizes(sample_size: int | None) -> list[int]:
-    """Training-set sizes to show: powers of about three up to the N images there are, and N/2, two disjoint halves."""
+    """Training-set sizes to show: up to five of 10, 30, 100, 300, ... below N/2, then N/2 (two disjoint halves) and N."""
     largest = 100_000 if sample_size is None else sample_size
-    sizes = {max(2, largest // 2)}
-    for divisor in (1, 3, 10, 30, 100, 1000):
-        size = largest // divisor
-        if size >= 10:
-            sizes.add(size if size < 100 else round(size, 1 - len(str(size)) + 1) if divisor > 1 else size)
-    return sorted(sizes)
+    half = max(2, largest // 2)
+    decades = range(1, len(str(half)) + 1)
+    grid = [size for k in decades for size in (10**k, 3 * 10**k) if size < 0.7 * half]
+    picks = np.unique(np.linspace(0, len(grid) - 1, min(5, len(grid))).round().astype(int)) if grid else []
+    return sorted({grid[i] for i in picks} | {half, max(2, largest)})
 
 
 def default_bands(modes: int, count: int = 6) -> tuple[Band, ...]:

@@ -75,7 +75,7 @@ class Splits:
         return _core.SpectralFunction.denoiser(not_negative("sigma", sigma))
 
     def sampling_map(
-        self, sigma: float = 0.0, sigma_max: float = 80.0, *, tolerance: float = 1e-12
+        self, sigma: float = 0.0, sigma_max: float = 80.0, *, tolerance: float = 1e-13
     ) -> _core.SpectralFunction:
         """Probability-flow map √((x+σ²)/(x+σ_max²)) with the support of this population and n."""
         low, top = not_negative("sigma", sigma), positive("sigma_max", sigma_max)

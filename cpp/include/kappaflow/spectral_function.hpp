@@ -13,7 +13,7 @@ struct Interval {
 /// f(x) = c + sum_i w_i x/(x + t_i): a spectral function as a mixture of resolvents. An immutable value.
 ///
 ///     auto f = SpectralFunction::denoiser(0.5);                                  // x/(x + 0.25), exact
-///     auto g = SpectralFunction::sampling_map(0.0, 80.0, {1e-6, 40.0}, 1e-12);   // sqrt(x/(x + 6400))
+///     auto g = SpectralFunction::sampling_map(0.0, 80.0, {1e-6, 40.0});   // sqrt(x/(x + 6400))
 class SpectralFunction {
  public:
   /// Any mixture; throws std::invalid_argument unless all shifts are finite and not negative, weights finite, sizes equal.
@@ -24,10 +24,10 @@ class SpectralFunction {
   static SpectralFunction denoiser(double sigma);
 
   /// Probability-flow map sqrt((x + sigma^2)/(x + sigma_max^2)) from sigma_max down to 0 <= sigma < sigma_max.
-  static SpectralFunction sampling_map(double sigma, double sigma_max, Interval support, double tolerance = 1e-12);
+  static SpectralFunction sampling_map(double sigma, double sigma_max, Interval support, double tolerance = 1e-13);
 
   /// x^alpha, 0 < alpha < 1: the optimal rule for alpha = 1/2, else the trapezoid rule in log t.
-  static SpectralFunction matrix_power(double alpha, Interval support, double tolerance = 1e-12);
+  static SpectralFunction matrix_power(double alpha, Interval support, double tolerance = 1e-13);
 
   double constant() const { return constant_; }
   const Eigen::VectorXd& weights() const { return weights_; }

@@ -89,7 +89,7 @@ class Splits {
 
   /// The maps with the support chosen for this spectrum and n.
   SpectralFunction denoiser(double sigma) const { return SpectralFunction::denoiser(sigma); }
-  SpectralFunction sampling_map(double sigma = 0, double sigma_max = 80, double tolerance = 1e-12) const;
+  SpectralFunction sampling_map(double sigma = 0, double sigma_max = 80, double tolerance = 1e-13) const;
   Interval support() const;  ///< outer edges of the limiting sample spectrum with a margin for fluctuations
 
   /// E f(S) in the population's eigenbasis, per mode: c + sum_i w_i s_k/(s_k + kappa_i).

@@ -1,0 +1,11 @@
+"""The consistency report: figures, page and files, drawn from a :class:`~kappaflow.prediction.Prediction`.
+
+The numbers come in finished; nothing here computes a prediction. matplotlib and jinja2 are needed by this subpackage
+alone.
+"""
+
+from . import figures
+from .page import render_page
+from .write import write_report
+
+__all__ = ["figures", "render_page", "write_report"]

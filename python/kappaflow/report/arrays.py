@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
-from kappaflow.prediction import FloatArray
-from kappaflow.report.style import GUIDE, INK
+from .._checks import FloatArray
+from .style import GUIDE, INK
 
 Kind = Literal["grey", "colour", "vector"]
 

@@ -7,18 +7,22 @@ make it fit.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
-from kappaflow.prediction import FloatArray, IntArray, Prediction, SeedImages
-from kappaflow.report import style
-from kappaflow.report.arrays import Kind, as_drawn, frame, kind_of, pixel_level, show
-from kappaflow.report.style import ACCENT, GUIDE, INK, MUTED, WIDTH, styled
+from .._checks import FloatArray
+from ..prediction import Prediction, SeedImages
+from . import style
+from .arrays import Kind, as_drawn, frame, kind_of, pixel_level, show
+from .style import ACCENT, GUIDE, INK, MUTED, WIDTH, styled
 
 MAX_COLUMNS = 6  # seeds shown of each kind
 MODE_COLUMNS = 8  # pictures in a row of the eigenmode figure
@@ -35,7 +39,7 @@ def _panel(height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _shown_modes(prediction: Prediction) -> IntArray:
+def _shown_modes(prediction: Prediction) -> npt.NDArray[np.int64]:
     """Indices of the modes that curves go through: all of them, or where a logarithmic axis can tell them apart."""
     size = prediction.eigenvalues.size
     if size <= MAX_MODES_ON_AXIS:
@@ -47,11 +51,11 @@ def _percent_tick(value: float) -> str:
     return f"{100 * value:.3g} %"
 
 
-def _percent_axis(axis: object) -> None:
-    axis.set_major_formatter(FuncFormatter(lambda value, _position: _percent_tick(value)))  # type: ignore[attr-defined]
+def _percent_axis(axis: Axis) -> None:
+    axis.set_major_formatter(FuncFormatter(lambda value, _position: _percent_tick(value)))
 
 
-def _line_style(count: int) -> dict[str, object]:
+def _line_style(count: int) -> dict[str, Any]:
     """Few points get markers, so that a curve of one mode or of one n is still seen."""
     return {"marker": "o", "ms": 3.5} if count <= 12 else {}
 
@@ -73,7 +77,7 @@ def spectrum(prediction: Prediction) -> Figure:
     floor, sigma = float(prediction.kappa[row, 0]), float(prediction.noise_sigma[0])
     if low < floor < high:
         ax.axhline(floor, color=MUTED, lw=1.0, ls=(0, (4, 2)), gid="floor")
-        label = f"κ = {style.number(floor, 2)} at σ = {style.number(sigma, 2)}, n = {prediction.reference_n:,}"
+        label = f"κ = {style.number(floor, 2)} at σ = {style.short(sigma, 2)}, n = {prediction.reference_n:,}"
         ax.annotate(
             label, (0.0, floor), (6, 4), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
             color=MUTED, fontsize=9, va="bottom",
@@ -110,11 +114,10 @@ def eigenmodes(prediction: Prediction) -> Figure:
     """The mean and the leading eigenmodes, as pictures or, for data that are no images, as curves."""
     kind = kind_of(prediction.shape)
     shown = min(len(prediction.eigenmodes), MAX_MODES)
-    columns = min(MODE_COLUMNS if kind != "vector" else 4, shown + 1)
-    rows = math.ceil((shown + 1) / columns)
+    rows = math.ceil((shown + 1) / (MODE_COLUMNS if kind != "vector" else 4))
+    columns = math.ceil((shown + 1) / rows)
     height = rows * (WIDTH / max(columns, 6) * _height_ratio(prediction, kind) + 0.42)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.04)  # type: ignore[union-attr]
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     total = float(np.sum(prediction.eigenvalues)) or 1.0
     for index, ax in enumerate(axes):
@@ -153,7 +156,7 @@ def renormalised_noise(prediction: Prediction) -> Figure:
     low, high = style.finite_range(factor, np.ones(1)) or (0.1, 1.0)
     style.log_axis(bottom.yaxis, low / 1.12, high * 1.12 if high > 3 else 3.0)
     x = style.positive(variance)
-    guide = {"color": MUTED, "lw": 1.1, "ls": (0, (4, 2))}
+    guide: dict[str, Any] = {"color": MUTED, "lw": 1.1, "ls": (0, (4, 2))}
     top.plot(x, x, gid="diagonal", **guide)
     bottom.axhline(1.0, **guide)
     for index, colour in enumerate(style.n_colours(len(prediction.n))):
@@ -201,7 +204,7 @@ def shrinkage(prediction: Prediction) -> Figure:
             ax.plot(modes, gain, color=colour, gid=f"denoiser-{column}-{index}", **marks)
         ax.set_ylim(0, 1.06)
         ax.set_xlabel("mode k")
-        ax.set_title(f"Denoiser at σ = {style.number(float(prediction.denoiser_sigma[level]), 2)}")
+        ax.set_title(f"Denoiser at σ = {style.short(float(prediction.denoiser_sigma[level]), 2)}")
         if first is None:
             first = ax
             ax.set_ylabel("gain")
@@ -224,7 +227,8 @@ def mode_pairs(prediction: Prediction) -> Figure:
     ax = figure.add_subplot()
     values = style.positive(prediction.mode_pair_variance)
     low, high = style.finite_range(values) or (0.1, 1.0)
-    norm = LogNorm(max(low, high * 10.0**-DECADES_SHOWN) * (1 - 1e-9), high * (1 + 1e-9))
+    floor = max(low, high * 10.0**-DECADES_SHOWN)
+    norm = LogNorm(floor * (1 - 1e-9), high * (1 + 1e-9))
     image = ax.imshow(np.ma.masked_invalid(values), norm=norm, cmap=style.deviation_map(), interpolation="nearest")
     frame(ax)
     positions, labels = _mode_ticks(prediction.mode_pair_modes)
@@ -232,13 +236,13 @@ def mode_pairs(prediction: Prediction) -> Figure:
     ax.set_yticks(positions, labels)
     ax.set_xlabel("mode l of the seed")
     ax.set_ylabel("mode k of the image")
-    bar = figure.colorbar(image, ax=ax, shrink=0.85, pad=0.02, extend="min" if low < norm.vmin else "neither")
+    bar = figure.colorbar(image, ax=ax, shrink=0.85, pad=0.02, extend="min" if low < floor else "neither")
     bar.set_label("variance of the map, Var[uₖᵀ f(Σ̂) uₗ]".replace("uₗ", "u$_l$").replace("uₖ", "u$_k$"))
-    bar.outline.set_linewidth(0.4)  # type: ignore[operator]
+    bar.outline.set_linewidth(0.4)
     return figure
 
 
-def _mode_ticks(modes: IntArray) -> tuple[list[int], list[str]]:
+def _mode_ticks(modes: npt.NDArray[np.int64]) -> tuple[list[int], list[str]]:
     """Positions and 1-based labels of round mode numbers, never closer than a fourteenth of the axis."""
     positions: list[int] = []
     gap = max(1, math.ceil(modes.size / 14))
@@ -268,13 +272,15 @@ def disagreement_by_n(prediction: Prediction) -> Figure:
 
     handles: list[Line2D] = []
     for index, band in enumerate(prediction.bands):
-        look = {"color": style.band_colour(index), "marker": style.band_marker(index), "ms": 4.5}
+        look: dict[str, Any] = {"color": style.band_colour(index), "marker": style.band_marker(index), "ms": 4.5}
         label = band.label.replace("-", "–")
         handles += ax.plot(n, bands[:, index], lw=1.4, label=label, gid=f"band-{index}", **look)
         answer = prediction.images_needed[index]
         if answer is None or not n[-1] < answer <= REACH * n[-1]:
             continue
-        ax.plot([n[-1], answer], [bands[-1, index], tolerance], lw=1.0, ls=":", color=look["color"], gid=f"reach-{index}")
+        ax.plot(
+            [n[-1], answer], [bands[-1, index], tolerance], lw=1.0, ls=":", color=look["color"], gid=f"reach-{index}"
+        )
         ax.plot([answer], [tolerance], ls="", mec=look["color"], mfc="white", marker=look["marker"], ms=5.5)
     handles = [*ax.plot(n, total, color=INK, lw=2.4, label="all modes", gid="total", **_line_style(n.size)), *handles]
     ax.axhline(tolerance, color=ACCENT, lw=1.1, gid="tolerance")
@@ -358,7 +364,9 @@ def disagreement_by_seed(prediction: Prediction) -> Figure:
         drawn = values[_spread(values.size, MAX_POINTS)]
         # golden-ratio offsets fill the strip evenly without random numbers
         offsets = (np.arange(drawn.size) * 0.6180339887498949) % 1.0 - 0.5
-        left.plot(drawn, row + 0.5 * offsets, ls="", marker="o", ms=2.6, mew=0, color=colour, alpha=0.55, gid=f"strip-{row}")
+        left.plot(
+            drawn, row + 0.5 * offsets, ls="", marker="o", ms=2.6, mew=0, color=colour, alpha=0.55, gid=f"strip-{row}"
+        )
         left.plot([np.median(values)] * 2, [row - 0.36, row + 0.36], color=INK, lw=1.6, gid=f"median-{row}")
     left.set_yticks(range(len(prediction.n)), [f"{int(k):,}" for k in prediction.n])
     left.set_ylim(-0.6, len(prediction.n) - 0.4)
@@ -380,7 +388,7 @@ def _ranking(ax: Axes, prediction: Prediction, relative: FloatArray) -> None:
     colour = style.n_colours(len(prediction.n))[row]
     ax.set_ylim(0, 1.16 * float(np.nanmax(values, initial=0.0)) or 1.0)
     _percent_axis(ax.yaxis)
-    marks = {"marker": "o", "ms": 2.6, "mew": 0.0} if values.size <= MAX_POINTS else {}
+    marks: dict[str, Any] = {"marker": "o", "ms": 2.6, "mew": 0.0} if values.size <= MAX_POINTS else {}
     ax.plot(ranks, values, color=colour, lw=1.2, gid="ranking", **marks)
     if values.size > 1:
         for rank, offset, align, vertical in ((0, (4, -5), "left", "top"), (-1, (-4, 5), "right", "bottom")):
@@ -414,8 +422,7 @@ def seed_images(prediction: Prediction) -> Figure:
     side = 5.7 / max(columns, 5)
     height = 4 * side * _height_ratio(prediction, kind) + 1.5
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.02, hspace=0.0, wspace=0.0)  # type: ignore[union-attr]
-    blocks = figure.subfigures(2, 1)
+    blocks = np.ravel(figure.subfigures(2, 1))
     top = max(float(pixel_level(s, kind).max()) for group in (most, least) for s in group.pixel_std[:columns]) or 1.0
     for block, group, title in zip(blocks, (most, least), ("Most", "Least"), strict=True):
         block.suptitle(f"{title} consistent seeds", fontsize=10, x=0.01, ha="left")
@@ -436,7 +443,7 @@ def seed_images(prediction: Prediction) -> Figure:
         axes[1, 0].set_ylabel("std")
         bar = block.colorbar(level, ax=axes[1, :].tolist(), pad=0.015, fraction=0.03, aspect=11)
         bar.set_label("std of pixel")
-        bar.outline.set_linewidth(0.4)  # type: ignore[operator]
+        bar.outline.set_linewidth(0.4)
     return figure
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Literal, ParamSpec
 
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from kappaflow.prediction import FloatArray
+from .._checks import FloatArray
 
 P = ParamSpec("P")
 
@@ -30,14 +30,15 @@ GUIDE = "#a5adb6"  # reference lines
 ACCENT = "#b3261e"  # the tolerance, and nothing else
 WIDTH = 7.4  # inches of every figure, so that text has one size throughout the page
 PNG_DPI = 180
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
-# Okabe and Ito's colours, which remain distinct with every common colour vision deficiency, without their yellow, which is too
-# light for lines on white. Bands take them in this order; n takes a perceptually ordered ramp instead, so that the
-# two are never taken for each other.
+# Okabe and Ito's colours, distinct with every common colour vision deficiency, without their yellow, which is too light
+# for lines on white. Bands take them in this order; n takes a perceptually ordered ramp instead, so that the two are
+# never taken for each other.
 BAND_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c3e")
 BAND_MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
-_RC: Mapping[str, Any] = {
+_RC: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same page everywhere
     "mathtext.fontset": "dejavusans",
@@ -89,7 +90,7 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with mpl.rc_context(dict(_RC)):
+        with mpl.rc_context(_RC):
             return draw(*args, **kwargs)
 
     return wrapper
@@ -99,7 +100,7 @@ def save(figure: Figure, format: Literal["svg", "png"]) -> bytes:
     """Bytes of a figure; the same figure gives the same bytes (no date, no software version, fixed identifiers)."""
     buffer = io.BytesIO()
     metadata: dict[str, Any] = {"Date": None, "Creator": None} if format == "svg" else {"Software": None}
-    with mpl.rc_context(dict(_RC)):
+    with mpl.rc_context(_RC):
         figure.savefig(buffer, format=format, dpi=PNG_DPI, metadata=metadata)
     return buffer.getvalue()
 
@@ -226,17 +227,26 @@ def number(value: float, digits: int = 3) -> str:
     return f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPT)}"
 
 
+def short(value: float, digits: int = 3) -> str:
+    """As :func:`number`, without trailing zeros: for settings, which are exact, such as σ = 0.1."""
+    text = number(value, digits)
+    if "." not in text:
+        return text
+    mantissa, dot, power = text.partition("·")
+    return mantissa.rstrip("0").rstrip(".") + dot + power
+
+
 def percent(fraction: float) -> str:
     """A fraction as a percentage, about two significant digits: ``12 %``, ``0.34 %``, ``below 0.01 %``."""
     if not math.isfinite(fraction):
         return "–"
     value = 100 * fraction
     if 0 < value < 0.01:
-        return "below 0.01 %"
+        return f"below 0.01{NO_BREAK}%"
     for bound, decimals in ((0.095, 3), (0.995, 2), (9.95, 1)):
         if 0 < value < bound:
-            return f"{value:.{decimals}f} %"
-    return f"{value:,.0f} %"
+            return f"{value:.{decimals}f}{NO_BREAK}%"
+    return f"{value:,.0f}{NO_BREAK}%"
 
 
 def count(n: int) -> str:

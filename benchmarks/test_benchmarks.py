@@ -1,0 +1,75 @@
+"""pytest-benchmark rows; each asserts its answer and writes achieved error and work beside the time.
+
+``KAPPAFLOW_BENCH=small`` takes d = 256 in place of 3072.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kappaflow as kf
+
+sys.path.insert(0, str(Path(__file__).parent))
+from baselines import numpy_newton, numpy_newton_extended, power_law, published_square_root, reference_square_root
+
+D = 256 if os.environ.get("KAPPAFLOW_BENCH") == "small" else 3072
+LEVELS = np.geomspace(4e-6, 6400, 100)
+
+
+def relative(value: Any, reference: Any) -> float:
+    return float(np.max(np.abs(np.asarray(value, dtype=np.longdouble) / reference - 1)))
+
+
+@pytest.mark.parametrize("n", [1000, 30000])
+def test_kappa(benchmark: Any, n: int) -> None:
+    s = power_law(D)
+    kappa, info = benchmark(lambda: kf.solve_kappa(LEVELS, s, n, return_info=True))
+    achieved = relative(kappa, numpy_newton_extended(LEVELS, s, n))
+    benchmark.extra_info.update(error=achieved, terms=info.total_terms)
+    assert info.certified.all()
+    assert achieved < 1e-13
+
+
+@pytest.mark.parametrize("n", [1000, 30000])
+def test_kappa_numpy(benchmark: Any, n: int) -> None:
+    s = power_law(D)
+    kappa = benchmark(lambda: numpy_newton(LEVELS, s, n))
+    achieved = relative(kappa, numpy_newton_extended(LEVELS, s, n))
+    benchmark.extra_info.update(error=achieved)
+    assert achieved < 1e-8
+
+
+@pytest.mark.parametrize("n", [D // 3, 10 * D])
+def test_square_root(benchmark: Any, n: int) -> None:
+    s, modes = power_law(D), np.array([0, D // 8, D - 1])
+    splits = kf.Splits(kf.Population.from_spectrum(s), n, mean="known", terms="published")
+    f = kf.matrix_power(0.5, support=splits._core.support())
+    expectation, variance = benchmark(lambda: (splits.expectation(f), splits.equal_mode_variance(f)))
+    mean, spread = reference_square_root(s, n, modes)
+    achieved = max(relative(expectation[modes], mean), relative(variance[modes], spread))
+    benchmark.extra_info.update(error=achieved, nodes=len(f.shifts))
+    assert achieved < 1e-10
+
+
+def test_square_root_published(benchmark: Any) -> None:
+    s, n, modes = power_law(D), 10 * D, np.array([0, D // 8, D - 1])
+    expectation, variance = benchmark.pedantic(lambda: published_square_root(s, n), rounds=1)
+    mean, spread = reference_square_root(s, n, modes)
+    achieved = max(relative(expectation[modes], mean), relative(variance[modes], spread))
+    benchmark.extra_info.update(error=achieved, nodes=100)
+    assert achieved < 0.1
+
+
+def test_mode_pairs(benchmark: Any) -> None:
+    splits = kf.Splits(kf.Population.from_spectrum(power_law(D)), 1000)
+    f = splits.sampling_map()
+    matrix = benchmark(lambda: splits.mode_variance(f))
+    achieved = relative(np.diag(matrix), splits.equal_mode_variance(f))
+    benchmark.extra_info.update(error=achieved, nodes=len(f.shifts))
+    assert achieved < 1e-9

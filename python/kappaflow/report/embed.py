@@ -1,0 +1,96 @@
+"""Figures as parts of a page: inline SVG without clashing identifiers, or a PNG data URI."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from html import escape
+from types import MappingProxyType
+from typing import Literal
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from ..prediction import Prediction
+from . import figures, style
+from .arrays import kind_of
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the report.
+
+    Attributes
+    ----------
+    draw : the function that draws it
+    raster : whether the page embeds it as PNG, for figures made of pixels
+    """
+
+    draw: Callable[[Prediction], Figure]
+    raster: bool = False
+
+
+#: Every figure of the report by name, in the order of the page.
+DRAWINGS: Mapping[str, Drawing] = MappingProxyType(
+    {
+        "disagreement_by_n": Drawing(figures.disagreement_by_n),
+        "disagreement_by_mode": Drawing(figures.disagreement_by_mode),
+        "disagreement_by_seed": Drawing(figures.disagreement_by_seed),
+        "seed_images": Drawing(figures.seed_images, raster=True),
+        "renormalised_noise": Drawing(figures.renormalised_noise),
+        "shrinkage": Drawing(figures.shrinkage),
+        "mode_pairs": Drawing(figures.mode_pairs, raster=True),
+        "spectrum": Drawing(figures.spectrum),
+        "eigenmodes": Drawing(figures.eigenmodes, raster=True),
+    }
+)
+
+
+def available(prediction: Prediction) -> list[str]:
+    """Names of the figures that this prediction has the data for."""
+    missing = set()
+    if not len(prediction.eigenmodes):
+        missing.add("eigenmodes")
+    groups = (prediction.most_consistent, prediction.least_consistent)
+    if any(group is None or not len(group.seeds) for group in groups):
+        missing.add("seed_images")
+    if not prediction.seeds.size:
+        missing.add("disagreement_by_seed")
+    if not prediction.mode_pair_modes.size:
+        missing.add("mode_pairs")
+    return [name for name in DRAWINGS if name not in missing]
+
+
+def encode(name: str, prediction: Prediction, format: Literal["svg", "png"]) -> bytes:
+    """The bytes of one figure."""
+    return style.save(DRAWINGS[name].draw(prediction), format)
+
+
+def element(name: str, prediction: Prediction, alternative: str) -> Markup:
+    """The HTML element of one figure with its alternative text."""
+    if DRAWINGS[name].raster and (name == "mode_pairs" or kind_of(prediction.shape) != "vector"):
+        data = base64.b64encode(encode(name, prediction, "png")).decode("ascii")
+        return Markup('<img src="data:image/png;base64,{}" alt="{}">').format(Markup(data), alternative)
+    return Markup(inline(encode(name, prediction, "svg").decode("utf-8"), name, alternative))
+
+
+def inline(svg: str, prefix: str, alternative: str) -> str:
+    """An SVG document as an element of an HTML page.
+
+    Identifiers get `prefix`, because a page has one name space for all of its figures; prolog, metadata, comments and
+    global styles go; the size gives way to that of the page.
+    """
+    svg = svg[svg.index("<svg") :]
+    for unwanted in (r"<metadata>.*?</metadata>", r"<style[^>]*>.*?</style>", r"<!--.*?-->"):
+        svg = re.sub(unwanted, "", svg, flags=re.DOTALL)
+    svg = re.sub(r' id="([^"]+)"', rf' id="{prefix}-\1"', svg)
+    svg = re.sub(r' xlink:href="#', f' href="#{prefix}-', svg)
+    svg = svg.replace(" xlink:href=", " href=").replace("url(#", f"url(#{prefix}-")
+    head, body = svg.split(">", 1)
+    box = re.search(r' viewBox="[^"]+"', head)
+    if box is None:
+        raise ValueError(f"inline: the SVG of {prefix} must have a viewBox, got {head!r}")
+    body = re.sub(r"\n\s*", "\n", body).strip()
+    return f'<svg xmlns="http://www.w3.org/2000/svg"{box[0]} role="img" aria-label="{escape(alternative)}">{body}'

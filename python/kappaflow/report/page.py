@@ -1,0 +1,49 @@
+"""The report as one HTML page that needs nothing beside itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from types import MappingProxyType
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from ..prediction import Prediction
+from .embed import available, element
+from .findings import find
+
+_NO_FACTS: Mapping[str, str] = MappingProxyType({})
+
+
+def render_page(prediction: Prediction, *, facts: Mapping[str, str] = _NO_FACTS) -> str:
+    """The consistency report of a prediction as a self-contained HTML page.
+
+    Parameters
+    ----------
+    prediction : what to show
+    facts : rows of the footer as label → text, such as version, command and options; plain text, escaped here
+
+    Returns
+    -------
+    str
+        HTML with inline style and figures; the same arguments give the same text.
+    """
+    findings = find(prediction)
+    drawn = {name: element(name, prediction, findings.alternatives[name]) for name in available(prediction)}
+    template = _environment().get_template("report.html.j2")
+    return template.render(p=prediction, f=findings, figures=drawn, facts=dict(facts))
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FunctionLoader(_template),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _template(name: str) -> str:
+    return files("kappaflow.report").joinpath("templates", name).read_text(encoding="utf-8")

@@ -1,0 +1,62 @@
+"""The report on disk: each file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from ..prediction import Prediction
+from .embed import DRAWINGS, available, encode
+from .page import render_page
+
+_FORMATS: tuple[Literal["svg", "png"], ...] = ("svg", "png")
+
+
+def write_report(prediction: Prediction, directory: str | os.PathLike[str], *, facts: Mapping[str, str]) -> Path:
+    """Write ``report.html`` and ``figures/<name>.svg`` and ``.png`` into a directory, which is made if need be.
+
+    The page is written last, so that a page on disk always has its figures. Every file is written beside its place
+    and moved there; whatever interrupts, no half-written file and no temporary file remains. Figures of an earlier
+    report that this one does not have are removed.
+
+    Parameters
+    ----------
+    prediction : what to show
+    directory : where to write
+    facts : rows of the page's footer, see :func:`~kappaflow.report.render_page`
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    target = Path(directory)
+    page = render_page(prediction, facts=facts)
+    folder = target / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    names = available(prediction)
+    for name in DRAWINGS:
+        for kind in _FORMATS:
+            path = folder / f"{name}.{kind}"
+            if name in names:
+                _write_atomically(path, encode(name, prediction, kind))
+            else:
+                path.unlink(missing_ok=True)
+    report = target / "report.html"
+    _write_atomically(report, page.encode("utf-8"))
+    return report
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    """Write beside `path`, then move into place; the temporary file goes whatever happens."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,44 @@
+"""The README's examples run, its C++ example is the one that CI builds, and doctests hold."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+import kappaflow.functions
+import kappaflow.moments
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_python_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    examples = blocks("python")
+    assert examples
+    for example in examples:
+        exec(compile(example, "README.md", "exec"), {})
+    assert "(8, 8)" in capsys.readouterr().out
+
+
+def test_cpp_example_is_the_consumer_that_ci_builds_and_runs() -> None:
+    (example,) = blocks("cpp")
+    assert example.strip() == (ROOT / "tests/cpp/consumer/main.cpp").read_text(encoding="utf-8").strip()
+
+
+def test_readme_has_both_commands() -> None:
+    commands = re.findall(r"<!-- command: ([\w-]+) -->\n```bash\n(.+)\n```", README)
+    assert [name for name, _ in commands] == ["install-and-run", "test"]
+
+
+@pytest.mark.parametrize("module", [kappaflow.functions, kappaflow.moments], ids=lambda module: module.__name__)
+def test_doctests(module: object) -> None:
+    result = doctest.testmod(module, extraglobs={})  # type: ignore[arg-type]
+    assert result.attempted > 0
+    assert result.failed == 0
