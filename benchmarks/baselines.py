@@ -65,7 +65,9 @@ def published_square_root(s: np.ndarray, n: float, nodes: int = 100) -> tuple[np
     return expectation, np.einsum("ij,kij->k", kernel, anisotropy**2)
 
 
-def reference_square_root(s: np.ndarray, n: float, modes: np.ndarray, step: float = 0.45) -> tuple[np.ndarray, np.ndarray]:
+def reference_square_root(
+    s: np.ndarray, n: float, modes: np.ndarray, step: float = 0.45
+) -> tuple[np.ndarray, np.ndarray]:
     """(E Σ̂^½ and equal-mode variance of the published law) of a few modes in extended precision."""
     wide = s.astype(np.longdouble)
     low, high = np.log(s.min()) - 2 * 44, np.log(s.sum()) + 2 * 44

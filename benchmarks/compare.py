@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+import kappaflow as kf
 from baselines import (
     mpmath_root,
     numpy_newton,
@@ -21,8 +23,6 @@ from baselines import (
     published_square_root,
     reference_square_root,
 )
-
-import kappaflow as kf
 from kappaflow.moments import symmetric_eigensystem
 
 
@@ -61,7 +61,14 @@ def compare_kappa(d: int) -> None:
         roots = [float(mpmath_root(t[i], s, n)) for i in picks]
         slow = (time.perf_counter() - start) / len(picks) * len(t)
         row(n, "kappaflow", f"{1e3 * ours:.2f} ms", "", f"{error(kappa, reference):.1e}", f"{info.total_terms:.2e}")
-        row(n, "NumPy Newton", f"{1e3 * theirs:.1f} ms", f"{theirs / ours:.0f}× faster", f"{error(newton, reference):.1e}", "")
+        row(
+            n,
+            "NumPy Newton",
+            f"{1e3 * theirs:.1f} ms",
+            f"{theirs / ours:.0f}× faster",
+            f"{error(newton, reference):.1e}",
+            "",
+        )
         row(
             n,
             f"mpmath findroot, 80 digits ({len(picks)} levels timed, scaled to 100)",

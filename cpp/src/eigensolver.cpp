@@ -49,8 +49,8 @@ Eigensystem symmetric_eigensystem(Eigen::MatrixXd matrix, bool vectors, const Li
   if (library.syevd != nullptr && matrix.rows() <= kLargestLapack) {
     return by_lapack(std::move(matrix), vectors, library.syevd);
   }
-  Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(
-      matrix, vectors ? Eigen::ComputeEigenvectors : Eigen::EigenvaluesOnly);
+  Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(matrix,
+                                                        vectors ? Eigen::ComputeEigenvectors : Eigen::EigenvaluesOnly);
   if (solver.info() != Eigen::Success) throw ConvergenceError("symmetric_eigensystem: Eigen's solver did not converge");
   Eigensystem system;
   system.values = solver.eigenvalues().reverse();

@@ -61,8 +61,7 @@ RatioSums sum_ratios(const double* s, const double* mult, Index count, double ka
   for (Index start = 0; start < count; start += kBlock) {
     const Index length = std::min(count - start, kBlock), half = pairs ? length / 2 : 0, done = 2 * half;
     const RatioSums paired = sum_in_pairs(s + start, mult + start, half, kappa, slope, offset);
-    const RatioSums rest =
-        sum_singly(s + start + done, mult + start + done, length - done, kappa, slope, offset);
+    const RatioSums rest = sum_singly(s + start + done, mult + start + done, length - done, kappa, slope, offset);
     total.ratio += paired.ratio + rest.ratio;
     total.product += paired.product + rest.product;
   }
@@ -79,7 +78,8 @@ struct Evaluation {
 Evaluation evaluate(const Spectrum& spectrum, double m, double kappa) {
   const auto& s = spectrum.positive();
   const auto& mult = spectrum.positive_multiplicity();
-  const Index above = std::partition_point(s.data(), s.data() + s.size(), [&](double v) { return v > kappa; }) - s.data();
+  const Index above =
+      std::partition_point(s.data(), s.data() + s.size(), [&](double v) { return v > kappa; }) - s.data();
   const RatioSums high = sum_ratios(s.data(), mult.data(), above, kappa, 0, kappa);
   const RatioSums low = sum_ratios(s.data() + above, mult.data() + above, s.size() - above, kappa, 1, 0);
   const double count = spectrum.count_above()[above];
@@ -116,8 +116,8 @@ Root descend(const Spectrum& spectrum, double m, double t, double start, int max
   return root;
 }
 
-/// F(kappa) = kappa (1 - df1/m) - t changes sign across kappa (1 +- width), proved from one evaluation: F is convex, hence
-/// F(kappa + delta) >= F + delta F', and kappa F'' <= 2 F' gives F(kappa - delta) <= F - delta F' (1 - 2 width).
+/// F(kappa) = kappa (1 - df1/m) - t changes sign across kappa (1 +- width), proved from one evaluation: F is convex,
+/// hence F(kappa + delta) >= F + delta F', and kappa F'' <= 2 F' gives F(kappa - delta) <= F - delta F' (1 - 2 width).
 bool changes_sign(const Evaluation& at, double m, double t, double kappa, double width) {
   const double excess = kappa * (at.deficit / m) - t;
   return std::abs(excess) < width * (1 - 2 * width) * kappa * ((at.deficit + at.product) / m);
@@ -133,7 +133,9 @@ void require_kappa(const char* function, double kappa) {
 
 }  // namespace
 
-bool KappaResult::good() const { return std::all_of(certified.begin(), certified.end(), [](bool c) { return c; }); }
+bool KappaResult::good() const {
+  return std::all_of(certified.begin(), certified.end(), [](bool c) { return c; });
+}
 
 KappaResult solve_kappa(const Eigen::Ref<const Eigen::VectorXd>& noise_variance, const Spectrum& spectrum, double m,
                         const KappaOptions& options) {

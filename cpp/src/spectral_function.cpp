@@ -15,9 +15,9 @@ constexpr int kLandenSteps = 32;     // the arithmetic-geometric mean needs 10 f
 
 /// cn/sn and dn at z_j = (j - 1/2) K/N, j = 1..N, for the elliptic parameter 1 - complement (Bulirsch's recursion).
 ///
-/// Takes the complementary parameter itself: 1 - complement would round to 1 for wide spectra. The amplitude at the end of
-/// the Landen chain is (pi/2)(j - 1/2)/N whatever the modulus, and every step adds and multiplies positive numbers, so
-/// that cn/sn keeps its relative accuracy even where cn is 1e-20.
+/// Takes the complementary parameter itself: 1 - complement would round to 1 for wide spectra. The amplitude at the end
+/// of the Landen chain is (pi/2)(j - 1/2)/N whatever the modulus, and every step adds and multiplies positive numbers,
+/// so that cn/sn keeps its relative accuracy even where cn is 1e-20.
 class EllipticNodes {
  public:
   EllipticNodes(double complement, int nodes) : nodes_(nodes) {
@@ -51,11 +51,17 @@ class EllipticNodes {
   double mean_ = 1, arithmetic_[kLandenSteps], geometric_[kLandenSteps];
 };
 
-/// Sup of the relative error of the rule: 2 sqrt(q)/(1 + ...) with q = exp(-pi K'... N), estimated from above by its
-/// leading term. The complete integrals obey K(1-r)/K(r) >= log(16/r)/pi for the ratio r of the interval.
+/// Bound on the relative error of the rule, 4q/(1-q)^2 = 1/sinh^2(E/2) with q = exp(-E) and E = 2 pi N K(r)/K(1-r) for
+/// the ratio r of the interval, from below by its leading term: K(1-r)/K(r) <= log(16/r)/pi.
 double rule_error(double ratio, int nodes) {
   const double exponent = 2 * kPi * kPi * nodes / std::log(16 / ratio);
-  return exponent > 700 ? 0.0 : 4 * std::exp(-exponent);
+  return exponent > 700 ? 0.0 : 1 / std::pow(std::sinh(0.5 * exponent), 2);
+}
+
+/// Smallest number of nodes with rule_error() <= tolerance.
+int nodes_for(Interval interval, double tolerance) {
+  const double log_ratio = std::log(16 * interval.high / interval.low);
+  return std::max(1, static_cast<int>(std::ceil(std::acosh(1 + 2 / tolerance) * log_ratio / (2 * kPi * kPi))));
 }
 
 void require_interval(const char* function, Interval support) {
@@ -140,8 +146,7 @@ SquareRootRule square_root_rule(Interval interval, int nodes) {
 int square_root_nodes(Interval interval, double tolerance) {
   require_interval("square_root_nodes", interval);
   require_tolerance("square_root_nodes", tolerance);
-  const double log_ratio = std::log(16 * interval.high / interval.low);
-  return std::max(1, static_cast<int>(std::ceil(std::log(4 / tolerance) * log_ratio / (2 * kPi * kPi))));
+  return nodes_for(interval, tolerance);
 }
 
 SpectralFunction SpectralFunction::sampling_map(double sigma, double sigma_max, Interval support, double tolerance) {
@@ -153,12 +158,14 @@ SpectralFunction SpectralFunction::sampling_map(double sigma, double sigma_max, 
   require_tolerance(here, tolerance);
   const double a = sigma * sigma, b = sigma_max * sigma_max;
   const Interval range{a > 0 ? a / b : support.low / (support.low + b), (support.high + a) / (support.high + b)};
-  const SquareRootRule rule = square_root_rule(range, square_root_nodes(range, tolerance));
+  // The constant is exact while the rule's own value at x = 0 is not: for sigma > 0 that error adds to the error at x.
+  const double parts = a > 0 ? 2 : 1;
+  const SquareRootRule rule = square_root_rule(range, nodes_for(range, tolerance / parts));
   const Eigen::ArrayXd y = rule.shifts.array(), v = rule.weights.array();
   const Eigen::ArrayXd shifts = (a + y * b) / (1 + y);
   // 1 - a/t = y (b - a)/(a + y b), written without the difference
   const Eigen::ArrayXd weights = v * y * (b - a) / ((a + y * b) * (1 + y));
-  return SpectralFunction(sigma / sigma_max, weights.matrix(), shifts.matrix(), rule.error_bound + kRounding);
+  return SpectralFunction(sigma / sigma_max, weights.matrix(), shifts.matrix(), parts * rule.error_bound + kRounding);
 }
 
 SpectralFunction SpectralFunction::matrix_power(double alpha, Interval support, double tolerance) {

@@ -49,7 +49,8 @@ struct Panels {
     }
     return s;
   }
-  /// First node of the panel of s and the Lagrange weights there (barycentric form, Chebyshev points of the first kind).
+  /// First node of the panel of s and the Lagrange weights there (barycentric form, Chebyshev points of the first
+  /// kind).
   int weights(double s, Eigen::Ref<Vector> out) const {
     const double u = (std::log(s) - start) / width;
     const int panel = std::clamp(static_cast<int>(u), 0, count - 1);
@@ -71,8 +72,10 @@ struct Panels {
   }
 };
 
-/// V_kl = sum_ij W_ij a_k,ij a_l,ij on the given eigenvalues, as one product with the pairs of nodes as inner dimension.
-Matrix direct_kernel(const Vector& s, const Vector& kappa, const Vector& kappa2, const Matrix& weights, bool symmetric) {
+/// V_kl = sum_ij W_ij a_k,ij a_l,ij on the given eigenvalues, as one product with the pairs of nodes as inner
+/// dimension.
+Matrix direct_kernel(const Vector& s, const Vector& kappa, const Vector& kappa2, const Matrix& weights,
+                     bool symmetric) {
   const Matrix hf = half_products(s, kappa), hg = half_products(s, kappa2);
   const Index pairs = symmetric ? kappa.size() * (kappa.size() + 1) / 2 : kappa.size() * kappa2.size();
   Matrix products(s.size(), pairs);
@@ -97,7 +100,7 @@ bool same(const SpectralFunction& f, const SpectralFunction& g) {
 /// A spectral function's nodes with their renormalised noise: what every law is made of.
 struct Splits::Nodes {
   Vector weights, kappa;
-  Vector deficit;  // m - df1(kappa_i) = m t_i/kappa_i
+  Vector deficit;      // m - df1(kappa_i) = m t_i/kappa_i
   double at_infinity;  // w of the node at infinity, 1 - c - sum w
 };
 
@@ -131,8 +134,8 @@ Splits::Nodes Splits::nodes(const SpectralFunction& f) const {
 Interval Splits::support() const {
   if (spectrum_.rank() == 0) return {1, 1};
   const SupportEdges edges = support_edges(spectrum_, degrees_);
-  // At n = rank the spectrum reaches zero as x^(-1/2). What lies below 1e-14 s_min sqrt(s_min/h), h the harmonic mean of
-  // the spectrum, changes no expectation by more than 1e-14.
+  // At n = rank the spectrum reaches zero as x^(-1/2). What lies below 1e-14 s_min sqrt(s_min/h), h the harmonic mean
+  // of the spectrum, changes no expectation by more than 1e-14.
   const auto& s = spectrum_.positive();
   const double harmonic = spectrum_.rank() / (spectrum_.positive_multiplicity().array() / s.array()).sum();
   const double floor = 1e-14 * spectrum_.smallest_positive() * std::sqrt(spectrum_.smallest_positive() / harmonic);
@@ -154,8 +157,8 @@ Vector Splits::expectation(const SpectralFunction& f) const {
   return gain;
 }
 
-/// m - df2_ij = (m - df1_i) + kappa_j sum_k s_k/((s_k+kappa_i)(s_k+kappa_j)): positive terms, no cancellation anywhere, so
-/// that the quotient of differences (kappa_i - kappa_j)/(t_i - t_j) is not needed.
+/// m - df2_ij = (m - df1_i) + kappa_j sum_k s_k/((s_k+kappa_i)(s_k+kappa_j)): positive terms, no cancellation anywhere,
+/// so that the quotient of differences (kappa_i - kappa_j)/(t_i - t_j) is not needed.
 Matrix Splits::remaining_degrees(const Nodes& f, const Nodes& g) const {
   const auto& s = spectrum_.positive();
   const Matrix hf = half_products(s, f.kappa);

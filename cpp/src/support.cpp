@@ -35,9 +35,7 @@ class Companion {
   Companion(const Spectrum& spectrum, double m)
       : s_(spectrum.positive()), mult_(spectrum.positive_multiplicity()), m_(m) {}
 
-  double position(double v) const {
-    return v * (1 + (mult_.array() * s_.array() / (v - s_.array())).sum() / m_);
-  }
+  double position(double v) const { return v * (1 + (mult_.array() * s_.array() / (v - s_.array())).sum() / m_); }
   /// D(v) with v = s_anchor + offset: differences v - s_k stay accurate next to an eigenvalue.
   double curvature(double anchor, double offset) const {
     return (mult_.array() * (s_.array() / ((anchor - s_.array()) + offset)).square()).sum() / m_;
@@ -74,7 +72,8 @@ class Companion {
       double left = -s_[0];
       while (excess(left) > 0) left *= 2;
       // bisection in log(-v): the root may lie many decades below the largest eigenvalue
-      const double u = bisect([&](double w) { return -excess(-std::exp(w)); }, std::log(1e-18 * bottom), std::log(-left));
+      const double u =
+          bisect([&](double w) { return -excess(-std::exp(w)); }, std::log(1e-18 * bottom), std::log(-left));
       v = -std::exp(u);
     }
     return position(v);
@@ -108,7 +107,8 @@ bool gap_edges(const Companion& companion, Index upper, double& below, double& a
   return below < above;
 }
 
-/// Sums over modes at complex z = v + i y: total(1) = sum s^2/|s-z|^2, total(2) = sum s^2 (s-v)/|s-z|^2 and the y-derivative.
+/// Sums over modes at complex z = v + i y: total(1) = sum s^2/|s-z|^2, total(2) = sum s^2 (s-v)/|s-z|^2 and the
+/// y-derivative.
 struct ComplexSums {
   double norm = 0, shift = 0, norm_y = 0;
 };
@@ -127,7 +127,8 @@ KAPPAFLOW_CLONES ComplexSums complex_sums(const double* s, const double* mult, I
   return {norm, shift, -2 * y * norm_y};
 }
 
-/// The curve on which x(v + i y) is real: for each v the unique y > 0 with sum s^2/((s-v)^2+y^2) = m, 0 if there is none.
+/// The curve on which x(v + i y) is real: for each v the unique y > 0 with sum s^2/((s-v)^2+y^2) = m, 0 if there is
+/// none.
 class RealCurve {
  public:
   RealCurve(const Spectrum& spectrum, double m) : spectrum_(spectrum), m_(m) {}
@@ -149,9 +150,7 @@ class RealCurve {
     return std::exp(0.5 * (low + high));
   }
   /// Re x(v + iy) = v + tr/m - (1/m) sum s^2 (s-v)/|s-z|^2, increasing in v along the curve.
-  double position(double v, double y) const {
-    return v + (spectrum_.trace() - sums(v, y).shift) / m_;
-  }
+  double position(double v, double y) const { return v + (spectrum_.trace() - sums(v, y).shift) / m_; }
   /// x(z) and x'(z)
   std::pair<Complex, Complex> companion(Complex z) const {
     const auto& s = spectrum_.positive();
@@ -197,7 +196,8 @@ Complex density_root(const RealCurve& curve, double x, double low, double high) 
 
 void require_spectrum(const char* function, const Spectrum& spectrum, double m) {
   detail::require(std::isfinite(m) && m > 0, function, "m (degrees of freedom) must be finite and positive", m);
-  detail::require(spectrum.rank() > 0, function, "at least one eigenvalue must be positive, largest", spectrum.largest());
+  detail::require(spectrum.rank() > 0, function, "at least one eigenvalue must be positive, largest",
+                  spectrum.largest());
 }
 
 }  // namespace

@@ -21,9 +21,11 @@ Function from_capsule(const py::object& object, const std::string& signature) {
   const std::string name = capsule.name() != nullptr ? capsule.name() : "";
   std::string plain = name;
   for (const char* type : {"__pyx_t_5scipy_6linalg_13cython_lapack_d", "__pyx_t_5scipy_6linalg_11cython_blas_d"}) {
-    for (std::size_t at; (at = plain.find(type)) != std::string::npos;) plain.replace(at, std::string(type).size(), "double");
+    for (std::size_t at; (at = plain.find(type)) != std::string::npos;)
+      plain.replace(at, std::string(type).size(), "double");
   }
-  if (plain != signature) throw py::type_error("capsule must have the signature '" + signature + "', got '" + name + "'");
+  if (plain != signature)
+    throw py::type_error("capsule must have the signature '" + signature + "', got '" + name + "'");
   return reinterpret_cast<Function>(capsule.get_pointer<void>());
 }
 
@@ -50,11 +52,13 @@ void register_linear_algebra(py::module_& module) {
         }
         return py::make_tuple(std::move(system.values), std::move(system.vectors));
       },
-      "matrix"_a, "vectors"_a, "library"_a, "Descending eigenvalues (d,) and eigenvectors (d, d) of a symmetric matrix.");
+      "matrix"_a, "vectors"_a, "library"_a,
+      "Descending eigenvalues (d,) and eigenvectors (d, d) of a symmetric matrix.");
 
   module.def(
       "gram_eigensystem",
-      [](const Eigen::Ref<const Eigen::MatrixXd>& samples, double divisor, bool vectors, const LinearAlgebra& routines) {
+      [](const Eigen::Ref<const Eigen::MatrixXd>& samples, double divisor, bool vectors,
+         const LinearAlgebra& routines) {
         kappaflow::Eigensystem system;
         {
           py::gil_scoped_release release;

@@ -32,7 +32,8 @@ void register_splits(py::module_& module) {
       .def_property_readonly("constant", &SpectralFunction::constant, "c = f(0)")
       .def_property_readonly("weights", [](const SpectralFunction& self) { return Eigen::VectorXd(self.weights()); })
       .def_property_readonly("shifts", [](const SpectralFunction& self) { return Eigen::VectorXd(self.shifts()); })
-      .def_property_readonly("error_bound", &SpectralFunction::error_bound, "bound on the relative error on the support")
+      .def_property_readonly("error_bound", &SpectralFunction::error_bound,
+                             "bound on the relative error on the support")
       .def("__call__", py::vectorize([](const SpectralFunction* self, double x) { return (*self)(x); }), "x"_a)
       .def("__repr__", [](const SpectralFunction& self) {
         return "SpectralFunction(" + std::to_string(self.shifts().size()) + " nodes, constant " +

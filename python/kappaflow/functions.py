@@ -93,7 +93,7 @@ def solve_kappa(
     --------
     One eigenvalue of multiplicity 64 and 16 samples, no noise: κ = 64/16 − 1.
 
-    >>> float(solve_kappa(0.0, [1.0], 16, multiplicity=[64]))
+    >>> round(float(solve_kappa(0.0, [1.0], 16, multiplicity=[64])), 12)
     3.0
 
     References

@@ -99,7 +99,9 @@ class Population:
         """
         sample_shape: tuple[int, ...] | None = None
         moments: Moments | None = None
-        held: list[FloatArray] = []  # samples are kept while they are fewer than dimensions: then the Gram route is taken
+        held: list[
+            FloatArray
+        ] = []  # samples are kept while they are fewer than dimensions: then the Gram route is taken
         seen = 0
         for batch in _batches(images):
             if sample_shape is None:
@@ -201,9 +203,7 @@ class Population:
     def compressed(self) -> Population:
         """The spectrum alone in a few hundred atoms, for dimensions of 1e5 and more (see :func:`compress_spectrum`)."""
         small = self.spectrum.compressed()
-        return Population(
-            small.eigenvalues, small.multiplicity, dimension=self.dimension, sample_size=self.sample_size
-        )
+        return Population(small.eigenvalues, small.multiplicity, dimension=self.dimension, sample_size=self.sample_size)
 
     def flatten(self, x: Any, name: str = "inputs") -> FloatArray:
         """Inputs (B, d), (B, *shape) or one of them as a (B, d) array; ValueError for any other shape."""
@@ -248,6 +248,7 @@ class Population:
         os.close(handle)
         try:
             save_file({key: np.array(value, order="C") for key, value in tensors.items()}, name, metadata=metadata)
+            os.chmod(name, 0o666 & ~_umask())
             os.replace(name, target)
         except BaseException:
             os.unlink(name)
@@ -279,6 +280,13 @@ class Population:
             sample_size=facts["sample_size"],
             description=facts["description"],
         )
+
+
+def _umask() -> int:
+    """The process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _sample_shape(shape: tuple[int, ...] | None, found: tuple[int, ...]) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,9 @@ class Prediction:
     total_disagreement: FloatArray  # (T,)
     total_relative: FloatArray  # (T,)
     tolerance: float  # of images_needed, on the relative disagreement
-    images_needed: tuple[int | None, ...]  # (B,) smallest n with band_relative <= tolerance; None: beyond any practical n
+    images_needed: tuple[
+        int | None, ...
+    ]  # (B,) smallest n with band_relative <= tolerance; None: beyond any practical n
     seeds: IntArray  # (Z,)
     seed_disagreement: FloatArray  # (T, Z)
     most_consistent: SeedImages | None  # None where the population has no eigenvectors
@@ -116,7 +119,7 @@ class Prediction:
 
 
 def initial_noise(seeds: Sequence[int], dimension: int, sigma_max: float) -> FloatArray:
-    """(B, d) initial noise x_T = σ_max z of each seed: ``numpy.random.default_rng(seed).standard_normal(d)``, one generator a seed."""
+    """(B, d) initial noise x_T = σ_max z of each seed, z = ``numpy.random.default_rng(seed).standard_normal(d)``."""
     top = positive("sigma_max", sigma_max)
     checked = [integer("seeds", seed, 0) for seed in seeds]
     return top * np.stack([np.random.default_rng(seed).standard_normal(dimension) for seed in checked])
@@ -128,8 +131,9 @@ def default_sizes(sample_size: int | None) -> list[int]:
     half = max(2, largest // 2)
     decades = range(1, len(str(half)) + 1)
     grid = [size for k in decades for size in (10**k, 3 * 10**k) if size < 0.7 * half]
-    picks = np.unique(np.linspace(0, len(grid) - 1, min(5, len(grid))).round().astype(int)) if grid else []
-    return sorted({grid[i] for i in picks} | {half, max(2, largest)})
+    count = min(5, len(grid))
+    shown = {grid[round(i * (len(grid) - 1) / max(1, count - 1))] for i in range(count)}
+    return sorted(shown | {half, max(2, largest)})
 
 
 def default_bands(modes: int, count: int = 6) -> tuple[Band, ...]:
@@ -140,7 +144,7 @@ def default_bands(modes: int, count: int = 6) -> tuple[Band, ...]:
         edge = round(modes ** (i / wanted))
         edges.append(max(min(edge, modes), edges[-1] + 1))
     edges[-1] = modes
-    return tuple(Band(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a)
+    return tuple(Band(a, b) for a, b in pairwise(edges) if b > a)
 
 
 def _bands(bands: Any, modes: int) -> tuple[Band, ...]:
@@ -188,7 +192,9 @@ def _notes(population: Population, sizes: list[int]) -> tuple[str, ...]:
             "per cent when the two are comparable."
         )
     if total is not None and max(sizes) > total:
-        notes.append(f"Sizes above {total}, the number of images given, extrapolate: they assume the same mean and covariance.")
+        notes.append(
+            f"Sizes above {total}, the number of images given, extrapolate: they assume the same mean and covariance."
+        )
     return tuple(notes)
 
 
@@ -310,10 +316,9 @@ def predict(
         values = seed_parts[sizes.index(reference)]
         order = np.argsort(values, kind="stable")
         count = min(shown, max(1, order.size // 2))
-        picks = order[:count], order[::-1][:count][::-1]
-        most, least = (
-            _seed_images(population, splits, f, seed_numbers[pick], noise[pick], values[pick]) for pick in picks
-        )
+        first, last = order[:count], order[order.size - count :]
+        most = _seed_images(population, splits, f, seed_numbers[first], noise[first], values[first])
+        least = _seed_images(population, splits, f, seed_numbers[last], noise[last], values[last])
     vectors = population.eigenvectors
     leading = np.empty((0, *population.shape)) if vectors is None else vectors[:, :_EIGENMODES].T
     report("done", 1.0)

@@ -91,8 +91,10 @@ def assert_same(a, b):
         assert len(a) == len(b)
         for left, right in zip(a, b, strict=True):
             assert_same(left, right)
+    elif isinstance(a, float):
+        assert a == pytest.approx(b, rel=1e-10, abs=1e-13)
     else:
-        assert a == pytest.approx(b, rel=1e-11, abs=1e-14)
+        assert a == b
 
 
 # --- predict ----------------------------------------------------------------------------------------------------------
@@ -158,6 +160,7 @@ def test_predict_of_a_spectrum_alone_has_no_seed_images(folder, plain_report):
     assert "most consistent" not in result.stdout
     numbers = json.loads(Path("kappaflow-s", "predictions.json").read_text())
     assert numbers["seeds"] == []
+    assert "multiplicities" in refuse("seeds", "s.safetensors", "--n", "50")
 
 
 def test_quiet_prints_the_path_alone(folder, plain_report):
@@ -449,6 +452,14 @@ def test_skipped_files_are_named(folder):
     assert "left out: " in result.stderr
     assert "4.png" in result.stderr
     assert kf.Population.load("p.safetensors").sample_size == 4
+
+
+def test_seeds_that_do_not_fit_in_memory(folder, monkeypatch):
+    monkeypatch.setattr(common, "available_memory", lambda: 10**6)
+    message = refuse("seeds", "data.npy", "--n", "50", "--seeds", "20000")
+    assert message.startswith("--seeds: 20000 seeds of 36 dimensions need")
+    monkeypatch.setattr(common, "available_memory", lambda: None)
+    succeed("seeds", "data.npy", "--n", "50", "--seeds", "2")
 
 
 @pytest.mark.parametrize("error", [MemoryError("needs 9 GiB"), ImportError("needs h5py"), kf.ConvergenceError("stuck")])

@@ -6,8 +6,8 @@ namespace kappaflow {
 
 /// LAPACK's dsyevd and BLAS's dsyrk with 32-bit integers, passed in by whoever has them (Python takes SciPy's). Null
 /// pointers select Eigen's own routines, which are several times slower at large sizes.
-using SyevdFunction = void (*)(char* job, char* triangle, int* n, double* a, int* lda, double* eigenvalues, double* work,
-                               int* work_size, int* integer_work, int* integer_work_size, int* info);
+using SyevdFunction = void (*)(char* job, char* triangle, int* n, double* a, int* lda, double* eigenvalues,
+                               double* work, int* work_size, int* integer_work, int* integer_work_size, int* info);
 using SyrkFunction = void (*)(char* triangle, char* transpose, int* n, int* k, double* alpha, double* a, int* lda,
                               double* beta, double* c, int* ldc);
 
@@ -26,8 +26,8 @@ struct Eigensystem {
 /// Throws std::invalid_argument unless the matrix is square and finite, ConvergenceError if the solver gives up.
 Eigensystem symmetric_eigensystem(Eigen::MatrixXd matrix, bool vectors = true, const LinearAlgebra& library = {});
 
-/// Non-zero part of the eigendecomposition of X'X/divisor through the Gram matrix XX'/divisor of N < d centred samples X
-/// (N, d). Eigenvalues below N eps times the largest are rounding and are left out, so that vectors is (d, rank).
+/// Non-zero part of the eigendecomposition of X'X/divisor through the Gram matrix XX'/divisor of N < d centred samples
+/// X (N, d). Eigenvalues below N eps times the largest are rounding and are left out, so that vectors is (d, rank).
 Eigensystem gram_eigensystem(const Eigen::Ref<const Eigen::MatrixXd>& samples, double divisor, bool vectors = true,
                              const LinearAlgebra& library = {});
 

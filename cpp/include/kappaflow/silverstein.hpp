@@ -9,8 +9,8 @@ namespace kappaflow {
 
 /// Settings of solve_kappa().
 struct KappaOptions {
-  int max_iterations = 500;         ///< Newton steps per noise level, at least 1; 5 to 10 are usual, 100 the worst seen
-  double certificate_width = 1e-13; ///< relative half-width, in (0, 0.1), of the bracket on which the sign must change
+  int max_iterations = 500;  ///< Newton steps per noise level, at least 1; 5 to 10 are usual, 100 the worst seen
+  double certificate_width = 1e-13;  ///< relative half-width, in (0, 0.1), of the bracket on which the sign must change
 };
 
 /// One entry per noise level, in the caller's order.
@@ -30,11 +30,11 @@ struct KappaResult {
 /// Largest root kappa of the Silverstein equation  t = kappa (1 - df1(kappa)/m)  for every t >= 0.
 ///
 /// m > 0 is the number of degrees of freedom of the sample covariance (n, or n - 1 with estimated mean). Newton's
-/// iteration from t + tr(Sigma)/m descends monotonically to the right root because the equation is convex; anywhere else
-/// it may find a wrong branch when the rank exceeds m. kappa(0) = 0 where rank <= m.
+/// iteration from t + tr(Sigma)/m descends monotonically to the right root because the equation is convex; anywhere
+/// else it may find a wrong branch when the rank exceeds m. kappa(0) = 0 where rank <= m.
 ///
-/// Sums are split at s = kappa, s/(s+kappa) = 1 - kappa/(s+kappa) above it, which bounds the cancellation in 1 - df1/m by
-/// a small constant for every spectrum: relative accuracy of a few units of rounding over any number of decades.
+/// Sums are split at s = kappa, s/(s+kappa) = 1 - kappa/(s+kappa) above it, which bounds the cancellation in 1 - df1/m
+/// by a small constant for every spectrum: relative accuracy of a few units of rounding over any number of decades.
 /// Throws std::invalid_argument on bad input. An entry that is not certified has certified[i] = false: check good().
 KappaResult solve_kappa(const Eigen::Ref<const Eigen::VectorXd>& noise_variance, const Spectrum& spectrum, double m,
                         const KappaOptions& options = {});

@@ -16,7 +16,8 @@ struct Interval {
 ///     auto g = SpectralFunction::sampling_map(0.0, 80.0, {1e-6, 40.0});   // sqrt(x/(x + 6400))
 class SpectralFunction {
  public:
-  /// Any mixture; throws std::invalid_argument unless all shifts are finite and not negative, weights finite, sizes equal.
+  /// Any mixture; throws std::invalid_argument unless all shifts are finite and not negative, weights finite, sizes
+  /// equal.
   SpectralFunction(double constant, const Eigen::Ref<const Eigen::VectorXd>& weights,
                    const Eigen::Ref<const Eigen::VectorXd>& shifts, double error_bound = 0);
 

@@ -21,13 +21,14 @@ class Spectrum {
   const Vector& eigenvalues() const { return eigenvalues_; }
   const Vector& multiplicity() const { return multiplicity_; }
   Eigen::Index size() const { return eigenvalues_.size(); }
-  double dimension() const { return dimension_; }                    ///< d = sum of multiplicities
-  double rank() const { return rank_; }                              ///< multiplicities of the non-zero eigenvalues
-  double trace() const { return trace_; }                            ///< tr Sigma
+  double dimension() const { return dimension_; }  ///< d = sum of multiplicities
+  double rank() const { return rank_; }            ///< multiplicities of the non-zero eigenvalues
+  double trace() const { return trace_; }          ///< tr Sigma
   double largest() const { return positive_.size() ? positive_[0] : 0.0; }
   double smallest_positive() const { return positive_.size() ? positive_[positive_.size() - 1] : 0.0; }
 
-  /// The non-zero eigenvalues in descending order, their multiplicities, and count_above()[k] = sum of the first k multiplicities.
+  /// The non-zero eigenvalues in descending order, their multiplicities, and count_above()[k] = sum of the first k
+  /// multiplicities.
   const Vector& positive() const { return positive_; }
   const Vector& positive_multiplicity() const { return positive_multiplicity_; }
   const Vector& count_above() const { return count_above_; }

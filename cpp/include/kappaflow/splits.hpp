@@ -19,13 +19,16 @@ struct SplitsOptions {
   Terms terms = Terms::full;
 };
 
-/// Covariance over training sets of two maps f(S), g(S) of the sample covariance S, in the eigenbasis of the population:
+/// Covariance over training sets of two maps f(S), g(S) of the sample covariance S, in the eigenbasis of the
+/// population:
 ///
-///   Cov[v'f(S)x, w'g(S)y] = sum_kl V_kl (v_k w_k x_l y_l + v_k y_k w_l x_l),   V_kl = sum_ij w_i w_j K_ij a_k,ij a_l,ij
+///   Cov[v'f(S)x, w'g(S)y] = sum_kl V_kl (v_k w_k x_l y_l + v_k y_k w_l x_l),   V_kl = sum_ij w_i w_j K_ij a_k,ij
+///   a_l,ij
 ///
-/// with a_k,ij = s_k/((s_k+kappa_i)(s_k+kappa_j)) and K_ij = kappa_i kappa_j/(m - df2_ij). The second product, the exchange
-/// term of real symmetric matrices, is absent from the published law. V is a smooth function of (log s_k, log s_l): where
-/// there are many modes it is computed on Chebyshev points, 20 a decade, and interpolated (error below 1e-12, relative).
+/// with a_k,ij = s_k/((s_k+kappa_i)(s_k+kappa_j)) and K_ij = kappa_i kappa_j/(m - df2_ij). The second product, the
+/// exchange term of real symmetric matrices, is absent from the published law. V is a smooth function of (log s_k, log
+/// s_l): where there are many modes it is computed on Chebyshev points, 20 a decade, and interpolated (error below
+/// 1e-12, relative).
 class ModeCovariance {
  public:
   using Matrix = Eigen::MatrixXd;
@@ -56,14 +59,14 @@ class ModeCovariance {
 
  private:
   friend class Splits;
-  Matrix gather(const Eigen::Ref<const Matrix>& weights) const;   // (B, modes) -> (B, nodes)
-  Matrix scatter(const Eigen::Ref<const Matrix>& values) const;   // (B, nodes) -> (B, modes)
+  Matrix gather(const Eigen::Ref<const Matrix>& weights) const;  // (B, modes) -> (B, nodes)
+  Matrix scatter(const Eigen::Ref<const Matrix>& values) const;  // (B, nodes) -> (B, modes)
 
   Eigen::Index modes_ = 0;
   bool exchange_ = true, interpolated_ = false;
-  Matrix kernel_;                 // V on the nodes
-  Eigen::VectorXi first_;         // first node of each mode's panel, -1 where s = 0
-  Matrix interpolation_;          // (kPanelNodes, modes)
+  Matrix kernel_;          // V on the nodes
+  Eigen::VectorXi first_;  // first node of each mode's panel, -1 where s = 0
+  Matrix interpolation_;   // (kPanelNodes, modes)
   Vector mean_term_;
 };
 
@@ -74,7 +77,8 @@ class ModeCovariance {
 ///     Eigen::VectorXd gain = splits.expectation(f);
 ///     Eigen::VectorXd variance = splits.covariance(f, f).diagonal();
 ///
-/// The sample covariance has divisor n. Throws std::invalid_argument unless n is positive (above 1 with estimated mean).
+/// The sample covariance has divisor n. Throws std::invalid_argument unless n is positive (above 1 with estimated
+/// mean).
 class Splits {
  public:
   Splits(Spectrum spectrum, double n, SplitsOptions options = {});

@@ -6,6 +6,7 @@ import functools
 import os
 import platform
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,13 +22,29 @@ from rich.text import Text
 from .._core import ConvergenceError
 from .._version import __version__
 from ..datasets import BUILTIN_NAMES, ImageSource, open_images
+from ..moments import available_memory
 from ..population import Population
 from ..prediction import Band, default_bands
 
 __all__ = [
     "DEBUG_VARIABLE",
     "POPULATION_SUFFIX",
+    "BandsOption",
+    "DataArgument",
     "DataOptions",
+    "GreyOption",
+    "JsonOption",
+    "LimitOption",
+    "OverwriteOption",
+    "PatchOption",
+    "QuietOption",
+    "SeedsOption",
+    "ShapeOption",
+    "SigmaMaxOption",
+    "SizeOption",
+    "SkipOption",
+    "ToleranceOption",
+    "chosen_bands",
     "data_name",
     "errors_console",
     "guarded",
@@ -37,8 +54,10 @@ __all__ = [
     "output_console",
     "parse_bands",
     "parse_seeds",
+    "parse_shape",
     "parse_sizes",
     "plain_line",
+    "require_seeds_fit",
     "saved_population",
     "step_progress",
 ]
@@ -160,9 +179,9 @@ def parse_seeds(text: str) -> list[int]:
     if total > MOST_SEEDS:
         raise ValueError(f"--seeds must be at most {MOST_SEEDS} seeds; got {total}")
     seeds = [seed for span in spans for seed in span]
-    if len(set(seeds)) != len(seeds):
-        twice = next(seed for index, seed in enumerate(seeds) if seed in seeds[:index])
-        raise ValueError(f"--seeds must name each seed once; got {twice} twice in {text!r}")
+    repeated = [seed for seed, count in Counter(seeds).items() if count > 1]
+    if repeated:
+        raise ValueError(f"--seeds must name each seed once; got {repeated[0]} twice in {text!r}")
     return seeds
 
 
@@ -183,6 +202,19 @@ def parse_bands(text: str) -> int | list[Band]:
     if not bands:
         raise ValueError(f"{expected}; got {text!r}")
     return bands
+
+
+def require_seeds_fit(seeds: int, population: Population) -> None:
+    """Raise MemoryError where the noise of so many seeds and its images do not fit in memory."""
+    if np.any(population.multiplicity != 1):  # takes no seeds
+        return
+    dimension = population.dimension
+    need, free = 8 * 4 * seeds * dimension, available_memory()
+    if free is not None and need > free:
+        raise MemoryError(
+            f"--seeds: {seeds} seeds of {dimension} dimensions need {need / 2**30:.2g} GiB, {free / 2**30:.2g} GiB are "
+            "free: ask for fewer seeds"
+        )
 
 
 def chosen_bands(wanted: int | list[Band], modes: int) -> list[Band]:

@@ -38,6 +38,7 @@ from .common import (
     parse_seeds,
     parse_sizes,
     plain_line,
+    require_seeds_fit,
     step_progress,
 )
 from .output import OutputDirectory, write_json
@@ -96,6 +97,7 @@ def command(
     facts: dict[str, Any] = {"command": "predict", "machine": machine_facts()}
     with directory.staged(facts) as staging:
         population = load_population(source, quiet=quiet)
+        require_seeds_fit(len(seed_numbers), population)
         with step_progress(quiet) as progress:
             prediction = core.predict(
                 population,

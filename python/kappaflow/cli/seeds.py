@@ -31,6 +31,7 @@ from .common import (
     parse_seeds,
     parse_sizes,
     plain_line,
+    require_seeds_fit,
 )
 from .output import check_file, write_json
 
@@ -61,6 +62,7 @@ def command(
     if json is not None:
         check_file("--json", json, overwrite=overwrite)
     population = load_population(DataOptions(data, patch, grey, size, limit, shape, skip_corrupt), quiet=quiet)
+    require_seeds_fit(numbers.size, population)
     splits = Splits(population, sizes[0])
     f = splits.sampling_map(0.0, sigma_max)
     values = splits.disagreement(f, initial_noise(numbers.tolist(), population.dimension, sigma_max))

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from types import MappingProxyType
-from typing import Literal
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -16,6 +15,9 @@ from matplotlib.figure import Figure
 from ..prediction import Prediction
 from . import figures, style
 from .arrays import kind_of
+
+#: The bytes of each figure by name and format.
+Encoded = dict[str, dict[style.Format, bytes]]
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,17 @@ def available(prediction: Prediction) -> list[str]:
     return [name for name in DRAWINGS if name not in missing]
 
 
-def encode(name: str, prediction: Prediction, format: Literal["svg", "png"]) -> bytes:
-    """The bytes of one figure."""
-    return style.save(DRAWINGS[name].draw(prediction), format)
+def encode(prediction: Prediction) -> Encoded:
+    """Every available figure in every format, each drawn once."""
+    return {name: style.save(DRAWINGS[name].draw(prediction)) for name in available(prediction)}
 
 
-def element(name: str, prediction: Prediction, alternative: str) -> Markup:
+def element(name: str, prediction: Prediction, encoded: Mapping[style.Format, bytes], alternative: str) -> Markup:
     """The HTML element of one figure with its alternative text."""
     if DRAWINGS[name].raster and (name == "mode_pairs" or kind_of(prediction.shape) != "vector"):
-        data = base64.b64encode(encode(name, prediction, "png")).decode("ascii")
+        data = base64.b64encode(encoded["png"]).decode("ascii")
         return Markup('<img src="data:image/png;base64,{}" alt="{}">').format(Markup(data), alternative)
-    return Markup(inline(encode(name, prediction, "svg").decode("utf-8"), name, alternative))
+    return Markup(inline(encoded["svg"].decode("utf-8"), name, alternative))
 
 
 def inline(svg: str, prefix: str, alternative: str) -> str:

@@ -65,7 +65,8 @@ def _line_style(count: int) -> dict[str, Any]:
 def spectrum(prediction: Prediction) -> Figure:
     """Eigenvalues of the population by mode, the eigenbands, and the renormalised noise at the lowest noise level."""
     figure, ax = _panel(3.5)
-    values, shown = style.positive(prediction.eigenvalues), _shown_modes(prediction)
+    shown = _shown_modes(prediction)
+    values = np.where(style.with_variance(prediction.eigenvalues), prediction.eigenvalues, np.nan)
     low, high = style.finite_range(values) or (0.1, 1.0)
     style.mode_axis(ax, values.size)
     style.log_axis(ax.yaxis, *style.log_limits(low, high))
@@ -187,6 +188,7 @@ def shrinkage(prediction: Prediction) -> Figure:
     style.mode_axis(top, total)
     top.axhline(1.0, color=MUTED, lw=1.1, ls=(0, (4, 2)))
     relative = style.ratio(prediction.map_gain, prediction.map_gain_ideal)
+    relative = np.where(style.with_variance(prediction.eigenvalues), relative, np.nan)
     for index, colour in enumerate(colours):
         top.plot(modes, relative[index, shown], color=colour, gid=f"gain-{index}", **marks)
     top.set_ylim(0, max(1.06, 1.03 * float(np.nanmax(relative, initial=1.0))))
@@ -284,7 +286,7 @@ def disagreement_by_n(prediction: Prediction) -> Figure:
         ax.plot([answer], [tolerance], ls="", mec=look["color"], mfc="white", marker=look["marker"], ms=5.5)
     handles = [*ax.plot(n, total, color=INK, lw=2.4, label="all modes", gid="total", **_line_style(n.size)), *handles]
     ax.axhline(tolerance, color=ACCENT, lw=1.1, gid="tolerance")
-    handles.append(Line2D([], [], color=ACCENT, lw=1.1, label=f"tolerance {style.percent(tolerance)}"))
+    handles.append(Line2D([], [], color=ACCENT, lw=1.1, label=f"tolerance {style.percent_setting(tolerance)}"))
     handles.append(_inverse_guide(ax, n, total, x_limits, y_limits))
     ax.axvline(prediction.reference_n, color=GUIDE, lw=0.8, zorder=0)
     ax.annotate(
@@ -319,12 +321,14 @@ def disagreement_by_mode(prediction: Prediction) -> Figure:
     shown = _shown_modes(prediction)
     marks = _line_style(prediction.eigenvalues.size)
     # a mode without variance has nothing to agree on
-    relative = np.where(prediction.eigenvalues > 0, prediction.mode_relative, np.nan)
-    low, high = style.finite_range(prediction.mode_disagreement) or (0.1, 1.0)
+    alive = style.with_variance(prediction.eigenvalues)
+    relative = np.where(alive, prediction.mode_relative, np.nan)
+    parts = np.where(alive, prediction.mode_disagreement, np.nan)
+    low, high = style.finite_range(parts) or (0.1, 1.0)
     style.mode_axis(bottom, prediction.eigenvalues.size)
     style.log_axis(top.yaxis, *style.log_limits(max(low, high * 1e-12), high))
     for index, colour in enumerate(style.n_colours(len(prediction.n))):
-        part = style.positive(prediction.mode_disagreement[index, shown])
+        part = style.positive(parts[index, shown])
         top.plot(shown + 1, part, color=colour, gid=f"part-{index}", **marks)
         bottom.plot(shown + 1, relative[index, shown], color=colour, gid=f"relative-{index}", **marks)
     top.set_title("Part of the total: where the difference between two models lies")
@@ -336,7 +340,7 @@ def disagreement_by_mode(prediction: Prediction) -> Figure:
     bottom.set_ylim(0, max(1.06, 1.04 * largest) if largest > 0.5 else 1.12 * largest)
     _percent_axis(bottom.yaxis)
     bottom.axhline(prediction.tolerance, color=ACCENT, lw=1.1, gid="tolerance")
-    tolerance = Line2D([], [], color=ACCENT, lw=1.1, label=f"tolerance {style.percent(prediction.tolerance)}")
+    tolerance = Line2D([], [], color=ACCENT, lw=1.1, label=f"tolerance {style.percent_setting(prediction.tolerance)}")
     style.n_legend(figure, prediction.n.tolist(), [tolerance])
     return figure
 
@@ -419,15 +423,18 @@ def seed_images(prediction: Prediction) -> Figure:
     if kind == "vector":
         return _seed_curves(prediction, most, least)
     columns = min(max(len(most.seeds), len(least.seeds)), MAX_COLUMNS)
-    side = 5.7 / max(columns, 5)
+    side = 5.9 / max(columns, 5)
     height = 4 * side * _height_ratio(prediction, kind) + 1.5
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    blocks = np.ravel(figure.subfigures(2, 1))
+    grid = figure.add_gridspec(2, 1)
+    blocks = [figure.add_subfigure(grid[row, 0]) for row in range(2)]
     top = max(float(pixel_level(s, kind).max()) for group in (most, least) for s in group.pixel_std[:columns]) or 1.0
     for block, group, title in zip(blocks, (most, least), ("Most", "Least"), strict=True):
         block.suptitle(f"{title} consistent seeds", fontsize=10, x=0.01, ha="left")
-        axes = block.subplots(2, max(columns, 5), squeeze=False)
-        for column in range(axes.shape[1]):
+        places = max(columns, 5)
+        axes = block.subplots(2, places + 1, squeeze=False, width_ratios=[1.0] * places + [0.08])
+        axes[0, -1].set_axis_off()
+        for column in range(places):
             if column >= min(len(group.seeds), columns):
                 axes[0, column].set_axis_off()
                 axes[1, column].set_axis_off()
@@ -441,7 +448,7 @@ def seed_images(prediction: Prediction) -> Figure:
             axes[0, column].set_title(_seed_title(prediction, group, column), fontsize=9, loc="center", pad=4)
         axes[0, 0].set_ylabel("prediction")
         axes[1, 0].set_ylabel("std")
-        bar = block.colorbar(level, ax=axes[1, :].tolist(), pad=0.015, fraction=0.03, aspect=11)
+        bar = block.colorbar(level, cax=axes[1, -1])
         bar.set_label("std of pixel")
         bar.outline.set_linewidth(0.4)
     return figure

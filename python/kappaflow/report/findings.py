@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._checks import FloatArray
-from ..prediction import Prediction
+from ..prediction import Band, Prediction
 from . import style
 from .figures import MAX_MODES, seed_relative
-from .style import count, number, percent, short
+from .style import count, number, percent, percent_setting, short
 
 OVERSHRUNK = 0.9  # a mode counts as over-shrunk when it keeps less than this part of its amplitude
 TABLE_SEEDS = 6  # seeds at each end of the table
@@ -51,6 +51,7 @@ class Findings:
     answer: str  # the verdict as a sentence
     disagreement: Cell
     rms: str
+    tolerance: str
     plan: str
     spread: str
     quantities: tuple[Quantity, ...]
@@ -79,6 +80,7 @@ def find(prediction: Prediction) -> Findings:
         answer=answer,
         disagreement=_cell(total, percent(total)),
         rms=number(float(prediction.total_disagreement[row]) ** 0.5, 2),
+        tolerance=percent_setting(prediction.tolerance),
         plan=_plan(prediction),
         spread=_spread(prediction),
         quantities=_quantities(prediction),
@@ -99,6 +101,17 @@ def _band_name(prediction: Prediction, index: int) -> str:
     return prediction.bands[index].label.replace("-", "–")
 
 
+def _band_names(prediction: Prediction, indices: list[int]) -> list[str]:
+    """Names of some bands, those that touch joined into one."""
+    merged: list[Band] = []
+    for band in (prediction.bands[index] for index in indices):
+        if merged and merged[-1].stop == band.start:
+            merged[-1] = Band(merged[-1].start, band.stop)
+        else:
+            merged.append(band)
+    return [band.label.replace("-", "–") for band in merged]
+
+
 def _join(words: list[str]) -> str:
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
 
@@ -112,10 +125,11 @@ def _verdict(prediction: Prediction) -> tuple[str, str]:
     """Do two models agree at the reference n, to the tolerance: in total, and in every band?"""
     row = reference_row(prediction)
     relative, tolerance = prediction.band_relative[row], prediction.tolerance
-    beyond = [_band_name(prediction, b) for b in range(len(prediction.bands)) if relative[b] > tolerance]
-    n, within = f"{prediction.reference_n:,}", percent(tolerance)
+    beyond = _band_names(prediction, [b for b in range(len(prediction.bands)) if relative[b] > tolerance])
+    everywhere = bool(np.all(relative > tolerance))
+    n, within = f"{prediction.reference_n:,}", percent_setting(tolerance)
     if not prediction.total_relative[row] <= tolerance:
-        worst = f", least of all in {beyond[-1]}" if 0 < len(beyond) < len(prediction.bands) else ""
+        worst = f", least of all in {beyond[-1]}" if beyond and not everywhere else ""
         return "no", f"No: with {n} images each, two models will not agree within {within}{worst}."
     if beyond:
         some = f"two models will agree within {within} overall, but not in {_join(beyond)}."
@@ -126,9 +140,9 @@ def _verdict(prediction: Prediction) -> tuple[str, str]:
 
 def _plan(prediction: Prediction) -> str:
     """How many images would do."""
-    within = f"within {percent(prediction.tolerance)}"
+    within = f"within {percent_setting(prediction.tolerance)}"
     needed = [(k, index) for index, k in enumerate(prediction.images_needed) if k is not None]
-    never = [_band_name(prediction, b) for b, k in enumerate(prediction.images_needed) if k is None]
+    never = _band_names(prediction, [b for b, k in enumerate(prediction.images_needed) if k is None])
     if not prediction.images_needed:
         return ""
     if never and not needed:
@@ -173,13 +187,16 @@ def _quantities(prediction: Prediction) -> tuple[Quantity, ...]:
     return (
         Quantity("Disagreement", percent(total), repr(total), "0 % is identical, 100 % is unrelated"),
         Quantity(
-            f"Images for {percent(prediction.tolerance)}", enough, raw, "in each training set, for every eigenband"
+            f"Images for {percent_setting(prediction.tolerance)}",
+            enough,
+            raw,
+            "in each training set, for every eigenband",
         ),
         Quantity(
             "Over-shrunk modes",
             f"{weak:,} of {alive:,}",
             str(weak),
-            f"patterns that lose more than {percent(1 - OVERSHRUNK)} of their amplitude",
+            f"patterns that lose more than {percent_setting(1 - OVERSHRUNK)} of their amplitude",
         ),
         Quantity(
             "Noise factor",
@@ -193,7 +210,7 @@ def _quantities(prediction: Prediction) -> tuple[Quantity, ...]:
 def _kept(prediction: Prediction) -> FloatArray:
     """(T, d) part of each mode's amplitude that survives, NaN for modes without variance."""
     kept = style.ratio(prediction.map_gain, prediction.map_gain_ideal)
-    return np.where(prediction.eigenvalues > 0, kept, np.nan)
+    return np.where(style.with_variance(prediction.eigenvalues), kept, np.nan)
 
 
 # ---------------------------------------------------------------- takeaways
@@ -234,7 +251,7 @@ def _verb(prediction: Prediction, band: int, verb: str) -> str:
 
 def _take_mode(prediction: Prediction) -> str:
     row = reference_row(prediction)
-    relative = np.where(prediction.eigenvalues > 0, prediction.mode_relative[row], np.nan)
+    relative = np.where(style.with_variance(prediction.eigenvalues), prediction.mode_relative[row], np.nan)
     alive = np.isfinite(relative)
     if not alive.any():
         return "No mode has any variance."
@@ -242,7 +259,8 @@ def _take_mode(prediction: Prediction) -> str:
     agree = int(np.sum(relative[alive] <= prediction.tolerance))
     text = (
         f"With {prediction.reference_n:,} images, {agree:,} of {_plural(int(alive.sum()), 'mode')} agree within "
-        f"{percent(prediction.tolerance)}; mode {worst + 1:,} is the furthest off, at {percent(relative[worst])}."
+        f"{percent_setting(prediction.tolerance)}; mode {worst + 1:,} is the furthest off, "
+        f"at {percent(relative[worst])}."
     )
     part = prediction.mode_disagreement[row]
     if np.isfinite(part).all() and part.sum() > 0:
@@ -252,6 +270,8 @@ def _take_mode(prediction: Prediction) -> str:
 
 
 def _take_seed(prediction: Prediction) -> str:
+    if not prediction.seeds.size:
+        return ""
     text = _spread(prediction) or "All seeds that were examined disagree equally."
     row = reference_row(prediction)
     if len(prediction.n) < 2 or prediction.seeds.size < 3:
@@ -300,8 +320,8 @@ def _take_shrinkage(prediction: Prediction) -> str:
     weak, worst = int(np.sum(kept < OVERSHRUNK)), int(np.nanargmin(kept))
     return (
         f"With {prediction.reference_n:,} images, {weak:,} of {_plural(alive, 'mode')} "
-        f"{'loses' if weak == 1 else 'lose'} more than {percent(1 - OVERSHRUNK)} of the amplitude; the hardest hit, "
-        f"mode {worst + 1:,}, keeps {percent(kept[worst])}."
+        f"{'loses' if weak == 1 else 'lose'} more than {percent_setting(1 - OVERSHRUNK)} of the amplitude; "
+        f"the hardest hit, mode {worst + 1:,}, keeps {percent(kept[worst])}."
     )
 
 
@@ -322,12 +342,12 @@ def _take_spectrum(prediction: Prediction) -> str:
     if not s.sum() > 0:
         return "The data have no variance."
     enough = int(np.searchsorted(np.cumsum(s), 0.9 * s.sum())) + 1
-    alive = s[s > 0]
+    alive = s[style.with_variance(s)]
     span = f"the eigenvalues span a factor of {number(float(alive.max() / alive.min()), 2)}."
     if not _each_mode_once(prediction):
         return span[0].upper() + span[1:]
     verb = "holds" if enough == 1 else "hold"
-    return f"The first {_plural(enough, 'mode')} of {s.size:,} {verb} {percent(0.9)} of the variance; {span}"
+    return f"The first {_plural(enough, 'mode')} of {s.size:,} {verb} {percent_setting(0.9)} of the variance; {span}"
 
 
 def _take_eigenmodes(prediction: Prediction) -> str:

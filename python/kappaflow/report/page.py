@@ -9,19 +9,20 @@ from types import MappingProxyType
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from ..prediction import Prediction
-from .embed import available, element
+from .embed import Encoded, element, encode
 from .findings import find
 
 _NO_FACTS: Mapping[str, str] = MappingProxyType({})
 
 
-def render_page(prediction: Prediction, *, facts: Mapping[str, str] = _NO_FACTS) -> str:
+def render_page(prediction: Prediction, *, facts: Mapping[str, str] = _NO_FACTS, figures: Encoded | None = None) -> str:
     """The consistency report of a prediction as a self-contained HTML page.
 
     Parameters
     ----------
     prediction : what to show
     facts : rows of the footer as label → text, such as version, command and options; plain text, escaped here
+    figures : the encoded figures where they have been drawn already
 
     Returns
     -------
@@ -29,7 +30,8 @@ def render_page(prediction: Prediction, *, facts: Mapping[str, str] = _NO_FACTS)
         HTML with inline style and figures; the same arguments give the same text.
     """
     findings = find(prediction)
-    drawn = {name: element(name, prediction, findings.alternatives[name]) for name in available(prediction)}
+    encoded = encode(prediction) if figures is None else figures
+    drawn = {name: element(name, prediction, each, findings.alternatives[name]) for name, each in encoded.items()}
     template = _environment().get_template("report.html.j2")
     return template.render(p=prediction, f=findings, figures=drawn, facts=dict(facts))
 

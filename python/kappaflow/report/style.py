@@ -14,6 +14,7 @@ from typing import Any, Literal, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
@@ -29,6 +30,7 @@ MUTED = "#6e7781"  # guides and secondary text
 GUIDE = "#a5adb6"  # reference lines
 ACCENT = "#b3261e"  # the tolerance, and nothing else
 WIDTH = 7.4  # inches of every figure, so that text has one size throughout the page
+Format = Literal["svg", "png"]
 PNG_DPI = 180
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
@@ -96,13 +98,21 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return wrapper
 
 
-def save(figure: Figure, format: Literal["svg", "png"]) -> bytes:
-    """Bytes of a figure; the same figure gives the same bytes (no date, no software version, fixed identifiers)."""
-    buffer = io.BytesIO()
-    metadata: dict[str, Any] = {"Date": None, "Creator": None} if format == "svg" else {"Software": None}
+def save(figure: Figure) -> dict[Format, bytes]:
+    """Bytes of a figure in each format; the same figure gives the same bytes (no date, no version, fixed identifiers).
+
+    The layout is solved once, because that costs more than drawing.
+    """
+    metadata: dict[Format, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+    encoded: dict[Format, bytes] = {}
     with mpl.rc_context(_RC):
-        figure.savefig(buffer, format=format, dpi=PNG_DPI, metadata=metadata)
-    return buffer.getvalue()
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        for format, facts in metadata.items():
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=format, dpi=PNG_DPI, metadata=facts)
+            encoded[format] = buffer.getvalue()
+    return encoded
 
 
 # ---------------------------------------------------------------- colours
@@ -145,6 +155,12 @@ def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     out = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=out, where=good)
     return out
+
+
+def with_variance(eigenvalues: FloatArray) -> npt.NDArray[np.bool_]:
+    """Modes that have variance: eigenvalues above the rounding errors of an eigensolver, d ε times the largest."""
+    noise = eigenvalues.size * np.finfo(np.float64).eps * float(np.max(eigenvalues, initial=0.0))
+    return np.isfinite(eigenvalues) & (eigenvalues > noise)
 
 
 def finite_range(*arrays: FloatArray) -> tuple[float, float] | None:
@@ -247,6 +263,11 @@ def percent(fraction: float) -> str:
         if 0 < value < bound:
             return f"{value:.{decimals}f}{NO_BREAK}%"
     return f"{value:,.0f}{NO_BREAK}%"
+
+
+def percent_setting(fraction: float) -> str:
+    """As :func:`percent`, exact and without trailing zeros: for a tolerance that somebody chose."""
+    return f"{short(100 * fraction)}{NO_BREAK}%"
 
 
 def count(n: int) -> str:

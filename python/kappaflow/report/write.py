@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 from ..prediction import Prediction
-from .embed import DRAWINGS, available, encode
+from .embed import DRAWINGS, encode
 from .page import render_page
+from .style import Format
 
-_FORMATS: tuple[Literal["svg", "png"], ...] = ("svg", "png")
+_FORMATS: tuple[Format, ...] = ("svg", "png")
 
 
 def write_report(prediction: Prediction, directory: str | os.PathLike[str], *, facts: Mapping[str, str]) -> Path:
@@ -33,15 +33,15 @@ def write_report(prediction: Prediction, directory: str | os.PathLike[str], *, f
         The page.
     """
     target = Path(directory)
-    page = render_page(prediction, facts=facts)
+    figures = encode(prediction)
+    page = render_page(prediction, facts=facts, figures=figures)
     folder = target / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    names = available(prediction)
     for name in DRAWINGS:
         for kind in _FORMATS:
             path = folder / f"{name}.{kind}"
-            if name in names:
-                _write_atomically(path, encode(name, prediction, kind))
+            if name in figures:
+                _write_atomically(path, figures[name][kind])
             else:
                 path.unlink(missing_ok=True)
     report = target / "report.html"
