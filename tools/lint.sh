@@ -5,6 +5,6 @@ cd "$(dirname "$0")/.."
 ruff check .
 ruff format --check .
 git ls-files '*.cpp' '*.hpp' | xargs clang-format --dry-run --Werror
-codespell $(git ls-files '*.md' '*.py' '*.cpp' '*.hpp' '*.toml' '*.j2')
+git ls-files "*.md" "*.py" "*.cpp" "*.hpp" "*.toml" "*.j2" | xargs codespell
 mypy
 bash tools/stubs.sh --check

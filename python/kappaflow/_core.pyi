@@ -3,11 +3,9 @@ C++ core of kappaflow; the public names are in the package above it.
 """
 
 from __future__ import annotations
-
-import typing
-
 import numpy
 import numpy.typing
+import typing
 
 __all__: list[str] = [
     "ConvergenceError",
