@@ -93,7 +93,7 @@ def compare_square_root(d: int, nodes: int) -> None:
 
         def ours(n: int = n) -> tuple[Any, Any, int]:
             splits = kf.Splits(population, n, mean="known", terms="published")
-            f = kf.matrix_power(0.5, support=splits._core.support())
+            f = kf.matrix_power(0.5, support=splits.support())
             return splits.expectation(f), splits.equal_mode_variance(f), len(f.shifts)
 
         mean, variance = reference_square_root(s, n, modes)

@@ -83,6 +83,11 @@ class Splits:
             raise ValueError(f"sigma must be below sigma_max = {top}, got {low}")
         return self._core.sampling_map(low, top, tolerance)
 
+    def support(self) -> tuple[float, float]:
+        """(low, high): where the positive eigenvalues of Σ̂ lie, with a margin; the `support` of :func:`matrix_power`."""
+        low, high = self._core.support()
+        return low, high
+
     def expectation(self, f: _core.SpectralFunction) -> FloatArray:
         """(k,) expected gain of each eigenmode, c + Σᵢ wᵢ sₖ/(sₖ+κᵢ)."""
         return np.asarray(self._core.expectation(f))

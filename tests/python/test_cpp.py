@@ -32,7 +32,8 @@ def test_cpp_library(tmp_path: Path) -> None:
     cmake, ctest, build = tool("cmake"), tool("ctest"), str(tmp_path / "build")
     run(
         *(cmake, "-S", str(ROOT), "-B", build, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
-        *("-DCMAKE_BUILD_TYPE=Release", "-DKAPPAFLOW_BUILD_TESTS=ON", f"-DPython_EXECUTABLE={sys.executable}"),
+        *("-DCMAKE_BUILD_TYPE=Release", "-DKAPPAFLOW_BUILD_TESTS=ON", "-DKAPPAFLOW_BUILD_BENCHMARKS=ON"),
+        f"-DPython_EXECUTABLE={sys.executable}",
     )
     run(cmake, "--build", build)
     output = run(ctest, "--test-dir", build, "--no-tests=error", "--output-on-failure", "-V")
@@ -40,3 +41,6 @@ def test_cpp_library(tmp_path: Path) -> None:
     assert ran is not None, output
     assert int(ran.group(1)) > 0
     assert "*** No errors detected" in output
+    rows = run(f"{build}/benchmarks/cpp/kappaflow_benchmark").splitlines()[1:]
+    assert len(rows) == 6
+    assert all(float(row.split()[-1]) < 1e-13 for row in rows)  # the residual of the equation
