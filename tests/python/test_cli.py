@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 import kappaflow as kf
@@ -441,11 +442,10 @@ def test_options_of_images_do_not_apply_to_a_population(folder):
 
 
 def test_skipped_files_are_named(folder):
-    image = pytest.importorskip("PIL.Image")
     pictures = Path(make("pictures"))
     rng = np.random.default_rng(SEED)
     for number in range(4):
-        image.fromarray(rng.integers(0, 255, (3, 3), dtype=np.uint8)).save(pictures / f"{number}.png")
+        Image.fromarray(rng.integers(0, 255, (3, 3), dtype=np.uint8)).save(pictures / f"{number}.png")
     (pictures / "4.png").write_bytes(b"not a picture")
     assert "4.png" in refuse("moments", "pictures", "--out", "p.safetensors")
     result = succeed("moments", "pictures", "--out", "p.safetensors", "--skip-corrupt")

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+import zarr
+from PIL import Image
 
 from kappaflow.datasets import BUILTIN_NAMES, DataError, ImageSource, open_images
 from kappaflow.datasets import builtin as builtin_module
 from kappaflow.datasets import source as source_module
-
-Image = pytest.importorskip("PIL.Image")
 
 
 def rows(source: ImageSource, batch_size: int = 4096) -> np.ndarray:
@@ -164,7 +165,6 @@ def test_scaling_of_iterables_looks_at_dtype_only() -> None:
 
 
 def test_all_sources_of_the_same_images_agree(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
     images = random_bytes(11, 6, 5, 3)
     np.save(tmp_path / "images.npy", images)
     np.savez(tmp_path / "one.npz", pictures=images)
@@ -190,7 +190,6 @@ def test_all_sources_of_the_same_images_agree(tmp_path: Path) -> None:
 
 
 def test_arrays_that_slice_themselves_are_read_in_blocks(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
     images = random_bytes(5, 3, 3)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         source = open_images(file.create_dataset("a", data=images))
@@ -198,7 +197,6 @@ def test_arrays_that_slice_themselves_are_read_in_blocks(tmp_path: Path) -> None
 
 
 def test_zarr(tmp_path: Path) -> None:
-    zarr = pytest.importorskip("zarr")
     images = random_bytes(5, 3, 3)
     zarr.save_array(str(tmp_path / "a.zarr"), images)
     np.testing.assert_array_equal(rows(open_images(tmp_path / "a.zarr")), images.reshape(5, 9) / 127.5 - 1)
@@ -478,7 +476,6 @@ def test_built_in_names_and_paths_of_the_same_name(tmp_path: Path, monkeypatch: 
 
 
 def test_several_arrays_in_one_file(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
     np.savez(tmp_path / "two.npz", train=np.zeros((2, 2)), test=np.zeros((2, 2)))
     with pytest.raises(DataError, match=r"two\.npz: holds several arrays \(test, train\) and none is named images, x"):
         open_images(tmp_path / "two.npz")

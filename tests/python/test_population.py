@@ -355,3 +355,14 @@ def test_moments_merge_and_refuse() -> None:
         kf.Moments(2.0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="dimension must be an integer of at least 1, got 0"):
         kf.Moments(0)
+
+
+def test_torch_tensors_are_accepted() -> None:
+    torch = pytest.importorskip("torch")
+    samples = np.random.default_rng(5).standard_normal((30, 2, 3))
+    tensor = torch.tensor(samples, requires_grad=True)
+    expected, population = kf.Population.from_samples(samples), kf.Population.from_samples(tensor)
+    np.testing.assert_array_equal(population.eigenvalues, expected.eigenvalues)
+    splits = kf.Splits(population, 10)
+    f = splits.denoiser(0.5)
+    np.testing.assert_array_equal(splits.disagreement(f, tensor[:3]), splits.disagreement(f, samples[:3]))
