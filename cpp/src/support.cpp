@@ -107,24 +107,21 @@ bool gap_edges(const Companion& companion, Index upper, double& below, double& a
   return below < above;
 }
 
-/// Sums over modes at complex z = v + i y: total(1) = sum s^2/|s-z|^2, total(2) = sum s^2 (s-v)/|s-z|^2 and the
-/// y-derivative.
+/// Sums over modes at complex z = v + i y: sum s^2/|s-z|^2 and sum s/|s-z|^2.
 struct ComplexSums {
-  double norm = 0, shift = 0, norm_y = 0;
+  double norm = 0, first = 0;
 };
 
 KAPPAFLOW_CLONES ComplexSums complex_sums(const double* s, const double* mult, Index count, double v, double y) {
-  double norm = 0, shift = 0, norm_y = 0;
-#pragma omp simd reduction(+ : norm, shift, norm_y)
+  double norm = 0, first = 0;
+#pragma omp simd reduction(+ : norm, first)
   for (Index k = 0; k < count; ++k) {
     const double difference = s[k] - v;
-    const double q = 1 / (difference * difference + y * y);
-    const double term = mult[k] * s[k] * s[k] * q;
-    norm += term;
-    shift += term * difference;
-    norm_y += term * q;
+    const double term = mult[k] * s[k] / (difference * difference + y * y);
+    first += term;
+    norm += term * s[k];
   }
-  return {norm, shift, -2 * y * norm_y};
+  return {norm, first};
 }
 
 /// The curve on which x(v + i y) is real: for each v the unique y > 0 with sum s^2/((s-v)^2+y^2) = m, 0 if there is
@@ -132,6 +129,7 @@ KAPPAFLOW_CLONES ComplexSums complex_sums(const double* s, const double* mult, I
 class RealCurve {
  public:
   RealCurve(const Spectrum& spectrum, double m) : spectrum_(spectrum), m_(m) {}
+  double degrees() const { return m_; }
 
   ComplexSums sums(double v, double y) const {
     const auto& s = spectrum_.positive();
@@ -149,19 +147,28 @@ class RealCurve {
     }
     return std::exp(0.5 * (low + high));
   }
-  /// Re x(v + iy) = v + tr/m - (1/m) sum s^2 (s-v)/|s-z|^2, increasing in v along the curve.
-  double position(double v, double y) const { return v + (spectrum_.trace() - sums(v, y).shift) / m_; }
-  /// x(z) and x'(z)
+  /// x along the curve, increasing in v: |z|^2/m sum s/|s-z|^2, positive terms because Im x = 0; x(v) itself where y =
+  /// 0.
+  double position(double v, double y) const {
+    if (y == 0) return companion(Complex(v, 0)).first.real();
+    return (v * v + y * y) / m_ * sums(v, y).first;
+  }
+  /// x(z) and x'(z). Eigenvalues above |z| enter as s/(s-z) = 1 + z/(s-z), whose ones are counted exactly.
   std::pair<Complex, Complex> companion(Complex z) const {
     const auto& s = spectrum_.positive();
     const auto& mult = spectrum_.positive_multiplicity();
+    const double size = std::abs(z);
     Complex value = 0, slope = 0;
+    Index above = 0;
     for (Index k = 0; k < s.size(); ++k) {
-      const Complex r = s[k] / (s[k] - z);
+      const bool large = s[k] > size;
+      const Complex r = (large ? z : Complex(s[k])) / (s[k] - z);
       value += mult[k] * r;
-      slope += mult[k] * r * r;
+      slope += mult[k] * (large ? r * (2.0 + r) : r * r);
+      if (large) above = k + 1;  // descending order
     }
-    return {z * (1.0 - value / m_), 1.0 - slope / m_};
+    const double rest = m_ - spectrum_.count_above()[above];
+    return {z * ((rest - value) / m_), (rest - slope) / m_};
   }
 
  private:
@@ -169,14 +176,19 @@ class RealCurve {
   double m_;
 };
 
-/// Root z with x(z) = x on the curve: a short bisection in v along the curve, then Newton in the complex plane.
-Complex density_root(const RealCurve& curve, double x, double low, double high) {
-  Complex z(0.5 * (low + high), 0);
-  for (int i = 0; i < 60; ++i) {
-    const double v = 0.5 * (low + high);
+/// Root z with x(z) = x on the curve: a short bisection in v along the curve, then Newton in the complex plane. The
+/// bisection runs in u with v = scale sinh(u), so that it resolves every decade of a wide spectrum on both sides of
+/// zero.
+Complex density_root(const RealCurve& curve, double x, double scale, double reach) {
+  const auto point = [scale](double u) { return scale * std::sinh(u); };
+  double high = std::asinh(reach / scale), low = -high;
+  Complex z(0, 0);
+  for (int i = 0; i < 80; ++i) {
+    const double middle = 0.5 * (low + high);
+    const double v = point(middle);
     const double y = curve.height(v);
     z = Complex(v, y);
-    (curve.position(v, y) > x ? high : low) = v;
+    (curve.position(v, y) > x ? high : low) = middle;
     if (i < 6 || i % 3 != 0 || y == 0) continue;
     Complex polished = z;
     for (int k = 0; k < 12; ++k) {
@@ -186,8 +198,11 @@ Complex density_root(const RealCurve& curve, double x, double low, double high) 
       if (std::abs(step) <= 4e-16 * std::abs(polished)) break;
     }
     const double residual = std::abs(curve.companion(polished).first - x);
-    if (polished.imag() > 0 && residual <= 1e-12 * x && polished.real() >= low - (high - low) &&
-        polished.real() <= high + (high - low)) {
+    const double width = high - low;
+    // Newton may also end on a real root with an imaginary part of rounding: that one is off the curve
+    const bool on_curve = std::abs(curve.sums(polished.real(), polished.imag()).norm / curve.degrees() - 1) < 1e-6;
+    if (polished.imag() > 0 && on_curve && residual <= 1e-12 * x && polished.real() >= point(low - width) &&
+        polished.real() <= point(high + width)) {
       return polished;
     }
   }
@@ -233,8 +248,8 @@ Support spectral_support(const Spectrum& spectrum, double m) {
 DensityResult spectral_density(const Eigen::Ref<const Eigen::VectorXd>& x, const Spectrum& spectrum, double m) {
   const Support support = spectral_support(spectrum, m);
   const RealCurve curve(spectrum, m);
-  const double reach = std::sqrt(spectrum.rank() / m);
-  const double low = -spectrum.largest() * (1 + 2 * reach), high = spectrum.largest() * (1 + 2 * reach);
+  const double reach = spectrum.largest() * (1 + 2 * std::sqrt(spectrum.rank() / m));
+  const double scale = 1e-3 * spectrum.smallest_positive();
   DensityResult result{Eigen::VectorXd::Zero(x.size()), Eigen::VectorXd::Zero(x.size())};
   for (Index i = 0; i < x.size(); ++i) {
     detail::require(std::isfinite(x[i]) && x[i] > 0, "spectral_density", "x must be finite and positive", x[i]);
@@ -242,7 +257,7 @@ DensityResult spectral_density(const Eigen::Ref<const Eigen::VectorXd>& x, const
     bool in_support = false;
     for (Index row = 0; row < support.intervals.rows() && !in_support; ++row) in_support = inside(row);
     if (!in_support) continue;
-    const Complex z = density_root(curve, x[i], low, high);
+    const Complex z = density_root(curve, x[i], scale, reach);
     result.residual[i] = std::abs(curve.companion(z).first - x[i]) / x[i];
     if (!(result.residual[i] <= 1e-10)) {
       throw ConvergenceError("spectral_density: no root with a residual below 1e-10 at x = " + std::to_string(x[i]));

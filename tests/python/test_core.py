@@ -203,3 +203,19 @@ def test_multiplicity_is_repetition(data: st.DataObject, s: np.ndarray, t: float
 @given(eigenvalue_lists, noises, sizes)
 def test_zeros_change_nothing(s: np.ndarray, t: float, n: int) -> None:
     assert kf.solve_kappa(t, np.append(s, [0.0, 0.0]), n) == kf.solve_kappa(t, s, n)
+
+
+@pytest.mark.parametrize(("decades", "n"), [(25.0, 200), (25.0, 12), (12.0, 31), (3.0, 20)])
+def test_density_has_the_right_mass_on_wide_spectra(decades: float, n: int) -> None:
+    """Every interval by Gauss-Chebyshev points in log x, which the density's square-root edges suit."""
+    values = 10.0 ** np.linspace(-decades, 0, 30)
+    intervals = np.asarray(kf.spectral_support(values, n))
+    points = 3000
+    angle = (np.arange(points) + 0.5) / points * np.pi
+    mass = 0.0
+    for low, high in np.log(intervals):
+        x = np.exp(0.5 * (low + high) - 0.5 * (high - low) * np.cos(angle))
+        density = kf.spectral_density(x, values, n)
+        assert density.min() > 0
+        mass += float((density * x * np.sin(angle)).sum()) * 0.5 * (high - low) * np.pi / points
+    assert mass == pytest.approx(min(n, 30) / 30, rel=1e-10)
