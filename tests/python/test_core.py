@@ -206,7 +206,7 @@ def test_zeros_change_nothing(s: np.ndarray, t: float, n: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("decades", "n", "accuracy"), [(25.0, 200, 1e-10), (25.0, 12, 1e-10), (12.0, 31, 1e-4), (3.0, 20, 1e-10)]
+    ("decades", "n", "accuracy"), [(25.0, 200, 1e-10), (25.0, 12, 1e-10), (12.0, 31, 1e-7), (3.0, 20, 1e-10)]
 )
 def test_density_has_the_right_mass_on_wide_spectra(decades: float, n: int, accuracy: float) -> None:
     """Every interval by Gauss-Chebyshev points in log x, which the density's square-root edges suit.
