@@ -157,6 +157,48 @@ Vector Splits::expectation(const SpectralFunction& f) const {
   return gain;
 }
 
+/// Order 1/m of E (S+t)^-1 for real Gaussian data. Stein's identity gives, with g the mean of 1/(lambda+t) over the
+/// degrees of freedom and Q the resolvent,
+///   t E Q_kk (1 + s_k E g) = 1 + (s_k/m) E[Q - t Q^2]_kk,   E g = (1 + delta)/kappa,
+/// and the trace of both sides gives delta.
+struct Splits::FiniteSize {
+  Vector remaining;  // m - df2(kappa_i, kappa_i)
+  Vector delta;
+};
+
+Splits::FiniteSize Splits::finite_size(const Nodes& node) const {
+  const auto& s = spectrum_.positive();
+  const auto& multiplicity = spectrum_.positive_multiplicity();
+  FiniteSize size{Vector(node.kappa.size()), Vector(node.kappa.size())};
+  for (Index i = 0; i < node.kappa.size(); ++i) {
+    const double kappa = node.kappa[i];
+    const Eigen::ArrayXd shrunk = s.array() / (s.array() + kappa), kept = kappa / (s.array() + kappa);
+    size.remaining[i] = node.deficit[i] + (multiplicity.array() * shrunk * kept).sum();
+    size.delta[i] = (multiplicity.array() * shrunk.square() * kept).sum() / (size.remaining[i] * size.remaining[i]);
+  }
+  return size;
+}
+
+Vector Splits::expectation_correction(const SpectralFunction& f) const {
+  const Nodes node = nodes(f);
+  const FiniteSize size = finite_size(node);
+  const auto& s = spectrum_.eigenvalues();
+  Vector correction = Vector::Zero(s.size());
+  for (Index k = 0; k < s.size(); ++k) {
+    if (s[k] == 0) continue;
+    const Eigen::ArrayXd shrunk = s[k] / (s[k] + node.kappa.array()),
+                         kept = node.kappa.array() / (s[k] + node.kappa.array());
+    correction[k] =
+        (node.weights.array() * kept * shrunk * (size.delta.array() - shrunk / size.remaining.array())).sum();
+  }
+  return correction;
+}
+
+Vector Splits::kappa_correction(const Eigen::Ref<const Vector>& noise_variance) const {
+  const Nodes node = nodes(SpectralFunction(0, Vector::Zero(noise_variance.size()), noise_variance));
+  return -node.kappa.cwiseProduct(finite_size(node).delta);
+}
+
 /// m - df2_ij = (m - df1_i) + kappa_j sum_k s_k/((s_k+kappa_i)(s_k+kappa_j)): positive terms, no cancellation anywhere,
 /// so that the quotient of differences (kappa_i - kappa_j)/(t_i - t_j) is not needed.
 Matrix Splits::remaining_degrees(const Nodes& f, const Nodes& g) const {

@@ -75,6 +75,8 @@ void register_splits(py::module_& module) {
              return py::make_tuple(interval.low, interval.high);
            })
       .def("expectation", &Splits::expectation, "f"_a, release)
+      .def("expectation_correction", &Splits::expectation_correction, "f"_a, release)
+      .def("kappa_correction", &Splits::kappa_correction, "noise_variance"_a, release)
       .def("covariance", &Splits::covariance, "f"_a, "g"_a, release)
       .def("equal_mode_variance", &Splits::equal_mode_variance, "f"_a, release);
 }

@@ -70,6 +70,18 @@ class Splits:
             raise _core.ConvergenceError("Splits.kappa: a value of kappa is not certified")
         return np.asarray(result.kappa).reshape(t.shape)
 
+    def kappa_correction(self, noise_variance: Any) -> FloatArray:
+        """What finite n adds to κ as resolvent traces show it, for real Gaussian data: −κδ, of the shape of `noise_variance` > 0.
+
+        With m degrees of freedom and λ the eigenvalues of Σ̂ (m of them, zeros included where m > k), n/m divided by the
+        expected mean of 1/(λ + σ²) is κ − κδ + O(1/m²), δ = Σₗ sₗ²κ/(sₗ+κ)³ / (m − df2(κ,κ))²: the mean term of Bai and
+        Silverstein (2004) in terms of κ.
+        """
+        t = real_array("noise_variance", noise_variance)
+        if t.size and t.min() <= 0:
+            raise ValueError(f"noise_variance must be positive, got {t.min()}")
+        return np.asarray(self._core.kappa_correction(t.ravel())).reshape(t.shape)
+
     def denoiser(self, sigma: float) -> _core.SpectralFunction:
         """Optimal linear denoiser x/(x + σ²)."""
         return _core.SpectralFunction.denoiser(not_negative("sigma", sigma))
@@ -91,6 +103,15 @@ class Splits:
     def expectation(self, f: _core.SpectralFunction) -> FloatArray:
         """(k,) expected gain of each eigenmode, c + Σᵢ wᵢ sₖ/(sₖ+κᵢ)."""
         return np.asarray(self._core.expectation(f))
+
+    def expectation_correction(self, f: _core.SpectralFunction) -> FloatArray:
+        """(k,) the next order of :meth:`expectation` at finite n, of relative size 1/m, for real Gaussian data.
+
+        With r = s/(s+κᵢ) and δᵢ as in :meth:`kappa_correction`: Σᵢ wᵢ (1−r) r (δᵢ − r/(m − df2(κᵢ,κᵢ))). From Stein's
+        identity for E (Σ̂+t)⁻¹. Where m − df2 is not large, at the edge of a spectrum with n near its rank, no expansion
+        in 1/m holds and this says by how much.
+        """
+        return np.asarray(self._core.expectation_correction(f))
 
     def expected_output(self, f: _core.SpectralFunction, inputs: Any) -> FloatArray:
         """Expected output μ + E f(Σ̂)(x − μ), like `inputs`: the linear prediction of a sample or denoised image."""

@@ -99,6 +99,15 @@ class Splits {
   /// E f(S) in the population's eigenbasis, per mode: c + sum_i w_i s_k/(s_k + kappa_i).
   Eigen::VectorXd expectation(const SpectralFunction& f) const;
 
+  /// The next order of expectation() at finite n, of relative size 1/m, for real Gaussian data: with r =
+  /// s_k/(s_k+kappa) and delta = sum_l s_l^2 kappa/(s_l+kappa)^3 / (m - df2)^2, each node adds w (1-r) r (delta - r/(m
+  /// - df2)).
+  Eigen::VectorXd expectation_correction(const SpectralFunction& f) const;
+
+  /// What finite n adds to kappa as resolvent traces show it, 1/E[mean of 1/(lambda+t) over the m degrees of freedom]:
+  /// -kappa delta to the next order (the mean term of Bai and Silverstein 2004 for real data).
+  Eigen::VectorXd kappa_correction(const Eigen::Ref<const Eigen::VectorXd>& noise_variance) const;
+
   /// Covariance of two maps; f = g for the variance of one. Throws ConvergenceError if a kappa is not certified.
   ModeCovariance covariance(const SpectralFunction& f, const SpectralFunction& g) const;
 
@@ -107,7 +116,9 @@ class Splits {
 
  private:
   struct Nodes;
+  struct FiniteSize;
   Nodes nodes(const SpectralFunction& f) const;
+  FiniteSize finite_size(const Nodes& node) const;
   Eigen::MatrixXd remaining_degrees(const Nodes& f, const Nodes& g) const;  // m - df2_ij
   Eigen::MatrixXd kernel_weights(const Nodes& f, const Nodes& g) const;     // w_i w_j K_ij
   Eigen::VectorXd mean_term(const Nodes& f, const Nodes& g) const;
