@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
-from . import info, moments, plan, predict, seeds
+from . import info, moments, plan, predict, seeds, validate
+from .common import SizesCommand
 
 __all__ = ["app", "main"]
 
@@ -42,11 +43,12 @@ def _root(
     """Options that stand before the command."""
 
 
-app.command("predict")(predict.command)
+app.command("predict", cls=SizesCommand)(predict.command)
 app.command("moments")(moments.command)
 app.command("seeds")(seeds.command)
 app.command("plan")(plan.command)
 app.command("info")(info.command)
+app.add_typer(validate.app, name="validate")
 
 
 def _terminated(_signal: int, _frame: object) -> None:

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+from typer.core import TyperCommand
 
 from .._core import ConvergenceError
 from .._version import __version__
@@ -42,23 +43,29 @@ __all__ = [
     "ShapeOption",
     "SigmaMaxOption",
     "SizeOption",
+    "SizesCommand",
     "SkipOption",
     "ToleranceOption",
     "chosen_bands",
     "data_name",
+    "describe_error",
     "errors_console",
     "guarded",
+    "interrupted",
     "load_population",
     "machine_facts",
     "open_data",
     "output_console",
     "parse_bands",
+    "parse_names",
+    "parse_numbers",
     "parse_seeds",
     "parse_shape",
     "parse_sizes",
     "plain_line",
     "require_seeds_fit",
     "saved_population",
+    "source_description",
     "step_progress",
 ]
 
@@ -98,6 +105,12 @@ def describe_error(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def interrupted(what: str) -> typer.Exit:
+    """Say what Ctrl-C leaves behind; raise the result."""
+    plain_line(errors_console(), f"interrupted: {what}", "bold red")
+    return typer.Exit(INTERRUPTED)
+
+
 def guarded(function: Callable[P, R]) -> Callable[P, R]:
     """A command whose errors are one red line on stderr and an exit code: 2 bad input, 1 internal, 130 Ctrl-C."""
 
@@ -108,8 +121,7 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except KeyboardInterrupt:
-            plain_line(errors_console(), "interrupted: nothing was written", "bold red")
-            raise typer.Exit(INTERRUPTED) from None
+            raise interrupted("nothing was written") from None
         except Exception as error:
             if os.environ.get(DEBUG_VARIABLE) == "1":
                 raise
@@ -150,6 +162,38 @@ def parse_sizes(texts: Sequence[str] | None) -> list[int] | None:
     if not sizes:
         raise ValueError("--n must hold at least one training-set size, got none")
     return sizes
+
+
+def parse_numbers(option: str, text: str) -> list[float]:
+    """Numbers of ``"0.1,1"``, in the order given; none of ``""``."""
+    try:
+        return [float(piece) for piece in _pieces(text)]
+    except ValueError:
+        raise ValueError(f"{option} must be numbers such as 0.1,1; got {text!r}") from None
+
+
+def parse_names(text: str | None) -> list[str] | None:
+    """Words of ``"seeds,bands"``; None where the option was not given."""
+    return None if text is None else _pieces(text)
+
+
+class SizesCommand(TyperCommand):
+    """A command whose ``--n`` takes several numbers: ``--n 100 300 1000`` is ``--n 100 --n 300 --n 1000``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeat ``--n`` before each further number that follows it."""
+        spread: list[str] = []
+        following = False
+        for place, argument in enumerate(args):
+            if argument == "--":
+                spread += args[place:]
+                break
+            number = re.fullmatch(r"[0-9][0-9_.,e+]*", argument) is not None
+            if following and number and spread[-1] != "--n":
+                spread.append("--n")
+            spread.append(argument)
+            following = argument == "--n" or (following and number)
+        return super().parse_args(ctx, spread)
 
 
 def _range(text: str) -> tuple[int, int] | None:
@@ -368,6 +412,11 @@ def open_data(options: DataOptions, skipped: Callable[[str], None] | None = None
     )
 
 
+def source_description(source: ImageSource) -> str:
+    """What the images are and how pixels were scaled."""
+    return source.description if source.scaling in source.description else f"{source.description}; {source.scaling}"
+
+
 def saved_population(options: DataOptions) -> Population:
     """The population saved in DATA; options that are for images raise ValueError."""
     for name, value in options.as_json().items():
@@ -391,13 +440,10 @@ def load_population(options: DataOptions, *, quiet: bool = False) -> Population:
             yield from source.batches()
             progress.update(task, description=f"eigenmodes of {source.dimension} dimensions")
 
-        description = source.description
-        if source.scaling not in description:
-            description = f"{description}; {source.scaling}"
         return Population.from_samples(
             batches(),
             shape=source.shape,
-            description=description,
+            description=source_description(source),
             progress=lambda seen: progress.update(task, completed=seen),
         )
 

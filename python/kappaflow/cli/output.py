@@ -111,7 +111,7 @@ class OutputDirectory:
             what = f"results of another run (of {before.get('data')!r}; different: {', '.join(changed) or 'options'})"
         else:
             more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-            what = f"files that are no results of kappaflow predict ({', '.join(names[:_NAMES_SHOWN])}{more})"
+            what = f"files that are no results of kappaflow ({', '.join(names[:_NAMES_SHOWN])}{more})"
         if not overwrite:
             raise FileExistsError(f"--out: {name!r} holds {what}: use --overwrite or another --out")
         return f"replacing {what} in {name}" if former is not None else f"writing among {what} in {name}"

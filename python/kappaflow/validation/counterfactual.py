@@ -22,14 +22,16 @@ from .._checks import FloatArray, integer
 from ..population import Population
 from ..splits import Splits
 from .draws import Pool, ResampledSets
+from .metrics import mean_interval
 from .quantities import Law
-from .simulation import Design, Statistics, simulate
+from .simulation import simulate
+from .statistics import Design, Statistics
 
 __all__ = ["STRATA", "Counterfactual", "compare_strata", "strata"]
 
 STRATA = ("i.i.d.", "top", "bottom", "middle", "top + bottom")
-#: Fewest samples in a stratum.
-LEAST_SAMPLES = 12
+#: Fewest samples that are cut into strata, of a third each.
+LEAST_POOL = 36
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,14 @@ class Counterfactual:
 
 
 def strata(coordinate: FloatArray) -> dict[str, npt.NDArray[np.int64]]:
-    """Indices of the samples of each stratum along a coordinate (N,); all strata but the whole have N/3 samples.
+    """Indices of the samples of each stratum along a coordinate (N,); all strata but the whole have about N/3 samples.
 
     Raises ValueError for fewer than 36 samples.
     """
     count = len(coordinate)
+    if count < LEAST_POOL:
+        raise ValueError(f"coordinate must hold at least {LEAST_POOL} samples for strata, got {count}")
     third = 2 * (count // 6)
-    if third < LEAST_SAMPLES:
-        raise ValueError(f"coordinate must hold at least {3 * LEAST_SAMPLES} samples for strata, got {count}")
     order = np.argsort(coordinate, kind="stable")
     first = (count - third) // 2
     parts = (
@@ -111,18 +113,21 @@ def compare_strata(
     outputs: dict[str, list[tuple[FloatArray, FloatArray]]] = {law.name: [] for law in laws}
     limits: list[FloatArray] = []
     for place, chosen in enumerate(strata(pool.coordinates[:, component]).values()):
-        rows = pool.coordinates[chosen]
-        part = ResampledSets(Pool(pool.population, rows, len(rows)))
+        rows = pool.coordinates if len(chosen) == pool.size else pool.coordinates[chosen]  # no copy of the whole
+        # a known mean is that of the stratum: training sets and inputs are taken relative to it
+        centre = rows.mean(axis=0) if design.known_mean else np.zeros(modes)
+        part = ResampledSets(Pool(pool.population, rows - centre, len(rows)))
         file = None if folder is None else Path(folder) / f"stratum-{place}.safetensors"
         found.append(
             simulate(
-                replace(design, seed=design.seed + 1 + place),
+                replace(design, seed=design.seed + 1 + place, inputs={question.key: inputs - centre}),
                 part,
                 device=device,
                 checkpoint=file,
                 progress=None if progress is None else _after(progress, place * design.groups * design.group_size),
             )
         )
+        found[-1].arrays[f"output_mean/{question.key}"] += centre
         population = Population.from_samples(rows)
         limits.append(_limit(population, question.gain, inputs))
         for law in laws:
@@ -132,6 +137,7 @@ def compare_strata(
             outputs[law.name].append((mean, splits.variance(f, inputs, np.eye(modes)).sum(axis=1)))
     dimension, size = pool.population.dimension, design.group_size
     groups = np.stack([[_distance(a, b, question.key, size) for b in found] for a in found]) / dimension
+    low, high = mean_interval(groups)
     return Counterfactual(
         names=STRATA,
         component=component,
@@ -139,8 +145,8 @@ def compare_strata(
         draws=design.groups * size,
         label=question.label,
         simulated=groups.mean(axis=2),
-        interval_low=_bootstrap(groups, 0.025),
-        interval_high=_bootstrap(groups, 0.975),
+        interval_low=low,
+        interval_high=high,
         predicted={name: _predicted(parts) / dimension for name, parts in outputs.items()},
         predicted_limit=np.array([[np.mean(((a - b) ** 2).sum(axis=1)) for b in limits] for a in limits]) / dimension,
     )
@@ -177,9 +183,3 @@ def _predicted(parts: Sequence[tuple[FloatArray, FloatArray]]) -> FloatArray:
             for mean, variance in parts
         ]
     )
-
-
-def _bootstrap(groups: FloatArray, quantile: float, replicates: int = 1000, seed: int = 0) -> FloatArray:
-    count = groups.shape[-1]
-    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), replicates) / count
-    return np.asarray(np.quantile(groups @ weights.T, quantile, axis=-1))

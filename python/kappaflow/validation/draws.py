@@ -15,6 +15,8 @@ from ..population import Population
 
 __all__ = ["DisjointSets", "GaussianSets", "Pool", "ResampledSets", "TrainingSets", "collect_pool"]
 
+#: Rows that are turned into mode coordinates at once.
+_BLOCK = 8192
 #: Wishart matrices are drawn by their triangular factor from this many samples per mode on.
 _BARTLETT_FROM = 2
 
@@ -95,12 +97,12 @@ class GaussianSets:
         degrees = n if known_mean else n - 1
         if self.rows(n, known_mean) == n:
             return _centred(rng.standard_normal((count, n, modes)) * self._scale, known_mean)
-        factor = np.tril(rng.standard_normal((count, modes, modes)), -1)
-        diagonal = np.sqrt(rng.chisquare(degrees - np.arange(modes), (count, modes)))
-        factor[:, np.arange(modes), np.arange(modes)] = diagonal
-        mean = np.zeros((count, modes))
-        if not known_mean:
-            mean = rng.standard_normal((count, modes)) * self._scale / np.sqrt(n)
+        factor, mean = np.empty((count, modes, modes)), np.zeros((count, modes))
+        for place in range(count):  # one by one, so that a set does not depend on how many are drawn at once
+            factor[place] = np.tril(rng.standard_normal((modes, modes)), -1)
+            np.fill_diagonal(factor[place], np.sqrt(rng.chisquare(degrees - np.arange(modes))))
+            if not known_mean:
+                mean[place] = rng.standard_normal(modes) * self._scale / np.sqrt(n)
         rows = factor.transpose(0, 2, 1) * self._scale  # rowsᵀrows = √s A Aᵀ √s
         return mean, rows
 
@@ -232,24 +234,46 @@ def collect_pool(
     most_rows = most_bytes // (8 * dimension)
     if most_rows < 2:
         raise MemoryError(f"most_bytes must hold at least two samples of {dimension} values, got {most_bytes} bytes")
-    keep = None
-    if count is not None and count > most_rows:
-        keep = np.zeros(count, dtype=np.bool_)
-        keep[np.random.default_rng(seed).choice(count, most_rows, replace=False)] = True
-    held: list[FloatArray] = []
-    seen = rows = 0
+    if count is None:
+        samples, seen = _read_whole(batches, dimension, most_rows)
+    else:
+        samples, seen = _read_subset(batches, dimension, count, min(count, most_rows), seed)
+    population = Population.from_samples(samples, shape=shape, description=description)
+    vectors = population.eigenvectors
+    assert vectors is not None  # from_samples always has them
+    if vectors.shape[1] < dimension:
+        return Pool(population, (samples - population.mean) @ vectors, seen)
+    for start in range(0, len(samples), _BLOCK):  # in place: the rows are most of the memory
+        block = samples[start : start + _BLOCK]
+        block[:] = (block - population.mean) @ vectors
+    return Pool(population, samples, seen)
+
+
+def _read_whole(batches: Iterable[FloatArray], dimension: int, most_rows: int) -> tuple[FloatArray, int]:
+    """All rows of a source that does not know how many it has."""
+    held: list[FloatArray] = [np.empty((0, dimension))]
+    rows = 0
     for batch in batches:
-        chosen = batch if keep is None else batch[keep[seen : seen + len(batch)]]
-        seen += len(batch)
-        rows += len(chosen)
+        rows += len(batch)
         if rows > most_rows:
             raise MemoryError(
-                f"the images need more than {most_bytes / 2**30:.2g} GiB and their number is not known beforehand: "
+                f"the images are more than the {most_rows} that memory holds, and their number is not known beforehand: "
                 "give a limit on the images or more memory"
             )
-        held.append(np.array(chosen))
-    samples = np.concatenate(held) if held else np.empty((0, dimension))
-    population = Population.from_samples(samples, shape=shape, description=description)
-    samples -= population.mean
-    assert population.eigenvectors is not None  # from_samples always has them
-    return Pool(population, samples @ population.eigenvectors, seen)
+        held.append(batch)
+    return np.concatenate(held), rows
+
+
+def _read_subset(
+    batches: Iterable[FloatArray], dimension: int, count: int, rows: int, seed: int
+) -> tuple[FloatArray, int]:
+    """A random subset of `rows` of the `count` rows, in their order, and how many there were."""
+    keep = np.zeros(count, dtype=np.bool_)
+    keep[np.random.default_rng(seed).choice(count, rows, replace=False)] = True
+    samples = np.empty((rows, dimension))
+    seen = filled = 0
+    for batch in batches:
+        chosen = batch[keep[seen : seen + len(batch)]]
+        samples[filled : filled + len(chosen)] = chosen
+        seen, filled = seen + len(batch), filled + len(chosen)
+    return samples[:filled], seen

@@ -28,12 +28,13 @@ from .._checks import FloatArray, choice, integer, not_negative, positive
 from ..population import Population
 from ..prediction import Band, default_bands, initial_noise
 from ..splits import Splits
-from .counterfactual import STRATA, Counterfactual, compare_strata
+from .counterfactual import LEAST_POOL, STRATA, Counterfactual, compare_strata
 from .draws import GaussianSets, Pool, TrainingSets
 from .metrics import Agreement, agreement
 from .quantities import Law, Quantity, Subject, chosen_laws, chosen_quantities
 from .questions import Question, denoising, finite_steps, sampling
-from .simulation import DEFAULT_MEMORY, Design, Statistics, group_layout, resolve_device, simulate, spaced_modes
+from .simulation import chunk_layout, resolve_device, simulate
+from .statistics import DEFAULT_MEMORY, Design, Statistics, group_layout, spaced_modes
 
 __all__ = ["Comparison", "Scaling", "StepError", "Validation", "compare", "validate_linear"]
 
@@ -227,10 +228,15 @@ def validate_linear(
         memory=memory,
     )
     designs = [_layout(base, sets, size, draws) for size in sizes]
-    for design in designs:
+    for design in designs:  # everything that can be refused is refused before the work
         sets.check(design.n, design.group_size)
+        chunk_layout(design, sets)
     pool: Pool | None = getattr(sets, "pool", None)
-    strata_design = _strata_design(designs[len(designs) // 2]) if pool is not None and sets.name == "resample" else None
+    strata_design = None
+    if pool is not None and sets.name == "resample" and pool.size >= LEAST_POOL:
+        strata_design = _strata_design(designs[len(designs) // 2])
+        if integer("component", component, 0) >= modes:
+            raise ValueError(f"component must be below the number of modes, {modes}, got {component}")
     total = sum(design.groups * design.group_size for design in designs)
     if strata_design is not None:
         total += len(STRATA) * strata_design.groups * strata_design.group_size

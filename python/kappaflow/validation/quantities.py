@@ -14,7 +14,7 @@ from .._checks import FloatArray
 from ..prediction import Band
 from ..splits import Splits
 from .questions import Question
-from .simulation import Design, Statistics
+from .statistics import Design, Statistics
 
 __all__ = ["LAWS", "QUANTITIES", "Law", "Pair", "Quantity", "Subject"]
 
