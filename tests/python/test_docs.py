@@ -10,6 +10,9 @@ import pytest
 
 import kappaflow.functions
 import kappaflow.moments
+import kappaflow.validation.linear
+import kappaflow.validation.sampler
+import kappaflow.validation.statistics
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,7 +40,16 @@ def test_readme_has_both_commands() -> None:
     assert [name for name, _ in commands] == ["install-and-run", "test"]
 
 
-@pytest.mark.parametrize("module", [kappaflow.functions, kappaflow.moments], ids=lambda module: module.__name__)
+MODULES = [
+    kappaflow.functions,
+    kappaflow.moments,
+    kappaflow.validation.linear,
+    kappaflow.validation.sampler,
+    kappaflow.validation.statistics,
+]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_doctests(module: object) -> None:
     result = doctest.testmod(module, extraglobs={})  # type: ignore[arg-type]
     assert result.attempted > 0

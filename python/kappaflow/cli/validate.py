@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 
 from ..population import Population
 from .common import (
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
 VALIDATION_FORMAT = "kappaflow-validation-1"
 SAMPLINGS = ("resample", "gaussian", "disjoint")
 _UNFINISHED = ".unfinished"
+_COLOURS = {"yes": "green", "partly": "yellow", "no": "red"}
 
 app = typer.Typer(
     help="Hold the theory against simulated training sets.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -218,7 +218,7 @@ def write_results(directory: Path, found: Validation, machine: Mapping[str, str]
 
 
 def print_verdicts(console: Console, found: Validation) -> None:
-    """The headline, one line for each quantity and law, and the notes."""
+    """The headline, numbers and verdict for each quantity and law over all maps and sizes, and the notes."""
     from ..report.findings import Cell
     from ..report.validation.findings import find
 
@@ -228,15 +228,15 @@ def print_verdicts(console: Console, found: Validation) -> None:
 
     words = find(found)
     plain_line(console, words.answer, "bold")
-    table = Table(title="Simulated / predicted, over all maps and sizes", title_justify="left")
-    for heading in ("quantity", "law", "ratio", "RMS log error", "Monte Carlo alone", "verdict"):
-        table.add_column(heading)
     for title, verdicts in words.verdicts:
+        plain_line(console, title, "bold")
         for verdict in verdicts:
-            table.add_row(
-                title, verdict.law, span(verdict.ratio), span(verdict.log_error), span(verdict.noise), verdict.sentence
+            numbers = (
+                f"ratio {span(verdict.ratio)}, RMS log error {span(verdict.log_error)} "
+                f"(Monte Carlo alone {span(verdict.noise)})"
             )
-    console.print(table)
+            plain_line(console, f"  {verdict.law}: {numbers}")
+            plain_line(console, f"    {verdict.sentence}", _COLOURS[verdict.mood])
     for note in found.notes:
         console.print(Padding(f"note: {note}", (1, 0, 0, 0)), markup=False)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 from types import MappingProxyType
+from typing import Generic, TypeVar
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -18,11 +19,13 @@ from .arrays import kind_of
 
 #: The bytes of each figure by name and format.
 Encoded = dict[str, dict[style.Format, bytes]]
+#: What a report is about.
+Subject = TypeVar("Subject")
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A figure of the report.
+class Drawing(Generic[Subject]):
+    """A figure of a report.
 
     Attributes
     ----------
@@ -30,12 +33,12 @@ class Drawing:
     raster : whether the page embeds it as PNG, for figures made of pixels
     """
 
-    draw: Callable[[Prediction], Figure]
+    draw: Callable[[Subject], Figure]
     raster: bool = False
 
 
-#: Every figure of the report by name, in the order of the page.
-DRAWINGS: Mapping[str, Drawing] = MappingProxyType(
+#: Every figure of the consistency report by name, in the order of the page.
+DRAWINGS: Mapping[str, Drawing[Prediction]] = MappingProxyType(
     {
         "disagreement_by_n": Drawing(figures.disagreement_by_n),
         "disagreement_by_mode": Drawing(figures.disagreement_by_mode),
@@ -67,12 +70,23 @@ def available(prediction: Prediction) -> list[str]:
 
 def encode(prediction: Prediction) -> Encoded:
     """Every available figure in every format, each drawn once."""
-    return {name: style.save(DRAWINGS[name].draw(prediction)) for name in available(prediction)}
+    return encode_each(prediction, DRAWINGS, available(prediction))
+
+
+def encode_each(subject: Subject, drawings: Mapping[str, Drawing[Subject]], names: Iterable[str]) -> Encoded:
+    """The named figures of any report in every format, each drawn once."""
+    return {name: style.save(drawings[name].draw(subject)) for name in names}
 
 
 def element(name: str, prediction: Prediction, encoded: Mapping[style.Format, bytes], alternative: str) -> Markup:
-    """The HTML element of one figure with its alternative text."""
-    if DRAWINGS[name].raster and (name == "mode_pairs" or kind_of(prediction.shape) != "vector"):
+    """The HTML element of one figure of the consistency report with its alternative text."""
+    raster = DRAWINGS[name].raster and (name == "mode_pairs" or kind_of(prediction.shape) != "vector")
+    return picture(name, encoded, alternative, raster=raster)
+
+
+def picture(name: str, encoded: Mapping[style.Format, bytes], alternative: str, *, raster: bool) -> Markup:
+    """A figure as an HTML element with its alternative text: its PNG where it is made of pixels, else its SVG."""
+    if raster:
         data = base64.b64encode(encoded["png"]).decode("ascii")
         return Markup('<img src="data:image/png;base64,{}" alt="{}">').format(Markup(data), alternative)
     return Markup(inline(encoded["svg"].decode("utf-8"), name, alternative))

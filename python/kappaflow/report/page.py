@@ -32,11 +32,12 @@ def render_page(prediction: Prediction, *, facts: Mapping[str, str] = _NO_FACTS,
     findings = find(prediction)
     encoded = encode(prediction) if figures is None else figures
     drawn = {name: element(name, prediction, each, findings.alternatives[name]) for name, each in encoded.items()}
-    template = _environment().get_template("report.html.j2")
+    template = environment().get_template("report.html.j2")
     return template.render(p=prediction, f=findings, figures=drawn, facts=dict(facts))
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of all reports: everything is escaped, and an undefined name is an error."""
     return Environment(
         loader=FunctionLoader(_template),
         autoescape=True,

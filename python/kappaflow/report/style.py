@@ -202,13 +202,19 @@ def mode_axis(ax: Axes, modes: int) -> None:
     ax.set_xlabel("mode k (descending eigenvalue)")
 
 
-def n_legend(figure: Figure, n: Sequence[int], extra: Sequence[Line2D] = ()) -> None:
-    """Legend of training-set sizes, right of all axes, where it covers nothing."""
-    handles = [
+def n_handles(n: Sequence[int]) -> list[Line2D]:
+    """Legend entries of training-set sizes."""
+    return [
         Line2D([], [], color=colour, lw=2.2, label=f"{int(size):,}")
         for size, colour in zip(n, n_colours(len(n)), strict=True)
     ]
-    figure.legend(handles=[*handles, *extra], title="training images n", loc="outside right upper", alignment="left")
+
+
+def n_legend(figure: Figure, n: Sequence[int], extra: Sequence[Line2D] = ()) -> None:
+    """Legend of training-set sizes, right of all axes, where it covers nothing."""
+    figure.legend(
+        handles=[*n_handles(n), *extra], title="training images n", loc="outside right upper", alignment="left"
+    )
 
 
 # ---------------------------------------------------------------- numbers

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..prediction import Prediction
-from .embed import DRAWINGS, encode
+from .embed import DRAWINGS, Encoded, encode
 from .page import render_page
 from .style import Format
 
@@ -17,9 +17,7 @@ _FORMATS: tuple[Format, ...] = ("svg", "png")
 def write_report(prediction: Prediction, directory: str | os.PathLike[str], *, facts: Mapping[str, str]) -> Path:
     """Write ``report.html`` and ``figures/<name>.svg`` and ``.png`` into a directory, which is made if need be.
 
-    The page is written last, so that a page on disk always has its figures. Every file is written beside its place
-    and moved there; whatever interrupts, no half-written file and no temporary file remains. Figures of an earlier
-    report that this one does not have are removed.
+    Files are written as :func:`write_files` does it.
 
     Parameters
     ----------
@@ -32,12 +30,34 @@ def write_report(prediction: Prediction, directory: str | os.PathLike[str], *, f
     Path
         The page.
     """
-    target = Path(directory)
     figures = encode(prediction)
     page = render_page(prediction, facts=facts, figures=figures)
+    return write_files(directory, page, figures, DRAWINGS)
+
+
+def write_files(directory: str | os.PathLike[str], page: str, figures: Encoded, names: Iterable[str]) -> Path:
+    """Write a page as ``report.html`` and its figures beside it into a directory, which is made if need be.
+
+    The page is written last, so that a page on disk always has its figures. Every file is written beside its place
+    and moved there; whatever interrupts, no half-written file and no temporary file remains. Figures of an earlier
+    report that this one does not have are removed.
+
+    Parameters
+    ----------
+    directory : where to write
+    page : HTML
+    figures : the encoded figures of this report
+    names : every figure that reports of this kind may have
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    target = Path(directory)
     folder = target / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    for name in DRAWINGS:
+    for name in names:
         for kind in _FORMATS:
             path = folder / f"{name}.{kind}"
             if name in figures:

@@ -1,0 +1,123 @@
+"""What the validation report takes from a :class:`~kappaflow.validation.linear.Validation`, and what it is called.
+
+Nothing here knows a result: which laws, quantities, maps and sizes there are comes from the object.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from ..._checks import FloatArray
+from ...validation.metrics import SHOWN
+from .. import style
+
+if TYPE_CHECKING:
+    from ...validation.linear import Comparison, Validation
+    from ...validation.quantities import Law
+
+#: Quantities that are means over training sets, and those that are squared distances of two models; all others are single
+#: variances and covariances. Users meet disagreement, so that it is judged apart.
+EXPECTATIONS = ("kappa", "gains")
+DISAGREEMENTS = ("mode_disagreement", "seeds", "bands")
+#: Two laws closer than this, relative, are one curve: the width of a line.
+SAME = 0.01
+
+
+def is_published(law: Law) -> bool:
+    """Whether it is the law of the paper alone, which is shown for comparison."""
+    return law.options.get("terms") == "published"
+
+
+def ordered_laws(validation: Validation) -> list[Law]:
+    """Laws that are put forward first, then those that are shown for comparison."""
+    return sorted(validation.laws, key=is_published)
+
+
+def main_law(validation: Validation) -> Law:
+    """The law that figures draw in full."""
+    return ordered_laws(validation)[0]
+
+
+def comparisons(validation: Validation, quantity: str | None = None, law: str | None = None) -> list[Comparison]:
+    """Those of one quantity and one law, or of all."""
+    return [c for c in validation.comparisons if quantity in (None, c.quantity) and law in (None, c.law)]
+
+
+def subjects(validation: Validation, quantity: str) -> dict[str, str]:
+    """Identifier → label of the maps that a quantity was asked of, in the order of the questions."""
+    return {c.subject: c.label for c in comparisons(validation, quantity)}
+
+
+def map_subjects(validation: Validation, quantity: str, *, trajectory: bool = False) -> dict[str, str]:
+    """As :func:`subjects`, without the maps that end at an earlier noise level unless `trajectory`."""
+    found = subjects(validation, quantity)
+    if trajectory:
+        return found
+    early = {q.key for q in validation.questions if q.kind == "sampling_map" and q.sigma > 0}
+    return {key: label for key, label in found.items() if key not in early}
+
+
+def quantity_title(validation: Validation, name: str) -> str:
+    """Words for a quantity, its identifier where it has none."""
+    return next((q.title for q in validation.quantities if q.name == name), name)
+
+
+def quantity_names(validation: Validation) -> list[str]:
+    """Quantities that have comparisons, in the order of the validation."""
+    present = {c.quantity for c in validation.comparisons}
+    return [q.name for q in validation.quantities if q.name in present]
+
+
+def middle(sizes: Iterable[int]) -> int:
+    """The n of figures that show a single one: in the middle, the larger of two."""
+    ordered = sorted(sizes)
+    return ordered[len(ordered) // 2]
+
+
+def spread(size: int, count: int) -> list[int]:
+    """At most `count` indices below `size`, spread evenly from the first to the last."""
+    return sorted({round(x) for x in np.linspace(0, size - 1, min(count, size))}) if size else []
+
+
+def half_width(validation: Validation, n: int) -> float:
+    """Standard errors on each side of a 95 % interval at that n: Student's t over the groups."""
+    groups = dict(zip(validation.n, validation.groups, strict=True))[n]
+    return float(stats.t.ppf((1 + SHOWN) / 2, max(groups - 1, 1)))
+
+
+def interval(validation: Validation, comparison: Comparison) -> tuple[FloatArray, FloatArray]:
+    """95 % interval of each simulated entry, taken on the logarithmic scale; NaN where there is no logarithm."""
+    simulated = style.positive(comparison.agreement.simulated)
+    error = half_width(validation, comparison.n) * comparison.agreement.standard_error
+    reach = np.exp(np.minimum(style.ratio(error, simulated), 50.0))
+    return simulated / reach, simulated * reach
+
+
+def differs(a: FloatArray, b: FloatArray) -> bool:
+    """Whether two predictions are two curves."""
+    apart = np.abs(np.log(style.positive(style.ratio(a, b))))
+    return bool(np.nanmax(apart, initial=0.0) > SAME)
+
+
+def excess(comparison: Comparison) -> float:
+    """Typical logarithmic error of an entry beyond what Monte Carlo makes."""
+    found = comparison.agreement
+    return math.sqrt(max(found.log_error**2 - found.log_noise**2, 0.0))
+
+
+def rank_correlation(a: FloatArray, b: FloatArray) -> float:
+    """Spearman's; NaN for fewer than three entries or where all are equal."""
+    if a.size < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return math.nan
+    return float(stats.spearmanr(a, b).statistic)
+
+
+def left_out(*arrays: FloatArray) -> npt.NDArray[np.bool_]:
+    """Entries that a logarithmic axis cannot show on any of its sides."""
+    return np.asarray(np.any([~np.isfinite(style.positive(a)) for a in arrays], axis=0))
