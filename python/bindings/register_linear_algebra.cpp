@@ -29,18 +29,23 @@ Function from_capsule(const py::object& object, const std::string& signature) {
   return reinterpret_cast<Function>(capsule.get_pointer<void>());
 }
 
-LinearAlgebra library(const py::object& syevd, const py::object& syrk) {
-  return {from_capsule<kappaflow::SyevdFunction>(
-              syevd, "void (char *, char *, int *, double *, int *, double *, double *, int *, int *, int *, int *)"),
-          from_capsule<kappaflow::SyrkFunction>(
-              syrk, "void (char *, char *, int *, int *, double *, double *, int *, double *, double *, int *)")};
+LinearAlgebra library(const py::object& syevd, const py::object& syrk, const py::object& gemm) {
+  return {
+      from_capsule<kappaflow::SyevdFunction>(
+          syevd, "void (char *, char *, int *, double *, int *, double *, double *, int *, int *, int *, int *)"),
+      from_capsule<kappaflow::SyrkFunction>(
+          syrk, "void (char *, char *, int *, int *, double *, double *, int *, double *, double *, int *)"),
+      from_capsule<kappaflow::GemmFunction>(
+          gemm,
+          "void (char *, char *, int *, int *, int *, double *, double *, int *, double *, int *, double *, double *, "
+          "int *)")};
 }
 
 }  // namespace
 
 void register_linear_algebra(py::module_& module) {
   py::class_<LinearAlgebra>(module, "LinearAlgebra", "BLAS and LAPACK routines taken from SciPy's Cython capsules.")
-      .def(py::init(&library), "syevd"_a = py::none(), "syrk"_a = py::none());
+      .def(py::init(&library), "syevd"_a = py::none(), "syrk"_a = py::none(), "gemm"_a = py::none());
 
   module.def(
       "symmetric_eigensystem",

@@ -1,5 +1,6 @@
 #include <pybind11/eigen.h>
 
+#include <kappaflow/empirical.hpp>
 #include <kappaflow/spectral_function.hpp>
 #include <kappaflow/splits.hpp>
 
@@ -7,6 +8,8 @@
 
 namespace py = pybind11;
 using namespace py::literals;
+using kappaflow::EmpiricalLaw;
+using kappaflow::EmpiricalNodes;
 using kappaflow::ModeCovariance;
 using kappaflow::SpectralFunction;
 using kappaflow::Splits;
@@ -79,4 +82,25 @@ void register_splits(py::module_& module) {
       .def("kappa_correction", &Splits::kappa_correction, "noise_variance"_a, release)
       .def("covariance", &Splits::covariance, "f"_a, "g"_a, release)
       .def("equal_mode_variance", &Splits::equal_mode_variance, "f"_a, release);
+
+  py::class_<EmpiricalNodes>(module, "EmpiricalNodes", "Solution of the empirical law's fixed point at some shifts.")
+      .def_property_readonly("shifts", [](const EmpiricalNodes& self) { return Eigen::VectorXd(self.shifts); })
+      .def_property_readonly("remaining", [](const EmpiricalNodes& self) { return Eigen::MatrixXd(self.remaining); })
+      .def_property_readonly("leverage", [](const EmpiricalNodes& self) { return Eigen::MatrixXd(self.leverage); })
+      .def_property_readonly("iterations", [](const EmpiricalNodes& self) { return Eigen::VectorXi(self.iterations); })
+      .def_property_readonly("residual", [](const EmpiricalNodes& self) { return Eigen::VectorXd(self.residual); });
+  py::class_<EmpiricalLaw>(module, "EmpiricalLaw", "The law of any i.i.d. data, from samples in mode coordinates.")
+      .def(py::init([](const EmpiricalLaw::Profiles& profiles, const ConstVector& eigenvalues, double n,
+                       kappaflow::Mean mean, const kappaflow::LinearAlgebra& library) {
+             return EmpiricalLaw(profiles, eigenvalues, n, mean, library);
+           }),
+           "profiles"_a, "eigenvalues"_a, "n"_a, "mean"_a, "library"_a)
+      .def_property_readonly("profiles", &EmpiricalLaw::profiles)
+      .def("solve", &EmpiricalLaw::solve, "shifts"_a, release)
+      .def("expectation", &EmpiricalLaw::expectation, "nodes"_a, "weights"_a, "constant"_a, release)
+      .def("mode_covariance", &EmpiricalLaw::mode_covariance, "nodes"_a, "f"_a, "g"_a, release)
+      .def("output_covariance", &EmpiricalLaw::output_covariance, "nodes"_a, "f"_a, "g"_a, "x"_a, "y"_a, "groups"_a,
+           release)
+      .def("influence", &EmpiricalLaw::influence, "nodes"_a, "f"_a, "x"_a, release)
+      .def("ladder_covariance", &EmpiricalLaw::ladder_covariance, "nodes"_a, "f"_a, "g"_a, "x"_a, "y"_a, release);
 }

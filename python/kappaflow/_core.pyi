@@ -9,6 +9,8 @@ import typing
 
 __all__: list[str] = [
     "ConvergenceError",
+    "EmpiricalLaw",
+    "EmpiricalNodes",
     "KappaResult",
     "LinearAlgebra",
     "Mean",
@@ -34,7 +36,7 @@ class LinearAlgebra:
     """
     BLAS and LAPACK routines taken from SciPy's Cython capsules.
     """
-    def __init__(self, syevd: typing.Any = None, syrk: typing.Any = None) -> None: ...
+    def __init__(self, syevd: typing.Any = None, syrk: typing.Any = None, gemm: typing.Any = None) -> None: ...
 
 class Moments:
     """
@@ -278,6 +280,72 @@ class Splits:
     def support(self) -> tuple[float, float]: ...
     @property
     def degrees(self) -> float: ...
+
+class EmpiricalNodes:
+    """
+    Solution of the empirical law's fixed point at some shifts.
+    """
+    @property
+    def iterations(self) -> typing.Annotated[numpy.typing.NDArray[numpy.int32], "[m, 1]"]: ...
+    @property
+    def leverage(self) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...
+    @property
+    def remaining(self) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...
+    @property
+    def residual(self) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
+    @property
+    def shifts(self) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
+
+class EmpiricalLaw:
+    """
+    The law of any i.i.d. data, from samples in mode coordinates.
+    """
+    def __init__(
+        self,
+        profiles: typing.Annotated[numpy.typing.ArrayLike, numpy.float32, "[m, n]"],
+        eigenvalues: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+        n: typing.SupportsFloat | typing.SupportsIndex,
+        mean: Mean,
+        library: LinearAlgebra,
+    ) -> None: ...
+    def expectation(
+        self,
+        nodes: EmpiricalNodes,
+        weights: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"],
+        constant: typing.SupportsFloat | typing.SupportsIndex,
+    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
+    def influence(
+        self,
+        nodes: EmpiricalNodes,
+        f: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"],
+        x: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"],
+    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...
+    def ladder_covariance(
+        self,
+        nodes: EmpiricalNodes,
+        f: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"],
+        g: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"],
+        x: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"],
+        y: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"],
+    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
+    def mode_covariance(
+        self,
+        nodes: EmpiricalNodes,
+        f: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"],
+        g: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"],
+    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...
+    def output_covariance(
+        self,
+        nodes: EmpiricalNodes,
+        f: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"],
+        g: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"],
+        x: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, n]"],
+        y: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, n]"],
+        groups: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, n]"],
+    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...
+    def solve(self, shifts: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"]) -> EmpiricalNodes: ...
+    @property
+    def profiles(self) -> int: ...
 
 def df1(kappa: typing.SupportsFloat | typing.SupportsIndex, spectrum: Spectrum) -> float: ...
 def df2(

@@ -16,10 +16,12 @@ __all__ = ["Moments", "gram_eigensystem", "require_memory", "symmetric_eigensyst
 
 @functools.cache
 def linear_algebra() -> _core.LinearAlgebra:
-    """SciPy's dsyevd and dsyrk for the core: one BLAS in the process, none linked."""
+    """SciPy's dsyevd, dsyrk and dgemm for the core: one BLAS in the process, none linked."""
     from scipy.linalg import cython_blas, cython_lapack
 
-    return _core.LinearAlgebra(cython_lapack.__pyx_capi__["dsyevd"], cython_blas.__pyx_capi__["dsyrk"])
+    return _core.LinearAlgebra(
+        cython_lapack.__pyx_capi__["dsyevd"], cython_blas.__pyx_capi__["dsyrk"], cython_blas.__pyx_capi__["dgemm"]
+    )
 
 
 def available_memory() -> int | None:

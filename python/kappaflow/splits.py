@@ -10,11 +10,14 @@ import numpy as np
 
 from . import _core
 from ._checks import FloatArray, choice, integer, not_negative, positive, real_array
+from .laws import EmpiricalLaw, GaussianLaw, Law
 from .population import Population
 
 __all__ = ["MEASURES", "SampleSize", "Splits", "samples_for"]
 
 _LAWS = ("gaussian", "elliptical", "empirical")
+#: How far below the Gaussian edge the empirical law's support is taken to reach.
+_STRETCH = 0.05
 
 
 class Splits:
@@ -34,8 +37,9 @@ class Splits:
     population : Population
     n : int
         Samples in a training set: at least 1, at least 2 with estimated mean.
-    law : "gaussian"
-        "elliptical" and "empirical" are announced and raise ValueError for now.
+    law : "gaussian", or "empirical": any data, from the profiles that the population holds
+        The empirical law keeps the leverage of every sample; for Gaussian data it is the Gaussian law. "elliptical" is
+        announced and raises ValueError for now.
     mean : "estimated" (from the same n samples, as models do) or "known"
     terms : "full", or "published": the first product alone, without exchange and mean terms, for comparison
     """
@@ -46,8 +50,10 @@ class Splits:
         if not isinstance(population, Population):
             raise TypeError(f"population must be a Population, got {type(population).__name__}")
         choice("law", law, _LAWS)
-        if law != "gaussian":
-            raise ValueError(f"law must be 'gaussian' for now, got {law!r}: the {law} law is not yet available")
+        if law == "elliptical":
+            raise ValueError(
+                "law must be 'gaussian' or 'empirical', got 'elliptical': the elliptical law is not yet available"
+            )
         choice("mean", mean, ("estimated", "known"))
         choice("terms", terms, ("full", "published"))
         self.n = integer("n", n, 2 if mean == "estimated" else 1)
@@ -56,12 +62,19 @@ class Splits:
         self._core = _core.Splits(
             population.spectrum, float(self.n), getattr(_core.Mean, mean), getattr(_core.Terms, terms)
         )
+        if law == "empirical" and terms != "full":
+            raise ValueError(f"terms must be 'full' with law='empirical', got {terms!r}")
+        self._law: Law = EmpiricalLaw(population, self.n, mean) if law == "empirical" else GaussianLaw(self._core)
 
     def __repr__(self) -> str:
         return f"Splits({self.population!r}, n={self.n}, law={self.law!r}, mean={self.mean!r}, terms={self.terms!r})"
 
     def kappa(self, noise_variance: Any) -> FloatArray:
-        """Renormalised noise κ(σ²), of the shape of `noise_variance` ≥ 0, for Σ̂ with divisor n."""
+        """Renormalised noise κ(σ²), of the shape of `noise_variance` ≥ 0, for Σ̂ with divisor n.
+
+        It belongs to the Gaussian law; the empirical law has no one κ for all modes and raises ValueError.
+        """
+        self._gaussian_only("kappa")
         t = real_array("noise_variance", noise_variance)
         if t.size and t.min() < 0:
             raise ValueError(f"noise_variance must not be negative, got {t.min()}")
@@ -77,6 +90,7 @@ class Splits:
         expected mean of 1/(λ + σ²) is κ − κδ + O(1/m²), δ = Σₗ sₗ²κ/(sₗ+κ)³ / (m − df2(κ,κ))²: the mean term of Bai and
         Silverstein (2004) in terms of κ.
         """
+        self._gaussian_only("kappa_correction")
         t = real_array("noise_variance", noise_variance)
         if t.size and t.min() <= 0:
             raise ValueError(f"noise_variance must be positive, got {t.min()}")
@@ -93,16 +107,27 @@ class Splits:
         low, top = not_negative("sigma", sigma), positive("sigma_max", sigma_max)
         if low >= top:
             raise ValueError(f"sigma must be below sigma_max = {top}, got {low}")
-        return self._core.sampling_map(low, top, tolerance)
+        return _core.SpectralFunction.sampling_map(low, top, *self.support(), tolerance)
 
     def support(self) -> tuple[float, float]:
-        """(low, high): where the positive eigenvalues of Σ̂ lie, with a margin; the `support` of :func:`matrix_power`."""
+        """(low, high): where the positive eigenvalues of Σ̂ lie, with a margin; the `support` of :func:`matrix_power`.
+
+        For the empirical law the margin is wider: samples of unequal size stretch the spectrum at both ends, above by no more
+        than the largest sample, ‖z‖²/n.
+        """
         low, high = self._core.support()
-        return low, high
+        profiles = self.population.profiles
+        if self.law != "empirical" or profiles is None:
+            return low, high
+        return _STRETCH * low, high + float(np.einsum("ak,ak->a", profiles, profiles).max()) / self.n
 
     def expectation(self, f: _core.SpectralFunction) -> FloatArray:
-        """(k,) expected gain of each eigenmode, c + Σᵢ wᵢ sₖ/(sₖ+κᵢ)."""
-        return np.asarray(self._core.expectation(f))
+        """(k,) expected gain of each eigenmode; c + Σᵢ wᵢ sₖ/(sₖ+κᵢ) for Gaussian data."""
+        return self._law.expectation(f)
+
+    def _gaussian_only(self, name: str) -> None:
+        if self.law != "gaussian":
+            raise ValueError(f"{name} needs law='gaussian', got {self.law!r}")
 
     def expectation_correction(self, f: _core.SpectralFunction) -> FloatArray:
         """(k,) the next order of :meth:`expectation` at finite n, of relative size 1/m, for real Gaussian data.
@@ -111,6 +136,7 @@ class Splits:
         identity for E (Σ̂+t)⁻¹. Where m − df2 is not large, at the edge of a spectrum with n near its rank, no expansion
         in 1/m holds and this says by how much.
         """
+        self._gaussian_only("expectation_correction")
         return np.asarray(self._core.expectation_correction(f))
 
     def expected_output(self, f: _core.SpectralFunction, inputs: Any) -> FloatArray:
@@ -132,17 +158,13 @@ class Splits:
 
     def mode_covariance(self, f: _core.SpectralFunction, g: _core.SpectralFunction, modes: Any = None) -> FloatArray:
         """(k, k) covariances Cov[uₖᵀ f(Σ̂) uₗ, uₖᵀ g(Σ̂) uₗ] of two maps, for instance two noise levels."""
-        covariance = self._core.covariance(f, g)
-        if modes is None:
-            from .moments import require_memory
-
-            require_memory(covariance.modes, matrices=2)
-            return covariance.matrix()
-        return covariance.matrix(_mode_indices(modes, covariance.modes))
+        return self._law.mode_covariance(
+            f, g, None if modes is None else _mode_indices(modes, len(self.population.eigenvalues))
+        )
 
     def equal_mode_variance(self, f: _core.SpectralFunction) -> FloatArray:
         """(k,) variances Var[uₖᵀ f(Σ̂) uₖ], the diagonal of :meth:`mode_variance` without the matrix."""
-        return np.asarray(self._core.equal_mode_variance(f))
+        return self._law.equal_mode_variance(f)
 
     def variance(self, f: _core.SpectralFunction, inputs: Any, directions: Any) -> FloatArray:
         """(B, K) variances of vᵀ·output for inputs (B, d) and directions v (K, d)."""
@@ -163,13 +185,7 @@ class Splits:
         v = population.flatten(directions, "directions")
         if population.eigenvectors is not None:
             v = v @ population.eigenvectors
-        covariance = self._core.covariance(f, g)
-        squares = v * v
-        result = covariance.apply(x * y) @ squares.T + squares @ covariance.mean_term
-        if covariance.has_exchange:
-            for b in range(len(x)):
-                result[b] += covariance.bilinear(v * y[b], v * x[b])
-        return np.asarray(result)
+        return self._law.directional(f, g, x, y, v)
 
     def disagreement(self, f: _core.SpectralFunction, inputs: Any, *, bands: Any = None) -> FloatArray:
         """(B,) expected ‖output₁ − output₂‖²/d of two independent splits for each input; (B, bands) by eigenband.
@@ -178,8 +194,13 @@ class Splits:
         cover all modes add up to the total.
         """
         x = self.population.coordinates(inputs)
-        output = self._core.covariance(f, f).output(x, x)
-        return self._per_band(output, bands)
+        modes = len(self.population.eigenvalues)
+        ranges = [(0, modes)] if bands is None else _band_ranges(bands, modes)
+        groups = np.zeros((modes, len(ranges)))
+        for place, (start, stop) in enumerate(ranges):
+            groups[start:stop, place] = 1.0
+        parts = 2 / self.population.dimension * self._law.output(f, x, groups)
+        return parts[:, 0] if bands is None else parts
 
     def mean_disagreement(
         self, f: _core.SpectralFunction, input_variance: Any, *, bands: Any = None, relative: bool = False
@@ -209,17 +230,8 @@ class Splits:
         x = population.coordinates(input)
         if len(x) != 1:
             raise ValueError(f"input must be one image, got {len(x)}")
-        covariance = self._core.covariance(f, f)
-        output = covariance.apply(x * x)[0] + covariance.mean_term
-        u = population.eigenvectors
-        if u is None:
-            variance = output + (covariance.diagonal() * x[0] ** 2 if covariance.has_exchange else 0.0)
-        else:
-            variance = (u * u) @ output
-            if covariance.has_exchange:
-                weighted = u * x[0]
-                variance = variance + covariance.bilinear(weighted, weighted)
-        return np.asarray(variance).reshape(population.shape)
+        u = np.eye(population.dimension) if population.eigenvectors is None else population.eigenvectors
+        return self._law.directional(f, f, x, x, u).reshape(population.shape)
 
     def _mode_spread(self, f: _core.SpectralFunction, input_variance: Any) -> tuple[FloatArray, FloatArray]:
         """Per mode: variance over training sets, and over training sets and inputs together."""
@@ -230,10 +242,7 @@ class Splits:
         if spread.size and spread.min() < 0:
             raise ValueError(f"input_variance must not be negative, got {spread.min()}")
         spread = np.broadcast_to(spread, (modes,))
-        covariance = self._core.covariance(f, f)
-        variance = covariance.apply((spread * self.population.multiplicity)[None, :])[0] + covariance.mean_term
-        if covariance.has_exchange:
-            variance = variance + covariance.diagonal() * spread
+        variance = self._law.spread(f, spread, self.population.multiplicity)
         return variance, variance + self.expectation(f) ** 2 * spread
 
     def _per_band(self, variance: FloatArray, bands: Any) -> FloatArray:

@@ -324,5 +324,5 @@ def test_sample_size_errors() -> None:
         kf.samples_for(population, map_to_zero, 0.1, measure="x", input_variance=6400.0)
     with pytest.raises(ValueError, match="input_variance must be given for the measure 'relative_disagreement'"):
         kf.samples_for(population, map_to_zero, 0.1)
-    with pytest.raises(ValueError, match="empirical law is not yet available"):
-        kf.samples_for(population, map_to_zero, 0.1, input_variance=1.0, law="empirical")
+    with pytest.raises(ValueError, match="elliptical law is not yet available"):
+        kf.samples_for(population, map_to_zero, 0.1, input_variance=1.0, law="elliptical")

@@ -4,16 +4,20 @@
 
 namespace kappaflow {
 
-/// LAPACK's dsyevd and BLAS's dsyrk with 32-bit integers, passed in by whoever has them (Python takes SciPy's). Null
+/// LAPACK's dsyevd and BLAS's dsyrk and dgemm with 32-bit integers, passed in by whoever has them (Python takes SciPy's). Null
 /// pointers select Eigen's own routines, which are several times slower at large sizes.
 using SyevdFunction = void (*)(char* job, char* triangle, int* n, double* a, int* lda, double* eigenvalues,
                                double* work, int* work_size, int* integer_work, int* integer_work_size, int* info);
 using SyrkFunction = void (*)(char* triangle, char* transpose, int* n, int* k, double* alpha, double* a, int* lda,
                               double* beta, double* c, int* ldc);
 
+using GemmFunction = void (*)(char* transpose_a, char* transpose_b, int* m, int* n, int* k, double* alpha, double* a,
+                              int* lda, double* b, int* ldb, double* beta, double* c, int* ldc);
+
 struct LinearAlgebra {
   SyevdFunction syevd = nullptr;
   SyrkFunction syrk = nullptr;
+  GemmFunction gemm = nullptr;
 };
 
 /// Eigenvalues in descending order; eigenvectors are columns in the same order, with no columns where not asked for.

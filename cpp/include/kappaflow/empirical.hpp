@@ -1,0 +1,95 @@
+#pragma once
+
+#include <Eigen/Core>
+#include <vector>
+
+#include "kappaflow/eigensolver.hpp"
+#include "kappaflow/spectral_function.hpp"
+#include "kappaflow/splits.hpp"
+
+namespace kappaflow {
+
+/// Settings of EmpiricalLaw.
+struct EmpiricalOptions {
+  int max_iterations = 500;        ///< of the fixed point, at least 1; 10 to 30 are usual
+  double tolerance = 1e-11;        ///< largest relative change of g that counts as converged, in (0, 0.1)
+  int history = 5;                 ///< earlier iterates of Anderson's acceleration, 1 to 20
+  double ladder_tolerance = 1e-8;  ///< relative residual of the ladder's linear systems, in (0, 0.1)
+  double compression = 1e-7;       ///< relative error of the products r_i r_j in the span of a few of them, in (0, 0.1)
+};
+
+/// Solution of the fixed point at N shifts (infinity allowed), for D coordinates (with estimated mean one more than
+/// modes: value 1, shift 0) and M profiles.
+struct EmpiricalNodes {
+  Eigen::VectorXd shifts;
+  Eigen::MatrixXd resolvent;   ///< (D, N) g = E (S+t)^-1, diagonal; 0 at infinity
+  Eigen::MatrixXd remaining;   ///< (D, N) t g = 1 - E S(S+t)^-1; 1 at infinity
+  Eigen::MatrixXd leverage;    ///< (N, M) r = 1/(1 + (1/n) sum_k g_k z_k^2)
+  Eigen::VectorXi iterations;  ///< for each shift
+  Eigen::VectorXd residual;    ///< largest relative change of g in the last iteration
+};
+
+/// The law of any i.i.d. data, Gaussian or not, from samples ("profiles"): leave-one-out with the leverage of each
+/// sample kept.
+///
+///   g_k = 1/(t + mean_a[z_k^2 r_a]),   r_a = 1/(1 + (1/n) sum_k g_k z_k^2)
+///
+/// With Q_ij,kl = (1/n) mean_a[z_k^2 z_l^2 r_i r_j], gamma_k = g_k(t_i) g_k(t_j) the variance of the mode pair k, l is
+///   sum_ij w_i w_j t_i t_j [(1 - diag(gamma) Q)^-1 (gamma gamma' o Q)]_kl,
+/// where on the diagonal what the inverse adds counts twice, less (1/n) (sum_i w_i t_i g_k^2 mean_a[z_k^2 r_a])^2.
+/// Samples with equal leverage give the Gaussian law.
+class EmpiricalLaw {
+ public:
+  using Profiles = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using Matrix = Eigen::MatrixXd;
+  using Vector = Eigen::VectorXd;
+
+  /// Profiles (M, modes): mode coordinates of samples, mean removed, mean square of each mode its eigenvalue.
+  EmpiricalLaw(Profiles profiles, const Vector& eigenvalues, double n, Mean mean, const LinearAlgebra& library = {},
+               const EmpiricalOptions& options = {});
+
+  Eigen::Index modes() const { return modes_; }
+  Eigen::Index profiles() const { return profiles_.rows(); }
+
+  /// Solves the fixed point at these shifts, all at once. Throws ConvergenceError naming the shift and the residual.
+  EmpiricalNodes solve(const Vector& shifts) const;
+
+  /// E f(S) per mode for weights (N) over solved shifts: constant + sum_i w_i (1 - t_i g_k).
+  Vector expectation(const EmpiricalNodes& nodes, const Vector& weights, double constant) const;
+
+  /// Cov[u_k'f(S)u_l, u_k'g(S)u_l] of all mode pairs, (modes, modes), for weights (N) of f and g over the same shifts.
+  Matrix mode_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g) const;
+
+  /// Covariance of the outputs of two maps summed over groups of output modes: (B, K) for inputs x and y (B, modes) in
+  /// mode coordinates and groups (modes, K) of weights >= 0. Weights of the node at infinity carry the estimated mean.
+  Matrix output_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Matrix& x,
+                           const Matrix& y, const Matrix& groups) const;
+
+  /// What each profile a does to each output mode for one input x (modes), to first order: t g_k z_k sum_i w_i r_i u_i,
+  /// u_i = sum_l g_l z_l x_l. (M, modes). Its covariance over profiles / n is the covariance of the output modes
+  /// without the ladder.
+  Matrix influence(const EmpiricalNodes& nodes, const Vector& f, const Vector& x) const;
+
+  /// Covariance of each output mode that the ladder adds to that of influence(), (modes) for inputs x and y (modes).
+  Vector ladder_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Vector& x,
+                           const Vector& y) const;
+
+ private:
+  struct Pairs;
+  bool has_mean() const { return coordinates_ > modes_; }
+  void block(Eigen::Index start, Eigen::Index count, Matrix& transposed, bool squared) const;
+  Matrix iterate(const Vector& shifts, const Matrix& g, Matrix* leverage) const;
+  Pairs pairs(const EmpiricalNodes& nodes, const Vector& f, const Vector& g) const;
+  Matrix apply_leverage(const EmpiricalNodes& nodes, const Pairs& pairs, const Matrix& vectors) const;  // Q_p v_p
+  Matrix ladder(const EmpiricalNodes& nodes, const Pairs& pairs, Matrix right) const;
+  Matrix projections(const EmpiricalNodes& nodes, const Vector& x) const;  // u (N, M)
+
+  Profiles profiles_;
+  Vector eigenvalues_;
+  Eigen::Index modes_, coordinates_;
+  double n_;
+  LinearAlgebra library_;
+  EmpiricalOptions options_;
+};
+
+}  // namespace kappaflow
