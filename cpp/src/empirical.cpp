@@ -204,9 +204,9 @@ EmpiricalNodes EmpiricalLaw::solve(const Vector& shifts) const {
         continue;
       }
       if (step + 1 >= options_.max_iterations) {
-        throw ConvergenceError("EmpiricalLaw: the fixed point at shift " + std::to_string(shifts[i]) +
+        throw ConvergenceError("EmpiricalLaw: the fixed point at shift " + detail::text(shifts[i]) +
                                " has not converged after " + std::to_string(step + 1) + " iterations, residual " +
-                               std::to_string(nodes.residual[i]));
+                               detail::text(nodes.residual[i]));
       }
       if (nodes.residual[i] > 100 * best[i]) accelerated[static_cast<std::size_t>(i)].forget();
       best[i] = std::min(best[i], nodes.residual[i]);
@@ -354,8 +354,8 @@ Matrix EmpiricalLaw::mode_covariance(const EmpiricalNodes& nodes, const Vector& 
     const Eigen::LLT<Matrix> factor(Matrix::Identity(coordinates_, coordinates_) - q);
     if (factor.info() != Eigen::Success) {
       throw ConvergenceError("EmpiricalLaw: the ladder does not converge at shifts " +
-                             std::to_string(nodes.shifts[pair.first[static_cast<std::size_t>(p)]]) + " and " +
-                             std::to_string(nodes.shifts[pair.second[static_cast<std::size_t>(p)]]));
+                             detail::text(nodes.shifts[pair.first[static_cast<std::size_t>(p)]]) + " and " +
+                             detail::text(nodes.shifts[pair.second[static_cast<std::size_t>(p)]]));
     }
     Matrix inverse = factor.solve(q).topLeftCorner(modes_, modes_);  // (1 - B)^-1 B
     inverse.diagonal() += inverse.diagonal() - direct;               // exchange: what the ladder adds

@@ -260,7 +260,7 @@ DensityResult spectral_density(const Eigen::Ref<const Eigen::VectorXd>& x, const
     const Complex z = density_root(curve, x[i], scale, reach);
     result.residual[i] = std::abs(curve.companion(z).first - x[i]) / x[i];
     if (!(result.residual[i] <= 1e-10)) {
-      throw ConvergenceError("spectral_density: no root with a residual below 1e-10 at x = " + std::to_string(x[i]));
+      throw ConvergenceError("spectral_density: no root with a residual below 1e-10 at x = " + detail::text(x[i]));
     }
     result.density[i] = m / spectrum.dimension() * z.imag() / (3.14159265358979323846 * std::norm(z));
   }

@@ -14,6 +14,13 @@ class ConvergenceError : public std::runtime_error {
 
 namespace detail {
 
+/// A number for a message: six significant digits at any magnitude (std::to_string shows 1e-8 as 0.000000).
+inline std::string text(double value) {
+  std::ostringstream stream;
+  stream << value;
+  return stream.str();
+}
+
 /// Throws std::invalid_argument "function: condition must hold, got value".
 template <class Value>
 [[noreturn]] void throw_argument(const char* function, const std::string& condition, const Value& value) {
