@@ -121,7 +121,7 @@ Splits::Nodes Splits::nodes(const SpectralFunction& f) const {
   const KappaResult solved = kappa(f.shifts());
   for (Index i = 0; i < f.shifts().size(); ++i) {
     if (!solved.certified[i]) {
-      throw ConvergenceError("Splits: kappa is not certified at shift " + std::to_string(f.shifts()[i]));
+      throw ConvergenceError("Splits: kappa is not certified at shift " + detail::text(f.shifts()[i]));
     }
   }
   Nodes nodes{f.weights(), solved.kappa, Vector(f.shifts().size()), 1 - f.constant() - f.weights().sum()};
@@ -172,6 +172,11 @@ Splits::FiniteSize Splits::finite_size(const Nodes& node) const {
   FiniteSize size{Vector(node.kappa.size()), Vector(node.kappa.size())};
   for (Index i = 0; i < node.kappa.size(); ++i) {
     const double kappa = node.kappa[i];
+    if (kappa == 0) {  // t = 0 and m >= rank: x/(x+t) is 1 for every training set, and m - df2 may be 0
+      size.remaining[i] = degrees_;
+      size.delta[i] = 0;
+      continue;
+    }
     const Eigen::ArrayXd shrunk = s.array() / (s.array() + kappa), kept = kappa / (s.array() + kappa);
     size.remaining[i] = node.deficit[i] + (multiplicity.array() * shrunk * kept).sum();
     size.delta[i] = (multiplicity.array() * shrunk.square() * kept).sum() / (size.remaining[i] * size.remaining[i]);

@@ -28,7 +28,7 @@ class Law(Protocol):
         """(k,) expected gain of each mode."""
 
     def mode_covariance(
-        self, f: _core.SpectralFunction, g: _core.SpectralFunction, modes: FloatArray | None
+        self, f: _core.SpectralFunction, g: _core.SpectralFunction, modes: IndexArray | None
     ) -> FloatArray:
         """(c, c) covariance of uₖᵀf(Σ̂)uₗ and uₖᵀg(Σ̂)uₗ for chosen modes, all by default."""
 
@@ -58,7 +58,7 @@ class GaussianLaw:
         return np.asarray(self._core.expectation(f))
 
     def mode_covariance(
-        self, f: _core.SpectralFunction, g: _core.SpectralFunction, modes: FloatArray | None
+        self, f: _core.SpectralFunction, g: _core.SpectralFunction, modes: IndexArray | None
     ) -> FloatArray:
         """Kernel and exchange."""
         covariance = self._core.covariance(f, g)
@@ -141,7 +141,7 @@ class EmpiricalLaw:
         return np.asarray(self._core.expectation(nodes, weights, f.constant))
 
     def mode_covariance(
-        self, f: _core.SpectralFunction, g: _core.SpectralFunction, modes: FloatArray | None
+        self, f: _core.SpectralFunction, g: _core.SpectralFunction, modes: IndexArray | None
     ) -> FloatArray:
         """All mode pairs at once; the last matrix is kept."""
         key = _identity(f) + _identity(g)

@@ -91,12 +91,15 @@ def linear(
     sigma_max: SigmaMaxOption = 80.0,
     steps: Annotated[str, typer.Option(metavar="COUNTS", help="Steps of the finite-step sampler.")] = "18,35",
     bands: BandsOption = "6",
-    laws: Annotated[str | None, typer.Option(metavar="LAWS", help="gaussian, published.", show_default="all")] = None,
+    laws: Annotated[
+        str | None, typer.Option(metavar="LAWS", help="gaussian, empirical, published.", show_default="all")
+    ] = None,
     quantities: Annotated[
         str | None, typer.Option(metavar="NAMES", help="What to compare, as seeds,bands.", show_default="all")
     ] = None,
     mean: Annotated[str, typer.Option(metavar="MEAN", help="estimated, or known to the models.")] = "estimated",
     component: Annotated[int, typer.Option(min=1, help="Principal component of the stratified sets.")] = 1,
+    profiles: Annotated[int, typer.Option(min=0, help="Images that the empirical law is built on; 0: none.")] = 8192,
     seed: Annotated[int, typer.Option(min=0, help="Seed of training sets and inputs.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:<number>.")] = "cpu",
     memory: Annotated[float, typer.Option(min=0.01, help="Memory in GiB, half of it for the images.")] = 2.0,
@@ -145,6 +148,7 @@ def linear(
     budget = int(memory * 2**30 / 2)
     options = {
         **source.as_json(), **arguments, "n": sizes, "sampling": kind, "memory": memory, "keep": keep,
+        "profiles": profiles,
         "bands": wanted_bands if isinstance(wanted_bands, int) else [band.label for band in wanted_bands],
     }  # fmt: skip
     name = data_name(data)
@@ -160,7 +164,7 @@ def linear(
     try:
         with directory.staged(facts) as staging, step_progress(quiet) as progress:
             progress("reading", 0.0)
-            sets = training_sets(source, kind, budget, seed)
+            sets = training_sets(source, kind, budget, seed, profiles)
             modes = sets.population.eigenvalues.size
             if component > modes:
                 raise ValueError(
@@ -187,7 +191,7 @@ def linear(
     plain_line(console, str(directory.given / "report.html"))
 
 
-def training_sets(source: DataOptions, kind: str, budget: int, seed: int) -> TrainingSets:
+def training_sets(source: DataOptions, kind: str, budget: int, seed: int, profiles: int) -> TrainingSets:
     """Training sets of the given kind from DATA; images beyond the budget of bytes are left to a random subset."""
     from ..validation.draws import DisjointSets, GaussianSets, ResampledSets, collect_pool
 
@@ -202,7 +206,7 @@ def training_sets(source: DataOptions, kind: str, budget: int, seed: int) -> Tra
         return GaussianSets(population)
     pool = collect_pool(
         images.batches(), shape=images.shape, count=images.count, most_bytes=budget, seed=seed,
-        description=source_description(images),
+        profiles=profiles, description=source_description(images),
     )  # fmt: skip
     return ResampledSets(pool) if kind == "resample" else DisjointSets(pool)
 

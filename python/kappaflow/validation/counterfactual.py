@@ -29,6 +29,8 @@ from .statistics import Design, Statistics
 
 __all__ = ["STRATA", "Counterfactual", "compare_strata", "strata"]
 
+#: Profiles of each stratum for the laws that need them.
+PROFILES = 2048
 STRATA = ("i.i.d.", "top", "bottom", "middle", "top + bottom")
 #: Fewest samples that are cut into strata, of a third each.
 LEAST_POOL = 36
@@ -128,7 +130,7 @@ def compare_strata(
             )
         )
         found[-1].arrays[f"output_mean/{question.key}"] += centre
-        population = Population.from_samples(rows)
+        population = Population.from_samples(rows, profiles=PROFILES if any(law.profiles for law in laws) else 0)
         limits.append(_limit(population, question.gain, inputs))
         for law in laws:
             splits = Splits(population, design.n, mean=design.mean, **law.options)

@@ -214,6 +214,7 @@ def collect_pool(
     count: int | None,
     most_bytes: int,
     seed: int = 0,
+    profiles: int = 0,
     description: str = "",
 ) -> Pool:
     """Read a dataset into a pool; where it has more rows than fit, a seeded random subset is kept.
@@ -225,6 +226,7 @@ def collect_pool(
     count : rows in all where known; unknown counts are read whole, and refused when they do not fit
     most_bytes : of the float64 rows that are kept
     seed : of the subset
+    profiles : samples that the population keeps for the empirical law
 
     Raises
     ------
@@ -238,7 +240,7 @@ def collect_pool(
         samples, seen = _read_whole(batches, dimension, most_rows)
     else:
         samples, seen = _read_subset(batches, dimension, count, min(count, most_rows), seed)
-    population = Population.from_samples(samples, shape=shape, description=description)
+    population = Population.from_samples(samples, shape=shape, profiles=profiles, description=description)
     vectors = population.eigenvectors
     assert vectors is not None  # from_samples always has them
     if vectors.shape[1] < dimension:
@@ -273,6 +275,8 @@ def _read_subset(
     samples = np.empty((rows, dimension))
     seen = filled = 0
     for batch in batches:
+        if seen + len(batch) > count:
+            raise ValueError(f"count must be the number of images, got {count} and at least {seen + len(batch)} images")
         chosen = batch[keep[seen : seen + len(batch)]]
         samples[filled : filled + len(chosen)] = chosen
         seen, filled = seen + len(batch), filled + len(chosen)

@@ -24,17 +24,19 @@ NO_VARIANCE = 1e-12
 
 @dataclass(frozen=True)
 class Law:
-    """A theory: options of :class:`~kappaflow.Splits` under a name."""
+    """A theory: options of :class:`~kappaflow.Splits` under a name; `profiles`: whether it needs those of the population."""
 
     name: str
     title: str
     options: Mapping[str, str]
+    profiles: bool = False
 
 
 #: Every law there is. "published" is the law of arXiv 2602.02908, without exchange and mean terms.
 LAWS: Mapping[str, Law] = MappingProxyType(
     {
         "gaussian": Law("gaussian", "Gaussian law", {"law": "gaussian"}),
+        "empirical": Law("empirical", "empirical law", {"law": "empirical"}, profiles=True),
         "published": Law("published", "published law", {"law": "gaussian", "terms": "published"}),
     }
 )
@@ -104,7 +106,7 @@ def _gains(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
     modes = with_variance(splits)
     f = subject.question.function(splits)
     gain = splits.expectation(f)
-    if splits.terms == "full":
+    if splits.law == "gaussian" and splits.terms == "full":
         gain = gain + splits.expectation_correction(f)
     return Pair(statistics.arrays[f"gain/{subject.key}"][:, modes], gain[modes], modes)
 
@@ -212,11 +214,13 @@ def chosen_quantities(names: Sequence[str] | None) -> list[Quantity]:
     return [QUANTITIES[name] for name in dict.fromkeys(names)]
 
 
-def chosen_laws(names: Sequence[str] | None) -> list[Law]:
-    """Laws by name, all of them by default. Raises ValueError for an unknown name."""
+def chosen_laws(names: Sequence[str] | None, *, profiles: bool) -> list[Law]:
+    """Laws by name, by default all that can be had with or without profiles. Raises ValueError for an unknown name."""
     if names is None:
-        return list(LAWS.values())
+        return [law for law in LAWS.values() if profiles or not law.profiles]
     for name in names:
         if name not in LAWS:
             raise ValueError(f"laws must be among {', '.join(LAWS)}, got {name!r}")
+        if LAWS[name].profiles and not profiles:
+            raise ValueError(f"laws must not hold {name!r} where training sets come without profiles of real samples")
     return [LAWS[name] for name in dict.fromkeys(names)]

@@ -77,7 +77,9 @@ def simulate(
 
     Raises
     ------
-    ValueError : sizes that cannot be drawn, a device that is not there, a checkpoint of another design
+    ValueError : sizes that cannot be drawn, a device that is not there, a checkpoint of another design or with
+        groups beyond those of the design
+    FileNotFoundError : no folder for the checkpoint
     MemoryError : one training set does not fit into ``design.memory``
     """
     place = resolve_device(device)
@@ -85,12 +87,19 @@ def simulate(
     wanted = list(range(design.groups)) if groups is None else sorted({integer("groups", g, 0) for g in groups})
     identity = design.identity(sets) | {"device": place.type, "torch": torch.__version__}
     statistics = Statistics(identity)
+    if checkpoint is not None and not Path(checkpoint).parent.is_dir():
+        raise FileNotFoundError(f"checkpoint must lie in a folder that exists, got {os.fspath(checkpoint)!r}")
     if checkpoint is not None and Path(checkpoint).exists():
         statistics = Statistics.load(checkpoint)
         if statistics.identity != identity:
             raise ValueError(
                 f"checkpoint must be of the same design, got {os.fspath(checkpoint)!r} with "
                 f"{difference(identity, statistics.identity)}"
+            )
+        if groups is None and statistics.done and statistics.done[-1] >= design.groups:
+            raise ValueError(
+                f"checkpoint must hold no other groups than the first {design.groups} of the design, got "
+                f"{os.fspath(checkpoint)!r} with group {statistics.done[-1]}: ask for as many as before, or use another file"
             )
     worker = _Worker(design, sets, place)
     saved, last = len(statistics.done), time.monotonic()
@@ -199,6 +208,8 @@ class _Worker:
         }
         vectors = population.eigenvectors
         self.vectors = None if vectors is None else self._tensor(vectors)
+        if any(not 0 <= mode < self.modes for mode in design.pair_modes):
+            raise ValueError(f"pair_modes must lie between 0 and {self.modes - 1}, got {design.pair_modes}")
         self.pick = torch.as_tensor(np.array(design.pair_modes, dtype=np.int64), device=device)
         self.chunk, self.side_by_side = chunk_layout(design, sets)
 
@@ -220,7 +231,7 @@ class _Worker:
                 _merge(moments, running.popleft().result())
         while running:
             _merge(moments, running.popleft().result())
-        return self._estimates(moments)
+        return threads.submit(self._estimates, moments).result()  # there, as sums depend on the number of threads
 
     def _moments(self, drawn_means: FloatArray, drawn_rows: FloatArray) -> dict[str, _Moment]:
         """Moments of everything over one chunk of training sets."""

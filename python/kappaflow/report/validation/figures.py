@@ -21,6 +21,7 @@ from ..style import GUIDE, INK, MUTED, WIDTH, styled
 from . import marks
 from .select import (
     comparisons,
+    curve_laws,
     differs,
     excess,
     interval,
@@ -161,14 +162,15 @@ def kappa(validation: Validation) -> Figure:
     figure = Figure(figsize=(WIDTH, 5.6), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.5, 1])
     found = comparisons(validation, "kappa")
-    grid, main = validation.kappa_grid, main_law(validation)
+    laws = curve_laws(validation, validation.kappa)
+    grid, main = validation.kappa_grid, laws[0]
     style.log_axis(bottom.xaxis, *marks.limits_of(grid, pad=0.02))
     curves = list(validation.kappa.values())
     style.log_axis(top.yaxis, *marks.limits_of(grid, *curves, *(c.agreement.simulated for c in found), pad=0.04))
     top.plot(grid, grid, gid="diagonal", **marks.GUIDE_LOOK)
     bottom.axhline(1.0, **marks.GUIDE_LOOK)
     shown, ends = [], []
-    for law in ordered_laws(validation):
+    for law in laws:
         if law is not main and not differs(validation.kappa[law.name], validation.kappa[main.name]):
             continue
         shown.append(law.name)
@@ -314,7 +316,9 @@ def scaling(validation: Validation) -> Figure:
     """Disagreement by eigenband against n: predicted curves, simulated points with intervals, and 1/n."""
     figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     ax = figure.add_subplot()
-    curves, main = validation.scaling, main_law(validation)
+    curves = validation.scaling
+    laws = curve_laws(validation, curves.disagreement)
+    main = laws[0]
     found = [c for c in comparisons(validation, "bands", main.name) if c.subject == curves.subject]
     simulated = [end for c in found for end in interval(validation, c)]
     n_values = [curves.n, np.array(validation.n, dtype=np.float64)]
@@ -322,7 +326,7 @@ def scaling(validation: Validation) -> Figure:
     limits = marks.limits_of(*curves.disagreement.values(), *simulated)
     style.log_axis(ax.yaxis, *limits)
     shown, handles = [], []
-    for law in ordered_laws(validation):
+    for law in laws:
         values = curves.disagreement[law.name]
         if law is not main and not differs(values, curves.disagreement[main.name]):
             continue

@@ -56,6 +56,10 @@ def available(validation: Validation) -> list[str]:
         missing.add("counterfactual")
     if not validation.step_errors:
         missing.add("steps")
+    if not validation.kappa:
+        missing.add("kappa")
+    if not validation.scaling.disagreement:
+        missing.add("scaling")
     return [name for name in DRAWINGS if name not in missing]
 
 

@@ -6,7 +6,7 @@ Nothing here knows a result: which laws, quantities, maps and sizes there are co
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +37,11 @@ def is_published(law: Law) -> bool:
 def ordered_laws(validation: Validation) -> list[Law]:
     """Laws that are put forward first, then those that are shown for comparison."""
     return sorted(validation.laws, key=is_published)
+
+
+def curve_laws(validation: Validation, curves: Mapping[str, FloatArray]) -> list[Law]:
+    """As :func:`ordered_laws`, those alone that have a curve: closed forms have, fixed points do not."""
+    return [law for law in ordered_laws(validation) if law.name in curves]
 
 
 def main_law(validation: Validation) -> Law:
