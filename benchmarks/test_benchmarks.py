@@ -1,6 +1,6 @@
 """pytest-benchmark rows; each asserts its answer and writes achieved error and work beside the time.
 
-``KAPPAFLOW_BENCH=small`` takes d = 256 in place of 3072.
+``KAPPAFLOW_BENCH=small`` takes d = 256 in place of 3072. The page of all comparisons is ``python benchmarks/page.py``.
 """
 
 from __future__ import annotations
@@ -16,21 +16,20 @@ import pytest
 import kappaflow as kf
 
 sys.path.insert(0, str(Path(__file__).parent))
-from baselines import numpy_newton, numpy_newton_extended, power_law, published_square_root, reference_square_root
+from kappabench import reference
+from kappabench.baselines import numpy_newton, published_square_root
+from kappabench.measure import relative
+from kappabench.spectra import noise_levels, power_law
 
 D = 256 if os.environ.get("KAPPAFLOW_BENCH") == "small" else 3072
-LEVELS = np.geomspace(4e-6, 6400, 100)
-
-
-def relative(value: Any, reference: Any) -> float:
-    return float(np.max(np.abs(np.asarray(value, dtype=np.longdouble) / reference - 1)))
+LEVELS = noise_levels("power law")
 
 
 @pytest.mark.parametrize("n", [1000, 30000])
 def test_kappa(benchmark: Any, n: int) -> None:
     s = power_law(D)
     kappa, info = benchmark(lambda: kf.solve_kappa(LEVELS, s, n, return_info=True))
-    achieved = relative(kappa, numpy_newton_extended(LEVELS, s, n))
+    achieved = max(reference.relative_error(kappa, reference.kappa(LEVELS, s, n)))
     benchmark.extra_info.update(error=achieved, terms=info.total_terms)
     assert info.certified.all()
     assert achieved < 1e-13
@@ -40,7 +39,7 @@ def test_kappa(benchmark: Any, n: int) -> None:
 def test_kappa_numpy(benchmark: Any, n: int) -> None:
     s = power_law(D)
     kappa = benchmark(lambda: numpy_newton(LEVELS, s, n))
-    achieved = relative(kappa, numpy_newton_extended(LEVELS, s, n))
+    achieved = max(reference.relative_error(kappa, reference.kappa(LEVELS, s, n)))
     benchmark.extra_info.update(error=achieved)
     assert achieved < 1e-8
 
@@ -51,7 +50,7 @@ def test_square_root(benchmark: Any, n: int) -> None:
     splits = kf.Splits(kf.Population.from_spectrum(s), n, mean="known", terms="published")
     f = kf.matrix_power(0.5, support=splits.support())
     expectation, variance = benchmark(lambda: (splits.expectation(f), splits.equal_mode_variance(f)))
-    mean, spread = reference_square_root(s, n, modes)
+    mean, spread = reference.square_root_at(s, n, modes)
     achieved = max(relative(expectation[modes], mean), relative(variance[modes], spread))
     benchmark.extra_info.update(error=achieved, nodes=len(f.shifts))
     assert achieved < 1e-10
@@ -60,7 +59,7 @@ def test_square_root(benchmark: Any, n: int) -> None:
 def test_square_root_published(benchmark: Any) -> None:
     s, n, modes = power_law(D), 10 * D, np.array([0, D // 8, D - 1])
     expectation, variance = benchmark.pedantic(lambda: published_square_root(s, n), rounds=1)
-    mean, spread = reference_square_root(s, n, modes)
+    mean, spread = reference.square_root_at(s, n, modes)
     achieved = max(relative(expectation[modes], mean), relative(variance[modes], spread))
     benchmark.extra_info.update(error=achieved, nodes=100)
     assert achieved < 0.1

@@ -199,6 +199,62 @@ BOOST_AUTO_TEST_CASE(expectation_and_kappa_of_the_sample_covariance) {
   BOOST_CHECK_LE(relative(splits.expectation(f), (s / (s + result.kappa[0])).matrix()), 1e-15);
 }
 
+BOOST_AUTO_TEST_CASE(corrections_are_what_is_written) {
+  const Vector s = vector({3, 1, 0.2, 0.01, 0}), mult = vector({2, 3, 1, 7, 4});
+  for (const Mean mean : {Mean::known, Mean::estimated}) {
+    for (const double n : {4.0, 13.0, 14.0, 90.0}) {  // below, at and above the rank 13
+      const Splits splits(Spectrum(s, mult), n, {mean, Terms::full});
+      const auto f = splits.sampling_map(0.3, 20);
+      const Vector kappa = splits.kappa(f.shifts()).kappa, correction = splits.kappa_correction(f.shifts());
+      Vector exact = Vector::Zero(s.size()), magnitude = Vector::Zero(s.size());
+      for (Eigen::Index i = 0; i < kappa.size(); ++i) {
+        const Eigen::ArrayXd r = s.array() / (s.array() + kappa[i]);
+        const double remaining = splits.degrees() - (mult.array() * r.square()).sum();
+        const double delta = (mult.array() * r.square() * (1 - r)).sum() / (remaining * remaining);
+        BOOST_CHECK_CLOSE_FRACTION(correction[i], -kappa[i] * delta, 1e-9);
+        const Vector part = f.weights()[i] * (1 - r) * r * (delta - r / remaining);
+        exact += part;
+        magnitude += part.cwiseAbs();
+      }
+      const Vector found = splits.expectation_correction(f);
+      BOOST_TEST_INFO("n " << n);
+      BOOST_CHECK_LE((found - exact).cwiseAbs().maxCoeff(), 1e-9 * magnitude.maxCoeff());
+      BOOST_CHECK_EQUAL(found[4], 0);
+    }
+  }
+}
+
+/// The sum over eigenvalues of x/(x+t) is their number less t times the sum of 1/(x+t), for every draw.
+BOOST_AUTO_TEST_CASE(corrections_of_gains_and_kappa_obey_their_sum_rule) {
+  const Splits splits(Spectrum(log_grid(1, 1e-4, 60)), 41);
+  for (const double sigma : {1e-3, 0.1, 10.0}) {
+    const auto f = splits.denoiser(sigma);
+    const double kappa = splits.kappa(f.shifts()).kappa[0], delta = -splits.kappa_correction(f.shifts())[0] / kappa;
+    const Vector gains = splits.expectation_correction(f);
+    BOOST_CHECK_SMALL(gains.sum() + sigma * sigma * 41 * delta / kappa, 1e-12 * gains.cwiseAbs().sum());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(correction_at_high_noise) {
+  const Vector s = log_grid(1, 1e-2, 30);
+  const Splits splits(Spectrum(s), 20, {Mean::known, Terms::full});
+  const Vector scaled = splits.expectation_correction(splits.denoiser(1e4)) * 20 * 1e16;
+  BOOST_CHECK_LE(relative(scaled, -s.cwiseAbs2()), 1e-6);
+}
+
+BOOST_AUTO_TEST_CASE(nothing_to_correct_without_noise) {
+  const Vector s = vector({3, 2, 1, 0.5});
+  for (const double n : {5.0, 6.0, 50.0}) {  // m - df2 is 0 at n = 5
+    const Splits splits{Spectrum(s), n};
+    BOOST_CHECK_EQUAL(splits.expectation_correction(splits.denoiser(0)).cwiseAbs().maxCoeff(), 0);
+    BOOST_CHECK_EQUAL(splits.kappa_correction(vector({0}))[0], 0);
+  }
+  const Splits few{Spectrum(s), 3};
+  BOOST_CHECK(few.expectation_correction(few.denoiser(0)).allFinite());
+  const Splits nothing{Spectrum(Vector::Zero(3)), 5};
+  BOOST_CHECK_EQUAL(nothing.expectation_correction(nothing.denoiser(1)).cwiseAbs().maxCoeff(), 0);
+}
+
 BOOST_AUTO_TEST_CASE(support_holds_the_limiting_spectrum) {
   for (const double n : {10.0, 100.0, 5000.0}) {
     const Splits splits(Spectrum(log_grid(1, 1e-2, 100)), n);

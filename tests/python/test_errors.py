@@ -105,7 +105,11 @@ SPLITS_CASES: list[Case] = [
         "law must be one of 'gaussian', 'elliptical', 'empirical', got 'x'",
     ),
     (lambda: kf.Splits(POPULATION, 10, law="elliptical"), ValueError, "the elliptical law is not yet available"),
-    (lambda: kf.Splits(POPULATION, 10, law="empirical"), ValueError, "population must hold profiles for the empirical law"),
+    (
+        lambda: kf.Splits(POPULATION, 10, law="empirical"),
+        ValueError,
+        "population must hold profiles for the empirical law",
+    ),
     (
         lambda: kf.Splits(POPULATION, 10, terms="some"),
         ValueError,

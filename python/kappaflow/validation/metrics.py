@@ -19,6 +19,7 @@ Outcome = Literal["agrees", "limit", "misses"]
 FALSE_ALARM = 1e-4
 #: Width of the intervals that are shown.
 SHOWN = 0.95
+_REPLICATES = 1000
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Agreement:
     ----------
     predicted, simulated, standard_error : (E,)
     ratio : total simulated / total predicted
-    ratio_interval : 95 % interval of it, see :func:`mean_interval`
+    ratio_interval : 95 % bootstrap interval of it, see :func:`mean_interval`
     log_error : root mean square over the entries of log(simulated/predicted)
     log_noise : the same for a perfect prediction, which Monte Carlo error alone makes
     left_out : entries that are zero or negative on either side and have no logarithm
@@ -111,7 +112,7 @@ def agreement(
         raise ValueError(f"predicted must have a positive total, got {total}")
     simulated = values.mean(axis=0)
     ratio, ratio_error = float(sums.mean() / total), float(sums.std(ddof=1) / np.sqrt(count) / total)
-    low, high = mean_interval(sums / total)
+    low, high = mean_interval(np.asarray(sums / total))
 
     usable = (expected > 0) & (simulated > 0)
     log_error = log_noise = threshold = 0.0
@@ -142,13 +143,31 @@ def agreement(
 
 
 def mean_interval(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """95 % interval of the mean of G independent estimates (..., G): Student's t, of its logarithm where it is positive."""
+    """95 % interval of the mean of G independent estimates (..., G): studentised bootstrap, of its logarithm where positive.
+
+    Quantiles of the mean itself over resampled groups would hold the truth in 87 % of cases with ten groups; those of its
+    deviation in units of the resampled standard error (Efron 1981) hold it in 95 %, for skewed estimates too.
+    """
     count = values.shape[-1]
-    mean = values.mean(axis=-1)
-    reach = stats.t.isf((1 - SHOWN) / 2, count - 1) * values.std(axis=-1, ddof=1) / np.sqrt(count)
-    positive = mean > 0
-    factor = np.exp(reach / np.where(positive, mean, np.inf))
-    return np.where(positive, mean / factor, mean - reach), np.where(positive, mean * factor, mean + reach)
+    weights = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), _REPLICATES) / count
+    mean, error = values.mean(axis=-1), values.std(axis=-1, ddof=1) / np.sqrt(count)
+    centred = values - mean[..., None]  # so that the variance below does not cancel
+    shift = centred @ weights.T
+    spread = np.sqrt(np.maximum((centred**2) @ weights.T - shift**2, 0.0) / (count - 1))
+    found = mean[..., None] + shift
+    positive = (mean > 0) & (found > 0).all(axis=-1)
+    unit = np.where(positive, mean, 1.0)
+    logarithm = np.log(np.where(positive[..., None], found / unit[..., None], 1.0))
+    with np.errstate(divide="ignore", invalid="ignore"):  # a resample of one group alone has no spread: left out
+        ratio = np.where(positive[..., None], logarithm * found, shift) / spread
+    ratio = np.where(np.isfinite(ratio), ratio, np.nan)
+    still = np.isnan(ratio).all(axis=-1)  # equal groups
+    low, high = np.nanquantile(np.where(still[..., None], 0.0, ratio), [(1 - SHOWN) / 2, (1 + SHOWN) / 2], axis=-1)
+    ends = (-high * error, -low * error)
+    return (
+        np.where(positive, mean * np.exp(ends[0] / unit), mean + ends[0]),
+        np.where(positive, mean * np.exp(ends[1] / unit), mean + ends[1]),
+    )
 
 
 def _log_noise(deviations: FloatArray) -> tuple[float, float]:
