@@ -148,6 +148,7 @@ def mean_interval(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     Quantiles of the mean itself over resampled groups would hold the truth in 87 % of cases with ten groups; those of its
     deviation in units of the resampled standard error (Efron 1981) hold it in 95 %, for skewed estimates too.
     """
+    values = np.sort(values, axis=-1)  # so that their order does not matter
     count = values.shape[-1]
     weights = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), _REPLICATES) / count
     mean, error = values.mean(axis=-1), values.std(axis=-1, ddof=1) / np.sqrt(count)
@@ -155,7 +156,7 @@ def mean_interval(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     shift = centred @ weights.T
     spread = np.sqrt(np.maximum((centred**2) @ weights.T - shift**2, 0.0) / (count - 1))
     found = mean[..., None] + shift
-    positive = (mean > 0) & (found > 0).all(axis=-1)
+    positive = np.asarray((mean > 0) & (found > 0).all(axis=-1))
     unit = np.where(positive, mean, 1.0)
     logarithm = np.log(np.where(positive[..., None], found / unit[..., None], 1.0))
     with np.errstate(divide="ignore", invalid="ignore"):  # a resample of one group alone has no spread: left out
