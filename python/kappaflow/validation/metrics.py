@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy import stats
@@ -156,13 +156,13 @@ def mean_interval(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     shift = centred @ weights.T
     spread = np.sqrt(np.maximum((centred**2) @ weights.T - shift**2, 0.0) / (count - 1))
     found = mean[..., None] + shift
-    positive = np.asarray((mean > 0) & (found > 0).all(axis=-1))
+    positive: Any = np.asarray((mean > 0) & (found > 0).all(axis=-1))
     unit = np.where(positive, mean, 1.0)
     logarithm = np.log(np.where(positive[..., None], found / unit[..., None], 1.0))
     with np.errstate(divide="ignore", invalid="ignore"):  # a resample of one group alone has no spread: left out
         ratio = np.where(positive[..., None], logarithm * found, shift) / spread
     ratio = np.where(np.isfinite(ratio), ratio, np.nan)
-    still = np.isnan(ratio).all(axis=-1)  # equal groups
+    still: Any = np.asarray(np.isnan(ratio).all(axis=-1))  # equal groups
     low, high = np.nanquantile(np.where(still[..., None], 0.0, ratio), [(1 - SHOWN) / 2, (1 + SHOWN) / 2], axis=-1)
     ends = (-high * error, -low * error)
     return (

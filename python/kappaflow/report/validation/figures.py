@@ -25,6 +25,7 @@ from .select import (
     differs,
     excess,
     interval,
+    is_published,
     main_law,
     map_subjects,
     ordered_laws,
@@ -36,6 +37,7 @@ from .select import (
 
 if TYPE_CHECKING:
     from ...validation.linear import Comparison, Validation
+    from ...validation.quantities import Law
 
 FOREST_COLUMNS = 4  # training-set sizes in the overview; more are left to the table
 _ROW = 0.205  # inches of a row in the overview
@@ -66,7 +68,7 @@ def ratios(validation: Validation) -> Figure:
             for index, law in enumerate(laws):
                 comparison = validation.find(quantity, law.name, n, subject)
                 shift = 0.5 * ((index + 0.5) / len(laws) - 0.5)
-                if comparison is not None and not _forest_mark(ax, comparison, place + shift, filled=index == 0):
+                if comparison is not None and not _forest_mark(ax, comparison, place + shift, _filling(law, index)):
                     hidden += 1
         if hidden:
             ax.text(
@@ -121,7 +123,14 @@ def _typical(comparison: Comparison) -> tuple[float, float]:
     return 1 / reach, reach
 
 
-def _forest_mark(ax: Axes, comparison: Comparison, y: float, *, filled: bool) -> bool:
+def _filling(law: Law, place: int) -> dict[str, Any]:
+    """How the marks of a law are filled: the first whole, those of the published one not at all, all others half."""
+    if place == 0:
+        return {"fillstyle": "full"}
+    return {"fillstyle": "none"} if is_published(law) else {"fillstyle": "left", "markerfacecoloralt": "white"}
+
+
+def _forest_mark(ax: Axes, comparison: Comparison, y: float, filling: dict[str, Any]) -> bool:
     """One mark of the overview; False where its ratio has no place on the axis."""
     found = comparison.agreement
     colour, marker = marks.OUTCOME_COLOURS[found.outcome], marks.OUTCOME_MARKERS[found.outcome]
@@ -132,9 +141,8 @@ def _forest_mark(ax: Axes, comparison: Comparison, y: float, *, filled: bool) ->
     if np.isnan(low):
         low = ax.get_xlim()[0]
     ax.plot([low, high], [y, y], color=colour, lw=1.1, zorder=2)
-    face = colour if filled else "white"
     gid = f"{comparison.quantity}/{comparison.subject}/{comparison.law}/{comparison.n}"
-    ax.plot([found.ratio], [y], ls="", marker=marker, ms=3.6, mec=colour, mfc=face, mew=0.9, zorder=3, gid=gid)
+    ax.plot([found.ratio], [y], ls="", marker=marker, ms=3.6, color=colour, mew=0.9, zorder=3, gid=gid, **filling)
     return True
 
 
@@ -149,8 +157,8 @@ def _forest_handles(validation: Validation) -> list[Line2D | Patch]:
     laws = ordered_laws(validation)
     if len(laws) > 1:
         for index, law in enumerate(laws):
-            face = MUTED if index == 0 else "white"
-            handles.append(Line2D([], [], ls="", marker="o", ms=4, mec=MUTED, mfc=face, label=law.title))
+            look = _filling(law, index)
+            handles.append(Line2D([], [], ls="", marker="o", ms=4, color=MUTED, label=law.title, **look))
     handles.append(Patch(color=MUTED, alpha=0.25, lw=0, label="typical entry beyond Monte Carlo"))
     return handles
 
