@@ -487,8 +487,7 @@ def test_overview_marks_every_comparison_in_the_colour_of_its_outcome(right):
         (mark,) = artists(figure, f"{comparison.quantity}/{comparison.subject}/{comparison.law}/{comparison.n}")
         assert mark.get_xdata()[0] == comparison.agreement.ratio
         assert mark.get_markeredgecolor() == OUTCOME_COLOURS[comparison.agreement.outcome]
-        hollow = mark.get_markerfacecolor() == "white"
-        assert hollow == (comparison.law == "published")
+        assert (mark.get_fillstyle() == "none") == (comparison.law == "published")
 
 
 def test_overview_shows_some_of_many_sizes():
