@@ -1,4 +1,4 @@
-"""Sessions for developers: `nox` runs lint, tests and the embedding consumer; `nox -s bench` regenerates the benchmarks."""
+"""Sessions for developers: `nox` runs lint, tests and the embedding consumer; `nox -s page` regenerates the benchmark page."""
 
 import nox
 
@@ -20,6 +20,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def slow(session: nox.Session) -> None:
+    """Experiments at their full size, minutes each."""
+    session.install(".[test]")
+    session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
 def sanitize(session: nox.Session) -> None:
     """C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer."""
     session.install("cmake>=3.25", "ninja", "cmeel-eigen>=3.4,<5", "cmeel-boost>=1.83")
@@ -38,3 +45,10 @@ def bench(session: nox.Session) -> None:
     """Speed, achieved error and work against the published recipe and vectorised NumPy."""
     session.install(".[bench]")
     session.run("pytest", "benchmarks", "--benchmark-columns=min,median,rounds", *session.posargs)
+
+
+@nox.session
+def page(session: nox.Session) -> None:
+    """Measure everything and rewrite docs/benchmarks.md, its figures and the README's table; minutes on a quiet machine."""
+    session.install(".[bench]")
+    session.run("python", "benchmarks/page.py", *session.posargs)
