@@ -113,7 +113,7 @@ def test_limit_needs_an_allowance() -> None:
     assert agreement(values, off, allowance=0.005).outcome == "misses"
     limit = agreement(values, off, allowance=0.011)
     assert limit.outcome == "limit"
-    assert "agrees to the relative 1/m = 0.011 that the limit of many samples neglects" in limit.sentence()
+    assert "agrees to the order 1/m, here 0.011, that the limit of many samples neglects" in limit.sentence()
     assert agreement(values, TRUTH[:5], allowance=0.011).outcome == "agrees"
 
 

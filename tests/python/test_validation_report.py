@@ -344,8 +344,8 @@ def test_a_deviation_of_order_one_over_m_is_neither_a_miss_nor_agreement():
     assert set(outcomes(validation)) == {"limit"}
     words = find(validation)
     assert words.mood == "yes"
-    assert "agree to the relative 1/m that the limit of many samples neglects" in words.counts
-    assert "to the neglected relative 1/m, at most" in words.verdicts[0][1][0].sentence
+    assert "agree to the order 1/m that the limit of many samples neglects" in words.counts
+    assert "to the neglected order 1/m, at most" in words.verdicts[0][1][0].sentence
 
 
 def test_misses_of_the_published_law_are_called_its_own(right):

@@ -150,6 +150,7 @@ def compare(
         pair.simulated,
         pair.predicted,
         allowance=1 / design.degrees,
+        entry_allowance=quantity.neglected / design.degrees,
         totals=pair.totals,
         predicted_total=pair.predicted_total,
     )

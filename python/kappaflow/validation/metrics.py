@@ -12,7 +12,7 @@ from .._checks import FloatArray, real_array
 
 __all__ = ["Agreement", "Outcome", "agreement", "mean_interval"]
 
-#: agrees: within Monte Carlo error. limit: off by no more than the relative 1/m which the limit of many samples neglects.
+#: agrees: within Monte Carlo error. limit: off by no more than the order 1/m which the limit of many samples neglects.
 Outcome = Literal["agrees", "limit", "misses"]
 
 #: A prediction is only called a miss where chance alone would make a true one look so once in this many verdicts.
@@ -34,7 +34,7 @@ class Agreement:
     log_error : root mean square over the entries of log(simulated/predicted)
     log_noise : the same for a perfect prediction, which Monte Carlo error alone makes
     left_out : entries that are zero or negative on either side and have no logarithm
-    allowance : relative deviation that the limit of many samples leaves open, 1/m
+    allowance : relative deviation of order 1/m that the limit of many samples leaves open
     outcome : "agrees", "limit" or "misses"
     """
 
@@ -63,7 +63,7 @@ class Agreement:
         )
         words = {
             "agrees": "agrees within Monte Carlo error",
-            "limit": f"agrees to the relative 1/m = {self.allowance:.2g} that the limit of many samples neglects",
+            "limit": f"agrees to the order 1/m, here {self.allowance:.2g}, that the limit of many samples neglects",
             "misses": f"misses by {describe_factor(self.factor)}",
         }
         return f"{words[self.outcome]}: {numbers}"
@@ -79,6 +79,7 @@ def agreement(
     predicted: FloatArray,
     *,
     allowance: float,
+    entry_allowance: float | None = None,
     totals: FloatArray | None = None,
     predicted_total: float | None = None,
 ) -> Agreement:
@@ -93,7 +94,8 @@ def agreement(
     ----------
     groups : (G, E) unbiased estimates
     predicted : (E,)
-    allowance : relative deviation of a prediction that counts as its own neglected order
+    allowance, entry_allowance : relative deviation of a prediction's total and of a typical entry that counts as its own
+        neglected order; the same by default
     totals, predicted_total : (G,) and number, where the total is over more than the entries
 
     Raises
@@ -126,7 +128,9 @@ def agreement(
     outcome: Outcome = "misses"
     if distance <= reach and log_error <= threshold:
         outcome = "agrees"
-    elif distance <= reach + allowance and log_error <= np.hypot(threshold, allowance):
+    elif distance <= reach + allowance and log_error <= np.hypot(
+        threshold, allowance if entry_allowance is None else entry_allowance
+    ):
         outcome = "limit"
     return Agreement(
         predicted=expected,

@@ -20,6 +20,10 @@ __all__ = ["LAWS", "QUANTITIES", "Law", "Pair", "Quantity", "Subject"]
 
 #: Modes below this fraction of the largest eigenvalue have no variance but rounding.
 NO_VARIANCE = 1e-12
+#: What predictions of a typical entry neglect, in units of 1/m (of totals, 1). Expectations hold their own term of order 1/m.
+#: Of variances the most that a map of one strong mode can show: 1/λ̂, which the denoiser's t/(λ̂ + t) is there, is an
+#: inverse χ² of m degrees, whose relative variance 2m²/((m − 2)²(m − 4)) is the limit's 2/m times 1 + 8/m + ….
+EXPECTATION, VARIANCE = 1.0, 8.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class Quantity:
     ----------
     name, title : identifier, and words for people
     entry : what one entry is, in the singular
+    neglected : c of the relative order c/m that predictions of a typical entry leave out and that is allowed for
     covers : "map" (asked of each map), "pair" (of two maps) or "noise" (of none)
     compare : (statistics, subject, splits) → the two sides
     """
@@ -93,6 +98,7 @@ class Quantity:
     title: str
     entry: str
     covers: str
+    neglected: float
     compare: Callable[[Statistics, Subject, Splits], Pair]
 
 
@@ -190,15 +196,19 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
     {
         quantity.name: quantity
         for quantity in (
-            Quantity("kappa", "renormalised noise κ(σ²)", "noise level", "noise", _kappa),
-            Quantity("gains", "expected gain of each mode", "mode", "map", _gains),
-            Quantity("mode_variance", "variance of mode pairs", "mode pair", "map", _mode_pairs),
-            Quantity("equal_mode_variance", "variance of equal modes", "mode", "map", _equal_modes),
-            Quantity("mode_disagreement", "disagreement by mode, mean over inputs", "mode", "map", _mode_average),
-            Quantity("seeds", "disagreement by input", "input", "map", _seeds),
-            Quantity("bands", "disagreement by eigenband", "eigenband", "map", _bands),
-            Quantity("pixels", "variance of pixels for one input", "pixel", "map", _pixels),
-            Quantity("trajectory", "covariance along the trajectory", "input and eigenband", "pair", _trajectory),
+            Quantity("kappa", "renormalised noise κ(σ²)", "noise level", "noise", EXPECTATION, _kappa),
+            Quantity("gains", "expected gain of each mode", "mode", "map", EXPECTATION, _gains),
+            Quantity("mode_variance", "variance of mode pairs", "mode pair", "map", VARIANCE, _mode_pairs),
+            Quantity("equal_mode_variance", "variance of equal modes", "mode", "map", VARIANCE, _equal_modes),
+            Quantity(
+                "mode_disagreement", "disagreement by mode, mean over inputs", "mode", "map", VARIANCE, _mode_average
+            ),
+            Quantity("seeds", "disagreement by input", "input", "map", VARIANCE, _seeds),
+            Quantity("bands", "disagreement by eigenband", "eigenband", "map", VARIANCE, _bands),
+            Quantity("pixels", "variance of pixels for one input", "pixel", "map", VARIANCE, _pixels),
+            Quantity(
+                "trajectory", "covariance along the trajectory", "input and eigenband", "pair", VARIANCE, _trajectory
+            ),
         )
     }
 )

@@ -207,7 +207,7 @@ def _counts_sentence(validation: Validation, found: Sequence[Comparison]) -> str
         parts.append(f"{agrees:,} {'agrees' if agrees == 1 else 'agree'} within Monte Carlo error")
     if limit:
         verb = "" if agrees else "agrees " if limit == 1 else "agree "
-        parts.append(f"{limit:,} {verb}to the relative 1/m that the limit of many samples neglects")
+        parts.append(f"{limit:,} {verb}to the order 1/m that the limit of many samples neglects")
     if misses:
         worst = _worst([c for c in found if c.agreement.outcome == "misses"])
         where = f"{quantity_title(validation, worst.quantity)} ({_place(worst)})"
@@ -341,7 +341,7 @@ def _verdict_sentence(found: Sequence[Comparison]) -> str:
         return f"{often}, at worst by {how_far(worst)} ({_place(worst)})."
     if limit:
         worst = _worst([c for c in found if c.agreement.outcome == "limit"])
-        within = f"{agrees:,} within Monte Carlo error, {limit:,} to the neglected relative 1/m"
+        within = f"{agrees:,} within Monte Carlo error, {limit:,} to the neglected order 1/m"
         return f"Agrees: {within}, at most {how_far(worst)} off there ({_place(worst)})."
     return "Agrees within Monte Carlo error" + ("." if total == 1 else f" in all {total:,}.")
 
