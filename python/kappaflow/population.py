@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from . import _core
 from ._checks import FloatArray, integer, real_array, spectrum_arrays
-from ._version import __version__
+from ._tensors import read_tensors, write_tensors
 from .moments import Moments, gram_eigensystem, require_memory, symmetric_eigensystem
 
 __all__ = ["Population", "scaled_profiles"]
@@ -245,8 +244,6 @@ class Population:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file with JSON metadata, whole or not at all."""
-        from safetensors.numpy import save_file
-
         tensors: dict[str, npt.NDArray[Any]] = {
             "eigenvalues": self.eigenvalues,
             "multiplicity": self.multiplicity,
@@ -262,33 +259,16 @@ class Population:
             "sample_size": self.sample_size,
             "description": self.description,
         }
-        target = Path(path)
-        metadata = {"format": _FORMAT, "version": __version__, "population": json.dumps(facts)}
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-        os.close(handle)
-        try:
-            save_file({key: np.array(value, order="C") for key, value in tensors.items()}, name, metadata=metadata)
-            os.chmod(name, 0o666 & ~_umask())
-            os.replace(name, target)
-        except BaseException:
-            os.unlink(name)
-            raise
+        write_tensors(path, tensors, format=_FORMAT, metadata={"population": json.dumps(facts)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Population:
         """Read a file written by :meth:`save`. Raises ValueError for any other file."""
-        from safetensors import SafetensorError, safe_open
-
         if not Path(path).is_file():
             raise FileNotFoundError(f"path must name a saved population, got {os.fspath(path)!r}: no such file")
-        try:
-            with safe_open(os.fspath(path), framework="numpy") as file:
-                metadata = file.metadata() or {}
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-        except SafetensorError as error:
-            raise ValueError(f"path must name a saved population, got {os.fspath(path)!r}: {error}") from error
-        if metadata.get("format") != _FORMAT:
-            raise ValueError(f"path must name a saved population of format {_FORMAT}, got {metadata.get('format')!r}")
+        tensors, metadata = read_tensors(
+            path, format=_FORMAT, what="a saved population", of_format="a saved population"
+        )
         facts = json.loads(metadata["population"])
         return cls(
             tensors["eigenvalues"],
@@ -337,13 +317,6 @@ def scaled_profiles(coordinates: FloatArray, eigenvalues: FloatArray) -> Profile
     square = np.mean(coordinates**2, axis=0)
     scale = np.sqrt(np.divide(eigenvalues, square, out=np.zeros_like(square), where=square > 0))
     return np.asarray(coordinates * scale, dtype=np.float32)
-
-
-def _umask() -> int:
-    """The process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sample_shape(shape: tuple[int, ...] | None, found: tuple[int, ...]) -> tuple[int, ...]:

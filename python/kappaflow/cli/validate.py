@@ -181,7 +181,7 @@ def linear(
             facts["resolved"] = {"draws": list(found.draws), "groups": list(found.groups), "images": found.pool_size}
     except KeyboardInterrupt:
         raise interrupted(_what_is_kept(unfinished)) from None
-    except Exception:
+    except Exception:  # whatever went wrong: what is simulated stays for the next run, an empty folder does not
         _remove_if_empty(unfinished)
         raise
     shutil.rmtree(unfinished)

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .._checks import FloatArray, choice, integer, positive, real_array
-from .._version import __version__
-from ..population import _umask
+from .._tensors import read_tensors, write_tensors
 from .draws import TrainingSets, _digest
 from .questions import Question
 
@@ -193,36 +191,15 @@ class Statistics:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file, whole or not at all."""
-        from safetensors.numpy import save_file
-
-        target = Path(path)
-        tensors = {f"array:{name}": np.ascontiguousarray(value) for name, value in self.arrays.items()}
-        tensors |= {f"sum:{name}": np.ascontiguousarray(value) for name, value in self.sums.items()}
+        tensors: dict[str, npt.NDArray[Any]] = {f"array:{name}": value for name, value in self.arrays.items()}
+        tensors |= {f"sum:{name}": value for name, value in self.sums.items()}
         tensors["done"] = np.array(self.done, dtype=np.int64)
-        metadata = {"format": _FORMAT, "version": __version__, "identity": json.dumps(self.identity)}
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-        os.close(handle)
-        try:
-            save_file(tensors, name, metadata=metadata)
-            os.chmod(name, 0o666 & ~_umask())
-            os.replace(name, target)
-        except BaseException:
-            os.unlink(name)
-            raise
+        write_tensors(path, tensors, format=_FORMAT, metadata={"identity": json.dumps(self.identity)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Statistics:
         """Read a file written by :meth:`save`. Raises ValueError for any other file."""
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(os.fspath(path), framework="numpy") as file:
-                metadata = file.metadata() or {}
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-        except SafetensorError as error:
-            raise ValueError(f"path must name saved statistics, got {os.fspath(path)!r}: {error}") from error
-        if metadata.get("format") != _FORMAT:
-            raise ValueError(f"path must name statistics of format {_FORMAT}, got {metadata.get('format')!r}")
+        tensors, metadata = read_tensors(path, format=_FORMAT, what="saved statistics", of_format="statistics")
         found = cls(json.loads(metadata["identity"]))
         found.done = [int(number) for number in tensors.pop("done")]
         for key, value in tensors.items():
