@@ -36,7 +36,8 @@ struct EmpiricalLaw::Outputs {
   const bool same;
   LowRank resolvent, outer_f, outer_g;
   Matrix second;          // (B, K) sums over profiles
-  Matrix mean_f, mean_g;  // (modes, B) sums over profiles
+  Matrix mean_f, mean_g;  // (modes, B) sums over profiles, by the first pass
+  bool means = true;      // whether this pass takes them
 
   Outputs(const EmpiricalLaw& of, const EmpiricalNodes& solved, const Pairs& pairs, const Vector& first,
           const Vector& other, const Matrix& inputs, const Matrix& others)
@@ -126,20 +127,22 @@ struct EmpiricalLaw::Outputs {
       Eigen::Map<Matrix> influence(influences_g.col(a).data(), width_g, count);
       multiply(law.library_, false, false, 1, small_g.middleCols(a * rank(), rank()), to, 0, influence);
     }
-    add_means(samples, influences_f, outer_f, start, count, mean_f);
-    if (!same) add_means(samples, influences_g, outer_g, start, count, mean_g);
+    if (means) add_means(samples, influences_f, outer_f, start, count, mean_f);
+    if (means && !same) add_means(samples, influences_g, outer_g, start, count, mean_g);
   }
 
   /// Sums over all profiles for the groups of these ladders.
   void run(const std::vector<Matrix>& ladders) {
     second = Matrix::Zero(x.rows(), static_cast<Index>(ladders.size()));
-    mean_f = Matrix::Zero(law.modes_, x.rows());
-    mean_g = Matrix::Zero(same ? 0 : law.modes_, same ? 0 : y.rows());
+    means = mean_f.size() == 0;
+    if (means) {
+      mean_f = Matrix::Zero(law.modes_, x.rows());
+      mean_g = Matrix::Zero(same ? 0 : law.modes_, same ? 0 : y.rows());
+    }
     Matrix samples, squares;
     std::vector<Matrix> products(ladders.size());
-    constexpr Index kRows = kBlockRows / 2;
-    for (Index start = 0; start < law.profiles(); start += kRows) {
-      const Index rows = std::min(kRows, law.profiles() - start);
+    for (Index start = 0; start < law.profiles(); start += kBlockRows) {
+      const Index rows = std::min(kBlockRows, law.profiles() - start);
       law.block(start, rows, squares, true);
       for (std::size_t k = 0; k < ladders.size(); ++k) {
         products[k].resize(pair.size(), rows);
