@@ -213,7 +213,7 @@ def accuracy(setting: EmpiricalSetting) -> Row:
     expectation, disagreement = kappaflow_outputs(population, n, f, inputs)
     row: Row = {"profiles": setting.check_profiles, "modes": modes, "n": n, "nodes": len(law.weights)}
     error = max(relative(expectation, law.expectation()), relative(disagreement, law.disagreement()))
-    return check(row, error, 1e-6)
+    return check(row, error, 1e-8)
 
 
 def speed(setting: EmpiricalSetting) -> Row:

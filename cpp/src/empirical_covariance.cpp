@@ -83,7 +83,8 @@ EmpiricalLaw::Forms EmpiricalLaw::leverage_forms(const EmpiricalNodes& nodes, co
   const Vector scale = gram.diagonal().cwiseSqrt();
   const Eigen::SelfAdjointEigenSolver<Matrix> eigen(scale.cwiseInverse().asDiagonal() * gram *
                                                     scale.cwiseInverse().asDiagonal());
-  const double dropped = options_.compression * options_.compression * eigen.eigenvalues()[count - 1];
+  // Eigenvalues of a Gram matrix carry rounding errors of 1e-16: below 1e-14 there is nothing to keep.
+  const double dropped = std::max(options_.compression * options_.compression, 1e-14) * eigen.eigenvalues()[count - 1];
   Index rank = 1;
   while (rank < count && eigen.eigenvalues()[count - 1 - rank] > dropped) ++rank;
   const Matrix basis = scale.cwiseInverse().asDiagonal() * eigen.eigenvectors().rightCols(rank);  // (P, rank)

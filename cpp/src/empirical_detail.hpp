@@ -21,13 +21,14 @@ void multiply(const LinearAlgebra& library, bool transpose_a, bool transpose_b, 
               const Eigen::Ref<const Eigen::MatrixXd>& a, const Eigen::Ref<const Eigen::MatrixXd>& b, double beta,
               Eigen::Ref<Eigen::MatrixXd> c);
 
-/// left right of a matrix with few independent columns: columns are scaled to length 1, singular values below the
-/// tolerance dropped.
+/// left right of a matrix with few independent columns. Rows are multiplied by `importance` (no change where it is
+/// empty) and columns then scaled to length 1 before singular values below the tolerance are dropped: errors are
+/// relative to the columns so weighted.
 struct LowRank {
   Eigen::MatrixXd left;   // (rows, p)
   Eigen::MatrixXd right;  // (p, columns)
 
-  LowRank(const Eigen::MatrixXd& matrix, double tolerance);
+  LowRank(const Eigen::MatrixXd& matrix, double tolerance, const Eigen::VectorXd& importance = {});
 };
 
 }  // namespace detail

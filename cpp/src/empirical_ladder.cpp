@@ -38,15 +38,17 @@ void multiply(const LinearAlgebra& library, bool transpose_a, bool transpose_b, 
   if (!transpose_a && !transpose_b) c.noalias() += alpha * a * b;
 }
 
-LowRank::LowRank(const Matrix& matrix, double tolerance) {
-  Vector scale = matrix.colwise().norm().transpose();
+LowRank::LowRank(const Eigen::MatrixXd& matrix, double tolerance, const Eigen::VectorXd& importance) {
+  const Vector rows = importance.size() == 0 ? Vector::Ones(matrix.rows()) : importance;
+  const Matrix weighted = rows.asDiagonal() * matrix;
+  Vector scale = weighted.colwise().norm().transpose();
   for (Index j = 0; j < scale.size(); ++j) scale[j] = scale[j] > 0 ? scale[j] : 1.0;
-  const Eigen::BDCSVD<Matrix> svd(matrix * scale.cwiseInverse().asDiagonal(),
+  const Eigen::BDCSVD<Matrix> svd(weighted * scale.cwiseInverse().asDiagonal(),
                                   Eigen::ComputeThinU | Eigen::ComputeThinV);
   Index rank = 0;
   while (rank < svd.singularValues().size() && svd.singularValues()[rank] > tolerance * svd.singularValues()[0]) ++rank;
   rank = std::max<Index>(rank, 1);
-  left = svd.matrixU().leftCols(rank) * svd.singularValues().head(rank).asDiagonal();
+  left = rows.cwiseInverse().asDiagonal() * svd.matrixU().leftCols(rank) * svd.singularValues().head(rank).asDiagonal();
   right = svd.matrixV().leftCols(rank).transpose() * scale.asDiagonal();
 }
 
@@ -131,12 +133,17 @@ Matrix EmpiricalLaw::ladder(const EmpiricalNodes& nodes, const Pairs& pairs, Mat
   const Vector begun = norm;
   for (int step = 0;; ++step) {
     std::vector<Index> left;  // columns of the active ones that go on
-    Index worst = 0;
+    Index slowest = 0;
+    double worst = 0;
     for (std::size_t c = 0; c < active.size(); ++c) {
       const Index column = static_cast<Index>(c);
-      const double relative = norm[column] / begun[active[c]];
-      if (relative > norm[worst] / begun[active[static_cast<std::size_t>(worst)]]) worst = column;
-      if (relative > options_.ladder_tolerance * options_.ladder_tolerance) left.push_back(column);
+      const double start = begun[active[c]], enough = options_.ladder_tolerance * options_.ladder_tolerance * start;
+      if (norm[column] <= enough) continue;  // what is not a number goes on, to be told of below
+      if (left.empty() || norm[column] / start > worst) {
+        worst = norm[column] / start;
+        slowest = column;
+      }
+      left.push_back(column);
     }
     if (left.empty()) return right;
     const auto fail = [&](Index column, const std::string& what) {
@@ -146,7 +153,7 @@ Matrix EmpiricalLaw::ladder(const EmpiricalNodes& nodes, const Pairs& pairs, Mat
                              " and " + std::to_string(pairs.j(p)) + ") " + what + " after " + std::to_string(step) +
                              " iterations, residual " + detail::text(std::sqrt(norm[column] / begun[p])));
     };
-    if (step >= options_.ladder_iterations) fail(worst, "has not converged");
+    if (step >= options_.ladder_iterations) fail(slowest, "has not converged");
     if (left.size() < active.size()) {
       residual = columns_of(residual, left);
       direction = columns_of(direction, left);

@@ -49,9 +49,16 @@ struct EmpiricalLaw::Outputs {
         x(inputs),
         y(others),
         same(inputs == others && first == other),
-        resolvent(solved.resolvent, of.options_.compression),
-        outer_f(solved.remaining.topRows(of.modes_) * first.asDiagonal(), of.options_.compression),
-        outer_g(solved.remaining.topRows(of.modes_) * other.asDiagonal(), of.options_.compression) {}
+        resolvent(solved.resolvent, of.options_.compression, of.typical_terms(inputs, others)),
+        outer_f(weighted_outer(of, solved, first)),
+        outer_g(weighted_outer(of, solved, other)) {}
+
+  /// t g of all nodes times weights; every output mode to the same relative error.
+  static LowRank weighted_outer(const EmpiricalLaw& law, const EmpiricalNodes& nodes, const Vector& weights) {
+    const Matrix outer = nodes.remaining.topRows(law.modes_) * weights.asDiagonal();
+    const Vector largest = outer.rowwise().lpNorm<Eigen::Infinity>();
+    return {outer, law.options_.compression, (largest.array() > 0).select(largest.cwiseInverse(), 1.0)};
+  }
 
   Index rank() const { return resolvent.left.cols(); }
 
@@ -157,6 +164,17 @@ struct EmpiricalLaw::Outputs {
   }
 };
 
+/// Size of the terms z_l x_l that an error in the resolvent of coordinate l is multiplied by, above 0. Without it
+/// strong modes, whose resolvent is small, would be lost beside the weak ones, and all modes beside the mean where
+/// inputs are large.
+Vector EmpiricalLaw::typical_terms(const Matrix& x, const Matrix& y) const {
+  Vector size = Vector::Ones(coordinates_);
+  const Vector square = (x.cwiseAbs2().colwise().mean() + y.cwiseAbs2().colwise().mean()).transpose();
+  size.head(modes_) = eigenvalues_.cwiseMax(0).cwiseProduct(square).cwiseSqrt();
+  const double largest = size.maxCoeff();
+  return largest > 0 ? Vector(size.cwiseMax(1e-8 * largest)) : Vector::Ones(coordinates_);
+}
+
 Matrix EmpiricalLaw::output_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Matrix& x,
                                        const Matrix& y, const Matrix& groups) const {
   detail::require(x.cols() == modes_ && y.cols() == modes_ && x.rows() == y.rows(), "EmpiricalLaw::output_covariance",
@@ -164,6 +182,7 @@ Matrix EmpiricalLaw::output_covariance(const EmpiricalNodes& nodes, const Vector
   detail::require(groups.rows() == modes_, "EmpiricalLaw::output_covariance", "groups must have one row for each mode",
                   groups.rows());
   const Pairs pair = pairs(nodes, f, g);
+  if (x.rows() == 0) return Matrix::Zero(0, groups.cols());
   Outputs outputs(*this, nodes, pair, f, g, x, y);
   const double total = static_cast<double>(profiles());
   Matrix result(x.rows(), groups.cols());

@@ -11,12 +11,12 @@ namespace kappaflow {
 
 /// Settings of EmpiricalLaw.
 struct EmpiricalOptions {
-  int max_iterations = 500;        ///< of the fixed point, at least 1; 10 to 30 are usual
-  double tolerance = 1e-11;        ///< largest relative change of g that counts as converged, in (0, 0.1)
-  int history = 5;                 ///< earlier iterates of Anderson's acceleration, 1 to 20
-  double ladder_tolerance = 1e-8;  ///< relative residual of the ladder's linear systems, in (0, 0.1)
-  int ladder_iterations = 500;     ///< of conjugate gradients for the ladder, at least 1; 5 to 50 are usual
-  double compression = 1e-7;       ///< relative error of the products r_i r_j in the span of a few of them, in (0, 0.1)
+  int max_iterations = 500;         ///< of the fixed point, at least 1; 10 to 30 are usual
+  double tolerance = 1e-11;         ///< largest relative change of g that counts as converged, in (0, 0.1)
+  int history = 5;                  ///< earlier iterates of Anderson's acceleration, 1 to 20
+  double ladder_tolerance = 1e-10;  ///< relative residual of the ladder's linear systems, in (0, 0.1)
+  int ladder_iterations = 500;      ///< of conjugate gradients for the ladder, at least 1; 5 to 50 are usual
+  double compression = 1e-8;        ///< relative error of nodes in the span of a few of them, in (0, 0.1)
 };
 
 /// Solution of the fixed point at N shifts (infinity allowed), for D coordinates (with estimated mean one more than
@@ -96,6 +96,7 @@ class EmpiricalLaw {
   Forms leverage_forms(const EmpiricalNodes& nodes, const Pairs& pairs) const;
   Vector third_pairing(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Dressed& dressed) const;
   Matrix projections(const EmpiricalNodes& nodes, const Vector& x) const;  // u (N, M)
+  Vector typical_terms(const Matrix& x, const Matrix& y) const;
   Vector centre(const EmpiricalNodes& nodes, const Vector& f) const;
 
   Profiles profiles_;
