@@ -30,7 +30,7 @@ MAPS = {
 
 @dataclass
 class Errors:
-    """Of one law: simulated over predicted total, RMS log error over mode pairs free of Monte Carlo noise, median error of gains."""
+    """Simulated over predicted total, RMS log error over mode pairs free of Monte Carlo noise, median error of gains."""
 
     total: float
     pairs: float
