@@ -1,9 +1,11 @@
 #include "kappaflow/radial.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "chebyshev.hpp"
 #include "kappaflow/errors.hpp"
+#include "kappaflow/spectrum.hpp"
 #include "products.hpp"
 
 namespace kappaflow {
@@ -19,19 +21,24 @@ constexpr Index kBlockRows = 1024;
 
 }  // namespace
 
-RadialScales::RadialScales(const Vector& sizes) : size_(sizes.size()), given_(sizes) {
+RadialScales::RadialScales(const Vector& sizes) {
   detail::require(sizes.size() > 0, "RadialScales", "sizes must hold at least one entry; entries", sizes.size());
   for (Index a = 0; a < sizes.size(); ++a) {
     detail::require(std::isfinite(sizes[a]) && sizes[a] >= 0, "RadialScales", "sizes must be finite and not negative",
                     sizes[a]);
   }
   detail::require(sizes.mean() > 0, "RadialScales", "sizes must have a positive mean", sizes.mean());
-  given_ /= sizes.mean();
+  // Means of tau delta/(1 + tau delta) and of products of such are sums over a spectrum at 1/delta.
+  const Spectrum atoms = Spectrum(sizes / sizes.mean()).compressed();
+  given_ = atoms.eigenvalues();
+  weights_ = atoms.multiplicity() / static_cast<double>(sizes.size());
 }
 
 RadialScales::RadialScales(const Eigen::Map<const Profiles>& profiles, const Vector& eigenvalues,
                            const LinearAlgebra& library)
-    : size_(profiles.rows()), eigenvalues_(eigenvalues), library_(library) {
+    : weights_(Vector::Constant(profiles.rows(), 1.0 / static_cast<double>(std::max<Index>(profiles.rows(), 1)))),
+      eigenvalues_(eigenvalues),
+      library_(library) {
   detail::require(profiles.rows() > 1, "RadialScales", "at least two profiles are needed; rows", profiles.rows());
   detail::require(profiles.cols() == eigenvalues.size(), "RadialScales",
                   "profiles must have one column for each eigenvalue; columns", profiles.cols());
@@ -52,9 +59,10 @@ const Matrix& RadialScales::panel(int decade) const {
     const double u = std::pow(10.0, decade + 0.5 * (1 + detail::chebyshev_point(j, kPoints)));
     weights.col(j) = (eigenvalues_.array() > 0).select((eigenvalues_.array() + u).inverse(), 0.0);
   }
-  Matrix table(size_, kPoints), squares, part;
-  for (Index start = 0; start < size_; start += kBlockRows) {
-    const Index rows = std::min(kBlockRows, size_ - start);
+  const Index count = size();
+  Matrix table(count, kPoints), squares, part;
+  for (Index start = 0; start < count; start += kBlockRows) {
+    const Index rows = std::min(kBlockRows, count - start);
     squares = profiles_.middleRows(start, rows).transpose().cast<double>().cwiseAbs2();
     part.resize(rows, kPoints);
     detail::multiply(library_, true, false, 1, squares, weights, 0, part);
@@ -64,14 +72,19 @@ const Matrix& RadialScales::panel(int decade) const {
   return panels_.emplace(decade, std::move(table)).first->second;
 }
 
-Vector RadialScales::at(double shift) const {
+Vector RadialScales::at(double shift) const { return some(shift, 1); }
+
+Vector RadialScales::some(double shift, Index stride) const {
   detail::require(std::isfinite(shift) && shift > 0, "RadialScales::at", "shift must be finite and positive", shift);
   if (given()) return given_;
   const double position = std::log10(shift);
   const int decade = static_cast<int>(std::floor(position));
   Vector weights(kPoints);
   detail::chebyshev_weights(2 * (position - decade) - 1, weights);
-  return panel(decade) * weights;
+  const Matrix& table = panel(decade);
+  if (stride == 1) return table * weights;
+  using Strided = Eigen::Map<const Matrix, 0, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>>;
+  return Strided(table.data(), (size() + stride - 1) / stride, kPoints, {table.rows(), stride}) * weights;
 }
 
 }  // namespace kappaflow

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kappaflow/errors.hpp"
+#include "products.hpp"
 
 namespace kappaflow {
 namespace {
@@ -16,6 +17,8 @@ using Vector = Eigen::VectorXd;
 
 /// Relative half-width of the bracket on which the equation must change sign.
 constexpr double kCertificate = 1e-11;
+/// Profiles on which a shift is sought first; the rest takes few steps from there.
+constexpr Index kFirstProfiles = 512;
 constexpr int kSteps = 200;
 /// Shifts closer than this (in log u) take the derivative of kappa for the quotient of differences, by a central
 /// difference of this width: an error of its square.
@@ -55,17 +58,20 @@ double bracketed_root(const std::function<double(double)>& function, double a, d
 }
 
 /// delta with mean tau delta/(1 + tau delta) = fraction. The mean is concave in delta and at most delta/(1+delta):
-/// Newton from fraction/(1-fraction) ascends monotonically. Infinity where no delta is large enough.
-double solve_delta(const Vector& sizes, double fraction) {
+/// Newton from fraction/(1-fraction) ascends monotonically, and after one step from any other start. Infinity where no
+/// delta is large enough.
+double solve_delta(const Vector& sizes, const Vector& weights, double fraction, double start = 0) {
   if (!(fraction < 1)) return std::numeric_limits<double>::infinity();
-  double delta = fraction / (1 - fraction);
+  const double least = fraction / (1 - fraction);
+  double delta = std::isfinite(start) ? std::max(start, least) : least;
   for (int step = 0; step < kSteps; ++step) {
     const Eigen::ArrayXd kept = (1 + sizes.array() * delta).inverse();
-    const double value = (sizes.array() * delta * kept).mean(), slope = (sizes.array() * kept.square()).mean();
+    const double value = delta * weights.dot((sizes.array() * kept).matrix());
+    const double slope = weights.dot((sizes.array() * kept.square()).matrix());
     const double move = (fraction - value) / slope;
     if (!std::isfinite(move)) return std::numeric_limits<double>::infinity();
-    delta += move;
-    if (!(move > 1e-14 * delta)) return delta;
+    delta = std::max(delta + move, least);
+    if (std::abs(move) <= 1e-14 * delta || (step > 0 && move <= 0)) return delta;
   }
   return std::numeric_limits<double>::infinity();
 }
@@ -74,10 +80,12 @@ double solve_delta(const Vector& sizes, double fraction) {
 
 /// The law at one shift of the spectrum.
 struct Renormalization::State {
-  double df1 = 0;
+  double shift = 0, df1 = 0, delta = 0;
   double sample_retained = 1;  // h_N
   double retained = 0;         // h
   Vector sizes, kept;          // tau, r
+
+  double noise() const { return retained > 0 ? shift * retained / sample_retained : 0.0; }  // increasing in the shift
 };
 
 Renormalization::Renormalization(Spectrum spectrum, double degrees, double sample_degrees,
@@ -107,11 +115,11 @@ double Renormalization::actual_share(double degrees) const {
   const double high = std::log(spectrum_.trace() / degrees) + 1e-9;  // df1 < trace/u
   if (excess(low) > 0) return 0;
   const double u = std::exp(bracketed_root(excess, low, high, 1e-6));
-  const Vector sizes = norms(u);
+  const Vector sizes = norms(u, 1);
   double shown = kappaflow::df2(u, u, spectrum_), retained = 1;
   if (!exact()) {
-    // sum s^2/(s+u)^2 of M degrees of freedom is (1 - df1/M)^2 E tr(Sigma G Sigma G) + df1^2/M, where G is the resolvent
-    // of a sample and the expectation df2/(1 - df2/M)
+    // sum s^2/(s+u)^2 of M degrees of freedom is (1 - df1/M)^2 E tr(Sigma G Sigma G) + df1^2/M, where G is the
+    // resolvent of a sample and the expectation df2/(1 - df2/M)
     shown -= degrees * degrees / sample_degrees_;
     retained = deficit(sample_degrees_, u);
   }
@@ -120,15 +128,17 @@ double Renormalization::actual_share(double degrees) const {
   return observed > noise ? (observed - noise) / (observed * (1 + noise)) : 0.0;
 }
 
-double Renormalization::sum_kept(double u) const {
+double Renormalization::sum_spread(double u, double v) const {
   const auto s = spectrum_.positive().array();
-  return (spectrum_.positive_multiplicity().array() * (u / (s + u))).sum();
+  return (spectrum_.positive_multiplicity().array() * s / ((s + u) * (s + v))).sum();
 }
 
 /// 1 - df1/degrees, by whichever sum cancels less.
 double Renormalization::deficit(double degrees, double u) const {
-  const double kept = sum_kept(u), df1 = spectrum_.rank() - kept;
-  if (df1 < 0.5 * spectrum_.rank()) return 1 - kappaflow::df1(u, spectrum_) / degrees;
+  const double df1 = kappaflow::df1(u, spectrum_);
+  if (df1 < 0.5 * spectrum_.rank()) return 1 - df1 / degrees;
+  const auto s = spectrum_.positive().array();
+  const double kept = (spectrum_.positive_multiplicity().array() * (u / (s + u))).sum();
   return ((degrees - spectrum_.rank()) + kept) / degrees;
 }
 
@@ -139,8 +149,8 @@ double Renormalization::sample_retained(double u) const {
 
 /// Norms of the profiles in the metric of the resolvent, of mean 1; those of samples that the spectrum is made of are
 /// taken against the other samples: leverage l in the own set, l/(1-l) without it.
-Vector Renormalization::norms(double u) const {
-  Vector sizes = scales_->at(u / scale_);
+Vector Renormalization::norms(double u, Index stride) const {
+  Vector sizes = scales_->some(u / scale_, stride);
   if (exact()) return sizes;
   const Eigen::ArrayXd leverage = sizes.array() * (kappaflow::df1(u, spectrum_) / sample_degrees_);
   if (leverage.maxCoeff() >= 1) {
@@ -153,57 +163,82 @@ Vector Renormalization::norms(double u) const {
   return sizes / sizes.mean();
 }
 
-Renormalization::State Renormalization::state(double u) const {
+/// The law at a shift, of every stride-th profile alone; `delta` is where its search starts.
+Renormalization::State Renormalization::state(double u, Index stride, double delta) const {
   State state;
+  state.shift = u;
   state.df1 = kappaflow::df1(u, spectrum_);
   if (equal_sizes()) {
     state.retained = deficit(degrees_, u);
     state.sample_retained = exact() ? 1 : deficit(sample_degrees_, u);
     return state;
   }
-  state.sizes = scales_->given() ? scales_->at(u) : Vector(1 + std::sqrt(actual_) * (norms(u).array() - 1));
-  if (!exact()) {
-    const double delta = solve_delta(state.sizes, state.df1 / sample_degrees_);
-    state.sample_retained = state.df1 / (sample_degrees_ * delta);
+  if (scales_->given()) {
+    state.sizes = scales_->at(u);
+  } else {
+    state.sizes = norms(u, stride);
+    state.sizes = 1 + std::sqrt(actual_) * (state.sizes.array() - 1);
   }
-  const double delta = solve_delta(state.sizes, state.df1 / degrees_);
-  state.kept = (1 + state.sizes.array() * delta).inverse();
-  state.retained = std::isfinite(delta) ? state.df1 / (degrees_ * delta) : 0.0;
+  const Vector weights = stride == 1
+                             ? scales_->weights()
+                             : Vector::Constant(state.sizes.size(), 1.0 / static_cast<double>(state.sizes.size()));
+  if (!exact()) {
+    state.sample_retained =
+        state.df1 / (sample_degrees_ * solve_delta(state.sizes, weights, state.df1 / sample_degrees_));
+  }
+  state.delta = solve_delta(state.sizes, weights, state.df1 / degrees_, delta);
+  state.kept = (1 + state.sizes.array() * state.delta).inverse();
+  state.retained = std::isfinite(state.delta) ? state.df1 / (degrees_ * state.delta) : 0.0;
   return state;
 }
 
-/// t = u h/h_N, increasing in u.
-double Renormalization::noise_at(double u) const {
-  const State at = state(u);
-  return at.retained > 0 ? u * at.retained / at.sample_retained : 0.0;
-}
-
-double Renormalization::solve_one(double noise) const {
-  const double largest = spectrum_.largest();
-  if (spectrum_.rank() == 0) return noise;
+/// The shift between two of opposite sign, which are sought outwards from the Gaussian bounds.
+double Renormalization::bracketed(double noise, Index stride, double width) const {
   // With as many degrees of freedom as modes the resolvent at u = 0 still shows a positive kappa, the least there is.
-  const double least =
-      spectrum_.rank() == sample_degrees_ ? 1e-4 * spectrum_.smallest_positive() : 1e-30 * std::max(noise, largest);
-  const auto excess = [&](double x) { return noise_at(std::exp(x)) - noise; };
-  double high = std::log(noise + spectrum_.trace() / degrees_), low = high;
+  const double least = spectrum_.rank() == sample_degrees_ ? 1e-4 * spectrum_.smallest_positive()
+                                                           : 1e-30 * std::max(noise, spectrum_.largest());
+  const auto excess = [&](double x) { return state(std::exp(x), stride).noise() - noise; };
+  double high = std::log(noise + spectrum_.trace() / degrees_);
   while (excess(high) < 0) high += std::log(4.0);
-  for (low = std::min(std::log(noise), high) - 1e-9; excess(low) > 0; low -= std::log(4.0)) {
+  double low = std::min(std::log(noise), high) - 1e-9;
+  for (; excess(low) > 0; low -= std::log(4.0)) {
     if (low < std::log(least)) {
       throw UnidentifiedError("Splits: n must be at most " + detail::text(sample_degrees_ + 1) +
                               " for so small a noise variance, got noise variance " + detail::text(noise) +
                               ": with no more samples than dimensions a population is not known below a noise level");
     }
   }
-  const double root = std::exp(bracketed_root(excess, low, high, 1e-15));
-  if (noise_at(root * (1 + kCertificate)) < noise || noise_at(root * (1 - kCertificate)) > noise) {
-    throw ConvergenceError("Splits: kappa is not certified at noise variance " + detail::text(noise));
+  return std::exp(bracketed_root(excess, low, high, width));
+}
+
+/// The law at noise t. Profiles: from the shift of some of them by the secant method in logarithms on all of them.
+Renormalization::State Renormalization::solve_one(double noise) const {
+  if (!equal_sizes() && !scales_->given()) {
+    const Index stride = std::max<Index>(1, scales_->size() / kFirstProfiles);
+    State at = state(bracketed(noise, stride, 1e-5));
+    double before = 0, error_before = 0;
+    for (int step = 0; step < 20 && at.retained > 0; ++step) {
+      const double x = std::log(at.shift), error = std::log(at.noise() / noise);
+      if (std::abs(error) <= kCertificate) return at;
+      const double slope = step == 0 ? 1 : (error - error_before) / (x - before);
+      if (!(slope > 0)) break;
+      before = x;
+      error_before = error;
+      at = state(std::exp(x - error / slope), 1, at.delta);
+    }
   }
-  return root;
+  const State at = state(spectrum_.rank() == 0 ? noise : bracketed(noise, 1, 1e-15));
+  if (spectrum_.rank() > 0 &&
+      (state(at.shift * (1 + kCertificate)).noise() < noise || state(at.shift * (1 - kCertificate)).noise() > noise)) {
+    throw ConvergenceError("Splits: kappa is not certified at noise variance " + detail::text(noise) + ", residual " +
+                           detail::text(std::abs(at.noise() / noise - 1)));
+  }
+  return at;
 }
 
 RenormalizedNodes Renormalization::solve(const Eigen::Ref<const Vector>& noise) const {
   const Index count = noise.size();
-  RenormalizedNodes nodes{Vector(count), Vector(count), Vector(count), {}, {}};
+  RenormalizedNodes nodes{Vector(count), Vector(count), Vector(count), {}, {}, {}, {}};
   if (!equal_sizes()) {
     nodes.sizes.resize(scales_->size(), count);
     nodes.kept.resize(scales_->size(), count);
@@ -216,6 +251,7 @@ RenormalizedNodes Renormalization::solve(const Eigen::Ref<const Vector>& noise) 
       nodes.retained[i] = solved.kappa[i] > 0 ? noise[i] / solved.kappa[i] : 1 - spectrum_.rank() / degrees_;
     }
     nodes.kappa = nodes.shift = solved.kappa;
+    complete(nodes);
     return nodes;
   }
   for (Index i = 0; i < count; ++i) {
@@ -235,8 +271,8 @@ RenormalizedNodes Renormalization::solve(const Eigen::Ref<const Vector>& noise) 
       }
       continue;
     }
-    nodes.shift[i] = solve_one(noise[i]);
-    const State at = state(nodes.shift[i]);
+    const State at = solve_one(noise[i]);
+    nodes.shift[i] = at.shift;
     nodes.kappa[i] = nodes.shift[i] / at.sample_retained;
     nodes.retained[i] = noise[i] / nodes.kappa[i];
     if (!equal_sizes()) {
@@ -244,25 +280,56 @@ RenormalizedNodes Renormalization::solve(const Eigen::Ref<const Vector>& noise) 
       nodes.kept.col(i) = at.kept;
     }
   }
+  complete(nodes);
   return nodes;
 }
 
-/// du/dkappa between two shifts. For samples of equal size 1/c is a sum of positive terms,
-/// [M - rank + sum u v/((s+u)(s+v))]/(M phi phi'), phi = 1 - df1/M.
-double Renormalization::stretch(double u, double v) const {
-  if (exact() || u == 0 || v == 0) return 1;
+/// du/dkappa. For samples of equal size its inverse is a sum of positive terms, [M - rank + sum (u/(s+u))^2]/(M phi^2),
+/// phi = 1 - df1/M.
+double Renormalization::stretch(double u) const {
+  if (exact() || u == 0) return 1;
   if (equal_sizes()) {
     const auto s = spectrum_.positive().array();
-    const double shared = (spectrum_.positive_multiplicity().array() * (u / (s + u)) * (v / (s + v))).sum() +
+    const double shared = (spectrum_.positive_multiplicity().array() * (u / (s + u)).square()).sum() +
                           (sample_degrees_ - spectrum_.rank());
-    return sample_degrees_ * sample_retained(u) * sample_retained(v) / shared;
+    const double phi = sample_retained(u);
+    return sample_degrees_ * phi * phi / shared;
   }
-  const double middle = std::sqrt(u * v);
-  if (std::abs(std::log(u / v)) < kClose) {
-    u = middle * std::exp(0.5 * kClose);
-    v = middle * std::exp(-0.5 * kClose);
+  const double above = u * std::exp(0.5 * kClose), below = u * std::exp(-0.5 * kClose);
+  return (above - below) / (above / sample_retained(above) - below / sample_retained(below));
+}
+
+void Renormalization::complete(RenormalizedNodes& nodes) const {
+  const Index count = nodes.kappa.size();
+  nodes.stretch = nodes.shift.unaryExpr([&](double u) { return stretch(u); });
+  nodes.capacity.resize(count);
+  for (Index i = 0; i < count; ++i) {
+    double coupling = 1 / degrees_, first = nodes.retained[i];
+    if (!equal_sizes()) {
+      const Eigen::ArrayXd large = nodes.sizes.col(i).array() * nodes.kept.col(i).array();
+      const double h = scales_->weights().dot(large.matrix());
+      coupling = scales_->weights().dot(large.square().matrix()) / (h * h * degrees_);
+      first = scales_->weights().dot((large * nodes.kept.col(i).array()).matrix()) / h;
+    }
+    const double u = nodes.shift[i], spread = nodes.kappa[i] > 0 ? sum_spread(u, u) : 0.0;
+    nodes.capacity[i] = first + coupling * nodes.kappa[i] * nodes.stretch[i] * spread;
   }
-  return (u - v) / (u / sample_retained(u) - v / sample_retained(v));
+}
+
+/// du/dkappa between two nodes, (u - v)/(kappa - kappa'). For samples of equal size its inverse is a sum of positive
+/// terms, [M - rank + sum u v/((s+u)(s+v))]/(M phi phi').
+double Renormalization::stretch_between(const RenormalizedNodes& f, Index i, const RenormalizedNodes& g,
+                                        Index j) const {
+  const double u = f.shift[i], v = g.shift[j];
+  if (exact() || u == 0 || v == 0) return 1;
+  if (!equal_sizes()) {
+    if (std::abs(std::log(u / v)) < kClose) return std::sqrt(f.stretch[i] * g.stretch[j]);
+    return (u - v) / (f.kappa[i] - g.kappa[j]);
+  }
+  const auto s = spectrum_.positive().array();
+  const double shared = (spectrum_.positive_multiplicity().array() * (u / (s + u)) * (v / (s + v))).sum() +
+                        (sample_degrees_ - spectrum_.rank());
+  return sample_degrees_ * (u / f.kappa[i]) * (v / g.kappa[j]) / shared;
 }
 
 RenormalizedPairs Renormalization::pairs(const RenormalizedNodes& f, const RenormalizedNodes& g) const {
@@ -280,21 +347,30 @@ RenormalizedPairs Renormalization::pairs(const RenormalizedNodes& f, const Renor
   pair.stretch.resize(rows, columns);
   Matrix first = f.retained.replicate(1, columns);  // E[tau_j r_i r_j]/h_j = 1 - q df1_i
   if (!equal_sizes()) {
-    const Matrix tf = f.sizes.cwiseProduct(f.kept), tg = g.sizes.cwiseProduct(g.kept);
-    const double count = static_cast<double>(f.sizes.rows());
-    const Vector hf = tf.colwise().mean().transpose(), hg = tg.colwise().mean().transpose();
-    const Matrix one = f.kept.transpose() * tg / count, other = tf.transpose() * g.kept / count;
-    pair.coupling =
-        (hf.cwiseInverse().asDiagonal() * (tf.transpose() * tg / count) * hg.cwiseInverse().asDiagonal()) / degrees_;
-    first = one * hg.cwiseInverse().asDiagonal();
-    const Vector rf = f.kept.colwise().mean().transpose(), rg = g.kept.colwise().mean().transpose();
-    pair.mean = rf.cwiseInverse().asDiagonal() * (0.5 * (one + other)) * rg.cwiseInverse().asDiagonal();
+    const bool same = &f == &g;
+    const auto weighted = [&](const Matrix& values) { return Matrix(scales_->weights().asDiagonal() * values); };
+    const Matrix tf = f.sizes.cwiseProduct(f.kept), tg = same ? tf : Matrix(g.sizes.cwiseProduct(g.kept));
+    const Matrix wf = weighted(tf);
+    const Vector inverse_f = wf.colwise().sum().cwiseInverse().transpose();
+    const Vector inverse_g =
+        same ? inverse_f : Vector((scales_->weights().transpose() * tg).cwiseInverse().transpose());
+    Matrix both(rows, columns), other(rows, columns);  // E[tau_i tau_j r_i r_j], E[tau_i r_i r_j]
+    detail::multiply(scales_->library(), true, false, 1, wf, tg, 0, both);
+    detail::multiply(scales_->library(), true, false, 1, wf, g.kept, 0, other);
+    Matrix one = other.transpose();  // E[tau_j r_i r_j]
+    if (!same)
+      detail::multiply(scales_->library(), true, false, 1, f.kept, weighted(tg), 0, one = Matrix(rows, columns));
+    pair.coupling = (inverse_f.asDiagonal() * both * inverse_g.asDiagonal()) / degrees_;
+    first = one * inverse_g.asDiagonal();
+    const Vector rf = (scales_->weights().transpose() * f.kept).cwiseInverse().transpose();
+    const Vector rg = (scales_->weights().transpose() * g.kept).cwiseInverse().transpose();
+    pair.mean = rf.asDiagonal() * (0.5 * (one + other)) * rg.asDiagonal();
   }
   const Matrix spread = halves(f.shift).transpose() * halves(g.shift);  // sum of s/((s+u_i)(s+u_j))
   pair.capacity.resize(rows, columns);
   for (Index i = 0; i < rows; ++i) {
     for (Index j = 0; j < columns; ++j) {
-      pair.stretch(i, j) = stretch(f.shift[i], g.shift[j]);
+      pair.stretch(i, j) = stretch_between(f, i, g, j);
       pair.capacity(i, j) = first(i, j) + pair.coupling(i, j) * g.kappa[j] * pair.stretch(i, j) * spread(i, j);
     }
   }
@@ -305,16 +381,14 @@ Vector Renormalization::derivative(const RenormalizedNodes& nodes) const {
   Vector result(nodes.shift.size());
   for (Index i = 0; i < nodes.shift.size(); ++i) {
     const double u = nodes.shift[i], step = u * kClose;
-    result[i] = 2 * step / (stretch(u, u) * (noise_at(u + step) - noise_at(u - step)));
+    result[i] = 2 * step / (nodes.stretch[i] * (state(u + step).noise() - state(u - step).noise()));
   }
   return result;
 }
 
 Matrix Renormalization::df2(const RenormalizedNodes& nodes) const {
   const auto value = [&](double u) {  // df1 - kappa c sum s/(s+u)^2
-    const auto s = spectrum_.positive().array();
-    const double spread = (spectrum_.positive_multiplicity().array() * s / (s + u).square()).sum();
-    return kappaflow::df1(u, spectrum_) - u / sample_retained(u) * stretch(u, u) * spread;
+    return kappaflow::df1(u, spectrum_) - u / sample_retained(u) * stretch(u) * sum_spread(u, u);
   };
   Matrix result(nodes.shift.size(), 2);
   for (Index i = 0; i < nodes.shift.size(); ++i) {
@@ -324,7 +398,7 @@ Matrix Renormalization::df2(const RenormalizedNodes& nodes) const {
       const auto s = spectrum_.positive().array();
       result(i, 1) = -2 * (spectrum_.positive_multiplicity().array() * s.square() / (s + u).cube()).sum();
     } else {
-      result(i, 1) = u > 0 ? stretch(u, u) * (value(u + step) - value(u - step)) / (2 * step) : 0.0;
+      result(i, 1) = u > 0 ? nodes.stretch[i] * (value(u + step) - value(u - step)) / (2 * step) : 0.0;
     }
   }
   return result;

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
+#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "chebyshev.hpp"
@@ -83,6 +86,30 @@ bool same(const SpectralFunction& f, const SpectralFunction& g) {
 
 }  // namespace
 
+/// The last few solutions: a question is mostly asked of the same maps, and profiles make a solution dear.
+class Splits::Solved {
+ public:
+  template <class Solve>
+  RenormalizedNodes get(const Vector& shifts, Solve&& solve) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      for (const auto& entry : entries_) {
+        if (entry.first.size() == shifts.size() && entry.first == shifts) return entry.second;
+      }
+    }
+    RenormalizedNodes nodes = solve();
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (entries_.size() >= kKept) entries_.pop_front();
+    entries_.emplace_back(shifts, nodes);
+    return nodes;
+  }
+
+ private:
+  static constexpr std::size_t kKept = 4;
+  std::mutex mutex_;
+  std::deque<std::pair<Vector, RenormalizedNodes>> entries_;
+};
+
 /// A spectral function's nodes under the law.
 struct Splits::Nodes : RenormalizedNodes {
   Vector weights;
@@ -115,7 +142,8 @@ Splits::Splits(Spectrum spectrum, double n, SplitsOptions options)
       n_(n),
       degrees_(degrees_of_freedom(n, options.mean)),
       options_(std::move(options)),
-      law_(law_of(spectrum_, degrees_, options_)) {}
+      law_(law_of(spectrum_, degrees_, options_)),
+      solved_(std::make_shared<Solved>()) {}
 
 KappaResult Splits::kappa(const Eigen::Ref<const Vector>& noise_variance) const {
   const double scale = n_ / degrees_;
@@ -136,7 +164,8 @@ KappaResult Splits::kappa(const Eigen::Ref<const Vector>& noise_variance) const 
 }
 
 Splits::Nodes Splits::nodes(const SpectralFunction& f) const {
-  return {law_.solve(f.shifts() * (n_ / degrees_)), f.weights(), 1 - f.constant() - f.weights().sum()};
+  return {solved_->get(f.shifts(), [&] { return law_.solve(f.shifts() * (n_ / degrees_)); }), f.weights(),
+          1 - f.constant() - f.weights().sum()};
 }
 
 Interval Splits::support() const {
@@ -187,7 +216,7 @@ Splits::FiniteSize Splits::finite_size(const Nodes& node) const {
       size.delta[i] = 0;
       continue;
     }
-    size.remaining[i] = degrees_ * capacity(i, node);
+    size.remaining[i] = degrees_ * node.capacity[i];
     size.delta[i] = -0.5 * kappa * df2(i, 1) / (size.remaining[i] * size.remaining[i]);
   }
   return size;
@@ -224,22 +253,12 @@ Matrix Splits::kernel_weights(const Nodes& f, const Nodes& g, const Renormalized
       .select(0.0, weights.array() * pairs.coupling.array() * pairs.stretch.array().square() / pairs.capacity.array());
 }
 
-/// 1 - q_ii df2_ii, of one node at a time.
-double Splits::capacity(Index i, const Nodes& nodes) const {
-  RenormalizedNodes one{nodes.kappa.segment(i, 1), nodes.shift.segment(i, 1), nodes.retained.segment(i, 1), {}, {}};
-  if (!law_.equal_sizes()) {
-    one.sizes = nodes.sizes.col(i);
-    one.kept = nodes.kept.col(i);
-  }
-  return law_.pairs(one, one).capacity(0, 0);
-}
-
 /// a_k,ii/(1 - q_ii df2_ii) of every mode and node: the response of gain k to kappa_i, over kappa_i.
 Matrix Splits::responses(const Nodes& nodes, bool dressed) const {
   const auto& s = law_.spectrum().eigenvalues();
   Matrix result(s.size(), nodes.kappa.size());
   for (Index i = 0; i < nodes.kappa.size(); ++i) {
-    const double u = nodes.shift[i], factor = law_.stretch(u, u) / (dressed ? capacity(i, nodes) : 1.0);
+    const double u = nodes.shift[i], factor = nodes.stretch[i] / (dressed ? nodes.capacity[i] : 1.0);
     for (Index k = 0; k < s.size(); ++k) result(k, i) = s[k] > 0 ? factor * s[k] / ((s[k] + u) * (s[k] + u)) : 0.0;
   }
   return result;
@@ -258,7 +277,7 @@ Vector Splits::mean_term(const Nodes& f, const Nodes& g, const RenormalizedPairs
   const auto at_infinity = [&](const Nodes& nodes) {  // w kappa E[tau r]/E r of a node beside the one at infinity
     Vector factor = nodes.weights.cwiseProduct(nodes.kappa);
     if (!law_.equal_sizes())
-      factor = factor.cwiseProduct(nodes.retained).cwiseQuotient(nodes.kept.colwise().mean().transpose());
+      factor = factor.cwiseProduct(nodes.retained).cwiseQuotient(nodes.kept.transpose() * options_.scales->weights());
     return factor;
   };
   term = ((hf * weights).cwiseProduct(hg)).rowwise().sum();
@@ -268,7 +287,8 @@ Vector Splits::mean_term(const Nodes& f, const Nodes& g, const RenormalizedPairs
 }
 
 ModeCovariance Splits::covariance(const SpectralFunction& f, const SpectralFunction& g) const {
-  const Nodes nf = nodes(f), ng = nodes(g);
+  const Nodes nf = nodes(f), other = same(f, g) ? Nodes() : nodes(g);
+  const Nodes& ng = same(f, g) ? nf : other;
   const RenormalizedPairs pairs = law_.pairs(nf, ng);
   const Matrix weights = kernel_weights(nf, ng, pairs);
   ModeCovariance result;
@@ -316,7 +336,8 @@ Vector Splits::equal_mode_variance(const SpectralFunction& f) const {
 }
 
 Vector Splits::equal_mode_excess(const SpectralFunction& f, const SpectralFunction& g) const {
-  const Nodes nf = nodes(f), ng = nodes(g);
+  const Nodes nf = nodes(f), other = same(f, g) ? Nodes() : nodes(g);
+  const Nodes& ng = same(f, g) ? nf : other;
   const RenormalizedPairs pairs = law_.pairs(nf, ng);
   const auto& s = law_.spectrum().eigenvalues();
   const Matrix first = half_products(s, nf.shift).cwiseAbs2(), second = half_products(s, ng.shift).cwiseAbs2();

@@ -28,17 +28,25 @@ class RadialScales {
   RadialScales(const Eigen::Map<const Profiles>& profiles, const Vector& eigenvalues,
                const LinearAlgebra& library = {});
 
-  Eigen::Index size() const { return size_; }
+  /// Entries of at(): profiles, or as many atoms as give the means of the given sizes to full precision.
+  Eigen::Index size() const { return weights_.size(); }
   bool given() const { return given_.size() > 0; }
 
-  /// tau (M) at the shift u > 0.
+  /// Weights of the entries in means, of sum 1.
+  const Vector& weights() const { return weights_; }
+
+  const LinearAlgebra& library() const { return library_; }
+
+  /// tau at the shift u > 0.
   Vector at(double shift) const;
+
+  /// The same for every `stride`-th profile alone; its mean is not 1.
+  Vector some(double shift, Eigen::Index stride) const;
 
  private:
   const Eigen::MatrixXd& panel(int decade) const;
 
-  Eigen::Index size_;
-  Vector given_;
+  Vector weights_, given_;
   Eigen::Map<const Profiles> profiles_{nullptr, 0, 0};
   Vector eigenvalues_;
   LinearAlgebra library_;

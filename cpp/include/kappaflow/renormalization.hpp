@@ -15,6 +15,8 @@ struct RenormalizedNodes {
   Eigen::VectorXd kappa;
   Eigen::VectorXd shift;     ///< u: Sigma (Sigma+kappa)^-1 is read off the spectrum as s/(s+u); kappa itself if exact
   Eigen::VectorXd retained;  ///< h = t/kappa: 1 - df1/m for samples of equal size
+  Eigen::VectorXd stretch;   ///< du/dkappa: (Sigma G)' is read off as stretch times that of s/(s+u); 1 if exact
+  Eigen::VectorXd capacity;  ///< 1 - q df2(kappa, kappa)
   Eigen::MatrixXd sizes;     ///< (M, N) tau; without rows where all samples have equal size
   Eigen::MatrixXd kept;      ///< (M, N) r = 1/(1 + tau delta)
 };
@@ -60,19 +62,19 @@ class Renormalization {
   /// (df2(kappa, kappa), d df2/d kappa) at each node, read off a spectrum of N samples where it is one.
   Matrix df2(const RenormalizedNodes& nodes) const;
 
-  /// c of one pair of shifts.
-  double stretch(double u, double v) const;
-
  private:
   struct State;
-  double sum_kept(double u) const;                 // sum of u/(s+u) over the rank
   double deficit(double degrees, double u) const;  // 1 - df1/degrees
-  State state(double u) const;
-  Vector norms(double u) const;
+  double sum_spread(double u, double v) const;     // sum of s/((s+u)(s+v))
+  double sample_retained(double u) const;          // h_N
+  double stretch(double u) const;
+  Vector norms(double u, Eigen::Index stride) const;
   double actual_share(double degrees) const;
-  double noise_at(double u) const;
-  double sample_retained(double u) const;
-  double solve_one(double noise) const;
+  State state(double u, Eigen::Index stride = 1, double delta = 0) const;
+  double bracketed(double noise, Eigen::Index stride, double width) const;
+  State solve_one(double noise) const;
+  void complete(RenormalizedNodes& nodes) const;  // stretch and capacity
+  double stretch_between(const RenormalizedNodes& f, Eigen::Index i, const RenormalizedNodes& g, Eigen::Index j) const;
 
   Spectrum spectrum_;
   double degrees_, sample_degrees_;

@@ -139,13 +139,13 @@ class Splits {
 
  private:
   struct Nodes;
+  class Solved;
   struct FiniteSize;
   Nodes nodes(const SpectralFunction& f) const;
   FiniteSize finite_size(const Nodes& node) const;
   Eigen::MatrixXd noise_products(const Nodes& f, const Nodes& g) const;  // w_i w_j kappa_i kappa_j
   Eigen::MatrixXd kernel_weights(const Nodes& f, const Nodes& g, const RenormalizedPairs& pairs) const;
   Eigen::MatrixXd radial_weights(const Nodes& f, const Nodes& g, const RenormalizedPairs& pairs) const;
-  double capacity(Eigen::Index i, const Nodes& nodes) const;
   Eigen::MatrixXd responses(const Nodes& nodes, bool dressed) const;
   Eigen::VectorXd mean_term(const Nodes& f, const Nodes& g, const RenormalizedPairs& pairs) const;
 
@@ -153,6 +153,7 @@ class Splits {
   double n_, degrees_;
   SplitsOptions options_;
   Renormalization law_;
+  std::shared_ptr<Solved> solved_;
 };
 
 }  // namespace kappaflow
