@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from ._checks import FloatArray, integer, not_negative, positive
 from ._core import SpectralFunction
+from .bands import Band, default_bands, resolve_bands
 from .functions import denoiser
 from .population import Population
 from .splits import Splits, samples_for
@@ -38,19 +38,6 @@ _EIGENMODES = 11
 _NOISE_LEVELS = 81
 #: A population from fewer samples than this multiple of its dimension draws a caveat.
 _SAMPLES_PER_DIMENSION = 20
-
-
-@dataclass(frozen=True)
-class Band:
-    """An eigenband: the contiguous modes ``start <= k < stop`` (0-based, descending eigenvalue)."""
-
-    start: int
-    stop: int
-
-    @property
-    def label(self) -> str:
-        """Human label with 1-based mode numbers, as ``"modes 1-4"``."""
-        return f"mode {self.start + 1}" if self.stop - self.start == 1 else f"modes {self.start + 1}-{self.stop}"
 
 
 @dataclass(frozen=True)
@@ -134,33 +121,6 @@ def default_sizes(sample_size: int | None) -> list[int]:
     count = min(5, len(grid))
     shown = {grid[round(i * (len(grid) - 1) / max(1, count - 1))] for i in range(count)}
     return sorted(shown | {half, max(2, largest)})
-
-
-def default_bands(modes: int, count: int = 6) -> tuple[Band, ...]:
-    """`count` eigenbands whose edges grow geometrically with the mode number (fewer where there are too few modes)."""
-    wanted = min(integer("bands", count, 1), modes)
-    edges = [0]
-    for i in range(1, wanted + 1):
-        edge = round(modes ** (i / wanted))
-        edges.append(max(min(edge, modes), edges[-1] + 1))
-    edges[-1] = modes
-    return tuple(Band(a, b) for a, b in pairwise(edges) if b > a)
-
-
-def _bands(bands: Any, modes: int) -> tuple[Band, ...]:
-    if bands is None:
-        return default_bands(modes)
-    if isinstance(bands, int):
-        return default_bands(modes, bands)
-    result = []
-    for band in bands:
-        start, stop = (band.start, band.stop) if isinstance(band, Band) else band
-        if not 0 <= start < stop <= modes:
-            raise ValueError(f"bands must be (start, stop) with 0 <= start < stop <= {modes}, got ({start}, {stop})")
-        result.append(Band(int(start), int(stop)))
-    if not result:
-        raise ValueError("bands must hold at least one band, got none")
-    return tuple(result)
 
 
 def _sizes(n: Sequence[int] | None, sample_size: int | None) -> list[int]:
@@ -269,7 +229,7 @@ def predict(
     shown = integer("images", images, 0)
     sizes = _sizes(n, population.sample_size)
     eigenvalues = population.eigenvalues
-    chosen_bands = _bands(bands, len(eigenvalues))
+    chosen_bands = resolve_bands(bands, len(eigenvalues))
     seed_numbers = np.array([integer("seeds", seed, 0) for seed in seeds], dtype=np.int64)
     if seed_numbers.size == 0:
         raise ValueError("seeds must hold at least one seed, got none")

@@ -22,10 +22,10 @@ from typer.core import TyperCommand
 
 from .._core import ConvergenceError
 from .._version import __version__
+from ..bands import Band, default_bands
 from ..datasets import BUILTIN_NAMES, ImageSource, open_images
 from ..moments import available_memory
 from ..population import Population
-from ..prediction import Band, default_bands
 
 __all__ = [
     "DEBUG_VARIABLE",

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from ..bands import Band
 from ..population import Population
-from ..prediction import Band
 from ..splits import SampleSize, samples_for
 from .common import (
     BandsOption,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._checks import FloatArray
-from ..prediction import Band, Prediction
+from ..bands import Band
+from ..prediction import Prediction
 from . import style
 from .figures import MAX_MODES, seed_relative
 from .style import count, number, percent, percent_setting, short
