@@ -30,6 +30,7 @@ __all__ = [
     "choose_law",
     "diagnose",
     "diagnosis_to_json",
+    "with_profiles",
 ]
 
 #: What may be asked for; "auto" lets the diagnosis decide.
@@ -331,7 +332,10 @@ def _rule(errors: list[LawError]) -> tuple[str, str]:
     others = ", ".join(f"the {TITLES[other]} is {_off(*sizes[other])}" for other in LAW_NAMES if other != law)
     words = f"{why}; {others}."
     if not within:
-        words += f" No law comes within {100 * TOLERANCE:g} %, as happens with few images; this is the cheapest that is about as good as the best."
+        words += (
+            f" No law comes within {100 * TOLERANCE:g} %, as happens with few images; this is the cheapest that is about as "
+            "good as the best."
+        )
     return law, words
 
 
@@ -350,19 +354,24 @@ def _subsampling_error(population: Population, n: int, sigma_max: float) -> floa
         return None
     totals = []
     for quarter in range(4):
-        part = Population(
-            population.eigenvalues,
-            population.multiplicity,
-            dimension=population.dimension,
-            eigenvectors=population.eigenvectors,
-            mean=population.mean,
-            shape=population.shape,
-            sample_size=samples,
-            profiles=scaled_profiles(profiles[quarter::4].astype(np.float64), population.eigenvalues),
-        )
-        splits = Splits(part, n, law="empirical")
+        splits = Splits(with_profiles(population, profiles[quarter::4]), n, law="empirical")
         totals.append(float(splits.mean_disagreement(splits.sampling_map(0.0, sigma_max), sigma_max**2)))
     return float(np.std(totals, ddof=1) / np.mean(totals) / 2 * np.sqrt(1 - len(profiles) / samples))
+
+
+def with_profiles(population: Population, profiles: npt.NDArray[np.float32]) -> Population:
+    """The same population with other profiles (M, k), scaled to its eigenvalues."""
+    return Population(
+        population.eigenvalues,
+        population.multiplicity,
+        dimension=population.dimension,
+        mean=population.mean,
+        eigenvectors=population.eigenvectors,
+        shape=population.shape,
+        sample_size=population.sample_size,
+        profiles=scaled_profiles(profiles.astype(np.float64), population.eigenvalues),
+        description=population.description,
+    )
 
 
 # --- the rule that predictions follow -----------------------------------------------------------------------------------
