@@ -47,6 +47,7 @@ _LARGEST_N = 300
 _MIDDLE_NOISE = 0.5
 #: Errors above this, as logarithms, are told as factors.
 _A_FACTOR = 0.4
+NO_BREAK = "\N{NO-BREAK SPACE}"
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 
@@ -93,7 +94,7 @@ class Diagnosis:
     bands : eigenbands of the errors
     errors : by law and map, laws from the cheapest to the dearest
     law : the law to take
-    recommendation : why, in words
+    reason : why, in words, as a clause that follows a colon
     subsampling_error : relative standard error of the empirical law's total because only M of N samples are profiles, None
         where another law is taken or nothing is left out
     """
@@ -111,8 +112,13 @@ class Diagnosis:
     bands: tuple[Band, ...]
     errors: tuple[LawError, ...]
     law: str
-    recommendation: str
+    reason: str
     subsampling_error: float | None
+
+    @property
+    def recommendation(self) -> str:
+        """What to do, in a sentence with its numbers."""
+        return f"Take the {TITLES[self.law]}: {self.reason}"
 
     def error(self, law: str) -> tuple[float, float]:
         """Error of a law, as its worst map shows it (see :attr:`LawError.size`), and the Monte Carlo standard error."""
@@ -195,7 +201,7 @@ def diagnose(
         bands=bands,
         errors=tuple(errors),
         law=law,
-        recommendation=words,
+        reason=words,
         subsampling_error=subsampling,
     )
 
@@ -327,8 +333,7 @@ def _rule(errors: list[LawError]) -> tuple[str, str]:
     within = [law for law in LAW_NAMES if least[law] <= allowed]
     best = min(error for error, _ in sizes.values())
     law = within[0] if within else next(name for name in LAW_NAMES if least[name] <= best + allowed)
-    title = f"Take the {TITLES[law]}"
-    why = f"{title}: against training sets that were resampled from your images it is {_off(*sizes[law])}"
+    why = f"against training sets that were resampled from your images it is {_off(*sizes[law])}"
     others = ", ".join(f"the {TITLES[other]} is {_off(*sizes[other])}" for other in LAW_NAMES if other != law)
     words = f"{why}; {others}."
     if not within:
@@ -343,7 +348,8 @@ def _off(error: float, uncertainty: float) -> str:
     """An error of a variance in words: per cent where it is small, a factor where it is not."""
     if error > _A_FACTOR:
         return f"off by a factor of {np.exp(error):.2g}"
-    return f"off by {100 * np.expm1(error):.0f} % (± {max(1.0, 100 * uncertainty):.0f} %)"
+    per_cent = f"{100 * np.expm1(error):.0f}{NO_BREAK}%"
+    return f"off by {per_cent} (±{NO_BREAK}{max(1.0, 100 * uncertainty):.0f}{NO_BREAK}%)"
 
 
 def _subsampling_error(population: Population, n: int, sigma_max: float) -> float | None:
@@ -408,7 +414,8 @@ def choose_law(
         reason = f"The Gaussian law was taken unseen: the population holds {without} from which to diagnose another."
         return LawChoice("gaussian", reason, None)
     diagnosis = diagnose(population, n=n, sigma_max=sigma_max, progress=progress)
-    return LawChoice(diagnosis.law, diagnosis.recommendation, diagnosis)
+    reason = f"The {TITLES[diagnosis.law]} was taken: {diagnosis.reason}"
+    return LawChoice(diagnosis.law, reason, diagnosis)
 
 
 def diagnosis_to_json(diagnosis: Diagnosis) -> dict[str, Any]:
