@@ -107,8 +107,8 @@ def law_errors(prediction: Prediction) -> Figure:
     factor_axis(panels[0].yaxis, low, high)
     if 1.6 < high / low < 4:  # too narrow for round numbers, too wide for a linear axis
         panels[0].yaxis.set_major_locator(FixedLocator([0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 2.5, 3]))
-    for ax, question in zip(panels, questions, strict=True):
-        _law_panel(ax, [each for each in found.errors if each.question == question])
+    for column, (ax, question) in enumerate(zip(panels, questions, strict=True)):
+        _law_panel(ax, [each for each in found.errors if each.question == question], column)
         ax.set_title(question[0].upper() + question[1:])
         labels = [band.label.split(" ")[1].replace("-", "–") for band in found.bands]
         ax.set_xticks(range(len(labels)), labels, rotation=30 if len(labels) > 4 else 0)
@@ -123,7 +123,7 @@ def law_errors(prediction: Prediction) -> Figure:
     return figure
 
 
-def _law_panel(ax: Axes, errors: list[LawError]) -> None:
+def _law_panel(ax: Axes, errors: list[LawError], column: int) -> None:
     """One map: a mark with a bar of two standard errors for each law and band, side by side."""
     ax.axhspan(1 / (1 + TOLERANCE), 1 + TOLERANCE, color="#edf3ee", lw=0, zorder=0)
     ax.axhline(1.0, color=GUIDE, lw=0.8, zorder=0.5)
@@ -131,7 +131,7 @@ def _law_panel(ax: Axes, errors: list[LawError]) -> None:
         x = np.arange(each.band.size) + _APART * (place - 0.5 * (len(errors) - 1)) * 2
         low, middle, high = (np.exp(each.band + step * each.band_error) for step in (-2, 0, 2))
         colour, marker = _LOOKS[each.law]
-        points(ax, x, middle, low, high, gid=f"{each.law}", color=colour, marker=marker, ms=4.2)
+        points(ax, x, middle, low, high, gid=f"{each.law}-{column}", color=colour, marker=marker, ms=4.2)
 
 
 def _law_handle(law: str, *, taken: bool) -> Line2D:
