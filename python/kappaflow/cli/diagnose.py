@@ -106,13 +106,15 @@ def print_diagnosis(console: Console, name: str, diagnosis: Diagnosis) -> None:
 def _samples_table(name: str, diagnosis: Diagnosis) -> Table:
     table = Table(title=f"{name}: {diagnosis.leverage.size:,} images against Gaussian data", title_justify="left")
     table.add_column("")
-    for heading in ("variance", *(f"{100 * q:g} %" for q in _QUANTILES), "Gaussian"):
+    for heading in (*(f"{100 * q:g} %" for q in _QUANTILES), "variance", "if Gaussian"):
         table.add_column(heading, justify="right")
     kurtosis = diagnosis.kurtosis[~np.isnan(diagnosis.kurtosis)]
     quantiles = [f"{value:.3g}" for value in np.quantile(diagnosis.leverage, _QUANTILES)]
     gaussian = f"variance {diagnosis.leverage_gaussian:.3g}"
-    table.add_row("leverage of an image, mean 1", f"{diagnosis.leverage_variance:.3g}", *quantiles, gaussian)
-    table.add_row("kurtosis of a mode", "", *(f"{value:.3g}" for value in np.quantile(kurtosis, _QUANTILES)), "3")
+    table.add_row("leverage", *quantiles, f"{diagnosis.leverage_variance:.3g}", gaussian)
+    table.caption = "leverage of each image, 1 on average; kurtosis of each mode"
+    modes = [f"{value:.3g}" for value in np.quantile(kurtosis, _QUANTILES)]
+    table.add_row("kurtosis", *modes, "", "3")
     return table
 
 
@@ -130,6 +132,11 @@ def _errors_table(diagnosis: Diagnosis) -> Table:
         for each in diagnosis.errors:
             if each.law == law:
                 ratio = f"{np.exp(each.total):.3g} ± {np.exp(each.total) * each.total_error:.1g}"
-                table.add_row(TITLES[law], each.question, ratio, f"{np.expm1(each.rms):.0%} ± {each.rms_error:.0%}")
+                table.add_row(
+                    TITLES[law],
+                    each.question,
+                    ratio,
+                    f"{100 * np.expm1(each.rms):.0f} % ± {100 * each.rms_error:.0f} %",
+                )
     table.caption = "what is simulated and predicted is the variance of the output over training sets"
     return table
