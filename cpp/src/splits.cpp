@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "chebyshev.hpp"
 #include "kappaflow/errors.hpp"
 
 namespace kappaflow {
@@ -16,7 +17,6 @@ using Vector = Eigen::VectorXd;
 
 /// Chebyshev points in a decade of s. a(s) is analytic in |Im log s| < pi: 5.64^(-20) = 1e-15.
 constexpr int kPanelNodes = 20;
-constexpr double kPi = 3.14159265358979323846;
 
 /// s/((s+kappa_i)(s+kappa_j)) is summed as products of the columns sqrt(s)/(s+kappa_i).
 Matrix half_products(const Eigen::Ref<const Vector>& s, const Eigen::Ref<const Vector>& kappa) {
@@ -43,31 +43,17 @@ struct Panels {
     Vector s(nodes());
     for (int p = 0; p < count; ++p) {
       for (int j = 0; j < kPanelNodes; ++j) {
-        const double x = std::cos(kPi * (j + 0.5) / kPanelNodes);
+        const double x = detail::chebyshev_point(j, kPanelNodes);
         s[p * kPanelNodes + j] = std::exp(start + width * (p + 0.5 * (1 + x)));
       }
     }
     return s;
   }
-  /// First node of the panel of s and the Lagrange weights there (barycentric form, Chebyshev points of the first
-  /// kind).
+  /// First node of the panel of s and the interpolation weights there.
   int weights(double s, Eigen::Ref<Vector> out) const {
     const double u = (std::log(s) - start) / width;
     const int panel = std::clamp(static_cast<int>(u), 0, count - 1);
-    const double x = 2 * (u - panel) - 1;
-    double total = 0;
-    for (int j = 0; j < kPanelNodes; ++j) {
-      const double angle = kPi * (j + 0.5) / kPanelNodes;
-      const double difference = x - std::cos(angle);
-      if (difference == 0) {
-        out.setZero();
-        out[j] = 1;
-        return panel * kPanelNodes;
-      }
-      out[j] = (j % 2 == 0 ? 1 : -1) * std::sin(angle) / difference;
-      total += out[j];
-    }
-    out /= total;
+    detail::chebyshev_weights(2 * (u - panel) - 1, out);
     return panel * kPanelNodes;
   }
 };
@@ -97,38 +83,60 @@ bool same(const SpectralFunction& f, const SpectralFunction& g) {
 
 }  // namespace
 
-/// A spectral function's nodes with their renormalised noise: what every law is made of.
-struct Splits::Nodes {
-  Vector weights, kappa;
-  Vector deficit;      // m - df1(kappa_i) = m t_i/kappa_i
-  double at_infinity;  // w of the node at infinity, 1 - c - sum w
+/// A spectral function's nodes under the law.
+struct Splits::Nodes : RenormalizedNodes {
+  Vector weights;
+  double at_infinity = 0;  // w of the node at infinity, 1 - c - sum w
 };
 
-Splits::Splits(Spectrum spectrum, double n, SplitsOptions options)
-    : spectrum_(std::move(spectrum)), n_(n), degrees_(options.mean == Mean::estimated ? n - 1 : n), options_(options) {
+namespace {
+
+double degrees_of_freedom(double n, Mean mean) {
   detail::require(std::isfinite(n) && n > 0, "Splits", "n must be finite and positive", n);
-  detail::require(degrees_ > 0, "Splits", "n must be above 1 where the mean is estimated", n);
+  detail::require(n > 1 || mean == Mean::known, "Splits", "n must be above 1 where the mean is estimated", n);
+  return mean == Mean::estimated ? n - 1 : n;
 }
+
+/// The law reads the unbiased covariance of N samples: divisor N - 1, as many degrees of freedom.
+Renormalization law_of(const Spectrum& spectrum, double degrees, const SplitsOptions& options) {
+  if (std::isinf(options.sample_size)) {
+    return Renormalization(spectrum, degrees, Renormalization::kExact, options.scales);
+  }
+  detail::require(options.sample_size > 1, "Splits", "sample_size must be above 1", options.sample_size);
+  const double scale = options.sample_size / (options.sample_size - 1);
+  return Renormalization(Spectrum(scale * spectrum.eigenvalues(), spectrum.multiplicity()), degrees,
+                         options.sample_size - 1, options.scales, scale);
+}
+
+}  // namespace
+
+Splits::Splits(Spectrum spectrum, double n, SplitsOptions options)
+    : spectrum_(std::move(spectrum)),
+      n_(n),
+      degrees_(degrees_of_freedom(n, options.mean)),
+      options_(std::move(options)),
+      law_(law_of(spectrum_, degrees_, options_)) {}
 
 KappaResult Splits::kappa(const Eigen::Ref<const Vector>& noise_variance) const {
   const double scale = n_ / degrees_;
-  KappaResult result = solve_kappa(noise_variance * scale, spectrum_, degrees_);
+  KappaResult result;
+  if (law_.exact() && law_.equal_sizes()) {
+    result = solve_kappa(noise_variance * scale, spectrum_, degrees_);
+  } else {
+    const RenormalizedNodes nodes = law_.solve(noise_variance * scale);
+    result.kappa = nodes.kappa;
+    result.derivative = law_.derivative(nodes);
+    result.df1 = nodes.shift.unaryExpr([&](double u) { return df1(u, law_.spectrum()); });
+    result.residual = Vector::Zero(nodes.kappa.size());
+    result.iterations = Eigen::VectorXi::Zero(nodes.kappa.size());
+    result.certified.assign(static_cast<std::size_t>(nodes.kappa.size()), true);  // else solve() throws
+  }
   result.derivative *= scale;
   return result;
 }
 
 Splits::Nodes Splits::nodes(const SpectralFunction& f) const {
-  const KappaResult solved = kappa(f.shifts());
-  for (Index i = 0; i < f.shifts().size(); ++i) {
-    if (!solved.certified[i]) {
-      throw ConvergenceError("Splits: kappa is not certified at shift " + detail::text(f.shifts()[i]));
-    }
-  }
-  Nodes nodes{f.weights(), solved.kappa, Vector(f.shifts().size()), 1 - f.constant() - f.weights().sum()};
-  for (Index i = 0; i < f.shifts().size(); ++i) {
-    nodes.deficit[i] = solved.kappa[i] > 0 ? n_ * f.shifts()[i] / solved.kappa[i] : degrees_ - spectrum_.rank();
-  }
-  return nodes;
+  return {law_.solve(f.shifts() * (n_ / degrees_)), f.weights(), 1 - f.constant() - f.weights().sum()};
 }
 
 Interval Splits::support() const {
@@ -149,10 +157,10 @@ SpectralFunction Splits::sampling_map(double sigma, double sigma_max, double tol
 
 Vector Splits::expectation(const SpectralFunction& f) const {
   const Nodes node = nodes(f);
-  const auto& s = spectrum_.eigenvalues();
+  const auto& s = law_.spectrum().eigenvalues();
   Vector gain = Vector::Constant(s.size(), f.constant());
   for (Index k = 0; k < s.size(); ++k) {
-    if (s[k] > 0) gain[k] += (node.weights.array() * (s[k] / (s[k] + node.kappa.array()))).sum();
+    if (s[k] > 0) gain[k] += (node.weights.array() * (s[k] / (s[k] + node.shift.array()))).sum();
   }
   return gain;
 }
@@ -167,9 +175,11 @@ struct Splits::FiniteSize {
 };
 
 Splits::FiniteSize Splits::finite_size(const Nodes& node) const {
-  const auto& s = spectrum_.positive();
-  const auto& multiplicity = spectrum_.positive_multiplicity();
+  if (!law_.equal_sizes()) {
+    throw std::invalid_argument("Splits: the next order in 1/m needs samples of equal size, got scales");
+  }
   FiniteSize size{Vector(node.kappa.size()), Vector(node.kappa.size())};
+  const Matrix df2 = law_.df2(node);
   for (Index i = 0; i < node.kappa.size(); ++i) {
     const double kappa = node.kappa[i];
     if (kappa == 0) {  // t = 0 and m >= rank: x/(x+t) is 1 for every training set, and m - df2 may be 0
@@ -177,9 +187,8 @@ Splits::FiniteSize Splits::finite_size(const Nodes& node) const {
       size.delta[i] = 0;
       continue;
     }
-    const Eigen::ArrayXd shrunk = s.array() / (s.array() + kappa), kept = kappa / (s.array() + kappa);
-    size.remaining[i] = node.deficit[i] + (multiplicity.array() * shrunk * kept).sum();
-    size.delta[i] = (multiplicity.array() * shrunk.square() * kept).sum() / (size.remaining[i] * size.remaining[i]);
+    size.remaining[i] = degrees_ * capacity(i, node);
+    size.delta[i] = -0.5 * kappa * df2(i, 1) / (size.remaining[i] * size.remaining[i]);
   }
   return size;
 }
@@ -187,12 +196,12 @@ Splits::FiniteSize Splits::finite_size(const Nodes& node) const {
 Vector Splits::expectation_correction(const SpectralFunction& f) const {
   const Nodes node = nodes(f);
   const FiniteSize size = finite_size(node);
-  const auto& s = spectrum_.eigenvalues();
+  const auto& s = law_.spectrum().eigenvalues();
   Vector correction = Vector::Zero(s.size());
   for (Index k = 0; k < s.size(); ++k) {
     if (s[k] == 0) continue;
-    const Eigen::ArrayXd shrunk = s[k] / (s[k] + node.kappa.array()),
-                         kept = node.kappa.array() / (s[k] + node.kappa.array());
+    const Eigen::ArrayXd shrunk = s[k] / (s[k] + node.shift.array()),
+                         kept = node.shift.array() / (s[k] + node.shift.array());
     correction[k] =
         (node.weights.array() * kept * shrunk * (size.delta.array() - shrunk / size.remaining.array())).sum();
   }
@@ -204,62 +213,84 @@ Vector Splits::kappa_correction(const Eigen::Ref<const Vector>& noise_variance) 
   return -node.kappa.cwiseProduct(finite_size(node).delta);
 }
 
-/// m - df2_ij = (m - df1_i) + kappa_j sum_k s_k/((s_k+kappa_i)(s_k+kappa_j)): positive terms, no cancellation anywhere,
-/// so that the quotient of differences (kappa_i - kappa_j)/(t_i - t_j) is not needed.
-Matrix Splits::remaining_degrees(const Nodes& f, const Nodes& g) const {
-  const auto& s = spectrum_.positive();
-  const Matrix hf = half_products(s, f.kappa);
-  const Matrix hg = spectrum_.positive_multiplicity().asDiagonal() * half_products(s, g.kappa);
-  Matrix remaining = (hf.transpose() * hg) * g.kappa.asDiagonal();
-  remaining.colwise() += f.deficit;
-  return remaining;
+Matrix Splits::noise_products(const Nodes& f, const Nodes& g) const {
+  return f.weights.cwiseProduct(f.kappa) * g.weights.cwiseProduct(g.kappa).transpose();
 }
 
-Matrix Splits::kernel_weights(const Nodes& f, const Nodes& g) const {
-  const Matrix remaining = remaining_degrees(f, g);
-  Matrix weights(f.kappa.size(), g.kappa.size());
-  for (Index j = 0; j < weights.cols(); ++j) {
-    for (Index i = 0; i < weights.rows(); ++i) {
-      const double product = f.kappa[i] * g.kappa[j];
-      weights(i, j) = product > 0 ? f.weights[i] * g.weights[j] * product / remaining(i, j) : 0.0;
-    }
+/// w_i w_j K_ij for a_k,ij read off the spectrum: the stretch c of each of the two factors a_k a_l is in it.
+Matrix Splits::kernel_weights(const Nodes& f, const Nodes& g, const RenormalizedPairs& pairs) const {
+  const Matrix weights = noise_products(f, g);  // zero where kappa is, however small the capacity
+  return (weights.array() == 0)
+      .select(0.0, weights.array() * pairs.coupling.array() * pairs.stretch.array().square() / pairs.capacity.array());
+}
+
+/// 1 - q_ii df2_ii, of one node at a time.
+double Splits::capacity(Index i, const Nodes& nodes) const {
+  RenormalizedNodes one{nodes.kappa.segment(i, 1), nodes.shift.segment(i, 1), nodes.retained.segment(i, 1), {}, {}};
+  if (!law_.equal_sizes()) {
+    one.sizes = nodes.sizes.col(i);
+    one.kept = nodes.kept.col(i);
   }
-  return weights;
+  return law_.pairs(one, one).capacity(0, 0);
 }
 
-Vector Splits::mean_term(const Nodes& f, const Nodes& g) const {
-  const auto& s = spectrum_.eigenvalues();
+/// a_k,ii/(1 - q_ii df2_ii) of every mode and node: the response of gain k to kappa_i, over kappa_i.
+Matrix Splits::responses(const Nodes& nodes, bool dressed) const {
+  const auto& s = law_.spectrum().eigenvalues();
+  Matrix result(s.size(), nodes.kappa.size());
+  for (Index i = 0; i < nodes.kappa.size(); ++i) {
+    const double u = nodes.shift[i], factor = law_.stretch(u, u) / (dressed ? capacity(i, nodes) : 1.0);
+    for (Index k = 0; k < s.size(); ++k) result(k, i) = s[k] > 0 ? factor * s[k] / ((s[k] + u) * (s[k] + u)) : 0.0;
+  }
+  return result;
+}
+
+/// Fluctuation of the estimated mean: (1/n) sum over nodes and one at infinity, where kappa G is 1.
+Vector Splits::mean_term(const Nodes& f, const Nodes& g, const RenormalizedPairs& pairs) const {
+  const auto& s = law_.spectrum().eigenvalues();
   Vector term = Vector::Zero(s.size());
   if (options_.mean == Mean::known || options_.terms == Terms::published) return term;
-  const Matrix pairs = degrees_ * kernel_weights(f, g);
-  const Matrix hf = half_products(s, f.kappa), hg = half_products(s, g.kappa);
-  const Vector root = s.cwiseSqrt();
-  const Vector first = hf * f.weights.cwiseProduct(f.kappa), second = hg * g.weights.cwiseProduct(g.kappa);
-  term = ((hf * pairs).cwiseProduct(hg)).rowwise().sum();
-  term += f.at_infinity * root.cwiseProduct(second) + g.at_infinity * root.cwiseProduct(first) +
-          f.at_infinity * g.at_infinity * s;
+  const Matrix products = noise_products(f, g);
+  const Matrix weights =
+      (products.array() == 0)
+          .select(0.0, products.array() * pairs.mean.array() * pairs.stretch.array() / pairs.capacity.array());
+  const Matrix hf = half_products(s, f.shift), hg = half_products(s, g.shift);
+  const auto at_infinity = [&](const Nodes& nodes) {  // w kappa E[tau r]/E r of a node beside the one at infinity
+    Vector factor = nodes.weights.cwiseProduct(nodes.kappa);
+    if (!law_.equal_sizes())
+      factor = factor.cwiseProduct(nodes.retained).cwiseQuotient(nodes.kept.colwise().mean().transpose());
+    return factor;
+  };
+  term = ((hf * weights).cwiseProduct(hg)).rowwise().sum();
+  term += f.at_infinity * s.cwiseSqrt().cwiseProduct(hg * at_infinity(g)) +
+          g.at_infinity * s.cwiseSqrt().cwiseProduct(hf * at_infinity(f)) + f.at_infinity * g.at_infinity * s;
   return term / n_;
 }
 
 ModeCovariance Splits::covariance(const SpectralFunction& f, const SpectralFunction& g) const {
   const Nodes nf = nodes(f), ng = nodes(g);
-  const Matrix weights = kernel_weights(nf, ng);
+  const RenormalizedPairs pairs = law_.pairs(nf, ng);
+  const Matrix weights = kernel_weights(nf, ng, pairs);
   ModeCovariance result;
-  const auto& s = spectrum_.eigenvalues();
+  const auto& s = law_.spectrum().eigenvalues();
   result.modes_ = s.size();
   result.exchange_ = options_.terms == Terms::full;
-  result.mean_term_ = mean_term(nf, ng);
+  result.mean_term_ = mean_term(nf, ng, pairs);
+  if (!law_.equal_sizes() && result.exchange_) {
+    result.radial_left_ = responses(nf, true) * radial_weights(nf, ng, pairs);
+    result.radial_right_ = responses(ng, true);
+  }
   if (spectrum_.rank() == 0) {
     result.kernel_ = Matrix::Zero(s.size(), s.size());
     return result;
   }
-  const Panels panels(spectrum_);
+  const Panels panels(law_.spectrum());
   result.interpolated_ = s.size() > panels.nodes();
   if (!result.interpolated_) {
-    result.kernel_ = direct_kernel(s, nf.kappa, ng.kappa, weights, same(f, g));
+    result.kernel_ = direct_kernel(s, nf.shift, ng.shift, weights, same(f, g));
     return result;
   }
-  result.kernel_ = direct_kernel(panels.points(), nf.kappa, ng.kappa, weights, same(f, g));
+  result.kernel_ = direct_kernel(panels.points(), nf.shift, ng.shift, weights, same(f, g));
   result.first_ = Eigen::VectorXi::Constant(s.size(), -1);
   result.interpolation_ = Matrix::Zero(kPanelNodes, s.size());
   for (Index k = 0; k < s.size(); ++k) {
@@ -268,12 +299,35 @@ ModeCovariance Splits::covariance(const SpectralFunction& f, const SpectralFunct
   return result;
 }
 
+/// w_i w_j kappa_i kappa_j (q_ij - 1/m).
+Matrix Splits::radial_weights(const Nodes& f, const Nodes& g, const RenormalizedPairs& pairs) const {
+  return noise_products(f, g).cwiseProduct((pairs.coupling.array() - 1 / degrees_).matrix());
+}
+
 Vector Splits::equal_mode_variance(const SpectralFunction& f) const {
   const Nodes node = nodes(f);
-  const Matrix weights = kernel_weights(node, node);
-  const Matrix squares = half_products(spectrum_.eigenvalues(), node.kappa).cwiseAbs2();
-  const Vector variance = ((squares * weights).cwiseProduct(squares)).rowwise().sum();
-  return options_.terms == Terms::full ? Vector(2 * variance) : variance;
+  const RenormalizedPairs pairs = law_.pairs(node, node);
+  const Matrix squares = half_products(law_.spectrum().eigenvalues(), node.shift).cwiseAbs2();
+  const Vector variance = ((squares * kernel_weights(node, node, pairs)).cwiseProduct(squares)).rowwise().sum();
+  if (options_.terms == Terms::published) return variance;
+  if (law_.equal_sizes()) return 2 * variance;
+  const Matrix response = responses(node, true);
+  return 2 * variance + ((response * radial_weights(node, node, pairs)).cwiseProduct(response)).rowwise().sum();
+}
+
+Vector Splits::equal_mode_excess(const SpectralFunction& f, const SpectralFunction& g) const {
+  const Nodes nf = nodes(f), ng = nodes(g);
+  const RenormalizedPairs pairs = law_.pairs(nf, ng);
+  const auto& s = law_.spectrum().eigenvalues();
+  const Matrix first = half_products(s, nf.shift).cwiseAbs2(), second = half_products(s, ng.shift).cwiseAbs2();
+  const Matrix weights = kernel_weights(nf, ng, pairs).cwiseProduct((1 - pairs.capacity.array()).matrix());
+  Vector excess = ((first * weights).cwiseProduct(second)).rowwise().sum();
+  if (law_.equal_sizes()) return excess;
+  const Matrix radial = radial_weights(nf, ng, pairs);
+  const auto form = [&](bool dressed) {
+    return Vector(((responses(nf, dressed) * radial).cwiseProduct(responses(ng, dressed))).rowwise().sum());
+  };
+  return excess + form(true) - form(false);
 }
 
 Matrix ModeCovariance::gather(const Eigen::Ref<const Matrix>& weights) const {
@@ -316,6 +370,18 @@ Vector ModeCovariance::diagonal() const {
   return diagonal;
 }
 
+Vector ModeCovariance::radial_diagonal() const {
+  if (radial_left_.cols() == 0) return Vector::Zero(modes_);
+  return (radial_left_.cwiseProduct(radial_right_)).rowwise().sum();
+}
+
+Vector ModeCovariance::radial_bilinear(const Eigen::Ref<const Matrix>& a, const Eigen::Ref<const Matrix>& c) const {
+  detail::require(a.rows() == c.rows() && a.cols() == modes_ && c.cols() == modes_, "ModeCovariance",
+                  "both arguments must have one column for each mode; columns", c.cols());
+  if (radial_left_.cols() == 0) return Vector::Zero(a.rows());
+  return ((a * radial_left_).cwiseProduct(c * radial_right_)).rowwise().sum();
+}
+
 Matrix ModeCovariance::matrix(const Eigen::Ref<const Eigen::VectorXi>& modes) const {
   const Index count = modes.size();
   for (Index r = 0; r < count; ++r) {
@@ -350,9 +416,10 @@ Matrix ModeCovariance::matrix(const Eigen::Ref<const Eigen::VectorXi>& modes) co
     }
   }
   if (exchange_) {
+    const Vector radial = radial_diagonal();
     for (Index c = 0; c < count; ++c) {
       for (Index r = 0; r < count; ++r) {
-        if (modes[r] == modes[c]) result(r, c) *= 2;
+        if (modes[r] == modes[c]) result(r, c) = 2 * result(r, c) + radial[modes[r]];
       }
     }
   }
@@ -368,7 +435,7 @@ Matrix ModeCovariance::output(const Eigen::Ref<const Matrix>& x, const Eigen::Re
                   "both inputs must have the same shape; rows of the second", y.rows());
   const Matrix products = x.cwiseProduct(y);
   Matrix result = apply(products);
-  if (exchange_) result += products * diagonal().asDiagonal();
+  if (exchange_) result += products * (diagonal() + radial_diagonal()).asDiagonal();
   result.rowwise() += mean_term_.transpose();
   return result;
 }

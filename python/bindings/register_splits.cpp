@@ -1,6 +1,9 @@
 #include <pybind11/eigen.h>
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
 
 #include <kappaflow/empirical.hpp>
+#include <kappaflow/radial.hpp>
 #include <kappaflow/spectral_function.hpp>
 #include <kappaflow/splits.hpp>
 
@@ -59,16 +62,35 @@ void register_splits(py::module_& module) {
       .def("apply", &ModeCovariance::apply, "weights"_a, release)
       .def("bilinear", &ModeCovariance::bilinear, "a"_a, "c"_a, release)
       .def("diagonal", &ModeCovariance::diagonal, release)
+      .def("radial_diagonal", &ModeCovariance::radial_diagonal, release)
+      .def("radial_bilinear", &ModeCovariance::radial_bilinear, "a"_a, "c"_a, release)
       .def("matrix", py::overload_cast<const Eigen::Ref<const Eigen::VectorXi>&>(&ModeCovariance::matrix, py::const_),
            "modes"_a, release)
       .def("matrix", py::overload_cast<>(&ModeCovariance::matrix, py::const_), release)
       .def("output", &ModeCovariance::output, "x"_a, "y"_a, release);
 
-  py::class_<Splits>(module, "Splits", "The ensemble of training sets of n Gaussian samples.")
-      .def(py::init([](const kappaflow::Spectrum& spectrum, double n, kappaflow::Mean mean, kappaflow::Terms terms) {
-             return Splits(spectrum, n, {mean, terms});
+  using kappaflow::RadialScales;
+  py::class_<RadialScales, std::shared_ptr<RadialScales>>(module, "RadialScales", "Sizes of samples, of mean 1.")
+      .def(py::init([](const ConstVector& sizes) { return std::make_shared<RadialScales>(Eigen::VectorXd(sizes)); }),
+           "sizes"_a)
+      .def(py::init([](const py::array_t<float, py::array::c_style>& profiles, const ConstVector& eigenvalues,
+                       const kappaflow::LinearAlgebra& library) {
+             if (profiles.ndim() != 2) throw std::invalid_argument("RadialScales: profiles must have two axes");
+             return std::make_shared<RadialScales>(
+                 Eigen::Map<const RadialScales::Profiles>(profiles.data(), profiles.shape(0), profiles.shape(1)),
+                 Eigen::VectorXd(eigenvalues), library);
            }),
-           "spectrum"_a, "n"_a, "mean"_a, "terms"_a)
+           py::arg("profiles").noconvert(), "eigenvalues"_a, "library"_a, py::keep_alive<1, 2>())
+      .def_property_readonly("size", &RadialScales::size)
+      .def("at", &RadialScales::at, "shift"_a, release);
+
+  py::class_<Splits>(module, "Splits", "The ensemble of training sets of n samples.")
+      .def(py::init([](const kappaflow::Spectrum& spectrum, double n, kappaflow::Mean mean, kappaflow::Terms terms,
+                       double sample_size, std::optional<std::shared_ptr<RadialScales>> scales) {
+             return Splits(spectrum, n, {mean, terms, sample_size, scales.value_or(nullptr)});
+           }),
+           "spectrum"_a, "n"_a, "mean"_a, "terms"_a, "sample_size"_a = kappaflow::Renormalization::kExact,
+           "scales"_a = py::none())
       .def_property_readonly("degrees", &Splits::degrees)
       .def("kappa", &Splits::kappa, "noise_variance"_a, release)
       .def("sampling_map", &Splits::sampling_map, "sigma"_a, "sigma_max"_a, "tolerance"_a, release)
@@ -81,7 +103,8 @@ void register_splits(py::module_& module) {
       .def("expectation_correction", &Splits::expectation_correction, "f"_a, release)
       .def("kappa_correction", &Splits::kappa_correction, "noise_variance"_a, release)
       .def("covariance", &Splits::covariance, "f"_a, "g"_a, release)
-      .def("equal_mode_variance", &Splits::equal_mode_variance, "f"_a, release);
+      .def("equal_mode_variance", &Splits::equal_mode_variance, "f"_a, release)
+      .def("equal_mode_excess", &Splits::equal_mode_excess, "f"_a, "g"_a, release);
 
   py::class_<EmpiricalNodes>(module, "EmpiricalNodes", "Solution of the empirical law's fixed point at some shifts.")
       .def_property_readonly("shifts", [](const EmpiricalNodes& self) { return Eigen::VectorXd(self.shifts); })

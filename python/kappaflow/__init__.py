@@ -5,7 +5,7 @@ eigenvalues descend and modes are columns; a disagreement is the expected square
 two models trained on independent sets of n samples; everything is float64 inside.
 """
 
-from ._core import ConvergenceError, SpectralFunction
+from ._core import ConvergenceError, SpectralFunction, UnidentifiedError
 from ._version import __version__
 from .diagnosis import Diagnosis, LawError, diagnose
 from .functions import (
@@ -34,6 +34,7 @@ __all__ = [
     "SampleSize",
     "SpectralFunction",
     "Splits",
+    "UnidentifiedError",
     "__version__",
     "compress_spectrum",
     "denoiser",

@@ -16,10 +16,12 @@ __all__: list[str] = [
     "Mean",
     "ModeCovariance",
     "Moments",
+    "RadialScales",
     "SpectralFunction",
     "Spectrum",
     "Splits",
     "Terms",
+    "UnidentifiedError",
     "df1",
     "df2",
     "gram_eigensystem",
@@ -30,6 +32,9 @@ __all__: list[str] = [
 ]
 
 class ConvergenceError(RuntimeError):
+    pass
+
+class UnidentifiedError(ValueError):
     pass
 
 class LinearAlgebra:
@@ -243,6 +248,12 @@ class ModeCovariance:
         x: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
         y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...
+    def radial_bilinear(
+        self,
+        a: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+        c: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
+    def radial_diagonal(self) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
     @property
     def has_exchange(self) -> bool: ...
     @property
@@ -252,14 +263,42 @@ class ModeCovariance:
     @property
     def modes(self) -> int: ...
 
+class RadialScales:
+    """
+    Sizes of samples, of mean 1.
+    """
+    @typing.overload
+    def __init__(self, sizes: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]) -> None: ...
+    @typing.overload
+    def __init__(
+        self,
+        profiles: numpy.typing.NDArray[numpy.float32],
+        eigenvalues: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+        library: LinearAlgebra,
+    ) -> None: ...
+    def at(
+        self, shift: typing.SupportsFloat | typing.SupportsIndex
+    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
+    @property
+    def size(self) -> int: ...
+
 class Splits:
     """
-    The ensemble of training sets of n Gaussian samples.
+    The ensemble of training sets of n samples.
     """
     def __init__(
-        self, spectrum: Spectrum, n: typing.SupportsFloat | typing.SupportsIndex, mean: Mean, terms: Terms
+        self,
+        spectrum: Spectrum,
+        n: typing.SupportsFloat | typing.SupportsIndex,
+        mean: Mean,
+        terms: Terms,
+        sample_size: typing.SupportsFloat | typing.SupportsIndex = ...,
+        scales: RadialScales | None = None,
     ) -> None: ...
     def covariance(self, f: SpectralFunction, g: SpectralFunction) -> ModeCovariance: ...
+    def equal_mode_excess(
+        self, f: SpectralFunction, g: SpectralFunction
+    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
     def equal_mode_variance(
         self, f: SpectralFunction
     ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...

@@ -14,14 +14,16 @@ import numpy.typing as npt
 from . import _core
 from ._checks import FloatArray, integer, real_array, spectrum_arrays
 from ._tensors import read_tensors, write_tensors
-from .moments import Moments, gram_eigensystem, require_memory, symmetric_eigensystem
+from .moments import Moments, gram_eigensystem, linear_algebra, require_memory, symmetric_eigensystem
 
-__all__ = ["Population", "scaled_profiles"]
+__all__ = ["Population", "ProfileArray", "scaled_profiles"]
 
 ProfileArray = npt.NDArray[np.float32]
 
 #: Asymmetry and negative eigenvalues up to this fraction of the largest eigenvalue are rounding.
 COVARIANCE_TOLERANCE = 1e-10
+#: Eigenvalues of d samples' covariance below this multiple of d times the largest are rounding: directions without variance.
+RANK_TOLERANCE = float(np.finfo(np.float64).eps)
 _BATCH = 4096
 _FORMAT = "kappaflow-population-1"
 
@@ -67,6 +69,7 @@ class Population:
         self.sample_size = sample_size
         self.profiles = profiles
         self.description = description
+        self._radial_scales: _core.RadialScales | None = None
         for array in (self.eigenvalues, self.multiplicity, self.eigenvectors, self.mean, self.profiles):
             if array is not None:
                 array.setflags(write=False)
@@ -146,7 +149,7 @@ class Population:
             del moments
             values, columns = symmetric_eigensystem(covariance)
             assert columns is not None
-            values, vectors = np.maximum(values, 0.0), columns
+            values, vectors = np.where(values > RANK_TOLERANCE * len(values) * values[0], values, 0.0), columns
         if values.size == 0 or values[0] <= 0:
             raise ValueError("images must differ from each other, got samples that are all equal")
         return cls(
@@ -207,6 +210,20 @@ class Population:
     def spectrum(self) -> _core.Spectrum:
         """Eigenvalues and multiplicities as the core's object."""
         return _core.Spectrum(self.eigenvalues, self.multiplicity)
+
+    @property
+    def radial_scales(self) -> _core.RadialScales:
+        """Sizes of the profiles in the metric of the resolvent, tabulated where they are asked; kept for every n.
+
+        Raises ValueError without profiles.
+        """
+        if self.profiles is None:
+            raise ValueError("population must hold profiles for radial scales, got none")
+        if self._radial_scales is None:
+            self._radial_scales = _core.RadialScales(
+                np.ascontiguousarray(self.profiles), self.eigenvalues, linear_algebra()
+            )
+        return self._radial_scales
 
     @property
     def total_variance(self) -> float:

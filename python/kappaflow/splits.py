@@ -10,14 +10,14 @@ import numpy as np
 
 from . import _core
 from ._checks import FloatArray, choice, integer, not_negative, positive, real_array
-from .laws import EmpiricalLaw, GaussianLaw, Law
+from .laws import ClosedFormLaw, EmpiricalLaw, Law, require_profiles
 from .population import Population
 
 __all__ = ["MEASURES", "SampleSize", "Splits", "samples_for"]
 
 _LAWS = ("gaussian", "elliptical", "empirical")
-_TOLERANCE = {"gaussian": 1e-13, "empirical": 1e-6}
-#: How far below the Gaussian edge the empirical law's support is taken to reach.
+_TOLERANCE = {"gaussian": 1e-13, "elliptical": 1e-10, "empirical": 1e-6}
+#: How far below the Gaussian edge the support of samples of unequal size is taken to reach.
 _STRETCH = 0.05
 
 
@@ -33,49 +33,100 @@ class Splits:
     The first product is the law of arXiv 2602.02908, the second the exchange term of real symmetric matrices; an
     estimated mean adds its own fluctuation.
 
+    Samples of unequal size, x = μ + √τ Σ^½ z with mean τ = 1, make κᵢ = tᵢ/hᵢ with hᵢ = E[τrᵢ], rᵢ = 1/(1+τδᵢ),
+    m δᵢhᵢ = df1(κᵢ), and Kᵢⱼ = κᵢκⱼ q/(1 − q df2ᵢⱼ), q = E[τ²rᵢrⱼ]/(m hᵢhⱼ), and add the radial term, in which every gain
+    moves with the number of large samples: Σᵢⱼ wᵢwⱼ κᵢκⱼ (q − 1/m) (vᵀGᵢΣGᵢx)(v'ᵀGⱼΣGⱼx') / ((1 − q df2)ᵢᵢ (1 − q df2)ⱼⱼ).
+
     Parameters
     ----------
     population : Population
     n : int
         Samples in a training set: at least 1, at least 2 with estimated mean.
-    law : "gaussian", or "empirical": any data, from the profiles that the population holds
-        The empirical law keeps the leverage of every sample; for Gaussian data it is the Gaussian law. "elliptical" is
-        announced and raises ValueError for now.
+    law : "gaussian", "elliptical" or "empirical"
+        "elliptical": samples of unequal size, which are estimated from the profiles that the population holds, at each κ, or
+        given by `scales`. "empirical": any data, from profiles; it keeps the leverage of every sample and is slower.
     mean : "estimated" (from the same n samples, as models do) or "known"
     terms : "full", or "published": the first product alone, without exchange and mean terms, for comparison
+    population_is : "sample" or "exact"
+        Where the population was estimated from N samples (`sample_size`), "sample" corrects every answer for that: of the
+        Gaussian and the elliptical law exactly, by reading them off the sample spectrum (Σ̂ of n samples at noise t shows
+        what that of N samples shows at another noise t_N); of the empirical law by the factor that the elliptical law
+        changes by. n above N is answered as far as N samples tell, which is always unless N ≤ d. "exact" takes the population
+        as it is. Without a sample size both are the same.
+    scales : (M,) sizes τ ≥ 0 of samples, for law="elliptical" alone; divided by their mean
+
+    Raises
+    ------
+    ValueError
+        Bad options; profiles missing; a sample size that contradicts the data.
+    UnidentifiedError
+        By the methods, a ValueError: N samples do not tell at so large an n and so little noise.
     """
 
     def __init__(
-        self, population: Population, n: int, *, law: str = "gaussian", mean: str = "estimated", terms: str = "full"
+        self,
+        population: Population,
+        n: int,
+        *,
+        law: str = "gaussian",
+        mean: str = "estimated",
+        terms: str = "full",
+        population_is: str = "sample",
+        scales: Any = None,
     ) -> None:
         if not isinstance(population, Population):
             raise TypeError(f"population must be a Population, got {type(population).__name__}")
         choice("law", law, _LAWS)
-        if law == "elliptical":
-            raise ValueError(
-                "law must be 'gaussian' or 'empirical', got 'elliptical': the elliptical law is not yet available"
-            )
         choice("mean", mean, ("estimated", "known"))
         choice("terms", terms, ("full", "published"))
+        choice("population_is", population_is, ("sample", "exact"))
+        if law != "gaussian" and terms != "full":
+            raise ValueError(f"terms must be 'full' with law={law!r}, got {terms!r}")
+        if scales is not None and law != "elliptical":
+            raise ValueError(f"scales are for law='elliptical' alone, got them with law={law!r}")
+        if law != "gaussian" and scales is None:
+            require_profiles(population, f"law={law!r}")
         self.n = integer("n", n, 2 if mean == "estimated" else 1)
         self.population = population
-        self.law, self.mean, self.terms = law, mean, terms
-        self._core = _core.Splits(
-            population.spectrum, float(self.n), getattr(_core.Mean, mean), getattr(_core.Terms, terms)
+        self.law, self.mean, self.terms, self.population_is = law, mean, terms, population_is
+        self._scales = _given_scales(scales)
+        debiased = population_is == "sample" and population.sample_size is not None
+        self._core = self._closed_form(exact=not debiased)
+        closed = ClosedFormLaw(self._core)
+        if law == "empirical":
+            plug_in = ClosedFormLaw(self._closed_form(exact=True)) if debiased else closed
+            self._law: Law = EmpiricalLaw(population, self.n, mean, plug_in, closed if debiased else None)
+        else:
+            self._law = closed
+
+    def _closed_form(self, *, exact: bool) -> _core.Splits:
+        """The Gaussian or elliptical law, of the population as it is or as N samples show it."""
+        population = self.population
+        scales = None
+        if self.law != "gaussian":
+            scales = population.radial_scales if self._scales is None else self._scales
+        return _core.Splits(
+            population.spectrum,
+            float(self.n),
+            getattr(_core.Mean, self.mean),
+            getattr(_core.Terms, self.terms),
+            np.inf if exact else float(population.sample_size or np.inf),
+            scales,
         )
-        if law == "empirical" and terms != "full":
-            raise ValueError(f"terms must be 'full' with law='empirical', got {terms!r}")
-        self._law: Law = EmpiricalLaw(population, self.n, mean) if law == "empirical" else GaussianLaw(self._core)
 
     def __repr__(self) -> str:
-        return f"Splits({self.population!r}, n={self.n}, law={self.law!r}, mean={self.mean!r}, terms={self.terms!r})"
+        options = f"law={self.law!r}, mean={self.mean!r}, terms={self.terms!r}, population_is={self.population_is!r}"
+        return f"Splits({self.population!r}, n={self.n}, {options})"
 
     def kappa(self, noise_variance: Any) -> FloatArray:
         """Renormalised noise κ(σ²), of the shape of `noise_variance` ≥ 0, for Σ̂ with divisor n.
 
-        It belongs to the Gaussian law; the empirical law has no one κ for all modes and raises ValueError.
+        The empirical law has no one κ for all modes and raises ValueError.
         """
-        self._gaussian_only("kappa")
+        if self.law == "empirical":
+            raise ValueError(
+                "kappa needs law='gaussian' or 'elliptical', got 'empirical', which has no one κ for all modes"
+            )
         t = real_array("noise_variance", noise_variance)
         if t.size and t.min() < 0:
             raise ValueError(f"noise_variance must not be negative, got {t.min()}")
@@ -106,8 +157,9 @@ class Splits:
     ) -> _core.SpectralFunction:
         """Probability-flow map √((x+σ²)/(x+σ_max²)) with the support of this population and n.
 
-        `tolerance` is the relative error of the rule: by default 1e-13, and 1e-6 for the empirical law, which is itself no more
-        accurate than its profiles and whose cost grows with the square of the number of nodes.
+        `tolerance` is the relative error of the rule: by default 1e-13, 1e-10 for the elliptical law and 1e-6 for the empirical
+        law, which are themselves no more accurate than their profiles; the cost of the empirical law grows with the square of
+        the number of nodes.
         """
         low, top = not_negative("sigma", sigma), positive("sigma_max", sigma_max)
         if low >= top:
@@ -118,14 +170,21 @@ class Splits:
     def support(self) -> tuple[float, float]:
         """(low, high): where the positive eigenvalues of Σ̂ lie, with a margin; the `support` of :func:`matrix_power`.
 
-        For the empirical law the margin is wider: samples of unequal size stretch the spectrum at both ends, above by no more
+        For the other laws the margin is wider: samples of unequal size stretch the spectrum at both ends, above by no more
         than the largest sample, ‖z‖²/n.
         """
         low, high = self._core.support()
-        profiles = self.population.profiles
-        if self.law != "empirical" or profiles is None:
+        if self.law == "gaussian":
             return low, high
-        return _STRETCH * low, high + float(np.einsum("ak,ak->a", profiles, profiles).max()) / self.n
+        return _STRETCH * low, high + self._largest_sample() / self.n
+
+    def _largest_sample(self) -> float:
+        """Largest ‖z‖² of a sample."""
+        if self._scales is not None:
+            return float(self._scales.at(1.0).max()) * self.population.total_variance
+        profiles = self.population.profiles
+        assert profiles is not None  # else there are scales
+        return float(np.einsum("ak,ak->a", profiles, profiles).max())
 
     def expectation(self, f: _core.SpectralFunction) -> FloatArray:
         """(k,) expected gain of each eigenmode; c + Σᵢ wᵢ sₖ/(sₖ+κᵢ) for Gaussian data."""
@@ -260,6 +319,15 @@ class Splits:
         return scale * np.stack([variance[:, start:stop].sum(axis=1) for start, stop in ranges], axis=1)
 
 
+def _given_scales(scales: Any) -> _core.RadialScales | None:
+    if scales is None:
+        return None
+    sizes = real_array("scales", scales)
+    if sizes.ndim != 1 or sizes.size == 0 or sizes.min() < 0 or sizes.max() == 0:
+        raise ValueError(f"scales must be a sequence of numbers of at least 0, not all 0, got {scales!r}")
+    return _core.RadialScales(sizes)
+
+
 def _mode_indices(modes: Any, count: int) -> Any:
     indices = np.atleast_1d(np.asarray(modes))
     if indices.dtype.kind not in "iu" or indices.ndim != 1:
@@ -311,6 +379,7 @@ def samples_for(
     *,
     measure: str | Callable[[Splits, _core.SpectralFunction], float] = "relative_disagreement",
     law: str = "gaussian",
+    population_is: str = "sample",
     bands: Any = None,
     input_variance: Any = None,
 ) -> SampleSize:
@@ -323,13 +392,15 @@ def samples_for(
     tolerance : number > 0
         The measure must be at most this.
     measure : name in :data:`MEASURES`, or a callable (splits, f) → float that decreases for large n
+    law, population_is : of the :class:`Splits`
     bands, input_variance
         Passed to the named measures; see :meth:`Splits.mean_disagreement`. `input_variance` is required for them.
 
     Raises
     ------
     ValueError
-        The tolerance is not met at n = 10¹².
+        The tolerance is not met at n = 10¹², or, where the population is known through N samples that do not tell beyond N, at
+        n = N.
 
     Notes
     -----
@@ -348,12 +419,20 @@ def samples_for(
         evaluate = measure
 
     def value(n: int) -> float:
-        splits = Splits(population, n, law=law)
+        splits = Splits(population, n, law=law, population_is=population_is)
         return evaluate(splits, f_of_splits(splits))
 
-    high, at_high = LARGEST_N, value(LARGEST_N)
+    high, reason = LARGEST_N, ""
+    try:
+        at_high = value(high)
+    except _core.UnidentifiedError:
+        assert population.sample_size is not None  # else nothing is unidentified
+        high, reason = population.sample_size, ", beyond which so few images do not tell"
+        at_high = value(high)
     if not at_high <= allowed:
-        raise ValueError(f"tolerance must be at least {at_high:.3g}, the measure at n = {LARGEST_N}, got {allowed:.3g}")
+        raise ValueError(
+            f"tolerance must be at least {at_high:.3g}, the measure at n = {high}{reason}, got {allowed:.3g}"
+        )
     while True:
         low = max(2, high // 2)
         at_low = value(low)

@@ -104,11 +104,15 @@ SPLITS_CASES: list[Case] = [
         ValueError,
         "law must be one of 'gaussian', 'elliptical', 'empirical', got 'x'",
     ),
-    (lambda: kf.Splits(POPULATION, 10, law="elliptical"), ValueError, "the elliptical law is not yet available"),
+    (
+        lambda: kf.Splits(POPULATION, 10, law="elliptical"),
+        ValueError,
+        "population must hold profiles for law='elliptical'",
+    ),
     (
         lambda: kf.Splits(POPULATION, 10, law="empirical"),
         ValueError,
-        "population must hold profiles for the empirical law",
+        "population must hold profiles for law='empirical'",
     ),
     (
         lambda: kf.Splits(POPULATION, 10, terms="some"),

@@ -241,7 +241,7 @@ def test_population_with_fewer_samples_than_dimensions() -> None:
     assert low_rank.eigenvectors.shape == (20, 5)
     x, v = rng(3).standard_normal((2, 20)), rng(4).standard_normal((3, 20))
     for n in (4, 50):
-        one, two = kf.Splits(low_rank, n), kf.Splits(dense, n)
+        one, two = kf.Splits(low_rank, n, population_is="exact"), kf.Splits(dense, n)
         f = one.sampling_map(0.3, 10.0)
         np.testing.assert_allclose(one.expected_output(f, x), two.expected_output(f, x), rtol=1e-8, atol=1e-10)
         np.testing.assert_allclose(one.variance(f, x, v), two.variance(f, x, v), rtol=1e-8)
@@ -324,5 +324,5 @@ def test_sample_size_errors() -> None:
         kf.samples_for(population, map_to_zero, 0.1, measure="x", input_variance=6400.0)
     with pytest.raises(ValueError, match="input_variance must be given for the measure 'relative_disagreement'"):
         kf.samples_for(population, map_to_zero, 0.1)
-    with pytest.raises(ValueError, match="elliptical law is not yet available"):
+    with pytest.raises(ValueError, match="population must hold profiles for law='elliptical', got none"):
         kf.samples_for(population, map_to_zero, 0.1, input_variance=1.0, law="elliptical")

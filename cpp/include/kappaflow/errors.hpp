@@ -12,6 +12,12 @@ class ConvergenceError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// What is asked lies below the noise level that a population known through N samples identifies.
+class UnidentifiedError : public std::invalid_argument {
+ public:
+  using std::invalid_argument::invalid_argument;
+};
+
 namespace detail {
 
 /// A number for a message: six significant digits at any magnitude (std::to_string shows 1e-8 as 0.000000).

@@ -1,7 +1,10 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <memory>
 
+#include "kappaflow/radial.hpp"
+#include "kappaflow/renormalization.hpp"
 #include "kappaflow/silverstein.hpp"
 #include "kappaflow/spectral_function.hpp"
 #include "kappaflow/spectrum.hpp"
@@ -17,6 +20,11 @@ enum class Terms { full, published };
 struct SplitsOptions {
   Mean mean = Mean::estimated;
   Terms terms = Terms::full;
+  /// N: the spectrum is that of the covariance (divisor N, mean estimated) of N samples, above its rank; infinity if
+  /// exact.
+  double sample_size = Renormalization::kExact;
+  /// Sizes of the samples for the elliptical law; null for the Gaussian law.
+  std::shared_ptr<const RadialScales> scales = nullptr;
 };
 
 /// Covariance over training sets of two maps f(S), g(S) of the sample covariance S, in the eigenbasis of the
@@ -25,10 +33,13 @@ struct SplitsOptions {
 ///   Cov[v'f(S)x, w'g(S)y] = sum_kl V_kl (v_k w_k x_l y_l + v_k y_k w_l x_l),   V_kl = sum_ij w_i w_j K_ij a_k,ij
 ///   a_l,ij
 ///
-/// with a_k,ij = s_k/((s_k+kappa_i)(s_k+kappa_j)) and K_ij = kappa_i kappa_j/(m - df2_ij). The second product, the
-/// exchange term of real symmetric matrices, is absent from the published law. V is a smooth function of (log s_k, log
-/// s_l): where there are many modes it is computed on Chebyshev points, 20 a decade, and interpolated (error below
-/// 1e-12, relative).
+/// with a_k,ij = s_k/((s_k+kappa_i)(s_k+kappa_j)) and K_ij = kappa_i kappa_j q_ij/(1 - q_ij df2_ij), q = 1/m for
+/// samples of equal size. The second product, the exchange term of real symmetric matrices, is absent from the
+/// published law. Samples of unequal size add sum_kl R_kl v_k x_k w_l y_l, R_kl = sum_ij w_i w_j kappa_i kappa_j (q_ij
+/// - 1/m) a_k,ii a_l,jj /
+/// ((1 - q_ii df2_ii)(1 - q_jj df2_jj)): how many large samples there are moves every mode's gain together. V is a
+/// smooth function of (log s_k, log s_l): where there are many modes it is computed on Chebyshev points, 20 a decade,
+/// and interpolated (error below 1e-12, relative).
 class ModeCovariance {
  public:
   using Matrix = Eigen::MatrixXd;
@@ -50,6 +61,10 @@ class ModeCovariance {
   /// V_kk without the exchange term.
   Vector diagonal() const;
 
+  /// What samples of unequal size add: R_kk (modes), and a_b' R c_b for each pair of rows. Zeros for equal sizes.
+  Vector radial_diagonal() const;
+  Vector radial_bilinear(const Eigen::Ref<const Matrix>& a, const Eigen::Ref<const Matrix>& c) const;
+
   /// Cov[u_k'f(S)u_l, u_k'g(S)u_l] for the chosen modes, (rows, rows); exchange doubles equal modes.
   Matrix matrix(const Eigen::Ref<const Eigen::VectorXi>& modes) const;
   Matrix matrix() const;
@@ -68,9 +83,12 @@ class ModeCovariance {
   Eigen::VectorXi first_;  // first node of each mode's panel, -1 where s = 0
   Matrix interpolation_;   // (kPanelNodes, modes)
   Vector mean_term_;
+  Matrix radial_left_, radial_right_;  // R = left right', (modes, nodes) each; without columns for equal sizes
 };
 
-/// The ensemble of training sets of n i.i.d. Gaussian samples with a given population spectrum.
+/// The ensemble of training sets of n i.i.d. samples with a given population spectrum: Gaussian, or elliptical with the
+/// sizes in the options. Where the spectrum is that of N samples (options.sample_size), every answer is corrected for
+/// it, and modes are those of the sample; UnidentifiedError is thrown where N samples do not tell.
 ///
 ///     kappaflow::Splits splits(kappaflow::Spectrum(eigenvalues), 1000);
 ///     auto f = splits.sampling_map(0.0, 80.0);
@@ -88,7 +106,8 @@ class Splits {
   double degrees() const { return degrees_; }  ///< m: n, or n - 1 with estimated mean
   const SplitsOptions& options() const { return options_; }
 
-  /// kappa(t) of the sample covariance with divisor n: solve_kappa at t n/m with m degrees of freedom.
+  /// kappa(t) of the sample covariance with divisor n: solve_kappa at t n/m with m degrees of freedom for Gaussian data
+  /// of exactly known spectrum. Residuals are left at zero by the other laws, whose certificate is a change of sign.
   KappaResult kappa(const Eigen::Ref<const Eigen::VectorXd>& noise_variance) const;
 
   /// The maps with the support chosen for this spectrum and n.
@@ -114,18 +133,26 @@ class Splits {
   /// Per-mode Var[u_k'f(S)u_k] alone: O(modes nodes^2) work, no kernel.
   Eigen::VectorXd equal_mode_variance(const SpectralFunction& f) const;
 
+  /// What the renormalisation 1/(1 - q df2) adds to the exchange term and to that of unequal sizes, per mode: what a
+  /// law that sums over modes pairwise leaves out on equal modes.
+  Eigen::VectorXd equal_mode_excess(const SpectralFunction& f, const SpectralFunction& g) const;
+
  private:
   struct Nodes;
   struct FiniteSize;
   Nodes nodes(const SpectralFunction& f) const;
   FiniteSize finite_size(const Nodes& node) const;
-  Eigen::MatrixXd remaining_degrees(const Nodes& f, const Nodes& g) const;  // m - df2_ij
-  Eigen::MatrixXd kernel_weights(const Nodes& f, const Nodes& g) const;     // w_i w_j K_ij
-  Eigen::VectorXd mean_term(const Nodes& f, const Nodes& g) const;
+  Eigen::MatrixXd noise_products(const Nodes& f, const Nodes& g) const;  // w_i w_j kappa_i kappa_j
+  Eigen::MatrixXd kernel_weights(const Nodes& f, const Nodes& g, const RenormalizedPairs& pairs) const;
+  Eigen::MatrixXd radial_weights(const Nodes& f, const Nodes& g, const RenormalizedPairs& pairs) const;
+  double capacity(Eigen::Index i, const Nodes& nodes) const;
+  Eigen::MatrixXd responses(const Nodes& nodes, bool dressed) const;
+  Eigen::VectorXd mean_term(const Nodes& f, const Nodes& g, const RenormalizedPairs& pairs) const;
 
   Spectrum spectrum_;
   double n_, degrees_;
   SplitsOptions options_;
+  Renormalization law_;
 };
 
 }  // namespace kappaflow

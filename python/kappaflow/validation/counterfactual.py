@@ -133,7 +133,7 @@ def compare_strata(
         population = Population.from_samples(rows, profiles=PROFILES if any(law.profiles for law in laws) else 0)
         limits.append(_limit(population, question.gain, inputs))
         for law in laws:
-            splits = Splits(population, design.n, mean=design.mean, **law.options)
+            splits = Splits(population, design.n, mean=design.mean, population_is="exact", **law.options)
             f = question.function(splits)
             mean = splits.expected_output(f, inputs)
             outputs[law.name].append((mean, splits.variance(f, inputs, np.eye(modes)).sum(axis=1)))

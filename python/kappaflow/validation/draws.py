@@ -30,6 +30,7 @@ class TrainingSets(Protocol):
 
     name: str
     population: Population
+    population_is: str  # to the theory: "exact" where sets are drawn from the population itself
 
     def check(self, n: int, group_size: int) -> None:
         """Raise ValueError where sets of n samples, `group_size` at a time, cannot be drawn."""
@@ -69,7 +70,7 @@ class GaussianSets:
     distribution at a cost that does not depend on n; the sample mean is then drawn apart, as it is independent.
     """
 
-    name = "gaussian"
+    name, population_is = "gaussian", "exact"
 
     def __init__(self, population: Population) -> None:
         if np.any(population.multiplicity != 1):
@@ -135,7 +136,7 @@ class Pool:
 class ResampledSets:
     """i.i.d. samples, with replacement, of the rows of a pool: real data whose population is exactly known."""
 
-    name = "resample"
+    name, population_is = "resample", "exact"
 
     def __init__(self, pool: Pool) -> None:
         self.pool, self.population = pool, pool.population
@@ -164,10 +165,10 @@ class DisjointSets:
     """Disjoint subsets of a dataset, as one would split it in practice: within a group no two sets share a sample.
 
     Half the squared difference of two disjoint sets has the variance over i.i.d. sets of the *unknown* distribution
-    behind the dataset as its expectation, while the theory takes the dataset for its population.
+    behind the dataset as its expectation; theory too takes the dataset for a sample of its population.
     """
 
-    name = "disjoint"
+    name, population_is = "disjoint", "sample"
 
     def __init__(self, pool: Pool) -> None:
         self.pool, self.population = pool, pool.population

@@ -256,7 +256,7 @@ def validate_linear(
         statistics = simulate(design, sets, device=device, checkpoint=file, progress=report.part(step))
         report.finished(design.groups * design.group_size)
         for law in wanted_laws:
-            splits = Splits(population, design.n, mean=mean, **law.options)
+            splits = Splits(population, design.n, mean=mean, population_is=sets.population_is, **law.options)
             comparisons += _comparisons(statistics, design, data_inputs, edges, wanted, law, splits)
         errors += _step_errors(statistics, design, edges, population)
     counterfactual = None
@@ -291,11 +291,11 @@ def validate_linear(
         comparisons=tuple(comparisons),
         kappa_grid=grid,
         kappa={
-            law.name: np.stack([Splits(population, size, mean=mean, **law.options).kappa(grid) for size in sizes])
+            law.name: _kappa_curves(sets, sizes, grid, mean, law)
             for law in wanted_laws
-            if law.options["law"] == "gaussian"
+            if law.options["law"] != "empirical"
         },
-        scaling=_scaling(population, sizes, final, data_inputs[final.key], edges, wanted_laws, mean),
+        scaling=_scaling(sets, sizes, final, data_inputs[final.key], edges, wanted_laws, mean),
         step_errors=tuple(errors),
         counterfactual=counterfactual,
         pixel_shape=population.shape,
@@ -401,7 +401,7 @@ def _comparisons(
         for subject in _subjects(quantity, design, data_inputs, bands):
             if quantity.name == "pixels" and splits.population.eigenvectors is None:
                 continue  # the pixels of a bare spectrum are its modes
-            if quantity.name == "kappa" and splits.law != "gaussian":
+            if quantity.name == "kappa" and splits.law == "empirical":
                 continue  # no one κ for all modes
             entries, result = compare(statistics, design, quantity, subject, splits)
             named = quantity.covers != "noise"
@@ -460,18 +460,24 @@ def _step_errors(
     ]
 
 
+def _kappa_curves(sets: TrainingSets, sizes: Sequence[int], grid: FloatArray, mean: str, law: Law) -> FloatArray:
+    """(T, S) κ of each size."""
+    options = {"mean": mean, "population_is": sets.population_is, **law.options}
+    return np.stack([Splits(sets.population, size, **options).kappa(grid) for size in sizes])
+
+
 def _scaling(
-    population: Population, sizes: Sequence[int], question: Question, inputs: FloatArray, bands: tuple[Band, ...],
+    sets: TrainingSets, sizes: Sequence[int], question: Question, inputs: FloatArray, bands: tuple[Band, ...],
     laws: Sequence[Law], mean: str,
 ) -> Scaling:  # fmt: skip
     grid = np.unique(np.round(np.geomspace(max(3, min(sizes) // 3), 10 * max(sizes), _CURVE_POINTS)).astype(np.int64))
     curves = {}
     for law in laws:
-        if law.profiles:
+        if law.options["law"] == "empirical":
             continue  # a fixed point for each n: shown at the sizes that are simulated
         rows = []
         for n in grid.tolist():
-            splits = Splits(population, n, mean=mean, **law.options)
+            splits = Splits(sets.population, n, mean=mean, population_is=sets.population_is, **law.options)
             rows.append(splits.disagreement(question.function(splits), inputs, bands=bands).mean(axis=0))
         curves[law.name] = np.stack(rows)
     return Scaling(question.key, grid.astype(np.float64), curves)

@@ -38,6 +38,7 @@ class Law:
 LAWS: Mapping[str, Law] = MappingProxyType(
     {
         "gaussian": Law("gaussian", "Gaussian law", {"law": "gaussian"}),
+        "elliptical": Law("elliptical", "elliptical law", {"law": "elliptical"}, profiles=True),
         "empirical": Law("empirical", "empirical law", {"law": "empirical"}, profiles=True),
         "published": Law("published", "published law", {"law": "gaussian", "terms": "published"}),
     }
