@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ._checks import FloatArray, choice, integer, positive
 from .bands import NO_VARIANCE, Band, default_bands
 from .functions import df1, df2
+from .laws import radial_scales, require_profiles
 from .moments import gram_eigensystem, symmetric_eigensystem
 from .population import Population, scaled_profiles
 from .splits import Splits
@@ -36,7 +37,7 @@ __all__ = [
 #: What may be asked for; "auto" lets the diagnosis decide.
 LAW_OPTIONS = ("auto", "gaussian", "elliptical", "empirical")
 #: The laws from the cheapest to the dearest.
-LAW_NAMES = ("gaussian", "empirical")
+LAW_NAMES = ("gaussian", "elliptical", "empirical")
 TITLES: Mapping[str, str] = {"gaussian": "Gaussian law", "elliptical": "elliptical law", "empirical": "empirical law"}
 #: A law is good enough within this relative error.
 TOLERANCE = 0.1
@@ -209,23 +210,21 @@ def diagnose(
 def _held_profiles(population: Population) -> npt.NDArray[np.float32]:
     if not isinstance(population, Population):
         raise TypeError(f"population must be a Population, got {type(population).__name__}")
-    if population.profiles is None:
-        raise ValueError(
-            "population must hold profiles for a diagnosis, got none: Population.from_samples(images, profiles=8192) keeps "
-            "them"
-        )
-    if len(population.profiles) < FEWEST_PROFILES:
-        raise ValueError(
-            f"population must hold at least {FEWEST_PROFILES} profiles for a diagnosis, got {len(population.profiles)}"
-        )
-    return population.profiles
+    held = require_profiles(population, "a diagnosis")
+    if len(held) < FEWEST_PROFILES:
+        raise ValueError(f"population must hold at least {FEWEST_PROFILES} profiles for a diagnosis, got {len(held)}")
+    return held
 
 
 # --- the samples ------------------------------------------------------------------------------------------------------
 
 
 def _leverages(population: Population, n: int) -> tuple[float, FloatArray, float]:
-    """κ with df1(κ) half of min(n, rank), the leverage of every profile there, and its variance for Gaussian data."""
+    """κ with df1(κ) half of min(n, rank), the leverage of every profile there, and its variance for Gaussian data.
+
+    Of a population that is known through N samples both are read off the sample spectrum at the shift u of κ (THEORY 5):
+    with A = d̂f1(u), B = d̂f2(u, u) and M = N − 1, df1(κ) = A, κ = u/(1 − A/M) and df2(κ, κ) = (B − A²/M)/(1 − (2A − B)/M).
+    """
     from scipy.optimize import brentq
 
     spectrum: dict[str, Any] = {"eigenvalues": population.eigenvalues, "multiplicity": population.multiplicity}
@@ -233,12 +232,12 @@ def _leverages(population: Population, n: int) -> tuple[float, FloatArray, float
     alive = population.eigenvalues > NO_VARIANCE * top
     wanted = 0.5 * min(float(n), float(population.multiplicity[alive].sum()))
     low, high = np.log(NO_VARIANCE * top * 1e-3), np.log(2 * population.total_variance / wanted)
-    kappa = float(np.exp(brentq(lambda x: float(df1(np.exp(x), **spectrum)) - wanted, low, high, xtol=1e-10)))
-    assert population.profiles is not None
-    weights = 1 / (population.eigenvalues + kappa)
-    freedom = float(df1(kappa, **spectrum))
-    leverage = np.square(population.profiles, dtype=np.float64) @ weights / freedom
-    return kappa, leverage, 2 * float(df2(kappa, kappa, **spectrum)) / freedom**2
+    shift = float(np.exp(brentq(lambda x: float(df1(np.exp(x), **spectrum)) - wanted, low, high, xtol=1e-10)))
+    leverage = radial_scales(population, np.array([shift]))[:, 0]
+    first, second = float(df1(shift, **spectrum)), float(df2(shift, shift, **spectrum))
+    share = 0.0 if population.sample_size is None else 1 / (population.sample_size - 1)
+    second = (second - first**2 * share) / (1 - (2 * first - second) * share)
+    return shift / (1 - first * share), leverage, 2 * second / first**2
 
 
 def _kurtosis(population: Population) -> FloatArray:
@@ -247,7 +246,7 @@ def _kurtosis(population: Population) -> FloatArray:
     second = squares.mean(axis=0)
     alive = population.eigenvalues > NO_VARIANCE * population.eigenvalues[0]
     fourth = np.einsum("ak,ak->k", squares, squares) / len(squares)
-    return np.divide(fourth, second**2, out=np.full(second.shape, np.nan), where=alive & (second > 0))
+    return np.asarray(np.divide(fourth, second**2, out=np.full(second.shape, np.nan), where=alive & (second > 0)))
 
 
 # --- the experiment ---------------------------------------------------------------------------------------------------
@@ -405,8 +404,8 @@ def choose_law(
     Raises ValueError for a law that does not exist or that needs profiles where there are none.
     """
     if choice("law", law, LAW_OPTIONS) != "auto":
-        if law != "gaussian" and population.profiles is None:
-            raise ValueError(f"population must hold profiles for the {TITLES[law]}, got none")
+        if law != "gaussian":
+            require_profiles(population, f"law={law!r}")
         return LawChoice(law, f"The {TITLES[law]} was asked for.", None)
     held = 0 if population.profiles is None else len(population.profiles)
     if held < FEWEST_PROFILES:

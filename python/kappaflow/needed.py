@@ -9,20 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ._checks import FloatArray
-from ._core import SpectralFunction
+from ._core import SpectralFunction, UnidentifiedError
 from .bands import Band
 from .population import Population
 from .splits import LARGEST_N, SampleSize, Splits, samples_for
 
-__all__ = ["CHEAPER", "Correction", "UnidentifiedError", "images_needed", "largest_n"]
+__all__ = ["CHEAPER", "Correction", "images_needed", "largest_n"]
 
 #: The law that answers in the empirical law's place where that has no answer or is too dear.
-CHEAPER = "gaussian"
+CHEAPER = "elliptical"
 _SIZES = 5
-
-
-class UnidentifiedError(ValueError):
-    """TEMP"""
 
 
 @dataclass(frozen=True)
@@ -59,6 +55,12 @@ def _relative(splits: Splits, bands: Sequence[Band], sigma_max: float) -> FloatA
 
 def largest_n(population: Population) -> int:
     """The largest n that can be asked of a population: 10¹², or the samples it is known from where more are not identified."""
+    splits = Splits(population, LARGEST_N)
+    try:
+        splits.expectation(splits.sampling_map())
+    except UnidentifiedError:
+        assert population.sample_size is not None  # else nothing is unidentified
+        return population.sample_size
     return LARGEST_N
 
 

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ._checks import FloatArray, integer, not_negative, positive
-from ._core import SpectralFunction
+from ._core import SpectralFunction, UnidentifiedError
 from .bands import Band, default_bands, resolve_bands
 from .caveats import MOST_PAIRED_MODES, prediction_notes
 from .diagnosis import Diagnosis, choose_law, diagnosis_to_json, with_profiles
 from .functions import denoiser
-from .needed import CHEAPER, Correction, UnidentifiedError, images_needed, largest_n
+from .needed import CHEAPER, Correction, images_needed, largest_n
 from .population import Population
 from .splits import LARGEST_N, Splits
 

@@ -427,7 +427,7 @@ def test_without_profiles_the_law_is_gaussian_and_says_so(folder, plain_report):
     assert "The Gaussian law was taken unseen: the population holds no images from which to diagnose another." in text
     assert "On natural images the true variance between training sets is larger" in text
     message = refuse("seeds", "data.npy", "--n", "50", "--law", "empirical", "--profiles", "0")
-    assert "population must hold profiles for the empirical law, got none" in message
+    assert "population must hold profiles for law='empirical', got none" in message
 
 
 def test_info(folder, monkeypatch):

@@ -51,11 +51,11 @@ def test_heavy_tailed_data_get_another_law_and_the_gaussian_error_is_that_of_the
     """Var of a radial scale of shape 3/2 multiplies fourth moments by 1 + 2/3; resolvents show somewhat less of it."""
     assert heavy.law != "gaussian"
     assert 0.3 < heavy.error("gaussian")[0] < np.log(1 + 2 / 3)
-    assert heavy.error(heavy.law)[0] < 0.06
+    assert heavy.error("empirical")[0] < 0.06
+    assert heavy.error("elliptical")[0] < 0.12
     assert "the Gaussian law is off by" in heavy.recommendation
     for each in heavy.errors:
-        sign = each.total if each.law == "gaussian" else 0.0
-        assert sign >= 0  # positive: predicts too little
+        assert each.total > 0.3 or each.law != "gaussian"  # positive: predicts too little
         assert each.band.shape == each.band_error.shape == (len(heavy.bands),)
 
 
@@ -77,14 +77,23 @@ def test_where_no_law_is_accurate_the_cheapest_of_the_best_is_taken():
 def test_leverage_of_gaussian_profiles(gaussian):
     assert gaussian.leverage.shape == (4000,)
     assert gaussian.leverage.mean() == pytest.approx(1.0, abs=1e-3)
-    s = population().eigenvalues
-    freedom = float(kf.df1(gaussian.kappa, s))
-    assert freedom == pytest.approx(0.5 * min(gaussian.n, s.size))
-    assert gaussian.leverage_gaussian == pytest.approx(
-        2 * float(kf.df2(gaussian.kappa, gaussian.kappa, s)) / freedom**2
-    )
+    freedom = float(kf.df1(gaussian.kappa, SPECTRUM))
+    assert freedom == pytest.approx(0.5 * min(gaussian.n, SPECTRUM.size), rel=0.02)
+    expected = 2 * float(kf.df2(gaussian.kappa, gaussian.kappa, SPECTRUM)) / freedom**2
+    assert gaussian.leverage_gaussian == pytest.approx(expected, rel=0.02)
     # the relative error of a variance of M values is about sqrt(2/M), somewhat more for a skew distribution
     assert gaussian.leverage_variance == pytest.approx(gaussian.leverage_gaussian, rel=3 * np.sqrt(2 / 4000))
+
+
+def test_leverage_of_few_samples_is_that_of_the_population_behind_them():
+    """150 samples in 100 dimensions: κ and the Gaussian variance are those of the true spectrum."""
+    spectrum = np.arange(1, 101.0) ** -1.0
+    found = [kf.diagnose(population(150, spectrum=spectrum, seed=seed), training_sets=8) for seed in range(6)]
+    freedom = np.array([float(kf.df1(each.kappa, spectrum)) for each in found])
+    assert freedom.mean() == pytest.approx(0.5 * 75, rel=0.03)
+    expected = [2 * float(kf.df2(each.kappa, each.kappa, spectrum)) for each in found] / freedom**2
+    assert np.mean([each.leverage_gaussian for each in found] / expected) == pytest.approx(1.0, abs=0.04)
+    assert np.mean([each.leverage_variance for each in found] / expected) == pytest.approx(1.0, abs=0.25)
 
 
 def test_leverage_of_heavy_tails_holds_the_variance_of_the_radial_scale(heavy):
@@ -140,18 +149,21 @@ def test_one_mode():
 
 
 def test_subsampling_error_is_that_of_other_subsets():
-    """The spread of the total over disjoint subsets of M of the N samples, with the factor sqrt(1 - M/N)."""
-    whole = population(6000, tail=0.8)
-    found = kf.diagnose(population(6000, tail=0.8, profiles=500), n=60, training_sets=16)
-    if found.law != "empirical":
-        pytest.skip("another law was taken")
+    """The spread of the total over disjoint subsets of M of the N samples, of data with a scale for each half of the modes."""
+    rng = np.random.default_rng(SEED)
+    scales = np.repeat(rng.gamma(0.7, 1 / 0.7, (6000, 2)) ** 0.5, 20, axis=1)
+    samples = rng.standard_normal((6000, 40)) * np.sqrt(SPECTRUM) * scales
+    found = kf.diagnose(kf.Population.from_samples(samples, profiles=500), n=60)
+    assert found.law == "empirical"
+    whole = kf.Population.from_samples(samples, profiles=6000)
     totals = []
     for part in range(12):
         splits = kf.Splits(with_profiles(whole, whole.profiles[part::12]), 60, law="empirical")
         totals.append(float(splits.mean_disagreement(splits.sampling_map(), 6400.0)))
     spread = np.std(totals, ddof=1) / np.mean(totals)
-    assert found.subsampling_error == pytest.approx(spread, rel=0.9)
-    assert "adds an error of" in found.reason
+    # four quarters tell a standard deviation to 40 %, twice that allowed
+    assert found.subsampling_error == pytest.approx(spread * np.sqrt(1 - 1 / 12), rel=0.8)
+    assert f"knows 500 of the images adds an error of {100 * found.subsampling_error:.2g}" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -196,7 +208,7 @@ def test_choice_of_the_law():
     assert "holds only 9 images" in choose_law(population(9)).reason
     with pytest.raises(ValueError, match="law must be one of 'auto', 'gaussian', 'elliptical', 'empirical', got 'x'"):
         choose_law(data, "x")
-    with pytest.raises(ValueError, match="population must hold profiles for the empirical law, got none"):
+    with pytest.raises(ValueError, match="population must hold profiles for law='empirical', got none"):
         choose_law(population(600, profiles=0), "empirical")
 
 
@@ -231,6 +243,31 @@ def test_a_prediction_that_decides_for_itself_carries_its_diagnosis():
     assert found.law == found.diagnosis.law
     assert found.law_reason in found.notes[0]
     assert prediction_to_json(found)["diagnosis"] == diagnosis_to_json(kf.diagnose(data))
+
+
+def test_infinite_data_and_sizes_beyond_the_images():
+    """With N > d larger sizes and infinite data are read off the sample; with N <= d they are not told."""
+    data = population(60, spectrum=SPECTRUM[:16])
+    found = predict(data, source="test", n=[30, 600], law="gaussian", seeds=range(2), images=0)
+    assert any(note.startswith("Sizes above 60, the number of images given, extrapolate") for note in found.notes)
+    assert any(note.startswith("The population is known through 60 images only.") for note in found.notes)
+    assert found.largest_n == 10**12
+    splits = kf.Splits(data, 10**12)
+    np.testing.assert_allclose(found.map_gain_ideal, splits.expectation(splits.sampling_map()), rtol=1e-12)
+
+    few = population(24, spectrum=SPECTRUM)
+    short = predict(few, source="test", seeds=range(2), images=0, law="gaussian", tolerance=0.01)
+    assert max(short.n) == short.largest_n == 24
+    assert any(note.startswith("Nothing is said of more than 24 images") for note in short.notes)
+    assert any("The gain with infinite data is that of the measured covariance" in note for note in short.notes)
+    np.testing.assert_allclose(short.map_gain_ideal, np.sqrt(few.eigenvalues / (few.eigenvalues + 6400.0)), rtol=1e-12)
+    assert None in short.images_needed
+    with pytest.raises(kf.UnidentifiedError):
+        predict(few, source="test", n=[1000], seeds=range(2), images=0, law="gaussian")
+
+    exact = predict(kf.Population.from_spectrum(SPECTRUM), source="test", n=[30], images=0)
+    np.testing.assert_allclose(exact.map_gain_ideal, np.sqrt(SPECTRUM / (SPECTRUM + 6400.0)), rtol=1e-12)
+    assert len(exact.notes) == 1
 
 
 def test_images_needed_under_the_empirical_law():

@@ -27,7 +27,7 @@ _LOOKS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 _BINS = 48
 #: How far the laws' marks stand apart within a band.
-_APART = 0.17
+_APART = 0.13
 
 
 def _diagnosis(prediction: Prediction, figure: str) -> Diagnosis:
@@ -128,7 +128,7 @@ def _law_panel(ax: Axes, errors: list[LawError], column: int) -> None:
     ax.axhspan(1 / (1 + TOLERANCE), 1 + TOLERANCE, color="#edf3ee", lw=0, zorder=0)
     ax.axhline(1.0, color=GUIDE, lw=0.8, zorder=0.5)
     for place, each in enumerate(errors):
-        x = np.arange(each.band.size) + _APART * (place - 0.5 * (len(errors) - 1)) * 2
+        x = np.arange(each.band.size, dtype=np.float64) + _APART * (place - 0.5 * (len(errors) - 1)) * 2
         low, middle, high = (np.exp(each.band + step * each.band_error) for step in (-2, 0, 2))
         colour, marker = _LOOKS[each.law]
         points(ax, x, middle, low, high, gid=f"{each.law}-{column}", color=colour, marker=marker, ms=4.2)
