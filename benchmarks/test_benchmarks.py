@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,13 @@ import pytest
 import kappaflow as kf
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kappabench import reference
+from kappabench import empirical, reference
 from kappabench.baselines import numpy_newton, published_square_root
 from kappabench.measure import relative
 from kappabench.spectra import noise_levels, power_law
 
-D = 256 if os.environ.get("KAPPAFLOW_BENCH") == "small" else 3072
+SMALL = os.environ.get("KAPPAFLOW_BENCH") == "small"
+D = 256 if SMALL else 3072
 LEVELS = noise_levels("power law")
 
 
@@ -72,3 +75,29 @@ def test_mode_pairs(benchmark: Any) -> None:
     achieved = relative(np.diag(matrix), splits.equal_mode_variance(f))
     benchmark.extra_info.update(error=achieved, nodes=len(f.shifts))
     assert achieved < 1e-9
+
+
+def test_empirical(benchmark: Any) -> None:
+    profiles, modes, inputs, n = (1000, 48, 16, 60) if SMALL else (10_000, 384, 128, 500)
+    population, x = empirical.heavy_tailed(profiles, modes), empirical.inputs_of(modes, inputs)
+    f = empirical.sampling_map(modes, 1e-6)
+    expectation, _ = benchmark(lambda: empirical.kappaflow_outputs(population, n, f, x))
+    law = empirical.NumpyLaw(population, n, f, x)
+    law.solve()
+    achieved = relative(expectation, law.expectation())
+    benchmark.extra_info.update(error=achieved, nodes=len(f.shifts) + 1)
+    assert achieved < 1e-9
+
+
+def test_empirical_page(tmp_path: Path) -> None:
+    """The command in its small setting: errors are checked inside, every line of the report is written."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("empirical.py")), "--small", "--json", str(tmp_path / "r.json")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    results = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert results["accuracy"]["error"] < results["accuracy"]["bound"]
+    for words in ("profiles, d =", "pairs of nodes timed, scaled", "peak memory", "growth with modes", "exponent"):
+        assert words in done.stdout

@@ -113,8 +113,9 @@ void register_splits(py::module_& module) {
       .def_property_readonly("iterations", [](const EmpiricalNodes& self) { return Eigen::VectorXi(self.iterations); })
       .def_property_readonly("residual", [](const EmpiricalNodes& self) { return Eigen::VectorXd(self.residual); });
   py::class_<EmpiricalLaw>(module, "EmpiricalLaw", "The law of any i.i.d. data, from samples in mode coordinates.")
-      .def(py::init([](const EmpiricalLaw::Profiles& profiles, const ConstVector& eigenvalues, double n,
-                       kappaflow::Mean mean, const kappaflow::LinearAlgebra& library) {
+      // A reference to NumPy's own memory, so that the law's copy is the only one.
+      .def(py::init([](const Eigen::Ref<const EmpiricalLaw::Profiles>& profiles, const ConstVector& eigenvalues,
+                       double n, kappaflow::Mean mean, const kappaflow::LinearAlgebra& library) {
              return EmpiricalLaw(profiles, eigenvalues, n, mean, library);
            }),
            "profiles"_a, "eigenvalues"_a, "n"_a, "mean"_a, "library"_a)
@@ -124,6 +125,7 @@ void register_splits(py::module_& module) {
       .def("mode_covariance", &EmpiricalLaw::mode_covariance, "nodes"_a, "f"_a, "g"_a, release)
       .def("output_covariance", &EmpiricalLaw::output_covariance, "nodes"_a, "f"_a, "g"_a, "x"_a, "y"_a, "groups"_a,
            release)
+      .def("spread", &EmpiricalLaw::spread, "nodes"_a, "f"_a, "g"_a, "variance"_a, release)
       .def("influence", &EmpiricalLaw::influence, "nodes"_a, "f"_a, "x"_a, release)
       .def("ladder_covariance", &EmpiricalLaw::ladder_covariance, "nodes"_a, "f"_a, "g"_a, "x"_a, "y"_a, release);
 }

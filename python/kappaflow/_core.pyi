@@ -341,7 +341,7 @@ class EmpiricalLaw:
     """
     def __init__(
         self,
-        profiles: typing.Annotated[numpy.typing.ArrayLike, numpy.float32, "[m, n]"],
+        profiles: typing.Annotated[numpy.typing.NDArray[numpy.float32], "[m, n]", "flags.c_contiguous"],
         eigenvalues: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
         n: typing.SupportsFloat | typing.SupportsIndex,
         mean: Mean,
@@ -383,6 +383,13 @@ class EmpiricalLaw:
         groups: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, n]"],
     ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...
     def solve(self, shifts: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"]) -> EmpiricalNodes: ...
+    def spread(
+        self,
+        nodes: EmpiricalNodes,
+        f: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"],
+        g: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"],
+        variance: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"],
+    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
     @property
     def profiles(self) -> int: ...
 

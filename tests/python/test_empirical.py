@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import kappaflow as kf
+from kappaflow import _core
 from kappaflow.datasets import open_images
+from kappaflow.moments import linear_algebra
 from kappaflow.population import scaled_profiles
 
 RNG_SEED = 5
@@ -20,13 +22,18 @@ def heavy_population(modes=10, count=300, tail=1.0):
     return kf.Population.from_samples(z, profiles=count)
 
 
+#: The shift that stands for infinity in the reference.
+FAR = 1e14
+
+
 def reference(population, n, f, x, mean):
-    """THE LAW, one pair of nodes at a time: expectation (k,), mode pairs (k, k), outputs by mode (B, k)."""
+    """THE LAW, one pair of nodes at a time: expectation (k,), mode pairs (k, k), outputs by mode (B, k); what dressing adds
+    to the third pairing of equal modes (k,) and the sum of the ladder alone, (k, k) or (k, k + 1) with the mean's input."""
     z, k = population.profiles.astype(float), len(population.eigenvalues)
     weights, shifts = f.weights, f.shifts
     if mean == "estimated":
         z, x = np.c_[z, np.ones(len(z))], np.c_[x, np.ones(len(x))]
-        weights, shifts = np.append(weights, 1 - f.constant - weights.sum()), np.append(shifts, 1e14)
+        weights, shifts = np.append(weights, 1 - f.constant - weights.sum()), np.append(shifts, FAR)
     t = np.tile(shifts, (z.shape[1], 1))
     if mean == "estimated":
         t[-1] = 0.0
@@ -39,6 +46,7 @@ def reference(population, n, f, x, mean):
     r, tw = 1 / (1 + z2 @ g / n), t * weights
     u = np.einsum("al,li,bl->iab", z, g, x)
     pairs, outputs = np.zeros((k, k)), np.zeros((len(x), z.shape[1]))
+    ladders, phi, bare = np.zeros((k, z.shape[1])), np.zeros((len(z), k)), np.zeros((len(z), k))
     for i in range(len(shifts)):
         for j in range(len(shifts)):
             q = (z2 * (r[:, i] * r[:, j])[:, None]).T @ z2 / len(z) / n
@@ -47,14 +55,23 @@ def reference(population, n, f, x, mean):
             direct = np.outer(gamma, gamma) * q
             ladder = inverse @ direct
             scale = np.outer(tw[:, i], np.ones(len(gamma))) * tw[:, j][:, None]
+            ladders += (scale * ladder)[:k]
             pairs += (scale * (ladder + np.diag(np.diag(ladder - direct))))[:k, :k]
             source = gamma[:, None] * (z2.T @ ((r[:, i] * r[:, j])[:, None] * u[i] * u[j])) / len(z) / n
             outputs += ((inverse @ source) * (tw[:, i] * tw[:, j])[:, None]).T
+            if i == j:
+                moved = z2 * r[:, [i]] - z2.T @ r[:, i] / len(z)  # of the second moments by one sample
+                everywhere = np.linalg.inv(np.eye(len(gamma)) - q * gamma)  # and of all through the others' leverages
+                phi += (tw[:, i] * gamma * (moved @ everywhere.T))[:, :k]
+                bare += (tw[:, i] * gamma * moved)[:, :k]
+    third = (phi.var(axis=0) - bare.var(axis=0)) / n
+    pairs += np.diag(third)
     first = (tw * g**2 * (z2.T @ r / len(z))).sum(axis=1)[:k]
     middle = np.einsum("ki,ki,ak,ai,iab->bk", tw, g, z, r, u) / len(z)
     count = len(f.weights)
     expectation = f.constant + (f.weights * (1 - shifts[:count] * g[:k, :count])).sum(axis=1)
-    return expectation, pairs - np.diag(first**2) / n, (outputs - middle**2 / n)[:, :k]
+    ladders[:, :k] -= np.diag(first**2) / n
+    return expectation, pairs - np.diag(first**2) / n, (outputs - middle**2 / n)[:, :k], third, ladders
 
 
 @pytest.mark.parametrize("mean", ["known", "estimated"])
@@ -65,7 +82,7 @@ def test_against_the_law_as_it_is_written(mean, n):
     inputs = np.random.default_rng(1).standard_normal((3, 10))
     x = population.coordinates(inputs)
     for f in (splits.denoiser(0.3), splits.sampling_map(0.5, 20.0, tolerance=1e-5)):
-        expectation, pairs, outputs = reference(population, n, f, x, mean)
+        expectation, pairs, outputs, *_ = reference(population, n, f, x, mean)
         np.testing.assert_allclose(splits.expectation(f), expectation, rtol=1e-9)
         np.testing.assert_allclose(splits.mode_variance(f), pairs, rtol=1e-5, atol=1e-6 * pairs.max())
         np.testing.assert_allclose(splits.equal_mode_variance(f), np.diag(pairs), rtol=1e-5, atol=1e-6 * pairs.max())
@@ -77,6 +94,60 @@ def test_against_the_law_as_it_is_written(mean, n):
         np.testing.assert_allclose(splits.disagreement(f, inputs), bands.sum(axis=1), rtol=1e-9)
         pixels = splits.pixel_variance(f, inputs[0])
         np.testing.assert_allclose(pixels.sum(), outputs[0].sum(), rtol=1e-7)  # a rotation keeps the total
+
+
+def solved(population, n, f, mean):
+    """The core's law, its solution at the nodes of f and its weights."""
+    law = _core.EmpiricalLaw(
+        population.profiles, population.eigenvalues, float(n), getattr(_core.Mean, mean), linear_algebra()
+    )
+    last = mean == "estimated"
+    shifts = np.append(f.shifts, [np.inf] * last)
+    weights = np.append(f.weights, [1 - f.constant - f.weights.sum()] * last)
+    return law, law.solve(shifts), weights
+
+
+@pytest.mark.parametrize("mean", ["known", "estimated"])
+def test_spread_is_the_ladder_summed_over_inputs(mean):
+    n, population = 8, heavy_population(tail=0.7)
+    f = kf.Splits(population, n, law="empirical", mean=mean).sampling_map(0.5, 20.0, tolerance=1e-5)
+    variance = np.random.default_rng(11).gamma(1.0, 1.0, 10)
+    ladders = reference(population, n, f, np.zeros((1, 10)), mean)[4]
+    law, nodes, weights = solved(population, n, f, mean)
+    spread = law.spread(nodes, weights, weights, variance)
+    expected = ladders[:, :10] @ variance
+    if mean == "estimated":  # the output at the mean, where input coordinates are 0 and that of the mean is 1
+        centre = np.zeros(10)
+        at_mean = law.influence(nodes, weights, centre).var(axis=0) / n
+        at_mean += law.ladder_covariance(nodes, weights, weights, centre, centre)
+        np.testing.assert_allclose(law.spread(nodes, weights, weights, centre), at_mean, rtol=1e-7)
+        at_mean_dense = reference(population, n, f, np.zeros((1, 10)), mean)[2][0]
+        np.testing.assert_allclose(at_mean, at_mean_dense, rtol=1e-7)
+        expected += at_mean
+    np.testing.assert_allclose(spread, expected, rtol=1e-7)
+
+
+def test_spread_of_two_maps_is_symmetric_and_bilinear():
+    population = heavy_population()
+    splits = kf.Splits(population, 20, law="empirical")
+    f, g = splits.sampling_map(0.0, 20.0, tolerance=1e-5), splits.denoiser(0.4)
+    law = _core.EmpiricalLaw(population.profiles, population.eigenvalues, 20.0, _core.Mean.estimated, linear_algebra())
+    nodes = law.solve(np.concatenate([f.shifts, g.shifts, [np.inf]]))
+    first = np.concatenate([f.weights, np.zeros(len(g.shifts)), [1 - f.constant - f.weights.sum()]])
+    second = np.concatenate([np.zeros(len(f.shifts)), g.weights, [1 - g.constant - g.weights.sum()]])
+    variance = np.random.default_rng(12).gamma(1.0, 1.0, 10)
+
+    def spread(a, b):
+        return law.spread(nodes, a, b, variance)
+
+    np.testing.assert_allclose(spread(first, second), spread(second, first), rtol=1e-7)
+    both = spread(first + second, first + second)
+    parts = spread(first, first) + 2 * spread(first, second) + spread(second, second)
+    np.testing.assert_allclose(both, parts, rtol=1e-6)
+    matrices = [law.mode_covariance(nodes, a, b) for a, b in ((first, first), (first, second), (second, second))]
+    total = law.mode_covariance(nodes, first + second, first + second)
+    expected = matrices[0] + 2 * matrices[1] + matrices[2]
+    np.testing.assert_allclose(total, expected, rtol=1e-6, atol=1e-7 * total.max())
 
 
 def test_profiles_of_gaussian_data_give_the_gaussian_law():
@@ -116,6 +187,40 @@ def test_average_over_inputs_is_that_of_mode_pairs():
     rng = np.random.default_rng(4)
     inputs = population.mean + rng.standard_normal((1000, 40)) @ population.eigenvectors.T
     assert splits.disagreement(f, inputs).mean() == pytest.approx(float(splits.mean_disagreement(f, 1.0)), rel=0.02)
+
+
+@pytest.fixture(scope="module")
+def patches():
+    """4000 grey patches of 8 x 8 pixels."""
+    source = open_images("patches", patch=8, grey=True)
+    images = np.concatenate([batch.reshape(len(batch), -1) for batch in source.batches()])
+    return images[np.random.default_rng(0).choice(len(images), 4000, replace=False)]
+
+
+def test_third_pairing_on_real_patches(patches):
+    """Contrast varies from patch to patch and moves all second moments together: without the dressed third pairing equal
+    modes are 13 % off, with it the error in all 64 is less than half."""
+    n, draws = 100, 800
+    population = kf.Population.from_samples(patches, profiles=len(patches))
+    f = _core.SpectralFunction.denoiser(0.1)
+    law, nodes, weights = solved(population, n, f, "known")
+    predicted = np.diag(law.mode_covariance(nodes, weights, weights))
+    third = reference(population, n, f, np.zeros((1, 64)), "known")[3]
+    rng = np.random.default_rng(1)
+    coordinates = population.coordinates(patches)
+    entries = []
+    for _ in range(draws):
+        rows = coordinates[rng.integers(0, len(patches), n)]
+        covariance = rows.T @ rows / n
+        entries.append(np.diag(np.linalg.solve(covariance + 0.01 * np.eye(64), covariance)))
+    simulated = np.var(entries, axis=0, ddof=1)
+
+    def error(prediction):
+        return np.sqrt(np.mean(np.log(simulated / prediction) ** 2))
+
+    assert simulated.sum() == pytest.approx(predicted.sum(), rel=0.03)
+    assert simulated.sum() > 1.1 * (predicted - third).sum()
+    assert error(predicted) < 0.5 * error(predicted - third)
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,12 @@ namespace kappaflow {
 
 /// Settings of EmpiricalLaw.
 struct EmpiricalOptions {
-  int max_iterations = 500;        ///< of the fixed point, at least 1; 10 to 30 are usual
-  double tolerance = 1e-11;        ///< largest relative change of g that counts as converged, in (0, 0.1)
-  int history = 5;                 ///< earlier iterates of Anderson's acceleration, 1 to 20
-  double ladder_tolerance = 1e-8;  ///< relative residual of the ladder's linear systems, in (0, 0.1)
-  double compression = 1e-7;       ///< relative error of the products r_i r_j in the span of a few of them, in (0, 0.1)
+  int max_iterations = 500;         ///< of the fixed point, at least 1; 10 to 30 are usual
+  double tolerance = 1e-11;         ///< largest relative change of g that counts as converged, in (0, 0.1)
+  int history = 5;                  ///< earlier iterates of Anderson's acceleration, 1 to 20
+  double ladder_tolerance = 1e-10;  ///< relative residual of the ladder's linear systems, in (0, 0.1)
+  int ladder_iterations = 500;      ///< of conjugate gradients for the ladder, at least 1; 5 to 50 are usual
+  double compression = 1e-8;        ///< relative error of nodes in the span of a few of them, in (0, 0.1)
 };
 
 /// Solution of the fixed point at N shifts (infinity allowed), for D coordinates (with estimated mean one more than
@@ -36,7 +37,8 @@ struct EmpiricalNodes {
 ///
 /// With Q_ij,kl = (1/n) mean_a[z_k^2 z_l^2 r_i r_j], gamma_k = g_k(t_i) g_k(t_j) the variance of the mode pair k, l is
 ///   sum_ij w_i w_j t_i t_j [(1 - diag(gamma) Q)^-1 (gamma gamma' o Q)]_kl,
-/// where on the diagonal what the inverse adds counts twice, less (1/n) (sum_i w_i t_i g_k^2 mean_a[z_k^2 r_a])^2.
+/// where on the diagonal what the inverse adds counts twice, less (1/n) (sum_i w_i t_i g_k^2 mean_a[z_k^2 r_a])^2, and
+/// where the fluctuation of the sample's own second moment is dressed in the same way (see third_pairing).
 /// Samples with equal leverage give the Gaussian law.
 class EmpiricalLaw {
  public:
@@ -70,19 +72,32 @@ class EmpiricalLaw {
   /// without the ladder.
   Matrix influence(const EmpiricalNodes& nodes, const Vector& f, const Vector& x) const;
 
+  /// Covariance of each output mode (modes) for inputs of independent mode coordinates around the mean, of this
+  /// variance (modes): sum_l V_kl variance_l over the mode pairs without what equal modes have in excess (exchange,
+  /// third pairing), and the fluctuation of the output at the mean where the mean is estimated.
+  Vector spread(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Vector& variance) const;
+
   /// Covariance of each output mode that the ladder adds to that of influence(), (modes) for inputs x and y (modes).
   Vector ladder_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Vector& x,
                            const Vector& y) const;
 
  private:
   struct Pairs;
+  struct Forms;
+  struct Dressed;
+  struct Outputs;
   bool has_mean() const { return coordinates_ > modes_; }
   void block(Eigen::Index start, Eigen::Index count, Matrix& transposed, bool squared) const;
   Matrix iterate(const Vector& shifts, const Matrix& g, Matrix* leverage) const;
-  Pairs pairs(const EmpiricalNodes& nodes, const Vector& f, const Vector& g) const;
-  Matrix apply_leverage(const EmpiricalNodes& nodes, const Pairs& pairs, const Matrix& vectors) const;  // Q_p v_p
+  Pairs pairs(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, bool all_equal = false) const;
+  Matrix apply_leverage(const EmpiricalNodes& nodes, const Pairs& pairs, const Matrix& vectors,
+                        const std::vector<Eigen::Index>& which) const;
   Matrix ladder(const EmpiricalNodes& nodes, const Pairs& pairs, Matrix right) const;
+  Forms leverage_forms(const EmpiricalNodes& nodes, const Pairs& pairs) const;
+  Vector third_pairing(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Dressed& dressed) const;
   Matrix projections(const EmpiricalNodes& nodes, const Vector& x) const;  // u (N, M)
+  Vector typical_terms(const Matrix& x, const Matrix& y) const;
+  Vector centre(const EmpiricalNodes& nodes, const Vector& f) const;
 
   Profiles profiles_;
   Vector eigenvalues_;

@@ -1,0 +1,48 @@
+#pragma once
+
+// What the translation units of EmpiricalLaw share: empirical.cpp (the fixed point), empirical_ladder.cpp (pairs of
+// nodes and their linear systems), empirical_covariance.cpp (mode pairs), empirical_outputs.cpp (given inputs).
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <vector>
+
+#include "kappaflow/empirical.hpp"
+
+namespace kappaflow {
+namespace detail {
+
+/// Profiles that are worked on at once: their squares at d = 768 take 6 MiB, and a product with them runs at full
+/// speed.
+constexpr Eigen::Index kBlockRows = 1024;
+
+/// c = alpha op(a) op(b) + beta c, column-major.
+void multiply(const LinearAlgebra& library, bool transpose_a, bool transpose_b, double alpha,
+              const Eigen::Ref<const Eigen::MatrixXd>& a, const Eigen::Ref<const Eigen::MatrixXd>& b, double beta,
+              Eigen::Ref<Eigen::MatrixXd> c);
+
+/// left right of a matrix with few independent columns. Rows are multiplied by `importance` (no change where it is
+/// empty) and columns then scaled to length 1 before singular values below the tolerance are dropped: errors are
+/// relative to the columns so weighted.
+struct LowRank {
+  Eigen::MatrixXd left;   // (rows, p)
+  Eigen::MatrixXd right;  // (p, columns)
+
+  LowRank(const Eigen::MatrixXd& matrix, double tolerance, const Eigen::VectorXd& importance = {});
+};
+
+}  // namespace detail
+
+/// Pairs i <= j of nodes with what the law needs of them.
+struct EmpiricalLaw::Pairs {
+  std::vector<Eigen::Index> first, second;
+  Vector weight;      // f_i g_j + f_j g_i off the diagonal, f_i g_i on it
+  Matrix root_gamma;  // (D, P) square root of g_i g_j
+  Matrix eta;         // (D, P) t_i t_j g_i g_j
+
+  Eigen::Index size() const { return weight.size(); }
+  Eigen::Index i(Eigen::Index p) const { return first[static_cast<std::size_t>(p)]; }
+  Eigen::Index j(Eigen::Index p) const { return second[static_cast<std::size_t>(p)]; }
+};
+
+}  // namespace kappaflow

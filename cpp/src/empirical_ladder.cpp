@@ -1,0 +1,238 @@
+#include <Eigen/SVD>
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "empirical_detail.hpp"
+#include "kappaflow/empirical.hpp"
+#include "kappaflow/errors.hpp"
+
+namespace kappaflow {
+
+using Index = Eigen::Index;
+using Matrix = Eigen::MatrixXd;
+using Vector = Eigen::VectorXd;
+
+namespace detail {
+
+void multiply(const LinearAlgebra& library, bool transpose_a, bool transpose_b, double alpha,
+              const Eigen::Ref<const Eigen::MatrixXd>& a, const Eigen::Ref<const Eigen::MatrixXd>& b, double beta,
+              Eigen::Ref<Eigen::MatrixXd> c) {
+  if (library.gemm != nullptr) {
+    char ta = transpose_a ? 'T' : 'N', tb = transpose_b ? 'T' : 'N';
+    int m = static_cast<int>(c.rows()), n = static_cast<int>(c.cols());
+    int k = static_cast<int>(transpose_a ? a.rows() : a.cols());
+    int lda = std::max(1, static_cast<int>(a.outerStride())), ldb = std::max(1, static_cast<int>(b.outerStride()));
+    int ldc = std::max(1, static_cast<int>(c.outerStride()));
+    library.gemm(&ta, &tb, &m, &n, &k, &alpha, const_cast<double*>(a.data()), &lda, const_cast<double*>(b.data()), &ldb,
+                 &beta, c.data(), &ldc);
+    return;
+  }
+  if (beta == 0) c.setZero();
+  if (beta != 0 && beta != 1) c *= beta;
+  if (transpose_a && transpose_b) c.noalias() += alpha * a.transpose() * b.transpose();
+  if (transpose_a && !transpose_b) c.noalias() += alpha * a.transpose() * b;
+  if (!transpose_a && transpose_b) c.noalias() += alpha * a * b.transpose();
+  if (!transpose_a && !transpose_b) c.noalias() += alpha * a * b;
+}
+
+LowRank::LowRank(const Eigen::MatrixXd& matrix, double tolerance, const Eigen::VectorXd& importance) {
+  const Vector rows = importance.size() == 0 ? Vector::Ones(matrix.rows()) : importance;
+  const Matrix weighted = rows.asDiagonal() * matrix;
+  Vector scale = weighted.colwise().norm().transpose();
+  for (Index j = 0; j < scale.size(); ++j) scale[j] = scale[j] > 0 ? scale[j] : 1.0;
+  const Eigen::BDCSVD<Matrix> svd(weighted * scale.cwiseInverse().asDiagonal(),
+                                  Eigen::ComputeThinU | Eigen::ComputeThinV);
+  Index rank = 0;
+  while (rank < svd.singularValues().size() && svd.singularValues()[rank] > tolerance * svd.singularValues()[0]) ++rank;
+  rank = std::max<Index>(rank, 1);
+  left = rows.cwiseInverse().asDiagonal() * svd.matrixU().leftCols(rank) * svd.singularValues().head(rank).asDiagonal();
+  right = svd.matrixV().leftCols(rank).transpose() * scale.asDiagonal();
+}
+
+}  // namespace detail
+
+using detail::kBlockRows;
+using detail::multiply;
+
+namespace {
+
+std::vector<Index> all_columns(Index count) {
+  std::vector<Index> columns(static_cast<std::size_t>(count));
+  std::iota(columns.begin(), columns.end(), Index{0});
+  return columns;
+}
+
+Matrix columns_of(const Matrix& matrix, const std::vector<Index>& which) {
+  Matrix chosen(matrix.rows(), static_cast<Index>(which.size()));
+  for (std::size_t c = 0; c < which.size(); ++c) chosen.col(static_cast<Index>(c)) = matrix.col(which[c]);
+  return chosen;
+}
+
+}  // namespace
+
+/// Pairs of nodes whose weight is not zero; `all_equal` adds each node of f or g with itself.
+EmpiricalLaw::Pairs EmpiricalLaw::pairs(const EmpiricalNodes& nodes, const Vector& f, const Vector& g,
+                                        bool all_equal) const {
+  const Index count = nodes.shifts.size();
+  detail::require(f.size() == count && g.size() == count, "EmpiricalLaw", "weights must have one entry for each node",
+                  f.size());
+  Pairs pairs;
+  std::vector<double> weight;
+  for (Index i = 0; i < count; ++i) {
+    for (Index j = i; j < count; ++j) {
+      const double both = i == j ? f[i] * g[i] : f[i] * g[j] + f[j] * g[i];
+      const bool wanted = all_equal && i == j && (f[i] != 0 || g[i] != 0);
+      if (both == 0 && !wanted) continue;
+      pairs.first.push_back(i);
+      pairs.second.push_back(j);
+      weight.push_back(both);
+    }
+  }
+  pairs.weight = Eigen::Map<const Vector>(weight.data(), static_cast<Index>(weight.size()));
+  pairs.root_gamma.resize(coordinates_, pairs.weight.size());
+  pairs.eta.resize(coordinates_, pairs.weight.size());
+  for (Index p = 0; p < pairs.weight.size(); ++p) {
+    const Index i = pairs.first[static_cast<std::size_t>(p)], j = pairs.second[static_cast<std::size_t>(p)];
+    pairs.root_gamma.col(p) = nodes.resolvent.col(i).cwiseProduct(nodes.resolvent.col(j)).cwiseSqrt();
+    pairs.eta.col(p) = nodes.remaining.col(i).cwiseProduct(nodes.remaining.col(j));
+  }
+  return pairs;
+}
+
+/// Q_p v_p for the pairs p = which[c] of the columns c: (D, C) -> (D, C).
+Matrix EmpiricalLaw::apply_leverage(const EmpiricalNodes& nodes, const Pairs& pairs, const Matrix& vectors,
+                                    const std::vector<Index>& which) const {
+  const Index total = profiles_.rows(), count = vectors.cols();
+  Matrix result = Matrix::Zero(coordinates_, count), squares, inner;
+  for (Index start = 0; start < total; start += kBlockRows) {
+    const Index rows = std::min(kBlockRows, total - start);
+    block(start, rows, squares, true);
+    inner.resize(rows, count);
+    multiply(library_, true, false, 1 / (n_ * static_cast<double>(total)), squares, vectors, 0, inner);
+    const Matrix leverage = nodes.leverage.middleCols(start, rows).transpose();
+    for (Index c = 0; c < count; ++c) {
+      const Index p = which[static_cast<std::size_t>(c)];
+      inner.col(c).array() *= leverage.col(pairs.i(p)).array() * leverage.col(pairs.j(p)).array();
+    }
+    multiply(library_, false, false, 1, squares, inner, 1, result);
+  }
+  return result;
+}
+
+/// y = (1 - diag(gamma) Q)^-1 right for every pair, by conjugate gradients on the symmetric form: with v = Q y and w =
+/// gamma^(1/2) v, (1 - gamma^(1/2) Q gamma^(1/2)) w = gamma^(1/2) Q right, y = right + gamma^(1/2) w. Pairs that have
+/// converged leave the products.
+Matrix EmpiricalLaw::ladder(const EmpiricalNodes& nodes, const Pairs& pairs, Matrix right) const {
+  std::vector<Index> active = all_columns(right.cols());
+  Matrix residual = pairs.root_gamma.cwiseProduct(apply_leverage(nodes, pairs, right, active));
+  Matrix direction = residual, root = pairs.root_gamma;
+  Vector norm = residual.colwise().squaredNorm().transpose();
+  const Vector begun = norm;
+  for (int step = 0;; ++step) {
+    std::vector<Index> left;  // columns of the active ones that go on
+    Index slowest = 0;
+    double worst = 0;
+    for (std::size_t c = 0; c < active.size(); ++c) {
+      const Index column = static_cast<Index>(c);
+      const double start = begun[active[c]], enough = options_.ladder_tolerance * options_.ladder_tolerance * start;
+      if (norm[column] <= enough) continue;  // what is not a number goes on, to be told of below
+      if (left.empty() || norm[column] / start > worst) {
+        worst = norm[column] / start;
+        slowest = column;
+      }
+      left.push_back(column);
+    }
+    if (left.empty()) return right;
+    const auto fail = [&](Index column, const std::string& what) {
+      const Index p = active[static_cast<std::size_t>(column)];
+      throw ConvergenceError("EmpiricalLaw: the ladder at shifts " + detail::text(nodes.shifts[pairs.i(p)]) + " and " +
+                             detail::text(nodes.shifts[pairs.j(p)]) + " (nodes " + std::to_string(pairs.i(p)) +
+                             " and " + std::to_string(pairs.j(p)) + ") " + what + " after " + std::to_string(step) +
+                             " iterations, residual " + detail::text(std::sqrt(norm[column] / begun[p])));
+    };
+    if (step >= options_.ladder_iterations) fail(slowest, "has not converged");
+    if (left.size() < active.size()) {
+      residual = columns_of(residual, left);
+      direction = columns_of(direction, left);
+      root = columns_of(root, left);
+      norm = columns_of(norm.transpose(), left).transpose();
+      active = [&] {
+        std::vector<Index> pairs_left;
+        for (const Index column : left) pairs_left.push_back(active[static_cast<std::size_t>(column)]);
+        return pairs_left;
+      }();
+    }
+    Matrix image = apply_leverage(nodes, pairs, root.cwiseProduct(direction), active);
+    image = direction - root.cwiseProduct(image);
+    for (Index c = 0; c < residual.cols(); ++c) {
+      const double curvature = direction.col(c).dot(image.col(c));
+      if (!(curvature > 0)) fail(c, "has no positive definite system");
+      const double length = norm[c] / curvature;
+      right.col(active[static_cast<std::size_t>(c)]) += length * root.col(c).cwiseProduct(direction.col(c));
+      residual.col(c) -= length * image.col(c);
+      const double next = residual.col(c).squaredNorm();
+      direction.col(c) = residual.col(c) + next / norm[c] * direction.col(c);
+      norm[c] = next;
+    }
+  }
+}
+
+Vector EmpiricalLaw::ladder_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Vector& x,
+                                       const Vector& y) const {
+  const Pairs pair = pairs(nodes, f, g);
+  const Index count = pair.weight.size(), total = profiles_.rows();
+  const Matrix u = nodes.leverage.cwiseProduct(projections(nodes, x));
+  const Matrix v = x == y ? u : Matrix(nodes.leverage.cwiseProduct(projections(nodes, y)));
+  Matrix right = Matrix::Zero(coordinates_, count), squares, products;
+  for (Index start = 0; start < total; start += kBlockRows) {
+    const Index rows = std::min(kBlockRows, total - start);
+    const Matrix from = u.middleCols(start, rows).transpose(), to = v.middleCols(start, rows).transpose();
+    products.resize(rows, count);
+    for (Index p = 0; p < count; ++p) {
+      const Index i = pair.i(p), j = pair.j(p);
+      products.col(p) = f[i] * g[j] * from.col(i).cwiseProduct(to.col(j));
+      if (i != j) products.col(p) += f[j] * g[i] * from.col(j).cwiseProduct(to.col(i));
+    }
+    block(start, rows, squares, true);
+    multiply(library_, false, false, 1 / (n_ * static_cast<double>(total)), squares, products, 1, right);
+  }
+  right = right.cwiseProduct(pair.root_gamma).cwiseProduct(pair.root_gamma);
+  const Matrix added = apply_leverage(nodes, pair, ladder(nodes, pair, std::move(right)), all_columns(count));
+  return pair.eta.cwiseProduct(added).topRows(modes_).rowwise().sum();
+}
+
+/// sum_i f_i t_i g_k mean_a[z_k r_ai u_i] for the input at the mean, u_i = g_i of the mean's coordinate: (modes).
+Vector EmpiricalLaw::centre(const EmpiricalNodes& nodes, const Vector& f) const {
+  const Index total = profiles_.rows();
+  Matrix sums = Matrix::Zero(coordinates_, nodes.shifts.size()), samples;
+  for (Index start = 0; start < total; start += kBlockRows) {
+    const Index rows = std::min(kBlockRows, total - start);
+    block(start, rows, samples, false);
+    multiply(library_, false, true, 1 / static_cast<double>(total), samples, nodes.leverage.middleCols(start, rows), 1,
+             sums);
+  }
+  const Vector weights = nodes.resolvent.row(modes_).transpose().cwiseProduct(f);
+  return nodes.remaining.cwiseProduct(sums).topRows(modes_) * weights;
+}
+
+Vector EmpiricalLaw::spread(const EmpiricalNodes& nodes, const Vector& f, const Vector& g,
+                            const Vector& variance) const {
+  detail::require(variance.size() == modes_ && variance.allFinite() && variance.minCoeff() >= 0, "EmpiricalLaw::spread",
+                  "variance must have one finite entry >= 0 for each mode; entries", variance.size());
+  const Pairs pair = pairs(nodes, f, g);
+  Vector second = Vector::Ones(coordinates_);  // of the input; that of the mean's coordinate is 1
+  second.head(modes_) = variance;
+  Matrix right = second.asDiagonal() * pair.root_gamma.cwiseAbs2();
+  right = ladder(nodes, pair, std::move(right));
+  const Matrix added = apply_leverage(nodes, pair, right, all_columns(pair.size()));
+  const Matrix h = nodes.remaining.topRows(modes_), shrink = h.array() * (1 - h.array());
+  Vector result = pair.eta.cwiseProduct(added).topRows(modes_) * pair.weight;
+  result -= (shrink * f).cwiseProduct(shrink * g).cwiseProduct(variance) / n_;
+  if (has_mean()) result -= centre(nodes, f).cwiseProduct(centre(nodes, g)) / n_;
+  return result;
+}
+
+}  // namespace kappaflow

@@ -1,0 +1,231 @@
+#include <algorithm>
+#include <vector>
+
+#include "empirical_detail.hpp"
+#include "kappaflow/empirical.hpp"
+#include "kappaflow/errors.hpp"
+
+namespace kappaflow {
+
+using detail::kBlockRows;
+using detail::LowRank;
+using detail::multiply;
+using Index = Eigen::Index;
+using Matrix = Eigen::MatrixXd;
+using Vector = Eigen::VectorXd;
+
+namespace {
+
+/// Inputs whose projections are held at once, and groups whose ladders are: what is held beside the profiles is then
+/// about half of what 20 000 profiles of 768 modes take. Larger products are no faster.
+constexpr Index kInputsAtOnce = 64;
+constexpr Index kGroupsAtOnce = 8;
+
+}  // namespace
+
+/// One pass over the profiles for given inputs. Projections u_i = sum_l g_l(t_i) z_l x_l of a sample are taken in the
+/// span of a few (rank) combinations of nodes: u = resolvent.right' w for w (rank). A sample then has one small matrix
+///   [S_1; ...; S_K; C],   second moments w' S_k w of group k,   influence C w on the outputs in the span of outer,
+/// which meets the inputs in one product.
+struct EmpiricalLaw::Outputs {
+  const EmpiricalLaw& law;
+  const EmpiricalNodes& nodes;
+  const Pairs& pair;
+  const Vector &f, &g;
+  const Matrix &x, &y;
+  const bool same;
+  LowRank resolvent, outer_f, outer_g;
+  Matrix second;          // (B, K) sums over profiles
+  Matrix mean_f, mean_g;  // (modes, B) sums over profiles, by the first pass
+  bool means = true;      // whether this pass takes them
+
+  Outputs(const EmpiricalLaw& of, const EmpiricalNodes& solved, const Pairs& pairs, const Vector& first,
+          const Vector& other, const Matrix& inputs, const Matrix& others)
+      : law(of),
+        nodes(solved),
+        pair(pairs),
+        f(first),
+        g(other),
+        x(inputs),
+        y(others),
+        same(inputs == others && first == other),
+        resolvent(solved.resolvent, of.options_.compression, of.typical_terms(inputs, others)),
+        outer_f(weighted_outer(of, solved, first)),
+        outer_g(weighted_outer(of, solved, other)) {}
+
+  /// t g of all nodes times weights; every output mode to the same relative error.
+  static LowRank weighted_outer(const EmpiricalLaw& law, const EmpiricalNodes& nodes, const Vector& weights) {
+    const Matrix outer = nodes.remaining.topRows(law.modes_) * weights.asDiagonal();
+    const Vector largest = outer.rowwise().lpNorm<Eigen::Infinity>();
+    return {outer, law.options_.compression, (largest.array() > 0).select(largest.cwiseInverse(), 1.0)};
+  }
+
+  Index rank() const { return resolvent.left.cols(); }
+
+  /// Columns of the resolvent's span times inputs start … start + count: (D, rank count), the mean's input is 1.
+  Matrix expand(const Matrix& inputs, Index start, Index count) const {
+    Matrix wide(law.coordinates_, rank() * count);
+    for (Index b = 0; b < count; ++b) {
+      wide.middleCols(b * rank(), rank()) = resolvent.left;
+      wide.middleCols(b * rank(), rank()).topRows(law.modes_).array().colwise() *=
+          inputs.row(start + b).transpose().array();
+    }
+    return wide;
+  }
+
+  /// The small matrices of profiles start … start + rows side by side, (K rank + outer, rank rows), for ladder products
+  /// (P, rows) of each group.
+  Matrix small(const std::vector<Matrix>& ladder_products, const LowRank& outer, Index start, Index rows) const {
+    const Index groups = static_cast<Index>(ladder_products.size()), count = nodes.shifts.size();
+    Matrix result(groups * rank() + outer.left.cols(), rank() * rows), form = Matrix::Zero(count, count);
+    for (Index a = 0; a < rows; ++a) {
+      const Vector r = nodes.leverage.col(start + a);
+      for (Index k = 0; k < groups; ++k) {
+        const double* product = ladder_products[static_cast<std::size_t>(k)].col(a).data();
+        for (Index p = 0; p < pair.size(); ++p) {
+          const Index i = pair.i(p), j = pair.j(p);
+          const double value = product[p] * r[i] * r[j];
+          form(i, j) = f[j] * g[i] * value;
+          form(j, i) = f[i] * g[j] * value;
+        }
+        result.block(k * rank(), a * rank(), rank(), rank()).noalias() =
+            resolvent.right * form * resolvent.right.transpose();
+      }
+      result.block(groups * rank(), a * rank(), outer.left.cols(), rank()).noalias() =
+          outer.right * r.asDiagonal() * resolvent.right.transpose();
+    }
+    return result;
+  }
+
+  /// Adds mean_a sums of influences (outer count, rows) to (modes, B).
+  void add_means(const Matrix& samples, const Matrix& influences, const LowRank& outer, Index start, Index count,
+                 Matrix& mean) const {
+    Matrix sums(law.coordinates_, influences.rows());
+    multiply(law.library_, false, true, 1, samples, influences, 0, sums);
+    const Index width = outer.left.cols();
+    for (Index b = 0; b < count; ++b) {
+      mean.col(start + b) +=
+          outer.left.cwiseProduct(sums.middleCols(b * width, width).topRows(law.modes_)).rowwise().sum();
+    }
+  }
+
+  /// Products of one batch of inputs with one block of profiles.
+  void add(const Matrix& samples, const Matrix& small_f, const Matrix& small_g, Index start, Index count) {
+    const Index rows = samples.cols(), width_f = outer_f.left.cols(), width_g = outer_g.left.cols();
+    const Index groups = second.cols();
+    Matrix u(rank() * count, rows), v, influences_f(width_f * count, rows), influences_g;
+    multiply(law.library_, true, false, 1, expand(x, start, count), samples, 0, u);
+    if (!same) {
+      v.resize(rank() * count, rows);
+      multiply(law.library_, true, false, 1, expand(y, start, count), samples, 0, v);
+      influences_g.resize(width_g * count, rows);
+    }
+    Matrix image(small_f.rows(), count);
+    for (Index a = 0; a < rows; ++a) {
+      const Eigen::Map<const Matrix> from(u.col(a).data(), rank(), count);
+      const Eigen::Map<const Matrix> to(same ? u.col(a).data() : v.col(a).data(), rank(), count);
+      multiply(law.library_, false, false, 1, small_f.middleCols(a * rank(), rank()), from, 0, image);
+      for (Index k = 0; k < groups; ++k) {
+        second.col(k).segment(start, count) +=
+            image.middleRows(k * rank(), rank()).cwiseProduct(to).colwise().sum().transpose();
+      }
+      Eigen::Map<Matrix>(influences_f.col(a).data(), width_f, count) = image.bottomRows(width_f);
+      if (same) continue;
+      Eigen::Map<Matrix> influence(influences_g.col(a).data(), width_g, count);
+      multiply(law.library_, false, false, 1, small_g.middleCols(a * rank(), rank()), to, 0, influence);
+    }
+    if (means) add_means(samples, influences_f, outer_f, start, count, mean_f);
+    if (means && !same) add_means(samples, influences_g, outer_g, start, count, mean_g);
+  }
+
+  /// Sums over all profiles for the groups of these ladders.
+  void run(const std::vector<Matrix>& ladders) {
+    second = Matrix::Zero(x.rows(), static_cast<Index>(ladders.size()));
+    means = mean_f.size() == 0;
+    if (means) {
+      mean_f = Matrix::Zero(law.modes_, x.rows());
+      mean_g = Matrix::Zero(same ? 0 : law.modes_, same ? 0 : y.rows());
+    }
+    Matrix samples, squares;
+    std::vector<Matrix> products(ladders.size());
+    for (Index start = 0; start < law.profiles(); start += kBlockRows) {
+      const Index rows = std::min(kBlockRows, law.profiles() - start);
+      law.block(start, rows, squares, true);
+      for (std::size_t k = 0; k < ladders.size(); ++k) {
+        products[k].resize(pair.size(), rows);
+        multiply(law.library_, true, false, 1, ladders[k], squares, 0, products[k]);
+      }
+      const Matrix small_f = small(products, outer_f, start, rows);
+      const Matrix small_g = same ? Matrix() : small({}, outer_g, start, rows);
+      law.block(start, rows, samples, false);
+      for (Index b = 0; b < x.rows(); b += kInputsAtOnce)
+        add(samples, small_f, small_g, b, std::min(kInputsAtOnce, x.rows() - b));
+    }
+  }
+};
+
+/// Size of the terms z_l x_l that an error in the resolvent of coordinate l is multiplied by, above 0. Without it
+/// strong modes, whose resolvent is small, would be lost beside the weak ones, and all modes beside the mean where
+/// inputs are large.
+Vector EmpiricalLaw::typical_terms(const Matrix& x, const Matrix& y) const {
+  Vector size = Vector::Ones(coordinates_);
+  const Vector square = (x.cwiseAbs2().colwise().mean() + y.cwiseAbs2().colwise().mean()).transpose();
+  size.head(modes_) = eigenvalues_.cwiseMax(0).cwiseProduct(square).cwiseSqrt();
+  const double largest = size.maxCoeff();
+  return largest > 0 ? Vector(size.cwiseMax(1e-8 * largest)) : Vector::Ones(coordinates_);
+}
+
+Matrix EmpiricalLaw::output_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Matrix& x,
+                                       const Matrix& y, const Matrix& groups) const {
+  detail::require(x.cols() == modes_ && y.cols() == modes_ && x.rows() == y.rows(), "EmpiricalLaw::output_covariance",
+                  "inputs must have one row each and one column for each mode; columns", x.cols());
+  detail::require(groups.rows() == modes_, "EmpiricalLaw::output_covariance", "groups must have one row for each mode",
+                  groups.rows());
+  const Pairs pair = pairs(nodes, f, g);
+  if (x.rows() == 0) return Matrix::Zero(0, groups.cols());
+  Outputs outputs(*this, nodes, pair, f, g, x, y);
+  const double total = static_cast<double>(profiles());
+  Matrix result(x.rows(), groups.cols());
+  for (Index first = 0; first < groups.cols(); first += kGroupsAtOnce) {
+    const Index count = std::min(kGroupsAtOnce, groups.cols() - first);
+    std::vector<Matrix> ladders;
+    for (Index k = first; k < first + count; ++k) {
+      Matrix right = Matrix::Zero(coordinates_, pair.size());
+      right.topRows(modes_) = groups.col(k).asDiagonal() * pair.eta.topRows(modes_);
+      ladders.push_back(ladder(nodes, pair, std::move(right)));
+    }
+    outputs.run(ladders);
+    const Matrix& other = outputs.same ? outputs.mean_f : outputs.mean_g;
+    result.middleCols(first, count) = outputs.second / total;
+    result.middleCols(first, count) -=
+        (outputs.mean_f.cwiseProduct(other) / (total * total)).transpose() * groups.middleCols(first, count);
+  }
+  return result / n_;
+}
+
+/// u_i = sum_l g_l(t_i) z_l x_l of every profile, (N, M); the mean's coordinate has input 1.
+Matrix EmpiricalLaw::projections(const EmpiricalNodes& nodes, const Vector& x) const {
+  detail::require(x.size() == modes_, "EmpiricalLaw", "an input must have one entry for each mode", x.size());
+  Matrix weighted = nodes.resolvent, samples, result(nodes.shifts.size(), profiles_.rows()), part;
+  weighted.topRows(modes_) = x.asDiagonal() * weighted.topRows(modes_);
+  for (Index start = 0; start < profiles_.rows(); start += kBlockRows) {
+    const Index rows = std::min(kBlockRows, profiles_.rows() - start);
+    block(start, rows, samples, false);
+    part.resize(result.rows(), rows);
+    multiply(library_, true, false, 1, weighted, samples, 0, part);
+    result.middleCols(start, rows) = part;
+  }
+  return result;
+}
+
+Matrix EmpiricalLaw::influence(const EmpiricalNodes& nodes, const Vector& f, const Vector& x) const {
+  detail::require(f.size() == nodes.shifts.size(), "EmpiricalLaw::influence",
+                  "weights must have one entry for each node", f.size());
+  const Matrix weighted = f.asDiagonal() * nodes.leverage.cwiseProduct(projections(nodes, x));  // (N, M)
+  const Matrix outer = nodes.remaining.topRows(modes_);
+  Matrix result(profiles_.rows(), modes_);
+  multiply(library_, true, true, 1, weighted, outer, 0, result);
+  return result.cwiseProduct(profiles_.cast<double>());
+}
+
+}  // namespace kappaflow
