@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kappaflow/empirical.hpp"
+#include "products.hpp"
 
 namespace kappaflow {
 namespace detail {
@@ -15,11 +16,6 @@ namespace detail {
 /// Profiles that are worked on at once: their squares at d = 768 take 6 MiB, and a product with them runs at full
 /// speed.
 constexpr Eigen::Index kBlockRows = 1024;
-
-/// c = alpha op(a) op(b) + beta c, column-major.
-void multiply(const LinearAlgebra& library, bool transpose_a, bool transpose_b, double alpha,
-              const Eigen::Ref<const Eigen::MatrixXd>& a, const Eigen::Ref<const Eigen::MatrixXd>& b, double beta,
-              Eigen::Ref<Eigen::MatrixXd> c);
 
 /// left right of a matrix with few independent columns. Rows are multiplied by `importance` (no change where it is
 /// empty) and columns then scaled to length 1 before singular values below the tolerance are dropped: errors are

@@ -110,7 +110,8 @@ double Renormalization::actual_share(double degrees) const {
   const Vector sizes = norms(u);
   double shown = kappaflow::df2(u, u, spectrum_), retained = 1;
   if (!exact()) {
-    // the spectrum of M degrees of freedom shows sum s^2/(s+u)^2 = (1 - df1/M)^2 tr(Sigma G Sigma G) + df1^2/M
+    // sum s^2/(s+u)^2 of M degrees of freedom is (1 - df1/M)^2 E tr(Sigma G Sigma G) + df1^2/M, where G is the resolvent
+    // of a sample and the expectation df2/(1 - df2/M)
     shown -= degrees * degrees / sample_degrees_;
     retained = deficit(sample_degrees_, u);
   }

@@ -229,18 +229,11 @@ class EmpiricalLaw:
         return self._unbiased(result, lambda law: law.directional(f, g, x, y, v))
 
     def spread(self, f: _core.SpectralFunction, variance: FloatArray, multiplicity: FloatArray) -> FloatArray:
-        """The matrix times the variance, and the output at the mean for the fluctuation of the estimated mean."""
-        total = self.mode_covariance(f, f, None) @ (variance * multiplicity)
-        if not self._estimated:
-            return np.asarray(total)
+        """One solution of the ladder for all inputs together, and what equal modes exchange."""
         nodes, (weights,) = self._nodes(f)
-        centre = np.zeros(len(variance))
-        influence = self._core.influence(nodes, weights, centre)
-        return np.asarray(
-            total
-            + influence.var(axis=0) / self._n
-            + self._core.ladder_covariance(nodes, weights, weights, centre, centre)
-        )
+        found = self._core.spread(nodes, weights, weights, variance * multiplicity)
+        exchanged = variance * self._plug_in.equal_mode_excess(f, f)
+        return self._unbiased(found + exchanged, lambda law: law.spread(f, variance, multiplicity))
 
 
 def _identity(f: _core.SpectralFunction) -> bytes:

@@ -30,6 +30,7 @@ class Written:
     pairs: Any
     gain_covariance: Any  # of the diagonal of f with itself, radial term alone
     mean_term: Any
+    excess: Any  # what 1/(1 - q df2) adds to exchange and radial term of equal modes
 
 
 def written(f: kf.SpectralFunction, s: Any, n: int, tau: Any, *, mean: str) -> Written:
@@ -55,6 +56,7 @@ def written(f: kf.SpectralFunction, s: Any, n: int, tau: Any, *, mean: str) -> W
     h = (tau * r).mean(axis=1)
     count = len(f.weights)
     pairs, gains, mean_term = np.zeros((len(s), len(s))), np.zeros((len(s), len(s))), np.zeros(len(s))
+    excess = np.zeros(len(s))
 
     def q(i: int, j: int) -> float:
         return float(np.mean(tau**2 * r[i] * r[j]) / (h[i] * h[j]) / m)
@@ -71,9 +73,14 @@ def written(f: kf.SpectralFunction, s: Any, n: int, tau: Any, *, mean: str) -> W
             if max(i, j) < count:
                 pairs += scale * q(i, j) / rest(i, j) * np.outer(a, a) * (1 + np.eye(len(s)))
                 own, other = s / (s + kappa[i]) ** 2, s / (s + kappa[j]) ** 2
-                gains += scale * (q(i, j) - 1 / m) * np.outer(own, other) / (rest(i, i) * rest(j, j))
+                radial = scale * (q(i, j) - 1 / m)
+                gains += radial * np.outer(own, other) / (rest(i, i) * rest(j, j))
+                excess += scale * q(i, j) * a**2 * (1 / rest(i, j) - 1)
+                excess += radial * own * other * (1 / (rest(i, i) * rest(j, j)) - 1)
     expectation = f.constant + (f.weights * (s[:, None] / (s[:, None] + kappa[:count]))).sum(axis=1)
-    return Written(expectation, pairs + np.diag(np.diag(gains)), gains, mean_term if mean == "estimated" else 0 * s)
+    return Written(
+        expectation, pairs + np.diag(np.diag(gains)), gains, mean_term if mean == "estimated" else 0 * s, excess
+    )
 
 
 @pytest.mark.parametrize("mean", ["known", "estimated"])
@@ -87,6 +94,7 @@ def test_against_the_law_as_it_is_written(mean: str, n: int) -> None:
         np.testing.assert_allclose(splits.expectation(f), law.expectation, rtol=1e-10)
         np.testing.assert_allclose(splits.mode_variance(f), law.pairs, rtol=1e-9)
         np.testing.assert_allclose(splits.equal_mode_variance(f), np.diag(law.pairs), rtol=1e-9)
+        np.testing.assert_allclose(splits._law.equal_mode_excess(f, f), law.excess, rtol=1e-8)
         # the mode pairs above, off the diagonal through the products of (5), and gains that move together
         off = law.pairs - np.diag(np.diag(law.pairs))
         kernel = off + np.diag((np.diag(law.pairs) - np.diag(law.gain_covariance)) / 2)
