@@ -29,10 +29,11 @@ _EMPIRICAL = (
     "The numbers describe linear diffusion models on data like yours: {count:,} of your images stand for all, and nothing "
     "else is assumed of them (empirical law). "
 )
-_STAND_IN = (
-    "The empirical law has no single renormalised noise κ: κ is that of the elliptical law. Images needed are those of the "
-    "elliptical law, corrected by the ratio of the two laws at the sizes shown."
+_SEARCHED = (
+    "Images needed are those of the Gaussian law, corrected by the ratio of the two laws at the sizes shown, which is taken as "
+    "constant beyond them."
 )
+_KAPPA = "The empirical law has no single renormalised noise κ: κ is that of the elliptical law."
 
 
 def prediction_notes(
@@ -74,9 +75,9 @@ def _law_notes(population: Population, choice: LawChoice) -> list[str]:
         known = choice.diagnosis is not None
         return [_GAUSSIAN + choice.reason + ("" if known else " " + _UNKNOWN)]
     if choice.law == "elliptical":
-        return [_ELLIPTICAL + choice.reason]
+        return [_ELLIPTICAL + choice.reason, _SEARCHED]
     count = 0 if population.profiles is None else len(population.profiles)
-    notes = [_EMPIRICAL.format(count=count) + choice.reason, _STAND_IN]
+    notes = [_EMPIRICAL.format(count=count) + choice.reason, f"{_KAPPA} {_SEARCHED}"]
     if population.eigenvalues.size > MOST_PAIRED_MODES:
         notes.append(
             f"With more than {MOST_PAIRED_MODES:,} modes the matrix of mode pairs is that of the elliptical law."

@@ -313,7 +313,7 @@ def predict(
 
     report("images needed by band", (steps - 2) / steps)
     correction = None
-    if choice.law == "empirical":
+    if choice.law != "gaussian":
         correction = Correction.of(population, sizes, stacked("band_relative"), wanted_bands, top)
     needed = images_needed(population, wanted_bands, top, tolerance, law=choice.law, correction=correction)
     report("seed images", (steps - 1) / steps)
