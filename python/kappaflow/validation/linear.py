@@ -293,7 +293,7 @@ def validate_linear(
         kappa={
             law.name: _kappa_curves(sets, sizes, grid, mean, law)
             for law in wanted_laws
-            if law.options["law"] != "empirical"
+            if law.options["law"] == "gaussian"
         },
         scaling=_scaling(sets, sizes, final, data_inputs[final.key], edges, wanted_laws, mean),
         step_errors=tuple(errors),
@@ -401,8 +401,8 @@ def _comparisons(
         for subject in _subjects(quantity, design, data_inputs, bands):
             if quantity.name == "pixels" and splits.population.eigenvectors is None:
                 continue  # the pixels of a bare spectrum are its modes
-            if quantity.name == "kappa" and splits.law == "empirical":
-                continue  # no one κ for all modes
+            if quantity.name == "kappa" and splits.law != "gaussian":
+                continue  # traces show t/E r, which is κ = t/E[τr] for samples of equal size alone
             entries, result = compare(statistics, design, quantity, subject, splits)
             named = quantity.covers != "noise"
             found.append(
@@ -500,6 +500,6 @@ def _notes(sets: TrainingSets, population: Population, draws: int) -> tuple[str,
     if sets.name == "disjoint" and pool is not None:
         notes.append(
             f"Disjoint splits of {pool.size:,} images estimate the variance over new images of the same kind, while theory "
-            "takes these images for the whole population: a part of any difference is that. Intervals hold these images fixed."
+            "reads its numbers off them without the bias of a finite dataset. Intervals hold these images fixed."
         )
     return tuple(notes)

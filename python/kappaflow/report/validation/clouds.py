@@ -19,7 +19,6 @@ from . import marks
 from .select import (
     comparisons,
     interval,
-    is_published,
     left_out,
     main_law,
     middle,
@@ -140,8 +139,14 @@ def _apart(a: FloatArray, b: FloatArray) -> Any:
 def _cloud_look(validation: Validation, law: Law, colour: str, alpha: float) -> dict[str, Any]:
     if law is main_law(validation):
         return {"marker": "o", "ms": 2.4, "mew": 0.0, "mfc": colour, "alpha": alpha}
-    marker = "x" if is_published(law) else "^"
-    return {"marker": marker, "ms": 3.2, "mew": 0.7, "mec": colour, "mfc": "none", "alpha": min(1.0, 0.7 + alpha)}
+    return {
+        "marker": marks.law_marker(validation, law),
+        "ms": 3.2,
+        "mew": 0.7,
+        "mec": colour,
+        "mfc": "none",
+        "alpha": min(1.0, 0.7 + alpha),
+    }
 
 
 # ---------------------------------------------------------------- strata
@@ -171,7 +176,7 @@ def counterfactual(validation: Validation) -> Figure:
         predicted = style.positive(np.array([found.predicted[law.name][i, j] for i, j in pairs]))
         look: dict[str, Any] = {"marker": "D", "ms": 7.0, "mew": 1.2, "mfc": "none", "mec": "#0072b2"}
         if index:
-            look |= {"ms": 5.5, "mec": MUTED, "mew": 0.9, "marker": "s" if is_published(law) else "^"}
+            look |= {"ms": 5.5, "mec": MUTED, "mew": 0.9, "marker": marks.law_marker(validation, law)}
         ax.plot(predicted, places, ls="", zorder=4 - 0.1 * index, gid=law.name, **look)
         handles.append(Line2D([], [], ls="", label=law.title, **look))
     ax.plot(simulated, places, ls="", marker="o", ms=4, mew=0, color=INK, zorder=5, gid="simulated")

@@ -124,10 +124,11 @@ def _typical(comparison: Comparison) -> tuple[float, float]:
 
 
 def _filling(law: Law, place: int) -> dict[str, Any]:
-    """How the marks of a law are filled: the first whole, those of the published one not at all, all others half."""
+    """How the marks of a law are filled: the first whole, those of the published one not at all, all others half by half."""
     if place == 0:
         return {"fillstyle": "full"}
-    return {"fillstyle": "none"} if is_published(law) else {"fillstyle": "left", "markerfacecoloralt": "white"}
+    half = ("top", "left")[place % 2]
+    return {"fillstyle": "none"} if is_published(law) else {"fillstyle": half, "markerfacecoloralt": "white"}
 
 
 def _forest_mark(ax: Axes, comparison: Comparison, y: float, filling: dict[str, Any]) -> bool:

@@ -45,6 +45,12 @@ def law_look(validation: Validation, law: Law) -> dict[str, Any]:
     return {"ls": _LAW_STYLES[place % len(_LAW_STYLES)], "lw": 1.5, "alpha": 1.0}
 
 
+def law_marker(validation: Validation, law: Law) -> str:
+    """Marker of a law beside the first: a triangle, upwards or downwards, and a cross for the published one."""
+    place = [x.name for x in ordered_laws(validation)].index(law.name)
+    return "x" if is_published(law) else ("^", "v")[place % 2]
+
+
 def law_handles(validation: Validation, shown: Sequence[str]) -> list[Line2D]:
     """Legend entries of the laws of those names."""
     return [
