@@ -7,6 +7,7 @@ two models trained on independent sets of n samples; everything is float64 insid
 
 from ._core import ConvergenceError, SpectralFunction, UnidentifiedError
 from ._version import __version__
+from .diagnosis import Diagnosis, LawError, diagnose
 from .functions import (
     KappaInfo,
     compress_spectrum,
@@ -25,7 +26,9 @@ from .splits import SampleSize, Splits, samples_for
 
 __all__ = [
     "ConvergenceError",
+    "Diagnosis",
     "KappaInfo",
+    "LawError",
     "Moments",
     "Population",
     "SampleSize",
@@ -37,6 +40,7 @@ __all__ = [
     "denoiser",
     "df1",
     "df2",
+    "diagnose",
     "matrix_power",
     "samples_for",
     "sampling_map",

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ._checks import FloatArray, integer, not_negative, positive
-from ._core import SpectralFunction
+from ._core import SpectralFunction, UnidentifiedError
+from .bands import Band, default_bands, resolve_bands
+from .caveats import MOST_PAIRED_MODES, prediction_notes
+from .diagnosis import Diagnosis, choose_law, diagnosis_to_json, with_profiles
 from .functions import denoiser
+from .needed import CHEAPER, Correction, images_needed, largest_n
 from .population import Population
-from .splits import Splits, samples_for
+from .splits import LARGEST_N, Splits
 
 __all__ = [
     "Band",
@@ -36,21 +39,8 @@ IntArray = npt.NDArray[np.int64]
 _MODE_PAIRS = 48
 _EIGENMODES = 11
 _NOISE_LEVELS = 81
-#: A population from fewer samples than this multiple of its dimension draws a caveat.
-_SAMPLES_PER_DIMENSION = 20
-
-
-@dataclass(frozen=True)
-class Band:
-    """An eigenband: the contiguous modes ``start <= k < stop`` (0-based, descending eigenvalue)."""
-
-    start: int
-    stop: int
-
-    @property
-    def label(self) -> str:
-        """Human label with 1-based mode numbers, as ``"modes 1-4"``."""
-        return f"mode {self.start + 1}" if self.stop - self.start == 1 else f"modes {self.start + 1}-{self.stop}"
+#: Profiles that the empirical law's mode pairs are built on.
+_PAIR_PROFILES = 2048
 
 
 @dataclass(frozen=True)
@@ -85,6 +75,9 @@ class Prediction:
     description: str  # one or two sentences: what the data are, how pixels were scaled, attribution
     shape: tuple[int, ...]  # shape of one image
     sample_size: int | None  # images in the population, None where it is known exactly
+    law: str  # the law of all numbers: "gaussian", "elliptical" or "empirical"
+    law_reason: str  # why that one, in words
+    diagnosis: Diagnosis | None  # what decided, None where the law was named or could not be diagnosed
     sigma_max: float
     mean_image: FloatArray  # (*shape)
     eigenvalues: FloatArray  # (d,) descending
@@ -92,7 +85,7 @@ class Prediction:
     n: IntArray  # (T,) training-set sizes, ascending
     reference_n: int  # the n of the single-n results; one of n
     noise_sigma: FloatArray  # (S,) grid of noise levels, ascending
-    kappa: FloatArray  # (T, S) κ(σ²)
+    kappa: FloatArray  # (T, S) κ(σ²), of the elliptical law where law is the empirical one
     map_gain_ideal: FloatArray  # (d,) gain of the sampling map with infinite data
     map_gain: FloatArray  # (T, d) its expectation over training sets of size n
     denoiser_sigma: FloatArray  # (D,)
@@ -108,9 +101,10 @@ class Prediction:
     total_disagreement: FloatArray  # (T,)
     total_relative: FloatArray  # (T,)
     tolerance: float  # of images_needed, on the relative disagreement
-    images_needed: tuple[
-        int | None, ...
-    ]  # (B,) smallest n with band_relative <= tolerance; None: beyond any practical n
+    images_needed: tuple[int | None, ...]  # (B,) smallest n with band_relative <= tolerance; None: not up to largest_n
+    largest_n: (
+        int  # the largest n that can be asked: any practical one, or the images there are where more are not identified
+    )
     seeds: IntArray  # (Z,)
     seed_disagreement: FloatArray  # (T, Z)
     most_consistent: SeedImages | None  # None where the population has no eigenvectors
@@ -136,33 +130,6 @@ def default_sizes(sample_size: int | None) -> list[int]:
     return sorted(shown | {half, max(2, largest)})
 
 
-def default_bands(modes: int, count: int = 6) -> tuple[Band, ...]:
-    """`count` eigenbands whose edges grow geometrically with the mode number (fewer where there are too few modes)."""
-    wanted = min(integer("bands", count, 1), modes)
-    edges = [0]
-    for i in range(1, wanted + 1):
-        edge = round(modes ** (i / wanted))
-        edges.append(max(min(edge, modes), edges[-1] + 1))
-    edges[-1] = modes
-    return tuple(Band(a, b) for a, b in pairwise(edges) if b > a)
-
-
-def _bands(bands: Any, modes: int) -> tuple[Band, ...]:
-    if bands is None:
-        return default_bands(modes)
-    if isinstance(bands, int):
-        return default_bands(modes, bands)
-    result = []
-    for band in bands:
-        start, stop = (band.start, band.stop) if isinstance(band, Band) else band
-        if not 0 <= start < stop <= modes:
-            raise ValueError(f"bands must be (start, stop) with 0 <= start < stop <= {modes}, got ({start}, {stop})")
-        result.append(Band(int(start), int(stop)))
-    if not result:
-        raise ValueError("bands must hold at least one band, got none")
-    return tuple(result)
-
-
 def _sizes(n: Sequence[int] | None, sample_size: int | None) -> list[int]:
     if n is None:
         return default_sizes(sample_size)
@@ -178,26 +145,6 @@ def _reference(sizes: list[int], sample_size: int | None) -> int:
     return min(sizes, key=lambda size: abs(np.log(size / target)))
 
 
-def _notes(population: Population, sizes: list[int]) -> tuple[str, ...]:
-    notes = [
-        "The numbers describe linear diffusion models on Gaussian data with the mean and covariance of your images. On natural "
-        "images the true variance between training sets is larger, up to several times on small patches; the ordering of "
-        "modes, seeds and sizes is more robust than the absolute level."
-    ]
-    total, dimension = population.sample_size, population.dimension
-    if total is not None and total < _SAMPLES_PER_DIMENSION * dimension:
-        notes.append(
-            f"The covariance of {total} images stands in for the population's in {dimension} dimensions. Where the images are "
-            "not many times the dimensions this makes both noise and disagreement look different from the truth, by tens of "
-            "per cent when the two are comparable."
-        )
-    if total is not None and max(sizes) > total:
-        notes.append(
-            f"Sizes above {total}, the number of images given, extrapolate: they assume the same mean and covariance."
-        )
-    return tuple(notes)
-
-
 def _seed_images(
     population: Population, splits: Splits, f: SpectralFunction, seeds: IntArray, noise: FloatArray, values: FloatArray
 ) -> SeedImages:
@@ -206,27 +153,98 @@ def _seed_images(
     return SeedImages(seeds=seeds, outputs=outputs, pixel_std=deviation, disagreement=values)
 
 
-def _images_needed(
-    population: Population, bands: tuple[Band, ...], sigma_max: float, tolerance: float
-) -> tuple[int | None, ...]:
-    needed: list[int | None] = []
-    for band in bands:
-        if population.eigenvalues[band.start] <= 0:
-            needed.append(2)
-            continue
+@dataclass(frozen=True)
+class _Request:
+    """What is asked at every n."""
+
+    law: str
+    sigma_max: float
+    bands: tuple[Band, ...]
+    noise_variance: FloatArray
+    denoiser_sigmas: FloatArray
+    seeds: FloatArray | None  # (Z, d) initial noise
+
+
+@dataclass(frozen=True)
+class _AtSize:
+    """The results of one n; fields of :class:`Prediction` without the axis of n."""
+
+    kappa: FloatArray
+    map_gain: FloatArray
+    denoiser_gain: FloatArray
+    mode_disagreement: FloatArray
+    mode_relative: FloatArray
+    band_disagreement: FloatArray
+    band_relative: FloatArray
+    total_disagreement: float
+    total_relative: float
+    seed_disagreement: FloatArray
+
+
+def _at_size(population: Population, n: int, asked: _Request) -> _AtSize:
+    splits = Splits(population, n, law=asked.law)
+    f = splits.sampling_map(0.0, asked.sigma_max)
+    spread = asked.sigma_max**2
+    part, relative = splits.mode_disagreement(f, spread)
+    gain = splits.expectation(f)
+    seeds = np.empty(0) if asked.seeds is None else splits.disagreement(f, asked.seeds)
+    part = part * population.multiplicity
+    # two unrelated seeds differ by the variance over training sets and that over seeds
+    apart = part + 2 / population.dimension * gain**2 * spread * population.multiplicity
+    edges = [slice(band.start, band.stop) for band in asked.bands]
+    by_band, whole = (np.array([values[edge].sum() for edge in edges]) for values in (part, apart))
+    return _AtSize(
+        kappa=_kappa_splits(population, splits).kappa(asked.noise_variance),
+        map_gain=gain,
+        denoiser_gain=np.stack([splits.expectation(denoiser(float(sigma))) for sigma in asked.denoiser_sigmas])
+        if asked.denoiser_sigmas.size
+        else np.empty((0, gain.size)),
+        mode_disagreement=part,
+        mode_relative=relative,
+        band_disagreement=by_band,
+        band_relative=np.divide(by_band, whole, out=np.zeros_like(whole), where=whole > 0),
+        total_disagreement=float(part.sum()),
+        total_relative=float(part.sum() / apart.sum()) if apart.sum() > 0 else 0.0,
+        seed_disagreement=seeds,
+    )
+
+
+def _kappa_splits(population: Population, splits: Splits) -> Splits:
+    """The splits whose κ is shown: the empirical law has no single one, and the elliptical law stands in."""
+    return Splits(population, splits.n, law=CHEAPER) if splits.law == "empirical" else splits
+
+
+def _mode_pairs(population: Population, n: int, asked: _Request, modes: IntArray) -> FloatArray:
+    """Variance of mode pairs; the empirical law takes fewer profiles for the matrix, or leaves it to the elliptical law."""
+    law, chosen = asked.law, population
+    if law == "empirical":
+        if population.eigenvalues.size > MOST_PAIRED_MODES:
+            law = CHEAPER
+        elif population.profiles is not None and len(population.profiles) > _PAIR_PROFILES:
+            chosen = with_profiles(population, population.profiles[:: -(-len(population.profiles) // _PAIR_PROFILES)])
+    splits = Splits(chosen, n, law=law)
+    return splits.mode_variance(splits.sampling_map(0.0, asked.sigma_max), modes)
+
+
+def _infinite_data(population: Population, asked: _Request) -> tuple[FloatArray, FloatArray, bool]:
+    """(d,) gain of the map and (D, d) of the denoisers with infinite data, and whether the images identify them.
+
+    Where the population is a sample, a mode's measured variance is not its own: what a training set without end would
+    keep of the modes is read off at the largest n. Where that is not identified, the measured variance stands in.
+    """
+    s, levels = population.eigenvalues, asked.denoiser_sigmas
+    if population.sample_size is not None:
         try:
-            answer = samples_for(
-                population,
-                lambda splits: splits.sampling_map(0.0, sigma_max),
-                tolerance,
-                bands=[band],
-                input_variance=sigma_max**2,
-            )
-        except ValueError:
-            needed.append(None)
+            splits = Splits(population, LARGEST_N, law="gaussian")
+            gain = splits.expectation(splits.sampling_map(0.0, asked.sigma_max))
+            denoised = [splits.expectation(denoiser(float(sigma))) for sigma in levels]
+        except UnidentifiedError:
+            pass
         else:
-            needed.append(answer.n)
-    return tuple(needed)
+            return gain, np.array(denoised).reshape(levels.size, s.size), True
+    noisy = s + levels[:, None] ** 2
+    plain = np.divide(s, noisy, out=np.zeros_like(noisy), where=noisy > 0)
+    return np.sqrt(s / (s + asked.sigma_max**2)), plain, population.sample_size is None
 
 
 def predict(
@@ -235,6 +253,7 @@ def predict(
     source: str,
     n: Sequence[int] | None = None,
     sigma_max: float = 80.0,
+    law: str = "auto",
     bands: Any = None,
     seeds: Sequence[int] = range(64),
     images: int = 6,
@@ -251,6 +270,8 @@ def predict(
         Name of the data, for the reader.
     n : training-set sizes; :func:`default_sizes` of the population by default
     sigma_max : the noise level σ_T at which sampling starts
+    law : "auto", what :func:`~kappaflow.diagnose` recommends where the population holds profiles, or a law of
+        :class:`Splits` by name
     bands : number of eigenbands, or (start, stop) ranges of modes (0-based)
     seeds : seed numbers, see :func:`initial_noise`
     images : how many of the most and of the least consistent seeds to show
@@ -262,110 +283,123 @@ def predict(
     ------
     ValueError, TypeError
         Bad options, named.
+    UnidentifiedError
+        Sizes beyond the number of images where those are no more than the dimensions.
     """
-    top = positive("sigma_max", sigma_max)
     if not 0 < positive("tolerance", tolerance) < 1:
         raise ValueError(f"tolerance must lie between 0 and 1, got {tolerance}")
     shown = integer("images", images, 0)
     sizes = _sizes(n, population.sample_size)
-    eigenvalues = population.eigenvalues
-    chosen_bands = _bands(bands, len(eigenvalues))
     seed_numbers = np.array([integer("seeds", seed, 0) for seed in seeds], dtype=np.int64)
     if seed_numbers.size == 0:
         raise ValueError("seeds must hold at least one seed, got none")
-    if denoiser_sigmas is None:
-        scale = float(np.sqrt(population.total_variance / population.dimension))
-        levels = np.array([0.1, 0.5, 2.0]) * scale
-    else:
-        levels = np.array([not_negative("denoiser_sigmas", sigma) for sigma in denoiser_sigmas])
+    top, takes_inputs = positive("sigma_max", sigma_max), bool(np.all(population.multiplicity == 1))
+    wanted_bands = resolve_bands(bands, len(population.eigenvalues))
+    levels = _denoiser_levels(population, denoiser_sigmas)
     report = progress if progress is not None else lambda _step, _fraction: None
-    reference = _reference(sizes, population.sample_size)
-    has_images = population.eigenvectors is not None
-    noise = initial_noise(seed_numbers.tolist(), population.dimension, top) if _takes_inputs(population) else None
+    steps = len(sizes) + 3
+    report("which law", 0.0)
+    choice = choose_law(population, law, sigma_max=top)
     sigma_grid = np.geomspace(0.002, top, _NOISE_LEVELS)
-
-    kappa, gains, mode_parts, mode_relative, seed_parts = [], [], [], [], []
-    band_parts, band_relative, totals, total_relative = [], [], [], []
-    denoiser_gain = np.empty((levels.size, len(sizes), eigenvalues.size))
+    noise = initial_noise(seed_numbers.tolist(), population.dimension, top) if takes_inputs else None
+    asked = _Request(choice.law, top, wanted_bands, sigma_grid**2, levels, noise)
+    rows = []
     for index, size in enumerate(sizes):
-        report(f"n = {size}", index / (len(sizes) + 2))
-        splits = Splits(population, size)
-        f = splits.sampling_map(0.0, top)
-        kappa.append(splits.kappa(sigma_grid**2))
-        gains.append(splits.expectation(f))
-        for level, sigma in enumerate(levels):
-            denoiser_gain[level, index] = splits.expectation(denoiser(float(sigma)))
-        part, relative = splits.mode_disagreement(f, top**2)
-        mode_parts.append(part * population.multiplicity)
-        mode_relative.append(relative)
-        band_parts.append(splits.mean_disagreement(f, top**2, bands=chosen_bands))
-        band_relative.append(splits.mean_disagreement(f, top**2, bands=chosen_bands, relative=True))
-        totals.append(float(splits.mean_disagreement(f, top**2)))
-        total_relative.append(float(splits.mean_disagreement(f, top**2, relative=True)))
-        if noise is not None:
-            seed_parts.append(splits.disagreement(f, noise))
+        report(f"n = {size}", (index + 1) / steps)
+        rows.append(_at_size(population, size, asked))
 
-    report("images needed by band", len(sizes) / (len(sizes) + 2))
-    needed = _images_needed(population, chosen_bands, top, tolerance)
-    report("seed images", (len(sizes) + 1) / (len(sizes) + 2))
-    splits = Splits(population, reference)
-    f = splits.sampling_map(0.0, top)
-    pair_modes = np.unique(np.round(np.geomspace(1, eigenvalues.size, _MODE_PAIRS)).astype(np.int64)) - 1
+    def stacked(name: str) -> FloatArray:
+        return np.stack([np.asarray(getattr(row, name)) for row in rows])
+
+    report("images needed by band", (steps - 2) / steps)
+    correction = None
+    if choice.law != "gaussian":
+        correction = Correction.of(population, sizes, stacked("band_relative"), wanted_bands, top)
+    needed = images_needed(population, wanted_bands, top, tolerance, law=choice.law, correction=correction)
+    report("seed images", (steps - 1) / steps)
+    reference = _reference(sizes, population.sample_size)
+    values = rows[sizes.index(reference)].seed_disagreement
     most = least = None
-    if noise is not None and has_images and shown:
-        values = seed_parts[sizes.index(reference)]
-        order = np.argsort(values, kind="stable")
-        count = min(shown, max(1, order.size // 2))
-        first, last = order[:count], order[order.size - count :]
-        most = _seed_images(population, splits, f, seed_numbers[first], noise[first], values[first])
-        least = _seed_images(population, splits, f, seed_numbers[last], noise[last], values[last])
-    vectors = population.eigenvectors
-    leading = np.empty((0, *population.shape)) if vectors is None else vectors[:, :_EIGENMODES].T
+    if noise is not None and population.eigenvectors is not None and shown:
+        most, least = _both_ends(
+            population, Splits(population, reference, law=choice.law), asked, seed_numbers, values, shown
+        )
+    ideal, ideal_denoiser, identified = _infinite_data(population, asked)
+    pair_modes = np.unique(np.round(np.geomspace(1, population.eigenvalues.size, _MODE_PAIRS)).astype(np.int64)) - 1
+    pairs = _mode_pairs(population, reference, asked, pair_modes)
     report("done", 1.0)
     return Prediction(
         source=source,
         description=population.description,
         shape=population.shape,
         sample_size=population.sample_size,
+        law=choice.law,
+        law_reason=choice.reason,
+        diagnosis=choice.diagnosis,
         sigma_max=top,
-        mean_image=population.mean.reshape(population.shape) if has_images else np.zeros(population.shape),
-        eigenvalues=np.array(eigenvalues),
-        eigenmodes=leading.reshape(-1, *population.shape),
+        mean_image=_mean_image(population),
+        eigenvalues=np.array(population.eigenvalues),
+        eigenmodes=_leading_modes(population),
         n=np.array(sizes, dtype=np.int64),
         reference_n=reference,
         noise_sigma=sigma_grid,
-        kappa=np.stack(kappa),
-        map_gain_ideal=np.sqrt(eigenvalues / (eigenvalues + top**2)),
-        map_gain=np.stack(gains),
+        kappa=stacked("kappa"),
+        map_gain_ideal=ideal,
+        map_gain=stacked("map_gain"),
         denoiser_sigma=levels,
-        denoiser_gain_ideal=_ideal_denoiser(eigenvalues, levels),
-        denoiser_gain=denoiser_gain,
+        denoiser_gain_ideal=ideal_denoiser,
+        denoiser_gain=stacked("denoiser_gain").swapaxes(0, 1),
         mode_pair_modes=pair_modes,
-        mode_pair_variance=splits.mode_variance(f, pair_modes),
-        mode_disagreement=np.stack(mode_parts),
-        mode_relative=np.stack(mode_relative),
-        bands=chosen_bands,
-        band_disagreement=np.stack(band_parts),
-        band_relative=np.stack(band_relative),
-        total_disagreement=np.array(totals),
-        total_relative=np.array(total_relative),
+        mode_pair_variance=pairs,
+        mode_disagreement=stacked("mode_disagreement"),
+        mode_relative=stacked("mode_relative"),
+        bands=wanted_bands,
+        band_disagreement=stacked("band_disagreement"),
+        band_relative=stacked("band_relative"),
+        total_disagreement=stacked("total_disagreement"),
+        total_relative=stacked("total_relative"),
         tolerance=float(tolerance),
-        images_needed=needed,
-        seeds=seed_numbers if noise is not None else seed_numbers[:0],
-        seed_disagreement=np.stack(seed_parts) if seed_parts else np.empty((len(sizes), 0)),
+        images_needed=tuple(None if answer is None else answer.n for answer in needed),
+        largest_n=largest_n(population),
+        seeds=seed_numbers if takes_inputs else seed_numbers[:0],
+        seed_disagreement=stacked("seed_disagreement"),
         most_consistent=most,
         least_consistent=least,
-        notes=_notes(population, sizes),
+        notes=prediction_notes(population, choice, sizes, infinite_data=identified),
     )
 
 
-def _takes_inputs(population: Population) -> bool:
-    return bool(np.all(population.multiplicity == 1))
+def _denoiser_levels(population: Population, sigmas: Sequence[float] | None) -> FloatArray:
+    if sigmas is None:
+        return np.array([0.1, 0.5, 2.0]) * float(np.sqrt(population.total_variance / population.dimension))
+    return np.array([not_negative("denoiser_sigmas", sigma) for sigma in sigmas])
 
 
-def _ideal_denoiser(eigenvalues: FloatArray, levels: FloatArray) -> FloatArray:
-    noisy = eigenvalues + levels[:, None] ** 2
-    return np.divide(eigenvalues, noisy, out=np.zeros_like(noisy), where=noisy > 0)
+def _both_ends(
+    population: Population, splits: Splits, asked: _Request, seeds: IntArray, values: FloatArray, shown: int
+) -> tuple[SeedImages, SeedImages]:
+    """The most and the least consistent seeds with their images."""
+    assert asked.seeds is not None
+    order = np.argsort(values, kind="stable")
+    count = min(shown, max(1, order.size // 2))
+    f = splits.sampling_map(0.0, asked.sigma_max)
+    first, last = (
+        _seed_images(population, splits, f, seeds[chosen], asked.seeds[chosen], values[chosen])
+        for chosen in (order[:count], order[order.size - count :])
+    )
+    return first, last
+
+
+def _mean_image(population: Population) -> FloatArray:
+    if population.eigenvectors is None:
+        return np.zeros(population.shape)
+    return population.mean.reshape(population.shape)
+
+
+def _leading_modes(population: Population) -> FloatArray:
+    vectors = population.eigenvectors
+    leading = np.empty((0, *population.shape)) if vectors is None else vectors[:, :_EIGENMODES].T
+    return leading.reshape(-1, *population.shape)
 
 
 def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
@@ -380,6 +414,8 @@ def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
             result[field.name] = value.tolist()
         elif isinstance(value, SeedImages):
             result[field.name] = {"seeds": value.seeds.tolist(), "disagreement": value.disagreement.tolist()}
+        elif isinstance(value, Diagnosis):
+            result[field.name] = diagnosis_to_json(value)
         elif field.name == "bands":
             result[field.name] = [{"start": b.start, "stop": b.stop, "label": b.label} for b in value]
         else:

@@ -19,6 +19,7 @@ from kappaflow.cli import app, common
 from kappaflow.cli import output as output_module
 from kappaflow.cli import predict as predict_module
 from kappaflow.datasets import open_images
+from kappaflow.diagnosis import diagnosis_to_json
 from kappaflow.prediction import Band, default_bands, initial_noise, predict, prediction_to_json
 
 SEED = 20260
@@ -110,9 +111,10 @@ def test_predict_writes_the_library_numbers(folder, plain_report):
     assert names(folder) == ["data.npy", "kappaflow-data"]
 
     source = open_images("data.npy")
-    population = kf.Population.from_samples(source.batches(), shape=source.shape, description=source.description)
+    population = kf.Population.from_samples(source.batches(), profiles=60)
     saved = kf.Population.load(out / "population.safetensors")
     np.testing.assert_array_equal(saved.eigenvalues, population.eigenvalues)
+    np.testing.assert_array_equal(saved.profiles, population.profiles)
     assert saved.shape == (6, 6)
     assert source.scaling in saved.description
 
@@ -125,6 +127,9 @@ def test_predict_writes_the_library_numbers(folder, plain_report):
     options = json.loads((out / "options.json").read_text())
     assert options["options"]["n"] == [30, 100]
     assert options["options"]["sigma_max"] == 20.0
+    assert options["options"]["law"] == "auto"
+    assert options["resolved"]["law"] == numbers["law"]
+    assert options["resolved"]["profiles"] == 60
     assert options["options"]["seeds"] == [0, 1, 2, 3]
     assert options["machine"]["numpy"] == np.__version__
     assert options["resolved"]["bands"] == [band.label for band in default_bands(len(saved.eigenvalues), 2)]
@@ -291,12 +296,15 @@ def test_failing_report_leaves_nothing(folder, monkeypatch):
 def test_moments(folder):
     result = succeed("moments", "data.npy", "--out", "p.safetensors", "--limit", "50")
     assert result.stdout.splitlines() == [
-        f"50 images, 36 dimensions, 36 modes, total variance {kf.Population.load('p.safetensors').total_variance:.4g}",
+        f"50 images, 36 dimensions, 36 modes, 50 profiles, total variance {kf.Population.load('p.safetensors').total_variance:.4g}",
         "p.safetensors",
     ]
     assert "'p.safetensors' exists already" in refuse("moments", "data.npy", "--out", "p.safetensors")
     succeed("moments", "data.npy", "--out", "p.safetensors", "--overwrite")
     assert kf.Population.load("p.safetensors").sample_size == 60
+    assert kf.Population.load("p.safetensors").profiles.shape == (60, 36)
+    succeed("moments", "data.npy", "--out", "p.safetensors", "--overwrite", "--profiles", "0")
+    assert kf.Population.load("p.safetensors").profiles is None
     assert "--out must end in .safetensors" in refuse("moments", "data.npy", "--out", "p.npy")
     assert "--out must name a file" in refuse("moments", "data.npy", "--out", make("d.safetensors"))
     assert names(folder) == ["d.safetensors", "data.npy", "p.safetensors"]
@@ -349,9 +357,77 @@ def test_plan_says_where_no_n_suffices(folder, monkeypatch):
     def never(*_arguments, **_options):
         raise ValueError("tolerance must be at least 0.3, the measure at n = 1, got 0.1")
 
-    monkeypatch.setattr("kappaflow.cli.plan.samples_for", never)
+    monkeypatch.setattr("kappaflow.needed.samples_for", never)
     assert "over 1e12" in succeed("plan", "data.npy", "--json", "p.json").stdout
     assert json.loads(Path("p.json").read_text())["total"]["n"] is None
+
+
+@pytest.fixture
+def heavy(folder):
+    """heavy.npy: 400 grey 4×4 images whose contrast varies much."""
+    rng = np.random.default_rng(SEED)
+    images = 0.2 * rng.standard_normal((400, 16)) / np.sqrt(np.arange(1, 17)) * rng.gamma(1.0, 1.0, (400, 1)) ** 0.5
+    np.save("heavy.npy", images.reshape(400, 4, 4))
+    return folder
+
+
+def test_diagnose_says_what_the_library_finds(heavy):
+    result = succeed("diagnose", "heavy.npy", "--n", "60", "--seed", "3", "--json", "d.json")
+    *_, recommendation, path = result.stdout.splitlines()
+    assert path == "d.json"
+    source = open_images("heavy.npy")
+    population = kf.Population.from_samples(source.batches(), profiles=400)
+    found = kf.diagnose(population, n=60, seed=3)
+    assert recommendation == found.recommendation
+    numbers = json.loads(Path("d.json").read_text())
+    assert numbers.pop("format") == "kappaflow-diagnosis-1"
+    assert (numbers.pop("source"), numbers.pop("seed")) == ("heavy", 3)
+    assert_same(numbers, json.loads(json.dumps(diagnosis_to_json(found))))
+    for words in ("leverage", "kurtosis", "Gaussian law", "empirical law", "96 training sets of 60"):
+        assert words in result.stdout
+
+
+def test_diagnose_needs_profiles(folder):
+    succeed("moments", "data.npy", "--out", "p.safetensors", "-q", "--profiles", "0")
+    message = refuse("diagnose", "p.safetensors")
+    assert "the saved population 'p.safetensors' holds no profiles" in message
+    assert "kappaflow moments IMAGES --out p.safetensors --profiles 8192" in message
+    assert "--profiles must be above 0 for a diagnosis" in refuse("diagnose", "data.npy", "--profiles", "0")
+    assert "must hold at least 16 profiles" in refuse("diagnose", "data.npy", "--limit", "12")
+    assert "--n must be one training-set size" in refuse("diagnose", "data.npy", "--n", "10,20")
+    assert "--profiles does not apply to the saved population" in refuse(
+        "seeds", "p.safetensors", "--n", "9", "--profiles", "9"
+    )
+
+
+def test_commands_take_the_law_that_is_recommended(heavy, plain_report):
+    recommended = kf.diagnose(kf.Population.from_samples(open_images("heavy.npy").batches(), profiles=400)).law
+    assert recommended != "gaussian"
+    succeed("moments", "heavy.npy", "--out", "p.safetensors", "-q")
+    population = kf.Population.load("p.safetensors")
+    assert "law: The " in succeed("seeds", "p.safetensors", "--n", "50", "--seeds", "2", "--json", "s.json").stdout
+    succeed("plan", "p.safetensors", "--bands", "1", "--json", "p.json", "-q")
+    succeed("predict", "p.safetensors", "--n", "50", "--seeds", "2", "--bands", "1", "--out", "o", "-q")
+    found = [json.loads(Path(name).read_text()) for name in ("s.json", "p.json", "o/predictions.json")]
+    assert [numbers["law"] for numbers in found] == [recommended] * 3
+    splits = kf.Splits(population, 50, law=recommended)
+    total = float(splits.mean_disagreement(splits.sampling_map(), 80.0**2))
+    assert found[0]["mean_disagreement"] == total
+    assert found[2]["total_disagreement"] == [pytest.approx(total, rel=1e-12)]
+    asked = succeed("seeds", "p.safetensors", "--n", "50", "--law", "gaussian", "--json", "g.json")
+    assert "The Gaussian law was asked for." in asked.stdout
+    assert json.loads(Path("g.json").read_text())["mean_disagreement"] < total
+    for command in (("seeds", "--n", "50"), ("plan",), ("predict",)):
+        message = refuse(command[0], "p.safetensors", *command[1:], "--law", "normal")
+        assert message == "--law must be one of 'auto', 'gaussian', 'elliptical', 'empirical', got 'normal'"
+
+
+def test_without_profiles_the_law_is_gaussian_and_says_so(folder, plain_report):
+    text = " ".join(predict_small("--profiles", "0").stdout.split())
+    assert "The Gaussian law was taken unseen: the population holds no images from which to diagnose another." in text
+    assert "On natural images the true variance between training sets is larger" in text
+    message = refuse("seeds", "data.npy", "--n", "50", "--law", "empirical", "--profiles", "0")
+    assert "population must hold profiles for law='empirical', got none" in message
 
 
 def test_info(folder, monkeypatch):
@@ -374,7 +450,7 @@ def test_info(folder, monkeypatch):
 
 def test_version_and_help(folder):
     assert succeed("--version").stdout == f"kappaflow {kf.__version__}\n"
-    for command in ("predict", "moments", "seeds", "plan", "info"):
+    for command in ("predict", "moments", "seeds", "plan", "diagnose", "info"):
         assert "DATA" in succeed(command, "--help").stdout
 
 

@@ -10,9 +10,11 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from scipy.integrate import trapezoid
 
+from kappaflow.diagnosis import Diagnosis, LawError
 from kappaflow.prediction import Band, Prediction, SeedImages
-from kappaflow.report import figures, render_page, style, write_report
+from kappaflow.report import figures, law, render_page, style, write_report
 from kappaflow.report.embed import DRAWINGS, available, inline
 from kappaflow.report.findings import find
 from kappaflow.report.style import count, number, percent, percent_setting, ratio, short
@@ -46,7 +48,35 @@ def map_moments(s, n):
     return (w * s[:, None] * g).sum(1), variance + np.diag(np.diag(variance))
 
 
-def make_prediction(shape=(4, 4), *, zeros=0, seeds=12, images=3, sizes=(20, 60, 200)):
+def make_diagnosis(d, zeros):
+    """Two laws of which the Gaussian one predicts too little by a factor of about two."""
+    generator = np.random.default_rng(3)
+    bands = (Band(0, 2), Band(2, d - zeros))
+    errors = [
+        LawError(law, question, total, 0.02, total + np.array([-0.1, 0.1]), np.array([0.05, 0.02]), abs(total), 0.03)
+        for law, total in (("gaussian", 0.7), ("empirical", 0.03))
+        for question in ("sampling map", "denoiser, σ = 0.2")
+    ]
+    return Diagnosis(
+        n=60,
+        training_sets=96,
+        profiles=400,
+        sigma_max=SIGMA_MAX,
+        denoiser_sigma=0.2,
+        kappa=0.1,
+        leverage=generator.gamma(2.0, 0.5, 400),
+        leverage_variance=0.5,
+        leverage_gaussian=0.1,
+        kurtosis=np.append(np.linspace(3.0, 9.0, d - zeros), np.full(zeros, np.nan)),
+        bands=bands,
+        errors=tuple(errors),
+        law="empirical",
+        reason="it is off by 3 %; the Gaussian law is off by a factor of 2.",
+        subsampling_error=None,
+    )
+
+
+def make_prediction(shape=(4, 4), *, zeros=0, seeds=12, images=3, sizes=(20, 60, 200), diagnosed=True):
     d = int(np.prod(shape))
     s = 1.0 / np.arange(1, d + 1) ** 1.5
     s[d - zeros :] = 0.0
@@ -80,6 +110,9 @@ def make_prediction(shape=(4, 4), *, zeros=0, seeds=12, images=3, sizes=(20, 60,
         description="A power law.",
         shape=shape,
         sample_size=None,
+        law="empirical",
+        law_reason="The empirical law was asked for.",
+        diagnosis=make_diagnosis(d, zeros) if diagnosed else None,
         sigma_max=SIGMA_MAX,
         mean_image=np.zeros(shape),
         eigenvalues=s,
@@ -104,6 +137,7 @@ def make_prediction(shape=(4, 4), *, zeros=0, seeds=12, images=3, sizes=(20, 60,
         total_relative=part.sum(1) / apart.sum(1),
         tolerance=0.1,
         images_needed=(24, 150, None),
+        largest_n=10**12,
         seeds=100 + np.arange(seeds),
         seed_disagreement=by_seed,
         most_consistent=pictures(order[:images]) if images else None,
@@ -129,6 +163,7 @@ VARIANTS = {
     "other": {"shape": (2, 2, 2, 2)},
     "null modes": {"shape": (4, 4), "zeros": 5},
     "no pictures": {"shape": (12,), "images": 0},
+    "no diagnosis": {"diagnosed": False},
 }
 
 
@@ -348,6 +383,60 @@ def test_eigenmodes_of_colour_are_centred_on_grey():
     mode = prediction.eigenmodes[0]
     shown = figures.eigenmodes(prediction).get_axes()[1].images[0].get_array()
     np.testing.assert_allclose(shown, 0.5 + 0.5 * mode / np.abs(mode).max())
+
+
+def test_law_errors_plots_simulated_over_predicted_by_band(grey):
+    figure = law.law_errors(grey)
+    panels = figure.get_axes()
+    assert [ax.get_title(loc="left") for ax in panels] == ["Sampling map", "Denoiser, σ = 0.2"]
+    for column, ax in enumerate(panels):
+        for each in grey.diagnosis.errors[column::2]:
+            marks = line(figure, f"{each.law}-{column}")
+            np.testing.assert_allclose(marks.get_ydata(), np.exp(each.band))
+            np.testing.assert_array_equal(np.round(marks.get_xdata()), [0, 1])
+        low, high = ax.get_ylim()
+        assert low < 1 < np.exp(0.8) < high
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["Gaussian law", "empirical law (taken)", "within 10\xa0%"]
+
+
+def test_leverage_plots_densities_that_integrate_to_one(grey):
+    figure = law.leverage(grey)
+    (ax,) = figure.get_axes()
+    assert ax.get_xscale() == "log"
+    curve = line(figure, "gaussian")
+    x, y = np.log(np.asarray(curve.get_xdata())), np.asarray(curve.get_ydata())
+    assert trapezoid(y, x) == pytest.approx(1.0, abs=2e-3)
+    mean = trapezoid(y * np.exp(x), x)
+    assert mean == pytest.approx(1.0, abs=5e-3)
+    assert trapezoid(y * (np.exp(x) - mean) ** 2, x) == pytest.approx(grey.diagnosis.leverage_gaussian, rel=0.02)
+    values, edges, _ = next(patch for patch in ax.patches if patch.get_gid() == "samples").get_data()
+    assert values @ np.diff(np.log(edges)) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("draw", [law.law_errors, law.leverage])
+def test_figures_of_the_law_need_a_diagnosis(draw):
+    with pytest.raises(ValueError, match="diagnosis must be present, got None"):
+        draw(make_prediction(diagnosed=False))
+
+
+def test_page_says_which_law_and_why(grey_page):
+    words = Page(grey_page).words
+    assert "Take the empirical law: it is off by 3 %; the Gaussian law is off by a factor of 2." in words
+    assert "variance 0.50, 5.0 times that of Gaussian data" in words
+    assert "half of the modes lie above 6.0, and nine out of ten between 3.3 and 8.7" in words
+    assert "the numbers of this report are of the empirical law" in words
+    undiagnosed = Page(render_page(make_prediction(diagnosed=False)))
+    assert "The empirical law was asked for." in undiagnosed.words
+    assert "figure-law_errors" not in [value for _, value in undiagnosed.attributes("id")]
+
+
+def test_page_says_where_larger_sizes_are_not_identified(grey):
+    page = Page(render_page(replace(grey, largest_n=300)))
+    assert "more than 300" in page.words
+    assert "there no n up to 300 is enough" in page.words
+    none = find(replace(grey, largest_n=300, images_needed=(None, None, None))).plan
+    assert none == "No n up to 300 brings any eigenband within 10\xa0%."
 
 
 def test_drawing_leaves_no_trace_in_matplotlib(grey):

@@ -12,11 +12,11 @@ import pytest
 
 from kappaflow.prediction import default_bands
 from kappaflow.report import style
-from kappaflow.report.style import number
+from kappaflow.report.style import _round_ticks, number
 from kappaflow.report.validation import render_validation_page, write_validation_report
 from kappaflow.report.validation.figures import forest_rows
 from kappaflow.report.validation.findings import find, leading_law
-from kappaflow.report.validation.marks import OUTCOME_COLOURS, _round_ticks
+from kappaflow.report.validation.marks import OUTCOME_COLOURS
 from kappaflow.report.validation.page import DRAWINGS, available
 from kappaflow.report.validation.takeaways import times
 from kappaflow.validation.metrics import agreement

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
-from . import info, moments, plan, predict, seeds, validate
+from . import diagnose, info, moments, plan, predict, seeds, validate
 from .common import SizesCommand
 
 __all__ = ["app", "main"]
@@ -47,6 +47,7 @@ app.command("predict", cls=SizesCommand)(predict.command)
 app.command("moments")(moments.command)
 app.command("seeds")(seeds.command)
 app.command("plan")(plan.command)
+app.command("diagnose")(diagnose.command)
 app.command("info")(info.command)
 app.add_typer(validate.app, name="validate")
 

@@ -16,16 +16,19 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 import numpy as np
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from typer.core import TyperCommand
 
+from .._checks import choice
 from .._core import ConvergenceError
 from .._version import __version__
+from ..bands import Band, default_bands
 from ..datasets import BUILTIN_NAMES, ImageSource, open_images
+from ..diagnosis import LAW_OPTIONS
 from ..moments import available_memory
 from ..population import Population
-from ..prediction import Band, default_bands
 
 __all__ = [
     "DEBUG_VARIABLE",
@@ -35,9 +38,11 @@ __all__ = [
     "DataOptions",
     "GreyOption",
     "JsonOption",
+    "LawOption",
     "LimitOption",
     "OverwriteOption",
     "PatchOption",
+    "ProfilesOption",
     "QuietOption",
     "SeedsOption",
     "ShapeOption",
@@ -46,6 +51,7 @@ __all__ = [
     "SizesCommand",
     "SkipOption",
     "ToleranceOption",
+    "check_law",
     "chosen_bands",
     "data_name",
     "describe_error",
@@ -56,6 +62,7 @@ __all__ = [
     "machine_facts",
     "open_data",
     "output_console",
+    "over",
     "parse_bands",
     "parse_names",
     "parse_numbers",
@@ -63,6 +70,7 @@ __all__ = [
     "parse_shape",
     "parse_sizes",
     "plain_line",
+    "print_reason",
     "require_seeds_fit",
     "saved_population",
     "source_description",
@@ -75,6 +83,7 @@ USER_ERROR, INTERNAL_ERROR, INTERRUPTED = 2, 1, 130
 #: What bad input raises; anything else is our own mistake.
 USER_ERRORS = (ValueError, TypeError, OSError, MemoryError, ImportError, ConvergenceError)
 LARGEST_SIZE = 10**12
+DEFAULT_PROFILES = 8192
 MOST_SEEDS = 10**6
 
 P = ParamSpec("P")
@@ -319,6 +328,24 @@ ToleranceOption = Annotated[
         min=1e-6, max=0.999, help="Relative disagreement to reach: 0 same image, 1 as different as unrelated seeds."
     ),
 ]
+LawOption = Annotated[
+    str,
+    typer.Option(
+        metavar="LAW",
+        help="auto (what 'kappaflow diagnose' recommends), gaussian, elliptical (contrast differs between samples), or "
+        "empirical (any data).",
+    ),
+]
+ProfilesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=10**7,
+        help="Images to keep as they are: what laws other than the Gaussian are built on; 0: none.",
+        show_default=str(DEFAULT_PROFILES),
+        rich_help_panel=_PANEL,
+    ),
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there already.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no tables.")]
 JsonOption = Annotated[
@@ -337,6 +364,7 @@ class DataOptions:
     limit: int | None = None
     shape: str | None = None
     skip_corrupt: bool = False
+    profiles: int | None = None
 
     @property
     def is_population(self) -> bool:
@@ -354,6 +382,7 @@ class DataOptions:
             "limit": self.limit,
             "shape": None if shape is None else list(shape),
             "skip_corrupt": self.skip_corrupt,
+            "profiles": self.profiles,
         }
 
 
@@ -420,7 +449,7 @@ def source_description(source: ImageSource) -> str:
 def saved_population(options: DataOptions) -> Population:
     """The population saved in DATA; options that are for images raise ValueError."""
     for name, value in options.as_json().items():
-        if name != "data" and value:
+        if name != "data" and value is not None and value is not False:
             option = "--" + name.replace("_", "-")
             raise ValueError(
                 f"{option} does not apply to the saved population {options.data!r}: give it where its images are read"
@@ -443,9 +472,25 @@ def load_population(options: DataOptions, *, quiet: bool = False) -> Population:
         return Population.from_samples(
             batches(),
             shape=source.shape,
+            profiles=DEFAULT_PROFILES if options.profiles is None else options.profiles,
             description=source_description(source),
             progress=lambda seen: progress.update(task, completed=seen),
         )
+
+
+def over(largest: int) -> str:
+    """What stands in a table where no n up to the largest is enough."""
+    return f"over {largest:.0e}".replace("e+", "e") if largest >= LARGEST_SIZE else f"over {largest:,}"
+
+
+def print_reason(console: Console, reason: str) -> None:
+    """Why a law was taken, below the table that it made."""
+    console.print(Padding(f"law: {reason}", (1, 0, 0, 0)), markup=False)
+
+
+def check_law(law: str) -> str:
+    """`law` if it is one; ValueError, before any work, if not."""
+    return choice("--law", law, LAW_OPTIONS)
 
 
 # --- facts ------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from .common import (
     LimitOption,
     OverwriteOption,
     PatchOption,
+    ProfilesOption,
     QuietOption,
     ShapeOption,
     SizeOption,
@@ -39,18 +40,22 @@ def command(
     limit: LimitOption = None,
     shape: ShapeOption = None,
     skip_corrupt: SkipOption = False,
+    profiles: ProfilesOption = None,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Save mean and eigenmodes of the images: DATA for the other commands, read in a moment."""
+    """Save mean, eigenmodes and profiles of the images: DATA for the other commands, read in a moment."""
     if out.suffix.lower() != POPULATION_SUFFIX:
         raise ValueError(f"--out must end in {POPULATION_SUFFIX}, got {str(out)!r}")
     check_file("--out", out, overwrite=overwrite)
-    population = load_population(DataOptions(data, patch, grey, size, limit, shape, skip_corrupt), quiet=quiet)
+    population = load_population(
+        DataOptions(data, patch, grey, size, limit, shape, skip_corrupt, profiles), quiet=quiet
+    )
     population.save(out)
     console = output_console()
     if not quiet:
         origin = "exact" if population.sample_size is None else f"{population.sample_size:,} images"
         facts = f"{origin}, {population.dimension} dimensions, {len(population.eigenvalues)} modes"
-        plain_line(console, f"{facts}, total variance {population.total_variance:.4g}")
+        kept = 0 if population.profiles is None else len(population.profiles)
+        plain_line(console, f"{facts}, {kept:,} profiles, total variance {population.total_variance:.4g}")
     plain_line(console, str(out))

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.table import Table
 
-from ..population import Population
-from ..prediction import Band
-from ..splits import SampleSize, samples_for
+from ..bands import Band
+from ..diagnosis import choose_law
+from ..needed import images_needed, largest_n
+from ..splits import SampleSize
 from .common import (
     BandsOption,
     DataArgument,
     DataOptions,
     GreyOption,
     JsonOption,
+    LawOption,
     LimitOption,
     OverwriteOption,
     PatchOption,
+    ProfilesOption,
     QuietOption,
     ShapeOption,
     SigmaMaxOption,
     SizeOption,
     SkipOption,
     ToleranceOption,
+    check_law,
     chosen_bands,
     data_name,
     guarded,
     load_population,
     output_console,
+    over,
     parse_bands,
     plain_line,
+    print_reason,
     step_progress,
 )
 from .output import check_file, write_json
@@ -44,6 +48,7 @@ def command(
     tolerance: ToleranceOption = 0.1,
     bands: BandsOption = "6",
     sigma_max: SigmaMaxOption = 80.0,
+    law: LawOption = "auto",
     json: JsonOption = None,
     patch: PatchOption = None,
     grey: GreyOption = False,
@@ -51,32 +56,47 @@ def command(
     limit: LimitOption = None,
     shape: ShapeOption = None,
     skip_corrupt: SkipOption = False,
+    profiles: ProfilesOption = None,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Smallest n at which two models agree to a tolerance, for each eigenband and in total."""
     wanted = parse_bands(bands)
+    check_law(law)
     if json is not None:
         check_file("--json", json, overwrite=overwrite)
-    population = load_population(DataOptions(data, patch, grey, size, limit, shape, skip_corrupt), quiet=quiet)
-    ranges = chosen_bands(wanted, len(population.eigenvalues))
-    answers: list[tuple[str, Band | None, SampleSize | None]] = []
+    population = load_population(
+        DataOptions(data, patch, grey, size, limit, shape, skip_corrupt, profiles), quiet=quiet
+    )
+    modes = len(population.eigenvalues)
+    ranges = [*chosen_bands(wanted, modes), Band(0, modes)]
+    labels = [*(band.label for band in ranges[:-1]), "all modes"]
     with step_progress(quiet) as progress:
-        for index, band in enumerate([*ranges, None]):
-            label = "all modes" if band is None else band.label
-            progress(f"images needed: {label}", index / (len(ranges) + 1))
-            answers.append((label, band, _needed(population, None if band is None else [band], sigma_max, tolerance)))
+        progress("which law", 0.0)
+        chosen = choose_law(population, law, sigma_max=sigma_max)
+        found = images_needed(
+            population,
+            ranges,
+            sigma_max,
+            tolerance,
+            law=chosen.law,
+            progress=lambda done: progress("images needed", done / len(ranges)),
+        )
+    answers = list(zip(labels, ranges, found, strict=True))
     if json is not None:
-        rows = [_row(label, band, answer) for label, band, answer in answers]
+        rows = [_row(label, band, answer) for label, band, answer in answers[:-1]]
         content = {
             "format": PLAN_FORMAT,
             "source": data_name(data),
             "measure": "relative_disagreement",
             "tolerance": tolerance,
             "sigma_max": sigma_max,
+            "law": chosen.law,
+            "law_reason": chosen.reason,
             "images": population.sample_size,
-            "bands": rows[:-1],
-            "total": rows[-1],
+            "largest_n": largest_n(population),
+            "bands": rows,
+            "total": _row("all modes", None, found[-1]),
         }
         write_json(json, content)
     console = output_console()
@@ -88,31 +108,14 @@ def command(
             table.add_column(heading, justify="right")
         for label, _band, answer in answers:
             if answer is None:
-                table.add_row(label, "over 1e12", "", "")
+                table.add_row(label, over(largest_n(population)), "", "")
                 continue
             below = "" if answer.value_below is None else f"{answer.value_below:.6g}"
             table.add_row(label, f"{answer.n:,}", f"{answer.value:.6g}", below)
         console.print(table)
+        print_reason(console, chosen.reason)
     if json is not None:
         plain_line(console, str(json))
-
-
-def _needed(
-    population: Population, bands: Sequence[Band] | None, sigma_max: float, tolerance: float
-) -> SampleSize | None:
-    """Answer of samples_for for the sampling map, None where the tolerance is never met."""
-    try:
-        return samples_for(
-            population,
-            lambda splits: splits.sampling_map(0.0, sigma_max),
-            tolerance,
-            bands=bands,
-            input_variance=sigma_max**2,
-        )
-    except ValueError as error:
-        if not str(error).startswith("tolerance must be at least"):
-            raise
-        return None
 
 
 def _row(label: str, band: Band | None, answer: SampleSize | None) -> dict[str, object]:

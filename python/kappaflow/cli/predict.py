@@ -12,14 +12,17 @@ from rich.padding import Padding
 from rich.table import Table
 
 from .. import prediction as core
+from ..diagnosis import TITLES
 from .common import (
     BandsOption,
     DataArgument,
     DataOptions,
     GreyOption,
+    LawOption,
     LimitOption,
     OverwriteOption,
     PatchOption,
+    ProfilesOption,
     QuietOption,
     SeedsOption,
     ShapeOption,
@@ -27,6 +30,7 @@ from .common import (
     SizeOption,
     SkipOption,
     ToleranceOption,
+    check_law,
     chosen_bands,
     data_name,
     errors_console,
@@ -34,6 +38,7 @@ from .common import (
     load_population,
     machine_facts,
     output_console,
+    over,
     parse_bands,
     parse_seeds,
     parse_sizes,
@@ -60,6 +65,7 @@ def command(
         ),
     ] = None,
     sigma_max: SigmaMaxOption = 80.0,
+    law: LawOption = "auto",
     bands: BandsOption = "6",
     seeds: SeedsOption = "64",
     tolerance: ToleranceOption = 0.1,
@@ -73,6 +79,7 @@ def command(
     limit: LimitOption = None,
     shape: ShapeOption = None,
     skip_corrupt: SkipOption = False,
+    profiles: ProfilesOption = None,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -80,12 +87,14 @@ def command(
 
     Writes report.html, its figures, predictions.json, population.safetensors and options.json.
     """
-    source = DataOptions(data, patch, grey, size, limit, shape, skip_corrupt)
+    source = DataOptions(data, patch, grey, size, limit, shape, skip_corrupt, profiles)
     sizes, wanted_bands, seed_numbers = parse_sizes(n), parse_bands(bands), parse_seeds(seeds)
+    check_law(law)
     options: dict[str, Any] = {
         **source.as_json(),
         "n": sizes,
         "sigma_max": sigma_max,
+        "law": law,
         "bands": wanted_bands if isinstance(wanted_bands, int) else [band.label for band in wanted_bands],
         "seeds": seed_numbers,
         "tolerance": tolerance,
@@ -104,6 +113,7 @@ def command(
                 source=name,
                 n=sizes,
                 sigma_max=sigma_max,
+                law=law,
                 bands=chosen_bands(wanted_bands, len(population.eigenvalues)),
                 seeds=seed_numbers,
                 tolerance=tolerance,
@@ -114,6 +124,8 @@ def command(
         facts["resolved"] = {
             "n": prediction.n.tolist(),
             "reference_n": prediction.reference_n,
+            "law": prediction.law,
+            "profiles": 0 if population.profiles is None else len(population.profiles),
             "bands": [band.label for band in prediction.bands],
             "images": prediction.sample_size,
             "image_shape": list(prediction.shape),
@@ -144,7 +156,7 @@ def print_prediction(console: Console, prediction: core.Prediction) -> None:
     """Tables of sizes, bands and seeds, and the caveats."""
     images = "known exactly" if prediction.sample_size is None else f"{prediction.sample_size:,} images"
     shape = "×".join(map(str, prediction.shape))
-    plain_line(console, f"{prediction.source}: {images}, {shape}", "bold")
+    plain_line(console, f"{prediction.source}: {images}, {shape}; {TITLES[prediction.law]}", "bold")
     console.print(_sizes_table(prediction))
     console.print(_bands_table(prediction))
     if prediction.seeds.size:
@@ -181,7 +193,7 @@ def _bands_table(prediction: core.Prediction) -> Table:
             band.label,
             f"{prediction.band_disagreement[reference, index]:.4g}",
             f"{prediction.band_relative[reference, index]:.3f}",
-            "over 1e12" if needed is None else f"{needed:,}",
+            over(prediction.largest_n) if needed is None else f"{needed:,}",
         )
     return table
 

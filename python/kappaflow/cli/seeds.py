@@ -8,6 +8,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
+from ..diagnosis import choose_law
 from ..prediction import initial_noise
 from ..splits import Splits
 from .common import (
@@ -15,15 +16,18 @@ from .common import (
     DataOptions,
     GreyOption,
     JsonOption,
+    LawOption,
     LimitOption,
     OverwriteOption,
     PatchOption,
+    ProfilesOption,
     QuietOption,
     SeedsOption,
     ShapeOption,
     SigmaMaxOption,
     SizeOption,
     SkipOption,
+    check_law,
     data_name,
     guarded,
     load_population,
@@ -31,6 +35,7 @@ from .common import (
     parse_seeds,
     parse_sizes,
     plain_line,
+    print_reason,
     require_seeds_fit,
 )
 from .output import check_file, write_json
@@ -45,6 +50,7 @@ def command(
     seeds: SeedsOption = "64",
     top: Annotated[int, typer.Option(min=1, help="Seeds to show at each end.")] = 10,
     sigma_max: SigmaMaxOption = 80.0,
+    law: LawOption = "auto",
     json: JsonOption = None,
     patch: PatchOption = None,
     grey: GreyOption = False,
@@ -52,6 +58,7 @@ def command(
     limit: LimitOption = None,
     shape: ShapeOption = None,
     skip_corrupt: SkipOption = False,
+    profiles: ProfilesOption = None,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -61,9 +68,13 @@ def command(
         raise ValueError(f"--n must be one training-set size, got {n!r}")
     if json is not None:
         check_file("--json", json, overwrite=overwrite)
-    population = load_population(DataOptions(data, patch, grey, size, limit, shape, skip_corrupt), quiet=quiet)
+    check_law(law)
+    population = load_population(
+        DataOptions(data, patch, grey, size, limit, shape, skip_corrupt, profiles), quiet=quiet
+    )
     require_seeds_fit(numbers.size, population)
-    splits = Splits(population, sizes[0])
+    chosen = choose_law(population, law, sigma_max=sigma_max)
+    splits = Splits(population, sizes[0], law=chosen.law)
     f = splits.sampling_map(0.0, sigma_max)
     values = splits.disagreement(f, initial_noise(numbers.tolist(), population.dimension, sigma_max))
     average = float(splits.mean_disagreement(f, sigma_max**2))
@@ -74,6 +85,8 @@ def command(
             "source": data_name(data),
             "n": sizes[0],
             "sigma_max": sigma_max,
+            "law": chosen.law,
+            "law_reason": chosen.reason,
             "mean_disagreement": average,
             "seeds": numbers[order].tolist(),
             "disagreement": values[order].tolist(),
@@ -92,6 +105,7 @@ def command(
             value = values[order[rank]]
             table.add_row(str(rank + 1), str(numbers[order[rank]]), f"{value:.4g}", f"{value / average:.3f}")
         console.print(table)
+        print_reason(console, chosen.reason)
     if json is not None:
         plain_line(console, str(json))
 

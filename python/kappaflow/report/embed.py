@@ -14,7 +14,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from ..prediction import Prediction
-from . import figures, style
+from . import figures, law, style
 from .arrays import kind_of
 
 #: The bytes of each figure by name and format.
@@ -47,6 +47,8 @@ DRAWINGS: Mapping[str, Drawing[Prediction]] = MappingProxyType(
         "renormalised_noise": Drawing(figures.renormalised_noise),
         "shrinkage": Drawing(figures.shrinkage),
         "mode_pairs": Drawing(figures.mode_pairs, raster=True),
+        "law_errors": Drawing(law.law_errors),
+        "leverage": Drawing(law.leverage),
         "spectrum": Drawing(figures.spectrum),
         "eigenmodes": Drawing(figures.eigenmodes, raster=True),
     }
@@ -65,6 +67,8 @@ def available(prediction: Prediction) -> list[str]:
         missing.add("disagreement_by_seed")
     if not prediction.mode_pair_modes.size:
         missing.add("mode_pairs")
+    if prediction.diagnosis is None:
+        missing |= {"law_errors", "leverage"}
     return [name for name in DRAWINGS if name not in missing]
 
 

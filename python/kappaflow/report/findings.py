@@ -7,9 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._checks import FloatArray
-from ..prediction import Band, Prediction
+from ..bands import Band
+from ..diagnosis import TITLES
+from ..prediction import Prediction
+from ..splits import LARGEST_N
 from . import style
 from .figures import MAX_MODES, seed_relative
+from .law import kurtosis_words, law_alternatives, law_takeaways
 from .style import count, number, percent, percent_setting, short
 
 OVERSHRUNK = 0.9  # a mode counts as over-shrunk when it keeps less than this part of its amplitude
@@ -61,6 +65,8 @@ class Findings:
     sizes: tuple[Row, ...]
     kappa_levels: tuple[str, ...]
     seeds: tuple[tuple[str, tuple[Row, ...]], ...]
+    law: str  # its name in words
+    kurtosis: str
 
 
 def reference_row(prediction: Prediction) -> int:
@@ -90,6 +96,8 @@ def find(prediction: Prediction) -> Findings:
         sizes=_size_rows(prediction, levels),
         kappa_levels=tuple(short(float(prediction.noise_sigma[k]), 2) for k in levels),
         seeds=_seed_rows(prediction),
+        law=TITLES[prediction.law],
+        kurtosis=kurtosis_words(prediction),
     )
 
 
@@ -145,16 +153,24 @@ def _plan(prediction: Prediction) -> str:
     never = _band_names(prediction, [b for b, k in enumerate(prediction.images_needed) if k is None])
     if not prediction.images_needed:
         return ""
+    some = "practical number of images" if prediction.largest_n >= LARGEST_N else f"n up to {prediction.largest_n:,}"
     if never and not needed:
-        return f"No practical number of images brings any eigenband {within}."
+        return f"No {some} brings any eigenband {within}."
     most, index = max(needed)
     if not never:
         slowest = "" if len(needed) == 1 else f" (the last to get there: {_band_name(prediction, index)})"
         return f"Agreement {within} in every eigenband takes {count(most)} images in each training set{slowest}."
     return (
         f"Agreement {within} takes {count(most)} images in each training set, except in {_join(never)}: "
-        "there no practical number of images is enough."
+        f"there no {some} is enough."
     )
+
+
+def _never(prediction: Prediction) -> str:
+    """What stands for the images needed where no n that can be asked is enough."""
+    if prediction.largest_n >= LARGEST_N:
+        return "more than any practical n"
+    return f"more than {prediction.largest_n:,}"
 
 
 def _spread(prediction: Prediction) -> str:
@@ -177,7 +193,7 @@ def _quantities(prediction: Prediction) -> tuple[Quantity, ...]:
     if not prediction.images_needed:
         enough, raw = "–", ""
     elif len(known) < len(prediction.images_needed):
-        enough, raw = "more than any practical n", ""
+        enough, raw = _never(prediction), ""
     else:
         enough, raw = count(max(known)), str(max(known))
     kept = _kept(prediction)[row]
@@ -223,6 +239,7 @@ def _takeaways(prediction: Prediction) -> dict[str, str]:
         "renormalised_noise": _take_kappa(prediction),
         "shrinkage": _take_shrinkage(prediction),
         "mode_pairs": _take_pairs(prediction),
+        **law_takeaways(prediction),
         "spectrum": _take_spectrum(prediction),
         "eigenmodes": _take_eigenmodes(prediction),
     }
@@ -369,7 +386,7 @@ def _band_rows(prediction: Prediction) -> tuple[Row, ...]:
         share = float(style.ratio(part, np.array(total))) if _each_mode_once(prediction) else float("nan")
         relative = float(prediction.band_relative[row, index])
         needed = prediction.images_needed[index]
-        images = Cell("more than any practical n", "") if needed is None else Cell(count(needed), str(needed))
+        images = Cell(_never(prediction), "") if needed is None else Cell(count(needed), str(needed))
         header = _band_name(prediction, index)
         rows.append(Row(header, (_cell(share, percent(share)), _cell(relative, percent(relative)), images)))
     return tuple(rows)
@@ -432,6 +449,7 @@ def _alternatives(prediction: Prediction) -> dict[str, str]:
         f"denoisers, {each}.",
         "mode_pairs": f"Matrix of the variance of the sampling map between modes of the seed and of the image {at}, "
         "logarithmic colours.",
+        **law_alternatives(prediction),
         "spectrum": f"Eigenvalues of the {_plural(prediction.eigenvalues.size, 'mode')} of the data in descending "
         "order, logarithmic axes, with the eigenbands marked.",
         "eigenmodes": "The mean and the leading eigenmodes of the data.",

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from .._checks import FloatArray
 
@@ -29,6 +29,7 @@ INK = "#1f2328"  # text and axes
 MUTED = "#6e7781"  # guides and secondary text
 GUIDE = "#a5adb6"  # reference lines
 ACCENT = "#b3261e"  # the tolerance, and nothing else
+MARKER = 3.4  # size of a point
 WIDTH = 7.4  # inches of every figure, so that text has one size throughout the page
 Format = Literal["svg", "png"]
 PNG_DPI = 180
@@ -200,6 +201,59 @@ def mode_axis(ax: Axes, modes: int) -> None:
     """Logarithmic abscissa of mode numbers 1 … `modes`."""
     log_axis(ax.xaxis, *log_limits(1, max(modes, 2), 0.02 if modes >= 10 else 0.05), text=plain_number)
     ax.set_xlabel("mode k (descending eigenvalue)")
+
+
+def factor_axis(axis: Any, low: float, high: float) -> None:
+    """An axis of ratios around 1 that holds `low` to `high` and 1: linear where all is close to it, else logarithmic."""
+    low, high = min(low, 1.0), max(high, 1.0)
+    name = "x" if axis.axis_name == "x" else "y"
+    if high / low < 1.6:
+        pad = max(0.08 * (high - low), 0.004)
+        getattr(axis.axes, f"set_{name}lim")(low - pad, high + pad)
+        axis.set_major_locator(MaxNLocator(4 if name == "x" else 5, steps=[1, 2, 5, 10]))
+        axis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:.6g}"))
+        return
+    ratio_axis(axis, low, high)
+
+
+def ratio_axis(axis: Any, low: float, high: float) -> None:
+    """A logarithmic axis from `low` to `high` and little more, with plain numbers on it."""
+    name = "x" if axis.axis_name == "x" else "y"
+    span = math.log10(high / low)
+    getattr(axis.axes, f"set_{name}scale")("log", nonpositive="mask")
+    low, high = low * 10 ** (-0.05 * span), high * 10 ** (0.05 * span)
+    getattr(axis.axes, f"set_{name}lim")(low, high)
+    axis.set_major_locator(FixedLocator(_round_ticks(low, high)) if span < 2.2 else LogLocator(base=10, numticks=5))
+    axis.set_minor_locator(LogLocator(base=10, subs=tuple(np.arange(2.0, 10.0)), numticks=12))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(FuncFormatter(lambda value, _position: ratio_text(value)))
+
+
+def _round_ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers between two positive ones, at most `most` and as many as possible."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps: list[tuple[float, ...]] = [
+        tuple(np.round(np.arange(1.0, 10.0, 0.05), 2)), tuple(np.round(np.arange(1.0, 10.0, 0.1), 1)),
+        tuple(np.round(np.arange(1.0, 10.0, 0.2), 1)), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9),
+        (1, 1.5, 2, 3, 5, 7), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,),
+    ]  # fmt: skip
+    for mantissas in steps:
+        ticks = [m * 10.0**e for e in range(first, last + 1) for m in mantissas if low <= m * 10.0**e <= high]
+        if len(ticks) <= most:
+            return ticks
+    return ticks
+
+
+def ratio_text(value: float) -> str:
+    """``0.5``, ``20``, ``10⁻⁴``."""
+    return f"{value:.4g}" if 1e-3 <= value < 1e4 else power_of_ten(value)
+
+
+def points(ax: Axes, x: FloatArray, y: FloatArray, low: FloatArray, high: FloatArray, *, gid: str, **look: Any) -> None:
+    """Points with vertical bars from `low` to `high`; what is NaN is not drawn."""
+    colour = look.pop("color", INK)
+    ax.vlines(x, low, high, colors=colour, lw=0.9, alpha=look.get("alpha", 1.0), gid=f"{gid}-bars", zorder=3)
+    ax.plot(x, y, ls="", color=colour, gid=gid, zorder=3.5, **{"marker": "o", "ms": MARKER, "mew": 0.0, **look})
 
 
 def n_handles(n: Sequence[int]) -> list[Line2D]:

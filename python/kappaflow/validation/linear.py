@@ -25,8 +25,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray, choice, integer, not_negative, positive
+from ..bands import Band, default_bands
 from ..population import Population
-from ..prediction import Band, default_bands, initial_noise
+from ..prediction import initial_noise
 from ..splits import Splits
 from .counterfactual import LEAST_POOL, STRATA, Counterfactual, compare_strata
 from .draws import GaussianSets, Pool, TrainingSets

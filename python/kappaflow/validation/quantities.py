@@ -11,15 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
-from ..prediction import Band
+from ..bands import NO_VARIANCE, Band
 from ..splits import Splits
 from .questions import Question
 from .statistics import Design, Statistics
 
 __all__ = ["LAWS", "QUANTITIES", "Law", "Pair", "Quantity", "Subject"]
 
-#: Modes below this fraction of the largest eigenvalue have no variance but rounding.
-NO_VARIANCE = 1e-12
 #: What predictions of a typical entry neglect, in units of 1/m (of totals, 1). Expectations hold their own term of order 1/m.
 #: Of variances the most that a map of one strong mode can show: 1/λ̂, which the denoiser's t/(λ̂ + t) is there, is an
 #: inverse χ² of m degrees, whose relative variance 2m²/((m − 2)²(m − 4)) is the limit's 2/m times 1 + 8/m + ….

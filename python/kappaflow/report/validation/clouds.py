@@ -81,7 +81,7 @@ def _tight_log_axis(axis: Any, low: float, high: float) -> None:
     if high / low >= 10:
         style.log_axis(axis, *style.log_limits(low, high))
     else:
-        marks.ratio_axis(axis, low, high)
+        style.ratio_axis(axis, low, high)
 
 
 def _diagonal_handle() -> Line2D:

@@ -60,7 +60,7 @@ def ratios(validation: Validation) -> Figure:
     axes = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
     low, high = _forest_range(validation, sizes)
     for ax, n in zip(axes, sizes, strict=True):
-        marks.factor_axis(ax.xaxis, low, high)
+        style.factor_axis(ax.xaxis, low, high)
         ax.axvline(1.0, color=INK, lw=0.8, zorder=1)
         hidden = 0
         for place, row in enumerate(rows):
@@ -200,7 +200,7 @@ def kappa(validation: Validation) -> Figure:
             x, style.ratio(comparison.agreement.simulated, comparison.agreement.predicted), color=colour, lw=0.7
         )
         ends += [array * scale for array in interval(validation, comparison)]
-    marks.factor_axis(bottom.yaxis, *(style.finite_range(*ends) or (0.5, 2.0)))
+    style.factor_axis(bottom.yaxis, *(style.finite_range(*ends) or (0.5, 2.0)))
     top.tick_params(which="both", labelbottom=False)
     top.set_ylabel("renormalised noise κ(σ²)")
     bottom.set_ylabel("simulated / predicted")
@@ -349,7 +349,7 @@ def scaling(validation: Validation) -> Figure:
                   for c in found]  # fmt: skip
         if arrays:
             x, y, low, high = (np.array(column, dtype=np.float64) for column in zip(*arrays, strict=True))
-            marks.points(ax, x, y, low, high, gid=f"simulated-{index}", color=colour, marker=marker, ms=4.5)
+            style.points(ax, x, y, low, high, gid=f"simulated-{index}", color=colour, marker=marker, ms=4.5)
         label = band.label.replace("-", "–")
         handles.append(Line2D([], [], color=colour, marker=marker, ms=4.5, lw=1.4, label=label))
     handles.append(_inverse_guide(ax, curves.n, curves.disagreement[main.name], limits))
