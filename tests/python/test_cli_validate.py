@@ -170,7 +170,7 @@ def test_statistics_are_kept_on_request(folder, plain_report):
         (("--n", "46", "--sampling", "disjoint"), "n must be at most 45 for disjoint splits of 90 images, got 46"),
         (("--draws", "39"), "draws must be at least 40 for intervals, got 39"),
         (("--quantities", "seeds,sharpness"), "quantities must be among kappa, gains, .* got 'sharpness'"),
-        (("--laws", "cubic"), "laws must be among gaussian, empirical, published, got 'cubic'"),
+        (("--laws", "cubic"), "laws must be among gaussian, elliptical, empirical, published, got 'cubic'"),
         (("--device", "cuda:99"), "device must be there, got 'cuda:99': this machine has"),
         (("--device", "abacus"), "device must be 'cpu', 'cuda' or 'cuda:<number>', got 'abacus'"),
         (("--sampling", "sorted"), "--sampling must be one of resample, gaussian, disjoint; got 'sorted'"),

@@ -92,7 +92,7 @@ def linear(
     steps: Annotated[str, typer.Option(metavar="COUNTS", help="Steps of the finite-step sampler.")] = "18,35",
     bands: BandsOption = "6",
     laws: Annotated[
-        str | None, typer.Option(metavar="LAWS", help="gaussian, empirical, published.", show_default="all")
+        str | None, typer.Option(metavar="LAWS", help="gaussian, elliptical, empirical, published.", show_default="all")
     ] = None,
     quantities: Annotated[
         str | None, typer.Option(metavar="NAMES", help="What to compare, as seeds,bands.", show_default="all")
