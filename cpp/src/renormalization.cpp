@@ -101,19 +101,18 @@ Renormalization::Renormalization(Spectrum spectrum, double degrees, double sampl
     throw std::invalid_argument("Renormalization: the sample size must exceed the number of non-zero eigenvalues, " +
                                 detail::text(spectrum_.rank()) + ", got " + detail::text(sample_degrees + 1));
   }
-  if (scales_ != nullptr && !scales_->given() && spectrum_.rank() > 0) {
-    actual_ = 0;
-    for (const double part : kProbes) actual_ = std::max(actual_, actual_share(part * spectrum_.rank()));
+  if (scales_ != nullptr && !scales_->given()) {
+    for (const double part : kProbes) probe(part * spectrum_.rank());
   }
 }
 
-/// Share of the observed variance of sizes that is theirs where df1 has a given value: a norm over modes of a Gaussian
-/// sample of size tau is tau times a quadratic form of relative variance 2 tr(Sigma G Sigma G)/df1^2.
-double Renormalization::actual_share(double degrees) const {
+/// What of the observed variance of norms is that of sizes, where df1 has a given value: a norm over modes of a
+/// Gaussian sample of size tau is tau times a quadratic form of relative variance 2 tr(Sigma G Sigma G)/df1^2.
+void Renormalization::probe(double degrees) {
   const auto excess = [&](double x) { return degrees - kappaflow::df1(std::exp(x), spectrum_); };
   const double low = std::log(1e-3 * spectrum_.smallest_positive());
   const double high = std::log(spectrum_.trace() / degrees) + 1e-9;  // df1 < trace/u
-  if (excess(low) > 0) return 0;
+  if (degrees == 0 || excess(low) > 0) return;
   const double u = std::exp(bracketed_root(excess, low, high, 1e-6));
   const Vector sizes = norms(u, 1);
   double shown = kappaflow::df2(u, u, spectrum_), retained = 1;
@@ -124,8 +123,11 @@ double Renormalization::actual_share(double degrees) const {
     retained = deficit(sample_degrees_, u);
   }
   const double noise = 2 * std::max(shown, 0.0) / (retained * retained * degrees * degrees);
-  const double observed = (sizes.array() - 1).square().mean();
-  return observed > noise ? (observed - noise) / (observed * (1 + noise)) : 0.0;
+  const double observed = (sizes.array() - 1).square().mean(), actual = (observed - noise) / (1 + noise);
+  if (observed > noise) {
+    actual_share_ = std::max(actual_share_, actual / observed);
+    actual_variance_ = std::max(actual_variance_, actual);
+  }
 }
 
 double Renormalization::sum_spread(double u, double v) const {
@@ -177,7 +179,9 @@ Renormalization::State Renormalization::state(double u, Index stride, double del
     state.sizes = scales_->at(u);
   } else {
     state.sizes = norms(u, stride);
-    state.sizes = 1 + std::sqrt(actual_) * (state.sizes.array() - 1);
+    const double observed = (state.sizes.array() - 1).square().mean();
+    const double part = std::min(actual_share_, actual_variance_ / std::max(observed, actual_variance_));
+    state.sizes = 1 + (part > 0 ? std::sqrt(part) : 0.0) * (state.sizes.array() - 1);
   }
   const Vector weights = stride == 1
                              ? scales_->weights()

@@ -34,8 +34,9 @@ struct RenormalizedPairs {
 /// With sizes tau of mean 1 and m degrees of freedom, kappa h = t, h = E[tau r], r = 1/(1 + tau delta), where delta
 /// solves m delta h = df1(kappa). Equal sizes give the Silverstein equation. A spectrum of N samples (M degrees of
 /// freedom) is that same law at N: its resolvent at the shift u shows kappa = u/h_N, so that no estimate of the
-/// population is needed. Sizes estimated from profiles are norms, which fluctuate for Gaussian samples too: that part
-/// of their variance, 2 tr(Sigma G Sigma G)/df1^2, is taken out.
+/// population is needed. Sizes estimated from profiles are norms, which fluctuate for Gaussian samples too: they are
+/// drawn towards their mean, so that neither their variance nor its share is above what is left without that
+/// fluctuation where most is left. Gaussian profiles have equal sizes then.
 class Renormalization {
  public:
   using Vector = Eigen::VectorXd;
@@ -69,7 +70,7 @@ class Renormalization {
   double sample_retained(double u) const;          // h_N
   double stretch(double u) const;
   Vector norms(double u, Eigen::Index stride) const;
-  double actual_share(double degrees) const;
+  void probe(double degrees);
   State state(double u, Eigen::Index stride = 1, double delta = 0) const;
   double bracketed(double noise, Eigen::Index stride, double width) const;
   State solve_one(double noise) const;
@@ -80,7 +81,7 @@ class Renormalization {
   double degrees_, sample_degrees_;
   std::shared_ptr<const RadialScales> scales_;
   double scale_;
-  double actual_ = 1;  // share of the variance of the norms that is not their fluctuation for Gaussian samples
+  double actual_share_ = 0, actual_variance_ = 0;  // of the variance of norms, less that of Gaussian samples
 };
 
 }  // namespace kappaflow
