@@ -17,12 +17,19 @@ using Vector = Eigen::VectorXd;
 
 /// Relative half-width of the bracket on which the equation must change sign.
 constexpr double kCertificate = 1e-11;
+/// Or the residual of the equation, where rounding makes its sign waver near a hard edge of the spectrum.
+constexpr double kResidual = 1e-9;
 /// Profiles on which a shift is sought first; the rest takes few steps from there.
 constexpr Index kFirstProfiles = 512;
 constexpr int kSteps = 200;
 /// Shifts closer than this (in log u) take the derivative of kappa for the quotient of differences, by a central
 /// difference of this width: an error of its square.
 constexpr double kClose = 1e-3;
+/// Where a spectrum of N samples keeps less than this, leverages in it no longer tell sizes apart.
+constexpr double kLeastKept = 0.02;
+/// Shifts below this part of the smallest eigenvalue, where all degrees of freedom are used up, take the line through
+/// it: kappa has a limit there and its differences would be rounding.
+constexpr double kLinear = 1e-3;
 /// Degrees of freedom df1, over the most there are, at which the variance of sizes is held against that of norms of
 /// Gaussian samples.
 constexpr double kProbes[] = {0.5, 0.25, 0.1};
@@ -57,21 +64,25 @@ double bracketed_root(const std::function<double(double)>& function, double a, d
   return std::abs(fa) < std::abs(fb) ? a : b;
 }
 
-/// delta with mean tau delta/(1 + tau delta) = fraction. The mean is concave in delta and at most delta/(1+delta):
-/// Newton from fraction/(1-fraction) ascends monotonically, and after one step from any other start. Infinity where no
-/// delta is large enough.
-double solve_delta(const Vector& sizes, const Vector& weights, double fraction, double start = 0) {
-  if (!(fraction < 1)) return std::numeric_limits<double>::infinity();
-  const double least = fraction / (1 - fraction);
-  double delta = std::isfinite(start) ? std::max(start, least) : least;
+/// delta with mean tau delta/(1 + tau delta) = fraction = 1 - kept, both known without cancellation. The mean is
+/// concave in delta and at most delta/(1+delta): Newton from fraction/kept ascends monotonically, and after one step
+/// from any other start. Where little is kept, the same for 1/delta, in which the mean of (1/delta)/(1/delta + tau) =
+/// kept is concave. Infinity where no delta is large enough.
+double solve_delta(const Vector& sizes, const Vector& weights, double fraction, double kept, double start = 0) {
+  if (!(kept > 0)) return std::numeric_limits<double>::infinity();
+  const bool inverse = kept < 0.5;
+  const double target = inverse ? kept : fraction;
+  const double least = inverse ? kept / weights.dot(sizes.cwiseMax(1e-12).cwiseInverse()) : fraction / kept;
+  double x = std::isfinite(start) && start > 0 ? std::max(inverse ? 1 / start : start, least) : least;
   for (int step = 0; step < kSteps; ++step) {
-    const Eigen::ArrayXd kept = (1 + sizes.array() * delta).inverse();
-    const double value = delta * weights.dot((sizes.array() * kept).matrix());
-    const double slope = weights.dot((sizes.array() * kept.square()).matrix());
-    const double move = (fraction - value) / slope;
+    const Eigen::ArrayXd ratio =
+        inverse ? Eigen::ArrayXd((x + sizes.array()).inverse()) : Eigen::ArrayXd((1 + sizes.array() * x).inverse());
+    const double value = inverse ? x * weights.dot(ratio.matrix()) : x * weights.dot((sizes.array() * ratio).matrix());
+    const double slope = weights.dot((sizes.array() * ratio.square()).matrix());
+    const double move = (target - value) / slope;
     if (!std::isfinite(move)) return std::numeric_limits<double>::infinity();
-    delta = std::max(delta + move, least);
-    if (std::abs(move) <= 1e-14 * delta || (step > 0 && move <= 0)) return delta;
+    x = std::max(x + move, 1e-3 * x);
+    if (std::abs(move) <= 1e-14 * x || (step > 0 && move <= 0 && move > -1e-8 * x)) return inverse ? 1 / x : x;
   }
   return std::numeric_limits<double>::infinity();
 }
@@ -102,6 +113,11 @@ Renormalization::Renormalization(Spectrum spectrum, double degrees, double sampl
                                 detail::text(spectrum_.rank()) + ", got " + detail::text(sample_degrees + 1));
   }
   if (scales_ != nullptr && !scales_->given()) {
+    const double low = std::log(1e-3 * spectrum_.smallest_positive());
+    if (!exact() && spectrum_.rank() > 0 && deficit(sample_degrees_, std::exp(low)) < kLeastKept) {
+      const auto excess = [&](double x) { return deficit(sample_degrees_, std::exp(x)) - kLeastKept; };
+      least_norms_ = std::exp(bracketed_root(excess, low, std::log(100 * spectrum_.trace()), 1e-6));
+    }
     for (const double part : kProbes) probe(part * spectrum_.rank());
   }
 }
@@ -144,23 +160,26 @@ double Renormalization::deficit(double degrees, double u) const {
   return ((degrees - spectrum_.rank()) + kept) / degrees;
 }
 
+/// The shift below which kappa is a line: 0 unless all degrees of freedom of N samples are used up.
+double Renormalization::edge() const {
+  return !exact() && !equal_sizes() && spectrum_.rank() == sample_degrees_ ? kLinear * spectrum_.smallest_positive()
+                                                                           : 0.0;
+}
+
 double Renormalization::sample_retained(double u) const {
   if (exact()) return 1;
   return equal_sizes() ? deficit(sample_degrees_, u) : state(u).sample_retained;
 }
 
 /// Norms of the profiles in the metric of the resolvent, of mean 1; those of samples that the spectrum is made of are
-/// taken against the other samples: leverage l in the own set, l/(1-l) without it.
+/// taken against the other samples: leverage l in the own set, l/(1-l) without it. A leverage above 1 - 1/N, of a
+/// sample that has a direction for itself, is taken for that.
 Vector Renormalization::norms(double u, Index stride) const {
-  Vector sizes = scales_->some(u / scale_, stride);
+  const double shift = std::max(u, least_norms_);
+  Vector sizes = scales_->some(shift / scale_, stride);
   if (exact()) return sizes;
-  const Eigen::ArrayXd leverage = sizes.array() * (kappaflow::df1(u, spectrum_) / sample_degrees_);
-  if (leverage.maxCoeff() >= 1) {
-    throw std::invalid_argument(
-        "Renormalization: profiles must have leverages below 1 for the sample size, which is too small for them: got a "
-        "leverage of " +
-        detail::text(leverage.maxCoeff()) + " at " + detail::text(sample_degrees_ + 1) + " samples");
-  }
+  const Eigen::ArrayXd leverage =
+      (sizes.array() * (kappaflow::df1(shift, spectrum_) / sample_degrees_)).min(1 - 1 / (sample_degrees_ + 1));
   sizes = leverage / (1 - leverage);
   return sizes / sizes.mean();
 }
@@ -188,9 +207,14 @@ Renormalization::State Renormalization::state(double u, Index stride, double del
                              : Vector::Constant(state.sizes.size(), 1.0 / static_cast<double>(state.sizes.size()));
   if (!exact()) {
     state.sample_retained =
-        state.df1 / (sample_degrees_ * solve_delta(state.sizes, weights, state.df1 / sample_degrees_));
+        state.df1 /
+        (sample_degrees_ * solve_delta(state.sizes, weights, state.df1 / sample_degrees_, deficit(sample_degrees_, u)));
+    if (u < edge()) {
+      const double kappa = edge() / this->state(edge(), stride).sample_retained;
+      state.sample_retained = u / (kappa - (edge() - u) / stretch(edge()));
+    }
   }
-  state.delta = solve_delta(state.sizes, weights, state.df1 / degrees_, delta);
+  state.delta = solve_delta(state.sizes, weights, state.df1 / degrees_, deficit(degrees_, u), delta);
   state.kept = (1 + state.sizes.array() * state.delta).inverse();
   state.retained = std::isfinite(state.delta) ? state.df1 / (degrees_ * state.delta) : 0.0;
   return state;
@@ -198,18 +222,21 @@ Renormalization::State Renormalization::state(double u, Index stride, double del
 
 /// The shift between two of opposite sign, which are sought outwards from the Gaussian bounds.
 double Renormalization::bracketed(double noise, Index stride, double width) const {
-  // With as many degrees of freedom as modes the resolvent at u = 0 still shows a positive kappa, the least there is.
-  const double least = spectrum_.rank() == sample_degrees_ ? 1e-4 * spectrum_.smallest_positive()
-                                                           : 1e-30 * std::max(noise, spectrum_.largest());
+  // u/t is at least (M - rank)/M. With as many degrees of freedom as modes the resolvent at u = 0 still shows a
+  // positive kappa, the least there is.
+  const double free = exact() ? 1.0 : (sample_degrees_ - spectrum_.rank()) / sample_degrees_;
+  const double least = free > 0 || degrees_ <= sample_degrees_ ? 1e-6 * (free > 0 ? free : 1.0) * noise
+                                                               : 1e-4 * spectrum_.smallest_positive();
   const auto excess = [&](double x) { return state(std::exp(x), stride).noise() - noise; };
   double high = std::log(noise + spectrum_.trace() / degrees_);
   while (excess(high) < 0) high += std::log(4.0);
   double low = std::min(std::log(noise), high) - 1e-9;
   for (; excess(low) > 0; low -= std::log(4.0)) {
     if (low < std::log(least)) {
-      throw UnidentifiedError("Splits: n must be at most " + detail::text(sample_degrees_ + 1) +
-                              " for so small a noise variance, got noise variance " + detail::text(noise) +
-                              ": with no more samples than dimensions a population is not known below a noise level");
+      throw UnidentifiedError(
+          "Splits: n must be at most " + detail::text(sample_degrees_ + 1) +
+          " for so small a noise variance, got noise variance " + detail::text(noise) +
+          ": with no more than one sample above the dimensions a population is not known below a noise level");
     }
   }
   return std::exp(bracketed_root(excess, low, high, width));
@@ -261,7 +288,16 @@ RenormalizedNodes Renormalization::solve(const Eigen::Ref<const Vector>& noise) 
   for (Index i = 0; i < count; ++i) {
     detail::require(std::isfinite(noise[i]) && noise[i] >= 0, "Splits",
                     "noise_variance must be finite and not negative", noise[i]);
-    if (noise[i] == 0) {  // x/(x+0) is 1 for every training set of full rank
+    if (noise[i] == 0) {                                   // x/(x+0) is 1 for every training set of full rank
+      if (equal_sizes() && spectrum_.rank() > degrees_) {  // where df1 = m
+        const auto excess = [&](double x) { return deficit(degrees_, std::exp(x)); };
+        nodes.shift[i] = std::exp(bracketed_root(
+            excess, std::log(1e-3 * spectrum_.smallest_positive()) + std::log(1 - degrees_ / spectrum_.rank()),
+            std::log(spectrum_.trace() / degrees_) + 1e-9, 1e-15));
+        nodes.kappa[i] = nodes.shift[i] / sample_retained(nodes.shift[i]);
+        nodes.retained[i] = 0;
+        continue;
+      }
       if (spectrum_.rank() > degrees_ || spectrum_.rank() == sample_degrees_) {
         throw UnidentifiedError(
             "Splits: noise_variance must be positive under this law where n is below the rank or the "
@@ -271,7 +307,7 @@ RenormalizedNodes Renormalization::solve(const Eigen::Ref<const Vector>& noise) 
       nodes.retained[i] = 1 - spectrum_.rank() / degrees_;
       if (!equal_sizes()) {
         nodes.sizes.col(i).setOnes();
-        nodes.kept.col(i).setConstant(nodes.retained[i]);
+        nodes.kept.col(i).setOnes();
       }
       continue;
     }
@@ -299,7 +335,8 @@ double Renormalization::stretch(double u) const {
     const double phi = sample_retained(u);
     return sample_degrees_ * phi * phi / shared;
   }
-  const double above = u * std::exp(0.5 * kClose), below = u * std::exp(-0.5 * kClose);
+  const double centre = std::max(u, edge() * std::exp(kClose));  // both ends above the edge
+  const double above = centre * std::exp(0.5 * kClose), below = centre * std::exp(-0.5 * kClose);
   return (above - below) / (above / sample_retained(above) - below / sample_retained(below));
 }
 
@@ -327,7 +364,8 @@ double Renormalization::stretch_between(const RenormalizedNodes& f, Index i, con
   const double u = f.shift[i], v = g.shift[j];
   if (exact() || u == 0 || v == 0) return 1;
   if (!equal_sizes()) {
-    if (std::abs(std::log(u / v)) < kClose) return std::sqrt(f.stretch[i] * g.stretch[j]);
+    if (std::abs(std::log(u / v)) < kClose || std::max(u, v) < 2 * edge())
+      return std::sqrt(f.stretch[i] * g.stretch[j]);
     return (u - v) / (f.kappa[i] - g.kappa[j]);
   }
   const auto s = spectrum_.positive().array();
@@ -384,7 +422,7 @@ RenormalizedPairs Renormalization::pairs(const RenormalizedNodes& f, const Renor
 Vector Renormalization::derivative(const RenormalizedNodes& nodes) const {
   Vector result(nodes.shift.size());
   for (Index i = 0; i < nodes.shift.size(); ++i) {
-    const double u = nodes.shift[i], step = u * kClose;
+    const double u = std::max(nodes.shift[i], 1e-9 * spectrum_.smallest_positive()), step = u * kClose;
     result[i] = 2 * step / (nodes.stretch[i] * (state(u + step).noise() - state(u - step).noise()));
   }
   return result;

@@ -126,6 +126,7 @@ def radial_scales(population: Population, shifts: FloatArray, *, population_is: 
         degrees = population.sample_size - 1
         s = population.eigenvalues[:, None]
         leverage = tau * (s / (s + np.asarray(shifts))).sum(axis=0) / degrees
+        leverage = np.minimum(leverage, 1 - 1 / population.sample_size)  # of a sample with a direction for itself
         tau = leverage / (1 - leverage)
         tau /= tau.mean(axis=0)
     return np.asarray(tau)

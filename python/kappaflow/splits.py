@@ -48,11 +48,11 @@ class Splits:
     mean : "estimated" (from the same n samples, as models do) or "known"
     terms : "full", or "published": the first product alone, without exchange and mean terms, for comparison
     population_is : "sample" or "exact"
-        Where the population was estimated from N samples (`sample_size`), "sample" corrects every answer for that: of the
-        Gaussian and the elliptical law exactly, by reading them off the sample spectrum (Σ̂ of n samples at noise t shows
-        what that of N samples shows at another noise t_N); of the empirical law by the factor that the elliptical law
-        changes by. n above N is answered as far as N samples tell, which is always unless N ≤ d. "exact" takes the population
-        as it is. Without a sample size both are the same.
+        Where the population was estimated from N samples (`sample_size`), "sample" corrects every answer for that: the
+        Gaussian and the elliptical law are read off the sample spectrum (Σ̂ of n samples at noise t shows what that of N
+        samples shows at another noise t_N), exactly but for what N samples do not show of the tail of sizes; the empirical law
+        changes by the factor that the elliptical law changes by. n above N is answered as far as N samples tell, which is
+        always unless N ≤ d + 1. "exact" takes the population as it is. Without a sample size both are the same.
     scales : (M,) sizes τ ≥ 0 of samples, for law="elliptical" alone; divided by their mean
 
     Raises
@@ -86,6 +86,11 @@ class Splits:
             raise ValueError(f"scales are for law='elliptical' alone, got them with law={law!r}")
         if law != "gaussian" and scales is None:
             require_profiles(population, f"law={law!r}")
+        held = 0 if population.profiles is None else len(population.profiles)
+        if population.sample_size is not None and held > population.sample_size:
+            raise ValueError(
+                f"population must have a sample_size of at least its {held} profiles, got {population.sample_size}"
+            )
         self.n = integer("n", n, 2 if mean == "estimated" else 1)
         self.population = population
         self.law, self.mean, self.terms, self.population_is = law, mean, terms, population_is
@@ -188,7 +193,7 @@ class Splits:
 
     def expectation(self, f: _core.SpectralFunction) -> FloatArray:
         """(k,) expected gain of each eigenmode; c + Σᵢ wᵢ sₖ/(sₖ+κᵢ) for Gaussian data."""
-        return self._law.expectation(f)
+        return _finite("expectation", self._law.expectation(f))
 
     def _gaussian_only(self, name: str) -> None:
         if self.law != "gaussian":
@@ -223,13 +228,12 @@ class Splits:
 
     def mode_covariance(self, f: _core.SpectralFunction, g: _core.SpectralFunction, modes: Any = None) -> FloatArray:
         """(k, k) covariances Cov[uₖᵀ f(Σ̂) uₗ, uₖᵀ g(Σ̂) uₗ] of two maps, for instance two noise levels."""
-        return self._law.mode_covariance(
-            f, g, None if modes is None else _mode_indices(modes, len(self.population.eigenvalues))
-        )
+        chosen = None if modes is None else _mode_indices(modes, len(self.population.eigenvalues))
+        return _finite("mode_covariance", self._law.mode_covariance(f, g, chosen))
 
     def equal_mode_variance(self, f: _core.SpectralFunction) -> FloatArray:
         """(k,) variances Var[uₖᵀ f(Σ̂) uₖ], the diagonal of :meth:`mode_variance` without the matrix."""
-        return self._law.equal_mode_variance(f)
+        return _finite("equal_mode_variance", self._law.equal_mode_variance(f))
 
     def variance(self, f: _core.SpectralFunction, inputs: Any, directions: Any) -> FloatArray:
         """(B, K) variances of vᵀ·output for inputs (B, d) and directions v (K, d)."""
@@ -250,7 +254,7 @@ class Splits:
         v = population.flatten(directions, "directions")
         if population.eigenvectors is not None:
             v = v @ population.eigenvectors
-        return self._law.directional(f, g, x, y, v)
+        return _finite("covariance", self._law.directional(f, g, x, y, v))
 
     def disagreement(self, f: _core.SpectralFunction, inputs: Any, *, bands: Any = None) -> FloatArray:
         """(B,) expected ‖output₁ − output₂‖²/d of two independent splits for each input; (B, bands) by eigenband.
@@ -264,7 +268,7 @@ class Splits:
         groups = np.zeros((modes, len(ranges)))
         for place, (start, stop) in enumerate(ranges):
             groups[start:stop, place] = 1.0
-        parts = 2 / self.population.dimension * self._law.output(f, x, groups)
+        parts = 2 / self.population.dimension * _finite("disagreement", self._law.output(f, x, groups))
         return parts[:, 0] if bands is None else parts
 
     def mean_disagreement(
@@ -296,7 +300,7 @@ class Splits:
         if len(x) != 1:
             raise ValueError(f"input must be one image, got {len(x)}")
         u = np.eye(population.dimension) if population.eigenvectors is None else population.eigenvectors
-        return self._law.directional(f, f, x, x, u).reshape(population.shape)
+        return _finite("pixel_variance", self._law.directional(f, f, x, x, u)).reshape(population.shape)
 
     def _mode_spread(self, f: _core.SpectralFunction, input_variance: Any) -> tuple[FloatArray, FloatArray]:
         """Per mode: variance over training sets, and over training sets and inputs together."""
@@ -307,7 +311,7 @@ class Splits:
         if spread.size and spread.min() < 0:
             raise ValueError(f"input_variance must not be negative, got {spread.min()}")
         spread = np.broadcast_to(spread, (modes,))
-        variance = self._law.spread(f, spread, self.population.multiplicity)
+        variance = _finite("mode_disagreement", self._law.spread(f, spread, self.population.multiplicity))
         return variance, variance + self.expectation(f) ** 2 * spread
 
     def _per_band(self, variance: FloatArray, bands: Any) -> FloatArray:
@@ -317,6 +321,15 @@ class Splits:
             return np.asarray(scale * variance.sum(axis=1))
         ranges = _band_ranges(bands, variance.shape[1])
         return scale * np.stack([variance[:, start:stop].sum(axis=1) for start, stop in ranges], axis=1)
+
+
+def _finite(name: str, values: FloatArray) -> FloatArray:
+    """The values; ConvergenceError where one is not a number, as at noise below what double precision resolves."""
+    if not np.isfinite(values).all():
+        raise _core.ConvergenceError(
+            f"Splits.{name}: the law has no finite answer at so small a noise level or so few samples"
+        )
+    return values
 
 
 def _given_scales(scales: Any) -> _core.RadialScales | None:

@@ -180,11 +180,8 @@ def test_sample_size_that_contradicts_the_data() -> None:
     wrong = kf.Population(
         honest.eigenvalues, np.ones(10), dimension=10, eigenvectors=honest.eigenvectors, sample_size=20, profiles=honest.profiles
     )  # fmt: skip
-    splits = kf.Splits(wrong, 10, law="elliptical")
-    with pytest.raises(
-        ValueError, match="profiles must have leverages below 1 for the sample size, which is too small"
-    ):
-        splits.expectation(splits.denoiser(0.1))
+    with pytest.raises(ValueError, match="a sample_size of at least its 400 profiles, got 20"):
+        kf.Splits(wrong, 10, law="elliptical")
     with pytest.raises(ValueError, match="population_is must be one of 'sample', 'exact', got 'x'"):
         kf.Splits(honest, 5, population_is="x")
 
@@ -235,3 +232,59 @@ def test_real_patches_from_few() -> None:
     assert mean["sample"] == pytest.approx(1, abs=0.05)
     assert abs(mean["sample"] - 1) < abs(mean["exact"] - 1)
     assert abs(mean["sample"] - 1) < abs(mean["cross-fitted"] - 1)
+
+
+@pytest.mark.parametrize(("total", "d"), [(10, 16), (17, 16), (18, 16), (40, 16)])
+def test_equal_sizes_are_the_gaussian_law_of_a_sample(total: int, d: int) -> None:
+    """Down to no noise, where N samples use up all degrees of freedom and κ has a positive limit."""
+    population = kf.Population.from_samples(np.random.default_rng(0).standard_normal((total, d)))
+    for n in (5, total - 1, total):
+        gaussian, equal = (
+            kf.Splits(population, n, **options) for options in ({}, {"law": "elliptical", "scales": [1.0, 1.0]})
+        )
+        for f in [gaussian.denoiser(sigma) for sigma in (1.0, 1e-2, 1e-4, 1e-6)] + [
+            gaussian.sampling_map(tolerance=1e-8)
+        ]:
+            np.testing.assert_allclose(equal.expectation(f), gaussian.expectation(f), rtol=2e-3)
+            assert equal.mean_disagreement(f, 1.0) == pytest.approx(float(gaussian.mean_disagreement(f, 1.0)), rel=5e-3)
+
+
+@pytest.mark.parametrize("total", [20, 30, 65])
+def test_few_images_of_unequal_contrast(total: int) -> None:
+    """At n = N ≤ d + 1 every law has an answer: leverages there are all but 1."""
+    rng = np.random.default_rng(total)
+    rows = rng.standard_normal((total, 64)) * np.exp(rng.standard_normal((total, 1)))
+    population = kf.Population.from_samples(rows, profiles=total)
+    values = []
+    for n in (total // 2, total - 1, total):
+        for law in ("gaussian", "elliptical", "empirical"):
+            splits = kf.Splits(population, n, law=law)
+            f = splits.sampling_map(tolerance=1e-6)
+            values.append(float(splits.mean_disagreement(f, 6400.0)))
+    assert np.all(np.array(values) > 0)
+
+
+def test_one_image_that_dominates() -> None:
+    rng = np.random.default_rng(1)
+    rows = rng.standard_normal((40, 16))
+    rows[0] *= 1e4
+    population = kf.Population.from_samples(rows, profiles=40)
+    for n in (4, 20, 40):
+        for law in ("elliptical", "empirical"):
+            splits = kf.Splits(population, n, law=law)
+            assert np.all(splits.mode_variance(splits.denoiser(0.3)) >= 0)
+
+
+def test_no_noise() -> None:
+    few = samples_of(power_law(6), 60, 0)
+    splits = kf.Splits(few, 4)
+    assert float(splits.kappa(0.0)) == pytest.approx(float(splits.kappa(1e-14)), rel=1e-9)
+    exact = kf.Population.from_spectrum([3.0, 2.0, 1.0])
+    for n in (4, 10):
+        splits = kf.Splits(exact, n, law="elliptical", scales=[0.5, 1.5])
+        assert float(splits.mean_disagreement(splits.denoiser(0.0), 1.0)) == pytest.approx(
+            float(kf.Splits(exact, n).mean_disagreement(splits.denoiser(0.0), 1.0)), rel=1e-12
+        )
+    assert float(splits.kappa(0.0)) == 0
+    tiny = kf.Splits(few, 600)
+    assert np.all(np.isfinite(tiny.mode_variance(tiny.denoiser(1e-15))))

@@ -68,6 +68,7 @@ class Renormalization {
   double deficit(double degrees, double u) const;  // 1 - df1/degrees
   double sum_spread(double u, double v) const;     // sum of s/((s+u)(s+v))
   double sample_retained(double u) const;          // h_N
+  double edge() const;
   double stretch(double u) const;
   Vector norms(double u, Eigen::Index stride) const;
   void probe(double degrees);
@@ -81,6 +82,7 @@ class Renormalization {
   double degrees_, sample_degrees_;
   std::shared_ptr<const RadialScales> scales_;
   double scale_;
+  double least_norms_ = 0;                         // shift below which norms stay as they are
   double actual_share_ = 0, actual_variance_ = 0;  // of the variance of norms, less that of Gaussian samples
 };
 
