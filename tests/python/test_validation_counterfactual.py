@@ -130,7 +130,9 @@ def test_predictions_are_of_the_population_of_each_stratum(mean: str) -> None:
     means, variances, limits = [], [], []
     for chosen in strata(pool.coordinates[:, 0]).values():
         population = kf.Population.from_samples(pool.population.reconstruct(pool.coordinates[chosen]))
-        splits = kf.Splits(population, n, mean=mean)
+        splits = kf.Splits(
+            population, n, mean=mean, population_is="exact"
+        )  # strata are resampled: each is its own population
         f = splits.sampling_map(0.0, 10.0)
         means.append(splits.expected_output(f, inputs))
         variances.append(splits.disagreement(f, inputs).mean() / 2)
