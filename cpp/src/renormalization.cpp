@@ -17,8 +17,6 @@ using Vector = Eigen::VectorXd;
 
 /// Relative half-width of the bracket on which the equation must change sign.
 constexpr double kCertificate = 1e-11;
-/// Or the residual of the equation, where rounding makes its sign waver near a hard edge of the spectrum.
-constexpr double kResidual = 1e-9;
 /// Profiles on which a shift is sought first; the rest takes few steps from there.
 constexpr Index kFirstProfiles = 512;
 constexpr int kSteps = 200;
@@ -222,8 +220,8 @@ Renormalization::State Renormalization::state(double u, Index stride, double del
 
 /// The shift between two of opposite sign, which are sought outwards from the Gaussian bounds.
 double Renormalization::bracketed(double noise, Index stride, double width) const {
-  // u/t is at least (M - rank)/M. With as many degrees of freedom as modes the resolvent at u = 0 still shows a
-  // positive kappa, the least there is.
+  // u/t is at least 1 for m <= M and (M - rank)/M else. With as many degrees of freedom as modes the resolvent at u = 0
+  // still shows a positive kappa, the least there is.
   const double free = exact() ? 1.0 : (sample_degrees_ - spectrum_.rank()) / sample_degrees_;
   const double least = free > 0 || degrees_ <= sample_degrees_ ? 1e-6 * (free > 0 ? free : 1.0) * noise
                                                                : 1e-4 * spectrum_.smallest_positive();
