@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kappaflow.validation.metrics import FALSE_ALARM, Agreement, _log_noise, agreement, describe_factor, mean_interval
+from kappaflow.validation.metrics import FALSE_ALARM, Agreement, agreement, describe_factor, mean_interval
+from kappaflow.validation.metrics.agreement import _log_noise
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 

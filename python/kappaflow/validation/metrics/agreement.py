@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
-from .._checks import FloatArray, real_array
+from ..._checks import FloatArray, real_array
 
 __all__ = ["Agreement", "Outcome", "agreement", "mean_interval"]
 

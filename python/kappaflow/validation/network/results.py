@@ -1,0 +1,361 @@
+"""What a validation of networks finds, as plain arrays: what the report draws and JSON holds.
+
+Axes: ``Z`` seeds, ``k`` modes of the population, ``K`` eigenbands, ``S`` noise levels, ``d`` pixels. All squared distances are per
+dimension, ‖a − b‖²/d; modes and bands are parts of that, which add up to the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..._checks import FloatArray
+from ...bands import Band
+from ..metrics import Correlation
+from ..quantities import Law
+
+__all__ = [
+    "ARMS",
+    "Baseline",
+    "Forecast",
+    "Gallery",
+    "Manipulation",
+    "NetworkValidation",
+    "Pair",
+    "Prediction",
+    "Quality",
+    "Run",
+    "StrataMatrix",
+]
+
+#: How the two models of a pair differ. same: the data alone; different: data, initialisation and noise of the training;
+#: floor: initialisation and noise alone, on the same data, which is what optimisation leaves open.
+ARMS: Mapping[str, str] = {
+    "same": "only the data differ",
+    "different": "data, initialisation and noise differ",
+    "floor": "same data, initialisation and noise differ",
+}
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The gate of one run: whether its network is a generative model of its data at all.
+
+    Attributes
+    ----------
+    passed : whether the run counts
+    reasons : what it fails, in words; empty where it passes
+    sigma : (S,) noise levels of the denoising check
+    held_out, held_out_linear : (S,) mean ‖D(x + σz) − x‖²/d on images that no run saw, of the network and of the linear denoiser
+        of the run's own training set
+    own, own_linear : (S,) the same on its training images
+    variance, variance_data : (K,) generated variance by eigenband, and that of the training set
+    excess : generated variance beyond twice the data's, summed over modes, as a share of the data's total
+    distance, distance_data : median distance ‖x − y‖/√d to the nearest image, of generated and of held-out images
+    """
+
+    passed: bool
+    reasons: tuple[str, ...]
+    sigma: FloatArray
+    held_out: FloatArray
+    held_out_linear: FloatArray
+    own: FloatArray
+    own_linear: FloatArray
+    variance: FloatArray
+    variance_data: FloatArray
+    excess: float
+    distance: float
+    distance_data: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained network and what its samples are like.
+
+    Attributes
+    ----------
+    key : unique name, as "unet n=300 A 0"
+    arch, n, repeat : what was trained on how many images of which of the repeated splits
+    split : "A", "B", or a stratum
+    member : which initialisation and noise stream
+    steps, parameters, seconds : of the training; seconds over all sessions that trained it
+    quality : the gate
+    variance, variance_linear : (k,) variance over seeds of the generated images along the modes of the population, and of the
+        linear model of the same training set
+    r2_own, r2_pooled, r2_population : 1 − ‖x − x_lin‖²/‖x − mean x‖² over seeds, x_lin of the moments of the run's own training
+        set, of both sets of the pair, and of all images
+    distance_linear : (Z,) ‖x − x_lin‖²/d to the own linear prediction
+    nearest_own, nearest_other : (Z,) distance ‖x − y‖/√d to the nearest image of the own and of the other training set
+    auc : probability that a sample is nearer to its own training set than to the other one, see `metrics.memorisation`: ½ means no
+        memorisation
+    memorised : share of samples whose nearest training image is three times nearer than the second
+    """
+
+    key: str
+    arch: str
+    n: int
+    repeat: int
+    split: str
+    member: int
+    steps: int
+    parameters: int
+    seconds: float
+    quality: Quality
+    variance: FloatArray
+    variance_linear: FloatArray
+    r2_own: float
+    r2_pooled: float
+    r2_population: float
+    distance_linear: FloatArray
+    nearest_own: FloatArray
+    nearest_other: FloatArray
+    auc: float
+    memorised: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two networks that start from the same seeds.
+
+    Attributes
+    ----------
+    arch, n, repeat : as in :class:`Run`
+    arm : one of :data:`ARMS`
+    runs : keys of the two
+    trained : whether both pass the gate; a pair that does not is in no average
+    seeds : (Z,) ‖a − b‖²/d of each seed
+    modes, bands : (k,), (K,) parts of the mean over seeds
+    pixels : mean squared difference of each pixel, image-shaped
+    unrelated, unrelated_modes, unrelated_bands : the same of two models *and* two unrelated seeds, mean over all pairs of seeds
+    sigma, denoiser : (S,) noise levels, and mean ‖D_a − D_b‖²/d on noised held-out images
+    """
+
+    arch: str
+    n: int
+    repeat: int
+    arm: str
+    runs: tuple[str, str]
+    trained: bool
+    seeds: FloatArray
+    modes: FloatArray
+    bands: FloatArray
+    pixels: FloatArray
+    unrelated: float
+    unrelated_modes: FloatArray
+    unrelated_bands: FloatArray
+    sigma: FloatArray
+    denoiser: FloatArray
+
+    @property
+    def disagreement(self) -> float:
+        """Mean over seeds."""
+        return float(self.seeds.mean())
+
+    @property
+    def ratio(self) -> float:
+        """Disagreement over that of unrelated seeds: 0 equal images, 1 as different as unrelated ones."""
+        return self.disagreement / self.unrelated
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Models that need no training, of the two splits of one n and repeat, from the same seeds.
+
+    Attributes
+    ----------
+    kind : "linear" (the exact sampling map of each split's moments) or "memorising" (the exact score of each split's images, which
+        returns the images themselves)
+    n, repeat : which splits
+    seeds, modes, bands, unrelated, unrelated_bands : as in :class:`Pair`
+    """
+
+    kind: str
+    n: int
+    repeat: int
+    seeds: FloatArray
+    modes: FloatArray
+    bands: FloatArray
+    unrelated: float
+    unrelated_bands: FloatArray
+
+    @property
+    def disagreement(self) -> float:
+        """Mean over seeds."""
+        return float(self.seeds.mean())
+
+    @property
+    def ratio(self) -> float:
+        """Disagreement over that of unrelated seeds."""
+        return self.disagreement / self.unrelated
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a law says of two linear models of n images each.
+
+    Attributes
+    ----------
+    law, n : its name and the training-set size
+    seeds : (Z,) expected ‖a − b‖²/d of each seed
+    modes, bands : (k,), (K,) of its mean over all seeds
+    unrelated : of two models and two unrelated seeds
+    gain : (k,) expected gain of the sampling map, overshrinkage included: generated variance is (gain σ_max)²
+    denoiser : (S,) disagreement of the denoisers at the noise levels of the pairs
+    """
+
+    law: str
+    n: int
+    seeds: FloatArray
+    modes: FloatArray
+    bands: FloatArray
+    unrelated: float
+    gain: FloatArray
+    denoiser: FloatArray
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """How well a predictor tells where networks disagree, over all trained pairs of one architecture, n and arm.
+
+    Attributes
+    ----------
+    arch, n, arm : the pairs
+    predictor : name of a law, or "linear": the linear models of the very same splits
+    pairs : how many pairs
+    seeds, modes : Spearman correlation of predicted and observed disagreement over seeds and over modes
+    seeds_pearson, modes_pearson : the same, Pearson's of the logarithms
+    factor : observed over predicted, total
+    factor_bands : (K,) the same by eigenband, NaN where nothing is predicted
+    """
+
+    arch: str
+    n: int
+    arm: str
+    predictor: str
+    pairs: int
+    seeds: Correlation
+    modes: Correlation
+    seeds_pearson: Correlation
+    modes_pearson: Correlation
+    factor: float
+    factor_bands: FloatArray
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Images of a few seeds of one architecture, n and arm: `rows` are (label, (G, *shape)) in the order to be shown."""
+
+    arch: str
+    n: int
+    arm: str
+    trained: bool
+    seeds: tuple[int, ...]
+    rows: tuple[tuple[str, FloatArray], ...]
+
+
+@dataclass(frozen=True)
+class Manipulation:
+    """Disagreement where some eigenmodes of the initial noise are amplified or suppressed.
+
+    Attributes
+    ----------
+    arch, n, arm : the pairs
+    part : "top" or "bottom" modes
+    modes : (start, stop) 0-based
+    factor : what their coordinates are multiplied with; 1 is the seed as it is
+    observed : mean ‖a − b‖²/d, mean over the trained pairs
+    linear : of the linear models of the same splits
+    predicted : law → the same
+    """
+
+    arch: str
+    n: int
+    arm: str
+    part: str
+    modes: tuple[int, int]
+    factor: float
+    observed: float
+    linear: float
+    predicted: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class StrataMatrix:
+    """Disagreement of networks trained on strata along a principal component; the diagonal is two disjoint sets of one stratum.
+
+    Attributes
+    ----------
+    arch, n, component : component counts from 0
+    names : (C,) strata
+    observed : (C, C) mean ‖a − b‖²/d over seeds, NaN where a run fails the gate
+    linear : (C, C) of the linear models of the same sets
+    predicted : law → (C, C)
+    unrelated : of two models of the i.i.d. stratum and two unrelated seeds
+    """
+
+    arch: str
+    n: int
+    component: int
+    names: tuple[str, ...]
+    observed: FloatArray
+    linear: FloatArray
+    predicted: Mapping[str, FloatArray]
+    unrelated: float
+
+
+@dataclass(frozen=True)
+class NetworkValidation:
+    """Everything the report on networks shows.
+
+    Attributes
+    ----------
+    source, description : name of the data, and what they are in a sentence
+    shape, dimension, images : of one image, d, and how many images there are
+    eigenvalues, bands : of all images
+    n, archs, arms, repeats : what was trained; a comparison of two given models has no repeats and the arm "given"
+    seeds : seed numbers
+    sigma_max, sampler_steps : of the sampler
+    preset, device, seed : how
+    laws : theories
+    runs, pairs, baselines, forecasts, predictions, galleries, manipulations, strata : what was found
+    notes : caveats that a reader must see, in plain words
+    """
+
+    source: str
+    description: str
+    shape: tuple[int, ...]
+    dimension: int
+    images: int
+    eigenvalues: FloatArray
+    bands: tuple[Band, ...]
+    n: tuple[int, ...]
+    archs: tuple[str, ...]
+    arms: tuple[str, ...]
+    repeats: int
+    seeds: npt.NDArray[np.int64]
+    sigma_max: float
+    sampler_steps: int
+    preset: str
+    device: str
+    seed: int
+    laws: tuple[Law, ...]
+    runs: tuple[Run, ...]
+    pairs: tuple[Pair, ...]
+    baselines: tuple[Baseline, ...]
+    forecasts: tuple[Forecast, ...]
+    predictions: tuple[Prediction, ...]
+    galleries: tuple[Gallery, ...]
+    manipulations: tuple[Manipulation, ...]
+    strata: tuple[StrataMatrix, ...]
+    notes: tuple[str, ...]
+
+    def trained_pairs(self, arch: str, n: int, arm: str) -> list[Pair]:
+        """The pairs of that kind which pass the gate."""
+        return [p for p in self.pairs if (p.arch, p.n, p.arm) == (arch, n, arm) and p.trained]
+
+    def forecast(self, law: str, n: int) -> Forecast | None:
+        """What a law says at n, None where it was not asked."""
+        return next((f for f in self.forecasts if (f.law, f.n) == (law, n)), None)
