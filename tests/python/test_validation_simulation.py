@@ -14,9 +14,10 @@ import kappaflow as kf
 
 torch = pytest.importorskip("torch")
 
+from kappaflow.validation.devices import resolve_device  # noqa: E402
 from kappaflow.validation.draws import GaussianSets, Pool, ResampledSets, TrainingSets, collect_pool  # noqa: E402
 from kappaflow.validation.questions import Question, denoising, finite_steps, sampling  # noqa: E402
-from kappaflow.validation.simulation import resolve_device, simulate  # noqa: E402
+from kappaflow.validation.simulation import simulate  # noqa: E402
 from kappaflow.validation.statistics import Design, Statistics, group_layout, spaced_modes  # noqa: E402
 
 D = 12

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from .._checks import FloatArray
 from ..population import Population
 
-__all__ = ["DisjointSets", "GaussianSets", "Pool", "ResampledSets", "TrainingSets", "collect_pool"]
+__all__ = ["DisjointSets", "GaussianSets", "Pool", "ResampledSets", "TrainingSets", "collect_pool", "collect_rows"]
 
 #: Rows that are turned into mode coordinates at once.
 _BLOCK = 8192
@@ -234,13 +234,7 @@ def collect_pool(
     MemoryError : more rows than fit and no `count` to draw a subset by
     """
     dimension = int(np.prod(shape))
-    most_rows = most_bytes // (8 * dimension)
-    if most_rows < 2:
-        raise MemoryError(f"most_bytes must hold at least two samples of {dimension} values, got {most_bytes} bytes")
-    if count is None:
-        samples, seen = _read_whole(batches, dimension, most_rows)
-    else:
-        samples, seen = _read_subset(batches, dimension, count, min(count, most_rows), seed)
+    samples, seen = collect_rows(batches, dimension=dimension, count=count, most_bytes=most_bytes, seed=seed)
     population = Population.from_samples(samples, shape=shape, profiles=profiles, description=description)
     vectors = population.eigenvectors
     assert vectors is not None  # from_samples always has them
@@ -250,6 +244,21 @@ def collect_pool(
         block = samples[start : start + _BLOCK]
         block[:] = (block - population.mean) @ vectors
     return Pool(population, samples, seen)
+
+
+def collect_rows(
+    batches: Iterable[FloatArray], *, dimension: int, count: int | None, most_bytes: int, seed: int = 0
+) -> tuple[FloatArray, int]:
+    """The rows of a dataset in their order, a seeded random subset where not all fit, and how many there were.
+
+    Parameters and errors as of :func:`collect_pool`.
+    """
+    most_rows = most_bytes // (8 * dimension)
+    if most_rows < 2:
+        raise MemoryError(f"most_bytes must hold at least two samples of {dimension} values, got {most_bytes} bytes")
+    if count is None:
+        return _read_whole(batches, dimension, most_rows)
+    return _read_subset(batches, dimension, count, min(count, most_rows), seed)
 
 
 def _read_whole(batches: Iterable[FloatArray], dimension: int, most_rows: int) -> tuple[FloatArray, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
@@ -9,13 +10,13 @@ import numpy as np
 
 from .linear import Validation
 
-__all__ = ["validation_to_json"]
+__all__ = ["plain", "validation_to_json"]
 
 
 def validation_to_json(validation: Validation) -> dict[str, Any]:
     """Every field by name; arrays as nested lists, what is not finite as None."""
     content = {
-        name: _plain(value)
+        name: plain(value)
         for name, value in vars(validation).items()
         if name not in ("laws", "quantities", "comparisons", "questions")
     }
@@ -26,8 +27,8 @@ def validation_to_json(validation: Validation) -> dict[str, Any]:
     content["questions"] = [{"key": q.key, "label": q.label, **asdict(q)} for q in validation.questions]
     content["comparisons"] = [
         {
-            **{name: _plain(value) for name, value in vars(comparison).items() if name != "agreement"},
-            **{name: _plain(value) for name, value in vars(comparison.agreement).items()},
+            **{name: plain(value) for name, value in vars(comparison).items() if name != "agreement"},
+            **{name: plain(value) for name, value in vars(comparison.agreement).items()},
             "verdict": comparison.agreement.sentence(),
         }
         for comparison in validation.comparisons
@@ -35,15 +36,16 @@ def validation_to_json(validation: Validation) -> dict[str, Any]:
     return content
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Arrays as nested lists, dataclasses and mappings as objects, what is not finite as None."""
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
     if is_dataclass(value):
-        return {name: _plain(item) for name, item in vars(value).items()}
+        return {name: plain(item) for name, item in vars(value).items()}
     if isinstance(value, (float, np.floating)):
         return float(value) if np.isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value

@@ -30,11 +30,12 @@ from ..population import Population
 from ..prediction import initial_noise
 from ..splits import Splits
 from .counterfactual import LEAST_POOL, STRATA, Counterfactual, compare_strata
+from .devices import resolve_device
 from .draws import GaussianSets, Pool, TrainingSets
 from .metrics import Agreement, agreement
 from .quantities import Law, Quantity, Subject, chosen_laws, chosen_quantities
 from .questions import Question, denoising, finite_steps, sampling
-from .simulation import chunk_layout, resolve_device, simulate
+from .simulation import chunk_layout, simulate
 from .statistics import DEFAULT_MEMORY, Design, Statistics, group_layout, spaced_modes
 
 __all__ = ["Comparison", "Scaling", "StepError", "Validation", "compare", "validate_linear"]

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray, integer
+from .devices import resolve_device
 from .draws import TrainingSets
 from .questions import Question
 from .statistics import Design, Statistics, difference
@@ -28,27 +29,12 @@ try:
 except ImportError as error:  # pragma: no cover - where torch is not installed
     raise ImportError("kappaflow.validation needs PyTorch: pip install 'kappaflow[validation]'") from error
 
-__all__ = ["resolve_device", "simulate"]
+__all__ = ["simulate"]
 
 #: Eigenvalues below this fraction of the largest are rounding of zero (found: up to 7e-16): a square root would show them.
 _ZERO = 1e-14
 #: Most training sets in a chunk, the work of one thread at a time.
 _CHUNK = 16
-
-
-def resolve_device(device: str) -> torch.device:
-    """The torch device of that name, checked to be there."""
-    try:
-        found = torch.device(device)
-    except RuntimeError:
-        raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:<number>', got {device!r}") from None
-    if found.type not in ("cpu", "cuda"):
-        raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:<number>', got {device!r}")
-    if found.type == "cuda":
-        there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (found.index or 0) >= there:
-            raise ValueError(f"device must be there, got {device!r}: this machine has {there} CUDA devices for torch")
-    return found
 
 
 def simulate(

@@ -1,15 +1,26 @@
 """What is measured: agreement of predictions and simulations, and how alike two generative models are."""
 
 from .agreement import FALSE_ALARM, SHOWN, Agreement, Outcome, agreement, describe_factor, mean_interval
-from .association import Correlation
+from .association import Correlation, correlate
+from .consistency import Consistency, cross_split, explained, generated_variance
+from .neighbours import Memorisation, memorisation, memorised_fraction, nearest
 
 __all__ = [
     "FALSE_ALARM",
     "SHOWN",
     "Agreement",
+    "Consistency",
     "Correlation",
+    "Memorisation",
     "Outcome",
     "agreement",
+    "correlate",
+    "cross_split",
     "describe_factor",
+    "explained",
+    "generated_variance",
     "mean_interval",
+    "memorisation",
+    "memorised_fraction",
+    "nearest",
 ]

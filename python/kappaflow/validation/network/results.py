@@ -37,6 +37,7 @@ ARMS: Mapping[str, str] = {
     "same": "only the data differ",
     "different": "data, initialisation and noise differ",
     "floor": "same data, initialisation and noise differ",
+    "given": "two models that were trained elsewhere",
 }
 
 
@@ -49,8 +50,8 @@ class Quality:
     passed : whether the run counts
     reasons : what it fails, in words; empty where it passes
     sigma : (S,) noise levels of the denoising check
-    held_out, held_out_linear : (S,) mean ‖D(x + σz) − x‖²/d on images that no run saw, of the network and of the linear denoiser
-        of the run's own training set
+    held_out, held_out_linear : (S,) mean ‖D(x + σz) − x‖²/d on images outside of its training set, of the network and of the linear
+        denoiser of the run's own training set
     own, own_linear : (S,) the same on its training images
     variance, variance_data : (K,) generated variance by eigenband, and that of the training set
     excess : generated variance beyond twice the data's, summed over modes, as a share of the data's total
@@ -85,8 +86,10 @@ class Run:
     quality : the gate
     variance, variance_linear : (k,) variance over seeds of the generated images along the modes of the population, and of the
         linear model of the same training set
-    r2_own, r2_pooled, r2_population : 1 − ‖x − x_lin‖²/‖x − mean x‖² over seeds, x_lin of the moments of the run's own training
+    r2_own, r2_pooled, r2_population : 1 − Σ‖x − x_lin‖²/Σ‖x − mean x‖² over seeds, x_lin of the moments of the run's own training
         set, of both sets of the pair, and of all images
+    r2_own_zero : as r2_own, about zero in place of the mean image: 1 − Σ‖x − x_lin‖²/Σ‖x‖². It counts the mean image, which any
+        model gets right, as explained, and is the larger for it
     distance_linear : (Z,) ‖x − x_lin‖²/d to the own linear prediction
     nearest_own, nearest_other : (Z,) distance ‖x − y‖/√d to the nearest image of the own and of the other training set
     auc : probability that a sample is nearer to its own training set than to the other one, see `metrics.memorisation`: ½ means no
@@ -107,6 +110,7 @@ class Run:
     variance: FloatArray
     variance_linear: FloatArray
     r2_own: float
+    r2_own_zero: float
     r2_pooled: float
     r2_population: float
     distance_linear: FloatArray

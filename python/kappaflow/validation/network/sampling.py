@@ -11,7 +11,7 @@ from ..._checks import integer
 from ..sampler import SIGMA_MIN, noise_schedule
 from .denoisers import Denoiser
 
-__all__ = ["sample"]
+__all__ = ["SIGMA_MIN", "sample"]
 
 
 @torch.no_grad()

@@ -1,0 +1,25 @@
+"""Where to compute, by name."""
+
+from __future__ import annotations
+
+import torch
+
+__all__ = ["resolve_device"]
+
+
+def resolve_device(device: str, *, mps: bool = False) -> torch.device:
+    """The torch device of that name, checked to be there; `mps` allows Apple's GPUs, which have no float64."""
+    allowed = "'cpu', 'cuda', 'cuda:<number>' or 'mps'" if mps else "'cpu', 'cuda' or 'cuda:<number>'"
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"device must be {allowed}, got {device!r}") from None
+    if found.type not in ("cpu", "cuda", *(["mps"] if mps else [])):
+        raise ValueError(f"device must be {allowed}, got {device!r}")
+    if found.type == "cuda":
+        there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (found.index or 0) >= there:
+            raise ValueError(f"device must be there, got {device!r}: this machine has {there} CUDA devices for torch")
+    if found.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device must be there, got 'mps': torch finds no GPU of that kind on this machine")
+    return found

@@ -1,0 +1,336 @@
+"""From the answers of all models to what the report shows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..._checks import FloatArray
+from ...bands import Band
+from ...population import Population
+from ...splits import Splits
+from ..metrics import (
+    Consistency,
+    correlate,
+    cross_split,
+    explained,
+    generated_variance,
+    memorisation,
+    memorised_fraction,
+    nearest,
+)
+from ..quantities import Law
+from .baselines import amplified, linear_samples, memorising_samples
+from .gate import judge
+from .plan import RunSpec
+from .probes import LEVELS, Answers
+from .results import Baseline, Forecast, Gallery, Manipulation, Pair, Prediction, Run, StrataMatrix
+
+__all__ = ["Context", "Member"]
+
+#: Seeds whose images are shown.
+GALLERY_SEEDS = 8
+#: Modes below this share of the largest eigenvalue are left out of rank correlations over modes: border pixels that never vary.
+_LEAST_MODE = 1e-6
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every step of the analysis needs.
+
+    Attributes
+    ----------
+    images : (N, d) all images
+    population : of them, with profiles where a law needs them
+    shape, bands, laws, sigma_max, steps : see :class:`~.results.NetworkValidation`
+    noise : name → (Z, d) initial noise
+    manipulations : name of the noise → (part, (start, stop), factor)
+    seeds : seed numbers of noise["seeds"]
+    count : how many images the population was made of; `images` may hold others behind them
+    """
+
+    images: FloatArray
+    population: Population
+    shape: tuple[int, ...]
+    bands: tuple[Band, ...]
+    laws: tuple[Law, ...]
+    sigma_max: float
+    steps: int
+    noise: Mapping[str, FloatArray]
+    manipulations: Mapping[str, tuple[str, tuple[int, int], float]]
+    seeds: tuple[int, ...]
+    count: int
+
+
+@dataclass(frozen=True)
+class Member:
+    """A run with its answers and what has been made of them."""
+
+    spec: RunSpec
+    run: Run
+    answers: Answers
+
+
+def describe(
+    context: Context, spec: RunSpec, answers: Answers, *, parameters: int, seconds: float, steps: int
+) -> Member:
+    """Gate, generated variance, distance to linear predictions and to training images of one model."""
+    samples = answers.samples["seeds"]
+    own, other = context.images[spec.own], context.images[spec.other]
+    quality = judge(
+        own, context.images[spec.held_out], samples, answers.loss["own"], answers.loss["held_out"],
+        context.population, context.bands,
+    )  # fmt: skip
+    noise = context.noise["seeds"]
+    linear = linear_samples(own, noise, context.sigma_max)
+    pooled = linear_samples(np.concatenate([own, other]), noise, context.sigma_max)
+    everything = linear_samples(context.population, noise, context.sigma_max)
+    scale = np.sqrt(samples.shape[1])
+    two = nearest(samples, own, count=2)[0] / scale
+    elsewhere = nearest(samples, other)[0][:, 0] / scale
+    run = Run(
+        key=spec.key, arch=spec.arch, n=spec.n, repeat=spec.repeat,
+        split=spec.split if spec.stratum is None else f"{spec.stratum} {spec.split}", member=spec.member,
+        steps=steps, parameters=parameters, seconds=seconds, quality=quality,
+        variance=generated_variance(samples, context.population),
+        variance_linear=generated_variance(linear, context.population),
+        r2_own=explained(samples, linear), r2_own_zero=1 - float(np.sum((samples - linear) ** 2) / np.sum(samples**2)),
+        r2_pooled=explained(samples, pooled), r2_population=explained(samples, everything),
+        distance_linear=np.mean((samples - linear) ** 2, axis=1), nearest_own=two[:, 0], nearest_other=elsewhere,
+        auc=memorisation(two[:, 0], elsewhere).auc, memorised=memorised_fraction(two),
+    )  # fmt: skip
+    return Member(spec, run, answers)
+
+
+def pair_members(members: Sequence[Member]) -> dict[tuple[str, int, int, str], tuple[Member, Member]]:
+    """(arch, n, repeat, arm) → the two runs of each pair that there is."""
+    groups: dict[tuple[str, int, int], dict[str, Member]] = defaultdict(dict)
+    for member in members:
+        if member.spec.stratum is None:
+            groups[member.spec.arch, member.spec.n, member.spec.repeat][f"{member.spec.split}{member.spec.member}"] = (
+                member
+            )
+    arms = {"same": ("A0", "B0"), "different": ("A0", "B1"), "floor": ("B0", "B1")}
+    if members and members[0].spec.arch == "given":
+        arms = {"given": ("A0", "B0")}
+    return {
+        (*key, arm): (found[first], found[second])
+        for key, found in groups.items()
+        for arm, (first, second) in arms.items()
+        if first in found and second in found
+    }
+
+
+def compare_pair(context: Context, key: tuple[str, int, int, str], a: Member, b: Member) -> Pair:
+    """Two runs from the same seeds."""
+    arch, n, repeat, arm = key
+    found = cross_split(a.answers.samples["seeds"], b.answers.samples["seeds"], context.population, context.bands)
+    apart = a.answers.shared - b.answers.shared
+    return Pair(
+        arch=arch, n=n, repeat=repeat, arm=arm, runs=(a.run.key, b.run.key),
+        trained=a.run.quality.passed and b.run.quality.passed,
+        seeds=found.seeds, modes=found.modes, bands=found.bands, pixels=found.pixels.reshape(context.shape),
+        unrelated=found.unrelated, unrelated_modes=found.unrelated_modes, unrelated_bands=found.unrelated_bands,
+        sigma=np.array(LEVELS), denoiser=np.mean(apart**2, axis=(1, 2)),
+    )  # fmt: skip
+
+
+def baselines(context: Context, a: RunSpec) -> list[Baseline]:
+    """Linear and memorising models of the two splits of a run."""
+    own, other = context.images[a.own], context.images[a.other]
+    noise = context.noise["seeds"]
+    makers: dict[str, Callable[[FloatArray], FloatArray]] = {
+        "linear": lambda rows: linear_samples(rows, noise, context.sigma_max),
+        "memorising": lambda rows: memorising_samples(
+            rows, context.shape, noise, steps=context.steps, sigma_max=context.sigma_max
+        ),
+    }
+    found = []
+    for kind, make in makers.items():
+        both: Consistency = cross_split(make(own), make(other), context.population, context.bands)
+        found.append(
+            Baseline(
+                kind=kind,
+                n=a.n,
+                repeat=a.repeat,
+                seeds=both.seeds,
+                modes=both.modes,
+                bands=both.bands,
+                unrelated=both.unrelated,
+                unrelated_bands=both.unrelated_bands,
+            )
+        )
+    return found
+
+
+def forecast(context: Context, law: Law, n: int) -> Forecast:
+    """What a law says of linear models of n of these images."""
+    population, top = context.population, context.sigma_max
+    splits = Splits(population, n, **law.options)
+    f = splits.sampling_map(0.0, top)
+    gain = splits.expectation(f)
+    modes, _ = splits.mode_disagreement(f, top**2)
+    ceiling = modes + 2 / population.dimension * gain**2 * top**2
+    return Forecast(
+        law=law.name, n=n, seeds=splits.disagreement(f, context.noise["seeds"]), modes=modes,
+        bands=np.array([modes[band.start : band.stop].sum() for band in context.bands]),
+        unrelated=float(ceiling.sum()), gain=gain,
+        denoiser=np.array([
+            float(splits.mean_disagreement(splits.denoiser(sigma), population.eigenvalues + sigma**2)) for sigma in LEVELS
+        ]),
+    )  # fmt: skip
+
+
+def predict(
+    context: Context, arch: str, n: int, arm: str, pairs: Sequence[Pair], forecasts: Sequence[Forecast],
+    linear: Sequence[Baseline],
+) -> list[Prediction]:  # fmt: skip
+    """How well each law, and the linear models of the same splits, tell where the trained pairs of one kind disagree."""
+    if not pairs:
+        return []
+    repeats = {pair.repeat for pair in pairs}
+    observed = [np.mean([getattr(pair, name) for pair in pairs], axis=0) for name in ("seeds", "modes", "bands")]
+    same = [base for base in linear if base.kind == "linear" and base.repeat in repeats]
+    sources = {f.law: (f.seeds, f.modes, f.bands) for f in forecasts}
+    if same:
+        seeds, modes, bands = (
+            np.mean([getattr(base, name) for base in same], axis=0) for name in ("seeds", "modes", "bands")
+        )
+        sources["linear"] = (seeds, modes, bands)
+    s = context.population.eigenvalues
+    alive = s > _LEAST_MODE * s[0]
+    found = []
+    for name, (seeds, modes, bands) in sources.items():
+        positive = alive & (modes > 0) & (observed[1] > 0)
+        logarithms = np.log(np.stack([modes, observed[1]])[:, positive])
+        found.append(
+            Prediction(
+                arch=arch,
+                n=n,
+                arm=arm,
+                predictor=name,
+                pairs=len(pairs),
+                seeds=correlate(seeds, observed[0]),
+                modes=correlate(modes[positive], observed[1][positive]),
+                seeds_pearson=correlate(np.log(seeds), np.log(observed[0]), kind="pearson"),
+                modes_pearson=correlate(logarithms[0], logarithms[1], kind="pearson"),
+                factor=float(observed[1].sum() / modes.sum()),
+                factor_bands=np.divide(observed[2], bands, out=np.full(len(bands), np.nan), where=bands > 0),
+            )
+        )
+    return found
+
+
+def gallery(context: Context, key: tuple[str, int, int, str], a: Member, b: Member) -> Gallery:
+    """Images of the first seeds: both networks, both linear models, and the nearest training images of both."""
+    arch, n, _, arm = key
+    chosen = slice(0, GALLERY_SEEDS)
+    noise = context.noise["seeds"][chosen]
+    rows: list[tuple[str, FloatArray]] = []
+    titles = ("A", "B")
+    samples = [member.answers.samples["seeds"][chosen] for member in (a, b)]
+    rows += [(f"{title}, network", drawn) for title, drawn in zip(titles, samples, strict=True)]
+    sets = [context.images[member.spec.own] for member in (a, b)]
+    rows += [
+        (f"{title}, linear", linear_samples(own, noise, context.sigma_max))
+        for title, own in zip(titles, sets, strict=True)
+    ]
+    for title, drawn, own in zip(titles, samples, sets, strict=True):
+        if len(own):
+            rows.append((f"{title}, nearest image", own[nearest(drawn, own)[1][:, 0]]))
+    return Gallery(
+        arch=arch, n=n, arm=arm, trained=a.run.quality.passed and b.run.quality.passed, seeds=context.seeds[chosen],
+        rows=tuple((label, images.reshape(-1, *context.shape)) for label, images in rows),
+    )  # fmt: skip
+
+
+def manipulations(
+    context: Context, arch: str, n: int, arm: str, pairs: Sequence[tuple[Member, Member]], splits: Mapping[str, Splits]
+) -> list[Manipulation]:
+    """Observed, linear and predicted disagreement for each noise that was manipulated; `pairs` are trained ones."""
+    found = []
+    for name, (part, modes, factor) in context.manipulations.items():
+        if not pairs:
+            break
+        noise = context.noise[name]
+        observed, linear = [], []
+        for a, b in pairs:
+            observed.append(np.mean((a.answers.samples[name] - b.answers.samples[name]) ** 2))
+            models = [linear_samples(context.images[m.spec.own], noise, context.sigma_max) for m in (a, b)]
+            linear.append(np.mean((models[0] - models[1]) ** 2))
+        predicted = {
+            law: float(np.mean(each.disagreement(each.sampling_map(0.0, context.sigma_max), noise)))
+            for law, each in splits.items()
+        }
+        found.append(
+            Manipulation(arch, n, arm, part, modes, factor, float(np.mean(observed)), float(np.mean(linear)), predicted)
+        )
+    return found
+
+
+def manipulated_noise(
+    noise: FloatArray,
+    population: Population,
+    chosen: Mapping[str, tuple[int, int]],
+    factors: Sequence[float] = (0.0, 2.0),
+) -> tuple[dict[str, FloatArray], dict[str, tuple[str, tuple[int, int], float]]]:
+    """Noise by name with some modes amplified or suppressed, the noise as it is among them, and what was done."""
+    made: dict[str, FloatArray] = {}
+    what: dict[str, tuple[str, tuple[int, int], float]] = {}
+    for part, modes in chosen.items():
+        for factor in (*factors, 1.0):
+            name = f"{part} x {factor:g}"
+            made[name], what[name] = amplified(noise, population, modes, factor), (part, modes, factor)
+    return made, what
+
+
+def strata_matrix(context: Context, arch: str, component: int, members: Sequence[Member]) -> StrataMatrix:
+    """Disagreement of networks of any two strata, beside the linear models of the same sets and every law."""
+    names = tuple(dict.fromkeys(m.spec.stratum for m in members if m.spec.stratum is not None))
+    by_name = {(m.spec.stratum, m.spec.split): m for m in members if m.spec.arch == arch and m.spec.stratum is not None}
+    noise, count = context.noise["seeds"], len(names)
+    observed, linear = np.full((count, count), np.nan), np.zeros((count, count))
+    drawn = {key: linear_samples(context.images[m.spec.own], noise, context.sigma_max) for key, m in by_name.items()}
+    for i, first in enumerate(names):
+        for j, second in enumerate(names):
+            a, b = by_name[first, "A"], by_name[second, "B"]
+            if a.run.quality.passed and b.run.quality.passed:
+                observed[i, j] = np.mean((a.answers.samples["seeds"] - b.answers.samples["seeds"]) ** 2)
+            linear[i, j] = np.mean((drawn[first, "A"] - drawn[second, "B"]) ** 2)
+    n = next(iter(by_name.values())).spec.n
+    iid = [by_name[names[0], split].answers.samples["seeds"] for split in "AB"]
+    return StrataMatrix(
+        arch=arch, n=n, component=component, names=names, observed=_symmetric(observed), linear=_symmetric(linear),
+        predicted={law.name: _strata_law(context, law, n, component, names) for law in context.laws},
+        unrelated=cross_split(iid[0], iid[1], context.population, context.bands).unrelated,
+    )  # fmt: skip
+
+
+def _symmetric(matrix: FloatArray) -> FloatArray:
+    """Mean of A of the first with B of the second stratum and the other way round, where both are there."""
+    return np.where(np.isnan(matrix), matrix.T, np.where(np.isnan(matrix.T), matrix, 0.5 * (matrix + matrix.T)))
+
+
+def _strata_law(context: Context, law: Law, n: int, component: int, names: Sequence[str]) -> FloatArray:
+    """E‖a − b‖²/d = ‖E a − E b‖²/d + Var a/d + Var b/d, each stratum a population of its own."""
+    from ..counterfactual import PROFILES, strata
+
+    noise, top = context.noise["seeds"], context.sigma_max
+    coordinate = context.population.coordinates(context.images)[:, component]
+    means, variances = [], []
+    parts = strata(coordinate)
+    for name in names:
+        population = Population.from_samples(context.images[parts[name]], profiles=PROFILES if law.profiles else 0)
+        splits = Splits(population, n, **law.options)
+        f = splits.sampling_map(0.0, top)
+        means.append(splits.expected_output(f, noise))
+        variances.append(float(np.mean(splits.disagreement(f, noise))) / 2)
+    return np.array(
+        [
+            [float(np.mean((a - b) ** 2)) + u + v for b, v in zip(means, variances, strict=True)]
+            for a, u in zip(means, variances, strict=True)
+        ]
+    )

@@ -1,0 +1,171 @@
+"""Two models that were trained elsewhere, compared as if they had been trained here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..._checks import FloatArray
+from .adapters import open_denoiser
+from .analysis import Context, describe
+from .checkpoint import network_facts
+from .experiment import assemble
+from .layout import tensor_shape
+from .plan import Plan, RunSpec
+from .probes import Probe, examine
+from .results import NetworkValidation
+from .sampling import SIGMA_MIN
+from .sweep import digest
+from .training import NetworkConfig, TrainingConfig
+
+__all__ = ["Given", "compare_given", "open_pair"]
+
+_PROBED = 256
+
+
+@dataclass(frozen=True)
+class Given:
+    """Two models and the noise levels that both of them know."""
+
+    names: tuple[str, str]
+    denoisers: tuple[Any, Any]
+    sigma_min: float
+    sigma_max: float
+
+
+def open_pair(names: tuple[str, str], shape: tuple[int, ...], *, sigma_max: float, device: str = "cpu") -> Given:
+    """Open both models; their noise levels cut the sampler's grid.
+
+    Raises ValueError for models of another image shape, or that share no noise levels.
+    """
+    denoisers = [open_denoiser(name, device=device) for name in names]
+    wanted = tensor_shape(shape)
+    for name, denoiser in zip(names, denoisers, strict=True):
+        found = getattr(denoiser, "image_shape", None)
+        if found is not None and tuple(found) != wanted:
+            raise ValueError(f"--pair: {name!r} makes images {tuple(found)}, the data are {wanted}")
+    low = max(SIGMA_MIN, *(float(getattr(d, "sigma_min", SIGMA_MIN)) for d in denoisers))
+    high = min(sigma_max, *(float(getattr(d, "sigma_max", sigma_max)) for d in denoisers))
+    if low >= high:
+        raise ValueError(f"--pair: the two models share no noise levels (from {low:g} to {high:g})")
+    return Given(names, (denoisers[0], denoisers[1]), low, high)
+
+
+def compare_given(
+    context: Context,
+    given: Given,
+    *,
+    train: Sequence[FloatArray | None],
+    n: Sequence[int] | None,
+    sampler_steps: int,
+    source: str = "",
+    device: str = "cpu",
+    seed: int = 0,
+    notes: Sequence[str] = (),
+    progress: Callable[[str, float], None] | None = None,
+) -> NetworkValidation:
+    """Sample two models from the same seeds and compare them with each other and with the theory.
+
+    Parameters
+    ----------
+    context : of the data that both were trained on parts of, with noise at ``given.sigma_max``
+    given : see :func:`open_pair`
+    train : images of the training set of each model, None where it is unknown
+    n : its size for the theory, where the sets are unknown; one number
+
+    Raises
+    ------
+    ValueError : training sets of another image size, several n
+    """
+    count = len(context.images)
+    said = list(notes)
+    sets = [_training_set(context, name, rows) for name, rows in zip(given.names, train, strict=True)]
+    storage, indices = [context.images], []
+    for rows in sets:
+        if rows is None:
+            indices.append(np.arange(count))
+        else:
+            indices.append(np.arange(len(rows)) + sum(map(len, storage)))
+            storage.append(rows)
+    if None in [None if rows is None else 0 for rows in sets]:
+        said.append(
+            "The training set of a model is not known: all images stand in for it, and nothing is said of memorisation. "
+            "--train-a and --train-b name them."
+        )
+    if given.sigma_min > SIGMA_MIN or given.sigma_max < context.sigma_max:
+        said.append(
+            f"The models know noise levels from {given.sigma_min:.3g} to {given.sigma_max:.3g}; the sampler keeps to them."
+        )
+    size, words = _size(sets, n)
+    said += words
+    context = replace(context, images=np.concatenate(storage))
+    probed = np.sort(np.random.default_rng(seed).permutation(count)[:_PROBED])
+    members = []
+    for place, denoiser in enumerate(given.denoisers):
+        split = "AB"[place]
+        own, other = indices[place], indices[1 - place]
+        spec = RunSpec(
+            "given", size, 0, split, 0, own, other, probed, probed,
+            NetworkConfig("given", tensor_shape(context.shape), 1.0), TrainingConfig(steps=1),
+        )  # fmt: skip
+        images = {
+            "own": context.images[own[:_PROBED]],
+            "held_out": context.images[probed],
+            "shared": context.images[probed],
+        }
+        probe = Probe(
+            context.shape, context.noise, images, noise_seed=seed, sigma_max=given.sigma_max, steps=sampler_steps,
+            sigma_min=given.sigma_min,
+        )  # fmt: skip
+
+        def report(done: float, before: float = place / 2, name: str = given.names[place]) -> None:
+            if progress is not None:
+                progress(f"sampling {Path(name).name}", before + 0.48 * done)
+
+        answers = examine(denoiser, probe, device=device, progress=report)
+        parameters = sum(p.numel() for p in denoiser.parameters()) if isinstance(denoiser, torch.nn.Module) else 0
+        members.append(describe(context, spec, answers, parameters=parameters, seconds=0.0, steps=0))
+    plan = Plan(
+        "given", ("given",), (size,), ("given",), 1, len(context.seeds), sampler_steps, seed, "given", None, None, ()
+    )
+    return assemble(plan, context, members, source=source, device=device, notes=said)
+
+
+def _training_set(context: Context, name: str, rows: FloatArray | None) -> FloatArray | None:
+    """The rows that were given, or those that a checkpoint of ours was trained on, where they are among the data."""
+    if rows is not None:
+        if rows.shape[1] != context.population.dimension:
+            raise ValueError(
+                f"training sets must have images of {context.population.dimension} values as the data, got {rows.shape[1]}"
+            )
+        return rows
+    facts = network_facts(name)
+    indices = np.array(facts.get("indices", []), dtype=np.int64) if facts is not None else np.zeros(0, dtype=np.int64)
+    if facts is None or not indices.size or indices.max() >= len(context.images):
+        return None
+    found = context.images[indices]
+    return found if digest(found) == facts.get("images") else None
+
+
+def _size(sets: Sequence[FloatArray | None], n: Sequence[int] | None) -> tuple[int, list[str]]:
+    """n for the theory, 0 where it is unknown, and what to say of it."""
+    if n is not None:
+        if len(n) != 1:
+            raise ValueError(
+                f"--n must be one number with --pair, the images that each model was trained on; got {list(n)}"
+            )
+        return n[0], []
+    sizes = [len(rows) for rows in sets if rows is not None]
+    if len(sizes) < 2:
+        return 0, ["How many images the models were trained on is not known: no prediction is made. --n says it."]
+    if sizes[0] == sizes[1]:
+        return sizes[0], []
+    size = round(2 / (1 / sizes[0] + 1 / sizes[1]))
+    return size, [
+        f"The models were trained on {sizes[0]:,} and {sizes[1]:,} images; predictions are for two sets of {size:,}."
+    ]

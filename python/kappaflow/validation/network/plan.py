@@ -1,0 +1,306 @@
+"""What is trained on what: presets, splits, and the list of runs that answers a question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..._checks import FloatArray, choice, integer
+from ..counterfactual import LEAST_POOL, strata
+from .backbones import ARCHITECTURES
+from .layout import tensor_shape
+from .training import NetworkConfig, TrainingConfig
+
+__all__ = ["PRESETS", "SPLITS", "Plan", "Preset", "RunSpec", "make_plan"]
+
+IndexArray = npt.NDArray[np.int64]
+
+#: How training sets are cut from the images. random: disjoint subsets of a random order; contiguous: the first and the last images
+#: in the order of the data, for images that overlap with their neighbours, such as patches of photographs.
+SPLITS = ("random", "contiguous")
+_MOST_PROBED = 256
+#: Fewest images outside of both training sets on which denoisers are compared; below, all images are taken.
+_LEAST_SHARED = 32
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named experiment.
+
+    Attributes
+    ----------
+    title : in a sentence
+    archs, n, arms, repeats : what is trained. `n` larger than half the images are cut to that
+    seeds, sampler_steps : initial noises, and steps of the sampler
+    networks : architecture → options in place of its defaults
+    training : of every network; `steps` by architecture in `steps`
+    """
+
+    title: str
+    archs: tuple[str, ...]
+    n: tuple[int, ...]
+    arms: tuple[str, ...]
+    repeats: int
+    seeds: int
+    sampler_steps: int
+    steps: Mapping[str, int]
+    networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+_SMALL_STEPS = {"unet": 1000, "dit": 4000, "mlp": 3000, "linear": 3000, "linear-conv": 2000}
+
+#: Presets by name.
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        "quick": Preset(
+            "a few minutes on two CPU cores for 8 × 8 images",
+            ("unet",), (30, 200, 898), ("same", "different"), 1, 256, 35, _SMALL_STEPS,
+        ),
+        "laptop": Preset(
+            "an hour or two on two CPU cores for 8 × 8 to 16 × 16 images",
+            ("unet", "dit"), (30, 100, 300, 898), ("same", "different"), 3, 256, 35, _SMALL_STEPS,
+        ),
+        "paper": Preset(
+            "the published protocol; one GPU, days for all sizes",
+            ("unet", "dit"), (300, 1000, 3000, 10_000, 30_000), ("same", "different"), 1, 512, 35,
+            dict.fromkeys(ARCHITECTURES, 50_000),
+            {
+                "unet": {"channels": (128, 256, 256, 256), "layers": 2, "attention": (2,), "groups": 32},
+                "dit": {"hidden": 384, "depth": 6, "heads": 6, "patch": 2},
+            },
+            TrainingConfig(batch=256, learning_rate=1e-4, schedule="constant", warmup=0),
+        ),
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One network to train.
+
+    Attributes
+    ----------
+    arch, n, repeat, split, member : as in :class:`~.results.Run`
+    own : images that it is trained on
+    other : the images of the other split of its pair
+    held_out : images outside of `own` that judge it
+    shared : images on which both of a pair are compared
+    network, training : configurations
+    stratum : of a counterfactual; None for the splits of all images
+    """
+
+    arch: str
+    n: int
+    repeat: int
+    split: str
+    member: int
+    own: IndexArray
+    other: IndexArray
+    held_out: IndexArray
+    shared: IndexArray
+    network: NetworkConfig
+    training: TrainingConfig
+    stratum: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Unique name for people."""
+        name = f"{self.arch} n={self.n} {self.split}{self.member} repeat {self.repeat + 1}"
+        return name if self.stratum is None else f"{name} ({self.stratum})"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that an experiment trains and asks.
+
+    Attributes
+    ----------
+    preset, archs, n, arms, repeats, seeds, sampler_steps, seed : as resolved
+    split : one of :data:`SPLITS`
+    component : principal component (0-based) of the counterfactual, None without
+    runs : what is trained
+    """
+
+    preset: str
+    archs: tuple[str, ...]
+    n: tuple[int, ...]
+    arms: tuple[str, ...]
+    repeats: int
+    seeds: int
+    sampler_steps: int
+    seed: int
+    split: str
+    component: int | None
+    strata_n: int | None
+    runs: tuple[RunSpec, ...]
+
+
+def make_plan(
+    images: FloatArray,
+    shape: tuple[int, ...],
+    preset: str = "quick",
+    *,
+    archs: Sequence[str] | None = None,
+    n: Sequence[int] | None = None,
+    arms: Sequence[str] | None = None,
+    repeats: int | None = None,
+    seeds: int | None = None,
+    sampler_steps: int | None = None,
+    steps: int | None = None,
+    training: Mapping[str, Any] | None = None,
+    split: str = "random",
+    coordinate: FloatArray | None = None,
+    component: int | None = None,
+    seed: int = 0,
+) -> Plan:
+    """Resolve a preset and what is asked in its place into runs.
+
+    Each repeat cuts two disjoint training sets A and B of every n; those of a smaller n are subsets of those of a larger one. For
+    each, A0, B0 and B1 are trained (the number is that of the initialisation and the noise): A0 and B0 differ in their data alone,
+    A0 and B1 in everything, B0 and B1 in everything but their data.
+
+    Parameters
+    ----------
+    images : (N, d) rows
+    shape : of one image
+    preset : name in :data:`PRESETS`
+    archs, n, arms, repeats, seeds, sampler_steps : in place of the preset's
+    steps : of the training, of every architecture
+    training : fields of :class:`~.training.TrainingConfig` in place of the preset's
+    split : one of :data:`SPLITS`
+    coordinate, component : (N,) coordinates of the images along principal component `component` (0-based), which orders the strata
+        of a counterfactual; none without
+    seed : of splits, initialisations and noise
+
+    Raises
+    ------
+    ValueError : unknown names, sizes beyond half the images, too few images for strata
+    """
+    chosen = PRESETS.get(preset)
+    if chosen is None:
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}; got {preset!r}")
+    names = tuple(dict.fromkeys(archs or chosen.archs))
+    for name in names:
+        if name not in ARCHITECTURES:
+            raise ValueError(f"arch must be one of {', '.join(ARCHITECTURES)}; got {name!r}")
+    wanted = tuple(dict.fromkeys(arms or chosen.arms))
+    for arm in wanted:
+        choice("arms", arm, ("same", "different"))
+    choice("split", split, SPLITS)
+    half = len(images) // 2
+    if half < 4:
+        raise ValueError(f"images must be at least 8 to be split, got {len(images)}")
+    if n is None:
+        sizes = sorted({min(size, half) for size in chosen.n})
+    else:
+        sizes = sorted({integer("n", size, 4) for size in n})
+        if sizes[-1] > half:
+            raise ValueError(f"n must be at most {half}, half of the {len(images)} images, got {sizes[-1]}")
+    rounds = integer("repeats", chosen.repeats if repeats is None else repeats, 1)
+    base = _Base(images, shape, chosen, names, steps, dict(training or {}), integer("seed", seed, 0))
+    runs: list[RunSpec] = []
+    for repeat in range(rounds):
+        order = np.arange(len(images)) if split == "contiguous" else _rng(seed, repeat).permutation(len(images))
+        if split == "contiguous" and repeat:
+            order = order[::-1]  # the same sets, the other way round
+        for size in sizes:
+            runs += base.pair(size, repeat, order[:size], order[len(order) - size :], wanted)
+    strata_n = None
+    if component is not None:
+        if coordinate is None or coordinate.shape != (len(images),):
+            raise ValueError("coordinate must hold one number for each image with a component")
+        strata_n = _strata_size(len(images), sizes)
+        runs += base.strata(strata_n, strata(coordinate))
+    return Plan(
+        preset=preset, archs=names, n=tuple(sizes), arms=wanted, repeats=rounds,
+        seeds=integer("seeds", chosen.seeds if seeds is None else seeds, 8),
+        sampler_steps=integer("sampler_steps", chosen.sampler_steps if sampler_steps is None else sampler_steps, 2),
+        seed=seed, split=split, component=component, strata_n=strata_n, runs=tuple(runs),
+    )  # fmt: skip
+
+
+def _rng(seed: int, *key: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+def _strata_size(count: int, sizes: Sequence[int]) -> int:
+    """The largest n of which two disjoint sets fit into a third of the images; half a third where none does."""
+    if count < LEAST_POOL:
+        raise ValueError(f"images must be at least {LEAST_POOL} for strata, got {count}")
+    most = 2 * (count // 6) // 2
+    fitting = [size for size in sizes if size <= most]
+    return max(fitting) if fitting else most
+
+
+@dataclass(frozen=True)
+class _Base:
+    """What all runs of a plan share."""
+
+    images: FloatArray
+    shape: tuple[int, ...]
+    preset: Preset
+    archs: tuple[str, ...]
+    steps: int | None
+    training: Mapping[str, Any]
+    seed: int
+
+    def configurations(self, arch: str, repeat: int, member: int) -> tuple[NetworkConfig, TrainingConfig]:
+        """Of one architecture; all of one plan have the same σ_d, the root mean square pixel of all images."""
+        scale = float(np.sqrt(np.mean(self.images**2)))
+        options = dict(self.preset.networks.get(arch, {}))
+        network = NetworkConfig(arch, tensor_shape(self.shape), scale, {**ARCHITECTURES[arch].options, **options})
+        word = int(np.random.SeedSequence([self.seed, repeat, member]).generate_state(1)[0])
+        steps = self.preset.steps[arch] if self.steps is None else self.steps
+        training = replace(self.preset.training, steps=steps, init_seed=word, stream_seed=word, **self.training)
+        return network, training
+
+    def outside(self, repeat: int, *sets: IndexArray) -> IndexArray:
+        """Up to 256 images in none of the sets."""
+        free = np.setdiff1d(np.arange(len(self.images)), np.concatenate(sets))
+        return np.sort(_rng(self.seed, repeat, 7).permutation(free)[:_MOST_PROBED])
+
+    def pair(self, n: int, repeat: int, a: IndexArray, b: IndexArray, arms: Sequence[str]) -> list[RunSpec]:
+        """A0, B0 and, for the arm in which everything differs, B1 of every architecture."""
+        shared = self.outside(repeat, a, b)
+        if len(shared) < _LEAST_SHARED:
+            shared = self.outside(repeat, np.zeros(0, dtype=np.int64))
+        members = [("A", 0, a, b)]
+        if "same" in arms:
+            members.append(("B", 0, b, a))
+        if "different" in arms:
+            members.append(("B", 1, b, a))
+        found = []
+        for arch in self.archs:
+            for split, member, own, other in members:
+                network, training = self.configurations(arch, repeat, member)
+                held_out = self.outside(repeat, own)
+                found.append(RunSpec(arch, n, repeat, split, member, own, other, held_out, shared, network, training))
+        return found
+
+    def strata(self, n: int, parts: Mapping[str, IndexArray]) -> list[RunSpec]:
+        """Two disjoint training sets of each stratum, of the same initialisation and noise."""
+        found = []
+        for place, (name, members) in enumerate(parts.items()):
+            order = _rng(self.seed, 1000 + place).permutation(members)
+            a, b = order[:n], order[n : 2 * n]
+            for arch in self.archs:
+                network, training = self.configurations(arch, 0, 0)
+                for split, own, other in (("A", a, b), ("B", b, a)):
+                    held_out = np.setdiff1d(members, own)
+                    held_out = (
+                        held_out
+                        if len(held_out) <= _MOST_PROBED
+                        else _rng(self.seed, 8).choice(held_out, _MOST_PROBED, replace=False)
+                    )
+                    found.append(
+                        RunSpec(
+                            arch, n, 0, split, 0, own, other, np.sort(held_out), held_out[:0], network, training, name
+                        )
+                    )
+        return found

@@ -1,0 +1,136 @@
+"""What is asked of every model: its images from the seeds, from manipulated seeds, and its denoising of noised images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from ..._checks import FloatArray
+from ..._tensors import read_tensors, write_tensors
+from .denoisers import Denoiser
+from .layout import to_rows, to_tensor
+from .sampling import sample
+
+__all__ = ["LEVELS", "Answers", "Probe", "denoised", "examine"]
+
+#: Noise levels at which denoisers are compared: where images form, from texture to layout.
+LEVELS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+ANSWERS_FORMAT = "kappaflow-answers-1"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Questions to one model; rows of pixels throughout.
+
+    Attributes
+    ----------
+    shape : of one image
+    noise : name → (Z, d) initial noise x_T; "seeds" holds the seeds as they are
+    images : name → (M, d) clean images that are noised and denoised: "own" of the training set, "held_out", "shared" for pairs
+    noise_seed : of the noise on the images, the same for every model
+    sigma_max, steps : of the sampler
+    batch : images at once
+    """
+
+    shape: tuple[int, ...]
+    noise: Mapping[str, FloatArray]
+    images: Mapping[str, FloatArray]
+    noise_seed: int = 0
+    sigma_max: float = 80.0
+    steps: int = 35
+    batch: int = 128
+    sigma_min: float = 0.002
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers of one model.
+
+    Attributes
+    ----------
+    samples : name → (Z, d) images drawn from each noise
+    loss : name → (S,) mean ‖D(x + σz) − x‖²/d over the images of that name, at :data:`LEVELS`
+    shared : (S, M, d) D(x + σz) of the images named "shared"; empty without
+    """
+
+    samples: Mapping[str, FloatArray]
+    loss: Mapping[str, FloatArray]
+    shared: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0)))
+
+    def save(self, path: str | os.PathLike[str], facts: Mapping[str, str]) -> None:
+        """Write whole or not at all."""
+        arrays = {f"samples/{name}": value for name, value in self.samples.items()}
+        arrays.update({f"loss/{name}": value for name, value in self.loss.items()})
+        arrays["shared"] = self.shared.astype(np.float32)
+        write_tensors(path, arrays, format=ANSWERS_FORMAT, metadata=dict(facts))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Answers:
+        """Raises ValueError for any other file."""
+        arrays, _ = read_tensors(path, format=ANSWERS_FORMAT, what="answers of a model", of_format="answers of a model")
+        parts: dict[str, dict[str, FloatArray]] = {"samples": {}, "loss": {}}
+        for name, value in arrays.items():
+            if "/" in name:
+                kind, key = name.split("/", 1)
+                parts[kind][key] = value
+        return cls(parts["samples"], parts["loss"], arrays["shared"].astype(np.float64))
+
+
+def examine(
+    denoiser: Denoiser,
+    probe: Probe,
+    *,
+    device: str | torch.device = "cpu",
+    progress: Callable[[float], None] | None = None,
+) -> Answers:
+    """Ask a model everything.
+
+    Parameters
+    ----------
+    progress : called with the fraction that is done
+    """
+    place = torch.device(device)
+    precise = torch.float32 if place.type == "mps" else torch.float64  # Apple's GPUs have no float64
+    total = sum(len(noise) for noise in probe.noise.values())
+    samples: dict[str, FloatArray] = {}
+    done = 0
+    for name, noise in probe.noise.items():
+
+        def report(count: int, before: int = done) -> None:
+            if progress is not None:
+                progress((before + count) / total)
+
+        start = to_tensor(noise, probe.shape, precise).to(place)
+        drawn = sample(
+            denoiser, start, steps=probe.steps, sigma_max=probe.sigma_max, sigma_min=probe.sigma_min,
+            batch=probe.batch, progress=report,
+        )  # fmt: skip
+        samples[name] = to_rows(drawn, probe.shape)
+        done += len(noise)
+    loss, shared = {}, np.zeros((0, 0, 0))
+    for name, images in probe.images.items():
+        answers = denoised(denoiser, images, probe, place, precise)
+        if name == "shared":
+            shared = answers
+        loss[name] = np.mean((answers - images) ** 2, axis=(1, 2))
+    return Answers(samples, loss, shared)
+
+
+@torch.no_grad()
+def denoised(
+    denoiser: Denoiser, images: FloatArray, probe: Probe, place: torch.device, precise: torch.dtype = torch.float64
+) -> FloatArray:
+    """(S, M, d) D(x + σz; σ) with z from (noise_seed, level)."""
+    answers = np.empty((len(LEVELS), *images.shape))
+    for place_of_level, sigma in enumerate(LEVELS):
+        rng = np.random.default_rng([probe.noise_seed, place_of_level])
+        noised = images + sigma * rng.standard_normal(images.shape)
+        for start in range(0, len(images), probe.batch):
+            x = to_tensor(noised[start : start + probe.batch], probe.shape, precise).to(place)
+            levels = torch.full((len(x),), sigma, dtype=precise, device=place)
+            answers[place_of_level, start : start + len(x)] = to_rows(denoiser(x, levels), probe.shape)
+    return answers

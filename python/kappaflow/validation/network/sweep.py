@@ -1,0 +1,323 @@
+"""Many runs: each in a process of its own, kept by the hash of its configuration, so that a sweep goes on where it was."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..._checks import FloatArray, integer
+from .checkpoint import load_network, save_network
+from .layout import to_tensor
+from .plan import Plan, RunSpec
+from .probes import Answers, Probe, examine
+from .training import train
+
+__all__ = ["Estimate", "Job", "Outcome", "digest", "estimate", "make_jobs", "run_jobs", "worker_count"]
+
+_MODEL, _STATE, _PROGRESS = "model.safetensors", "training.safetensors", "steps.txt"
+#: Seconds between looks at what the processes have done.
+_POLL = 0.5
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run with its images and questions, ready for any process.
+
+    Attributes
+    ----------
+    spec : what is trained
+    images : (n, d) rows of its training set
+    probe : what is asked of it
+    folder : where it is kept
+    """
+
+    spec: RunSpec
+    images: FloatArray
+    probe: Probe
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job: `seconds` of training over all sessions, `parameters` of the network, where the answers are."""
+
+    key: str
+    seconds: float
+    parameters: int
+    path: Path
+
+    def answers(self) -> Answers:
+        """Read from disk: those of a large sweep need not fit in memory together."""
+        return Answers.load(self.path)
+
+
+def make_jobs(
+    runs: Sequence[RunSpec], images: FloatArray, shape: tuple[int, ...], noise: dict[str, FloatArray], folder: Path,
+    *, steps: int, sigma_max: float, seed: int,
+) -> list[Job]:  # fmt: skip
+    """One job a run.
+
+    Parameters
+    ----------
+    images : (N, d) all images
+    noise : name → initial noise; strata are asked for "seeds" alone
+    folder : where runs are kept
+    """
+    jobs = []
+    for run in runs:
+        own = images[run.own]
+        probed = {"own": own[:256], "held_out": images[run.held_out]}
+        if len(run.shared):
+            probed["shared"] = images[run.shared]
+        asked = noise if run.stratum is None else {"seeds": noise["seeds"]}
+        probe = Probe(shape, asked, probed, noise_seed=seed, sigma_max=sigma_max, steps=steps)
+        name = f"{run.arch}-n{run.n}-{_hash(_identity(run, own))}"
+        jobs.append(Job(run, own, probe, folder / name))
+    return jobs
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    *,
+    workers: int | None = None,
+    device: str = "cpu",
+    dask: str | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> list[Outcome]:
+    """Train and examine whatever is not there yet; results in the order of the jobs.
+
+    Parameters
+    ----------
+    workers : processes; on a CPU one for each core, of one thread each, else one
+    device : where each computes
+    dask : address of a Dask scheduler in place of local processes; it must see the same folder
+    progress : called with a step's name and the fraction of all training steps done
+
+    Raises
+    ------
+    OSError : a folder or a checkpoint cannot be written
+    ValueError : a run is kept with other settings, or diverged; all others are done and kept
+    """
+    from joblib import Parallel, delayed
+
+    local = worker_count(workers, device)
+    ordered = sorted(range(len(jobs)), key=lambda i: -jobs[i].spec.training.steps)
+    for job in jobs:
+        job.folder.mkdir(parents=True, exist_ok=True)
+    with _watch(jobs, progress), _backend(dask):
+        results = Parallel(n_jobs=-1 if dask else local, batch_size=1, max_nbytes="1M")(
+            delayed(_attempt)(jobs[place], device, 1 if device == "cpu" else 0) for place in ordered
+        )
+    found: dict[int, Outcome] = {}
+    failures = []
+    for place, result in zip(ordered, results, strict=True):
+        if isinstance(result, str):
+            failures.append(f"{jobs[place].spec.key}: {result}")
+        else:
+            found[place] = result
+    if failures:
+        raise ValueError(f"{len(failures)} of {len(jobs)} runs failed, the others are kept; {failures[0]}")
+    return [found[place] for place in range(len(jobs))]
+
+
+def worker_count(workers: int | None, device: str) -> int:
+    """Processes at once: as given, else one for each core on a CPU and one on any other device."""
+    if workers is not None:
+        return integer("workers", workers, 1)
+    return (
+        (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        if device == "cpu"
+        else 1
+    )
+
+
+@contextlib.contextmanager
+def _backend(dask: str | None) -> Iterator[None]:
+    if dask is None:
+        yield
+        return
+    try:
+        from dask.distributed import Client
+    except ImportError as error:
+        raise ImportError('a Dask scheduler needs dask: pip install "kappaflow[distributed]"') from error
+    from joblib import parallel_config
+
+    with Client(dask), parallel_config(backend="dask"):
+        yield
+
+
+def _attempt(job: Job, device: str, threads: int) -> Outcome | str:
+    """The outcome, or why a training diverged: one such run must not take the others with it."""
+    try:
+        return execute(job, device=device, threads=threads)
+    except FloatingPointError as error:
+        return str(error)
+
+
+def execute(job: Job, *, device: str = "cpu", threads: int = 1) -> Outcome:
+    """Train and examine one run, or read it where it is there; `threads` 0 leaves torch's number as it is."""
+    if threads:
+        torch.set_num_threads(threads)
+    model, answers = job.folder / _MODEL, job.folder / f"answers-{_hash(_question(job))}.safetensors"
+    if not model.exists():
+        _train(job, device)
+    denoiser, facts = load_network(model, device)
+    parameters = sum(parameter.numel() for parameter in denoiser.parameters())
+    if not answers.exists():
+        examine(denoiser, job.probe, device=device).save(answers, {"run": job.spec.key})
+    return Outcome(job.spec.key, float(facts["seconds"]), parameters, answers)
+
+
+def _train(job: Job, device: str) -> None:
+    spec, state = job.spec, job.folder / _STATE
+    note = job.folder / _PROGRESS
+    images = to_tensor(job.images, job.probe.shape)
+    denoiser, seconds = train(
+        spec.network, spec.training, images, device=device, checkpoint=state, progress=_throttled(note)
+    )
+    facts = {
+        "network": asdict(spec.network), "training": asdict(spec.training), "run": spec.key, "seconds": seconds,
+        "indices": spec.own.tolist(), "images": digest(job.images), "shape": list(job.probe.shape),
+    }  # fmt: skip
+    save_network(job.folder / _MODEL, denoiser, facts)
+    state.unlink(missing_ok=True)
+    note.unlink(missing_ok=True)
+
+
+def _throttled(note: Path) -> Callable[[int], None]:
+    """Leaves the number of steps in a small file, once a second."""
+    last = [0.0]
+
+    def report(step: int) -> None:
+        if time.monotonic() - last[0] > 1.0:
+            last[0] = time.monotonic()
+            with contextlib.suppress(OSError):  # what is shown is not worth a failure
+                note.write_text(str(step))
+
+    return report
+
+
+# --- progress ---------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _watch(jobs: Sequence[Job], progress: Callable[[str, float], None] | None) -> Iterator[None]:
+    """Report what all processes have done while the block runs."""
+    if progress is None:
+        yield
+        return
+    finished = threading.Event()
+
+    def look() -> None:
+        total = sum(job.spec.training.steps for job in jobs)
+        while not finished.wait(_POLL):
+            done, complete = 0, 0
+            for job in jobs:
+                if (job.folder / _MODEL).exists():
+                    done, complete = done + job.spec.training.steps, complete + 1
+                else:
+                    done += _steps_done(job)
+            progress(f"training, {complete} of {len(jobs)} runs done", 0.97 * done / total)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        thread.join()
+
+
+def _steps_done(job: Job) -> int:
+    try:
+        return int((job.folder / _PROGRESS).read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+# --- identity ---------------------------------------------------------------------------------------------------------
+
+
+def _identity(run: RunSpec, own: FloatArray) -> dict[str, Any]:
+    return {"network": asdict(run.network), "training": asdict(run.training), "images": digest(own)}
+
+
+def _question(job: Job) -> dict[str, Any]:
+    probe = job.probe
+    return {
+        "noise": {name: digest(rows) for name, rows in probe.noise.items()},
+        "images": {name: digest(rows) for name, rows in probe.images.items()},
+        "noise_seed": probe.noise_seed, "sampler": [probe.sigma_max, probe.steps, probe.sigma_min],
+    }  # fmt: skip
+
+
+def digest(rows: FloatArray) -> str:
+    """Identifies images."""
+    return hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()[:16]
+
+
+def _hash(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+# --- cost -------------------------------------------------------------------------------------------------------------
+
+#: Images in a timed step at most; steps of more are taken to cost in proportion.
+_TIMED_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the runs of one architecture cost: `seconds` of one training, from timed steps."""
+
+    arch: str
+    parameters: int
+    sizes: tuple[int, ...]
+    count: int
+    steps: int
+    batch: int
+    seconds: float
+
+
+def estimate(plan: Plan, images: FloatArray, shape: tuple[int, ...], device: str = "cpu") -> list[Estimate]:
+    """Time two steps of each architecture of a plan, one thread on a CPU as the runs have it."""
+    found = []
+    threads = torch.get_num_threads()
+    try:
+        if device == "cpu":
+            torch.set_num_threads(1)
+        for arch in plan.archs:
+            runs = [run for run in plan.runs if run.arch == arch]
+            training = runs[0].training
+            batch = min(training.batch, _TIMED_BATCH)
+            short = replace(training, steps=1, batch=batch, compile=False)
+            some = to_tensor(images[: 2 * batch], shape)
+            train(runs[0].network, short, some, device=device)  # what the first step sets up is not counted
+            begun = time.monotonic()
+            denoiser, _ = train(runs[0].network, replace(short, steps=3), some, device=device)
+            each = (time.monotonic() - begun) / 3 * training.batch / batch
+            found.append(
+                Estimate(
+                    arch,
+                    sum(p.numel() for p in denoiser.parameters()),
+                    tuple(sorted({run.n for run in runs})),
+                    len(runs),
+                    training.steps,
+                    training.batch,
+                    each * training.steps,
+                )
+            )
+    finally:
+        torch.set_num_threads(threads)
+    return found
