@@ -25,7 +25,6 @@ from .common import (
     ShapeOption,
     SigmaMaxOption,
     SizeOption,
-    SizesCommand,
     SkipOption,
     chosen_bands,
     data_name,
@@ -43,7 +42,6 @@ from .common import (
     step_progress,
 )
 from .output import OutputDirectory, write_json
-from .validate import app
 
 if TYPE_CHECKING:
     from ..validation.network.analysis import Context
@@ -55,9 +53,8 @@ _TRAINING = "Training"
 _PAIR = "Two given models"
 
 
-@app.command("network", cls=SizesCommand)
 @guarded
-def network(
+def command(
     data: DataArgument,
     preset: Annotated[
         str, typer.Option(metavar="NAME", help="quick, laptop or paper; the options below replace parts of it.")
@@ -237,10 +234,10 @@ def network(
     facts: dict[str, Any] = {"command": "validate network", "machine": _facts(device)}
     try:
         with directory.staged(facts) as staging, step_progress(quiet) as progress:
-            if pair is not None:
+            if given_pair is not None:
                 found = compare_given(
-                    context, pair, train=[_training_rows(source, path, memory, seed) for path in (train_a, train_b)],
-                    n=sizes, source=name, device=device, notes=notes, progress=progress,
+                    context, given_pair, train=[_training_rows(source, path, memory, seed) for path in (train_a, train_b)],
+                    n=sizes, sampler_steps=sampler, source=name, device=device, seed=seed, notes=notes, progress=progress,
                 )  # fmt: skip
             else:
                 assert plan is not None

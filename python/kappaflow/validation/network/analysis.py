@@ -80,12 +80,12 @@ def describe(
     """Gate, generated variance, distance to linear predictions and to training images of one model."""
     samples = answers.samples["seeds"]
     own, other = context.images[spec.own], context.images[spec.other]
-    quality = judge(
-        own, context.images[spec.held_out], samples, answers.loss["own"], answers.loss["held_out"],
-        context.population, context.bands,
-    )  # fmt: skip
     noise = context.noise["seeds"]
     linear = linear_samples(own, noise, context.sigma_max)
+    quality = judge(
+        own, context.images[spec.held_out], samples, linear, answers.loss["own"], answers.loss["held_out"],
+        context.population, context.bands,
+    )  # fmt: skip
     pooled = linear_samples(np.concatenate([own, other]), noise, context.sigma_max)
     everything = linear_samples(context.population, noise, context.sigma_max)
     scale = np.sqrt(samples.shape[1])

@@ -196,8 +196,8 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "unet": Architecture("UNet", _UNet, {"channels": (16, 32), "layers": 1, "attention": (), "groups": 8}),
         "dit": Architecture("DiT", _DiT, {"hidden": 64, "depth": 3, "heads": 4, "patch": 2}),
         "mlp": Architecture("MLP", _MLP, {"width": 256, "depth": 3}, images=False),
-        "linear": Architecture("linear", _Linear, {"knots": 32}, images=False),
-        "linear-conv": Architecture("linear convolution", _LinearConvolution, {"knots": 32, "kernel": 7}),
+        "linear": Architecture("linear", _Linear, {"knots": 16}, images=False),
+        "linear-conv": Architecture("linear convolution", _LinearConvolution, {"knots": 16, "kernel": 7}),
     }
 )
 

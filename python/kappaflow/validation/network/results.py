@@ -55,7 +55,8 @@ class Quality:
     own, own_linear : (S,) the same on its training images
     variance, variance_data : (K,) generated variance by eigenband, and that of the training set
     excess : generated variance beyond twice the data's, summed over modes, as a share of the data's total
-    distance, distance_data : median distance ‖x − y‖/√d to the nearest image, of generated and of held-out images
+    distance, distance_data, distance_linear : median distance ‖x − y‖/√d to the nearest image, of generated images, of held-out
+        ones to the training set, and of those of the linear model
     """
 
     passed: bool
@@ -70,6 +71,7 @@ class Quality:
     excess: float
     distance: float
     distance_data: float
+    distance_linear: float
 
 
 @dataclass(frozen=True)

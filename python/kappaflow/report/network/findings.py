@@ -1,0 +1,470 @@
+"""What a validation of networks says in words: answer, verdicts, tables and alternative texts, all computed from its numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from .. import style
+from ..findings import Cell, Quantity
+from ..style import number
+from . import select
+from .pictures import scatter_sizes
+from .select import ARM_TITLES, PREDICTOR_TITLES, arch_title
+
+if TYPE_CHECKING:
+    from ...validation.network.results import NetworkValidation, Pair, Prediction, Run
+
+#: A rank correlation over modes from which on the order of modes counts as predicted.
+PREDICTED = 0.8
+#: An AUC from which on samples count as memorised, and the share of copies that does.
+MEMORISED_AUC, COPIES = 0.75, 0.5
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a table with its mood: "yes", "partly" or "no"."""
+
+    mood: str
+    header: str
+    words: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything verbal on the page. `takeaways` and `alternatives` are keyed by the name of the figure."""
+
+    mood: str
+    answer: str
+    lines: tuple[str, ...]  # verdicts, one a line: also what the terminal shows
+    tiles: tuple[Quantity, ...]
+    takeaways: dict[str, str]
+    alternatives: dict[str, str]
+    runs: tuple[Line, ...]
+    run_columns: tuple[str, ...]
+    pairs: tuple[Line, ...]
+    predictors: tuple[Line, ...]
+    design: tuple[tuple[str, str], ...]
+
+
+def find(found: NetworkValidation) -> Findings:
+    """Put a validation into words."""
+    mood, answer = _answer(found)
+    return Findings(
+        mood=mood,
+        answer=answer,
+        lines=tuple(_lines(found)),
+        tiles=tuple(_tiles(found)),
+        takeaways=_takeaways(found),
+        alternatives=_alternatives(found),
+        runs=tuple(_run_line(run) for run in found.runs),
+        run_columns=("Steps", "Parameters", "Seconds", "Loss / linear, held out", "Variance / data", "Excess", "Distance / linear",
+                     "R² to linear", "about zero"),
+        pairs=tuple(_pair_line(pair) for pair in found.pairs),
+        predictors=tuple(_predictor_lines(found)),
+        design=tuple(_design(found)),
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- the answer
+def _answer(found: NetworkValidation) -> tuple[str, str]:
+    """Mood and headline, from the arm in which the data alone differ (or the first there is)."""
+    arm = select.shown_arms(found)[0]
+    trained = [pair for pair in found.pairs if pair.arm == arm and pair.trained]
+    if not trained:
+        return "no", "No pair of networks passes the gate: nothing can be said of their consistency."
+    if found.arms == ("given",):
+        return _given_answer(found, trained[0])
+    modes = [p.modes.value for p in _best_rows(found, arm)]
+    falls = [_falls(found, arch, arm) for arch in found.archs]
+    ordered = bool(modes) and min(modes) >= PREDICTED
+    largest = max(pair.n for pair in trained)
+    ratio = np.mean([pair.ratio for pair in trained if pair.n == largest])
+    close = (
+        f"at n = {largest:,} two networks draw images {style.percent(float(ratio))} as far apart as unrelated seeds do"
+    )
+    if ordered and all(fall is not False for fall in falls):
+        return "yes", f"As the theory says, networks agree more with more data and first on the strong modes: {close}."
+    if ordered or any(falls):
+        what = "on which modes they differ, but not" if ordered else "that networks agree more with more data, but not"
+        other = "that they agree more with more data" if ordered else "on which modes they differ"
+        return "partly", f"The theory tells {what} {other}: {close}."
+    return "no", f"The theory does not tell how these networks differ: {close}."
+
+
+def _given_answer(found: NetworkValidation, pair: Pair) -> tuple[str, str]:
+    close = f"draw images {style.percent(pair.ratio)} as far apart as unrelated seeds do"
+    if not found.predictions:
+        return "partly", f"The two models {close}; without their number of training images nothing is predicted."
+    best = max(p.modes.value for p in found.predictions)
+    words = "as the theory orders them" if best >= PREDICTED else "not in the order that the theory says"
+    return ("yes" if best >= PREDICTED else "no"), f"The two models {close}; they differ by mode {words}."
+
+
+def _best_rows(found: NetworkValidation, arm: str) -> list[Prediction]:
+    law = select.best_law(found)
+    return [p for p in found.predictions if p.arm == arm and p.predictor == law and math.isfinite(p.modes.value)]
+
+
+def _falls(found: NetworkValidation, arch: str, arm: str) -> bool | None:
+    """Whether the ratio at the largest trained n is below that at the smallest; None where there is one n alone."""
+    sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.ratio)
+    return None if sizes.size < 2 else bool(ratios[-1] < ratios[0])
+
+
+def _lines(found: NetworkValidation) -> list[str]:
+    passed = sum(run.quality.passed for run in found.runs)
+    lines = [f"gate: {passed:,} of {len(found.runs):,} runs pass"]
+    for arch in found.archs:
+        for arm in select.shown_arms(found):
+            sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.ratio)
+            if sizes.size:
+                steps = ", ".join(f"{number(float(r), 2)} (n = {int(n):,})" for n, r in zip(sizes, ratios, strict=True))
+                lines.append(f"{arch_title(arch)}, {ARM_TITLES[arm]}: disagreement / unrelated seeds {steps}")
+        for n in found.n:
+            runs = select.trained_runs(found, arch, n)
+            if runs:
+                own = np.mean([run.r2_own for run in runs])
+                zero = np.mean([run.r2_own_zero for run in runs])
+                copies = np.mean([run.memorised for run in runs])
+                lines.append(
+                    f"{arch_title(arch)}, n = {n:,}: R² to the linear model {own:.2f} (about zero {zero:.2f}), "
+                    f"copies {style.percent(float(copies))}, AUC {np.mean([run.auc for run in runs]):.2f}"
+                )
+    law, arm = select.best_law(found), select.shown_arms(found)[0]
+    for row in found.predictions:
+        if row.predictor == law and row.arm == arm:
+            lines.append(
+                f"{arch_title(row.arch)}, n = {row.n:,}, {PREDICTOR_TITLES[row.predictor]}: rank correlation over modes "
+                f"{row.modes.value:.2f}, over seeds {row.seeds.value:.2f} ({row.seeds.low:.2f} to {row.seeds.high:.2f}, p "
+                f"{_p(row.seeds.p_value)}), observed / predicted {number(row.factor, 2)}"
+            )
+    return lines
+
+
+def _p(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.1g}"
+
+
+def _tiles(found: NetworkValidation) -> list[Quantity]:
+    passed = sum(run.quality.passed for run in found.runs)
+    arm = select.shown_arms(found)[0]
+    tiles = [
+        Quantity(
+            "Runs that pass the gate", f"{passed:,} of {len(found.runs):,}", str(passed), "the others are in no average"
+        )
+    ]
+    trained = [pair for pair in found.pairs if pair.arm == arm and pair.trained]
+    if not trained:
+        return tiles
+    largest = max(pair.n for pair in trained)
+    ratio = float(np.mean([pair.ratio for pair in trained if pair.n == largest]))
+    at = f"at n = {largest:,}, {ARM_TITLES[arm]}" if largest else ARM_TITLES[arm]
+    tiles.append(Quantity("Disagreement / unrelated seeds", style.percent(ratio), repr(ratio), at))
+    runs = [run for run in found.runs if run.quality.passed and run.n == largest and run.split in ("A", "B")]
+    r2 = float(np.mean([run.r2_own for run in runs]))
+    zero = float(np.mean([run.r2_own_zero for run in runs]))
+    tiles.append(
+        Quantity(
+            "R² to the linear model",
+            f"{r2:.2f}",
+            repr(r2),
+            f"at the same n; {zero:.2f} about zero in place of the mean image",
+        )
+    )
+    rows = [p for p in found.predictions if p.arm == arm and p.predictor == select.best_law(found) and p.n == largest]
+    if rows:
+        value = float(np.mean([row.modes.value for row in rows]))
+        seeds = float(np.mean([row.seeds.value for row in rows]))
+        tiles.append(
+            Quantity(
+                "Rank correlation over modes",
+                f"{value:.2f}",
+                repr(value),
+                f"predicted and observed; over seeds {seeds:.2f}",
+            )
+        )
+    return tiles
+
+
+# ---------------------------------------------------------------- takeaways
+def _takeaways(found: NetworkValidation) -> dict[str, str]:
+    arm, law = select.shown_arms(found)[0], select.best_law(found)
+    taken: dict[str, str] = {}
+    failed = [run for run in found.runs if not run.quality.passed]
+    taken["gate"] = (
+        f"All {len(found.runs):,} runs denoise, vary and look like models of their data."
+        if not failed
+        else f"{len(failed):,} of {len(found.runs):,} runs are undertrained: {failed[0].key}, {failed[0].quality.reasons[0]}."
+    )
+    sentences = []
+    for arch in found.archs:
+        sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.ratio)
+        if sizes.size > 1:
+            verb = "falls" if ratios[-1] < ratios[0] else "does not fall"
+            sentences.append(
+                f"{arch_title(arch)}: the ratio {verb} from {number(float(ratios[0]), 2)} at n = {int(sizes[0]):,} to "
+                f"{number(float(ratios[-1]), 2)} at n = {int(sizes[-1]):,}."
+            )
+        elif sizes.size:
+            sentences.append(f"{arch_title(arch)}: the ratio is {number(float(ratios[0]), 2)}.")
+    taken["consistency"] = " ".join(sentences) or "No pair passes the gate."
+    taken["arms"] = _floor_words(found)
+    taken["memorisation"] = _memorisation_words(found)
+    taken["variance"] = _variance_words(found)
+    taken["bands"] = _band_words(found, arm)
+    if law is not None:
+        taken["by_seed"] = _seed_words(found, arm, law)
+    taken["by_distance"] = _distance_words(found, arm)
+    taken["predictors"] = _predictor_words(found, arm)
+    taken["factors"] = _factor_words(found, arm, law)
+    taken["denoisers"] = _denoiser_words(found, arm, law)
+    taken["strata"] = _strata_words(found, law)
+    taken["manipulations"] = _manipulation_words(found, arm)
+    return taken
+
+
+def _floor_words(found: NetworkValidation) -> str:
+    parts = []
+    for arch in found.archs:
+        for n in reversed(found.n):
+            floor, same = (found.trained_pairs(arch, n, arm) for arm in ("floor", "same"))
+            if floor and same:
+                ratio = np.mean([p.disagreement for p in same]) / np.mean([p.disagreement for p in floor])
+                parts.append(
+                    f"{arch_title(arch)}, n = {n:,}: two networks on different data differ {number(float(ratio), 2)} times as much "
+                    "as two on the same data with another initialisation."
+                )
+                break
+    return " ".join(parts)
+
+
+def _memorisation_words(found: NetworkValidation) -> str:
+    parts = []
+    for arch in found.archs:
+        copied: list[int] = []
+        free: list[int] = []
+        for n in found.n:
+            runs = select.trained_runs(found, arch, n)
+            if runs:
+                auc, copies = (np.mean([getattr(run, name) for run in runs]) for name in ("auc", "memorised"))
+                (copied if auc > MEMORISED_AUC or copies > COPIES else free).append(n)
+        if copied:
+            parts.append(f"{arch_title(arch)} memorises at n = {', '.join(f'{n:,}' for n in copied)}.")
+        if free:
+            parts.append(f"{arch_title(arch)} does not at n = {', '.join(f'{n:,}' for n in free)}.")
+    return " ".join(parts)
+
+
+def _variance_words(found: NetworkValidation) -> str:
+    kept = np.flatnonzero(select.alive(found))
+    half = kept[kept.size // 2 :]
+    parts = []
+    for arch in found.archs:
+        for n in (found.n[0], found.n[-1]) if len(found.n) > 1 else found.n:
+            runs = select.trained_runs(found, arch, n)
+            if runs:
+                ratio = np.mean([run.variance[half].sum() for run in runs]) / found.eigenvalues[half].sum()
+                linear = np.mean([run.variance_linear[half].sum() for run in runs]) / found.eigenvalues[half].sum()
+                parts.append(
+                    f"{arch_title(arch)}, n = {n:,}: the weaker half of the modes has {style.percent(float(ratio))} of the "
+                    f"variance of the images, {style.percent(float(linear))} in linear models of the same sets."
+                )
+    return " ".join(parts)
+
+
+def _band_words(found: NetworkValidation, arm: str) -> str:
+    parts = []
+    for arch in found.archs:
+        sizes, values = select.mean_over_pairs(found, arch, arm, lambda pair: pair.bands / pair.unrelated_bands)
+        if sizes.size:
+            last = values[-1]
+            order = stats.spearmanr(np.arange(last.size), last).statistic if last.size > 2 else math.nan
+            parts.append(
+                f"{arch_title(arch)}, n = {int(sizes[-1]):,}: relative disagreement goes from {number(float(last[0]), 2)} in the "
+                f"top eigenband to {number(float(last[-1]), 2)} in the bottom one"
+                + (f" (rank correlation with the band {order:.2f})." if math.isfinite(order) else ".")
+            )
+    return " ".join(parts)
+
+
+def _seed_words(found: NetworkValidation, arm: str, law: str) -> str:
+    rows = [p for p in found.predictions if p.arm == arm and p.predictor == law and p.n in scatter_sizes(found)]
+    return " ".join(
+        f"{arch_title(p.arch)}{f', n = {p.n:,}' if p.n else ''}: Spearman {p.seeds.value:.2f} ({p.seeds.low:.2f} to "
+        f"{p.seeds.high:.2f}), p = {_p(p.seeds.p_value)}."
+        for p in rows
+    )
+
+
+def _distance_words(found: NetworkValidation, arm: str) -> str:
+    parts = []
+    for arch in found.archs:
+        for n in scatter_sizes(found):
+            trained = found.trained_pairs(arch, n, arm)
+            if trained:
+                runs = [select.run_by_key(found, pair.runs[0]) for pair in trained]
+                x = np.mean([run.distance_linear for run in runs], axis=0)
+                y = np.mean([pair.seeds for pair in trained], axis=0)
+                if np.ptp(x) > 0 and np.ptp(y) > 0:
+                    rank = stats.spearmanr(x, y)
+                    size = f", n = {n:,}" if n else ""
+                    parts.append(
+                        f"{arch_title(arch)}{size}: Spearman {rank.statistic:.2f}, p = {_p(float(rank.pvalue))}."
+                    )
+    return " ".join(parts)
+
+
+def _predictor_words(found: NetworkValidation, arm: str) -> str:
+    means = []
+    for name in select.predictors(found):
+        rows = [p for p in found.predictions if p.predictor == name and p.arm == arm]
+        values = [[p.modes.value for p in rows], [p.seeds.value for p in rows]]
+        if rows:
+            means.append((name, float(np.nanmean(values[0])), float(np.nanmean(values[1]))))
+    laws = [entry for entry in means if entry[0] != "linear"]
+    if not laws:
+        return ""
+    best = max(laws, key=lambda entry: entry[2])
+    rest = "; ".join(f"{PREDICTOR_TITLES[name]} {modes:.2f} and {seeds:.2f}" for name, modes, seeds in means)
+    return f"Of the laws the {PREDICTOR_TITLES[best[0]]} orders seeds best. Mean rank correlation over modes and seeds: {rest}."
+
+
+def _factor_words(found: NetworkValidation, arm: str, law: str | None) -> str:
+    rows = [p for p in found.predictions if p.arm == arm and p.predictor == law]
+    return " ".join(
+        f"{arch_title(p.arch)}{f', n = {p.n:,}' if p.n else ''}: disagreement is {number(p.factor, 2)} times that predicted."
+        for p in rows
+    )
+
+
+def _denoiser_words(found: NetworkValidation, arm: str, law: str | None) -> str:
+    parts = []
+    for arch in found.archs:
+        n = next((n for n in reversed(found.n) if found.trained_pairs(arch, n, arm)), None)
+        forecast = None if n is None or law is None else found.forecast(law, n)
+        if n is not None and forecast is not None:
+            trained = found.trained_pairs(arch, n, arm)
+            ratio = np.mean([pair.denoiser for pair in trained], axis=0) / forecast.denoiser
+            low, high = (number(float(v), 2) for v in (ratio.min(), ratio.max()))
+            parts.append(
+                f"{arch_title(arch)}, n = {n:,}: denoisers disagree {low} to {high} times as much as predicted."
+            )
+    return " ".join(parts)
+
+
+def _strata_words(found: NetworkValidation, law: str | None) -> str:
+    parts = []
+    for block in found.strata:
+        upper = np.triu_indices(len(block.names))
+        seen = np.isfinite(block.observed[upper])
+        if seen.sum() > 2 and law in block.predicted and law is not None:
+            rank = stats.spearmanr(block.observed[upper][seen], block.predicted[law][upper][seen]).statistic
+            parts.append(
+                f"{arch_title(block.arch)}, n = {block.n:,}: i.i.d. sets disagree by {number(float(block.observed[0, 0]), 2)}, "
+                f"strata along component {block.component + 1} by up to {number(float(np.nanmax(block.observed)), 2)}; rank "
+                f"correlation with the prediction {rank:.2f}."
+            )
+    return " ".join(parts)
+
+
+def _manipulation_words(found: NetworkValidation, arm: str) -> str:
+    parts = []
+    for arch in found.archs:
+        n = next((n for n in reversed(found.n) if found.trained_pairs(arch, n, arm)), None)
+        rows = {(m.part, m.factor): m for m in found.manipulations if (m.arch, m.n, m.arm) == (arch, n, arm)}
+        for part in ("top", "bottom"):
+            if (part, 0.0) in rows and (part, 1.0) in rows:
+                ratio = rows[part, 0.0].observed / rows[part, 1.0].observed
+                linear = rows[part, 0.0].linear / rows[part, 1.0].linear
+                parts.append(
+                    f"{arch_title(arch)}: without the {part} modes of the seeds networks disagree {number(ratio, 2)} times as "
+                    f"much as with them, linear models {number(linear, 2)} times."
+                )
+    return " ".join(parts)
+
+
+# ---------------------------------------------------------------- tables
+def _cell(value: float, digits: int = 3) -> Cell:
+    return Cell(number(value, digits), repr(float(value)) if math.isfinite(value) else "")
+
+
+def _run_line(run: Run) -> Line:
+    quality = run.quality
+    worst = float(np.max(quality.held_out / quality.held_out_linear))
+    cells = (
+        Cell(f"{run.steps:,}", str(run.steps)), Cell(f"{run.parameters:,}", str(run.parameters)), _cell(run.seconds, 2),
+        _cell(worst), _cell(float(quality.variance.sum() / quality.variance_data.sum())), _cell(quality.excess, 2),
+        _cell(quality.distance / quality.distance_linear), _cell(run.r2_own), _cell(run.r2_own_zero),
+    )  # fmt: skip
+    words = "passes" if quality.passed else "undertrained: " + "; ".join(quality.reasons)
+    return Line("yes" if quality.passed else "no", run.key, words, cells)
+
+
+def _pair_line(pair: Pair) -> Line:
+    name = f"{arch_title(pair.arch)}{f', n = {pair.n:,}' if pair.n else ''}, repeat {pair.repeat + 1}"
+    cells = (_cell(pair.disagreement), _cell(pair.unrelated), _cell(pair.ratio))
+    words = ARM_TITLES[pair.arm] + ("" if pair.trained else "; undertrained, in no average")
+    return Line("yes" if pair.trained else "no", name, words, cells)
+
+
+def _predictor_lines(found: NetworkValidation) -> list[Line]:
+    lines = []
+    for p in found.predictions:
+        mood = "yes" if p.modes.value >= PREDICTED else "partly" if p.modes.value > 0 else "no"
+        interval = Cell(f"{p.seeds.low:.2f} to {p.seeds.high:.2f}", "")
+        cells = (
+            _cell(p.modes.value, 2), _cell(p.modes_pearson.value, 2), _cell(p.seeds.value, 2), interval,
+            Cell(_p(p.seeds.p_value), ""), _cell(p.seeds_pearson.value, 2), _cell(p.factor, 2),
+        )  # fmt: skip
+        size = f", n = {p.n:,}" if p.n else ""
+        lines.append(
+            Line(mood, f"{arch_title(p.arch)}{size}, {ARM_TITLES[p.arm]}", PREDICTOR_TITLES[p.predictor], cells)
+        )
+    return lines
+
+
+def _design(found: NetworkValidation) -> list[tuple[str, str]]:
+    size = " × ".join(str(k) for k in found.shape)
+    rows = [("Data", found.source or "–")]
+    if found.description:
+        rows.append(("Description", found.description))
+    rows += [
+        ("Images", f"{found.images:,}, {size} values each"),
+        ("Architectures", ", ".join(arch_title(arch) for arch in found.archs)),
+        ("n", ", ".join(f"{n:,}" for n in found.n) if any(found.n) else "not known"),
+        ("Pairs", "; ".join(ARM_TITLES[arm] for arm in found.arms)),
+        ("Repeats", str(found.repeats)),
+        ("Seeds", f"{found.seeds.size:,}, from {int(found.seeds[0])} on"),
+        ("Sampler", f"Heun, {found.sampler_steps} steps from σ = {style.short(found.sigma_max)}"),
+        ("Preset", found.preset), ("Seed of splits and training", str(found.seed)), ("Device", found.device),
+    ]  # fmt: skip
+    return rows
+
+
+# ---------------------------------------------------------------- alternative texts
+def _alternatives(found: NetworkValidation) -> dict[str, str]:
+    archs = ", ".join(arch_title(arch) for arch in found.archs)
+    sizes = ", ".join(f"{n:,}" for n in found.n)
+    words = {
+        "gate": "Denoising loss of every run over that of the linear denoiser against noise level",
+        "gallery": "Grid of images: the same seeds through two networks, two linear models, and their nearest training images",
+        "consistency": "Disagreement over that of unrelated seeds against the number of training images, with baselines and theory",
+        "arms": "Disagreement over the optimisation floor against the number of training images",
+        "memorisation": "Share of copies, AUC of nearness to the own training set, and nearest-image distances against n",
+        "variance": "Generated variance by mode over the variance of the images, networks, linear models and theory",
+        "bands": "Relative disagreement by eigenband against the number of training images, networks and theory",
+        "by_seed": "Scatter of observed against predicted disagreement, a point a seed",
+        "by_distance": "Scatter of disagreement against the distance of the sample to its linear prediction, a point a seed",
+        "predictors": "Rank correlations of predicted and observed disagreement over modes and seeds with intervals",
+        "factors": "Observed over predicted disagreement by eigenband",
+        "denoisers": "Squared distance of two denoisers against noise level, observed and predicted",
+        "strata": "Matrices of the disagreement of models of any two strata: networks, linear models, theory",
+        "manipulations": "Disagreement with modes of the seeds suppressed or doubled over that of plain seeds",
+    }
+    return {name: f"{text}; {archs}; n = {sizes}." for name, text in words.items()}

@@ -1,0 +1,103 @@
+"""What is picked out of a validation of networks, in one place for figures and words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..._checks import FloatArray
+from ...bands import NO_VARIANCE
+from ..style import BAND_COLOURS
+
+if TYPE_CHECKING:
+    from ...validation.network.results import NetworkValidation, Pair, Prediction, Run
+
+ARCH_TITLES = {
+    "unet": "UNet", "dit": "DiT", "mlp": "MLP", "linear": "linear network", "linear-conv": "linear convolution",
+    "given": "given models",
+}  # fmt: skip
+ARM_TITLES = {
+    "same": "only data differ",
+    "different": "everything differs",
+    "floor": "same data, other initialisation",
+    "given": "given models",
+}
+ARM_COLOURS = {"same": BAND_COLOURS[0], "different": BAND_COLOURS[1], "floor": "#6e7781", "given": BAND_COLOURS[0]}
+PREDICTOR_TITLES = {
+    "linear": "linear models of the same splits", "empirical": "empirical law", "elliptical": "elliptical law",
+    "gaussian": "Gaussian law", "published": "published law",
+}  # fmt: skip
+PREDICTOR_COLOURS = {
+    "linear": "#1f2328", "empirical": BAND_COLOURS[0], "elliptical": BAND_COLOURS[2], "gaussian": BAND_COLOURS[1],
+    "published": BAND_COLOURS[3],
+}  # fmt: skip
+
+
+def arch_title(name: str) -> str:
+    """``UNet``."""
+    return ARCH_TITLES.get(name, name)
+
+
+def shown_arms(found: NetworkValidation) -> list[str]:
+    """Arms that compare two splits: the optimisation floor is no such comparison."""
+    return [arm for arm in found.arms if arm != "floor"]
+
+
+def best_law(found: NetworkValidation) -> str | None:
+    """The most general law there are forecasts of."""
+    names = {forecast.law for forecast in found.forecasts}
+    return next((name for name in ("empirical", "elliptical", "gaussian", "published") if name in names), None)
+
+
+def pairs_of(found: NetworkValidation, arch: str, arm: str, n: int | None = None) -> list[Pair]:
+    """All pairs of that kind, trained or not."""
+    return [p for p in found.pairs if (p.arch, p.arm) == (arch, arm) and n in (None, p.n)]
+
+
+def mean_over_pairs(
+    found: NetworkValidation, arch: str, arm: str, value: Callable[[Pair], Any]
+) -> tuple[FloatArray, FloatArray]:
+    """(T,) sizes that have trained pairs and (T, ...) means of a value over these."""
+    sizes, values = [], []
+    for n in found.n:
+        trained = found.trained_pairs(arch, n, arm)
+        if trained:
+            sizes.append(n)
+            values.append(np.mean([value(pair) for pair in trained], axis=0))
+    return np.array(sizes, dtype=np.float64), np.array(values)
+
+
+def baseline_ratio(found: NetworkValidation, kind: str) -> tuple[FloatArray, FloatArray]:
+    """(T,) sizes and mean disagreement over unrelated of a baseline."""
+    sizes = [n for n in found.n if any(b.kind == kind and b.n == n for b in found.baselines)]
+    ratios = [np.mean([b.ratio for b in found.baselines if b.kind == kind and b.n == n]) for n in sizes]
+    return np.array(sizes, dtype=np.float64), np.array(ratios)
+
+
+def trained_runs(found: NetworkValidation, arch: str, n: int) -> list[Run]:
+    """Runs that pass the gate, strata left out."""
+    return [r for r in found.runs if (r.arch, r.n) == (arch, n) and r.quality.passed and r.split in ("A", "B")]
+
+
+def run_by_key(found: NetworkValidation, key: str) -> Run:
+    """The run of that name."""
+    return next(run for run in found.runs if run.key == key)
+
+
+def prediction_of(found: NetworkValidation, arch: str, n: int, arm: str, predictor: str) -> Prediction | None:
+    """How well one predictor does, None where there is no trained pair."""
+    wanted = (arch, n, arm, predictor)
+    return next((p for p in found.predictions if (p.arch, p.n, p.arm, p.predictor) == wanted), None)
+
+
+def predictors(found: NetworkValidation) -> list[str]:
+    """Predictors in the order in which they are shown."""
+    present = {p.predictor for p in found.predictions}
+    return [name for name in PREDICTOR_TITLES if name in present]
+
+
+def alive(found: NetworkValidation) -> FloatArray:
+    """Modes that have variance."""
+    return np.asarray(found.eigenvalues > max(NO_VARIANCE, 1e-6) * found.eigenvalues[0])
