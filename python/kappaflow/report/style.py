@@ -216,14 +216,16 @@ def factor_axis(axis: Any, low: float, high: float) -> None:
     ratio_axis(axis, low, high)
 
 
-def ratio_axis(axis: Any, low: float, high: float) -> None:
-    """A logarithmic axis from `low` to `high` and little more, with plain numbers on it."""
+def ratio_axis(axis: Any, low: float, high: float, *, most: int = 5) -> None:
+    """A logarithmic axis from `low` to `high` and little more, with at most so many plain numbers on it."""
     name = "x" if axis.axis_name == "x" else "y"
     span = math.log10(high / low)
     getattr(axis.axes, f"set_{name}scale")("log", nonpositive="mask")
     low, high = low * 10 ** (-0.05 * span), high * 10 ** (0.05 * span)
     getattr(axis.axes, f"set_{name}lim")(low, high)
-    axis.set_major_locator(FixedLocator(_round_ticks(low, high)) if span < 2.2 else LogLocator(base=10, numticks=5))
+    axis.set_major_locator(
+        FixedLocator(_round_ticks(low, high, most)) if span < 2.2 else LogLocator(base=10, numticks=5)
+    )
     axis.set_minor_locator(LogLocator(base=10, subs=tuple(np.arange(2.0, 10.0)), numticks=12))
     axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(FuncFormatter(lambda value, _position: ratio_text(value)))

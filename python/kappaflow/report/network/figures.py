@@ -195,7 +195,7 @@ def variance(found: NetworkValidation) -> Figure:
         style.mode_axis(ax, int(modes[-1]))
     low, high = style.finite_range(*drawn) or (0.5, 2.0)
     for ax in axes:
-        style.log_axis(ax.yaxis, *style.log_limits(max(low, 1e-3), min(max(high, 1.2), 1e3)))
+        style.log_axis(ax.yaxis, *style.log_limits(max(low, 1e-2), min(max(high, 1.2), 1e2)))
     axes[0].set_ylabel("generated variance / variance of images")
     handles = [
         *style.n_handles(found.n), Line2D([], [], color=INK, lw=1.5, label="networks"),
@@ -225,9 +225,7 @@ def bands(found: NetworkValidation) -> Figure:
                 drawn.append(values[:, place])
             forecasts = [f for f in found.forecasts if f.law == law]
             if forecasts:
-                edge = slice(found.bands[place].start, found.bands[place].stop)
-                top = 2 / found.dimension * found.sigma_max**2
-                y = np.array([f.bands[place] / (f.bands[place] + top * np.sum(f.gain[edge] ** 2)) for f in forecasts])
+                y = np.array([f.bands[place] / f.unrelated_bands[place] for f in forecasts])
                 ax.plot(
                     [f.n for f in forecasts],
                     style.positive(y),
@@ -262,13 +260,13 @@ def bands(found: NetworkValidation) -> Figure:
 # ---------------------------------------------------------------- which law?
 @styled
 def predictors(found: NetworkValidation) -> Figure:
-    """Spearman correlation of predicted and observed disagreement over modes and over seeds, for every predictor."""
+    """Spearman correlation of predicted and observed disagreement, over modes (relative) and over seeds, for every predictor."""
     names = select.predictors(found)
     arms = select.shown_arms(found)
     figure, (top, bottom) = arch_panels(found, rows=2, height=2.8)
     spread = 0.5 / max(1, len(names) * len(arms))
     for arch, *axes in zip(found.archs, top, bottom, strict=True):
-        for ax, level in zip(axes, ("modes", "seeds"), strict=True):
+        for ax, level in zip(axes, ("relative", "seeds"), strict=True):
             for place, n in enumerate(found.n):
                 for step, (arm, name) in enumerate((arm, name) for arm in arms for name in names):
                     row = select.prediction_of(found, arch, n, arm, name)
@@ -286,7 +284,7 @@ def predictors(found: NetworkValidation) -> Figure:
             ax.set_xticks(range(len(found.n)), [f"{n:,}" for n in found.n])
             ax.set_xlim(-0.6, len(found.n) - 0.4)
         axes[1].set_xlabel("training images n")
-    top[0].set_ylabel("rank correlation\nover modes")
+    top[0].set_ylabel("rank correlation\nover modes, relative")
     bottom[0].set_ylabel("rank correlation\nover seeds")
     handles = [
         Line2D([], [], ls="", marker="o", color=PREDICTOR_COLOURS[name], label=PREDICTOR_TITLES[name]) for name in names

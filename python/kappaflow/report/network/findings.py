@@ -19,7 +19,7 @@ from .select import ARM_TITLES, PREDICTOR_TITLES, arch_title
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation, Pair, Prediction, Run
 
-#: A rank correlation over modes from which on the order of modes counts as predicted.
+#: Mean rank correlation of relative disagreement over modes from which on the order of modes counts as predicted.
 PREDICTED = 0.8
 #: An AUC from which on samples count as memorised, and the share of copies that does.
 MEMORISED_AUC, COPIES = 0.75, 0.5
@@ -80,29 +80,40 @@ def _answer(found: NetworkValidation) -> tuple[str, str]:
         return "no", "No pair of networks passes the gate: nothing can be said of their consistency."
     if found.arms == ("given",):
         return _given_answer(found, trained[0])
-    modes = [p.modes.value for p in _best_rows(found, arm)]
+    rows = _best_rows(found, arm)
+    modes = [p.relative.value for p in rows]
+    seeds = [p.seeds.low > 0 for p in rows]
     falls = [_falls(found, arch, arm) for arch in found.archs]
-    ordered = bool(modes) and min(modes) >= PREDICTED
+    ordered = bool(modes) and float(np.mean(modes)) >= PREDICTED
+    by_seed = bool(seeds) and bool(np.mean(seeds) > 0.5)
+    less = all(fall is not False for fall in falls)
     largest = max(pair.n for pair in trained)
     ratio = np.mean([pair.ratio for pair in trained if pair.n == largest])
-    close = (
-        f"at n = {largest:,} two networks draw images {style.percent(float(ratio))} as far apart as unrelated seeds do"
-    )
-    if ordered and all(fall is not False for fall in falls):
-        return "yes", f"As the theory says, networks agree more with more data and first on the strong modes: {close}."
-    if ordered or any(falls):
-        what = "on which modes they differ, but not" if ordered else "that networks agree more with more data, but not"
-        other = "that they agree more with more data" if ordered else "on which modes they differ"
-        return "partly", f"The theory tells {what} {other}: {close}."
-    return "no", f"The theory does not tell how these networks differ: {close}."
+    size = f"at n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{largest:,}"
+    close = f"{size} images of one seed are {style.percent(float(ratio))} as far apart as those of unrelated seeds"
+    claims = [
+        (less, "that networks agree more with more data"),
+        (ordered, "which modes agree first"),
+        (by_seed, "on which seeds they differ"),
+    ]
+    told, untold = ([text for true, text in claims if true is wanted] for wanted in (True, False))
+    if not untold:
+        return "yes", f"The theory of linear models tells {_join(told)}; {close}."
+    if not told:
+        return "no", f"The theory of linear models does not tell how these networks differ; {close}."
+    return "partly", f"The theory of linear models tells {_join(told)}, but not {_join(untold, 'nor')}; {close}."
+
+
+def _join(parts: list[str], last: str = "and") -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {last} {parts[-1]}"
 
 
 def _given_answer(found: NetworkValidation, pair: Pair) -> tuple[str, str]:
     close = f"draw images {style.percent(pair.ratio)} as far apart as unrelated seeds do"
     if not found.predictions:
         return "partly", f"The two models {close}; without their number of training images nothing is predicted."
-    best = max(p.modes.value for p in found.predictions)
-    words = "as the theory orders them" if best >= PREDICTED else "not in the order that the theory says"
+    best = max(p.relative.value for p in found.predictions)
+    words = "in the order that the theory says" if best >= PREDICTED else "not in the order that the theory says"
     return ("yes" if best >= PREDICTED else "no"), f"The two models {close}; they differ by mode {words}."
 
 
@@ -137,14 +148,17 @@ def _lines(found: NetworkValidation) -> list[str]:
                     f"copies {style.percent(float(copies))}, AUC {np.mean([run.auc for run in runs]):.2f}"
                 )
     law, arm = select.best_law(found), select.shown_arms(found)[0]
-    for row in found.predictions:
-        if row.predictor == law and row.arm == arm:
-            lines.append(
-                f"{arch_title(row.arch)}, n = {row.n:,}, {PREDICTOR_TITLES[row.predictor]}: rank correlation over modes "
-                f"{row.modes.value:.2f}, over seeds {row.seeds.value:.2f} ({row.seeds.low:.2f} to {row.seeds.high:.2f}, p "
-                f"{_p(row.seeds.p_value)}), observed / predicted {number(row.factor, 2)}"
-            )
+    lines += [_predicted_line(row) for row in found.predictions if row.predictor == law and row.arm == arm]
     return lines
+
+
+def _predicted_line(row: Prediction) -> str:
+    where = f"{arch_title(row.arch)}, n = {row.n:,}, {PREDICTOR_TITLES[row.predictor]}"
+    seeds = f"{row.seeds.value:.2f} ({row.seeds.low:.2f} to {row.seeds.high:.2f}, p {_p(row.seeds.p_value)})"
+    return (
+        f"{where}: rank correlation over modes (relative) {row.relative.value:.2f}, over seeds {seeds}, observed / predicted "
+        f"{number(row.factor, 2)}"
+    )
 
 
 def _p(value: float) -> str:
@@ -179,14 +193,14 @@ def _tiles(found: NetworkValidation) -> list[Quantity]:
     )
     rows = [p for p in found.predictions if p.arm == arm and p.predictor == select.best_law(found) and p.n == largest]
     if rows:
-        value = float(np.mean([row.modes.value for row in rows]))
+        value = float(np.mean([row.relative.value for row in rows]))
         seeds = float(np.mean([row.seeds.value for row in rows]))
         tiles.append(
             Quantity(
                 "Rank correlation over modes",
                 f"{value:.2f}",
                 repr(value),
-                f"predicted and observed; over seeds {seeds:.2f}",
+                f"relative disagreement, predicted and observed; over seeds {seeds:.2f}",
             )
         )
     return tiles
@@ -324,7 +338,7 @@ def _predictor_words(found: NetworkValidation, arm: str) -> str:
     means = []
     for name in select.predictors(found):
         rows = [p for p in found.predictions if p.predictor == name and p.arm == arm]
-        values = [[p.modes.value for p in rows], [p.seeds.value for p in rows]]
+        values = [[p.relative.value for p in rows], [p.seeds.value for p in rows]]
         if rows:
             means.append((name, float(np.nanmean(values[0])), float(np.nanmean(values[1]))))
     laws = [entry for entry in means if entry[0] != "linear"]
@@ -332,7 +346,10 @@ def _predictor_words(found: NetworkValidation, arm: str) -> str:
         return ""
     best = max(laws, key=lambda entry: entry[2])
     rest = "; ".join(f"{PREDICTOR_TITLES[name]} {modes:.2f} and {seeds:.2f}" for name, modes, seeds in means)
-    return f"Of the laws the {PREDICTOR_TITLES[best[0]]} orders seeds best. Mean rank correlation over modes and seeds: {rest}."
+    return (
+        f"Of the laws the {PREDICTOR_TITLES[best[0]]} orders seeds best. Mean rank correlation over modes (relative) and seeds: "
+        f"{rest}."
+    )
 
 
 def _factor_words(found: NetworkValidation, arm: str, law: str | None) -> str:
@@ -416,12 +433,11 @@ def _pair_line(pair: Pair) -> Line:
 def _predictor_lines(found: NetworkValidation) -> list[Line]:
     lines = []
     for p in found.predictions:
-        mood = "yes" if p.modes.value >= PREDICTED else "partly" if p.modes.value > 0 else "no"
+        mood = "yes" if p.relative.value >= PREDICTED else "partly" if p.relative.value > 0 else "no"
         interval = Cell(f"{p.seeds.low:.2f} to {p.seeds.high:.2f}", "")
-        cells = (
-            _cell(p.modes.value, 2), _cell(p.modes_pearson.value, 2), _cell(p.seeds.value, 2), interval,
-            Cell(_p(p.seeds.p_value), ""), _cell(p.seeds_pearson.value, 2), _cell(p.factor, 2),
-        )  # fmt: skip
+        values = (p.modes, p.relative, p.relative_pearson, p.seeds)
+        last = (interval, Cell(_p(p.seeds.p_value), ""), _cell(p.seeds_pearson.value, 2), _cell(p.factor, 2))
+        cells = (*(_cell(value.value, 2) for value in values), *last)
         size = f", n = {p.n:,}" if p.n else ""
         lines.append(
             Line(mood, f"{arch_title(p.arch)}{size}, {ARM_TITLES[p.arm]}", PREDICTOR_TITLES[p.predictor], cells)

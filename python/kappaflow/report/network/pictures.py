@@ -85,7 +85,7 @@ def _scatter(found: NetworkValidation, name: str) -> Figure:
                 x, label = forecast.seeds, "predicted disagreement"
             else:
                 runs = [select.run_by_key(found, pair.runs[0]) for pair in trained]
-                x, label = np.mean([run.distance_linear for run in runs], axis=0), "distance² to own linear model / d"
+                x, label = np.mean([run.distance_linear for run in runs], axis=0), "distance² to linear model"
             ax.plot(x, observed, ls="", marker="o", ms=2.6, mew=0, alpha=0.6, color=INK, gid=f"{name}-{arch}-{n}")
             _loglog(ax, x, observed)
             if row == len(found.archs) - 1:
@@ -98,7 +98,10 @@ def _scatter(found: NetworkValidation, name: str) -> Figure:
 def _loglog(ax: Axes, x: FloatArray, y: FloatArray) -> None:
     for axis, values in ((ax.xaxis, x), (ax.yaxis, y)):
         low, high = style.finite_range(values) or (0.1, 1.0)
-        (style.log_axis if high / low >= 10 else style.ratio_axis)(axis, low * 0.93, high * 1.07)
+        if high / low >= 10:
+            style.log_axis(axis, low * 0.93, high * 1.07)
+        else:
+            style.ratio_axis(axis, low * 0.93, high * 1.07, most=3)
 
 
 @styled

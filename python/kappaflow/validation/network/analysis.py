@@ -160,6 +160,7 @@ def baselines(context: Context, a: RunSpec) -> list[Baseline]:
                 modes=both.modes,
                 bands=both.bands,
                 unrelated=both.unrelated,
+                unrelated_modes=both.unrelated_modes,
                 unrelated_bands=both.unrelated_bands,
             )
         )
@@ -175,13 +176,16 @@ def forecast(context: Context, law: Law, n: int) -> Forecast:
     modes, _ = splits.mode_disagreement(f, top**2)
     ceiling = modes + 2 / population.dimension * gain**2 * top**2
     return Forecast(
-        law=law.name, n=n, seeds=splits.disagreement(f, context.noise["seeds"]), modes=modes,
-        bands=np.array([modes[band.start : band.stop].sum() for band in context.bands]),
-        unrelated=float(ceiling.sum()), gain=gain,
+        law=law.name, n=n, seeds=splits.disagreement(f, context.noise["seeds"]), modes=modes, bands=_by_band(context, modes),
+        unrelated=float(ceiling.sum()), unrelated_modes=ceiling, unrelated_bands=_by_band(context, ceiling), gain=gain,
         denoiser=np.array([
             float(splits.mean_disagreement(splits.denoiser(sigma), population.eigenvalues + sigma**2)) for sigma in LEVELS
         ]),
     )  # fmt: skip
+
+
+def _by_band(context: Context, modes: FloatArray) -> FloatArray:
+    return np.array([modes[band.start : band.stop].sum() for band in context.bands])
 
 
 def predict(
@@ -192,36 +196,49 @@ def predict(
     if not pairs:
         return []
     repeats = {pair.repeat for pair in pairs}
-    observed = [np.mean([getattr(pair, name) for pair in pairs], axis=0) for name in ("seeds", "modes", "bands")]
+    observed = _disagreements(pairs)
+    sources = {f.law: _Disagreement(f.seeds, f.modes, f.unrelated_modes, f.bands) for f in forecasts}
     same = [base for base in linear if base.kind == "linear" and base.repeat in repeats]
-    sources = {f.law: (f.seeds, f.modes, f.bands) for f in forecasts}
     if same:
-        seeds, modes, bands = (
-            np.mean([getattr(base, name) for base in same], axis=0) for name in ("seeds", "modes", "bands")
-        )
-        sources["linear"] = (seeds, modes, bands)
+        sources["linear"] = _disagreements(same)
     s = context.population.eigenvalues
-    alive = s > _LEAST_MODE * s[0]
-    found = []
-    for name, (seeds, modes, bands) in sources.items():
-        positive = alive & (modes > 0) & (observed[1] > 0)
-        logarithms = np.log(np.stack([modes, observed[1]])[:, positive])
-        found.append(
-            Prediction(
-                arch=arch,
-                n=n,
-                arm=arm,
-                predictor=name,
-                pairs=len(pairs),
-                seeds=correlate(seeds, observed[0]),
-                modes=correlate(modes[positive], observed[1][positive]),
-                seeds_pearson=correlate(np.log(seeds), np.log(observed[0]), kind="pearson"),
-                modes_pearson=correlate(logarithms[0], logarithms[1], kind="pearson"),
-                factor=float(observed[1].sum() / modes.sum()),
-                factor_bands=np.divide(observed[2], bands, out=np.full(len(bands), np.nan), where=bands > 0),
-            )
-        )
-    return found
+    alive = (s > _LEAST_MODE * s[0]) & (observed.modes > 0)
+    return [
+        _prediction(arch, n, arm, name, len(pairs), source, observed, alive & (source.modes > 0))
+        for name, source in sources.items()
+    ]
+
+
+@dataclass(frozen=True)
+class _Disagreement:
+    """Of a predictor, or observed: by seed, by mode, of unrelated seeds by mode, by band."""
+
+    seeds: FloatArray
+    modes: FloatArray
+    ceiling: FloatArray
+    bands: FloatArray
+
+
+def _disagreements(found: Sequence[Pair] | Sequence[Baseline]) -> _Disagreement:
+    """Means over pairs or baselines."""
+    names = ("seeds", "modes", "unrelated_modes", "bands")
+    return _Disagreement(*(np.mean([getattr(each, name) for each in found], axis=0) for name in names))
+
+
+def _prediction(
+    arch: str, n: int, arm: str, name: str, count: int, source: _Disagreement, observed: _Disagreement, kept: FloatArray
+) -> Prediction:
+    modes = [each.modes[kept] for each in (source, observed)]
+    relative = [each.modes[kept] / each.ceiling[kept] for each in (source, observed)]
+    seeds = [source.seeds, observed.seeds]
+    by_band = np.divide(observed.bands, source.bands, out=np.full(len(source.bands), np.nan), where=source.bands > 0)
+    return Prediction(
+        arch=arch, n=n, arm=arm, predictor=name, pairs=count,
+        seeds=correlate(*seeds), modes=correlate(*modes), relative=correlate(*relative),
+        seeds_pearson=correlate(*np.log(seeds), kind="pearson"), modes_pearson=correlate(*np.log(modes), kind="pearson"),
+        relative_pearson=correlate(*np.log(relative), kind="pearson"),
+        factor=float(observed.modes.sum() / source.modes.sum()), factor_bands=by_band,
+    )  # fmt: skip
 
 
 def gallery(context: Context, key: tuple[str, int, int, str], a: Member, b: Member) -> Gallery:

@@ -175,7 +175,7 @@ class Baseline:
     kind : "linear" (the exact sampling map of each split's moments) or "memorising" (the exact score of each split's images, which
         returns the images themselves)
     n, repeat : which splits
-    seeds, modes, bands, unrelated, unrelated_bands : as in :class:`Pair`
+    seeds, modes, bands, unrelated, unrelated_modes, unrelated_bands : as in :class:`Pair`
     """
 
     kind: str
@@ -185,6 +185,7 @@ class Baseline:
     modes: FloatArray
     bands: FloatArray
     unrelated: float
+    unrelated_modes: FloatArray
     unrelated_bands: FloatArray
 
     @property
@@ -207,7 +208,7 @@ class Forecast:
     law, n : its name and the training-set size
     seeds : (Z,) expected ‖a − b‖²/d of each seed
     modes, bands : (k,), (K,) of its mean over all seeds
-    unrelated : of two models and two unrelated seeds
+    unrelated, unrelated_modes, unrelated_bands : of two models and two unrelated seeds
     gain : (k,) expected gain of the sampling map, overshrinkage included: generated variance is (gain σ_max)²
     denoiser : (S,) disagreement of the denoisers at the noise levels of the pairs
     """
@@ -218,6 +219,8 @@ class Forecast:
     modes: FloatArray
     bands: FloatArray
     unrelated: float
+    unrelated_modes: FloatArray
+    unrelated_bands: FloatArray
     gain: FloatArray
     denoiser: FloatArray
 
@@ -231,8 +234,11 @@ class Prediction:
     arch, n, arm : the pairs
     predictor : name of a law, or "linear": the linear models of the very same splits
     pairs : how many pairs
-    seeds, modes : Spearman correlation of predicted and observed disagreement over seeds and over modes
-    seeds_pearson, modes_pearson : the same, Pearson's of the logarithms
+    seeds : Spearman correlation of predicted and observed disagreement over seeds
+    modes : over modes. Whatever makes networks differ acts in proportion to the variance of a mode, so that this is close to 1 for
+        any cause: see `relative`
+    relative : over modes, of the disagreement relative to that of unrelated seeds in the mode
+    seeds_pearson, modes_pearson, relative_pearson : the same, Pearson's of the logarithms
     factor : observed over predicted, total
     factor_bands : (K,) the same by eigenband, NaN where nothing is predicted
     """
@@ -244,8 +250,10 @@ class Prediction:
     pairs: int
     seeds: Correlation
     modes: Correlation
+    relative: Correlation
     seeds_pearson: Correlation
     modes_pearson: Correlation
+    relative_pearson: Correlation
     factor: float
     factor_bands: FloatArray
 
