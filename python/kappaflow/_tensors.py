@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,8 @@ __all__ = ["read_tensors", "write_tensors"]
 def write_tensors(
     path: str | os.PathLike[str], tensors: Mapping[str, npt.NDArray[Any]], *, format: str, metadata: Mapping[str, str]
 ) -> None:
-    """Write beside `path`, then move into place; the format and the version join the metadata."""
+    """Write beside `path`, then move into place; the format and the version join the metadata. OSError where that fails."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     target = Path(path)
@@ -30,8 +32,11 @@ def write_tensors(
         save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, name, metadata=facts)
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, target)
-    except BaseException:
+    except BaseException as error:
         os.unlink(name)
+        number = re.search(r"\(os error (\d+)\)", str(error)) if isinstance(error, SafetensorError) else None
+        if number is not None:  # a full disk and its like, which the library wraps
+            raise OSError(int(number[1]), os.strerror(int(number[1])), os.fspath(target)) from error
         raise
 
 

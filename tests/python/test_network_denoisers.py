@@ -116,6 +116,9 @@ def test_denoiser_that_answers_wrongly_is_refused() -> None:
         sample(lambda x, sigma: x * torch.nan, noise)
     with pytest.raises(ValueError, match="steps must be an integer of at least 2"):
         sample(lambda x, sigma: x, noise, steps=1)
+    for sigma in (torch.zeros(2), torch.ones(1)):
+        with pytest.raises(ValueError, match=r"sigma must be \(2,\) noise levels above 0"):
+            MemorisingDenoiser(torch.ones((1, 3)))(noise, sigma)
     with pytest.raises(ValueError, match="images must hold at least one image"):
         MemorisingDenoiser(torch.zeros((0, 3)))
     with pytest.raises(ValueError, match="block must be at least 1, got 0"):

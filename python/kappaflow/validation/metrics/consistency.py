@@ -1,32 +1,38 @@
-"""How alike the outputs of two models are that start from the same seeds."""
+"""How far apart two generative models are, seed by seed, and how much of what one generates something else explains."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..._checks import FloatArray, real_array
-from ...bands import Band
+from ...bands import resolve_bands
 from ...population import Population
 
 __all__ = ["Consistency", "cross_split", "explained", "generated_variance"]
 
+#: Variation below this share of the largest magnitude is rounding.
+ROUNDING = 1e-13
+
 
 @dataclass(frozen=True)
 class Consistency:
-    """Squared distances of two models' outputs per dimension, ‖a − b‖²/d.
+    """Squared distances of what two models make of the same Z seeds, per dimension.
+
+    Modes, and bands where they cover all modes, add up to the mean over seeds if the population has d modes. One of fewer images
+    than dimensions has fewer; what models generate outside the span of its modes is then in `seeds` and `pixels` alone.
 
     Attributes
     ----------
-    seeds : (Z,) of each seed
-    modes, bands : (k,), (K,) parts along the modes of the population and in its eigenbands, mean over seeds; they add up to the
-        whole where the population has d modes
-    pixels : (d,) mean squared difference of each pixel
-    unrelated : mean of ‖a_i − b_j‖²/d over all ordered pairs of seeds i ≠ j: the ceiling
-    unrelated_modes, unrelated_bands : parts of it
+    seeds : (Z,) ‖a − b‖²/d of each seed
+    modes : (k,) mean over seeds of (uₖᵀ(a − b))²/d
+    bands : (K,) sums of `modes`
+    pixels : (d,) mean over seeds of the squared difference; its mean over pixels is the mean of `seeds`
+    unrelated : mean over ordered pairs of different seeds i ≠ j of ‖aᵢ − bⱼ‖²/d
+    unrelated_modes, unrelated_bands : (k,), (K,) parts of that
     """
 
     seeds: FloatArray
@@ -38,69 +44,102 @@ class Consistency:
     unrelated_bands: FloatArray
 
 
-def cross_split(a: Any, b: Any, population: Population, bands: Sequence[Band]) -> Consistency:
-    """Compare outputs a, b (Z, d) of two models, row by row from the same seed.
+def cross_split(a: Any, b: Any, population: Population, bands: Any = None) -> Consistency:
+    r"""Disagreement of two models on the same seeds, and on unrelated ones.
 
-    Raises ValueError for shapes that differ or fewer than two seeds.
+    With aᵢ, bᵢ the outputs less their own means over the Z seeds, and δ the difference of the means, the mean over pairs is::
+
+        1/(Z(Z − 1)) Σ_{i≠j} ‖aᵢ + δ − bⱼ‖² = ((Z − 2) Σᵢ (‖aᵢ‖² + ‖bᵢ‖²) + Σᵢ ‖aᵢ + bᵢ‖²)/(Z(Z − 1)) + ‖δ‖²
+
+    No term is negative, so that nothing cancels; it holds for each mode by itself.
+
+    Parameters
+    ----------
+    a, b : (Z, d) or (Z, *shape) outputs, row i of both from seed i; Z ≥ 2
+    population : gives modes and the shape
+    bands : as `kappaflow.Splits.disagreement` takes them: bands, (start, stop) pairs, a number, or None for the default
+
+    Raises
+    ------
+    ValueError, TypeError : shapes that differ from each other or the population's, fewer than 2 seeds, entries that are no finite
+        real numbers, bad bands
     """
-    first, second = _outputs("a", a), _outputs("b", b)
-    if first.shape != second.shape or len(first) < 2:
-        raise ValueError(f"a and b must be (Z, d) alike with at least two seeds, got {first.shape} and {second.shape}")
-    dimension = first.shape[1]
-    apart = first - second
-    x, y = (population.coordinates(outputs) for outputs in (first, second))
-    modes = np.mean((x - y) ** 2, axis=0) / dimension
-    unrelated_modes = _unrelated(x, y) / dimension
+    first, second = population.flatten(a, "a"), population.flatten(b, "b")
+    if first.shape != second.shape:
+        raise ValueError(f"a and b must hold the same seeds, got {len(first)} and {len(second)}")
+    if len(first) < 2:
+        raise ValueError(f"a and b must hold at least 2 seeds, got {len(first)}")
+    chosen = resolve_bands(bands, len(population.eigenvalues))
+    dimension = population.dimension
+    difference = first - second
+    squares = difference**2
+    modes = (_rotated(difference, population) ** 2).mean(axis=0) / dimension
+    shift = difference.mean(axis=0)
+    first, second = first - first.mean(axis=0), second - second.mean(axis=0)
+    unrelated = _unrelated(first, second, shift).sum() / dimension
+    unrelated_modes = (
+        _unrelated(
+            _rotated(first, population), _rotated(second, population), _rotated(shift[np.newaxis], population)[0]
+        )
+        / dimension
+    )
+
+    def by_band(values: FloatArray) -> FloatArray:
+        return np.array([values[band.start : band.stop].sum() for band in chosen])
+
     return Consistency(
-        seeds=np.mean(apart**2, axis=1),
+        seeds=squares.mean(axis=1),
         modes=modes,
-        bands=_by_band(modes, bands),
-        pixels=np.mean(apart**2, axis=0),
-        unrelated=float(_unrelated(first, second).mean()),
+        bands=by_band(modes),
+        pixels=squares.mean(axis=0),
+        unrelated=float(unrelated),
         unrelated_modes=unrelated_modes,
-        unrelated_bands=_by_band(unrelated_modes, bands),
+        unrelated_bands=by_band(unrelated_modes),
     )
 
 
-def _unrelated(x: FloatArray, y: FloatArray) -> FloatArray:
-    """(k,) mean of (x_i − y_j)² over ordered pairs i ≠ j.
+def _rotated(rows: FloatArray, population: Population) -> FloatArray:
+    """uₖᵀx of rows that have no mean to subtract: differences, or outputs less their own mean."""
+    return rows if population.eigenvectors is None else rows @ population.eigenvectors
 
-    Over all pairs it is mean x² − 2 mean x mean y + mean y², from which the Z equal pairs are taken out; both sides are centred on
-    their common mean first, so that nothing cancels.
+
+def _unrelated(a: FloatArray, b: FloatArray, shift: FloatArray) -> FloatArray:
+    """The formula of :func:`cross_split`, column by column."""
+    count = len(a)
+    own = (count - 2) * ((a**2).sum(axis=0) + (b**2).sum(axis=0)) + ((a + b) ** 2).sum(axis=0)
+    return np.asarray(own / (count * (count - 1)) + shift**2)
+
+
+def explained(x: Any, prediction: Any) -> float:
+    """R² = 1 − Σ‖x − p‖²/Σ‖x − x̄‖², x̄ the mean over seeds: 1 where p is x, 0 where p is no better than x̄, negative below.
+
+    Parameters
+    ----------
+    x, prediction : (Z, d) outputs and what they are predicted to be
+
+    Returns
+    -------
+    NaN where x does not vary from seed to seed: its range in every pixel is below 1e-13 of its largest magnitude.
+
+    Raises
+    ------
+    ValueError, TypeError : shapes that differ or are not (Z, d), entries that are no finite real numbers
     """
-    count = len(x)
-    middle = 0.5 * (x.mean(axis=0) + y.mean(axis=0))
-    u, v = x - middle, y - middle
-    everything = np.mean(u**2, axis=0) + np.mean(v**2, axis=0) - 2 * u.mean(axis=0) * v.mean(axis=0)
-    equal = np.mean((x - y) ** 2, axis=0)
-    return np.asarray(np.maximum(count * everything - equal, 0.0) / (count - 1))
+    found, expected = real_array("x", x), real_array("prediction", prediction)
+    if found.ndim != 2 or found.size == 0 or expected.shape != found.shape:
+        raise ValueError(f"x and prediction must have the same shape (Z, d), got {found.shape} and {expected.shape}")
+    if np.ptp(found, axis=0).max() <= ROUNDING * np.abs(found).max():
+        return math.nan
+    return 1 - float(((found - expected) ** 2).sum() / ((found - found.mean(axis=0)) ** 2).sum())
 
 
-def explained(outputs: Any, prediction: Any) -> float:
-    """R² = 1 − Σ‖x − p‖²/Σ‖x − mean x‖² over seeds; NaN where the outputs do not vary."""
-    x, p = _outputs("outputs", outputs), _outputs("prediction", prediction)
-    if x.shape != p.shape:
-        raise ValueError(f"prediction must have the shape of outputs, {x.shape}, got {p.shape}")
-    spread = float(np.sum((x - x.mean(axis=0)) ** 2))
-    if spread <= 1e-28 * float(np.sum(x**2)):  # rounding of the mean of equal rows
-        return float("nan")
-    return float(1 - np.sum((x - p) ** 2) / spread)
+def generated_variance(x: Any, population: Population) -> FloatArray:
+    """(k,) variance over seeds, divisor Z − 1, of the mode coordinates uₖᵀx of outputs x (Z, d) or (Z, *shape).
 
-
-def generated_variance(outputs: Any, population: Population) -> FloatArray:
-    """(k,) variance over seeds, with divisor Z − 1, of the outputs (Z, d) along each mode of the population."""
-    x = _outputs("outputs", outputs)
-    if len(x) < 2:
-        raise ValueError(f"outputs must be of at least two seeds, got {len(x)}")
-    return np.asarray(np.var(population.coordinates(x), axis=0, ddof=1))
-
-
-def _outputs(name: str, value: Any) -> FloatArray:
-    array = real_array(name, value)
-    if array.ndim != 2 or array.size == 0:
-        raise ValueError(f"{name} must be (Z, d) and not empty, got shape {array.shape}")
-    return array
-
-
-def _by_band(values: FloatArray, bands: Sequence[Band]) -> FloatArray:
-    return np.array([values[band.start : band.stop].sum() for band in bands])
+    Raises ValueError for another shape, fewer than 2 seeds, NaN or infinity.
+    """
+    rows = population.flatten(x, "x")
+    if len(rows) < 2:
+        raise ValueError(f"x must hold at least 2 seeds, got {len(rows)}")
+    centred = _rotated(rows - rows.mean(axis=0), population)
+    return np.asarray((centred**2).sum(axis=0) / (len(rows) - 1))

@@ -1,7 +1,12 @@
-"""Nearest neighbours, exact and within a memory budget, and what they say of memorisation."""
+"""Nearest neighbours, and whether generated images are nearer to the training images than they should be.
+
+Distances are Euclidean, ‖x − y‖, as they come. To show them per dimension, callers divide by √d; neither `memorisation` nor
+`memorised_fraction` depends on that.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,109 +18,225 @@ from ..._checks import FloatArray, integer, positive, real_array
 
 __all__ = ["Memorisation", "memorisation", "memorised_fraction", "nearest"]
 
-#: Candidates beyond those asked for, whose distances are computed exactly at the first try.
-_SPARE = 4
+IntArray = npt.NDArray[np.int64]
+
+#: Bytes that a pair of a block takes at most: its product, the copy that is partitioned, a mask, and, where it is a candidate, two
+#: indices, a distance and their sorted copies.
+_PAIR = 112
+#: Copies of a row: scaled, centred, and a temporary.
+_ROW = 24
+
+
+def nearest(
+    queries: Any, data: Any, *, count: int = 1, memory: int = 2**28, exclude_self: bool = False
+) -> tuple[FloatArray, IntArray]:
+    r"""The exact `count` nearest rows of `data` for every row of `queries`.
+
+    A matrix product gives ‖q‖² + ‖y‖² − 2 qᵀy of blocks of rows, less the mean of the data. Rounding moves it by less than
+    e = (d + 16) 2ε (‖q‖² + ‖y‖²), ε = 2⁻⁵²: what sums in any order can lose (Higham 2002, section 3.1), in the product and in
+    direct differences, and what centring rounds. Every row whose lower bound, product − e, does not exceed the count-th smallest
+    upper bound is a candidate, so that no neighbour is lost; of candidates, ‖q − y‖ is computed by direct differences.
+
+    Parameters
+    ----------
+    queries : (Z, d)
+    data : (N, d)
+    count : neighbours, at most N, or N − 1 with `exclude_self`
+    memory : bytes for blocks, beside the arrays themselves; more does not change the answer
+    exclude_self : for data against themselves: row i is no neighbour of row i. Other rows that are equal to it are.
+
+    Returns
+    -------
+    distances, indices : (Z, count), nearest first; of equal distances, the lower index first
+
+    Raises
+    ------
+    ValueError, TypeError : shapes that do not fit, a `count` out of range, entries that are no finite real numbers, `exclude_self`
+        with queries that are not the data, too little memory for one pair of rows
+
+    >>> distances, indices = nearest([[0.0, 0.0]], [[3.0, 4.0], [1.0, 0.0]], count=2)
+    >>> distances.tolist(), indices.tolist()
+    ([[1.0, 5.0]], [[1, 0]])
+    """
+    q, y = real_array("queries", queries), real_array("data", data)
+    if q.ndim != 2 or y.ndim != 2 or q.shape[1] != y.shape[1] or q.shape[1] == 0 or len(y) == 0:
+        raise ValueError(f"queries must be (Z, d) and data (N, d) with N, d > 0, got {q.shape} and {y.shape}")
+    wanted, most = integer("count", count, 1), len(y) - bool(exclude_self)
+    if wanted > most:
+        raise ValueError(f"count must be at most {most}, the rows to choose from, got {wanted}")
+    if exclude_self and not np.array_equal(q, y):
+        raise ValueError("exclude_self needs queries that are the data, got other rows")
+    query_rows, data_rows, direct = _block_rows(len(q), len(y), q.shape[1], wanted, integer("memory", memory, 1))
+    # a power of two, which rounds nothing: squares then neither overflow nor underflow
+    largest = float(max(y.max(), -y.min(), q.max(initial=0.0), -q.min(initial=0.0)))
+    exponent = min(max(math.frexp(largest)[1], -1000), 1000)
+    centre = _mean(y, data_rows, exponent)
+    distances, indices = np.empty((len(q), wanted)), np.empty((len(q), wanted), dtype=np.int64)
+    for start in range(0, len(q), query_rows):
+        rows = slice(start, min(start + query_rows, len(q)))
+        search = _Search(np.ldexp(q[rows], -exponent), centre, wanted, direct)
+        for first in range(0, len(y), data_rows):
+            block = np.ldexp(y[first : first + data_rows], -exponent)
+            search.add(block, first, own=start if exclude_self else None)
+        distances[rows], indices[rows] = search.distances, search.indices
+    return np.ldexp(distances, exponent), indices
+
+
+def _mean(data: FloatArray, rows: int, exponent: int) -> FloatArray:
+    """Mean of scaled rows, block by block: any centre near it will do."""
+    total = np.zeros(data.shape[1])
+    for first in range(0, len(data), rows):
+        total += np.ldexp(data[first : first + rows], -exponent).sum(axis=0) / len(data)
+    return total
+
+
+def _block_rows(queries: int, data: int, dimension: int, count: int, memory: int) -> tuple[int, int, int]:
+    """Rows of a block of queries and of data, and pairs whose differences are held at once: half of `memory`, and a quarter."""
+    row = _ROW * dimension + _PAIR * count
+    direct = memory // 4 // (2 * 8 * dimension)
+    # rows r of each side take _PAIR r² + 2 row r
+    least = max(2 * (_PAIR + 2 * row), 64 * dimension)
+    if memory < least:
+        raise ValueError(f"memory must be at least {least} bytes for one pair of rows, got {memory}")
+    side = max(1, int((math.sqrt(row * row + _PAIR * (memory // 2)) - row) / _PAIR))
+
+    def other(rows: int) -> int:
+        return (memory // 2 - row * rows) // (_PAIR * rows + row)
+
+    query_rows = max(1, min(queries, other(data) if data < side else side))
+    return query_rows, min(data, other(query_rows) if query_rows < side else side), direct
+
+
+class _Search:
+    """The nearest rows so far of a block of queries."""
+
+    def __init__(self, queries: FloatArray, centre: FloatArray, count: int, direct: int) -> None:
+        self._queries, self._centre, self._count, self._pairs = queries, centre, count, direct
+        self._centred = queries - centre
+        self._squares = (self._centred**2).sum(axis=1)
+        self.distances = np.full((len(queries), count), np.inf)
+        self.indices = np.full((len(queries), count), -1, dtype=np.int64)
+        self._reach = np.full(len(queries), np.inf)  # no further candidate has a larger square
+
+    def add(self, block: FloatArray, first: int, *, own: int | None) -> None:
+        """Rows `first`, … of the data; `own` is the index of the first query where queries are rows of the data too."""
+        centred = block - self._centre
+        squares = (centred**2).sum(axis=1)
+        error = (block.shape[1] + 16) * 2 * float(np.finfo(np.float64).eps)
+        product = self._centred @ centred.T
+        product *= -2.0
+        product += self._squares[:, None]
+        product += squares
+        # that of the query; that of the data is added column by column. Squares of coordinates below 1e-154 are lost.
+        slack = error * self._squares + (block.shape[1] + 16) * np.finfo(np.float64).tiny
+        if own is not None:
+            i = np.arange(max(own, first), min(own + len(self._queries), first + len(block)))
+            product[i - own, i - first] = np.inf
+        product += error * squares  # upper bounds, but for the query's slack
+        if product.shape[1] >= self._count:
+            upper = np.partition(product, self._count - 1, axis=1)[:, self._count - 1] + slack
+            self._reach = np.minimum(self._reach, upper)
+        product -= 2 * error * squares  # lower bounds; this rounds by ε of the same squares, which d + 16 covers
+        product -= slack[:, None]
+        query, place = np.nonzero(product <= np.minimum(self._reach, np.finfo(np.float64).max)[:, None])
+        del product
+        self._merge(query, place, self._direct(query, block, place), first)
+        self._reach = np.minimum(self._reach, self.distances[:, -1] ** 2 * (1 + error))
+
+    def _direct(self, query: IntArray, block: FloatArray, place: IntArray) -> FloatArray:
+        """‖q − y‖ of pairs, from differences."""
+        found = np.empty(len(query))
+        for start in range(0, len(query), self._pairs):
+            part = slice(start, start + self._pairs)
+            difference = self._queries[query[part]]
+            difference -= block[place[part]]
+            found[part] = np.square(difference, out=difference).sum(axis=1)
+        return np.sqrt(found)
+
+    def _merge(self, query: IntArray, place: IntArray, distances: FloatArray, first: int) -> None:
+        """Keep the nearest of those so far and the candidates; a row that comes first wins ties."""
+        order = np.lexsort((place, distances, query))
+        query, place, distances = query[order], place[order], distances[order]
+        starts = np.searchsorted(query, np.arange(len(self._queries)))
+        rank = np.arange(len(query)) - starts[query]
+        kept = rank < self._count
+        fresh = np.full((len(self._queries), self._count), np.inf)
+        places = np.full((len(self._queries), self._count), -1, dtype=np.int64)
+        fresh[query[kept], rank[kept]] = distances[kept]
+        places[query[kept], rank[kept]] = place[kept] + first
+        both = np.concatenate([self.distances, fresh], axis=1)
+        indices = np.concatenate([self.indices, places], axis=1)
+        best = np.argsort(both, axis=1, kind="stable")[:, : self._count]  # those so far have the lower indices
+        self.distances = np.take_along_axis(both, best, axis=1)
+        self.indices = np.take_along_axis(indices, best, axis=1)
 
 
 @dataclass(frozen=True)
 class Memorisation:
-    """Distances of samples to the own training set beside those to another set of equal size.
+    """Whether samples are nearer to the images that their model was trained on than to images it never saw.
 
     Attributes
     ----------
-    auc : probability that a sample's distance to its own set is below that of a sample to the other set, ties half; ½ without
-        memorisation, 1 where the two do not overlap (Mann and Whitney's U over the number of pairs)
-    ratio : median of own over other distance, 1 without memorisation; NaN where other distances vanish
+    auc : P(own < other) + ½ P(own = other) over all pairs of samples: ½ without memorisation, 1 where every sample is nearer to its
+        training set than any sample to the other set
+    ratio : median over samples of own/other: 1 without memorisation, 0 where training images are reproduced
     """
 
     auc: float
     ratio: float
 
 
-def nearest(
-    queries: Any, data: Any, *, count: int = 1, memory: int = 2**28
-) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """Euclidean distances (Z, count) of queries (Z, d) to their nearest rows of data (n, d), and which (Z, count).
-
-    Exact: candidates come from a matrix product, whose rounding is bounded; every row that may be among the nearest within that
-    bound is compared by its differences. Ties go to the lower index. Divide by √d for a distance per pixel.
-
-    Parameters
-    ----------
-    count : neighbours, at most n
-    memory : bytes of working memory
-
-    Raises
-    ------
-    ValueError : shapes that do not fit, count beyond n
-    """
-    x, y = real_array("queries", queries), real_array("data", data)
-    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or len(y) == 0:
-        raise ValueError(f"queries and data must be (Z, d) and (n, d), n at least 1, got {x.shape} and {y.shape}")
-    wanted = integer("count", count, 1)
-    if wanted > len(y):
-        raise ValueError(f"count must be at most the {len(y)} rows of data, got {wanted}")
-    centre = y.mean(axis=0)
-    x, y = x - centre, y - centre
-    squares = np.einsum("nd,nd->n", y, y)
-    distances, indices = np.empty((len(x), wanted)), np.empty((len(x), wanted), dtype=np.int64)
-    rows = max(1, int(positive("memory", memory)) // (8 * 3 * len(y)))
-    for start in range(0, len(x), rows):
-        block = x[start : start + rows]
-        own = np.einsum("zd,zd->z", block, block)
-        products = squares - 2 * block @ y.T + own[:, None]
-        # rounding of a sum of d products of numbers no longer than the two rows, and of the three terms
-        slack = 4 * (y.shape[1] + 4) * np.finfo(np.float64).eps * (own[:, None] + squares.max())
-        for place in range(len(block)):
-            found = _exact(block[place], y, products[place], float(slack[place, 0]), wanted)
-            distances[start + place], indices[start + place] = found
-    return distances, indices
-
-
-def _exact(
-    query: FloatArray, data: FloatArray, squares: FloatArray, slack: float, count: int
-) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """The nearest rows among all whose approximate squares are within the slack of the count-th."""
-    kth = min(count + _SPARE, squares.size) - 1
-    bound = np.partition(squares, count - 1)[count - 1] + 2 * slack
-    candidates = np.argpartition(squares, kth)[: kth + 1] if kth < squares.size - 1 else np.arange(squares.size)
-    if squares[candidates].max() <= bound:  # more may be within the bound
-        candidates = np.flatnonzero(squares <= bound)
-    candidates = np.sort(candidates)
-    exact = np.linalg.norm(data[candidates] - query, axis=1)
-    order = np.argsort(exact, kind="stable")[:count]
-    return exact[order], candidates[order]
-
-
 def memorisation(own: Any, other: Any) -> Memorisation:
-    """Whether samples lie nearer to their own training set than to another one.
+    """Compare distances to the own training set with those to another one *of the same size*, a larger one being nearer.
+
+    auc is the statistic of Mann and Whitney (1947) over Z², from ranks.
 
     Parameters
     ----------
-    own, other : (Z,) distance of each sample to its own set and to a control set of the same size
+    own, other : (Z,) distance of each sample to its nearest image in either set, in any one unit, ≥ 0. Where both are zero the
+        ratio is 1.
 
     Raises
     ------
-    ValueError : shapes that differ, negative distances
+    ValueError, TypeError : shapes that differ, no samples, negative distances, entries that are no finite real numbers
     """
-    a, b = real_array("own", own), real_array("other", other)
-    if a.ndim != 1 or a.shape != b.shape or a.size == 0:
-        raise ValueError(f"own and other must be (Z,) alike, got {a.shape} and {b.shape}")
-    if min(a.min(), b.min()) < 0:
-        raise ValueError(f"own and other must be distances of at least 0, got {min(a.min(), b.min())}")
-    auc = 1 - float(stats.mannwhitneyu(a, b, method="asymptotic").statistic) / a.size**2
-    ratio = float(np.median(a / b)) if b.min() > 0 else float("nan")
-    return Memorisation(auc, ratio)
+    inside, outside = real_array("own", own), real_array("other", other)
+    if inside.ndim != 1 or inside.shape != outside.shape or inside.size == 0:
+        raise ValueError(f"own and other must have the same shape (Z,), Z > 0, got {inside.shape} and {outside.shape}")
+    for name, values in (("own", inside), ("other", outside)):
+        if values.min() < 0:
+            raise ValueError(f"{name} must not be negative, got {values.min()} at index {int(values.argmin())}")
+    count = len(inside)
+    ranks = stats.rankdata(np.concatenate([inside, outside]))
+    auc = (float(ranks[count:].sum()) - count * (count + 1) / 2) / count**2
+    ratio = np.where(inside == outside, 1.0, np.inf)
+    np.divide(inside, outside, out=ratio, where=outside > 0)
+    return Memorisation(auc=auc, ratio=float(np.median(ratio)))
 
 
-def memorised_fraction(distances: Any, factor: float = 3.0) -> float:
-    """Share of samples whose nearest training image is at least `factor` times nearer than the second (Yoon et al. 2023).
+def memorised_fraction(two_nearest: Any, factor: float = 3.0) -> float:
+    """Share of samples that are copies: their nearest training image is at least `factor` times nearer than the second.
 
-    `distances` is (Z, 2), the two nearest in ascending order; a sample that equals two images at once is a copy as well.
+    The criterion of Yoon et al. (2023), whose factor is 3. A sample that equals two training images is a copy; one near to
+    an image that the training set holds twice is not recognised: remove duplicates first.
+
+    Parameters
+    ----------
+    two_nearest : (Z, 2) distances to the nearest and second nearest training image, as :func:`nearest` gives with ``count=2``
+    factor : ≥ 1
+
+    Raises
+    ------
+    ValueError, TypeError : another shape, no samples, negative or descending distances, a factor below 1
     """
-    two = real_array("distances", distances)
-    if two.ndim != 2 or two.shape[1] != 2 or len(two) == 0:
-        raise ValueError(f"distances must be (Z, 2), the two nearest, got shape {two.shape}")
-    if (two[:, 0] > two[:, 1]).any() or two.min() < 0:
-        raise ValueError("distances must be ascending and of at least 0 in every row")
-    return float(np.mean(two[:, 0] * positive("factor", factor) <= two[:, 1]))
+    values = real_array("two_nearest", two_nearest)
+    if values.ndim != 2 or values.shape[1] != 2 or len(values) == 0:
+        raise ValueError(f"two_nearest must have shape (Z, 2), Z > 0, got {values.shape}")
+    if values.min() < 0:
+        raise ValueError(f"two_nearest must not be negative, got {values.min()}")
+    if (values[:, 0] > values[:, 1]).any():
+        row = int(np.argmax(values[:, 0] > values[:, 1]))
+        raise ValueError(f"two_nearest must be nearest first, got {values[row].tolist()} in row {row}")
+    if positive("factor", factor) < 1:
+        raise ValueError(f"factor must be at least 1, got {factor}")
+    return float(np.mean(factor * values[:, 0] <= values[:, 1]))

@@ -13,6 +13,8 @@ Flow matching, y = (1−s) x₀ + s ε with velocity v = ε − x₀, has σ = s
 from __future__ import annotations
 
 import importlib
+import inspect
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -66,11 +68,13 @@ class ScheduledDenoiser:
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """(B, ...) like x; the network computes in its own dtype."""
         low, high = float(sigma.min()), float(sigma.max())
-        if low < self.sigma_min * (1 - _SLACK) or high > self.sigma_max * (1 + _SLACK):
+        if not (low >= self.sigma_min * (1 - _SLACK) and high <= self.sigma_max * (1 + _SLACK)):  # NaN is refused too
             raise ValueError(
                 f"sigma must be between {self.sigma_min:.4g} and {self.sigma_max:.4g}, which {self.description} was trained at, "
                 f"got {low if low < self.sigma_min else high:.4g}"
             )
+        if self.module is not None and self.module.training:  # labels and features must not be dropped
+            self.module.eval()
         level = sigma.to(x.dtype).clamp(self.sigma_min, self.sigma_max).reshape(-1, *[1] * (x.dim() - 1))
         return self._answer(x, level).to(x.dtype)
 
@@ -113,8 +117,7 @@ def from_vp(
         predicted = network(x / root, time)
         if predicted.shape != x.shape:
             raise ValueError(
-                f"network must answer in the shape of its input {tuple(x.shape)}, got {tuple(predicted.shape)}: networks that "
-                "predict a variance as well are not read"
+                f"network must answer in the shape of its input {tuple(x.shape)}, got {tuple(predicted.shape)}"
             )
         predicted = predicted.to(x.dtype)
         if prediction == "epsilon":
@@ -131,18 +134,22 @@ def from_flow(
     network: Network,
     *,
     times: int = _TIMES,
+    shift: float = 1.0,
     description: str = "a flow-matching network",
     image_shape: tuple[int, ...] | None = None,
     module: torch.nn.Module | None = None,
 ) -> ScheduledDenoiser:
-    """A flow-matching network, velocity v = ε − x₀ at y = (1−s) x₀ + s ε and time s·`times`, as D(x; σ) with σ = s/(1−s)."""
+    """A flow-matching network, velocity v = ε − x₀ at y = (1−s) x₀ + s ε and time s·`times`, as D(x; σ) with σ = s/(1−s).
+
+    It knows the times s = k/`times`, 0 < k < `times`, moved by the `shift` of its training to shift·s/(1 + (shift − 1) s).
+    """
 
     def answer(x: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
         share = level / (1 + level)
         y = x / (1 + level)
         return y - share * network(y, times * share.flatten()).to(x.dtype)
 
-    low, high = 1 / (times - 1), float(times - 1)
+    low, high = shift / (times - 1), shift * (times - 1)  # s/(1−s), which a shift multiplies
     return ScheduledDenoiser(answer, low, high, description=description, image_shape=image_shape, module=module)
 
 
@@ -157,6 +164,19 @@ def _between(levels: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 # --- diffusers --------------------------------------------------------------------------------------------------------
 
 
+#: Schedulers whose noise is alphas_cumprod and whose networks are told the time step.
+_VP = (
+    "DDPM", "DDPMParallel", "DDIM", "DDIMParallel", "PNDM", "DPMSolverMultistep", "DPMSolverSinglestep", "DPMSolverSDE",
+    "DEISMultistep", "UniPCMultistep", "EulerDiscrete", "EulerAncestralDiscrete", "HeunDiscrete", "LMSDiscrete", "KDPM2Discrete",
+    "KDPM2AncestralDiscrete",
+)  # fmt: skip
+_EDM = ("EDMEuler", "EDMDPMSolverMultistep")
+_FLOW = ("FlowMatchEulerDiscrete", "FlowMatchHeunDiscrete")
+#: Options of a scheduler that give time or noise another meaning, with the values that keep it.
+_MEANINGS = {"timestep_type": ("discrete", None), "use_flow_sigmas": (False, None), "invert_sigmas": (False, None)}
+_LATENT = ("vae", "vqvae", "movq", "vqgan")
+
+
 def from_diffusers(
     model: Any, scheduler: Any = None, *, label: int | None = None, whole_steps: bool = False
 ) -> ScheduledDenoiser:
@@ -166,40 +186,46 @@ def from_diffusers(
 
     Parameters
     ----------
-    model : a pipeline with ``unet`` or ``transformer``, or such a model, whose module is put into evaluation mode
-    scheduler : of the training; that of the pipeline by default. Schedules by ``alphas_cumprod``, EDM and flow matching are read
-    label : class of a class-conditional model; its last class, which stands for none, by default
+    model : a pipeline with ``unet`` or ``transformer``, or such a model, which is put into evaluation mode
+    scheduler : of the training; that of the pipeline by default. VP schedules, EDM and flow matching are read
+    label : class of a class-conditional model; by default the class that stands for none, where the model has one
     whole_steps : see :func:`from_vp`
 
     Raises
     ------
-    ValueError : a latent pipeline; a scheduler of another kind
+    ValueError : a latent pipeline; a scheduler of another kind; a class that is missing or not there
     """
     network = _network_of(model)
     found = scheduler if scheduler is not None else getattr(model, "scheduler", None)
     if found is None:
         raise ValueError("scheduler must be given with a model that is no pipeline")
-    title = f"{type(network).__name__} with {type(found).__name__}"
-    asked = _asker(network, label)
-    module = network if isinstance(network, torch.nn.Module) else None
-    about: dict[str, Any] = {"description": title, "image_shape": _image_shape(network), "module": module}
-    if module is not None:
-        module.eval()
+    kind = type(found).__name__.removesuffix("Scheduler")
+    if kind not in (*_VP, *_EDM, *_FLOW):
+        raise ValueError(f"scheduler must be one of {', '.join((*_VP, *_EDM, *_FLOW))}; got {kind}")
     config = found.config
-    if hasattr(found, "precondition_outputs"):
+    for option, allowed in _MEANINGS.items():
+        if config.get(option) not in allowed:
+            raise ValueError(f"scheduler must have {option} = {allowed[0]}, got {config.get(option)!r}")
+    if getattr(network.config, "time_embedding_type", None) == "fourier" and kind in _VP:
+        raise ValueError("model must be told time steps, got one that embeds logarithms of noise levels (fourier)")
+    module = network if isinstance(network, torch.nn.Module) else None
+    title = f"{type(network).__name__} with {type(found).__name__}"
+    about: dict[str, Any] = {"description": title, "image_shape": _image_shape(network), "module": module}
+    asked = _asker(network, label, halved=str(config.get("variance_type", "")).startswith("learned"))
+    if kind in _EDM:
         return _from_edm(asked, found, about)
-    if hasattr(found, "alphas_cumprod"):
-        prediction = getattr(config, "prediction_type", "epsilon")
-        if prediction not in PREDICTIONS:
-            raise ValueError(f"scheduler must predict one of {', '.join(PREDICTIONS)}, got {prediction!r}")
-        return from_vp(
-            asked, found.alphas_cumprod.cpu().numpy(), prediction=prediction, whole_steps=whole_steps, **about
-        )
-    if type(found).__name__.startswith("FlowMatch"):
-        return from_flow(asked, times=int(config.num_train_timesteps), **about)
-    raise ValueError(
-        f"scheduler must have alphas_cumprod (DDPM, DDIM, DPMSolver, Euler, …) or be one of EDM or flow matching, got "
-        f"{type(found).__name__}"
+    if kind in _FLOW:
+        return from_flow(asked, times=int(config.num_train_timesteps), shift=float(config.get("shift") or 1.0), **about)
+    schedule = found.alphas_cumprod.cpu().numpy()
+    if config.get("rescale_betas_zero_snr"):  # the last step is pure noise, whatever number stands for its ā
+        schedule = schedule[:-1]
+    learned = getattr(network.config, "time_embedding_type", None) == "learned"
+    return from_vp(
+        asked,
+        schedule,
+        prediction=config.get("prediction_type", "epsilon"),
+        whole_steps=whole_steps or learned,
+        **about,
     )
 
 
@@ -216,15 +242,19 @@ def _from_edm(network: Network, scheduler: Any, about: dict[str, Any]) -> Schedu
 
 
 def _network_of(model: Any) -> Any:
-    if getattr(model, "vae", None) is not None or getattr(model, "vqvae", None) is not None:
-        raise ValueError(
-            f"model must work on pixels, got {type(model).__name__}, which works on the latents of an autoencoder: save its "
-            "latents as an array and give the network and its scheduler alone"
-        )
+    if any(getattr(model, name, None) is not None for name in _LATENT):
+        raise ValueError(_latent(type(model).__name__))
     for name in ("unet", "transformer"):
         if getattr(model, name, None) is not None:
             return getattr(model, name)
     return model
+
+
+def _latent(name: str) -> str:
+    return (
+        f"model must work on pixels, got {name}, which works on the latents of an autoencoder: save its latents as an array "
+        "and give the network and its scheduler alone"
+    )
 
 
 def _image_shape(network: Any) -> tuple[int, ...] | None:
@@ -235,30 +265,43 @@ def _image_shape(network: Any) -> tuple[int, ...] | None:
     return (channels, *side) if isinstance(side, (tuple, list)) else (channels, side, side)
 
 
-def _asker(network: Any, label: int | None) -> Network:
-    """F(y, t) in the dtype of the network, with a class where it wants one."""
-    config = getattr(network, "config", None)
-    classes = getattr(config, "num_embeds_ada_norm", None) or getattr(config, "num_class_embeds", None)
-    dtype = next(network.parameters()).dtype if isinstance(network, torch.nn.Module) else None
-    if label is not None and (classes is None or not 0 <= label <= classes):
-        raise ValueError(f"label must be a class of the model, of which there are {classes or 0}, got {label}")
+def _class(network: Any, label: int | None) -> int | None:
+    """The class to ask for, None where the network has none."""
+    dit = getattr(network.config, "num_embeds_ada_norm", None)
+    classes = dit or getattr(network.config, "num_class_embeds", None)
+    if classes is None:
+        if label is not None:
+            raise ValueError(f"label goes with a class-conditional model, got {label} for {type(network).__name__}")
+        return None
+    rows = classes
+    if dit is not None:  # the row behind the classes stands for none, where labels were dropped in training
+        rows = network.transformer_blocks[0].norm1.emb.class_embedder.embedding_table.num_embeddings
+    if label is None and rows > classes:
+        return int(classes)
+    if label is None or not 0 <= label < rows:
+        raise ValueError(f"label must be a class of the model, 0 to {rows - 1}, got {label}")
+    return label
+
+
+def _asker(network: Any, label: int | None, *, halved: bool) -> Network:
+    """F(y, t) in the dtype of the network, with a class where it wants one; `halved`: it predicts a variance too, left out."""
+    wanted = _class(network, label)
+    learned = getattr(network.config, "time_embedding_type", None) == "learned"
+    dtype = next(network.parameters()).dtype
 
     def ask(y: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-        kind = y.dtype if dtype is None else dtype
-        extra: dict[str, Any] = {}
-        if classes is not None:
-            last = classes if getattr(config, "num_embeds_ada_norm", None) else classes - 1
-            extra["class_labels"] = torch.full((len(y),), last if label is None else label, device=y.device)
-        answer = network(y.to(kind), timestep=time.to(kind), return_dict=False, **extra)
+        extra = {} if wanted is None else {"class_labels": torch.full((len(y),), wanted, device=y.device)}
+        time = time.long() if learned else time.to(torch.float32)  # not the network's dtype: halves round time steps
+        answer = network(y.to(dtype), timestep=time, return_dict=False, **extra)
         tensor: torch.Tensor = answer[0] if isinstance(answer, tuple) else answer
-        return tensor
+        return tensor.chunk(2, dim=1)[0] if halved and tensor.shape[1] == 2 * y.shape[1] else tensor
 
     return ask
 
 
 # --- by name ----------------------------------------------------------------------------------------------------------
 
-_ACCEPTED = "a .safetensors checkpoint of kappaflow, the folder of a diffusers pipeline, or module:function that returns a denoiser"
+_ACCEPTED = "a .safetensors checkpoint of kappaflow, the folder of a diffusers pipeline, or module:name of a denoiser"
 
 
 def open_denoiser(name: str | os.PathLike[str], *, device: str = "cpu") -> Any:
@@ -266,8 +309,8 @@ def open_denoiser(name: str | os.PathLike[str], *, device: str = "cpu") -> Any:
 
     Parameters
     ----------
-    name : a checkpoint of kappaflow (.safetensors), a folder that a diffusers pipeline was saved to, or ``module:function``, whose
-        function without arguments returns any callable D(x, sigma)
+    name : a checkpoint of kappaflow (.safetensors), a folder that a diffusers pipeline was saved to, or ``module:name`` of
+        any callable D(x, sigma), or of a function without arguments that returns one
     device : where it computes; a function's denoiser is taken as it is
 
     Raises
@@ -290,33 +333,55 @@ def open_denoiser(name: str | os.PathLike[str], *, device: str = "cpu") -> Any:
 
 
 def _open_folder(path: Path, device: str) -> ScheduledDenoiser:
-    if not (path / "model_index.json").is_file():
-        raise ValueError(f"model {str(path)!r} is a folder without model_index.json; it must be {_ACCEPTED}")
+    """Network and scheduler of a saved pipeline, from its weights in safetensors, all of which must be there."""
     try:
-        from diffusers import DiffusionPipeline
+        index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ValueError(
+            f"model {str(path)!r} is a folder without a readable model_index.json; it must be {_ACCEPTED}"
+        ) from None
+    if any(index.get(name) for name in _LATENT):
+        raise ValueError(_latent(str(path)))
+    try:
+        import diffusers
     except ImportError as error:
         raise ImportError('diffusers pipelines need diffusers: pip install "kappaflow[networks]"') from error
+    part = next((name for name in ("unet", "transformer") if index.get(name)), None)
+    if part is None or not index.get("scheduler"):
+        raise ValueError(f"model {str(path)!r} must be a pipeline with a unet or transformer and a scheduler")
+    kinds = [getattr(diffusers, str(index[name][1]), None) for name in (part, "scheduler")]
+    if None in kinds:
+        raise ValueError(f"model {str(path)!r} has parts that diffusers {diffusers.__version__} does not know")
     try:
-        pipeline = DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
-            str(path), local_files_only=True
+        network, loaded = kinds[0].from_pretrained(  # type: ignore[union-attr]
+            str(path), subfolder=part, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
+        scheduler = kinds[1].from_pretrained(str(path), subfolder="scheduler", local_files_only=True)  # type: ignore[union-attr]
     except Exception as error:  # the library raises whatever its parts raise
-        raise ValueError(f"model {str(path)!r} cannot be read as a diffusers pipeline: {error}") from error
-    denoiser = from_diffusers(pipeline)
-    if denoiser.module is not None:
-        denoiser.module.to(device)
-    return denoiser
+        raise ValueError(f"model {str(path)!r} cannot be read: {error}") from error
+    if loaded["missing_keys"]:  # diffusers fills them at random
+        raise ValueError(f"model {str(path)!r} lacks weights: {', '.join(sorted(loaded['missing_keys'])[:3])}")
+    return from_diffusers(network.to(device), scheduler)
 
 
 def _open_function(text: str) -> Any:
     module, _, attribute = text.partition(":")
     try:
-        function = getattr(importlib.import_module(module), attribute)
+        target = getattr(importlib.import_module(module), attribute)
     except AttributeError:
         raise ValueError(f"model {text!r}: module {module!r} has no {attribute!r}") from None
     except ModuleNotFoundError as error:
         raise ImportError(f"model {text!r}: {error}") from error
-    denoiser = function()
+    denoiser = target() if callable(target) and not _takes_two(target) else target
     if not callable(denoiser):
-        raise ValueError(f"model {text!r} must return a callable D(x, sigma), got {type(denoiser).__name__}")
+        raise ValueError(f"model {text!r} must be or return a callable D(x, sigma), got {type(denoiser).__name__}")
     return denoiser
+
+
+def _takes_two(target: Any) -> bool:
+    """Whether a callable wants x and sigma: then it is the denoiser, not what makes it."""
+    if isinstance(target, torch.nn.Module):
+        return True
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [p for p in inspect.signature(target).parameters.values() if p.kind in kinds and p.default is p.empty]
+    return len(needed) >= 2

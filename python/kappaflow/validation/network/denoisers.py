@@ -47,12 +47,13 @@ class LinearDenoiser:
         rows = images.detach().flatten(1).to("cpu", torch.float64)
         mean = rows.mean(dim=0)
         _, singular, vectors = torch.linalg.svd((rows - mean) / len(rows) ** 0.5, full_matrices=False)
-        return cls(mean, singular**2, vectors.T)
+        most = min(len(rows) - 1, rows.shape[1])  # n images have no more modes about their mean: the rest is rounding
+        return cls(mean, singular[:most] ** 2, vectors[:most].T)
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """(B, ...) like x; computed in float64 on the CPU."""
         rows = x.flatten(1).to("cpu", torch.float64) - self._mean
-        level = sigma.to("cpu", torch.float64)[:, None] ** 2
+        level = _levels(sigma, x) ** 2
         answer = self._mean + (rows @ self._vectors * (self._values / (self._values + level))) @ self._vectors.T
         return answer.to(x.device, x.dtype).reshape(x.shape)
 
@@ -83,7 +84,7 @@ class MemorisingDenoiser:
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """(B, ...) like x; computed in float64 on the CPU."""
         rows = x.flatten(1).to("cpu", torch.float64) - self._centre
-        level = 2 * sigma.to("cpu", torch.float64)[:, None] ** 2
+        level = 2 * _levels(sigma, x) ** 2
         top = torch.full((len(rows), 1), -torch.inf, dtype=torch.float64)
         total, weighted = torch.zeros_like(top), torch.zeros_like(rows)
         for start in range(0, len(self._rows), self._block):
@@ -95,3 +96,12 @@ class MemorisingDenoiser:
             total, weighted = kept * total + weights.sum(dim=1, keepdim=True), kept * weighted + weights @ part
             top = higher
         return (self._centre + weighted / total).to(x.device, x.dtype).reshape(x.shape)
+
+
+def _levels(sigma: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """(B, 1) noise levels in float64."""
+    if sigma.shape != x.shape[:1] or not bool((sigma > 0).all()):
+        raise ValueError(
+            f"sigma must be ({len(x)},) noise levels above 0, got shape {tuple(sigma.shape)}, least {sigma.min()}"
+        )
+    return sigma.to("cpu", torch.float64)[:, None]
