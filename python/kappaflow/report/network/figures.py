@@ -37,7 +37,7 @@ def size_axis(axis: Any, found: NetworkValidation) -> None:
     """Logarithmic axis of training-set sizes with a tick at each of them."""
     sizes = [max(n, 1) for n in found.n]
     style.log_axis(axis, *style.log_limits(min(sizes), max(sizes), 0.1), text=style.plain_number)
-    axis.set_ticks(sizes, [f"{n:,}" for n in sizes])
+    axis.set_ticks(sizes, [f"{n:,}" if n else "not known" for n in found.n])
     axis.set_ticks([], minor=True)
 
 
@@ -90,7 +90,7 @@ def consistency(found: NetworkValidation) -> Figure:
 
     def curve(ax: Axes, x: FloatArray, y: FloatArray, label: str, **look: Any) -> None:
         if x.size:
-            (line,) = ax.plot(x, style.positive(y), label=label, **look)
+            (line,) = ax.plot(np.maximum(x, 1), style.positive(y), label=label, **look)
             handles.setdefault(label, line)
             drawn.append(y)
 
@@ -103,10 +103,19 @@ def consistency(found: NetworkValidation) -> Figure:
             curve(ax, x, mean, ARM_TITLES[arm], color=colour, marker=marker, ms=4, lw=1.6, gid=f"mean-{arch}-{arm}")
             every = select.pairs_of(found, arch, arm)
             for pair in every:
+                name = f"pair-{arch}-{arm}-{pair.n}-{pair.repeat}"
                 look: dict[str, Any] = {"mfc": colour, "mec": colour, "alpha": 0.45}
                 if not pair.trained:
                     look = {"mfc": "none", "mec": FAILED}
-                ax.plot([max(pair.n, 1)], [pair.ratio], ls="", marker=marker, ms=3.4, gid=f"pair-{arch}-{arm}", **look)
+                ax.plot(
+                    [max(pair.n, 1)],
+                    [pair.ratio],
+                    ls="",
+                    marker=marker,
+                    ms=3.4,
+                    gid=name,
+                    **look,
+                )
                 drawn.append(np.array([pair.ratio]))
         for kind, label, look in (
             ("linear", "linear models of the same splits", {"color": INK, "lw": 1.2}),
@@ -219,9 +228,8 @@ def bands(found: NetworkValidation) -> Figure:
         for place, _ in enumerate(found.bands):
             colour, marker = style.band_colour(place), style.band_marker(place)
             if x.size:
-                ax.plot(
-                    x, style.positive(values[:, place]), color=colour, marker=marker, ms=4, gid=f"{arch}-band-{place}"
-                )
+                y = style.positive(values[:, place])
+                ax.plot(np.maximum(x, 1), y, color=colour, marker=marker, ms=4, gid=f"{arch}-band-{place}")
                 drawn.append(values[:, place])
             forecasts = [f for f in found.forecasts if f.law == law]
             if forecasts:

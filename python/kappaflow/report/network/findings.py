@@ -135,7 +135,10 @@ def _lines(found: NetworkValidation) -> list[str]:
         for arm in select.shown_arms(found):
             sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.ratio)
             if sizes.size:
-                steps = ", ".join(f"{number(float(r), 2)} (n = {int(n):,})" for n, r in zip(sizes, ratios, strict=True))
+                steps = ", ".join(
+                    number(float(r), 2) + (f" (n = {int(n):,})" if n else "")
+                    for n, r in zip(sizes, ratios, strict=True)
+                )
                 lines.append(f"{arch_title(arch)}, {ARM_TITLES[arm]}: disagreement / unrelated seeds {steps}")
         for n in found.n:
             runs = select.trained_runs(found, arch, n)
@@ -144,7 +147,7 @@ def _lines(found: NetworkValidation) -> list[str]:
                 zero = np.mean([run.r2_own_zero for run in runs])
                 copies = np.mean([run.memorised for run in runs])
                 lines.append(
-                    f"{arch_title(arch)}, n = {n:,}: R² to the linear model {own:.2f} (about zero {zero:.2f}), "
+                    f"{_at(arch, n)}: R² to the linear model {own:.2f} (about zero {zero:.2f}), "
                     f"copies {style.percent(float(copies))}, AUC {np.mean([run.auc for run in runs]):.2f}"
                 )
     law, arm = select.best_law(found), select.shown_arms(found)[0]
@@ -153,12 +156,21 @@ def _lines(found: NetworkValidation) -> list[str]:
 
 
 def _predicted_line(row: Prediction) -> str:
-    where = f"{arch_title(row.arch)}, n = {row.n:,}, {PREDICTOR_TITLES[row.predictor]}"
-    seeds = f"{row.seeds.value:.2f} ({row.seeds.low:.2f} to {row.seeds.high:.2f}, p {_p(row.seeds.p_value)})"
+    where = f"{_at(row.arch, row.n)}, {PREDICTOR_TITLES[row.predictor]}"
+    seeds = f"{_two(row.seeds.value)} ({_two(row.seeds.low)} to {_two(row.seeds.high)}, p {_p(row.seeds.p_value)})"
     return (
-        f"{where}: rank correlation over modes (relative) {row.relative.value:.2f}, over seeds {seeds}, observed / predicted "
+        f"{where}: rank correlation over modes (relative) {_two(row.relative.value)}, over seeds {seeds}, observed / predicted "
         f"{number(row.factor, 2)}"
     )
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "–"
+
+
+def _at(arch: str, n: int) -> str:
+    """``UNet, n = 200``; without n where it is not known."""
+    return f"{arch_title(arch)}, n = {n:,}" if n else arch_title(arch)
 
 
 def _p(value: float) -> str:
@@ -193,14 +205,14 @@ def _tiles(found: NetworkValidation) -> list[Quantity]:
     )
     rows = [p for p in found.predictions if p.arm == arm and p.predictor == select.best_law(found) and p.n == largest]
     if rows:
-        value = float(np.mean([row.relative.value for row in rows]))
-        seeds = float(np.mean([row.seeds.value for row in rows]))
+        value = _mean([row.relative.value for row in rows])
+        seeds = _mean([row.seeds.value for row in rows])
         tiles.append(
             Quantity(
                 "Rank correlation over modes",
                 f"{value:.2f}",
                 repr(value),
-                f"relative disagreement, predicted and observed; over seeds {seeds:.2f}",
+                f"relative disagreement, predicted and observed; over seeds {_two(seeds)}",
             )
         )
     return tiles
@@ -251,7 +263,7 @@ def _floor_words(found: NetworkValidation) -> str:
             if floor and same:
                 ratio = np.mean([p.disagreement for p in same]) / np.mean([p.disagreement for p in floor])
                 parts.append(
-                    f"{arch_title(arch)}, n = {n:,}: two networks on different data differ {number(float(ratio), 2)} times as much "
+                    f"{_at(arch, n)}: two networks on different data differ {number(float(ratio), 2)} times as much "
                     "as two on the same data with another initialisation."
                 )
                 break
@@ -269,10 +281,14 @@ def _memorisation_words(found: NetworkValidation) -> str:
                 auc, copies = (np.mean([getattr(run, name) for run in runs]) for name in ("auc", "memorised"))
                 (copied if auc > MEMORISED_AUC or copies > COPIES else free).append(n)
         if copied:
-            parts.append(f"{arch_title(arch)} memorises at n = {', '.join(f'{n:,}' for n in copied)}.")
+            parts.append(f"{arch_title(arch)} memorises{_sizes(copied)}.")
         if free:
-            parts.append(f"{arch_title(arch)} does not at n = {', '.join(f'{n:,}' for n in free)}.")
+            parts.append(f"{arch_title(arch)} does not memorise{_sizes(free)}.")
     return " ".join(parts)
+
+
+def _sizes(sizes: list[int]) -> str:
+    return f" at n = {', '.join(f'{n:,}' for n in sizes)}" if any(sizes) else ""
 
 
 def _variance_words(found: NetworkValidation) -> str:
@@ -286,7 +302,7 @@ def _variance_words(found: NetworkValidation) -> str:
                 ratio = np.mean([run.variance[half].sum() for run in runs]) / found.eigenvalues[half].sum()
                 linear = np.mean([run.variance_linear[half].sum() for run in runs]) / found.eigenvalues[half].sum()
                 parts.append(
-                    f"{arch_title(arch)}, n = {n:,}: the weaker half of the modes has {style.percent(float(ratio))} of the "
+                    f"{_at(arch, n)}: the weaker half of the modes has {style.percent(float(ratio))} of the "
                     f"variance of the images, {style.percent(float(linear))} in linear models of the same sets."
                 )
     return " ".join(parts)
@@ -300,7 +316,7 @@ def _band_words(found: NetworkValidation, arm: str) -> str:
             last = values[-1]
             order = stats.spearmanr(np.arange(last.size), last).statistic if last.size > 2 else math.nan
             parts.append(
-                f"{arch_title(arch)}, n = {int(sizes[-1]):,}: relative disagreement goes from {number(float(last[0]), 2)} in the "
+                f"{_at(arch, int(sizes[-1]))}: relative disagreement goes from {number(float(last[0]), 2)} in the "
                 f"top eigenband to {number(float(last[-1]), 2)} in the bottom one"
                 + (f" (rank correlation with the band {order:.2f})." if math.isfinite(order) else ".")
             )
@@ -310,8 +326,8 @@ def _band_words(found: NetworkValidation, arm: str) -> str:
 def _seed_words(found: NetworkValidation, arm: str, law: str) -> str:
     rows = [p for p in found.predictions if p.arm == arm and p.predictor == law and p.n in scatter_sizes(found)]
     return " ".join(
-        f"{arch_title(p.arch)}{f', n = {p.n:,}' if p.n else ''}: Spearman {p.seeds.value:.2f} ({p.seeds.low:.2f} to "
-        f"{p.seeds.high:.2f}), p = {_p(p.seeds.p_value)}."
+        f"{_at(p.arch, p.n)}: Spearman {_two(p.seeds.value)} ({_two(p.seeds.low)} to "
+        f"{_two(p.seeds.high)}), p = {_p(p.seeds.p_value)}."
         for p in rows
     )
 
@@ -327,10 +343,7 @@ def _distance_words(found: NetworkValidation, arm: str) -> str:
                 y = np.mean([pair.seeds for pair in trained], axis=0)
                 if np.ptp(x) > 0 and np.ptp(y) > 0:
                     rank = stats.spearmanr(x, y)
-                    size = f", n = {n:,}" if n else ""
-                    parts.append(
-                        f"{arch_title(arch)}{size}: Spearman {rank.statistic:.2f}, p = {_p(float(rank.pvalue))}."
-                    )
+                    parts.append(f"{_at(arch, n)}: Spearman {rank.statistic:.2f}, p = {_p(float(rank.pvalue))}.")
     return " ".join(parts)
 
 
@@ -340,24 +353,27 @@ def _predictor_words(found: NetworkValidation, arm: str) -> str:
         rows = [p for p in found.predictions if p.predictor == name and p.arm == arm]
         values = [[p.relative.value for p in rows], [p.seeds.value for p in rows]]
         if rows:
-            means.append((name, float(np.nanmean(values[0])), float(np.nanmean(values[1]))))
-    laws = [entry for entry in means if entry[0] != "linear"]
+            means.append((name, _mean(values[0]), _mean(values[1])))
+    laws = [entry for entry in means if entry[0] != "linear" and math.isfinite(entry[2])]
     if not laws:
         return ""
     best = max(laws, key=lambda entry: entry[2])
-    rest = "; ".join(f"{PREDICTOR_TITLES[name]} {modes:.2f} and {seeds:.2f}" for name, modes, seeds in means)
+    rest = "; ".join(f"{PREDICTOR_TITLES[name]} {_two(modes)} and {_two(seeds)}" for name, modes, seeds in means)
     return (
         f"Of the laws the {PREDICTOR_TITLES[best[0]]} orders seeds best. Mean rank correlation over modes (relative) and seeds: "
         f"{rest}."
     )
 
 
+def _mean(values: list[float]) -> float:
+    """Of what is there, NaN where nothing is."""
+    there = [value for value in values if math.isfinite(value)]
+    return float(np.mean(there)) if there else math.nan
+
+
 def _factor_words(found: NetworkValidation, arm: str, law: str | None) -> str:
     rows = [p for p in found.predictions if p.arm == arm and p.predictor == law]
-    return " ".join(
-        f"{arch_title(p.arch)}{f', n = {p.n:,}' if p.n else ''}: disagreement is {number(p.factor, 2)} times that predicted."
-        for p in rows
-    )
+    return " ".join(f"{_at(p.arch, p.n)}: disagreement is {number(p.factor, 2)} times that predicted." for p in rows)
 
 
 def _denoiser_words(found: NetworkValidation, arm: str, law: str | None) -> str:
@@ -369,9 +385,7 @@ def _denoiser_words(found: NetworkValidation, arm: str, law: str | None) -> str:
             trained = found.trained_pairs(arch, n, arm)
             ratio = np.mean([pair.denoiser for pair in trained], axis=0) / forecast.denoiser
             low, high = (number(float(v), 2) for v in (ratio.min(), ratio.max()))
-            parts.append(
-                f"{arch_title(arch)}, n = {n:,}: denoisers disagree {low} to {high} times as much as predicted."
-            )
+            parts.append(f"{_at(arch, n)}: denoisers disagree {low} to {high} times as much as predicted.")
     return " ".join(parts)
 
 
@@ -383,7 +397,7 @@ def _strata_words(found: NetworkValidation, law: str | None) -> str:
         if seen.sum() > 2 and law in block.predicted and law is not None:
             rank = stats.spearmanr(block.observed[upper][seen], block.predicted[law][upper][seen]).statistic
             parts.append(
-                f"{arch_title(block.arch)}, n = {block.n:,}: i.i.d. sets disagree by {number(float(block.observed[0, 0]), 2)}, "
+                f"{_at(block.arch, block.n)}: i.i.d. sets disagree by {number(float(block.observed[0, 0]), 2)}, "
                 f"strata along component {block.component + 1} by up to {number(float(np.nanmax(block.observed)), 2)}; rank "
                 f"correlation with the prediction {rank:.2f}."
             )
@@ -424,7 +438,7 @@ def _run_line(run: Run) -> Line:
 
 
 def _pair_line(pair: Pair) -> Line:
-    name = f"{arch_title(pair.arch)}{f', n = {pair.n:,}' if pair.n else ''}, repeat {pair.repeat + 1}"
+    name = f"{_at(pair.arch, pair.n)}, repeat {pair.repeat + 1}"
     cells = (_cell(pair.disagreement), _cell(pair.unrelated), _cell(pair.ratio))
     words = ARM_TITLES[pair.arm] + ("" if pair.trained else "; undertrained, in no average")
     return Line("yes" if pair.trained else "no", name, words, cells)
@@ -434,14 +448,11 @@ def _predictor_lines(found: NetworkValidation) -> list[Line]:
     lines = []
     for p in found.predictions:
         mood = "yes" if p.relative.value >= PREDICTED else "partly" if p.relative.value > 0 else "no"
-        interval = Cell(f"{p.seeds.low:.2f} to {p.seeds.high:.2f}", "")
+        interval = Cell(f"{_two(p.seeds.low)} to {_two(p.seeds.high)}", "")
         values = (p.modes, p.relative, p.relative_pearson, p.seeds)
         last = (interval, Cell(_p(p.seeds.p_value), ""), _cell(p.seeds_pearson.value, 2), _cell(p.factor, 2))
         cells = (*(_cell(value.value, 2) for value in values), *last)
-        size = f", n = {p.n:,}" if p.n else ""
-        lines.append(
-            Line(mood, f"{arch_title(p.arch)}{size}, {ARM_TITLES[p.arm]}", PREDICTOR_TITLES[p.predictor], cells)
-        )
+        lines.append(Line(mood, f"{_at(p.arch, p.n)}, {ARM_TITLES[p.arm]}", PREDICTOR_TITLES[p.predictor], cells))
     return lines
 
 
@@ -466,7 +477,7 @@ def _design(found: NetworkValidation) -> list[tuple[str, str]]:
 # ---------------------------------------------------------------- alternative texts
 def _alternatives(found: NetworkValidation) -> dict[str, str]:
     archs = ", ".join(arch_title(arch) for arch in found.archs)
-    sizes = ", ".join(f"{n:,}" for n in found.n)
+    sizes = _sizes(list(found.n)).replace(" at ", "; ")
     words = {
         "gate": "Denoising loss of every run over that of the linear denoiser against noise level",
         "gallery": "Grid of images: the same seeds through two networks, two linear models, and their nearest training images",
@@ -483,4 +494,4 @@ def _alternatives(found: NetworkValidation) -> dict[str, str]:
         "strata": "Matrices of the disagreement of models of any two strata: networks, linear models, theory",
         "manipulations": "Disagreement with modes of the seeds suppressed or doubled over that of plain seeds",
     }
-    return {name: f"{text}; {archs}; n = {sizes}." for name, text in words.items()}
+    return {name: f"{text}; {archs}{sizes}." for name, text in words.items()}

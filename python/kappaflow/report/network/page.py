@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..embed import Drawing, Encoded, encode_each, picture
 from ..page import environment
 from ..write import write_files
@@ -53,7 +55,7 @@ def available(found: NetworkValidation) -> list[str]:
         missing |= {"by_seed", "denoisers"}
     if not found.predictions:
         missing |= {"predictors", "factors"}
-    if not found.strata:
+    if not any(np.isfinite(block.observed).any() for block in found.strata):
         missing.add("strata")
     if not any(m.arm == arm for m in found.manipulations):
         missing.add("manipulations")

@@ -14,6 +14,7 @@ from ...population import Population
 from ...splits import Splits
 from ..metrics import (
     Consistency,
+    Correlation,
     correlate,
     cross_split,
     explained,
@@ -139,7 +140,9 @@ def compare_pair(context: Context, key: tuple[str, int, int, str], a: Member, b:
 
 
 def baselines(context: Context, a: RunSpec) -> list[Baseline]:
-    """Linear and memorising models of the two splits of a run."""
+    """Linear and memorising models of the two splits of a run; none where these are not known to differ."""
+    if np.array_equal(a.own, a.other):
+        return []
     own, other = context.images[a.own], context.images[a.other]
     noise = context.noise["seeds"]
     makers: dict[str, Callable[[FloatArray], FloatArray]] = {
@@ -228,6 +231,7 @@ def _disagreements(found: Sequence[Pair] | Sequence[Baseline]) -> _Disagreement:
 def _prediction(
     arch: str, n: int, arm: str, name: str, count: int, source: _Disagreement, observed: _Disagreement, kept: FloatArray
 ) -> Prediction:
+    """Correlations over seeds and over the modes that are kept; what does not vary has none."""
     modes = [each.modes[kept] for each in (source, observed)]
     relative = [each.modes[kept] / each.ceiling[kept] for each in (source, observed)]
     seeds = [source.seeds, observed.seeds]
@@ -235,10 +239,16 @@ def _prediction(
     return Prediction(
         arch=arch, n=n, arm=arm, predictor=name, pairs=count,
         seeds=correlate(*seeds), modes=correlate(*modes), relative=correlate(*relative),
-        seeds_pearson=correlate(*np.log(seeds), kind="pearson"), modes_pearson=correlate(*np.log(modes), kind="pearson"),
-        relative_pearson=correlate(*np.log(relative), kind="pearson"),
-        factor=float(observed.modes.sum() / source.modes.sum()), factor_bands=by_band,
+        seeds_pearson=_of_logs(seeds), modes_pearson=_of_logs(modes),
+        relative_pearson=_of_logs(relative),
+        factor=float(observed.modes.sum() / source.modes.sum()) if source.modes.any() else float("nan"), factor_bands=by_band,
     )  # fmt: skip
+
+
+def _of_logs(sides: Sequence[FloatArray]) -> Correlation:
+    """Pearson's correlation of the logarithms, of the entries that have one."""
+    positive = (sides[0] > 0) & (sides[1] > 0)
+    return correlate(*(np.log(side[positive]) for side in sides), kind="pearson")
 
 
 def gallery(context: Context, key: tuple[str, int, int, str], a: Member, b: Member) -> Gallery:

@@ -34,6 +34,7 @@ class EDMDenoiser(nn.Module):
         super().__init__()
         self.network = network
         self.sigma_data = positive("sigma_data", sigma_data)
+        self.image_shape: tuple[int, ...] | None = None  # where it is known
 
     @property
     def dtype(self) -> torch.dtype:

@@ -100,7 +100,7 @@ def judge(
         )
     low, high = limits.variance
     if not low <= drawn.sum() / total <= high:
-        reasons.append(f"generated variance {drawn.sum() / total:.3g} of the data's ({low:g} to {high:g})")
+        reasons.append(f"generated variance {drawn.sum() / total:.2f} of the data's ({low:g} to {high:g})")
     if excess > limits.excess:
         reasons.append(
             f"{100 * excess:.2g} % of the data's variance generated where the data have little (at most "

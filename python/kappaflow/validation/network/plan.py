@@ -38,7 +38,7 @@ class Preset:
     archs, n, arms, repeats : what is trained. `n` larger than half the images are cut to that
     seeds, sampler_steps : initial noises, and steps of the sampler
     networks : architecture → options in place of its defaults
-    training : of every network; `steps` by architecture in `steps`
+    training : of every network; `steps` by architecture in `steps`, and `rates` where an architecture has another learning rate
     """
 
     title: str
@@ -51,10 +51,12 @@ class Preset:
     steps: Mapping[str, int]
     networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 #: Steps after which small networks of each kind pass the gate on 8 × 8 to 16 × 16 images.
-_SMALL_STEPS = {"unet": 400, "dit": 2000, "mlp": 1000, "linear": 8000, "linear-conv": 2000}
+_SMALL_STEPS = {"unet": 400, "dit": 2000, "mlp": 1000, "linear": 2000, "linear-conv": 2000}
+_SMALL_RATES = {"linear": 2e-2, "linear-conv": 1e-2}
 #: Small presets train more at high noise than EDM does: there two networks must agree with the linear denoiser closely, because
 #: everything later follows from it, and few steps leave the tails of EDM's levels undertrained.
 _SMALL = TrainingConfig(noise_mean=-0.4, noise_std=1.6)
@@ -64,11 +66,12 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "quick": Preset(
             "a few minutes on two CPU cores for 8 × 8 images",
-            ("unet",), (30, 200, 898), ("same", "different"), 1, 256, 35, _SMALL_STEPS, training=_SMALL,
+            ("unet",), (30, 200, 898), ("same", "different"), 1, 256, 35, _SMALL_STEPS, training=_SMALL, rates=_SMALL_RATES,
         ),
         "laptop": Preset(
             "an hour or two on two CPU cores for 8 × 8 to 16 × 16 images",
-            ("unet", "dit"), (30, 100, 300, 898), ("same", "different"), 3, 256, 35, _SMALL_STEPS, training=_SMALL,
+            ("unet", "dit"), (30, 100, 300, 898), ("same", "different"), 3, 256, 35, _SMALL_STEPS,
+            training=_SMALL, rates=_SMALL_RATES,
         ),
         "paper": Preset(
             "the published protocol; one GPU, days for all sizes",
@@ -261,7 +264,8 @@ class _Base:
         network = NetworkConfig(arch, tensor_shape(self.shape), scale, {**ARCHITECTURES[arch].options, **options})
         word = int(np.random.SeedSequence([self.seed, repeat, member]).generate_state(1)[0])
         steps = self.preset.steps[arch] if self.steps is None else self.steps
-        training = replace(self.preset.training, steps=steps, init_seed=word, stream_seed=word, **self.training)
+        settings = {"learning_rate": self.preset.rates.get(arch, self.preset.training.learning_rate), **self.training}
+        training = replace(self.preset.training, steps=steps, init_seed=word, stream_seed=word, **settings)
         return network, training
 
     def outside(self, repeat: int, *sets: IndexArray) -> IndexArray:

@@ -153,7 +153,8 @@ def _backend(dask: str | None) -> Iterator[None]:
         raise ImportError('a Dask scheduler needs dask: pip install "kappaflow[distributed]"') from error
     from joblib import parallel_config
 
-    with Client(dask), parallel_config(backend="dask"):
+    client: Any = Client  # untyped
+    with client(dask), parallel_config(backend="dask"):
         yield
 
 
@@ -220,7 +221,7 @@ def _watch(jobs: Sequence[Job], progress: Callable[[str, float], None] | None) -
     finished = threading.Event()
 
     def look() -> None:
-        total = sum(job.spec.training.steps for job in jobs)
+        total, reached = sum(job.spec.training.steps for job in jobs), 0
         while not finished.wait(_POLL):
             done, complete = 0, 0
             for job in jobs:
@@ -228,7 +229,8 @@ def _watch(jobs: Sequence[Job], progress: Callable[[str, float], None] | None) -
                     done, complete = done + job.spec.training.steps, complete + 1
                 else:
                     done += _steps_done(job)
-            progress(f"training, {complete} of {len(jobs)} runs done", 0.97 * done / total)
+            reached = max(reached, done)  # a run that ends between the two looks at it shows no steps for a moment
+            progress(f"training, {complete} of {len(jobs)} runs done", 0.97 * reached / total)
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()

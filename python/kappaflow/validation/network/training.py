@@ -94,7 +94,9 @@ def build_denoiser(config: NetworkConfig, init_seed: int = 0) -> EDMDenoiser:
     """The untrained denoiser; the same seed gives the same weights, and torch's global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(init_seed)
-        return EDMDenoiser(build_backbone(config.arch, config.shape, config.options), config.sigma_data)
+        denoiser = EDMDenoiser(build_backbone(config.arch, config.shape, config.options), config.sigma_data)
+    denoiser.image_shape = tuple(config.shape)
+    return denoiser
 
 
 def train(
