@@ -8,7 +8,7 @@ nox.options.sessions = ["lint", "tests", "consumer"]
 @nox.session
 def lint(session: nox.Session) -> None:
     """Format, lint, types and stubs."""
-    session.install(".[lint]", "cmeel-eigen>=3.4,<5")
+    session.install(".[lint,networks,distributed]", "cmeel-eigen>=3.4,<5")
     session.run("bash", "tools/lint.sh", external=True)
 
 

@@ -11,6 +11,10 @@ import pytest
 import kappaflow.functions
 import kappaflow.moments
 import kappaflow.validation.linear
+import kappaflow.validation.metrics.association
+import kappaflow.validation.metrics.neighbours
+import kappaflow.validation.network.checkpoint
+import kappaflow.validation.network.layout
 import kappaflow.validation.sampler
 import kappaflow.validation.statistics
 
@@ -30,6 +34,13 @@ def test_python_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "(8, 8)" in capsys.readouterr().out
 
 
+def test_examples_of_the_page_on_networks_run(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs/networks.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(compile(example, "networks.md", "exec"), {})
+    assert capsys.readouterr().out.count("torch.Size([8, 1, 4, 4])") == 2
+
+
 def test_cpp_example_is_the_consumer_that_ci_builds_and_runs() -> None:
     (example,) = blocks("cpp")
     assert example.strip() == (ROOT / "tests/cpp/consumer/main.cpp").read_text(encoding="utf-8").strip()
@@ -44,6 +55,10 @@ MODULES = [
     kappaflow.functions,
     kappaflow.moments,
     kappaflow.validation.linear,
+    kappaflow.validation.metrics.association,
+    kappaflow.validation.metrics.neighbours,
+    kappaflow.validation.network.checkpoint,
+    kappaflow.validation.network.layout,
     kappaflow.validation.sampler,
     kappaflow.validation.statistics,
 ]

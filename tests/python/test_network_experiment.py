@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 from kappaflow import Population, Splits  # noqa: E402
 from kappaflow.bands import default_bands  # noqa: E402
 from kappaflow.validation.network import sweep  # noqa: E402
+from kappaflow.validation.network.backbones import build_backbone  # noqa: E402
 from kappaflow.validation.network.baselines import linear_samples  # noqa: E402
 from kappaflow.validation.network.denoisers import LinearDenoiser, MemorisingDenoiser  # noqa: E402
 from kappaflow.validation.network.experiment import make_context, validate_networks  # noqa: E402
@@ -67,6 +68,20 @@ def test_presets_are_cut_to_half_of_the_images() -> None:
     assert make_plan(smooth(3000), SHAPE, "paper").n == (300, 1000, 1500)
     paper = PRESETS["paper"]
     assert (paper.training.batch, paper.training.learning_rate, paper.steps["unet"]) == (256, 1e-4, 50_000)
+    for side, patch in ((32, 2), (64, 4)):
+        images = np.zeros((20, side * side))
+        images[:, 0] = 1
+        plan = make_plan(images, (side, side), "paper", n=[10])
+        assert {run.network.options.get("patch") for run in plan.runs if run.arch == "dit"} == {patch}
+
+
+def test_published_unet_attends_at_eight_pixels() -> None:
+    pytest.importorskip("diffusers")
+    options = PRESETS["paper"].networks["unet"]
+    for side, where in ((32, 2), (64, 3)):
+        unet = build_backbone("unet", (3, side, side), {**options, "channels": (32, 32, 32, 32)}).model
+        kinds = [type(block).__name__ for block in unet.down_blocks]
+        assert [place for place, kind in enumerate(kinds) if kind == "AttnDownBlock2D"] == [where]
 
 
 def test_strata_are_disjoint_sets_of_a_third_each() -> None:

@@ -46,15 +46,16 @@ class _Padded(nn.Module):
 
 
 class _UNet(_Padded):
-    """`diffusers.UNet2DModel`."""
+    """`diffusers.UNet2DModel`; it attends where the side of the image is one of `attention`."""
 
     def __init__(
         self, shape: tuple[int, ...], *, channels: tuple[int, ...], layers: int, attention: tuple[int, ...], groups: int
     ) -> None:
         super().__init__(shape, 2 ** (len(channels) - 1))
         unet = _diffusers().UNet2DModel
-        down = ["AttnDownBlock2D" if level in attention else "DownBlock2D" for level in range(len(channels))]
-        up = ["AttnUpBlock2D" if level in attention else "UpBlock2D" for level in reversed(range(len(channels)))]
+        attends = [max(self.padded) // 2**level in attention for level in range(len(channels))]
+        down = ["AttnDownBlock2D" if attend else "DownBlock2D" for attend in attends]
+        up = ["AttnUpBlock2D" if attend else "UpBlock2D" for attend in reversed(attends)]
         self.model = unet(
             sample_size=self.padded, in_channels=shape[0], out_channels=shape[0], layers_per_block=layers,
             block_out_channels=tuple(channels), down_block_types=tuple(down), up_block_types=tuple(up),

@@ -24,6 +24,8 @@ IndexArray = npt.NDArray[np.int64]
 #: in the order of the data, for images that overlap with their neighbours, such as patches of photographs.
 SPLITS = ("random", "contiguous")
 _MOST_PROBED = 256
+#: Sides of images beyond which transformers of a preset take patches twice as large.
+_LARGE = 32
 #: Fewest images outside of both training sets on which denoisers are compared; below, all images are taken.
 _LEAST_SHARED = 32
 
@@ -78,7 +80,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             ("unet", "dit"), (300, 1000, 3000, 10_000, 30_000), ("same", "different"), 1, 512, 35,
             dict.fromkeys(ARCHITECTURES, 50_000),
             {
-                "unet": {"channels": (128, 256, 256, 256), "layers": 2, "attention": (2,), "groups": 32},
+                "unet": {"channels": (128, 256, 256, 256), "layers": 2, "attention": (8,), "groups": 32},
                 "dit": {"hidden": 384, "depth": 6, "heads": 6, "patch": 2},
             },
             TrainingConfig(batch=256, learning_rate=1e-4, schedule="constant", warmup=0),
@@ -261,6 +263,8 @@ class _Base:
         """Of one architecture; all of one plan have the same σ_d, the root mean square pixel of all images."""
         scale = float(np.sqrt(np.mean(self.images**2)))
         options = dict(self.preset.networks.get(arch, {}))
+        if "patch" in options and max(self.shape) > _LARGE:  # as many tokens for 64 × 64 images as for 32 × 32
+            options["patch"] *= 2
         network = NetworkConfig(arch, tensor_shape(self.shape), scale, {**ARCHITECTURES[arch].options, **options})
         word = int(np.random.SeedSequence([self.seed, repeat, member]).generate_state(1)[0])
         steps = self.preset.steps[arch] if self.steps is None else self.steps
