@@ -359,9 +359,15 @@ def _predictor_words(found: NetworkValidation, arm: str) -> str:
         return ""
     best = max(laws, key=lambda entry: entry[2])
     rest = "; ".join(f"{PREDICTOR_TITLES[name]} {_two(modes)} and {_two(seeds)}" for name, modes, seeds in means)
+    floor = _mean([p.relative.value for p in found.predictions if p.arm == "floor" and p.predictor == best[0]])
+    alone = (
+        ""
+        if math.isnan(floor)
+        else f" Two networks on the same data, which theory does not speak of, show {floor:.2f} over modes."
+    )
     return (
         f"Of the laws the {PREDICTOR_TITLES[best[0]]} orders seeds best. Mean rank correlation over modes (relative) and seeds: "
-        f"{rest}."
+        f"{rest}.{alone}"
     )
 
 
