@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -332,15 +332,10 @@ def write_results(directory: Path, found: NetworkValidation, machine: Mapping[st
     from ..validation.export import plain
 
     write_network_report(found, directory, facts=dict(machine))
-    write_json(
-        directory / "validation.json",
-        {"format": NETWORK_FORMAT, "version": machine["kappaflow"], **plain_fields(found, plain)},
-    )
-
-
-def plain_fields(found: NetworkValidation, plain: Any) -> dict[str, Any]:
-    """All numbers of a validation; images stay in the report."""
-    return {name: plain(value) for name, value in vars(found).items() if name != "galleries"}
+    numbers = {
+        name: plain(value) for name, value in vars(found).items() if name != "galleries"
+    }  # images: in the report
+    write_json(directory / "validation.json", {"format": NETWORK_FORMAT, "version": machine["kappaflow"], **numbers})
 
 
 def print_findings(console: Console, found: NetworkValidation) -> None:
@@ -360,13 +355,13 @@ def print_plan(console: Console, plan: Plan, kept: Path, context: Context, devic
     from ..validation.network.sweep import estimate, worker_count
 
     table = Table(title=f"preset {plan.preset}: {len(plan.runs)} networks")
-    for heading in ("architecture", "parameters", "n", "networks", "steps", "batch", "seconds each"):
-        table.add_column(heading, justify="left" if heading == "architecture" else "right")
+    for heading in ("network", "parameters", "n", "count", "steps", "batch", "time each"):
+        table.add_column(heading, justify="left" if heading == "network" else "right")
     seconds = 0.0
     for row in estimate(plan, context.images, context.shape, device):
         table.add_row(
             row.arch, f"{row.parameters:,}", ", ".join(map(str, row.sizes)), str(row.count), f"{row.steps:,}",
-            str(row.batch), f"{row.seconds:,.0f}",
+            str(row.batch), _duration(row.seconds),
         )  # fmt: skip
         seconds += row.seconds * row.count
     console.print(table)
@@ -377,9 +372,6 @@ def print_plan(console: Console, plan: Plan, kept: Path, context: Context, devic
 def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
-
-
-def sizes_text(sizes: Sequence[int]) -> str:
-    """``30, 200, 898``."""
-    return ", ".join(f"{size:,}" for size in sizes)
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours" if seconds < 2 * 86400 else f"{seconds / 86400:.0f} days"

@@ -168,8 +168,16 @@ def _attempt(job: Job, device: str, threads: int) -> Outcome | str:
 
 def execute(job: Job, *, device: str = "cpu", threads: int = 1) -> Outcome:
     """Train and examine one run, or read it where it is there; `threads` 0 leaves torch's number as it is."""
+    before = torch.get_num_threads()
     if threads:
         torch.set_num_threads(threads)
+    try:
+        return _execute(job, device)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _execute(job: Job, device: str) -> Outcome:
     model, answers = job.folder / _MODEL, job.folder / f"answers-{_hash(_question(job))}.safetensors"
     if not model.exists():
         _train(job, device)
@@ -276,7 +284,7 @@ def _hash(content: dict[str, Any]) -> str:
 # --- cost -------------------------------------------------------------------------------------------------------------
 
 #: Images in a timed step at most; steps of more are taken to cost in proportion.
-_TIMED_BATCH = 32
+_TIMED_BATCH = 16
 
 
 @dataclass(frozen=True)
