@@ -13,7 +13,10 @@ torch = pytest.importorskip("torch")
 
 from kappaflow import Population, Splits  # noqa: E402
 from kappaflow.bands import default_bands  # noqa: E402
-from kappaflow.validation.network import sweep  # noqa: E402
+from kappaflow.report.network import find, render_network_page  # noqa: E402
+from kappaflow.validation.counterfactual import strata  # noqa: E402
+from kappaflow.validation.network import analysis, sweep  # noqa: E402
+from kappaflow.validation.network import experiment as experiment_module  # noqa: E402
 from kappaflow.validation.network.backbones import build_backbone  # noqa: E402
 from kappaflow.validation.network.baselines import linear_samples  # noqa: E402
 from kappaflow.validation.network.denoisers import LinearDenoiser, MemorisingDenoiser  # noqa: E402
@@ -105,6 +108,10 @@ def test_strata_are_disjoint_sets_of_a_third_each() -> None:
         ({"n": [31]}, "n must be at most 30, half of the 60 images, got 31"),
         ({"n": [3]}, "n must be an integer of at least 4, got 3"),
         ({"split": "sorted"}, "split must be one of 'random', 'contiguous', got 'sorted'"),
+        (
+            {"split": "contiguous", "repeats": 2},
+            "repeats must be 1 with split 'contiguous', of which there is one, got 2",
+        ),
         ({"repeats": 0}, "repeats must be an integer of at least 1, got 0"),
         ({"seeds": 2}, "seeds must be an integer of at least 8, got 2"),
         ({"component": 0}, "coordinate must hold one number for each image"),
@@ -125,8 +132,8 @@ def quality(denoiser: Any, own: np.ndarray, held_out: np.ndarray, seeds: int = 1
     answers = examine(denoiser, Probe(SHAPE, {"seeds": noise}, images, steps=18))
     modes = Population.from_samples(np.concatenate([own, held_out]))
     return judge(
-        own, held_out, answers.samples["seeds"], linear_samples(own, noise), answers.loss["own"], answers.loss["held_out"],
-        modes, default_bands(16, 4),
+        own, own[:64], held_out, answers.samples["seeds"], linear_samples(own, noise), answers.loss["own"],
+        answers.loss["held_out"], modes, default_bands(16, 4),
     )  # fmt: skip
 
 
@@ -187,6 +194,31 @@ def test_a_checkerboard_generator_is_caught(varying: bool) -> None:
     assert not found.passed
     if varying:
         assert any("generated where the data have little" in reason for reason in found.reasons), found.reasons
+
+
+def test_variance_outside_of_all_modes_is_excess() -> None:
+    """Fewer images than dimensions: what is generated outside of their span is in no mode."""
+    few, others = OWN[:6], HELD_OUT[:5]
+    exact = LinearDenoiser.from_images(to_tensor(few, SHAPE, torch.float64))
+    span = Population.from_samples(np.concatenate([few, others]))
+    away = np.linalg.svd(span.eigenvectors.T)[2][-1].reshape(1, *SHAPE)
+    images = {"own": few, "held_out": others}
+    noise = 80 * np.random.default_rng(5).standard_normal((128, 16))
+
+    def noisy(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        along = (x * torch.from_numpy(away)).sum(dim=(1, 2, 3), keepdim=True)
+        return exact(x, sigma) + along / (1 + sigma.reshape(-1, 1, 1, 1) ** 2) * torch.from_numpy(away)
+
+    excess = []
+    for model in (exact, noisy):
+        answers = examine(model, Probe(SHAPE, {"seeds": noise}, images, steps=18))
+        found = judge(
+            few, few, others, answers.samples["seeds"], linear_samples(few, noise), answers.loss["own"],
+            answers.loss["held_out"], span, default_bands(10, 2),
+        )  # fmt: skip
+        excess.append(found.excess)
+    assert excess[0] < 0.05
+    assert excess[1] > excess[0] + 0.1
 
 
 # ---------------------------------------------------------------- the sweep
@@ -270,6 +302,25 @@ def test_strata_and_manipulations(experiment: Any) -> None:
     assert rows["top", 0.0].observed < rows["top", 1.0].observed < rows["top", 2.0].observed
 
 
+def test_strata_law_is_that_of_parts_of_finite_strata(experiment: Any) -> None:
+    """Linear models of sets drawn again and again from the strata: theory and mean agree in every cell, weak components too."""
+    *_, context = experiment
+    component, n, names = 9, 60, ("i.i.d.", "top", "bottom", "middle", "top + bottom")
+    law = next(law for law in context.laws if law.name == "gaussian")
+    predicted = analysis._strata_law(context, law, n, component, names)
+    parts = strata(context.population.coordinates(context.images)[:, component])
+    noise = context.noise["seeds"]
+    total = np.zeros((5, 5))
+    for draw in range(150):
+        rng = np.random.default_rng(draw)
+        drawn = []
+        for name in names:
+            order = rng.permutation(parts[name])
+            drawn.append([linear_samples(context.images[order[k : k + n]], noise) for k in (0, n)])
+        total += [[np.mean((a[0] - b[1]) ** 2) for b in drawn] for a in drawn]
+    np.testing.assert_allclose(predicted, (total + total.T) / 300, rtol=0.1)
+
+
 def test_a_second_run_trains_nothing(experiment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     found, folder, plan, context = experiment
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
@@ -332,6 +383,55 @@ def test_a_diverging_run_does_not_take_the_others_with_it(tmp_path: Path) -> Non
     assert (jobs[0].folder / "model.safetensors").exists()
 
 
+def test_pixel_layouts_do_not_share_a_folder(tmp_path: Path) -> None:
+    """(5, 5, 3) and (3, 5, 5) are the same tensors to a network, of other pixels."""
+    images = np.random.default_rng(0).standard_normal((20, 75))
+    folders = []
+    for shape in ((5, 5, 3), (3, 5, 5)):
+        plan = make_plan(images, shape, archs=["mlp"], n=[10], seeds=16)
+        jobs = sweep.make_jobs(plan.runs, images, shape, {}, tmp_path, steps=5, sigma_max=80.0, seed=0)
+        folders.append({job.folder for job in jobs})
+    assert not folders[0] & folders[1]
+
+
+def test_damaged_networks_and_failing_models_are_named(experiment: Any, tmp_path: Path) -> None:
+    *_, context = experiment
+    plan = make_plan(smooth(40), SHAPE, archs=["mlp"], n=[10], seeds=16, steps=5)
+    jobs = sweep.make_jobs(
+        plan.runs[:1], smooth(40), SHAPE, {"seeds": np.ones((2, 16))}, tmp_path, steps=5, sigma_max=80.0, seed=0
+    )
+    sweep.run_jobs(jobs, workers=1)
+    (jobs[0].folder / "model.safetensors").write_bytes(b"nothing")
+    words = r"mlp n=10 A0 repeat 1: .*model\.safetensors' is damaged: remove it and it is trained again"
+    with pytest.raises(ValueError, match=words):
+        sweep.run_jobs(jobs, workers=1)
+
+    def broken(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("boom")
+
+    pair = dataclasses.replace(
+        open_pair(checkpoints(experiment, 60), SHAPE, sigma_max=80.0), denoisers=(broken, broken)
+    )
+    with pytest.raises(ValueError, match="--pair: 'a' failed: RuntimeError: boom"):
+        compare_given(
+            context, dataclasses.replace(pair, names=("a", "b")), train=[None, None], n=None, sampler_steps=18
+        )
+    with pytest.raises(ValueError, match=r"both models must know noise levels from 0\.1 to 10, got 0\.002 to 5"):
+        open_pair(checkpoints(experiment, 60), SHAPE, sigma_max=5.0)
+
+
+def test_settings_that_do_not_fit_the_data_are_noted() -> None:
+    fine, large, low = (
+        make_context(smooth(40) * size, SHAPE, seeds=8, sigma_max=top, sampler_steps=steps)
+        for size, top, steps in ((1.0, 80.0, 35), (100.0, 80.0, 35), (1.0, 2.0, 5))
+    )
+    assert experiment_module._scale_notes(fine) == []
+    assert "scale the images" in experiment_module._scale_notes(large)[0]
+    start, steps = experiment_module._scale_notes(low)
+    assert start.startswith("Sampling starts at σ = 2, which is not far above the data")
+    assert steps.startswith("5 steps of the sampler leave errors")
+
+
 def test_estimates_name_every_architecture() -> None:
     images = smooth(40)
     plan = make_plan(images, SHAPE, archs=["mlp", "linear"], n=[10, 20], steps=100)
@@ -376,6 +476,18 @@ def test_given_models_of_unknown_training_sets(experiment: Any) -> None:
     assert found.n == (0,)
     assert found.forecasts == ()
     assert len(found.notes) == 2
+    assert found.baselines == ()
+    assert all(np.isnan([run.auc, run.memorised, run.r2_pooled]).all() for run in found.runs)
+    assert "memorise" not in find(found).takeaways["memorisation"]
+    half = compare_given(context, pair, train=[images[:30], None], n=[30], sampler_steps=18)
+    assert half.baselines == ()
+    assert {p.predictor for p in half.predictions} == {"gaussian", "elliptical", "empirical", "published"}
+    for known in (found, half):
+        assert "<!DOCTYPE html>" in render_network_page(known, facts={})
+    twice = compare_given(context, pair, train=[images[:30], images[:30].copy()], n=None, sampler_steps=18)
+    assert twice.n == (30,)
+    assert twice.baselines == ()
+    assert "<!DOCTYPE html>" in render_network_page(twice, facts={})
     some = compare_given(context, pair, train=[images[:30], images[40:100]], n=None, sampler_steps=18)
     assert some.n == (40,)  # the harmonic mean
     assert "30 and 60 images" in some.notes[0]

@@ -180,7 +180,8 @@ def command(
     wanted_bands, sizes = parse_bands(bands), parse_sizes(n)
     _check_pair(pair, {"--train-a": train_a, "--train-b": train_b}, {
         "--arch": arch, "--arms": arms, "--counterfactual": counterfactual, "--repeats": repeats, "--steps": steps,
-        "--batch": batch, "--learning-rate": learning_rate, "--dry-run": dry_run or None, "--dask": dask,
+        "--batch": batch, "--learning-rate": learning_rate, "--dry-run": dry_run or None, "--dask": dask, "--amp": amp or None,
+        "--compile": compile or None, "--workers": workers, "--runs": runs, "--split": None if split == "random" else split,
     })  # fmt: skip
     training: dict[str, Any] = {
         key: value for key, value in (("batch", batch), ("learning_rate", learning_rate)) if value is not None
@@ -196,6 +197,8 @@ def command(
     }  # fmt: skip
     given = Path(f"kappaflow-network-{name}") if out is None else out
     kept = Path(f"kappaflow-runs-{name}") if runs is None else runs
+    if kept.exists() and not kept.is_dir():
+        raise ValueError(f"--runs must name a folder, got {str(kept)!r}, which is a file")
     directory = None if dry_run else OutputDirectory(given, options, overwrite=overwrite)
     if directory is not None and directory.replaces is not None:
         plain_line(errors_console(), directory.replaces)

@@ -41,6 +41,16 @@ def size_axis(axis: Any, found: NetworkValidation) -> None:
     axis.set_ticks([], minor=True)
 
 
+def quotient(value: float, of: float) -> float:
+    """NaN where there is nothing to divide by."""
+    return value / of if of > 0 else float("nan")
+
+
+def n_handles(found: NetworkValidation) -> list[Line2D]:
+    """Legend entries of the sizes; none where they are not known."""
+    return style.n_handles(found.n) if any(found.n) else []
+
+
 def legend(figure: Figure, handles: list[Line2D], *, columns: int = 4) -> None:
     """Below all axes, where it covers nothing."""
     figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)), columnspacing=1.4)
@@ -73,7 +83,7 @@ def gate(found: NetworkValidation) -> Figure:
     for ax in bottom:
         ax.set_xlabel("noise level σ")
     failed = Line2D([], [], color=FAILED, ls=(0, (2, 1.5)), marker="o", ms=3, mfc="none", label="undertrained")
-    handles = [*style.n_handles(found.n), Line2D([], [], label="linear denoiser", **GUIDE_LOOK)]
+    handles = [*n_handles(found), Line2D([], [], label="linear denoiser", **GUIDE_LOOK)]
     if any(not run.quality.passed for run in found.runs):
         handles.append(failed)
     legend(figure, handles, columns=7)
@@ -90,6 +100,8 @@ def consistency(found: NetworkValidation) -> Figure:
 
     def curve(ax: Axes, x: FloatArray, y: FloatArray, label: str, **look: Any) -> None:
         if x.size:
+            if x.size == 1 and "marker" not in look:  # a curve of one point is none
+                look |= {"marker": "_", "ms": 14, "mew": 1.6}
             (line,) = ax.plot(np.maximum(x, 1), style.positive(y), label=label, **look)
             handles.setdefault(label, line)
             drawn.append(y)
@@ -109,7 +121,7 @@ def consistency(found: NetworkValidation) -> Figure:
                     look = {"mfc": "none", "mec": FAILED}
                 ax.plot(
                     [max(pair.n, 1)],
-                    [pair.ratio],
+                    style.positive(np.array([pair.ratio])),
                     ls="",
                     marker=marker,
                     ms=3.4,
@@ -164,7 +176,7 @@ def memorisation(found: NetworkValidation) -> Figure:
         ax.set_ylim(-0.04, 1.04)
         below.plot(sizes, own, marker="o", ms=4, color=style.BAND_COLOURS[0], label="own set", gid=f"own-{arch}")
         below.plot(sizes, other, marker="s", ms=4, color=style.BAND_COLOURS[4], label="other set", gid=f"other-{arch}")
-        below.set_ylim(bottom=0)
+        below.set_ylim(0, 1.12 * float(np.nanmax([0.1, *own, *other])))
         size_axis(below.xaxis, found)
         below.set_xlabel("training images n")
     top[0].set_ylabel("share of samples")
@@ -207,7 +219,7 @@ def variance(found: NetworkValidation) -> Figure:
         style.log_axis(ax.yaxis, *style.log_limits(max(low, 1e-2), min(max(high, 1.2), 1e2)))
     axes[0].set_ylabel("generated variance / variance of images")
     handles = [
-        *style.n_handles(found.n), Line2D([], [], color=INK, lw=1.5, label="networks"),
+        *n_handles(found), Line2D([], [], color=INK, lw=1.5, label="networks"),
         Line2D([], [], color=INK, lw=0, marker=".", label="linear models of the same sets"),
         Line2D([], [], color=INK, lw=1.1, ls=(0, (5, 2)), label="theory, expected"),
     ]  # fmt: skip
@@ -240,6 +252,8 @@ def bands(found: NetworkValidation) -> Figure:
                     color=colour,
                     lw=1.0,
                     ls=(0, (5, 2)),
+                    marker="_" if len(forecasts) == 1 else "",
+                    ms=14,
                     gid=f"{arch}-theory-{place}",
                 )
                 drawn.append(y)
@@ -289,7 +303,7 @@ def predictors(found: NetworkValidation) -> Figure:
                         gid=f"{level}-{arch}-{n}-{arm}-{name}", **look,
                     )  # fmt: skip
             ax.axhline(0.0, **GUIDE_LOOK)
-            ax.set_xticks(range(len(found.n)), [f"{n:,}" for n in found.n])
+            ax.set_xticks(range(len(found.n)), [f"{n:,}" if n else "not known" for n in found.n])
             ax.set_xlim(-0.6, len(found.n) - 0.4)
         axes[1].set_xlabel("training images n")
     top[0].set_ylabel("rank correlation\nover modes, relative")
@@ -331,7 +345,7 @@ def factors(found: NetworkValidation) -> Figure:
     for ax in axes:
         style.ratio_axis(ax.yaxis, min(low, 0.8), max(high, 1.25))
     axes[0].set_ylabel("observed / predicted")
-    handles = style.n_handles(found.n)
+    handles = n_handles(found)
     for name in names:
         dashes: Any = (0, (2, 1.5)) if name == "linear" else "-"
         marker = None if name == "linear" else "o"
@@ -372,7 +386,7 @@ def denoisers(found: NetworkValidation) -> Figure:
     for ax in axes:
         style.log_axis(ax.yaxis, *style.log_limits(low, high))
     axes[0].set_ylabel("squared distance of denoised images")
-    handles = [*style.n_handles(found.n), Line2D([], [], color=INK, marker="o", ms=4, label="networks")]
+    handles = [*n_handles(found), Line2D([], [], color=INK, marker="o", ms=4, label="networks")]
     handles.append(Line2D([], [], color=INK, lw=1.1, ls=(0, (5, 2)), label="theory"))
     legend(figure, handles, columns=6)
     return figure
@@ -399,15 +413,15 @@ def manipulations(found: NetworkValidation) -> Figure:
                 look: dict[str, Any] = {"ls": "", "color": colour}
                 ax.plot(
                     [x],
-                    [changed.observed / plain.observed],
+                    [quotient(changed.observed, plain.observed)],
                     marker="o",
                     ms=5,
                     gid=f"{arch}-{part}-{factor:g}-{n}",
                     **look,
                 )
-                ax.plot([x], [changed.linear / plain.linear], marker="x", ms=4, **look)
+                ax.plot([x], [quotient(changed.linear, plain.linear)], marker="x", ms=4, **look)
                 if law in changed.predicted and law is not None:
-                    y = changed.predicted[law] / plain.predicted[law]
+                    y = quotient(changed.predicted[law], plain.predicted[law])
                     ax.plot([x], [y], marker="_", ms=9, mew=1.6, **look)
         ax.axhline(1.0, **GUIDE_LOOK)
         ax.set_xticks(
@@ -415,7 +429,7 @@ def manipulations(found: NetworkValidation) -> Figure:
         )
         ax.set_ylim(bottom=0)
     axes[0].set_ylabel("disagreement / that of plain seeds")
-    handles = style.n_handles(found.n)
+    handles = n_handles(found)
     for marker, label in (("o", "networks"), ("x", "linear models of the same splits"), ("_", "theory")):
         handles.append(Line2D([], [], ls="", color=INK, marker=marker, label=label))
     legend(figure, handles)

@@ -13,6 +13,7 @@ from .. import style
 from ..findings import Cell, Quantity
 from ..style import number
 from . import select
+from .figures import quotient
 from .pictures import scatter_sizes
 from .select import ARM_TITLES, PREDICTOR_TITLES, arch_title
 
@@ -41,6 +42,7 @@ class Findings:
 
     mood: str
     answer: str
+    arm: str  # which pairs the figures of one arm show
     lines: tuple[str, ...]  # verdicts, one a line: also what the terminal shows
     tiles: tuple[Quantity, ...]
     takeaways: dict[str, str]
@@ -58,6 +60,7 @@ def find(found: NetworkValidation) -> Findings:
     return Findings(
         mood=mood,
         answer=answer,
+        arm=ARM_TITLES[select.shown_arms(found)[0]],
         lines=tuple(_lines(found)),
         tiles=tuple(_tiles(found)),
         takeaways=_takeaways(found),
@@ -92,7 +95,7 @@ def _answer(found: NetworkValidation) -> tuple[str, str]:
     size = f"at n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{largest:,}"
     close = f"{size} images of one seed are {style.percent(float(ratio))} as far apart as those of unrelated seeds"
     claims = [
-        (less, "that networks agree more with more data"),
+        *([(less, "that networks agree more with more data")] if any(fall is not None for fall in falls) else []),
         (ordered, "which modes agree first"),
         (by_seed, "on which seeds they differ"),
     ]
@@ -110,9 +113,12 @@ def _join(parts: list[str], last: str = "and") -> str:
 
 def _given_answer(found: NetworkValidation, pair: Pair) -> tuple[str, str]:
     close = f"draw images {style.percent(pair.ratio)} as far apart as unrelated seeds do"
-    if not found.predictions:
+    laws = [p for p in found.predictions if p.predictor != "linear"]
+    if not laws:
         return "partly", f"The two models {close}; without their number of training images nothing is predicted."
-    best = max(p.relative.value for p in found.predictions)
+    best = max((p.relative.value for p in laws if math.isfinite(p.relative.value)), default=math.nan)
+    if math.isnan(best):
+        return "partly", f"The two models {close}."
     words = "in the order that the theory says" if best >= PREDICTED else "not in the order that the theory says"
     return ("yes" if best >= PREDICTED else "no"), f"The two models {close}; they differ by mode {words}."
 
@@ -148,7 +154,7 @@ def _lines(found: NetworkValidation) -> list[str]:
                 copies = np.mean([run.memorised for run in runs])
                 lines.append(
                     f"{_at(arch, n)}: R² to the linear model {own:.2f} (about zero {zero:.2f}), "
-                    f"copies {style.percent(float(copies))}, AUC {np.mean([run.auc for run in runs]):.2f}"
+                    f"copies {style.percent(float(copies))}, AUC {_two(float(np.mean([run.auc for run in runs])))}"
                 )
     law, arm = select.best_law(found), select.shown_arms(found)[0]
     lines += [_predicted_line(row) for row in found.predictions if row.predictor == law and row.arm == arm]
@@ -272,6 +278,12 @@ def _floor_words(found: NetworkValidation) -> str:
 
 def _memorisation_words(found: NetworkValidation) -> str:
     parts = []
+    if found.arms == ("given",):
+        return " ".join(
+            f"Model {run.split} {'memorises' if run.auc > MEMORISED_AUC or run.memorised > COPIES else 'does not memorise'}."
+            for run in found.runs
+            if math.isfinite(run.auc)
+        )
     for arch in found.archs:
         copied: list[int] = []
         free: list[int] = []
@@ -279,6 +291,8 @@ def _memorisation_words(found: NetworkValidation) -> str:
             runs = select.trained_runs(found, arch, n)
             if runs:
                 auc, copies = (np.mean([getattr(run, name) for run in runs]) for name in ("auc", "memorised"))
+                if math.isnan(auc):
+                    continue
                 (copied if auc > MEMORISED_AUC or copies > COPIES else free).append(n)
         if copied:
             parts.append(f"{arch_title(arch)} memorises{_sizes(copied)}.")
@@ -314,7 +328,11 @@ def _band_words(found: NetworkValidation, arm: str) -> str:
         sizes, values = select.mean_over_pairs(found, arch, arm, lambda pair: pair.bands / pair.unrelated_bands)
         if sizes.size:
             last = values[-1]
-            order = stats.spearmanr(np.arange(last.size), last).statistic if last.size > 2 else math.nan
+            order = (
+                stats.spearmanr(np.arange(last.size), last).statistic
+                if last.size > 2 and np.ptp(last) > 0
+                else math.nan
+            )
             parts.append(
                 f"{_at(arch, int(sizes[-1]))}: relative disagreement goes from {number(float(last[0]), 2)} in the "
                 f"top eigenband to {number(float(last[-1]), 2)} in the bottom one"
@@ -417,8 +435,10 @@ def _manipulation_words(found: NetworkValidation, arm: str) -> str:
         rows = {(m.part, m.factor): m for m in found.manipulations if (m.arch, m.n, m.arm) == (arch, n, arm)}
         for part in ("top", "bottom"):
             if (part, 0.0) in rows and (part, 1.0) in rows:
-                ratio = rows[part, 0.0].observed / rows[part, 1.0].observed
-                linear = rows[part, 0.0].linear / rows[part, 1.0].linear
+                ratio, linear = (
+                    quotient(getattr(rows[part, 0.0], side), getattr(rows[part, 1.0], side))
+                    for side in ("observed", "linear")
+                )
                 parts.append(
                     f"{arch_title(arch)}: without the {part} modes of the seeds networks disagree {number(ratio, 2)} times as "
                     f"much as with them, linear models {number(linear, 2)} times."
@@ -452,7 +472,7 @@ def _pair_line(pair: Pair) -> Line:
 
 def _predictor_lines(found: NetworkValidation) -> list[Line]:
     lines = []
-    for p in found.predictions:
+    for p in (p for p in found.predictions if p.arm != "floor"):  # of which no law speaks
         mood = "yes" if p.relative.value >= PREDICTED else "partly" if p.relative.value > 0 else "no"
         interval = Cell(f"{_two(p.seeds.low)} to {_two(p.seeds.high)}", "")
         values = (p.modes, p.relative, p.relative_pearson, p.seeds)

@@ -49,6 +49,8 @@ def available(found: NetworkValidation) -> list[str]:
         missing.add("gallery")
     if not any(found.trained_pairs(arch, n, "floor") for arch in found.archs for n in found.n):
         missing.add("arms")
+    if not any(np.isfinite(run.auc) for run in found.runs):
+        missing.add("memorisation")
     if not trained:
         missing |= {"memorisation", "variance", "by_distance", "bands"}
     if not trained or not found.forecasts:

@@ -86,7 +86,17 @@ def _scatter(found: NetworkValidation, name: str) -> Figure:
             else:
                 runs = [select.run_by_key(found, pair.runs[0]) for pair in trained]
                 x, label = np.mean([run.distance_linear for run in runs], axis=0), "distance² to linear model"
-            ax.plot(x, observed, ls="", marker="o", ms=2.6, mew=0, alpha=0.6, color=INK, gid=f"{name}-{arch}-{n}")
+            ax.plot(
+                style.positive(x),
+                style.positive(observed),
+                ls="",
+                marker="o",
+                ms=2.6,
+                mew=0,
+                alpha=0.6,
+                color=INK,
+                gid=f"{name}-{arch}-{n}",
+            )
             _loglog(ax, x, observed)
             if row == len(found.archs) - 1:
                 ax.set_xlabel(label)

@@ -84,14 +84,15 @@ def describe(
     noise = context.noise["seeds"]
     linear = linear_samples(own, noise, context.sigma_max)
     quality = judge(
-        own, context.images[spec.held_out], samples, linear, answers.loss["own"], answers.loss["held_out"],
+        own, own[spec.probed], context.images[spec.held_out], samples, linear, answers.loss["own"], answers.loss["held_out"],
         context.population, context.bands,
     )  # fmt: skip
+    known = len(spec.other) > 0
     pooled = linear_samples(np.concatenate([own, other]), noise, context.sigma_max)
     everything = linear_samples(context.population, noise, context.sigma_max)
     scale = np.sqrt(samples.shape[1])
     two = nearest(samples, own, count=2)[0] / scale
-    elsewhere = nearest(samples, other)[0][:, 0] / scale
+    elsewhere = nearest(samples, other)[0][:, 0] / scale if known else np.full(len(samples), np.nan)
     run = Run(
         key=spec.key, arch=spec.arch, n=spec.n, repeat=spec.repeat,
         split=spec.split if spec.stratum is None else f"{spec.stratum} {spec.split}", member=spec.member,
@@ -99,11 +100,19 @@ def describe(
         variance=generated_variance(samples, context.population),
         variance_linear=generated_variance(linear, context.population),
         r2_own=explained(samples, linear), r2_own_zero=1 - float(np.sum((samples - linear) ** 2) / np.sum(samples**2)),
-        r2_pooled=explained(samples, pooled), r2_population=explained(samples, everything),
+        r2_pooled=explained(samples, pooled) if known else float("nan"), r2_population=explained(samples, everything),
         distance_linear=np.mean((samples - linear) ** 2, axis=1), nearest_own=two[:, 0], nearest_other=elsewhere,
-        auc=memorisation(two[:, 0], elsewhere).auc, memorised=memorised_fraction(two),
+        auc=_auc(samples, own, other) if known else float("nan"),
+        memorised=memorised_fraction(two) if known else float("nan"),
     )  # fmt: skip
     return Member(spec, run, answers)
+
+
+def _auc(samples: FloatArray, own: FloatArray, other: FloatArray) -> float:
+    """AUC of nearness to the own set against another of equal size: of the larger one a random part is taken."""
+    size = min(len(own), len(other))
+    parts = [rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:size])] for rows in (own, other)]
+    return memorisation(*(nearest(samples, rows)[0][:, 0] for rows in parts)).auc
 
 
 def pair_members(members: Sequence[Member]) -> dict[tuple[str, int, int, str], tuple[Member, Member]]:
@@ -141,7 +150,7 @@ def compare_pair(context: Context, key: tuple[str, int, int, str], a: Member, b:
 
 def baselines(context: Context, a: RunSpec) -> list[Baseline]:
     """Linear and memorising models of the two splits of a run; none where these are not known to differ."""
-    if np.array_equal(a.own, a.other):
+    if not len(a.other) or np.array_equal(a.own, a.other):
         return []
     own, other = context.images[a.own], context.images[a.other]
     noise = context.noise["seeds"]
@@ -179,7 +188,8 @@ def forecast(context: Context, law: Law, n: int) -> Forecast:
     modes, _ = splits.mode_disagreement(f, top**2)
     ceiling = modes + 2 / population.dimension * gain**2 * top**2
     return Forecast(
-        law=law.name, n=n, seeds=splits.disagreement(f, context.noise["seeds"]), modes=modes, bands=_by_band(context, modes),
+        law=law.name, n=n, seeds=splits.disagreement(f, context.noise["seeds"]), modes=modes,
+        bands=splits.disagreement(f, context.noise["seeds"], bands=context.bands).mean(axis=0),
         unrelated=float(ceiling.sum()), unrelated_modes=ceiling, unrelated_bands=_by_band(context, ceiling), gain=gain,
         denoiser=np.array([
             float(splits.mean_disagreement(splits.denoiser(sigma), population.eigenvalues + sigma**2)) for sigma in LEVELS
@@ -241,7 +251,7 @@ def _prediction(
         seeds=correlate(*seeds), modes=correlate(*modes), relative=correlate(*relative),
         seeds_pearson=_of_logs(seeds), modes_pearson=_of_logs(modes),
         relative_pearson=_of_logs(relative),
-        factor=float(observed.modes.sum() / source.modes.sum()) if source.modes.any() else float("nan"), factor_bands=by_band,
+        factor=float(observed.seeds.mean() / source.seeds.mean()) if source.seeds.any() else float("nan"), factor_bands=by_band,
     )  # fmt: skip
 
 
@@ -285,9 +295,9 @@ def manipulations(
         noise = context.noise[name]
         observed, linear = [], []
         for a, b in pairs:
-            observed.append(np.mean((a.answers.samples[name] - b.answers.samples[name]) ** 2))
+            observed.append(float(np.mean((a.answers.samples[name] - b.answers.samples[name]) ** 2)))
             models = [linear_samples(context.images[m.spec.own], noise, context.sigma_max) for m in (a, b)]
-            linear.append(np.mean((models[0] - models[1]) ** 2))
+            linear.append(float(np.mean((models[0] - models[1]) ** 2)) if len(a.spec.other) else float("nan"))
         predicted = {
             law: float(np.mean(each.disagreement(each.sampling_map(0.0, context.sigma_max), noise)))
             for law, each in splits.items()
@@ -342,12 +352,16 @@ def _symmetric(matrix: FloatArray) -> FloatArray:
 
 
 def _strata_law(context: Context, law: Law, n: int, component: int, names: Sequence[str]) -> FloatArray:
-    """E‖a − b‖²/d = ‖E a − E b‖²/d + Var a/d + Var b/d, each stratum a population of its own."""
+    """Of two disjoint sets of one stratum 2 Var/d; of strata a and b ‖E a − E b‖²/d + (1 − n/N_a) Var a/d + (1 − n/N_b) Var b/d.
+
+    The expectations are read off the strata as they are, N_a and N_b images, of which the sets are parts: what these strata differ
+    by, chance included, is in the first term, and a part of n of N leaves the share 1 − n/N of the variance over sets.
+    """
     from ..counterfactual import PROFILES, strata
 
     noise, top = context.noise["seeds"], context.sigma_max
     coordinate = context.population.coordinates(context.images)[:, component]
-    means, variances = [], []
+    means, variances, left = [], [], []
     parts = strata(coordinate)
     for name in names:
         population = Population.from_samples(context.images[parts[name]], profiles=PROFILES if law.profiles else 0)
@@ -355,9 +369,9 @@ def _strata_law(context: Context, law: Law, n: int, component: int, names: Seque
         f = splits.sampling_map(0.0, top)
         means.append(splits.expected_output(f, noise))
         variances.append(float(np.mean(splits.disagreement(f, noise))) / 2)
-    return np.array(
-        [
-            [float(np.mean((a - b) ** 2)) + u + v for b, v in zip(means, variances, strict=True)]
-            for a, u in zip(means, variances, strict=True)
-        ]
-    )
+        left.append(1 - n / len(parts[name]))
+    between = np.array([[float(np.mean((a - b) ** 2)) for b in means] for a in means])
+    spread = np.array(variances) * np.array(left)
+    found: FloatArray = between + spread[:, None] + spread[None, :]
+    np.fill_diagonal(found, 2 * np.array(variances))
+    return found

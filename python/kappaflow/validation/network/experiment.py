@@ -24,6 +24,8 @@ __all__ = ["make_context", "validate_networks"]
 
 #: Seeds that are manipulated.
 MANIPULATED = 64
+#: Root mean squares of pixels for which the noise levels are made, and steps below which the sampler's error shows.
+_SIZES, _FEW_STEPS = (0.05, 5.0), 18
 
 
 def make_context(
@@ -121,7 +123,7 @@ def assemble(
         seeds=np.array(context.seeds, dtype=np.int64), sigma_max=context.sigma_max, sampler_steps=plan.sampler_steps,
         preset=plan.preset, device=device, seed=plan.seed, laws=context.laws, runs=tuple(m.run for m in members),
         pairs=tuple(pairs.values()), baselines=tuple(bases), forecasts=tuple(forecasts), predictions=tuple(predictions),
-        galleries=tuple(galleries), manipulations=tuple(changes), strata=tuple(matrices), notes=tuple(notes),
+        galleries=tuple(galleries), manipulations=tuple(changes), strata=tuple(matrices), notes=(*notes, *_scale_notes(context)),
     )  # fmt: skip
 
 
@@ -130,3 +132,23 @@ def _shown(laws: Sequence[Law]) -> list[Law]:
     names = [law.name for law in laws]
     wanted = {"gaussian", "empirical" if "empirical" in names else "elliptical"}
     return [law for law in laws if law.name in wanted] or list(laws)
+
+
+def _scale_notes(context: Context) -> list[str]:
+    """Settings that do not fit the data: noise levels are made for pixels of about unit size."""
+    notes = []
+    size = float(np.sqrt(np.mean(context.images[: context.count] ** 2)))
+    if not _SIZES[0] <= size <= _SIZES[1]:
+        notes.append(
+            f"Pixels have a root mean square of {size:.3g}. Noise levels of training, sampling and comparison are made for values "
+            "in [-1, 1]: scale the images, or the gate will fail models that are good."
+        )
+    largest = float(np.sqrt(context.population.eigenvalues[0]))
+    if context.sigma_max < 10 * largest:
+        notes.append(
+            f"Sampling starts at σ = {context.sigma_max:g}, which is not far above the data (standard deviation {largest:.3g} "
+            "along the first mode): seeds are not yet noise there."
+        )
+    if context.steps < _FEW_STEPS:
+        notes.append(f"{context.steps} steps of the sampler leave errors that count as the networks'; 35 are usual.")
+    return notes

@@ -17,7 +17,7 @@ from .checkpoint import network_facts
 from .experiment import assemble
 from .layout import tensor_shape
 from .plan import Plan, RunSpec
-from .probes import Probe, examine
+from .probes import LEVELS, Probe, examine
 from .results import NetworkValidation
 from .sampling import SIGMA_MIN
 from .sweep import digest
@@ -36,6 +36,7 @@ class Given:
     denoisers: tuple[Any, Any]
     sigma_min: float
     sigma_max: float
+    asked: float  # the sigma_max that was asked for
 
 
 def open_pair(names: tuple[str, str], shape: tuple[int, ...], *, sigma_max: float, device: str = "cpu") -> Given:
@@ -53,7 +54,11 @@ def open_pair(names: tuple[str, str], shape: tuple[int, ...], *, sigma_max: floa
     high = min(sigma_max, *(float(getattr(d, "sigma_max", sigma_max)) for d in denoisers))
     if low >= high:
         raise ValueError(f"--pair: the two models share no noise levels (from {low:g} to {high:g})")
-    return Given(names, (denoisers[0], denoisers[1]), low, high)
+    if low > LEVELS[0] or high < LEVELS[-1]:
+        raise ValueError(
+            f"--pair: both models must know noise levels from {LEVELS[0]:g} to {LEVELS[-1]:g}, got {low:g} to {high:g}"
+        )
+    return Given(names, (denoisers[0], denoisers[1]), low, high, sigma_max)
 
 
 def compare_given(
@@ -85,19 +90,24 @@ def compare_given(
     count = len(context.images)
     said = list(notes)
     sets = [_training_set(context, name, rows) for name, rows in zip(given.names, train, strict=True)]
+    known = sets[0] is not None and sets[1] is not None
+    if sets[0] is not None and sets[1] is not None and np.array_equal(sets[0], sets[1]):  # one set, given twice
+        sets[1] = sets[0]
     storage, indices = [context.images], []
     for rows in sets:
         if rows is None:
             indices.append(np.arange(count))
+        elif len(indices) and rows is sets[0]:
+            indices.append(indices[0])
         else:
             indices.append(np.arange(len(rows)) + sum(map(len, storage)))
             storage.append(rows)
-    if None in [None if rows is None else 0 for rows in sets]:
+    if not known:
         said.append(
             "The training set of a model is not known: all images stand in for it, and nothing is said of memorisation. "
             "--train-a and --train-b name them."
         )
-    if given.sigma_min > SIGMA_MIN or given.sigma_max < context.sigma_max:
+    if given.sigma_min > SIGMA_MIN or given.sigma_max < given.asked:
         said.append(
             f"The models know noise levels from {given.sigma_min:.3g} to {given.sigma_max:.3g}; the sampler keeps to them."
         )
@@ -108,13 +118,13 @@ def compare_given(
     members = []
     for place, denoiser in enumerate(given.denoisers):
         split = "AB"[place]
-        own, other = indices[place], indices[1 - place]
+        own, other = indices[place], indices[1 - place] if known else indices[place][:0]
         spec = RunSpec(
             "given", size, 0, split, 0, own, other, probed, probed,
             NetworkConfig("given", tensor_shape(context.shape), 1.0), TrainingConfig(steps=1),
         )  # fmt: skip
         images = {
-            "own": context.images[own[:_PROBED]],
+            "own": context.images[own[spec.probed]],
             "held_out": context.images[probed],
             "shared": context.images[probed],
         }
@@ -127,7 +137,10 @@ def compare_given(
             if progress is not None:
                 progress(f"sampling {Path(name).name}", before + 0.48 * done)
 
-        answers = examine(denoiser, probe, device=device, progress=report)
+        try:
+            answers = examine(denoiser, probe, device=device, progress=report)
+        except Exception as error:  # whatever a model that was handed in raises
+            raise ValueError(f"--pair: {given.names[place]!r} failed: {type(error).__name__}: {error}") from error
         parameters = sum(p.numel() for p in denoiser.parameters()) if isinstance(denoiser, torch.nn.Module) else 0
         members.append(describe(context, spec, answers, parameters=parameters, seconds=0.0, steps=0))
     plan = Plan(

@@ -26,6 +26,8 @@ def _channel_axis(shape: tuple[int, ...]) -> int | None:
 def tensor_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """(channels, height, width) of images (H, W), (H, W, C) or (C, H, W); (d,) for anything else.
 
+    Where both ends could be channels (1, 3 or 4 of them), the last axis is, as everywhere in this library.
+
     >>> tensor_shape((8, 8)), tensor_shape((16, 16, 3)), tensor_shape((5,))
     ((1, 8, 8), (3, 16, 16), (5,))
     """
@@ -39,7 +41,8 @@ def tensor_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def to_tensor(rows: FloatArray, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Rows (B, d) of images of `shape` as a contiguous tensor (B, *tensor_shape(shape))."""
-    images = torch.from_numpy(np.ascontiguousarray(rows)).to(dtype).reshape(len(rows), *shape)
+    copied = np.array(rows)  # memory-mapped rows cannot be written to
+    images = torch.from_numpy(copied).to(dtype).reshape(len(rows), *shape)
     if _channel_axis(shape) == 2:
         images = images.permute(0, 3, 1, 2)
     return images.reshape(len(rows), *tensor_shape(shape)).contiguous()

@@ -97,7 +97,7 @@ class RunSpec:
     ----------
     arch, n, repeat, split, member : as in :class:`~.results.Run`
     own : images that it is trained on
-    other : the images of the other split of its pair
+    other : the images of the other split of its pair; none where it is not known
     held_out : images outside of `own` that judge it
     shared : images on which both of a pair are compared
     network, training : configurations
@@ -116,6 +116,11 @@ class RunSpec:
     network: NetworkConfig
     training: TrainingConfig
     stratum: str | None = None
+
+    @property
+    def probed(self) -> IndexArray:
+        """Places in `own` of up to 256 images on which the network is judged."""
+        return np.sort(np.random.default_rng(len(self.own)).permutation(len(self.own))[:_MOST_PROBED])
 
     @property
     def key(self) -> str:
@@ -212,12 +217,12 @@ def make_plan(
         if sizes[-1] > half:
             raise ValueError(f"n must be at most {half}, half of the {len(images)} images, got {sizes[-1]}")
     rounds = integer("repeats", chosen.repeats if repeats is None else repeats, 1)
+    if split == "contiguous" and rounds > 1:
+        raise ValueError(f"repeats must be 1 with split 'contiguous', of which there is one, got {rounds}")
     base = _Base(images, shape, chosen, names, steps, dict(training or {}), integer("seed", seed, 0))
     runs: list[RunSpec] = []
     for repeat in range(rounds):
         order = np.arange(len(images)) if split == "contiguous" else _rng(seed, repeat).permutation(len(images))
-        if split == "contiguous" and repeat:
-            order = order[::-1]  # the same sets, the other way round
         for size in sizes:
             runs += base.pair(size, repeat, order[:size], order[len(order) - size :], wanted)
     strata_n = None

@@ -96,7 +96,8 @@ class Run:
     nearest_own, nearest_other : (Z,) distance ‖x − y‖/√d to the nearest image of the own and of the other training set
     auc : probability that a sample is nearer to its own training set than to the other one, see `metrics.memorisation`: ½ means no
         memorisation
-    memorised : share of samples whose nearest training image is three times nearer than the second
+    memorised : share of samples whose nearest training image is three times nearer than the second. Both are NaN where the training
+        sets of given models are not known, and so is `nearest_other`
     """
 
     key: str
@@ -207,7 +208,8 @@ class Forecast:
     ----------
     law, n : its name and the training-set size
     seeds : (Z,) expected ‖a − b‖²/d of each seed
-    modes, bands : (k,), (K,) of its mean over all seeds
+    modes : (k,) of its mean over all seeds there are
+    bands : (K,) of its mean over these seeds
     unrelated, unrelated_modes, unrelated_bands : of two models and two unrelated seeds
     gain : (k,) expected gain of the sampling map, overshrinkage included: generated variance is (gain σ_max)²
     denoiser : (S,) disagreement of the denoisers at the noise levels of the pairs

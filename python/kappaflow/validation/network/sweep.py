@@ -77,12 +77,12 @@ def make_jobs(
     jobs = []
     for run in runs:
         own = images[run.own]
-        probed = {"own": own[:256], "held_out": images[run.held_out]}
+        probed = {"own": own[run.probed], "held_out": images[run.held_out]}
         if len(run.shared):
             probed["shared"] = images[run.shared]
         asked = noise if run.stratum is None else {"seeds": noise["seeds"]}
         probe = Probe(shape, asked, probed, noise_seed=seed, sigma_max=sigma_max, steps=steps)
-        name = f"{run.arch}-n{run.n}-{_hash(_identity(run, own))}"
+        name = f"{run.arch}-n{run.n}-{_hash(_identity(run, own) | _layout(shape))}"
         jobs.append(Job(run, own, probe, folder / name))
     return jobs
 
@@ -159,10 +159,10 @@ def _backend(dask: str | None) -> Iterator[None]:
 
 
 def _attempt(job: Job, device: str, threads: int) -> Outcome | str:
-    """The outcome, or why a training diverged: one such run must not take the others with it."""
+    """The outcome, or why there is none: one diverged or damaged run must not take the others with it."""
     try:
         return execute(job, device=device, threads=threads)
-    except FloatingPointError as error:
+    except (FloatingPointError, ValueError) as error:
         return str(error)
 
 
@@ -181,7 +181,10 @@ def _execute(job: Job, device: str) -> Outcome:
     model, answers = job.folder / _MODEL, job.folder / f"answers-{_hash(_question(job))}.safetensors"
     if not model.exists():
         _train(job, device)
-    denoiser, facts = load_network(model, device)
+    try:
+        denoiser, facts = load_network(model, device)
+    except ValueError as error:
+        raise ValueError(f"{str(model)!r} is damaged: remove it and it is trained again") from error
     parameters = sum(parameter.numel() for parameter in denoiser.parameters())
     if not answers.exists():
         examine(denoiser, job.probe, device=device).save(answers, {"run": job.spec.key})
@@ -269,7 +272,12 @@ def _question(job: Job) -> dict[str, Any]:
         "noise": {name: digest(rows) for name, rows in probe.noise.items()},
         "images": {name: digest(rows) for name, rows in probe.images.items()},
         "noise_seed": probe.noise_seed, "sampler": [probe.sigma_max, probe.steps, probe.sigma_min],
-    }  # fmt: skip
+    } | _layout(probe.shape)  # fmt: skip
+
+
+def _layout(shape: tuple[int, ...]) -> dict[str, Any]:
+    """Where the channels are, which rows and tensor shapes do not tell."""
+    return {"layout": list(shape)} if len(shape) > 2 else {}
 
 
 def digest(rows: FloatArray) -> str:
