@@ -22,7 +22,7 @@ from kappaflow.validation.network.baselines import linear_samples  # noqa: E402
 from kappaflow.validation.network.denoisers import LinearDenoiser, MemorisingDenoiser  # noqa: E402
 from kappaflow.validation.network.experiment import make_context, validate_networks  # noqa: E402
 from kappaflow.validation.network.gate import judge, linear_loss  # noqa: E402
-from kappaflow.validation.network.given import compare_given, open_pair  # noqa: E402
+from kappaflow.validation.network.given import compare_given, open_pair, outside  # noqa: E402
 from kappaflow.validation.network.layout import to_tensor  # noqa: E402
 from kappaflow.validation.network.plan import PRESETS, make_plan  # noqa: E402
 from kappaflow.validation.network.probes import LEVELS, Probe, examine  # noqa: E402
@@ -463,6 +463,13 @@ def test_given_checkpoints_are_the_pair_that_was_trained(experiment: Any) -> Non
     assert given.notes == ()
     assert given.runs[0].r2_own == pytest.approx(next(r for r in found.runs if r.key == same.runs[0]).r2_own)
     assert {p.predictor for p in given.predictions} == {"linear", "gaussian", "elliptical", "empirical", "published"}
+
+
+def test_held_out_images_are_in_no_training_set() -> None:
+    images = smooth(60)
+    np.testing.assert_array_equal(outside(images, [images[:10], images[50:]]), np.arange(10, 50))
+    np.testing.assert_array_equal(outside(images, [None, images[:10]]), np.arange(10, 60))
+    np.testing.assert_array_equal(outside(images, [images[:30], images[30:]]), np.arange(60))
 
 
 def test_given_models_of_unknown_training_sets(experiment: Any) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from ..._checks import FloatArray
@@ -25,7 +26,7 @@ from .training import NetworkConfig, TrainingConfig
 
 __all__ = ["Given", "compare_given", "open_pair"]
 
-_PROBED = 256
+_PROBED, _LEAST_FREE = 256, 32
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ def compare_given(
     size, words = _size(sets, n)
     said += words
     context = replace(context, images=np.concatenate(storage))
-    probed = np.sort(np.random.default_rng(seed).permutation(count)[:_PROBED])
+    free = outside(context.images[:count], sets)
+    probed = np.sort(np.random.default_rng(seed).permutation(free)[:_PROBED])
     members = []
     for place, denoiser in enumerate(given.denoisers):
         split = "AB"[place]
@@ -147,6 +149,13 @@ def compare_given(
         "given", ("given",), (size,), ("given",), 1, len(context.seeds), sampler_steps, seed, "given", None, None, ()
     )
     return assemble(plan, context, members, source=source, device=device, notes=said)
+
+
+def outside(images: FloatArray, sets: Sequence[FloatArray | None]) -> npt.NDArray[np.int64]:
+    """Which images are in none of the training sets that are known; all of them where that leaves fewer than 32."""
+    taken = {row.tobytes() for rows in sets if rows is not None for row in rows}
+    free = np.array([place for place, row in enumerate(images) if row.tobytes() not in taken], dtype=np.int64)
+    return free if len(free) >= _LEAST_FREE else np.arange(len(images))
 
 
 def _training_set(context: Context, name: str, rows: FloatArray | None) -> FloatArray | None:
