@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from ._checks import integer
+import numpy as np
 
-__all__ = ["NO_VARIANCE", "Band", "default_bands", "resolve_bands"]
+from ._checks import FloatArray, integer
+
+__all__ = ["NO_VARIANCE", "Band", "band_sums", "default_bands", "resolve_bands"]
 
 #: Modes below this fraction of the largest eigenvalue have no variance but rounding.
 NO_VARIANCE = 1e-12
@@ -53,3 +56,8 @@ def resolve_bands(bands: Any, modes: int) -> tuple[Band, ...]:
     if not result:
         raise ValueError("bands must hold at least one band, got none")
     return tuple(result)
+
+
+def band_sums(values: FloatArray, bands: Sequence[Band]) -> FloatArray:
+    """(K,) sums over each band of values (k,) of the modes."""
+    return np.array([values[band.start : band.stop].sum() for band in bands])

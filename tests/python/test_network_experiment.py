@@ -307,7 +307,7 @@ def test_strata_law_is_that_of_parts_of_finite_strata(experiment: Any) -> None:
     *_, context = experiment
     component, n, names = 9, 60, ("i.i.d.", "top", "bottom", "middle", "top + bottom")
     law = next(law for law in context.laws if law.name == "gaussian")
-    predicted = analysis._strata_law(context, law, n, component, names)
+    predicted = analysis.strata_law(context, law, n, component, names)
     parts = strata(context.population.coordinates(context.images)[:, component])
     noise = context.noise["seeds"]
     total = np.zeros((5, 5))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
+from .._tensors import digest
 from ..population import Population
 
 __all__ = ["DisjointSets", "GaussianSets", "Pool", "ResampledSets", "TrainingSets", "collect_pool", "collect_rows"]
@@ -46,13 +46,6 @@ class TrainingSets(Protocol):
 
     def fingerprint(self) -> str:
         """Identifies the data that sets are drawn from."""
-
-
-def _digest(*arrays: FloatArray) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
-    return digest.hexdigest()[:16]
 
 
 def _centred(rows: FloatArray, known_mean: bool) -> tuple[FloatArray, FloatArray]:
@@ -109,7 +102,7 @@ class GaussianSets:
 
     def fingerprint(self) -> str:
         """Of the eigenvalues."""
-        return _digest(self.population.eigenvalues)
+        return digest(self.population.eigenvalues)
 
 
 @dataclass(frozen=True)
@@ -158,7 +151,7 @@ class ResampledSets:
 
     def fingerprint(self) -> str:
         """Of the spectrum and the rows."""
-        return _digest(self.population.eigenvalues, self.pool.coordinates[:: max(1, self.pool.size // 1000)])
+        return digest(self.population.eigenvalues, self.pool.coordinates[:: max(1, self.pool.size // 1000)])
 
 
 class DisjointSets:
@@ -205,7 +198,7 @@ class DisjointSets:
 
     def fingerprint(self) -> str:
         """Of the spectrum and the rows."""
-        return _digest(self.population.eigenvalues, self.pool.coordinates[:: max(1, self.pool.size // 1000)])
+        return digest(self.population.eigenvalues, self.pool.coordinates[:: max(1, self.pool.size // 1000)])
 
 
 def collect_pool(

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray, choice, integer, positive, real_array
-from .._tensors import read_tensors, write_tensors
-from .draws import TrainingSets, _digest
+from .._tensors import digest, read_tensors, write_tensors
+from .draws import TrainingSets
 from .questions import Question
 
 __all__ = ["DEFAULT_MEMORY", "Design", "Statistics", "group_layout", "spaced_modes"]
@@ -115,11 +115,11 @@ class Design:
     def identity(self, sets: TrainingSets) -> dict[str, Any]:
         """Everything that decides the numbers, for comparison with what a file was made with."""
         facts = {key: value for key, value in asdict(self).items() if key not in ("inputs", "spread", "groups")}
-        facts["inputs"] = _digest(*(np.asarray(self.inputs[q.key]) for q in self.questions))
-        facts["spread"] = _digest(*(np.atleast_1d(np.asarray(self.spread[q.key])) for q in self.questions))
+        facts["inputs"] = digest(*(np.asarray(self.inputs[q.key]) for q in self.questions))
+        facts["spread"] = digest(*(np.atleast_1d(np.asarray(self.spread[q.key])) for q in self.questions))
         facts["sets"] = {"name": sets.name, "fingerprint": sets.fingerprint()}
         if sets.population.eigenvectors is not None:  # which the pixels depend on
-            facts["eigenvectors"] = _digest(sets.population.eigenvectors)
+            facts["eigenvectors"] = digest(sets.population.eigenvectors)
         return dict(json.loads(json.dumps(facts)))
 
 

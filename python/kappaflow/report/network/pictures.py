@@ -14,7 +14,7 @@ from .. import style
 from ..arrays import kind_of, show
 from ..style import INK, WIDTH, styled
 from . import select
-from .figures import GUIDE_LOOK, legend
+from .figures import GUIDE_LOOK, arch_panels, legend, size_axis
 from .select import ARM_TITLES, arch_title
 
 if TYPE_CHECKING:
@@ -167,8 +167,6 @@ def _matrix(ax: Axes, block: StrataMatrix, values: FloatArray, top: float, *, la
 @styled
 def arms(found: NetworkValidation) -> Figure:
     """Disagreement of each arm over the optimisation floor against n."""
-    from .figures import arch_panels, size_axis
-
     figure, (axes,) = arch_panels(found, height=2.8)
     handles: dict[str, Line2D] = {}
     drawn = []

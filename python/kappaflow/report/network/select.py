@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._checks import FloatArray
-from ...bands import NO_VARIANCE
+from ...validation.network.results import LEAST_MODE
 from ..style import BAND_COLOURS
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def best_law(found: NetworkValidation) -> str | None:
     return next((name for name in ("empirical", "elliptical", "gaussian", "published") if name in names), None)
 
 
-def pairs_of(found: NetworkValidation, arch: str, arm: str, n: int | None = None) -> list[Pair]:
+def pairs_of(found: NetworkValidation, arch: str, arm: str) -> list[Pair]:
     """All pairs of that kind, trained or not."""
-    return [p for p in found.pairs if (p.arch, p.arm) == (arch, arm) and n in (None, p.n)]
+    return [p for p in found.pairs if (p.arch, p.arm) == (arch, arm)]
 
 
 def mean_over_pairs(
@@ -100,4 +100,4 @@ def predictors(found: NetworkValidation) -> list[str]:
 
 def alive(found: NetworkValidation) -> FloatArray:
     """Modes that have variance."""
-    return np.asarray(found.eigenvalues > max(NO_VARIANCE, 1e-6) * found.eigenvalues[0])
+    return np.asarray(found.eigenvalues > LEAST_MODE * found.eigenvalues[0])

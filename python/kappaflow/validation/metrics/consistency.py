@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, real_array
-from ...bands import resolve_bands
+from ...bands import band_sums, resolve_bands
 from ...population import Population
 
 __all__ = ["Consistency", "cross_split", "explained", "generated_variance"]
@@ -84,17 +84,14 @@ def cross_split(a: Any, b: Any, population: Population, bands: Any = None) -> Co
         / dimension
     )
 
-    def by_band(values: FloatArray) -> FloatArray:
-        return np.array([values[band.start : band.stop].sum() for band in chosen])
-
     return Consistency(
         seeds=squares.mean(axis=1),
         modes=modes,
-        bands=by_band(modes),
+        bands=band_sums(modes, chosen),
         pixels=squares.mean(axis=0),
         unrelated=float(unrelated),
         unrelated_modes=unrelated_modes,
-        unrelated_bands=by_band(unrelated_modes),
+        unrelated_bands=band_sums(unrelated_modes, chosen),
     )
 
 

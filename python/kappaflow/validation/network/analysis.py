@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._checks import FloatArray
-from ...bands import Band
+from ...bands import Band, band_sums
 from ...population import Population
 from ...splits import Splits
+from ..counterfactual import PROFILES, STRATA, strata
 from ..metrics import (
     Consistency,
     Correlation,
@@ -28,14 +29,12 @@ from .baselines import amplified, linear_samples, memorising_samples
 from .gate import judge
 from .plan import RunSpec
 from .probes import LEVELS, Answers
-from .results import Baseline, Forecast, Gallery, Manipulation, Pair, Prediction, Run, StrataMatrix
+from .results import LEAST_MODE, Baseline, Forecast, Gallery, Manipulation, Pair, Prediction, Run, StrataMatrix
 
 __all__ = ["Context", "Member"]
 
 #: Seeds whose images are shown.
 GALLERY_SEEDS = 8
-#: Modes below this share of the largest eigenvalue are left out of rank correlations over modes: border pixels that never vary.
-_LEAST_MODE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -187,18 +186,15 @@ def forecast(context: Context, law: Law, n: int) -> Forecast:
     gain = splits.expectation(f)
     modes, _ = splits.mode_disagreement(f, top**2)
     ceiling = modes + 2 / population.dimension * gain**2 * top**2
+    everything = Band(0, population.eigenvalues.size)  # bands need not cover all modes
+    parts = splits.disagreement(f, context.noise["seeds"], bands=(*context.bands, everything))
     return Forecast(
-        law=law.name, n=n, seeds=splits.disagreement(f, context.noise["seeds"]), modes=modes,
-        bands=splits.disagreement(f, context.noise["seeds"], bands=context.bands).mean(axis=0),
-        unrelated=float(ceiling.sum()), unrelated_modes=ceiling, unrelated_bands=_by_band(context, ceiling), gain=gain,
+        law=law.name, n=n, seeds=parts[:, -1], modes=modes, bands=parts[:, :-1].mean(axis=0),
+        unrelated=float(ceiling.sum()), unrelated_modes=ceiling, unrelated_bands=band_sums(ceiling, context.bands), gain=gain,
         denoiser=np.array([
             float(splits.mean_disagreement(splits.denoiser(sigma), population.eigenvalues + sigma**2)) for sigma in LEVELS
         ]),
     )  # fmt: skip
-
-
-def _by_band(context: Context, modes: FloatArray) -> FloatArray:
-    return np.array([modes[band.start : band.stop].sum() for band in context.bands])
 
 
 def predict(
@@ -215,7 +211,7 @@ def predict(
     if same:
         sources["linear"] = _disagreements(same)
     s = context.population.eigenvalues
-    alive = (s > _LEAST_MODE * s[0]) & (observed.modes > 0)
+    alive = (s > LEAST_MODE * s[0]) & (observed.modes > 0)
     return [
         _prediction(arch, n, arm, name, len(pairs), source, observed, alive & (source.modes > 0))
         for name, source in sources.items()
@@ -285,9 +281,13 @@ def gallery(context: Context, key: tuple[str, int, int, str], a: Member, b: Memb
 
 
 def manipulations(
-    context: Context, arch: str, n: int, arm: str, pairs: Sequence[tuple[Member, Member]], splits: Mapping[str, Splits]
-) -> list[Manipulation]:
-    """Observed, linear and predicted disagreement for each noise that was manipulated; `pairs` are trained ones."""
+    context: Context, arch: str, n: int, arm: str, pairs: Sequence[tuple[Member, Member]],
+    predicted: Mapping[str, Mapping[str, float]],
+) -> list[Manipulation]:  # fmt: skip
+    """Observed, linear and predicted disagreement for each noise that was manipulated; `pairs` are trained ones.
+
+    `predicted` is what :func:`manipulated_forecasts` says at this n, nothing where n is not known.
+    """
     found = []
     for name, (part, modes, factor) in context.manipulations.items():
         if not pairs:
@@ -298,13 +298,30 @@ def manipulations(
             observed.append(float(np.mean((a.answers.samples[name] - b.answers.samples[name]) ** 2)))
             models = [linear_samples(context.images[m.spec.own], noise, context.sigma_max) for m in (a, b)]
             linear.append(float(np.mean((models[0] - models[1]) ** 2)) if len(a.spec.other) else float("nan"))
-        predicted = {
-            law: float(np.mean(each.disagreement(each.sampling_map(0.0, context.sigma_max), noise)))
-            for law, each in splits.items()
-        }
         found.append(
-            Manipulation(arch, n, arm, part, modes, factor, float(np.mean(observed)), float(np.mean(linear)), predicted)
+            Manipulation(
+                arch,
+                n,
+                arm,
+                part,
+                modes,
+                factor,
+                float(np.mean(observed)),
+                float(np.mean(linear)),
+                predicted.get(name, {}),
+            )
         )
+    return found
+
+
+def manipulated_forecasts(context: Context, laws: Sequence[Law], n: int) -> dict[str, dict[str, float]]:
+    """Name of the noise → law → expected disagreement, which depends on no network."""
+    found: dict[str, dict[str, float]] = {name: {} for name in context.manipulations}
+    for law in laws:
+        splits = Splits(context.population, n, **law.options)
+        f = splits.sampling_map(0.0, context.sigma_max)
+        for name, values in found.items():
+            values[law.name] = float(np.mean(splits.disagreement(f, context.noise[name])))
     return found
 
 
@@ -324,8 +341,10 @@ def manipulated_noise(
     return made, what
 
 
-def strata_matrix(context: Context, arch: str, component: int, members: Sequence[Member]) -> StrataMatrix:
-    """Disagreement of networks of any two strata, beside the linear models of the same sets and every law."""
+def strata_matrix(
+    context: Context, arch: str, component: int, members: Sequence[Member], predicted: Mapping[str, FloatArray]
+) -> StrataMatrix:
+    """Disagreement of networks of any two strata, beside the linear models of the same sets and `predicted` by every law."""
     names = tuple(dict.fromkeys(m.spec.stratum for m in members if m.spec.stratum is not None))
     by_name = {(m.spec.stratum, m.spec.split): m for m in members if m.spec.arch == arch and m.spec.stratum is not None}
     noise, count = context.noise["seeds"], len(names)
@@ -341,7 +360,7 @@ def strata_matrix(context: Context, arch: str, component: int, members: Sequence
     iid = [by_name[names[0], split].answers.samples["seeds"] for split in "AB"]
     return StrataMatrix(
         arch=arch, n=n, component=component, names=names, observed=_symmetric(observed), linear=_symmetric(linear),
-        predicted={law.name: _strata_law(context, law, n, component, names) for law in context.laws},
+        predicted=predicted,
         unrelated=cross_split(iid[0], iid[1], context.population, context.bands).unrelated,
     )  # fmt: skip
 
@@ -351,14 +370,12 @@ def _symmetric(matrix: FloatArray) -> FloatArray:
     return np.where(np.isnan(matrix), matrix.T, np.where(np.isnan(matrix.T), matrix, 0.5 * (matrix + matrix.T)))
 
 
-def _strata_law(context: Context, law: Law, n: int, component: int, names: Sequence[str]) -> FloatArray:
+def strata_law(context: Context, law: Law, n: int, component: int, names: Sequence[str] = STRATA) -> FloatArray:
     """Of two disjoint sets of one stratum 2 Var/d; of strata a and b ‖E a − E b‖²/d + (1 − n/N_a) Var a/d + (1 − n/N_b) Var b/d.
 
     The expectations are read off the strata as they are, N_a and N_b images, of which the sets are parts: what these strata differ
     by, chance included, is in the first term, and a part of n of N leaves the share 1 − n/N of the variance over sets.
     """
-    from ..counterfactual import PROFILES, strata
-
     noise, top = context.noise["seeds"], context.sigma_max
     coordinate = context.population.coordinates(context.images)[:, component]
     means, variances, left = [], [], []

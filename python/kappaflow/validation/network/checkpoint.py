@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Mapping
@@ -44,6 +45,7 @@ class TrainingState:
     step : steps done
     seconds : of the sessions before
     config : what is trained and on what, to tell this run from another
+    averaged : steps that the average has seen
     """
 
     parameters: dict[str, torch.nn.Parameter]
@@ -52,6 +54,7 @@ class TrainingState:
     step: int
     seconds: float
     config: dict[str, Any]
+    averaged: int = 0
 
     @classmethod
     def new(cls, denoiser: EDMDenoiser, config: Mapping[str, Any]) -> TrainingState:
@@ -67,9 +70,7 @@ class TrainingState:
         counts = {int(values["step"]) for values in self.optimiser.state.values()}
         return counts <= {self.step} and self.averaged == self.step
 
-    averaged: int = 0
-
-    def average(self, denoiser: EDMDenoiser, width: float) -> None:
+    def average(self, width: float) -> None:
         """Move the average towards the weights of this step, β = (1 − 1/step)^(γ+1); a width of 0 takes them as they are."""
         keep = 0.0 if width == 0 else (1 - 1 / self.step) ** (ema_exponent(width) + 1)
         with torch.no_grad():
@@ -92,6 +93,7 @@ class TrainingState:
                 )
 
 
+@functools.lru_cache
 def ema_exponent(width: float) -> float:
     """γ of the power function average whose relative width is `width` (Karras et al. 2024): width² = (γ+1)/((γ+2)²(γ+3)).
 

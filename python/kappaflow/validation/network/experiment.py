@@ -11,7 +11,6 @@ from ..._checks import FloatArray
 from ...bands import Band, default_bands
 from ...population import Population
 from ...prediction import initial_noise
-from ...splits import Splits
 from ..quantities import Law, chosen_laws
 from . import analysis
 from .analysis import Context, Member
@@ -98,6 +97,8 @@ def assemble(
     cells = {(m.spec.n, m.spec.repeat): m.spec for m in members if m.spec.stratum is None and m.spec.split == "A"}
     bases = [base for spec in cells.values() for base in analysis.baselines(context, spec)]
     forecasts = [analysis.forecast(context, law, size) for law in context.laws for size in plan.n if size]
+    shown = _shown(context.laws)
+    expected = {size: analysis.manipulated_forecasts(context, shown, size) for size in plan.n if size}
     predictions, galleries, changes = [], [], []
     kinds = dict.fromkeys((arch, n, arm) for arch, n, _, arm in pairs)
     for arch, n, arm in kinds:
@@ -109,12 +110,13 @@ def assemble(
         if arm != "floor":
             galleries.append(analysis.gallery(context, first, *paired[first]))
             two = [paired[arch, n, pair.repeat, arm] for pair in trained]
-            laws = {law.name: Splits(context.population, n, **law.options) for law in _shown(context.laws) if n}
-            changes += analysis.manipulations(context, arch, n, arm, two, laws)
+            changes += analysis.manipulations(context, arch, n, arm, two, expected.get(n, {}))
     matrices = []
-    if plan.component is not None:
+    if plan.component is not None and plan.strata_n is not None:
+        size, component = plan.strata_n, plan.component
+        predicted = {law.name: analysis.strata_law(context, law, size, component) for law in context.laws}
         stratified = [m for m in members if m.spec.stratum is not None]
-        matrices = [analysis.strata_matrix(context, arch, plan.component, stratified) for arch in plan.archs]
+        matrices = [analysis.strata_matrix(context, arch, component, stratified, predicted) for arch in plan.archs]
     population = context.population
     return NetworkValidation(
         source=source, description=population.description, shape=context.shape, dimension=population.dimension,

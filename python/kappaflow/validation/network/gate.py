@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._checks import FloatArray
-from ...bands import Band
+from ...bands import Band, band_sums
 from ...population import Population
 from ..metrics import generated_variance, nearest
 from .probes import LEVELS
@@ -122,14 +122,10 @@ def judge(
         held_out_linear=linear_held_out,
         own=loss_own,
         own_linear=linear_own,
-        variance=_by_band(drawn, bands),
-        variance_data=_by_band(data, bands),
+        variance=band_sums(drawn, bands),
+        variance_data=band_sums(data, bands),
         excess=excess,
         distance=distance,
         distance_data=between,
         distance_linear=linear_distance,
     )
-
-
-def _by_band(values: FloatArray, bands: Sequence[Band]) -> FloatArray:
-    return np.array([values[band.start : band.stop].sum() for band in bands])

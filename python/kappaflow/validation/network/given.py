@@ -12,21 +12,19 @@ import numpy.typing as npt
 import torch
 
 from ..._checks import FloatArray
+from ..._tensors import digest
 from .adapters import open_denoiser
 from .analysis import Context, describe
 from .checkpoint import network_facts
 from .experiment import assemble
 from .layout import tensor_shape
-from .plan import Plan, RunSpec
+from .plan import LEAST_SHARED, MOST_PROBED, Plan, RunSpec
 from .probes import LEVELS, Probe, examine
 from .results import NetworkValidation
 from .sampling import SIGMA_MIN
-from .sweep import digest
 from .training import NetworkConfig, TrainingConfig
 
 __all__ = ["Given", "compare_given", "open_pair"]
-
-_PROBED, _LEAST_FREE = 256, 32
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ def compare_given(
     said += words
     context = replace(context, images=np.concatenate(storage))
     free = outside(context.images[:count], sets)
-    probed = np.sort(np.random.default_rng(seed).permutation(free)[:_PROBED])
+    probed = np.sort(np.random.default_rng(seed).permutation(free)[:MOST_PROBED])
     members = []
     for place, denoiser in enumerate(given.denoisers):
         split = "AB"[place]
@@ -155,7 +153,7 @@ def outside(images: FloatArray, sets: Sequence[FloatArray | None]) -> npt.NDArra
     """Which images are in none of the training sets that are known; all of them where that leaves fewer than 32."""
     taken = {row.tobytes() for rows in sets if rows is not None for row in rows}
     free = np.array([place for place, row in enumerate(images) if row.tobytes() not in taken], dtype=np.int64)
-    return free if len(free) >= _LEAST_FREE else np.arange(len(images))
+    return free if len(free) >= LEAST_SHARED else np.arange(len(images))
 
 
 def _training_set(context: Context, name: str, rows: FloatArray | None) -> FloatArray | None:

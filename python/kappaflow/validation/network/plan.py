@@ -16,18 +16,19 @@ from .backbones import ARCHITECTURES
 from .layout import tensor_shape
 from .training import NetworkConfig, TrainingConfig
 
-__all__ = ["PRESETS", "SPLITS", "Plan", "Preset", "RunSpec", "make_plan"]
+__all__ = ["LEAST_SHARED", "MOST_PROBED", "PRESETS", "SPLITS", "Plan", "Preset", "RunSpec", "make_plan"]
 
 IndexArray = npt.NDArray[np.int64]
 
 #: How training sets are cut from the images. random: disjoint subsets of a random order; contiguous: the first and the last images
 #: in the order of the data, for images that overlap with their neighbours, such as patches of photographs.
 SPLITS = ("random", "contiguous")
-_MOST_PROBED = 256
+#: Most images that any one question is asked of.
+MOST_PROBED = 256
 #: Sides of images beyond which transformers of a preset take patches twice as large.
 _LARGE = 32
 #: Fewest images outside of both training sets on which denoisers are compared; below, all images are taken.
-_LEAST_SHARED = 32
+LEAST_SHARED = 32
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class RunSpec:
     @property
     def probed(self) -> IndexArray:
         """Places in `own` of up to 256 images on which the network is judged."""
-        return np.sort(np.random.default_rng(len(self.own)).permutation(len(self.own))[:_MOST_PROBED])
+        return np.sort(np.random.default_rng(len(self.own)).permutation(len(self.own))[:MOST_PROBED])
 
     @property
     def key(self) -> str:
@@ -280,12 +281,12 @@ class _Base:
     def outside(self, repeat: int, *sets: IndexArray) -> IndexArray:
         """Up to 256 images in none of the sets."""
         free = np.setdiff1d(np.arange(len(self.images)), np.concatenate(sets))
-        return np.sort(_rng(self.seed, repeat, 7).permutation(free)[:_MOST_PROBED])
+        return np.sort(_rng(self.seed, repeat, 7).permutation(free)[:MOST_PROBED])
 
     def pair(self, n: int, repeat: int, a: IndexArray, b: IndexArray, arms: Sequence[str]) -> list[RunSpec]:
         """A0, B0 and, for the arm in which everything differs, B1 of every architecture."""
         shared = self.outside(repeat, a, b)
-        if len(shared) < _LEAST_SHARED:
+        if len(shared) < LEAST_SHARED:
             shared = self.outside(repeat, np.zeros(0, dtype=np.int64))
         members = [("A", 0, a, b)]
         if "same" in arms:
@@ -312,8 +313,8 @@ class _Base:
                     held_out = np.setdiff1d(members, own)
                     held_out = (
                         held_out
-                        if len(held_out) <= _MOST_PROBED
-                        else _rng(self.seed, 8).choice(held_out, _MOST_PROBED, replace=False)
+                        if len(held_out) <= MOST_PROBED
+                        else _rng(self.seed, 8).choice(held_out, MOST_PROBED, replace=False)
                     )
                     found.append(
                         RunSpec(

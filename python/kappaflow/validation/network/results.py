@@ -19,6 +19,7 @@ from ..quantities import Law
 
 __all__ = [
     "ARMS",
+    "LEAST_MODE",
     "Baseline",
     "Forecast",
     "Gallery",
@@ -39,6 +40,10 @@ ARMS: Mapping[str, str] = {
     "floor": "same data, initialisation and noise differ",
     "given": "two models that were trained elsewhere",
 }
+
+
+#: Modes below this share of the largest eigenvalue are left out of what is said over modes: border pixels that never vary.
+LEAST_MODE = 1e-6
 
 
 @dataclass(frozen=True)

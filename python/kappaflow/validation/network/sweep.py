@@ -13,17 +13,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..._checks import FloatArray, integer
+from ..._tensors import digest
 from .checkpoint import load_network, save_network
 from .layout import to_tensor
 from .plan import Plan, RunSpec
 from .probes import Answers, Probe, examine
 from .training import train
 
-__all__ = ["Estimate", "Job", "Outcome", "digest", "estimate", "make_jobs", "run_jobs", "worker_count"]
+__all__ = ["Estimate", "Job", "Outcome", "estimate", "make_jobs", "run_jobs", "worker_count"]
 
 _MODEL, _STATE, _PROGRESS = "model.safetensors", "training.safetensors", "steps.txt"
 #: Seconds between looks at what the processes have done.
@@ -278,11 +278,6 @@ def _question(job: Job) -> dict[str, Any]:
 def _layout(shape: tuple[int, ...]) -> dict[str, Any]:
     """Where the channels are, which rows and tensor shapes do not tell."""
     return {"layout": list(shape)} if len(shape) > 2 else {}
-
-
-def digest(rows: FloatArray) -> str:
-    """Identifies images."""
-    return hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()[:16]
 
 
 def _hash(content: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ..._checks import choice, integer, not_negative, positive
+from ..._tensors import digest
 from .backbones import build_backbone
 from .checkpoint import TrainingState, load_state, save_state
 from .edm import P_MEAN, P_STD, EDMDenoiser, edm_loss, training_noise
@@ -158,17 +159,11 @@ def _start(
     network: NetworkConfig, training: TrainingConfig, denoiser: EDMDenoiser, images: torch.Tensor, path: Path | None
 ) -> TrainingState:
     """The state to go on from: that of the checkpoint, or a new one."""
-    parts = {"network": asdict(network), "training": asdict(training), "images": _digest(images)}
+    parts = {"network": asdict(network), "training": asdict(training), "images": digest(images.cpu().numpy())}
     state = TrainingState.new(denoiser, parts)
     if path is not None and path.exists():
         load_state(path, state)
     return state
-
-
-def _digest(images: torch.Tensor) -> str:
-    import hashlib
-
-    return hashlib.sha256(np.ascontiguousarray(images.cpu().numpy()).tobytes()).hexdigest()[:16]
 
 
 def _step(
@@ -188,7 +183,7 @@ def _step(
     loss.backward()  # type: ignore[no-untyped-call]
     state.optimiser.step()
     state.step += 1
-    state.average(denoiser, training.ema)
+    state.average(training.ema)
 
 
 def _draw(
