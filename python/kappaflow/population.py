@@ -259,6 +259,17 @@ class Population:
         flat = self.mean + (c if self.eigenvectors is None else c @ self.eigenvectors.T)
         return flat.reshape(len(c), *self.shape)
 
+    def apply(self, x: Any, gains: Any, *, null_gain: float = 0.0, name: str = "inputs") -> FloatArray:
+        """μ + f(Σ)(x − μ), (B, d), for gains f(λₖ), (k,), of the modes; what is outside of the modes has f(0) = `null_gain`."""
+        factors = real_array("gains", gains)
+        if factors.shape != self.eigenvalues.shape:
+            raise ValueError(f"gains must have shape {self.eigenvalues.shape}, one for each mode, got {factors.shape}")
+        centred = self.flatten(x, name) - self.mean
+        if self.eigenvectors is None:
+            return np.asarray(self.mean + centred * factors)
+        inside = (centred @ self.eigenvectors) * (factors - null_gain) @ self.eigenvectors.T
+        return np.asarray(self.mean + (inside if null_gain == 0 else null_gain * centred + inside))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file with JSON metadata, whole or not at all."""
         tensors: dict[str, npt.NDArray[Any]] = {

@@ -211,16 +211,8 @@ class Splits:
 
     def expected_output(self, f: _core.SpectralFunction, inputs: Any) -> FloatArray:
         """Expected output μ + E f(Σ̂)(x − μ), like `inputs`: the linear prediction of a sample or denoised image."""
-        population = self.population
         shape = real_array("inputs", inputs).shape
-        centred = population.flatten(inputs) - population.mean
-        gain = self.expectation(f)
-        if population.eigenvectors is None:
-            output = centred * gain
-        else:  # modes that are left out have eigenvalue zero and the gain f(0) = c
-            coordinates = centred @ population.eigenvectors
-            output = f.constant * centred + (coordinates * (gain - f.constant)) @ population.eigenvectors.T
-        return (population.mean + output).reshape(shape)
+        return self.population.apply(inputs, self.expectation(f), null_gain=f.constant).reshape(shape)
 
     def mode_variance(self, f: _core.SpectralFunction, modes: Any = None) -> FloatArray:
         """(k, k) variances Var[uₖᵀ f(Σ̂) uₗ] for the given modes (all by default)."""

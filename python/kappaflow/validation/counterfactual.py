@@ -161,12 +161,7 @@ def _after(progress: Callable[[int], None], before: int) -> Callable[[int], None
 
 def _limit(population: Population, gain: Callable[[FloatArray], FloatArray], inputs: FloatArray) -> FloatArray:
     """Outputs (B, k) of the model of infinitely many samples of a population in mode coordinates."""
-    vectors = population.eigenvectors
-    assert vectors is not None  # from_samples always has them
-    constant = float(gain(np.zeros(1))[0])
-    centred = inputs - population.mean
-    shrunk = (centred @ vectors) * (gain(population.eigenvalues) - constant)
-    return np.asarray(population.mean + constant * centred + shrunk @ vectors.T)
+    return population.apply(inputs, gain(population.eigenvalues), null_gain=float(gain(np.zeros(1))[0]))
 
 
 def _distance(a: Statistics, b: Statistics, key: str, size: int) -> FloatArray:

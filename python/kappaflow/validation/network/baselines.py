@@ -19,10 +19,7 @@ __all__ = ["amplified", "linear_samples", "memorising_samples", "parts"]
 def linear_samples(of: FloatArray | Population, noise: FloatArray, sigma_max: float = 80.0) -> FloatArray:
     """(Z, d) μ̂ + √(Σ̂/(Σ̂ + σ_max²)) (x_T − μ̂) with the moments of rows (n, d) or of a population: what a linear model draws."""
     linear = of if isinstance(of, Population) else Population.from_samples(of)
-    vectors = linear.eigenvectors
-    assert vectors is not None  # from_samples always has them
-    gain = np.sqrt(linear.eigenvalues / (linear.eigenvalues + sigma_max**2))
-    return np.asarray(linear.mean + (((noise - linear.mean) @ vectors) * gain) @ vectors.T)
+    return linear.apply(noise, np.sqrt(linear.eigenvalues / (linear.eigenvalues + sigma_max**2)))
 
 
 def memorising_samples(
