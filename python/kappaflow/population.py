@@ -260,11 +260,15 @@ class Population:
         return flat.reshape(len(c), *self.shape)
 
     def apply(self, x: Any, gains: Any, *, null_gain: float = 0.0, name: str = "inputs") -> FloatArray:
-        """μ + f(Σ)(x − μ), (B, d), for gains f(λₖ), (k,), of the modes; what is outside of the modes has f(0) = `null_gain`."""
+        """μ + f(Σ)(x − μ), (B, d), for gains f(λₖ) of the modes, (k,) or (B, k) where they differ by input.
+
+        What is outside of the modes has f(0) = `null_gain`.
+        """
         factors = real_array("gains", gains)
-        if factors.shape != self.eigenvalues.shape:
-            raise ValueError(f"gains must have shape {self.eigenvalues.shape}, one for each mode, got {factors.shape}")
         centred = self.flatten(x, name) - self.mean
+        modes = self.eigenvalues.size
+        if factors.shape not in ((modes,), (len(centred), modes)):
+            raise ValueError(f"gains must have shape ({modes},) or ({len(centred)}, {modes}), got {factors.shape}")
         if self.eigenvectors is None:
             return np.asarray(self.mean + centred * factors)
         inside = (centred @ self.eigenvectors) * (factors - null_gain) @ self.eigenvectors.T

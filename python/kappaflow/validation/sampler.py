@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .._checks import FloatArray, integer, positive
 
-__all__ = ["heun_gain", "noise_schedule"]
+__all__ = ["heun", "heun_gain", "noise_schedule"]
 
 #: Smallest noise level and exponent of the grid, as Karras et al. (2022) choose them.
 SIGMA_MIN = 0.002
@@ -32,6 +34,34 @@ def noise_schedule(
     levels = (ends[0] + np.arange(count) / (count - 1) * (ends[1] - ends[0])) ** rho
     levels[0], levels[-1] = top, low  # free of the rounding of the powers
     return np.append(levels, 0.0)
+
+
+def heun(
+    evaluate: Callable[[Any, float], Any],
+    x: Any,
+    grid: Sequence[float],
+    *,
+    visit: Callable[[float, Any], object] | None = None,
+) -> Any:
+    """Heun's method for dx/dσ = (x − D(x; σ))/σ along a descending grid; a step to 0 is Euler's.
+
+    Parameters
+    ----------
+    evaluate : D(x, σ), for states of the type of `x`
+    x : the state at ``grid[0]``, NumPy array or torch tensor
+    grid : noise levels, as of :func:`noise_schedule`
+    visit : called with the noise level and the state after each step
+    """
+    for now, after in itertools.pairwise(grid):
+        slope = (x - evaluate(x, now)) / now
+        trial = x + (after - now) * slope
+        if after > 0:
+            slope = 0.5 * (slope + (trial - evaluate(trial, after)) / after)
+            trial = x + (after - now) * slope
+        x = trial
+        if visit is not None:
+            visit(after, x)
+    return x
 
 
 def heun_gain(eigenvalues: Any, schedule: FloatArray) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
 from ..._checks import integer
-from ..sampler import SIGMA_MIN, noise_schedule
+from ..sampler import SIGMA_MIN, heun, noise_schedule
 from .denoisers import Denoiser
 
 __all__ = ["SIGMA_MIN", "sample"]
@@ -47,21 +47,10 @@ def sample(
     size = integer("batch", batch, 1)
     parts = []
     for start in range(0, len(noise), size):
-        parts.append(_heun(denoiser, noise[start : start + size], grid))
+        parts.append(heun(partial(_evaluate, denoiser), noise[start : start + size], grid))
         if progress is not None:
             progress(min(start + size, len(noise)))
     return torch.cat(parts)
-
-
-def _heun(denoiser: Denoiser, x: torch.Tensor, grid: list[float]) -> torch.Tensor:
-    for now, after in itertools.pairwise(grid):
-        slope = (x - _evaluate(denoiser, x, now)) / now
-        trial = x + (after - now) * slope
-        if after > 0:
-            slope = 0.5 * (slope + (trial - _evaluate(denoiser, trial, after)) / after)
-            trial = x + (after - now) * slope
-        x = trial
-    return x
 
 
 def _evaluate(denoiser: Denoiser, x: torch.Tensor, sigma: float) -> torch.Tensor:
