@@ -1,0 +1,40 @@
+"""Networks of tensors as denoisers of rows (needs torch)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from .._checks import FloatArray
+from ..validation.network.denoisers import Denoiser as TensorDenoiser
+from ..validation.network.layout import to_rows, to_tensor
+from .denoisers import Denoiser
+
+__all__ = ["rows_denoiser"]
+
+
+def rows_denoiser(
+    denoiser: TensorDenoiser,
+    shape: tuple[int, ...],
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float64,
+) -> Denoiser:
+    """A denoiser of tensors (B, channels, height, width) as one of rows (B, d).
+
+    Parameters
+    ----------
+    denoiser : callable D(x, sigma) of tensors, see :class:`kappaflow.validation.network.denoisers.Denoiser`
+    shape : of one sample as rows hold it, (H, W), (H, W, C), (C, H, W) or (d,)
+    device, dtype : of the tensors that it is given; a network may compute in its own inside
+    """
+
+    def answer(x: FloatArray, sigma: float | FloatArray) -> FloatArray:
+        images = to_tensor(x, shape, dtype).to(device)
+        levels: Any = torch.as_tensor(np.broadcast_to(sigma, (len(x),)).copy(), dtype=dtype, device=device)
+        with torch.no_grad():
+            return to_rows(denoiser(images, levels), shape)
+
+    return answer
