@@ -26,7 +26,9 @@ import torch
 from ..._checks import choice
 from .checkpoint import load_network
 
-__all__ = ["PREDICTIONS", "ScheduledDenoiser", "from_diffusers", "from_flow", "from_vp", "open_denoiser"]
+__all__ = [
+    "PREDICTIONS", "ScheduledDenoiser", "asker", "from_diffusers", "from_flow", "from_vp", "network_of", "open_denoiser",
+]  # fmt: skip
 
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
 #: A network F(y, time) of batches (B, ...), (B,).
@@ -195,7 +197,7 @@ def from_diffusers(
     ------
     ValueError : a latent pipeline; a scheduler of another kind; a class that is missing or not there
     """
-    network = _network_of(model)
+    network = network_of(model)
     found = scheduler if scheduler is not None else getattr(model, "scheduler", None)
     if found is None:
         raise ValueError("scheduler must be given with a model that is no pipeline")
@@ -211,7 +213,7 @@ def from_diffusers(
     module = network if isinstance(network, torch.nn.Module) else None
     title = f"{type(network).__name__} with {type(found).__name__}"
     about: dict[str, Any] = {"description": title, "image_shape": _image_shape(network), "module": module}
-    asked = _asker(network, label, halved=str(config.get("variance_type", "")).startswith("learned"))
+    asked = asker(network, label, halved=str(config.get("variance_type", "")).startswith("learned"))
     if kind in _EDM:
         return _from_edm(asked, found, about)
     if kind in _FLOW:
@@ -241,7 +243,8 @@ def _from_edm(network: Network, scheduler: Any, about: dict[str, Any]) -> Schedu
     return ScheduledDenoiser(answer, float(config.sigma_min), float(config.sigma_max), **about)
 
 
-def _network_of(model: Any) -> Any:
+def network_of(model: Any) -> Any:
+    """The network of a pipeline, or the model itself; ValueError for one that works on latents."""
     if any(getattr(model, name, None) is not None for name in _LATENT):
         raise ValueError(_latent(type(model).__name__))
     for name in ("unet", "transformer"):
@@ -283,7 +286,7 @@ def _class(network: Any, label: int | None) -> int | None:
     return label
 
 
-def _asker(network: Any, label: int | None, *, halved: bool) -> Network:
+def asker(network: Any, label: int | None, *, halved: bool) -> Network:
     """F(y, t) in the dtype of the network, with a class where it wants one; `halved`: it predicts a variance too, left out."""
     wanted = _class(network, label)
     learned = getattr(network.config, "time_embedding_type", None) == "learned"
