@@ -86,7 +86,7 @@ class Schedule:
         log_alpha = _log_alpha(beta_min, beta_max)
 
         def noise(t: FloatArray) -> FloatArray:
-            return np.sqrt(-np.expm1(2 * log_alpha(t)))
+            return np.asarray(np.sqrt(-np.expm1(2 * log_alpha(t))))
 
         return cls("variance preserving", lambda t: np.exp(log_alpha(t)), noise, 0.0, 1.0)
 

@@ -15,6 +15,7 @@ different training sets of n samples spread around this path is in :mod:`.trajec
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,7 +135,7 @@ def emergence_noise_level(eigenvalues: Any, fraction: float = 0.5, *, end: float
     √(3λ) for a half at the end of the noise. 0 for λ = 0, where nothing emerges.
     """
     values, share = _spectrum(eigenvalues), _fraction(fraction)
-    level = np.sqrt(np.maximum((values + end**2) / share**2 - values, 0.0))
+    level = np.sqrt((values + end**2) / share**2 - values)  # above 0, as share < 1
     return np.where(values > 0, level, 0.0)
 
 
@@ -315,7 +316,7 @@ def sampler_gains(eigenvalues: Any, noise_levels: Any, *, method: str = "euler")
     if level.ndim != 1 or level.size < 2 or level.min() < 0 or not np.all(np.diff(level) < 0):
         raise ValueError(f"noise_levels must be two or more, not negative and decreasing, got {noise_levels!r}")
     gains = np.ones((level.size, values.size))
-    for i, (a, b) in enumerate(zip(level[:-1], level[1:], strict=True)):
+    for i, (a, b) in enumerate(itertools.pairwise(level)):
         slope = a / (values + a**2)
         step = 1 + (b - a) * slope
         if method == "heun" and b > 0:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from .._checks import FloatArray, choice, not_negative, positive
+from .._checks import FloatArray, choice, not_negative, positive, real_array
 from ..splits import Splits
 from .schedules import Schedule
 
@@ -138,13 +138,17 @@ def split_trajectory(
     Leading order in 1/n, with the accuracy that the law of `splits` has. A schedule that starts at α_T = 0 is taken from a
     noise level 10⁶ times above everything else: exact to about 10⁻⁶. There is no variance in x_T.
     """
-    population, path = splits.population, _path(splits, schedule, times)
+    path = _path(splits, schedule, times)
+    population = splits.population
     y = path.inputs(splits, initial)
     count = population.eigenvalues.size
-    chosen = np.arange(count) if modes is None else np.atleast_1d(np.asarray(modes))
-    if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or (chosen.size and not 0 <= chosen.min() <= chosen.max() < count):
+    given = np.arange(count) if modes is None else real_array("modes", modes).ravel()
+    chosen = given.astype(np.int64)
+    if chosen.size and not (0 <= chosen.min() <= chosen.max() < count and np.array_equal(chosen, given)):
         raise ValueError(f"modes must be integers between 0 and {count - 1}, got {modes!r}")
-    vectors = (np.eye(population.dimension) if population.eigenvectors is None else population.eigenvectors)[:, chosen].T
+    vectors = (np.eye(population.dimension) if population.eigenvectors is None else population.eigenvectors)[
+        :, chosen
+    ].T
     shape = (path.times.size, len(y))
     states, outcomes = np.empty((*shape, population.dimension)), np.empty((*shape, population.dimension))
     stds, totals = np.zeros((2, *shape, chosen.size)), np.zeros((2, *shape))
@@ -198,7 +202,8 @@ class ModeSpread:
 
 def mode_spread(splits: Splits, schedule: Schedule, times: Any) -> ModeSpread:
     """Expected ψ and ξ of models trained on n samples, and their spread in each mode, at each of decreasing `times` (S,)."""
-    population, path = splits.population, _path(splits, schedule, times)
+    path = _path(splits, schedule, times)
+    population = splits.population
     second = np.full(population.eigenvalues.shape, path.top**2)
     if path.centred:  # y_T − μ has the mean −μ
         second = second + population.coordinates(np.zeros((1, population.dimension)))[0] ** 2
