@@ -620,6 +620,11 @@ def test_window_of_any_population(name: str) -> None:
     assert any("no variance" in sentence for sentence in shown.findings) == (name in ("digits", "vector"))
 
 
+def test_a_start_at_too_little_noise_is_said() -> None:
+    shown = window(trajectories_study(study_population("exact"), sigma_max=0.5, sigma_min=0.0, n=[30]))
+    assert any("σ_max is too small for 6 of them" in sentence for sentence in shown.findings)
+
+
 def test_study_holds_what_its_functions_say() -> None:
     population = study_population("digits")
     study = trajectories_study(population, n=[64, 16], seeds=1, modes=3, steps=[5])
@@ -645,14 +650,14 @@ def test_study_holds_what_its_functions_say() -> None:
 def test_other_laws(law: str) -> None:
     """Samples of equal size are elliptical with τ = 1 up to their noise, so that all laws say about the same of Gaussian data."""
     data = rng(14).standard_normal((4000, 8)) / np.arange(1, 9)
-    population = kf.Population.from_samples(data, profiles=4000)
+    population = kf.Population.from_samples(data, profiles=1000)
     times = [20.0, 1.0, 0.05]
     found = mode_spread(kf.Splits(population, 100, law=law), Schedule.ve(20, 0), times)
     gaussian_law = mode_spread(kf.Splits(population, 100), Schedule.ve(20, 0), times)
     assert np.allclose(found.outcome_gain, gaussian_law.outcome_gain, rtol=0.02)
     assert np.allclose(found.outcome_std, gaussian_law.outcome_std, rtol=0.1)
     assert np.allclose(found.state_std[1:], gaussian_law.state_std[1:], rtol=0.1)
-    study = trajectories_study(population, n=[100], law=law)
+    study = trajectories_study(population, n=[100], law=law, modes=2)
     assert any(law in picture.caption for picture in window(study).pictures)
 
 

@@ -119,7 +119,7 @@ class Schedule:
     def noise_level(self, t: Any) -> FloatArray:
         """σ̂_t = σ_t/α_t, of the shape of `t`; infinite where α = 0."""
         alpha, sigma = self.alpha(t), self.sigma(t)
-        return np.divide(sigma, alpha, out=np.full(alpha.shape, np.inf), where=alpha > 0)
+        return np.asarray(np.divide(sigma, alpha, out=np.full(alpha.shape, np.inf), where=alpha > 0))
 
     def time_of(self, noise_level: Any) -> FloatArray:
         """The time at which σ̂_t is `noise_level`, of its shape; NaN where the schedule does not pass it."""

@@ -226,7 +226,9 @@ class SampleLaw:
     @property
     def factors(self) -> FloatArray:
         """(k,) variance over that of the target; NaN where the target has none."""
-        return np.divide(self.variances, self.target, out=np.full(self.target.shape, np.nan), where=self.target > 0)
+        return np.asarray(
+            np.divide(self.variances, self.target, out=np.full(self.target.shape, np.nan), where=self.target > 0)
+        )
 
     @property
     def mean_error(self) -> FloatArray:

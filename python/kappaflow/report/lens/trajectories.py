@@ -52,17 +52,22 @@ def _findings(study: TrajectoriesStudy) -> tuple[str, ...]:
     rows = _varying(study)
     last = int(rows[-1])
     level = study.emergence.noise_level
+    early = int(np.sum(level[rows] > study.schedule.t_max))
     sentences = [
         f"Features emerge in the order of their variance: half of the denoiser's final outcome in mode 1 is there at "
         f"σ = {number(level[0])}, in mode {last + 1} at σ = {number(level[last])} (√(3λ) where the noise ends below √λ)."
     ]
-    law, mean = study.law, study.mean_coordinates
+    if early:
+        sentences.append(
+            f"σ_max is too small for {early:,} of them, which {'is' if early == 1 else 'are'} past that half when sampling starts."
+        )
     empty = study.law.mean.size - rows.size
     if empty:
         sentences.append(
             f"{empty:,} of {study.law.mean.size:,} directions have no variance: in them the denoiser shows nothing at any noise "
             f"level, and the state is what is left of the noise, σ/σ_max of where it started."
         )
+    law, mean = study.law, study.mean_coordinates
     factor, sigma = float(law.factors[0]), style.short(study.schedule.t_max)
     missing = float(np.linalg.norm(law.mean_error)) / (float(np.linalg.norm(mean)) or 1.0)
     text = (
@@ -81,10 +86,12 @@ def _findings(study: TrajectoriesStudy) -> tuple[str, ...]:
     sentences.append(text + (f", at n = {high:,} by {percent(float(ends[-1]))}." if len(ends) > 1 else "."))
     decided = _decided(study)
     if decided is not None:
+        when = f"from σ = {number(decided)} on"
+        if decided == study.correlation_levels[0]:
+            when = "from the start"
         sentences.append(
-            f"At n = {low:,} what two models will disagree on in mode 1 is decided at σ = {number(decided)} (√λ = "
-            f"{number(float(np.sqrt(study.eigenvalues[0])))}): from there on their difference correlates by 0.9 or more with "
-            f"the final one."
+            f"At n = {low:,} what two models will disagree on in mode 1 (√λ = {number(float(np.sqrt(study.eigenvalues[0])))}) is "
+            f"decided {when}: their difference correlates by 0.9 or more with the final one."
         )
     worst = [(one, _worst(one, rows)) for one in study.sampler_errors if one.steps == study.sampler_errors[0].steps]
     parts = [f"{percent(error)} with {_METHOD_NAMES[one.method]} (mode {mode + 1})" for one, (mode, error) in worst]
