@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 SIGMA_MAX, SIGMA_MIN = 80.0, 0.002
-TOLERANCE = 1e-10  # of ODE solutions, relative
+TOLERANCE = 1e-11  # of ODE solutions, relative
 #: Largest d for which the law of a zero-padded layer is integrated: it is a d×d matrix of ODEs.
 ZERO_PADDING_LIMIT = 1024
 
