@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from kappaflow.lens.architecture import (
     log_gain_integral,
     non_commutation,
 )
+from kappaflow.lens.architecture_study import architecture_study
 from kappaflow.lens.denoisers import Denoiser
 from kappaflow.lens.generated import GeneratedLaw
 from kappaflow.lens.stationary import Layout, SpectralStatistics
@@ -170,6 +173,37 @@ def test_full_convolution_is_the_bfgs_optimum(shape: tuple[int, ...], rank: int 
     mine = matrix_and_bias(ConvolutionDenoiser.fit(p, bias=bias), 0.5)
     np.testing.assert_allclose(mine[0], w, atol=3e-9)
     np.testing.assert_allclose(mine[1], b, atol=3e-9)
+
+
+def least_squares(
+    p: kf.Population, sizes: tuple[int, ...] | None, padding: str, bias: str, sigma: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(W, b) of least exact loss by one dense least-squares problem: no iteration, no line search."""
+    layout = Layout.of(p.shape)
+    assert p.eigenvectors is not None
+    basis, images = np.array(shift_matrices(layout, sizes, padding)), bias_images(layout, bias)
+    root, d = p.eigenvectors * np.sqrt(p.eigenvalues), layout.dimension
+    columns = [np.concatenate([(m @ root).ravel(), sigma * m.ravel(), m @ p.mean]) for m in basis]
+    columns += [np.concatenate([np.zeros(root.size + d * d), image]) for image in images]
+    target = np.concatenate([root.ravel(), np.zeros(d * d), p.mean])
+    t = np.linalg.lstsq(np.array(columns).T, target, rcond=None)[0]
+    return np.tensordot(t[: len(basis)], basis, 1), t[len(basis) :] @ images
+
+
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("sigma", [0.05, 3.0])
+@pytest.mark.parametrize(("shape", "rank"), [((12,), 5), ((3, 4, 2), None)])
+def test_all_filters_solve_the_dense_least_squares_problem(
+    shape: tuple[int, ...], rank: int | None, sigma: float, bias: str
+) -> None:
+    p = population(shape, rank=rank)
+    patch = (3,) if len(shape) == 1 else (3, 3)
+    fits = [(None, "circular", ConvolutionDenoiser.fit(p, bias=bias))]
+    fits += [(patch, q, PatchDenoiser.fit(p, patch=patch, padding=q, bias=bias)) for q in ("circular", "zero")]
+    for sizes, padding, denoiser in fits:
+        expected, mine = least_squares(p, sizes, padding, bias, sigma), matrix_and_bias(denoiser, sigma)
+        np.testing.assert_allclose(mine[0], expected[0], atol=1e-11)
+        np.testing.assert_allclose(mine[1], expected[1], atol=1e-11)
 
 
 @pytest.mark.parametrize("bias", ["scalar", "none"])
@@ -437,6 +471,88 @@ def test_the_linear_law_keeps_what_the_start_leaves() -> None:
     law = LinearDenoiser(p).law(sigma_max=80.0, sigma_min=1e-6)
     assert law.variances[0] / 170 == pytest.approx(0.974, abs=5e-4)
     assert law.mean[0] / 5 == pytest.approx(1 - np.sqrt(170 / (170 + 6400)), rel=1e-9)
+
+
+# ---------------------------------------------------------------- the study and its window
+def digits() -> kf.Population:
+    from sklearn.datasets import load_digits
+
+    return kf.Population.from_samples(load_digits().images / 8 - 1)
+
+
+def colours() -> kf.Population:
+    """Smooth colour pictures, fewer than they have pixels."""
+    noise = rng(13).standard_normal((60, 8, 6, 3)).cumsum(axis=1).cumsum(axis=2)
+    return kf.Population.from_samples(noise / np.abs(noise).max() @ np.array([[1, 0.5, 0.2], [0, 1, 0.4], [0, 0, 1]]))
+
+
+def vectors() -> kf.Population:
+    return kf.Population.from_samples(rng(14).standard_normal((25, 40)).cumsum(axis=1))
+
+
+POPULATIONS = {
+    "digits": digits, "colours": colours, "vectors": vectors,
+    "two channels": two_channels, "spectrum": lambda: kf.Population.from_spectrum([3.0, 1.0, 0.5, 0.0]),
+    "pair": lambda: kf.Population.from_covariance(np.eye(2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", POPULATIONS)
+def test_a_study_fills_its_window(name: str) -> None:
+    pytest.importorskip("matplotlib")
+    if name == "digits":
+        pytest.importorskip("sklearn")
+    from kappaflow.report.lens.architecture import window
+
+    p = POPULATIONS[name]()
+    study = architecture_study(p)
+    shown = window(study)
+    assert shown.name == "architecture"
+    assert len(shown.pictures) == 5
+    assert len(shown.tables) == 3
+    assert all(text and "nan" not in text and "inf " not in text for text in shown.findings)
+    for table in shown.tables:
+        assert len({len(values) for values in table.columns.values()}) == 1
+    for picture in shown.pictures:
+        assert "nan" not in picture.alternative
+        figure = picture.draw()
+        figure.draw_without_rendering()
+        assert all(ax.has_data() for ax in figure.axes)
+
+
+def test_a_study_holds_what_its_parts_say() -> None:
+    p = colours()
+    study = architecture_study(p, patches=(3,), sigma=[0.1, 1.0], samples=2, seed=5)
+    denoiser = PatchDenoiser.fit(p, patch=3, padding="zero")
+    one = study.find("patch 3, zero padding")
+    np.testing.assert_allclose(one.loss, denoiser.loss(np.array([0.1, 1.0])) / p.dimension)
+    assert one.generated is not None
+    assert one.weights == 81
+    noise = rng(5).standard_normal((2, p.dimension))
+    np.testing.assert_allclose(one.generated.samples, denoiser.law().from_noise(noise))
+    assert study.variance == pytest.approx(p.total_variance / p.dimension)
+    power = np.einsum("...aa->...", SpectralStatistics.of(p).spectra).real / 3
+    assert study.spectrum[0] == pytest.approx(power[0, 0])
+    assert study.autocovariance[0] == pytest.approx(study.variance)
+    assert study.frequencies[0] == 0
+    assert study.locality == ()
+    assert dict(study.commutators)["convolution"] < 1e-13
+    assert dict(study.commutators)["patch 3"] > 1e-4
+    with pytest.raises(KeyError, match="name must be one of mean image"):
+        study.find("transformer")
+
+
+def test_a_study_refuses_even_patches_and_leaves_out_what_holds_the_image() -> None:
+    with pytest.raises(ValueError, match="patches must be odd"):
+        architecture_study(vectors(), patches=(4,))
+    names = [s.name for s in architecture_study(kf.Population.from_covariance(np.eye(9), shape=(3, 3))).studied]
+    assert not any("patch" in name for name in names)
+
+
+def test_the_example_of_the_page_runs() -> None:
+    page = (Path(__file__).parents[2] / "docs/lens/architecture.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(compile(example, "architecture.md", "exec"), {})
 
 
 # ---------------------------------------------------------------- errors

@@ -334,8 +334,8 @@ def _pictures(study: ArchitectureStudy) -> tuple[Picture, ...]:
         Picture(
             "architecture_filters", "Filters over noise levels",
             "Weights of a channel on itself (mean over channels) by offset, the pixel itself in the middle"
-            + ("" if kind == "vector" else "; under each picture its largest absolute weight") + ". At small noise a filter copies the pixel; at large noise it averages as far as the "
-            "architecture lets it.",
+            + ("" if kind == "vector" else "; under each picture its largest absolute weight")
+            + ". At small noise a filter copies the pixel; at large noise it averages as far as the architecture lets it.",
             _filter_words(study), partial(filters, study), raster=kind != "vector",
         ),
     ]  # fmt: skip
