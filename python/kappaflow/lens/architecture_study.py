@@ -181,7 +181,7 @@ def architecture_study(
     Parameters
     ----------
     population : whose shape is (N,), (H, W) or (H, W, C); a vector is taken as a cyclic signal in the order that it has
-    patches : odd sizes; cut to what fits along each axis, and left out where nothing but the full image is left
+    patches : odd sizes; cut to what fits along each axis, and left out where that is one pixel or the full image
     sigma : noise levels of the losses; 41 from 0.01 to 80 by default
     samples : how many of each law
     seed : of the noise they start from
@@ -246,13 +246,13 @@ def lag_profile(layout: Layout, autocovariance: FloatArray) -> tuple[FloatArray,
 
 
 def _sizes(patches: Sequence[int], layout: Layout) -> list[tuple[int, ...]]:
-    """Patches cut to the largest odd size along each axis, each once, without those that hold the image."""
+    """Patches cut to the largest odd size along each axis, each once, without those that hold one pixel or the image."""
     sizes: list[tuple[int, ...]] = []
     for patch in patches:
         if integer("patches", patch, 1) % 2 == 0:
             raise ValueError(f"patches must be odd, so that they have a centre, got {patch}")
         cut = tuple(min(patch, n - 1 + n % 2) for n in layout.grid)
-        if math.prod(cut) < layout.positions and cut not in sizes:
+        if (math.prod(cut) > 1 or patch == 1) and math.prod(cut) < layout.positions and cut not in sizes:
             sizes.append(cut)
     return sizes
 
