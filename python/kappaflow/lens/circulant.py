@@ -192,8 +192,8 @@ def _k0_radius(share: float) -> float:
 def power_law_size(size: float, amplitude: float, sigma: float, *, dimensions: int) -> FieldSize:
     """Sizes of λ = A/|m|² where many pixels and many fields fit: lengths are in proportion to ℓ = Nσ/(2π√A).
 
-    On a line |RF| ∝ e^{−|k|/ℓ}: FWHM 2ℓ ln 2, r50 = ℓ ln 2, r90 = ℓ ln 10, participation 4ℓ. In the plane |RF| ∝ K₀(r/ℓ): r50 = 1.257 ℓ,
-    r90 = 3.211 ℓ, participation 4πℓ², and no FWHM, as the centre diverges.
+    On a line |RF| ∝ e^{−|k|/ℓ}: FWHM 2ℓ ln 2, r50 = ℓ ln 2, r90 = ℓ ln 10, participation 4ℓ. In the plane |RF| ∝ K₀(r/ℓ):
+    r50 and r90 where 1 − (r/ℓ)K₁(r/ℓ) is ½ and 0.9, participation 4πℓ², no FWHM: the centre diverges.
     """
     length = (
         positive("size", size) * positive("sigma", sigma) / (2 * math.pi * math.sqrt(positive("amplitude", amplitude)))
@@ -228,19 +228,14 @@ class PowerLawFit:
 
 
 def radial_average(spectrum: Any) -> tuple[FloatArray, FloatArray]:
-    """(R,) |m| = 1, 2, … up to half of the shorter side and the mean λ where |m| rounds to it, of (N,) or (H, W) in FFT order."""
+    """(R,) |m| = 1, 2, … up to half of the side and the mean λ where |m| rounds to it, of (N,) or (H, W) in FFT order."""
     values = real_array("spectrum", spectrum)
     if values.ndim not in (1, 2) or min(values.shape, default=0) < 2:
         raise ValueError(f"spectrum must have shape (N,) or (H, W) of at least 2 pixels a side, got {values.shape}")
     m = frequencies(tuple(values.shape))
     ring = np.rint(m).astype(np.int64).ravel()
     count = np.bincount(ring)
-    last = (
-        int(math.floor(m.max() / math.sqrt(values.ndim) + 1e-9))
-        if len(set(values.shape)) == 1
-        else int(math.floor(math.sqrt(values.size) / 2 * min(values.shape) / max(values.shape)))
-    )
-    last = max(last, 1)
+    last = max(int(values.size ** (1 / values.ndim) / 2 + 1e-9), 1)  # beyond, circles are not whole
     radius = np.bincount(ring, weights=m.ravel())[1 : last + 1]
     mean = np.bincount(ring, weights=values.ravel())[1 : last + 1]
     held = count[1 : last + 1]

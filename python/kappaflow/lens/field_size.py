@@ -10,7 +10,7 @@ import numpy as np
 
 from .._checks import FloatArray, integer, real_array
 from ..population import Population
-from .jacobian import PixelGrid, denoiser_gains, jacobian_rows, noise_levels, pixel_grid
+from .jacobian import IntArray, PixelGrid, denoiser_gains, jacobian_rows, noise_levels, pixel_grid
 
 __all__ = ["FieldSize", "default_radius", "equivariance_error", "field_size", "local_equivariance_error"]
 
@@ -93,7 +93,7 @@ def default_radius(shape: Sequence[int]) -> int:
     return max(1, min(pixel_grid(shape).size) // 4)
 
 
-def _interior(grid: PixelGrid, radius: int, circular: bool, stride: int) -> list[FloatArray]:
+def _interior(grid: PixelGrid, radius: int, circular: bool, stride: int) -> list[IntArray]:
     """Coordinates of the pixels whose window lies inside, one array for each direction."""
     if not circular and min(grid.size) < 2 * radius + 2:
         raise ValueError(
@@ -102,18 +102,19 @@ def _interior(grid: PixelGrid, radius: int, circular: bool, stride: int) -> list
     if circular and min(grid.size) < 2 * radius + 1:
         raise ValueError(f"radius must fit around {grid.size}, got {radius}: a window of {2 * radius + 1}")
     edge = 0 if circular else radius
-    ranges = [np.arange(edge, length - edge, stride) for length in grid.size]
+    ranges = [np.arange(edge, length - edge, stride, dtype=np.intp) for length in grid.size]
     return [axis.ravel() for axis in np.meshgrid(*ranges, indexing="ij")]
 
 
-def _window_columns(grid: PixelGrid, places: list[FloatArray], radius: int) -> Any:
+def _window_columns(grid: PixelGrid, places: list[IntArray], radius: int) -> IntArray:
     """(P, window pixels, C) places in a flattened sample of the window around each pixel, around the torus."""
     offsets = np.meshgrid(*[np.arange(-radius, radius + 1)] * len(grid.size), indexing="ij")
     index = tuple(
         (place[:, None] + offset.ravel()[None, :]) % length
         for place, offset, length in zip(places, offsets, grid.size, strict=True)
     )
-    return grid.numbers[index]
+    columns: IntArray = grid.numbers[index]
+    return columns
 
 
 def _relative_spread(windows: FloatArray) -> float:

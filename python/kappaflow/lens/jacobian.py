@@ -29,6 +29,7 @@ __all__ = [
     "jacobian_rows",
     "pixel_grid",
     "receptive_field",
+    "receptive_field_spread",
     "receptive_field_variance",
 ]
 
@@ -192,7 +193,7 @@ def jacobian_rows(population: Population, gains: Any, entries: Any, *, null_gain
     if population.eigenvectors is None:
         rows[here] = factors[places]
         return rows
-    rows = (population.eigenvectors[places] * (factors - null_gain)) @ population.eigenvectors.T
+    rows[:] = (population.eigenvectors[places] * (factors - null_gain)) @ population.eigenvectors.T
     rows[here] += null_gain
     return rows
 
@@ -207,10 +208,9 @@ def _field(population: Population, gains: FloatArray, pixel: int | Sequence[int]
     if channels != "row" and len(places) != grid.channels:
         raise ValueError(f"pixel must name a position in {grid.size} with channels={channels!r}, got {pixel!r}")
     rows = np.stack([jacobian_rows(population, g, places) for g in np.atleast_2d(gains)])
-    if channels == "row":
-        fields = rows[:, 0].reshape(-1, *population.shape)
-    else:
-        fields = collapse_channels(rows, population.shape, channels)
+    if channels != "row":
+        rows = collapse_channels(rows, population.shape, channels)
+    fields = rows.reshape(len(rows), *(population.shape if channels == "row" else grid.size))
     return np.asarray(fields[0] if gains.ndim == 1 else fields)
 
 
@@ -275,11 +275,29 @@ def expected_degrees_of_freedom(splits: Splits, sigma: Any, *, next_order: bool 
     return np.asarray(traces).reshape(levels.shape)
 
 
-def receptive_field_variance(splits: Splits, sigma: float, pixel: int | Sequence[int]) -> FloatArray:
-    r"""Variance over training sets of each entry of a receptive field, Var[eᵢᵀ f(Σ̂) eⱼ], in the shape of a sample.
+def _probes(population: Population, pixel: int | Sequence[int]) -> FloatArray:
+    """(3, d) inputs μ + c eᵢ, μ − c eᵢ and μ of one entry i.
 
-    The output's variance is a quadratic form of the centred input plus what the estimated mean adds; the second difference over
-    inputs μ ± c eᵢ leaves the matrix alone, for every law.
+    The output's variance is a quadratic form of the centred input, and a linear one where skewed data tie mean and covariance,
+    plus what the estimated mean adds: the second difference leaves that of the matrix alone, for every law.
+    """
+    places = pixel_grid(population.shape).entries(pixel)
+    if len(places) != 1:
+        raise ValueError(f"pixel must name a channel, got {pixel!r} for samples {population.shape}")
+    inputs = np.tile(population.mean, (3, 1))
+    inputs[0, places] += _SCALE
+    inputs[1, places] -= _SCALE
+    return inputs
+
+
+def _second_difference(values: FloatArray) -> FloatArray:
+    """Of values (3, ...) at the probes, over c²."""
+    up, down, centre = values
+    return np.asarray(np.maximum((up + down - 2 * centre) / (2 * _SCALE**2), 0.0))
+
+
+def receptive_field_variance(splits: Splits, sigma: float, pixel: int | Sequence[int]) -> FloatArray:
+    r"""Variance over training sets of each entry of a receptive field, Var[eᵢᵀ f(Σ̂) eⱼ], in the shape of a sample; O(d²k).
 
     Parameters
     ----------
@@ -288,13 +306,17 @@ def receptive_field_variance(splits: Splits, sigma: float, pixel: int | Sequence
     pixel : index of one entry; of a colour image name the channel
     """
     population = splits.population
-    grid = pixel_grid(population.shape)
-    places = grid.entries(pixel)
-    if len(places) != 1:
-        raise ValueError(f"pixel must name a channel, got {pixel!r} for samples {population.shape}")
-    inputs = np.tile(population.mean, (3, 1))
-    inputs[0, places] += _SCALE
-    inputs[1, places] -= _SCALE
-    up, down, centre = splits.variance(splits.denoiser(sigma), inputs, np.eye(population.dimension))
-    matrix = (up + down - 2 * centre) / (2 * _SCALE**2)
-    return np.asarray(np.maximum(matrix, 0.0).reshape(population.shape))
+    variance = splits.variance(splits.denoiser(sigma), _probes(population, pixel), np.eye(population.dimension))
+    return _second_difference(variance).reshape(population.shape)
+
+
+def receptive_field_spread(splits: Splits, sigma: float, pixel: int | Sequence[int]) -> float:
+    """(Σⱼ Var[eᵢᵀ f(Σ̂) eⱼ])^½ / ‖E f(Σ̂) eᵢ‖: how much the field of a pixel differs from training set to training set; O(k²).
+
+    0 where all agree, of order 1 and above where the field says more of the training set than of the data.
+    """
+    population = splits.population
+    disagreement = splits.disagreement(splits.denoiser(sigma), _probes(population, pixel))
+    total = float(_second_difference(disagreement * population.dimension / 2))
+    mean = float(np.linalg.norm(expected_receptive_field(splits, sigma, pixel, channels="row")))
+    return float(np.sqrt(total)) / mean if mean > 0 else float("nan")

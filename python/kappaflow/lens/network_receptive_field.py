@@ -76,10 +76,7 @@ class _Running:
 
     def statistics(self, entries: IntArray, sigma: float, direction: str) -> FieldStatistics:
         """What was found."""
-        if self.count > 1:
-            std = np.sqrt(self.square / (self.count - 1))
-        else:
-            std = np.full_like(self.mean, np.nan)
+        std = np.sqrt(self.square / (self.count - 1)) if self.count > 1 else np.full_like(self.mean, np.nan)
         return FieldStatistics(self.mean, std, self.count, entries, sigma, direction)
 
 
@@ -170,10 +167,11 @@ def network_receptive_field(
             yield gradient
 
     def forward(x: Any, levels: Any) -> Iterator[Any]:
+        ad: Any = torch.autograd.forward_ad
         for unit in basis:
-            with torch.autograd.forward_ad.dual_level():
-                dual = torch.autograd.forward_ad.make_dual(x, tensor(unit[None]).expand_as(x).contiguous())
-                tangent = torch.autograd.forward_ad.unpack_dual(denoiser(dual, levels)).tangent
+            with torch.no_grad(), ad.dual_level():
+                dual = ad.make_dual(x, tensor(unit[None]).expand_as(x).contiguous())
+                tangent = ad.unpack_dual(denoiser(dual, levels)).tangent
             yield torch.zeros_like(x) if tangent is None else tangent
 
     def block(values: FloatArray) -> FloatArray:
