@@ -9,6 +9,7 @@ PyTorch is imported where a network is differentiated, not before.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -168,6 +169,9 @@ def network_receptive_field(
 
     def forward(x: Any, levels: Any) -> Iterator[Any]:
         ad: Any = torch.autograd.forward_ad
+        with warnings.catch_warnings(), ad.dual_level():
+            warnings.simplefilter("ignore", FutureWarning)  # PyTorch's first dual loads what PyTorch deprecates
+            ad.make_dual(x, x)
         for unit in basis:
             with torch.no_grad(), ad.dual_level():
                 dual = ad.make_dual(x, tensor(unit[None]).expand_as(x).contiguous())
