@@ -87,6 +87,7 @@ __all__ = [
 #: What is left of the degrees of freedom at the noise levels that are shown.
 SHARES = (0.95, 0.8, 0.5, 0.2, 0.05, 0.01)
 _LEVELS = 33
+_VARIED = 1e-3
 _INTERIOR = 64  # interior pixels for the equivariance error, about
 
 Sizes = Mapping[str, FloatArray]
@@ -105,12 +106,12 @@ class ReceptiveFieldStudy:
     half_sigma : σ at which half of the rank is left
     n : training-set sizes
     degrees_n : (N, S) expected degrees of freedom of training sets of each n
-    spread : (N, s) relative standard deviation between training sets of the field of the centre pixel (its first channel) at the
-        levels that are shown
+    spread : (N, s) relative standard deviation between training sets of the centre's field (of its channel of most variance) at
+        the levels that are shown
     shown : (s,) noise levels that are shown, where set shares of the rank are left
     shares : (s,) those shares
     fields : "centre" and "corner" → (s, *grid.size), of the mean of the channels ("grey")
-    pixels : "centre" and "corner" → position
+    pixels : "centre" and "corner" → position: the nearest to them that has variance
     sizes : whose → measure of :class:`FieldSize` → (S,): "centre" and "corner" of the population; "stationary", its circulant
         projection; "power law", the fitted spectrum on the same torus; "closed form", p = 2 in the continuum
     fit : power law of the circulant projection's spectrum, None where there is none
@@ -177,8 +178,11 @@ def receptive_field_study(
     sizes_n = _training_sizes(population.dimension, n)
     ensembles = [Splits(population, size, population_is="exact") for size in sizes_n]
     shown = np.array([_sigma_of_share(values[:rank], share) for share in SHARES])
-    pixels = {"centre": grid.centre, "corner": grid.corner}
-    entry = tuple(int(i) for i in np.unravel_index(grid.numbers[(*grid.centre, 0)], population.shape))
+    varied = _varied_pixels(population, grid)
+    pixels = {"centre": _nearest(varied, grid.centre), "corner": _nearest(varied, grid.corner)}
+    entry = tuple(
+        int(i) for i in np.unravel_index(_loudest_channel(population, grid, pixels["centre"]), population.shape)
+    )
     fit, fit2 = _fits(stationary_spectrum(population))
     sizes = _all_sizes(population, grid, pixels, levels, fit, fit2)
     slopes, slope_range = _slopes(grid, levels, sizes)
@@ -206,11 +210,34 @@ def receptive_field_study(
         equivariance=equivariance,
         projector_equivariance=limit,
         identity_defect=float(np.sqrt(1 - rank / population.dimension)),
-        colour_share=_colour_share(population, grid, levels),
+        colour_share=_colour_share(population, grid, pixels["centre"], levels),
     )
 
 
 # ---------------------------------------------------------------- parts
+def _variances(population: Population) -> FloatArray:
+    """(d,) the diagonal of Σ."""
+    assert population.eigenvectors is not None  # checked
+    return np.asarray(population.eigenvectors**2 @ population.eigenvalues)
+
+
+def _varied_pixels(population: Population, grid: PixelGrid) -> FloatArray:
+    """(P, 1 or 2) positions with at least 1e-3 of the largest variance: fields of a dead border say nothing."""
+    variance = grid.planes(_variances(population)).sum(axis=0)
+    return np.argwhere(variance >= _VARIED * variance.max()).astype(np.float64)
+
+
+def _nearest(places: FloatArray, to: tuple[int, ...]) -> tuple[int, ...]:
+    distance = np.sum((places - np.asarray(to)) ** 2, axis=1)
+    return tuple(int(i) for i in places[int(np.argmin(distance))])
+
+
+def _loudest_channel(population: Population, grid: PixelGrid, place: tuple[int, ...]) -> int:
+    """The entry of a pixel with most variance, in a flattened sample."""
+    entries = grid.entries(place)
+    return int(entries[int(np.argmax(_variances(population)[entries]))])
+
+
 def _levels(values: FloatArray, sigma: Any) -> FloatArray:
     if sigma is None:
         top = float(np.sqrt(values[0]))
@@ -316,10 +343,12 @@ def _equivariance(population: Population, grid: PixelGrid, levels: FloatArray, r
     return error[:-1], float(error[-1])
 
 
-def _colour_share(population: Population, grid: PixelGrid, levels: FloatArray) -> FloatArray | None:
+def _colour_share(
+    population: Population, grid: PixelGrid, place: tuple[int, ...], levels: FloatArray
+) -> FloatArray | None:
     if grid.channels == 1:
         return None
-    places = grid.numbers[grid.centre]
+    places = grid.entries(place)
     shares = []
     for gains in denoiser_gains(population, levels):
         planes = grid.planes(jacobian_rows(population, gains, places))  # (C out, C in, *size)

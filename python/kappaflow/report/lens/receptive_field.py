@@ -25,8 +25,8 @@ __all__ = ["window"]
 _NAMES = ("centre", "corner")
 #: Line of whose size; the population's are solid, what stands for it is not.
 _LOOK = {
-    "centre": ("#0072b2", "-", "centre pixel"),
-    "corner": ("#d55e00", "-", "corner pixel"),
+    "centre": ("#0072b2", "-", "centre"),
+    "corner": ("#d55e00", "-", "corner"),
     "stationary": ("#009e73", "--", "averaged over shifts"),
     "power law": ("#cc79a7", "-.", "power law, same grid"),
     "closed form": (INK, ":", "closed form, p = 2"),
@@ -54,7 +54,7 @@ def _images(study: ReceptiveFieldStudy) -> Figure:
             ax.set_xlabel(f"{number(top, 2)}", fontsize=8.5, labelpad=3)
             if name == "centre":
                 ax.set_title(f"σ = {number(float(sigma), 2)}", loc="center", fontsize=9.5)
-        row[0].set_ylabel(f"{name} pixel")
+        row[0].set_ylabel(f"{name} {study.pixels[name]}")
     return figure
 
 
@@ -87,12 +87,13 @@ def sizes(study: ReceptiveFieldStudy) -> Figure:
     pixels = math.prod(study.grid.size)
     _size_panel(left, study, "participation", 0.8, 1.5 * pixels)
     left.axhline(pixels, color=GUIDE, lw=0.8)
+    unit = "pixels" if study.grid.is_image else "entries"
     left.text(
-        0.02, pixels * 0.93, "all pixels", transform=left.get_yaxis_transform(), va="top", color=MUTED, fontsize=8
+        0.02, pixels * 0.93, f"all {unit}", transform=left.get_yaxis_transform(), va="top", color=MUTED, fontsize=8
     )
-    left.set_ylabel("pixels that take part")
+    left.set_ylabel(f"{unit} that take part")
     _size_panel(right, study, "r50", 0.1, 1.2 * math.hypot(*study.grid.size))
-    right.set_ylabel("radius of half of the mass, pixels")
+    right.set_ylabel(f"radius of half of the mass, {unit}")
     handles = [
         Line2D([], [], color=colour, ls=line, lw=1.8, label=label)
         for name, (colour, line, label) in _LOOK.items()
@@ -159,7 +160,9 @@ def degrees(study: ReceptiveFieldStudy) -> Figure:
         _sigma_axis(ax, study)
         ax.set_ylabel(text)
     extra = [Line2D([], [], color=INK, ls="--", lw=1.6, label="all data")]
-    style.n_legend(figure, study.n, extra)
+    figure.legend(
+        handles=[*style.n_handles(study.n), *extra], title="samples n", loc="outside right upper", alignment="left"
+    )
     return figure
 
 
@@ -192,7 +195,7 @@ def _findings(study: ReceptiveFieldStudy) -> tuple[str, ...]:
     ]
     if study.rank < total:
         found.append(
-            f"At σ → 0 a field is a row of the projector on {study.rank:,} of {total:,} directions and no single {unit}: "
+            f"At σ → 0 fields are rows of the projector on {study.rank:,} of {total:,} directions, not of the identity: "
             f"the Jacobian stays {percent(study.identity_defect)} away from the identity (Frobenius norm)."
         )
     else:
@@ -200,15 +203,15 @@ def _findings(study: ReceptiveFieldStudy) -> tuple[str, ...]:
     part = study.sizes["centre"]["participation"]
     if np.isfinite(part).all():
         found.append(
-            f"The centre's field takes part of {number(float(part[0]))} {units} at σ = {number(float(study.sigma[0]))} and "
+            f"In the centre's field {number(float(part[0]))} {units} take part at σ = {number(float(study.sigma[0]))} and "
             f"{number(float(part[-1]))} of {math.prod(study.grid.size):,} at σ = {number(float(study.sigma[-1]))}."
         )
     found += _law_findings(study)
     few, smallest = study.n[0], study.degrees_n[0]
     found.append(
         f"Of {few:,} training samples no more than {number(float(smallest.max()))} degrees of freedom are expected at any σ, "
-        f"and fields of two such sets differ by up to {percent(float(np.nanmax(study.spread[0])))} of their size; at "
-        f"n = {study.n[-1]:,} by up to {percent(float(np.nanmax(study.spread[-1])))} (one standard deviation)."
+        f"and the centre's field of one such set is off the mean field by up to {percent(float(np.nanmax(study.spread[0])))} of "
+        f"its size; at n = {study.n[-1]:,} by up to {percent(float(np.nanmax(study.spread[-1])))} (one standard deviation)."
     )
     found += _equivariance_findings(study)
     if study.colour_share is not None:
@@ -267,8 +270,8 @@ def _pictures(study: ReceptiveFieldStudy) -> tuple[Picture, ...]:
         Picture(
             "receptive_fields",
             "What a pixel looks at" if image else "What an entry looks at",
-            f"Rows of the Jacobian Σ(Σ + σ²)⁻¹ of the centre and of a corner, at the noise levels that leave {shares} of the "
-            f"degrees of freedom. {look}{grey} At low noise a field is a point, or the projector's row where directions "
+            "Rows of the Jacobian Σ(Σ + σ²)⁻¹ of the places nearest to centre and corner that vary, at the noise levels that "
+            f"leave {shares} of the degrees of freedom. {look}{grey} At low noise a field is a point, or the projector's row where directions "
             "without variance are many; at high noise it is the covariance with that pixel.",
             f"Receptive fields of two {'pixels' if image else 'entries'} at σ = {shown}.",
             partial(fields, study),
@@ -277,7 +280,7 @@ def _pictures(study: ReceptiveFieldStudy) -> tuple[Picture, ...]:
         Picture(
             "receptive_field_size",
             "Size against noise",
-            f"Left: participation (Σ|RF|)²/ΣRF², right: radius that holds half of Σ|RF|, which is 0 and not drawn where the "
+            "Left: participation (Σ|RF|)²/ΣRF², right: radius that holds half of Σ|RF|, which is 0 and not drawn where the "
             "pixel itself does. “Averaged over shifts” has the circulant projection of the covariance; “power law” a fitted "
             "A/|m|ᵖ on as many pixels; the closed form is that of p = 2 for fields far from both a pixel and the whole, and "
             "says nothing outside of that.",
