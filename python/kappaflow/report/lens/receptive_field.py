@@ -44,7 +44,7 @@ def _images(study: ReceptiveFieldStudy) -> Figure:
     columns = len(study.shown)
     height, width = study.grid.size
     cell = WIDTH / columns
-    figure = Figure(figsize=(WIDTH, 2 * cell * min(height / width, 2.0) + 0.95), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 2 * cell * min(height / width, 2.0) + 0.7), layout="constrained")
     axes = figure.subplots(2, columns, squeeze=False)
     for name, row in zip(_NAMES, axes, strict=True):
         for field, sigma, ax in zip(study.fields[name], study.shown, row, strict=True):
@@ -99,7 +99,7 @@ def sizes(study: ReceptiveFieldStudy) -> Figure:
         for name, (colour, line, label) in _LOOK.items()
         if name in study.sizes
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, handlelength=2.6)
     return figure
 
 
@@ -271,8 +271,8 @@ def _pictures(study: ReceptiveFieldStudy) -> tuple[Picture, ...]:
             "receptive_fields",
             "What a pixel looks at" if image else "What an entry looks at",
             "Rows of the Jacobian Σ(Σ + σ²)⁻¹ of the places nearest to centre and corner that vary, at the noise levels that "
-            f"leave {shares} of the degrees of freedom. {look}{grey} At low noise a field is a point, or the projector's row where directions "
-            "without variance are many; at high noise it is the covariance with that pixel.",
+            f"leave {shares} of the degrees of freedom. {look}{grey} At low noise a field is a point, or a row of the projector "
+            "where there are directions without variance; at high noise it is the covariance with that place.",
             f"Receptive fields of two {'pixels' if image else 'entries'} at σ = {shown}.",
             partial(fields, study),
             raster=image,
