@@ -152,6 +152,26 @@ def test_networks_with_weights_in_single_precision() -> None:
     assert np.isnan(one.std).all()
 
 
+@pytest.mark.parametrize("direction", ["rows", "columns"])
+def test_attention_has_both_directions(direction: str) -> None:
+    """Fused attention has no forward derivative: its formula is taken instead."""
+    weights = torch.from_numpy(np.random.default_rng(8).standard_normal((3, 4, 4)))
+
+    def model(x: Any, _sigma: Any) -> Any:
+        tokens = x.reshape(len(x), 1, -1, 4)
+        answer = torch.nn.functional.scaled_dot_product_attention(*[tokens @ w for w in weights])
+        return answer.reshape(x.shape)
+
+    def rows(x: np.ndarray, sigma: Any) -> np.ndarray:
+        return to_rows(model(to_tensor(x, (4, 4), torch.float64), sigma), (4, 4))
+
+    data = np.random.default_rng(9).standard_normal((3, 4, 4))
+    found = network_receptive_field(model, data, SIGMA, [(1, 2)], direction=direction)
+    exact = difference_receptive_field(rows, data, SIGMA, [(1, 2)], direction=direction)
+    np.testing.assert_allclose(found.mean, exact.mean, atol=1e-5)
+    assert np.abs(found.mean).max() > 0.1
+
+
 def test_bad_input() -> None:
     toy = Toy(12)
     data = np.zeros((2, 3, 4))

@@ -146,7 +146,7 @@ def power_law_field(size: int, amplitude: float, sigma: float, *, dc: float) -> 
     n, root, level = integer("size", size, 1), math.sqrt(positive("amplitude", amplitude)), positive("sigma", sigma)
     b = math.pi * root / level
     u = 1 - 2 * _ring(n) / n
-    # cosh(bu)/sinh(b) without what overflows at b > 710
+    # the quotient of cosh and sinh without what overflows at b > 710
     ratio = (np.exp(b * (u - 1)) + np.exp(-b * (u + 1))) / -math.expm1(-2 * b)
     return np.asarray(b * ratio / n - _dc_part(n, level, dc))
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,8 @@ def network_receptive_field(
     sigma : σ > 0
     pixels : (y, x), all channels of it; (y, x, c); or a place in a signal
     shape : of one sample, where the data come flat
-    direction : "rows" or "columns"; columns need a network all of whose operations have forward derivatives
+    direction : "rows" or "columns"; columns need a network all of whose operations have forward derivatives, and take PyTorch's
+        attention by its formula, without the fused kernels that have none
     seed : of the noise
     batch : inputs at once
     device, dtype : of the tensors; "float32" for networks with weights of that kind
@@ -140,6 +142,7 @@ def network_receptive_field(
         In the library's order of pixels, whatever that of the tensors.
     """
     import torch
+    from torch.nn import attention
 
     from ..validation.network.layout import to_rows, to_tensor
 
@@ -169,11 +172,12 @@ def network_receptive_field(
 
     def forward(x: Any, levels: Any) -> Iterator[Any]:
         ad: Any = torch.autograd.forward_ad
+        plain: Any = partial(attention.sdpa_kernel, attention.SDPBackend.MATH)  # fused ones have no forward derivative
         with warnings.catch_warnings(), ad.dual_level():
             warnings.simplefilter("ignore", FutureWarning)  # PyTorch's first dual loads what PyTorch deprecates
             ad.make_dual(x, x)
         for unit in basis:
-            with torch.no_grad(), ad.dual_level():
+            with torch.no_grad(), ad.dual_level(), plain():
                 dual = ad.make_dual(x, tensor(unit[None]).expand_as(x).contiguous())
                 tangent = ad.unpack_dual(denoiser(dual, levels)).tangent
             yield torch.zeros_like(x) if tangent is None else tangent

@@ -246,10 +246,12 @@ def _equivariance_findings(study: ReceptiveFieldStudy) -> list[str]:
     if not np.isfinite(error).any():
         return []
     place = int(np.nanargmax(error))
+    if error[place] < 1e-12:
+        return ["Fields of interior places are shifts of one field to rounding, at every σ: the data are stationary."]
     falls = bool(np.any(np.diff(error) < -1e-3 * error[place]))
     return [
         f"Fields of interior places differ from shifts of one field by at most {percent(float(error[place]))} of their energy, at "
-        f"σ = {number(float(study.sigma[place]))}; the error {'does not grow' if falls else 'grows'} steadily with σ, and goes "
+        f"σ = {number(float(study.sigma[place]))}; the error {'rises and falls' if falls else 'grows'} with σ, and goes "
         f"to {percent(study.projector_equivariance) if study.projector_equivariance > 1e-12 else '0'} at σ → 0."
     ]
 
