@@ -251,7 +251,7 @@ def _equivariance_findings(study: ReceptiveFieldStudy) -> list[str]:
     falls = bool(np.any(np.diff(error) < -1e-3 * error[place]))
     return [
         f"Fields of interior places differ from shifts of one field by at most {percent(float(error[place]))} of their energy, at "
-        f"σ = {number(float(study.sigma[place]))}; the error {'rises and falls' if falls else 'grows'} with σ, and goes "
+        f"σ = {number(float(study.sigma[place]))}; the error {'is not monotone in' if falls else 'grows with'} σ, and goes "
         f"to {percent(study.projector_equivariance) if study.projector_equivariance > 1e-12 else '0'} at σ → 0."
     ]
 
