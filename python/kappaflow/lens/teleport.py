@@ -24,7 +24,7 @@ from .comparison import answers
 from .denoisers import Denoiser
 from .scores import GaussianScore
 
-__all__ = ["TeleportPlan", "Teleported", "jump", "plan_teleport", "teleport"]
+__all__ = ["TeleportPlan", "Teleported", "jump", "plan_teleport", "teleport", "typical_error"]
 
 #: How far the local exponent of ΔD against noise is believed.
 _POWERS = (0.5, 4.0)
@@ -165,6 +165,7 @@ def plan_teleport(
     sigma_min: float = SIGMA_MIN,
     candidates: int = 16,
     tolerance: float | None = None,
+    reference: FloatArray | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> TeleportPlan:
     r"""Choose σ′ for a solver of so many steps, from some seeds (100 to 200 tell).
@@ -177,6 +178,7 @@ def plan_teleport(
     noise : (B, d) x_T of the seeds
     steps : of the solver below σ′
     candidates : noise levels, equal steps of the logarithm from sigma_max down to half of the data's root mean square
+    reference : (B, d) what the denoiser draws from `noise` in many steps, where that is known
     tolerance : take the smallest σ′ whose jump error is at most this, instead of the σ′ of least total error
 
     Raises
@@ -190,18 +192,22 @@ def plan_teleport(
         raise ValueError(f"sigma_max must be above half the data's root mean square, {lowest:.4g}, got {top}")
     sigmas = np.geomspace(top, lowest, count)
     many = max(_REFERENCE * number, _LEAST_REFERENCE)
-    work = 2.0 * count * number + 2 * many  # evaluations
-    grid = noise_schedule(many, top, sigma_min=sigma_min).tolist()
-    reference = heun(lambda x, level: answers(denoiser, x, level), rows, grid)
+    before = 0 if reference is not None else 2 * many - 1
+    work = float(before + 2 * count * number)  # evaluations
+    if reference is None:
+        grid = noise_schedule(many, top, sigma_min=sigma_min).tolist()
+        reference = heun(lambda x, level: answers(denoiser, x, level), rows, grid)
+    elif reference.shape != rows.shape:
+        raise ValueError(f"reference must have the shape of noise {rows.shape}, got {reference.shape}")
     if progress is not None:
-        progress(2 * many / work)
+        progress(before / work)
     gaps, jumps = _along_gaussian_path(denoiser, population, rows, sigmas, top)
     total = np.empty(count)
     for place, start in enumerate(sigmas):
         found = teleport(denoiser, population, rows, start, steps=number, sigma_max=top, sigma_min=sigma_min)
-        total[place] = _typical(found.samples - reference)
+        total[place] = typical_error(found.samples - reference)
         if progress is not None:
-            progress((2 * many + 2 * (place + 1) * number) / work)
+            progress((before + 2 * (place + 1) * number) / work)
     if tolerance is None:
         best = _least(np.log(sigmas), np.log(total))
     else:
@@ -220,7 +226,7 @@ def plan_teleport(
         denoiser_gap=gaps,
         steps=number,
         reference_steps=many,
-        evaluations=2 * many - 1 + count * 2 * number,
+        evaluations=before + count * 2 * number,
     )
 
 
@@ -239,7 +245,7 @@ def _along_gaussian_path(
         if before is not None:  # trapezoidal rule in ln s
             integral = integral + 0.5 * np.log(sigmas[place - 1] / level) * (before + integrand)
         before = integrand
-        missed[place] = _typical(_linear(population, integral, np.sqrt(values), 0.0))
+        missed[place] = typical_error(_linear(population, integral, np.sqrt(values), 0.0))
     return gaps, missed
 
 
@@ -263,7 +269,7 @@ def _rms(values: FloatArray) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-def _typical(differences: FloatArray) -> float:
+def typical_error(differences: FloatArray) -> float:
     """Mean over rows of their root mean square: one seed that falls to another attractor does not outweigh all others."""
     return float(np.mean(np.sqrt(np.mean(differences**2, axis=1))))
 
