@@ -250,9 +250,7 @@ def _directions(
     return sign.astype(np.int8), level
 
 
-def _crossings(
-    clock: FloatArray, curves: FloatArray, level: FloatArray, direction: npt.NDArray[np.int8]
-) -> FloatArray:
+def _crossings(clock: FloatArray, curves: FloatArray, level: FloatArray, direction: npt.NDArray[np.int8]) -> FloatArray:
     """First crossing of each column, interpolated; NaN without one or where the first row is beyond already."""
     beyond = np.where(direction > 0, curves >= level, curves <= level)
     row = np.argmax(beyond, axis=0)

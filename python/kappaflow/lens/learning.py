@@ -20,8 +20,9 @@ The probability-flow ODE from N(0, σ_T²I) at σ_T down to σ₀ generates a Ga
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from scipy import special
@@ -45,7 +46,7 @@ __all__ = [
 
 #: σ_data² of Karras et al. (2022).
 DATA_VARIANCE = 0.25
-_FAR = 30.0  # beyond this logit, 1 − v is e^−x to rounding
+_FAR = 8.0  # logit beyond which four terms in 1 − v are exact to rounding
 _ROUNDING = 1e-14
 
 
@@ -322,42 +323,42 @@ def _rise(start: FloatArray, theta: FloatArray, layers: int) -> FloatArray:
     if layers == 2:
         return start + theta
     b = 2 / layers
-    limit = -special.digamma(b) - np.euler_gamma
 
     def clock(x: FloatArray) -> FloatArray:
-        v = special.expit(np.minimum(x, _FAR))
-        near = v**b * special.hyp2f1(1.0, b, 1 + b, v) / b
-        return np.asarray(v ** (b - 1) / (b - 1) + np.where(x < _FAR, near, x + limit))
+        return np.asarray(special.expit(x) ** (b - 1) / (b - 1) + _incomplete(x, b))
 
-    target = clock(start) + theta
-    x = np.where(np.isfinite(start), start, _FAR)
-    for _ in range(200):
-        step = (target - clock(x)) * special.expit(x) ** (1 - b)
-        x = x + step
-        if np.all(np.abs(step) <= 1e-14 * (1 + np.abs(x))):
-            break
-    return cast(FloatArray, x)
+    return _newton(clock, 1 - b, start, start, clock(start) + theta)
 
 
 def _fall(start: FloatArray, theta: FloatArray, layers: int) -> FloatArray:
     """Logit w of u = 1/v at θ, where v falls to 1; θ(w) is convex, so that Newton descends from beyond the root."""
     power = 2 - 2 / layers
-    limit = -special.digamma(power) - np.euler_gamma
+    start = np.minimum(start, 40.0)  # v = 1: there already
+    above = np.maximum(start, 0.0) + 2**power * theta
+    return _newton(lambda w: _incomplete(w, power), -power, start, above, _incomplete(start, power) + theta)
 
-    def clock(w: FloatArray) -> FloatArray:
-        u = special.expit(np.minimum(w, _FAR))
-        near = u**power * special.hyp2f1(1.0, power, 1 + power, u) / power
-        return np.asarray(np.where(w < _FAR, near, w + limit))
 
-    start = np.where(np.isfinite(start), start, 40.0)  # v = 1: there already
-    target = clock(start) + theta
-    w = np.maximum(start, 0.0) + 2**power * theta
+def _newton(
+    clock: Callable[[FloatArray], FloatArray], slope: float, start: FloatArray, guess: FloatArray, target: FloatArray
+) -> FloatArray:
+    """Root of clock(x) = target, which is not below `start`; the derivative of the clock is expit(x)^−slope."""
+    x = guess
     for _ in range(200):
-        step = (target - clock(w)) * special.expit(w) ** -power
-        w = w + step
-        if np.all(np.abs(step) <= 1e-14 * (1 + np.abs(w))):
+        step = (target - clock(x)) * special.expit(x) ** slope
+        x = np.maximum(x + step, start)
+        if np.all(np.abs(step) <= 1e-14 * (1 + np.abs(x))):
             break
-    return cast(FloatArray, w)
+    return x
+
+
+def _incomplete(x: FloatArray, b: float) -> FloatArray:
+    """∫₀ᵛ t^{b−1}/(1 − t) dt at v = expit(x): v^b ₂F₁(1, b; 1 + b; v)/b, near v = 1 its expansion in y = 1 − v."""
+    v, y = special.expit(np.minimum(x, _FAR)), special.expit(-np.maximum(x, _FAR))
+    near = v**b * special.hyp2f1(1.0, b, 1 + b, v) / b
+    far = np.logaddexp(0.0, np.maximum(x, _FAR)) - special.digamma(b) - np.euler_gamma
+    for n in range(1, 5):
+        far = far - special.binom(b - 1, n) * (-y) ** n / n
+    return np.asarray(np.where(x < _FAR, near, far))
 
 
 # ---------------------------------------------------------------- preconditioned

@@ -22,7 +22,9 @@ def _modes(population: Population) -> FloatArray:
     return population.eigenvectors
 
 
-def _evolved(population: Population, initial: Any, inside: FloatArray, outside: float, wiener: FloatArray) -> FloatArray:
+def _evolved(
+    population: Population, initial: Any, inside: FloatArray, outside: float, wiener: FloatArray
+) -> FloatArray:
     """W* + (W₀ − W*) g(Σ), with g's values in the modes and outside of them."""
     vectors, start = _modes(population), real_array("initial", initial)
     if start.shape != (population.dimension,) * 2:
@@ -74,13 +76,15 @@ class JointLearning:
 
     Attributes
     ----------
-    basis : (d, k) or (d, k + 1) modes, then the unit vector along the rest of μ where there is a rest
+    basis : (d, p) the k modes, then the unit vector along the rest of μ where there is a rest
+    eigenvalues : (p,) λ of the data along it
     moments, moment_vectors : (p + 1,), (p + 1, p + 1) eigenvalues and eigenvectors of M in that basis
     optimum : (p, p + 1) V* in that basis
     sigma, rate : σ, η
     """
 
     basis: FloatArray
+    eigenvalues: FloatArray
     moments: FloatArray
     moment_vectors: FloatArray
     optimum: FloatArray
@@ -98,16 +102,14 @@ class JointLearning:
         found = self.coefficients(time)
         return np.asarray(self.basis @ found[:, :-1] @ self.basis.T), np.asarray(self.basis @ found[:, -1])
 
-    def deviation(self, time: float, modes: int) -> float:
-        """‖W(τ) − W°(τ)‖/‖W°(τ)‖ (Frobenius), W° what one layer with a slaved bias has at τ: each of the `modes` at 2η(λ + σ²)."""
-        found = self.coefficients(time)[:, :-1]
-        gains = np.diagonal(self.optimum)[:modes]
-        # a = λ/(λ + σ²), so that λ + σ² = σ²/(1 − a)
-        rates = 2 * self.rate * self.sigma**2 / (1 - gains)
-        alone = np.zeros(len(found))
-        alone[:modes] = -gains * np.expm1(-rates * not_negative("time", time))
+    def deviation(self, time: float) -> float:
+        """‖W(τ) − W°(τ)‖/‖W°(τ)‖ (Frobenius), W° what one layer with a slaved bias has at τ: each mode at 2η(λ + σ²)."""
+        rates = 2 * self.rate * (self.eigenvalues + self.sigma**2)
+        alone = -np.diagonal(self.optimum) * np.expm1(-rates * not_negative("time", time))
         size = float(np.linalg.norm(alone))
-        return float(np.linalg.norm(found - np.diag(alone)) / size) if size > 0 else float("nan")
+        return (
+            float(np.linalg.norm(self.coefficients(time)[:, :-1] - np.diag(alone)) / size) if size > 0 else float("nan")
+        )
 
 
 def joint_learning(population: Population, sigma: float, *, rate: float = 1.0) -> JointLearning:
@@ -127,4 +129,4 @@ def joint_learning(population: Population, sigma: float, *, rate: float = 1.0) -
     moments[size, size] = 1.0
     roots, axes = np.linalg.eigh(moments)
     optimum = np.column_stack([np.diag(values / (values + level)), level / (values + level) * inside])
-    return JointLearning(vectors, np.maximum(roots, 0.0), axes, optimum, float(sigma), float(rate))
+    return JointLearning(vectors, values, np.maximum(roots, 0.0), axes, optimum, float(sigma), float(rate))

@@ -11,7 +11,7 @@ Q_mj = Σ_δ e^{−2πi m·δ} V_δj V_cj. As ln λ̃ is linear in the gain, it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ __all__ = ["PatchConvolution", "fourier_spectrum", "patch_convolution"]
 class PatchConvolution:
     """A circular convolution with a local patch, in training; built by :func:`patch_convolution`.
 
-    Its modes are the M Fourier modes of the grid, in the order of ``numpy.fft.fftn``, flat.
+    Its modes are the M Fourier modes of the grid, in the order of ``numpy.fft.fftn``, flat, or those that :meth:`at` chose.
 
     Attributes
     ----------
@@ -63,6 +63,11 @@ class PatchConvolution:
         values = self.patch_eigenvalues
         ratio = np.log(high / low) - np.log((high + values) / (low + values))
         return np.asarray(np.log(low) + self.responses @ ratio)
+
+    def at(self, modes: Any) -> PatchConvolution:
+        """The same at some of its Fourier modes: flat indices (m,)."""
+        chosen = np.asarray(modes, dtype=np.intp)
+        return replace(self, spectrum=self.spectrum[chosen], responses=np.ascontiguousarray(self.responses[chosen]))
 
     def _sum(self, patch_modes: FloatArray) -> FloatArray:
         if patch_modes.shape[-2] == 1:
