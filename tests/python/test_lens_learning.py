@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ from kappaflow.lens.learning import (
     remaining_mean,
     wiener_gain,
 )
-from kappaflow.lens.learning_study import LearningStudy, learning_study
+from kappaflow.lens.learning_study import learning_study
 from kappaflow.lens.matrix_learning import gradient_descent, joint_learning, largest_step, weights_during_training
 from kappaflow.lens.patch_learning import fourier_spectrum, patch_convolution
 
@@ -351,7 +350,7 @@ def test_convolutions_follow_the_gradient_flow_of_shared_weights(shape: tuple[in
         flipped = np.roll(np.flip(flipped, axis), 1, axis)
     power = power + flipped
     power.flat[0] = 5.0
-    power[tuple([0] * (power.ndim - 1)) + (2,)] = power[tuple([0] * (power.ndim - 1)) + (-2,)] = 0.0
+    power[(0,) * (power.ndim - 1)][..., [2, -2]] = 0.0  # two modes without power
     covariance, count = circulant_covariance(power), power.size
     lengths = (3,) * power.ndim
     axes = [np.arange(n) - n // 2 for n in lengths]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -169,7 +170,7 @@ def emergence_times(
     left, right = np.full(end.shape, np.nan), np.full(end.shape, np.nan)
     open_modes = direction != 0
     open_modes &= ~beyond(grid[:1])  # crossed before the window
-    for before, time in zip(grid[:-1], grid[1:], strict=True):
+    for before, time in pairwise(grid):
         if not open_modes.any():
             break
         now = open_modes & beyond(np.array([time]))

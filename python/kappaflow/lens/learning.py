@@ -98,16 +98,16 @@ def wiener_gain(eigenvalues: Any, sigma: Any) -> FloatArray:
     return np.asarray(values / (values + level**2))
 
 
-def converged_variance(eigenvalues: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:  # noqa: B008
+def converged_variance(eigenvalues: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
     """σ_T² (σ₀² + λ)/(σ_T² + λ): variance that the Wiener denoiser generates from N(0, σ_T²I); λ but for the ends of the range."""
     values = real_array("eigenvalues", eigenvalues)
     low, high = noise.sigma_min**2, noise.sigma_max**2
     return np.asarray(high * (low + values) / (high + values))
 
 
-def remaining_mean(log_variance: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:  # noqa: B008
+def remaining_mean(log_variance: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
     """√λ̃/σ_T: the part of μₖ that generated samples lack, (μₖ − E x̄ₖ)/μₖ, from ln λ̃ (bias slaved to the weights)."""
-    return np.exp(0.5 * real_array("log_variance", log_variance) - np.log(noise.sigma_max))
+    return np.asarray(np.exp(0.5 * real_array("log_variance", log_variance) - np.log(noise.sigma_max)))
 
 
 def mode_divergence(log_variance: Any, eigenvalues: Any, mean_error: Any = 0.0) -> FloatArray:
@@ -125,11 +125,11 @@ def mode_divergence(log_variance: Any, eigenvalues: Any, mean_error: Any = 0.0) 
     log_ratio = variance[some] - np.log(values[some])
     # e^x − 1 − x by expm1 loses digits below |x| ~ 1e-8, where it is x²/2 and nothing
     out[some] = 0.5 * (np.expm1(log_ratio) - log_ratio + error[some] ** 2 / values[some])
-    return np.maximum(out, 0.0)
+    return np.asarray(np.maximum(out, 0.0))
 
 
 def log_variance_by_quadrature(
-    learner: LinearLearner, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()  # noqa: B008
+    learner: LinearLearner, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()
 ) -> FloatArray:  # fmt: skip
     """ln λ̃ = 2 ln σ₀ + 2∫ψ d ln σ by Gauss-Legendre, for any gain; eigenvalues and times broadcast."""
     nodes, weights = noise.quadrature()
@@ -184,7 +184,7 @@ class OneLayer:
         decay = np.exp(-2 * self.rate * times * (values + level**2))
         return np.asarray(wiener + (self.start(level) - wiener) * decay)
 
-    def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:  # noqa: B008
+    def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
         """ln λ̃; see the class."""
         values, times = _grid(eigenvalues, time)
         s, low, high = 2 * self.rate * times, noise.sigma_min**2, noise.sigma_max**2
@@ -202,7 +202,7 @@ def _e1_difference(s: FloatArray, low: Any, high: Any) -> FloatArray:
     first, last = s * low, s * high
     none = first < np.finfo(np.float64).tiny
     out = special.exp1(np.where(none, 1.0, first)) - special.exp1(np.where(none, 1.0, last))
-    return np.where(none, np.log(high / np.asarray(low)), out)
+    return np.asarray(np.where(none, np.log(high / np.asarray(low)), out))
 
 
 def _scaled_e1_difference(s: FloatArray, low: float, high: float, shift: FloatArray) -> FloatArray:
@@ -211,7 +211,7 @@ def _scaled_e1_difference(s: FloatArray, low: float, high: float, shift: FloatAr
     none = first < np.finfo(np.float64).tiny
     out = np.exp(-s * (shift + low)) * _scaled_e1(np.where(none, 1.0, first))
     out = out - np.exp(-s * (shift + high)) * _scaled_e1(np.where(none, 1.0, last))
-    return np.where(none, np.log(high / low), out)
+    return np.asarray(np.where(none, np.log(high / low), out))
 
 
 def _scaled_e1(x: FloatArray) -> FloatArray:
@@ -221,7 +221,7 @@ def _scaled_e1(x: FloatArray) -> FloatArray:
     series = np.ones_like(far)
     for n in range(14, 0, -1):
         series = 1 - n / far * series
-    return np.where(x <= 100.0, np.exp(near) * special.exp1(near), series / far)
+    return np.asarray(np.where(x <= 100.0, np.exp(near) * special.exp1(near), series / far))
 
 
 # ---------------------------------------------------------------- two layers and more
@@ -263,7 +263,7 @@ class TwoLayer:
         a, b = self._coefficients(values, times)
         return np.asarray(self.initial / (a + b * level**2))
 
-    def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:  # noqa: B008
+    def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
         """ln λ̃; see the class."""
         values, times = _grid(eigenvalues, time)
         low, high = noise.sigma_min**2, noise.sigma_max**2
@@ -311,9 +311,9 @@ class DeepLinear:
         scaled[below] = special.expit(_rise(special.logit(start[below]), theta[below], self.layers))
         scaled[~below] = 1 / special.expit(_fall(special.logit(1 / start[~below]), theta[~below], self.layers))
         out[some] = wiener[some] * scaled
-        return out
+        return np.asarray(out)
 
-    def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:  # noqa: B008
+    def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
         """ln λ̃ by quadrature over ln σ."""
         return log_variance_by_quadrature(self, eigenvalues, time, noise)
 
@@ -346,7 +346,7 @@ def _newton(
     for _ in range(200):
         step = (target - clock(x)) * special.expit(x) ** slope
         x = np.maximum(x + step, start)
-        if np.all(np.abs(step) <= 1e-14 * (1 + np.abs(x))):
+        if np.all(np.abs(step) <= 1e-12 * (1 + np.abs(x))):  # the last step squares that
             break
     return x
 
@@ -389,7 +389,7 @@ class Preconditioned:
         decay = np.exp(-2 * self.rate * times * (values + level**2) / (level**2 + c))
         return np.asarray(wiener + (c / (c + level**2) - wiener) * decay)
 
-    def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:  # noqa: B008
+    def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
         """ln λ̃ by quadrature over ln σ."""
         return log_variance_by_quadrature(self, eigenvalues, time, noise)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -220,7 +220,7 @@ def learning_study(
         for title, model in models.items()
     )
     frequency, spectrum, pixels, convolutions = _convolutions(population, patches, noise, target, exclude, rate)
-    null = population.dimension - int(round(float(population.multiplicity[values > 0].sum())))
+    null = population.dimension - round(float(population.multiplicity[values > 0].sum()))
     return LearningStudy(
         noise, float(rate), target, float(exclude), values, int(learned.size), null, times, selected, rows, level, found,
         convolutions, frequency, spectrum, pixels, _joint(population, level, times, rate),
@@ -236,7 +236,7 @@ def _spread(values: FloatArray, learned: npt.NDArray[np.intp], count: int) -> np
 def _ranks(learned: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
     """Half of the modes first in rank, half spread evenly over the rest."""
     rest = np.linspace(count // 2, learned.size - 1, count - count // 2).round().astype(np.intp)
-    return learned[np.unique(np.concatenate([np.arange(count // 2), rest]))]
+    return np.asarray(learned[np.unique(np.concatenate([np.arange(count // 2), rest]))])
 
 
 def _fits(values: FloatArray, found: Emergence) -> list[ExponentFit]:
@@ -331,24 +331,23 @@ def _convolutions(
     window = (1e-8 / (rate * pixels * power.max()), 1e6 / (rate * pixels * max(values.min(), noise.sigma_min**2)))
     out = []
     for patch in (*(p for p in patches if p < min(shape[:2])), None):
-        if patch is None:
-            layer = OneLayer(0.0, rate * pixels)
-            final = converged_variance(values, noise)
-            found = emergence_times(
-                lambda time: layer.log_variance(values, time, noise),
-                values if target == "data" else final, exclude=exclude, window=window,
-            )  # fmt: skip
-        else:
-            local = patch_convolution(power, patch, rate=rate * pixels).at(kept)
-            final = np.exp(local.converged_log_variance(noise))
-            found = emergence_times(
-                lambda time: local.log_variance(time, noise),
-                values if target == "data" else final, exclude=exclude, window=window,
-            )  # fmt: skip
+        law, final = _convolution(power, kept, patch, rate * pixels, noise)
+        found = emergence_times(law, values if target == "data" else final, exclude=exclude, window=window)
         ratio = np.divide(final, values, out=np.full(values.shape, np.nan), where=values > 0)
         name = "whole image" if patch is None else f"patch {patch} × {patch}"
         out.append(ConvolutionCurves(patch, name, found, ratio, tuple(_fits(values, found))))
     return np.hypot(*(w.ravel()[kept] for w in waves)), values, pixels, tuple(out)
+
+
+def _convolution(
+    power: FloatArray, kept: npt.NDArray[np.intp], patch: int | None, rate: float, noise: NoiseRange
+) -> tuple[Callable[[FloatArray], FloatArray], FloatArray]:
+    """ln λ̃ of the kept Fourier modes as a function of time, and their variance in the end."""
+    if patch is None:
+        values, layer = power.ravel()[kept], OneLayer(0.0, rate)
+        return lambda time: layer.log_variance(values, time, noise), converged_variance(values, noise)
+    local = patch_convolution(power, patch, rate=rate).at(kept)
+    return lambda time: local.log_variance(time, noise), np.exp(local.converged_log_variance(noise))
 
 
 def _joint(population: Population, sigma: float, times: FloatArray, rate: float) -> JointBias | None:

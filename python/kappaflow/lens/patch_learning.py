@@ -55,7 +55,7 @@ class PatchConvolution:
         """ln of the generated variance of each Fourier mode, (..., M), at times (..., M) or (..., 1)."""
         floor = 2 * np.log(noise.sigma_min)
         alone = self.layer.log_variance(self.patch_eigenvalues, real_array("time", time)[..., None], noise)
-        return floor + self._sum(alone - floor)
+        return np.asarray(floor + self._sum(alone - floor))
 
     def converged_log_variance(self, noise: NoiseRange = NoiseRange()) -> FloatArray:  # noqa: B008
         """ln of the generated variance of each Fourier mode, (M,), after training without end."""
