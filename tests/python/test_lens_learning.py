@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -421,6 +422,11 @@ def test_fourier_spectrum_is_that_of_the_covariance() -> None:
         )
 
 
+def half_digit(printed: list[float]) -> np.ndarray:
+    """Half a unit of the last printed digit."""
+    return np.array([0.5000001 * 10.0 ** -len(str(x).partition(".")[2]) for x in printed])
+
+
 def test_local_patches_delay_the_modes_that_they_resolve() -> None:
     """λ̃_m = 20/m² on 64 pixels: simultaneous emergence holds below the patch's resolution, and not beyond.
 
@@ -435,14 +441,15 @@ def test_local_patches_delay_the_modes_that_they_resolve() -> None:
     for patch, expected in on_grid.items():
         learner = patch_convolution(power, patch)
         final = np.exp(learner.converged_log_variance())
-        np.testing.assert_allclose((final / power)[modes], ratios[patch], atol=0.0051)
+        np.testing.assert_allclose((final / power)[modes], ratios[patch], atol=0.00501)
         found = emergence_times(learner.log_variance, final, exclude=1.0)
         exact[patch] = found.times
         seen = grid[np.searchsorted(grid, found.times[modes])]
-        np.testing.assert_allclose(seen, expected, rtol=0.03)
+        assert (np.abs(seen - expected) <= half_digit(expected)).all()
         assert (np.abs(found.times[modes] / expected - 1) < 0.065).all()
     full = emergence_times(lambda t: OneLayer().log_variance(power, t), converged_variance(power), exclude=1.0)
-    np.testing.assert_allclose(grid[np.searchsorted(grid, full.times[modes])], [0.016, 0.258, 3.9, 15.5], rtol=0.03)
+    printed = [0.016, 0.258, 3.9, 15.5]
+    assert (np.abs(grid[np.searchsorted(grid, full.times[modes])] - printed) <= half_digit(printed)).all()
     local = exact[3]
     assert local[4] / local[1] < 1.06  # power 16 times apart
     assert local[16] / local[1] == pytest.approx(13, rel=0.03)
@@ -474,7 +481,13 @@ def exponents(learner: LinearLearner, low: float, high: float, direction: int, *
         (OneLayer(1.0), 1e-3, 1e2, -1, (1.00, 0.50, 0.00)),
         (TwoLayer(0.01), 1e-3, 1e2, 1, (1.04, 1.00, 0.98)),
         (TwoLayer(1.0), 1e-3, 1e2, -1, (1.00, 0.50, 0.00)),
-        (OneLayer("skip"), 0.5, 170, 1, (1.184, 0.90, 0.75)),  # harmonic: 1.15 in print, see the page on errata
+        (
+            OneLayer("skip"),
+            0.5,
+            170,
+            1,
+            (1.184, 0.90, 0.75),
+        ),  # harmonic: 1.15 is quoted; local slopes fall from 1.25 to 1.09
         (OneLayer("skip"), 3e-5, 0.12, -1, (1.03, 0.56, 0.02)),
         (Preconditioned(), 0.5, 170, 1, (0.97, 0.53, 0.06)),
         (Preconditioned(), 3e-5, 0.12, -1, (0.97, 0.47, 0.01)),
@@ -625,6 +638,83 @@ def test_thresholds_are_ordered_means() -> None:
     np.testing.assert_allclose(harmonic, [1.8, 4, 0])
     np.testing.assert_allclose(geometric, [3, 4, 0])
     np.testing.assert_allclose(arithmetic, [5, 4, 1])
+
+
+# ---------------------------------------------------------------- study, window, page
+def populations() -> dict[str, kf.Population]:
+    from sklearn.datasets import load_digits
+
+    generator = np.random.default_rng(0)
+    colour = generator.standard_normal((60, 8, 8, 3)).cumsum(axis=1).cumsum(axis=2) / 8 + 0.3
+    return {
+        "digits": kf.Population.from_samples(load_digits().images / 8 - 1),
+        "colour": kf.Population.from_samples(colour),
+        "vector": kf.Population.from_samples(generator.standard_normal((300, 20)) * np.arange(1, 21) ** -1.0 + 1),
+        "spectrum": kf.Population.from_spectrum([4.0, 0.5, 0.03, 0.0], [1, 3, 20, 5]),
+    }
+
+
+@pytest.mark.parametrize("name", ["digits", "colour", "vector", "spectrum"])
+def test_study_and_its_window(name: str) -> None:
+    import matplotlib.pyplot as plt
+
+    from kappaflow.report.lens.learning import window
+
+    known = populations()[name]
+    study = learning_study(known)
+    image = name in ("digits", "colour")
+    assert bool(study.convolutions) == image
+    assert (study.joint is None) == (name == "spectrum")
+    assert study.null_modes == {"digits": 3, "colour": 192 - 59, "vector": 0, "spectrum": 5}[name]
+    for curves in study.learners:
+        np.testing.assert_allclose(
+            curves.log_variance[-1], np.log(converged_variance(study.eigenvalues[study.selected])), atol=0.01
+        )
+        np.testing.assert_allclose(
+            curves.gains[-1], wiener_gain(study.eigenvalues[study.selected], study.sigma), atol=0.01
+        )
+        assert curves.divergence[-1] < 0.01 * curves.divergence[0]
+        assert np.isnan(curves.mean_left).all() == (name == "spectrum")
+    page = window(study)
+    assert [p.name for p in page.pictures] == [
+        "learning_weights", "learning_variance", "learning_emergence", "learning_divergence", "learning_convolutions",
+    ][: 5 if image else 4]  # fmt: skip
+    assert "nan" not in " ".join([*page.findings, *(p.alternative for p in page.pictures)])
+    for table in page.tables:
+        assert len({len(column) for column in table.columns.values()}) == 1
+    assert page.tables[0].columns["α"]
+    for picture in page.pictures:
+        figure = picture.draw()
+        figure.draw_without_rendering()
+        plt.close("all")
+
+
+def test_study_of_the_mean_and_of_chosen_learners() -> None:
+    """What is left of the mean by an ODE for the whole population, with directions outside of its modes."""
+    mean = np.array([1.0, -2.0, 0.5, 0.0, 1.0, 3.0, -1.0])
+    known = population(DEFICIENT, mean)
+    study = learning_study(known, learners={"half": OneLayer(0.5)}, points=5, curves=3, target="data", sigma=0.4)
+    (curves,) = study.learners
+    for time, left in zip(study.times, curves.mean_left, strict=True):
+
+        def slope(t: float, x: np.ndarray, time: float = time) -> np.ndarray:
+            inside = OneLayer(0.5).gain(known.eigenvalues, np.exp(t), time)
+            return x - known.apply(x, inside, null_gain=float(OneLayer(0.5).gain(0.0, np.exp(t), time)))[0]
+
+        found = solve_ivp(slope, (np.log(80), np.log(0.002)), np.zeros(7), method="DOP853", rtol=1e-10, atol=1e-12)
+        expected = np.linalg.norm(found.y[:, -1] - mean) / np.linalg.norm(mean)
+        assert left == pytest.approx(expected, rel=1e-7)
+    assert study.sigma == 0.4
+    np.testing.assert_array_equal(curves.emergence["geometric"].target, study.eigenvalues[study.emergence_modes])
+    centred = learning_study(population(POWER_LAW), points=5)
+    assert np.isnan(centred.learners[0].mean_left).all()
+    assert centred.joint is None
+
+
+def test_example_of_the_page_runs() -> None:
+    text = (Path(__file__).parents[2] / "docs/lens/learning.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    exec(compile(example, "learning.md", "exec"), {})
 
 
 # ---------------------------------------------------------------- errors
