@@ -35,8 +35,8 @@ __all__ = [
 
 #: Means of the variance at the start and at the end that a mode has to cross.
 THRESHOLDS = ("harmonic", "geometric", "arithmetic")
-_PER_DECADE = 24
-_HALVINGS = 48  # of a bracket of 1/24 decade: to rounding
+_PER_DECADE = 12
+_HALVINGS = 48  # of a bracket of 1/12 decade: to rounding
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def emergence_times(
     exclude: float = 2.0,
     window: tuple[float, float] = (1e-10, 1e12),
 ) -> Emergence:
-    """Emergence times of a theoretical law: first crossing on a logarithmic grid, 24 times a decade, then bisection.
+    """Emergence times of a theoretical law: first crossing on a logarithmic grid, 12 times a decade, then bisection.
 
     Parameters
     ----------

@@ -265,7 +265,7 @@ def _learner(
     values = population.eigenvalues
     divergence, left = _divergence_and_mean(learner, population, learned, times, noise)
     goal = values[rows] if target == "data" else converged_variance(values[rows], noise)
-    window = (1e-6 * times[0], 1e4 * times[-1])
+    window = (1e-4 * times[0], 1e2 * times[-1])
     emergence = {
         threshold: emergence_times(
             lambda time: learner.log_variance(values[rows], time, noise), goal,
@@ -328,7 +328,7 @@ def _convolutions(
     # of m and −m, which have the same power, one; without the constant mode
     kept = np.flatnonzero(((waves[0] > 0) | ((waves[0] == 0) & (waves[1] > 0))).ravel())
     values = power.ravel()[kept]
-    window = (1e-8 / (rate * pixels * power.max()), 1e6 / (rate * pixels * max(values.min(), noise.sigma_min**2)))
+    window = (1e-6 / (rate * pixels * power.max()), 1e4 / (rate * pixels * max(values.min(), noise.sigma_min**2)))
     out = []
     for patch in (*(p for p in patches if p < min(shape[:2])), None):
         law, final = _convolution(power, kept, patch, rate * pixels, noise)

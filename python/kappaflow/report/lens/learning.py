@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -22,7 +23,7 @@ from .window import Picture, Table, Window
 __all__ = ["convolutions", "divergence", "emergence", "variance", "weights", "window"]
 
 _WAY = {1: "grow", -1: "shrink"}
-_FILL = {1: "full", -1: "none"}
+_FILL: dict[int, Literal["full", "none"]] = {1: "full", -1: "none"}
 
 
 def window(study: LearningStudy) -> Window:
@@ -332,7 +333,7 @@ def emergence(study: LearningStudy) -> Figure:
     return figure
 
 
-def _few(logarithms: FloatArray, count: int) -> FloatArray:
+def _few(logarithms: FloatArray, count: int) -> npt.NDArray[np.intp]:
     """Places of at most `count` entries, about evenly spread in their logarithm."""
     if logarithms.size <= count:
         return np.arange(logarithms.size)
@@ -455,7 +456,7 @@ def _convolution_table(study: LearningStudy) -> Table:
         columns[f"final / data's, {curves.title}"] = [_number(t) for t in curves.final_ratio[order]]
     return Table(
         "learning_convolutions",
-        "Fourier modes (one of m and −m, without the constant one): the data's power, emergence time under the geometric threshold, "
-        "and variance after training without end over the data's, for each patch.",
+        "Fourier modes (one of m and −m, without the constant one): the data's power, emergence time under the geometric "
+        "threshold, and variance after training without end over the data's, for each patch.",
         columns,
     )
