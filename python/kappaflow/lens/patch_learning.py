@@ -48,13 +48,14 @@ class PatchConvolution:
 
     def gain(self, sigma: Any, time: Any) -> FloatArray:
         """Gain of each Fourier mode, (..., M), for noise levels and times (..., M) or (..., 1) that broadcast."""
-        level, times = np.broadcast_arrays(real_array("sigma", sigma), real_array("time", time))
+        level, times = np.broadcast_arrays(real_array("sigma", sigma), np.atleast_1d(real_array("time", time)))
         return self._sum(self.layer.gain(self.patch_eigenvalues, level[..., None], times[..., None]))
 
     def log_variance(self, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:  # noqa: B008
         """ln of the generated variance of each Fourier mode, (..., M), at times (..., M) or (..., 1)."""
         floor = 2 * np.log(noise.sigma_min)
-        alone = self.layer.log_variance(self.patch_eigenvalues, real_array("time", time)[..., None], noise)
+        times = np.atleast_1d(real_array("time", time))
+        alone = self.layer.log_variance(self.patch_eigenvalues, times[..., None], noise)
         return np.asarray(floor + self._sum(alone - floor))
 
     def converged_log_variance(self, noise: NoiseRange = NoiseRange()) -> FloatArray:  # noqa: B008
