@@ -77,8 +77,8 @@ def window(study: LearningStudy) -> Window:
                 "Convolutions: emergence and final variance by frequency",
                 "Linear circular convolutions that start at 0, one filter for all pixels and channels. Left: emergence time "
                 "(geometric threshold, toward what the convolution converges to) against spatial frequency. Modes below the "
-                "resolution of a patch emerge at about the same time; those beyond it do not. Right: variance after training without "
-                "end, over the data's: a local patch learns neither the data's variance nor its covariance.",
+                "resolution of a patch emerge at about the same time; those beyond it do not. Right: variance after training "
+                "without end, over the data's: a local patch learns neither the data's variance nor its covariance.",
                 _convolution_words(study),
                 lambda: convolutions(study),
             )
