@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
-from . import diagnose, info, moments, network, plan, predict, seeds, validate
+from . import diagnose, info, lens, moments, network, plan, predict, seeds, validate
 from .common import SizesCommand
 
 __all__ = ["app", "main"]
@@ -49,6 +49,7 @@ app.command("seeds")(seeds.command)
 app.command("plan")(plan.command)
 app.command("diagnose")(diagnose.command)
 app.command("info")(info.command)
+app.command("lens")(lens.command)
 validate.app.command("network", cls=SizesCommand)(network.command)
 app.add_typer(validate.app, name="validate")
 

@@ -61,15 +61,15 @@ def write_files(directory: str | os.PathLike[str], page: str, figures: Encoded, 
         for kind in _FORMATS:
             path = folder / f"{name}.{kind}"
             if name in figures:
-                _write_atomically(path, figures[name][kind])
+                write_atomically(path, figures[name][kind])
             else:
                 path.unlink(missing_ok=True)
     report = target / "report.html"
-    _write_atomically(report, page.encode("utf-8"))
+    write_atomically(report, page.encode("utf-8"))
     return report
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write beside `path`, then move into place; the temporary file goes whatever happens."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -28,7 +28,7 @@ def window(study: TrajectoriesStudy) -> Window:
     """Findings, figures and tables of a study of trajectories."""
     image = kind_of(study.shape) != "vector"
     return Window(
-        name="trajectories",
+        name="trajectory",
         title="Trajectories",
         findings=_findings(study),
         pictures=(
