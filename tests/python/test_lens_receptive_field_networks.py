@@ -16,7 +16,8 @@ from kappaflow.lens.network_receptive_field import (  # noqa: E402
     noised,
 )
 from kappaflow.lens.receptive_field import collapse_channels, jacobian_rows, pixel_grid, receptive_field  # noqa: E402
-from kappaflow.validation.network.denoisers import LinearDenoiser, MemorisingDenoiser  # noqa: E402
+from kappaflow.lens.scores import DeltaScore  # noqa: E402
+from kappaflow.validation.network.denoisers import LinearDenoiser  # noqa: E402
 from kappaflow.validation.network.layout import to_rows, to_tensor  # noqa: E402
 
 SHAPE = (3, 4, 3)
@@ -89,9 +90,14 @@ def test_rows_and_columns_of_a_nonlinear_toy(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("direction", ["rows", "columns"])
-def test_the_memorising_denoiser_has_the_posterior_covariance(direction: str) -> None:
+def test_the_score_of_the_samples_has_the_posterior_covariance(direction: str) -> None:
     shape, points = (2, 3), np.random.default_rng(4).standard_normal((7, 6))
-    model = MemorisingDenoiser(to_tensor(points, shape, torch.float64), block=3)
+    tensor = torch.from_numpy(points)
+
+    def model(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        squares = ((x.flatten(1)[:, None] - tensor) ** 2).sum(dim=2)
+        return (torch.softmax(-squares / (2 * sigma[:, None] ** 2), dim=1) @ tensor).reshape(x.shape)
+
     x = noised(points, 0.8, seed=2)
     exponent = -((x[:, None] - points) ** 2).sum(axis=2) / (2 * 0.8**2)
     weights = np.exp(exponent - exponent.max(axis=1, keepdims=True))
@@ -105,6 +111,8 @@ def test_the_memorising_denoiser_has_the_posterior_covariance(direction: str) ->
     np.testing.assert_allclose(found.mean, exact[:, [0, 5]].mean(axis=0), atol=1e-12)
     np.testing.assert_allclose(found.std, exact[:, [0, 5]].std(axis=0, ddof=1), atol=1e-12)
     assert found.std.max() > 0.05  # it depends on the input
+    closed = np.stack([DeltaScore(points, block=3).jacobian_rows(row, 0.8, [0, 5]) for row in x])
+    np.testing.assert_allclose(closed, exact[:, [0, 5]], atol=1e-12)
 
 
 @pytest.mark.parametrize("direction", ["rows", "columns"])

@@ -121,7 +121,7 @@ def test_denoiser_that_answers_wrongly_is_refused() -> None:
             MemorisingDenoiser(torch.ones((1, 3)))(noise, sigma)
     with pytest.raises(ValueError, match="images must hold at least one image"):
         MemorisingDenoiser(torch.zeros((0, 3)))
-    with pytest.raises(ValueError, match="block must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="block must be an integer of at least 1, got 0"):
         MemorisingDenoiser(torch.zeros((1, 3)), block=0)
     with pytest.raises(ValueError, match=r"must be \(d,\), \(k,\) and \(d, k\)"):
         LinearDenoiser(torch.zeros(3), torch.ones(2), torch.eye(3))

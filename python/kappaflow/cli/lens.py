@@ -177,7 +177,7 @@ def _open_network(name: str, population: Population, device: str) -> Denoiser:
     probe = population.mean[None] + np.random.default_rng(0).standard_normal((1, population.dimension))
     try:
         answer = denoiser(probe, 1.0)
-    except (RuntimeError, TypeError, ValueError) as error:
+    except Exception as error:  # networks raise whatever their parts raise
         raise ValueError(
             f"--network: {name!r} does not answer for images of shape {population.shape}: {error}"
         ) from error

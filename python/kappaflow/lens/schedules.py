@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from .._checks import FloatArray, choice, integer, not_negative, positive, real_array
+from ..validation.sampler import RHO
 
 __all__ = ["SPACINGS", "Schedule"]
 
 SPACINGS = ("time", "log", "power")
-#: Exponent of the "power" spacing of noise levels (Karras et al. 2022).
-_RHO = 7.0
 _PROBES = 257
 #: Halvings of the time range: enough for the last bit of any time that is not below 1e-20 of the range.
 _HALVINGS = 120
@@ -166,7 +165,7 @@ class Schedule:
         if spacing == "log":
             inner = np.geomspace(levels[0], levels[1], count + 1)
         else:
-            inner = np.linspace(levels[0] ** (1 / _RHO), levels[1] ** (1 / _RHO), count + 1) ** _RHO
+            inner = np.linspace(levels[0] ** (1 / RHO), levels[1] ** (1 / RHO), count + 1) ** RHO
         return np.concatenate([ends[:1], self.time_of(inner[1:-1]), ends[1:]])
 
     def path(self, times: Any) -> FloatArray:

@@ -23,6 +23,7 @@ import numpy as np
 
 from .._checks import FloatArray, choice, integer, positive, real_array
 from ..population import Population
+from ..validation.sampler import step_gain
 from .denoisers import Denoiser
 from .schedules import Schedule
 
@@ -319,11 +320,7 @@ def sampler_gains(eigenvalues: Any, noise_levels: Any, *, method: str = "euler")
         raise ValueError(f"noise_levels must be two or more, not negative and decreasing, got {noise_levels!r}")
     gains = np.ones((level.size, values.size))
     for i, (a, b) in enumerate(itertools.pairwise(level)):
-        slope = a / (values + a**2)
-        step = 1 + (b - a) * slope
-        if method == "heun" and b > 0:
-            step = 1 + 0.5 * (b - a) * (slope + step * b / (values + b**2))
-        gains[i + 1] = gains[i] * step
+        gains[i + 1] = gains[i] * step_gain(values, float(a), float(b), second_order=method == "heun")
     return gains
 
 

@@ -99,13 +99,13 @@ def picture(name: str, encoded: Mapping[style.Format, bytes], alternative: str, 
 def inline(svg: str, prefix: str, alternative: str) -> str:
     """An SVG document as an element of an HTML page.
 
-    Identifiers get `prefix`, because a page has one name space for all of its figures; prolog, metadata, comments and
-    global styles go; the size gives way to that of the page.
+    Identifiers get `prefix`, because a page has one name space for all of its figures, and lose their spaces; prolog,
+    metadata, comments and global styles go; the size gives way to that of the page.
     """
     svg = svg[svg.index("<svg") :]
     for unwanted in (r"<metadata>.*?</metadata>", r"<style[^>]*>.*?</style>", r"<!--.*?-->"):
         svg = re.sub(unwanted, "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="([^"]+)"', rf' id="{prefix}-\1"', svg)
+    svg = re.sub(r' id="([^"]+)"', lambda found: f' id="{prefix}-' + "-".join(found[1].split()) + '"', svg)
     svg = re.sub(r' xlink:href="#', f' href="#{prefix}-', svg)
     svg = svg.replace(" xlink:href=", " href=").replace("url(#", f"url(#{prefix}-")
     head, body = svg.split(">", 1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._checks import FloatArray, integer, positive
 
-__all__ = ["heun", "heun_gain", "noise_schedule"]
+__all__ = ["RHO", "SIGMA_MIN", "heun", "heun_gain", "noise_schedule", "step_gain"]
 
 #: Smallest noise level and exponent of the grid, as Karras et al. (2022) choose them.
 SIGMA_MIN = 0.002
@@ -82,9 +82,20 @@ def heun_gain(eigenvalues: Any, schedule: FloatArray) -> Any:
     The gain, of the type and shape of `eigenvalues`: x_final = μ̂ + gain(Σ̂)(x_T − μ̂).
     """
     gain = 1.0
-    for now, after in zip(schedule[:-2].tolist(), schedule[1:-1].tolist(), strict=True):
-        h = after - now
-        slope = now / (eigenvalues + now * now)
-        gain = gain * (1 + 0.5 * h * (slope + after / (eigenvalues + after * after) * (1 + h * slope)))
-    last = float(schedule[-2])
-    return gain * (eigenvalues / (eigenvalues + last * last))
+    for now, after in itertools.pairwise(schedule.tolist()):
+        gain = gain * step_gain(eigenvalues, now, after)
+    return gain
+
+
+def step_gain(eigenvalues: Any, now: float, after: float, *, second_order: bool = True) -> Any:
+    """What one step from a noise level to the next multiplies a component of Σ̂ by: Heun's rule, or Euler's, which is DDIM's.
+
+    See :func:`heun_gain`; a step to 0 is λ/(λ + σ²) by either.
+    """
+    if after == 0:
+        return eigenvalues / (eigenvalues + now * now)
+    h, slope = after - now, now / (eigenvalues + now * now)
+    step = 1 + h * slope
+    if second_order:
+        step = 1 + 0.5 * h * (slope + after / (eigenvalues + after * after) * step)
+    return step

@@ -124,7 +124,7 @@ def spectrum(study: ReceptiveFieldStudy) -> Figure:
     fit, two = study.fit, study.fit2
     assert fit is not None
     assert two is not None
-    figure = Figure(figsize=(WIDTH * 0.62, 3.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     ax = figure.subplots()
     m = np.geomspace(fit.frequency[0], fit.frequency[-1], 50)
     ax.plot(m, fit.amplitude * m**-fit.exponent, color="#cc79a7", ls="-.", label=f"p = {fit.exponent:.2f}, fitted")
@@ -169,7 +169,7 @@ def degrees(study: ReceptiveFieldStudy) -> Figure:
 @styled
 def equivariance(study: ReceptiveFieldStudy) -> Figure:
     """Local equivariance error against σ, with its limit at no noise."""
-    figure = Figure(figsize=(WIDTH * 0.62, 3.0), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
     ax = figure.subplots()
     ax.plot(study.sigma, style.positive(study.equivariance), color="#0072b2")
     bounds = style.finite_range(study.equivariance)

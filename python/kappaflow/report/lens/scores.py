@@ -146,16 +146,9 @@ def _draw_loss(study: ScoresStudy) -> Figure:
     for name, one in study.losses.items():
         ratio = style.ratio(one.loss, reference)
         error = 2 * style.ratio(one.error, reference)
-        ax.errorbar(
-            study.sigmas,
-            ratio,
-            yerr=error,
-            label=name,
-            capsize=0,
-            elinewidth=0.8,
-            gid=f"loss-{name}",
-            **_look(study, name),
-        )
+        look = _look(study, name)
+        ax.plot(study.sigmas, ratio, label=name, gid=f"loss-{name}", **look)
+        ax.vlines(study.sigmas, ratio - error, ratio + error, colors=look["color"], lw=0.8)
         if name != MEAN:
             shown.append(ratio)
     _noise_axis(ax, study)

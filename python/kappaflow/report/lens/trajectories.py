@@ -18,6 +18,7 @@ from .window import Picture, Table, Window
 
 __all__ = ["window"]
 
+_LAWS = {"gaussian": "Gaussian", "elliptical": "elliptical", "empirical": "empirical"}
 _METHOD_NAMES = {"euler": "Euler (DDIM)", "heun": "Heun"}
 _TIME_LOOKS = ("-", "--", ":")
 _SEEDS = 3
@@ -222,7 +223,7 @@ def _modes_picture(study: TrajectoriesStudy) -> Picture:
         title="Models of n samples, mode by mode",
         caption="Expected outcome of the denoiser on the path of a model of n samples, as a share of the mode's standard "
         "deviation in the data, and one standard deviation over training sets around it (root mean square over seeds). Dashed: "
-        f"the population's own model. Expectation and spread are those of the {study.law_name} law.",
+        f"the population's own model. Expectation and spread are those of the {_LAWS[study.law_name]} law.",
         alternative=f"A panel for each mode. In mode {last} the final outcome is {ends} of the data's standard deviation.",
         draw=partial(_draw_modes, study),
     )

@@ -6,6 +6,8 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from ...lens.scores import DeltaScore
+
 __all__ = ["Denoiser", "LinearDenoiser", "MemorisingDenoiser"]
 
 
@@ -61,8 +63,7 @@ class LinearDenoiser:
 class MemorisingDenoiser:
     r"""D(x; σ) = Σᵢ wᵢ xᵢ, w = softmax(−‖x − xᵢ‖²/2σ²): the exact denoiser of a training set, a mixture of deltas.
 
-    Its sampler returns training images. Images are taken block by block with a running maximum of the exponents, so that memory
-    does not grow with their number; all in float64, images and input centred on the mean image first.
+    Its sampler returns training images. This is :class:`kappaflow.lens.scores.DeltaScore` for tensors.
 
     Parameters
     ----------
@@ -73,29 +74,13 @@ class MemorisingDenoiser:
     def __init__(self, images: torch.Tensor, *, block: int = 4096) -> None:
         if len(images) == 0:
             raise ValueError("images must hold at least one image, got none")
-        if block < 1:
-            raise ValueError(f"block must be at least 1, got {block}")
-        self._rows = images.detach().flatten(1).to("cpu", torch.float64)
-        self._centre = self._rows.mean(dim=0)
-        self._rows = self._rows - self._centre
-        self._squares = (self._rows**2).sum(dim=1)
-        self._block = block
+        self._score = DeltaScore(images.detach().flatten(1).cpu().numpy(), block=block)
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """(B, ...) like x; computed in float64 on the CPU."""
-        rows = x.flatten(1).to("cpu", torch.float64) - self._centre
-        level = 2 * _levels(sigma, x) ** 2
-        top = torch.full((len(rows), 1), -torch.inf, dtype=torch.float64)
-        total, weighted = torch.zeros_like(top), torch.zeros_like(rows)
-        for start in range(0, len(self._rows), self._block):
-            part = self._rows[start : start + self._block]
-            # ‖x‖² is common to all images and cancels in the softmax: it never enters
-            exponent = (2 * rows @ part.T - self._squares[start : start + self._block]) / level
-            higher = torch.maximum(top, exponent.max(dim=1, keepdim=True).values)
-            kept, weights = (top - higher).exp(), (exponent - higher).exp()
-            total, weighted = kept * total + weights.sum(dim=1, keepdim=True), kept * weighted + weights @ part
-            top = higher
-        return (self._centre + weighted / total).to(x.device, x.dtype).reshape(x.shape)
+        """(B, ...) like x; computed in float64 on the CPU, without gradients (see :meth:`DeltaScore.jacobian_rows`)."""
+        levels = _levels(sigma, x)[:, 0].numpy()
+        answer = self._score(x.detach().flatten(1).to("cpu", torch.float64).numpy(), levels)
+        return torch.from_numpy(answer).to(x.device, x.dtype).reshape(x.shape)
 
 
 def _levels(sigma: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
