@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import kappaflow.functions
+import kappaflow.lens.jacobian
+import kappaflow.lens.schedules
 import kappaflow.moments
 import kappaflow.validation.linear
 import kappaflow.validation.metrics.association
@@ -51,8 +53,31 @@ def test_readme_has_both_commands() -> None:
     assert [name for name, _ in commands] == ["install-and-run", "test"]
 
 
+@pytest.mark.parametrize(
+    "page", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda page: page.name
+)
+def test_links_within_the_documentation_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert not missing
+
+
+def test_errata_name_tests_that_are_there() -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests/python").glob("test_lens_*.py"))
+    named = [
+        name
+        for page in (ROOT / "docs").rglob("lens*/*.md")
+        for name in re.findall(r"`(test_\w+)`", page.read_text("utf-8"))
+    ]
+    named += re.findall(r"`(test_\w+)`", (ROOT / "docs/lens.md").read_text(encoding="utf-8"))
+    assert len(named) > 10
+    assert not [name for name in named if f"def {name}(" not in tests]
+
+
 MODULES = [
     kappaflow.functions,
+    kappaflow.lens.jacobian,
+    kappaflow.lens.schedules,
     kappaflow.moments,
     kappaflow.validation.linear,
     kappaflow.validation.metrics.association,
