@@ -103,8 +103,8 @@ def _findings(study: ScoresStudy) -> tuple[str, ...]:
     slope = _far_slope(study, fraction)
     if slope is not None and study.reference == SAMPLES:
         sentences.append(
-            f"At the highest noise levels its fraction of squared error falls as σ^{short(slope, 2)}; theory has −6 for skewed "
-            "and −8 for symmetric data."
+            f"At the highest noise levels the squared error of the Gaussian's score, over the squared score, falls as "
+            f"σ^{short(slope, 2).replace('-', '−')}; theory has −6 for skewed and −8 for symmetric data."
         )
     return tuple(sentences)
 
@@ -249,7 +249,8 @@ def _film_picture(study: ScoresStudy) -> Picture:
         name="scores_film",
         title="One unseen sample, denoised",
         caption="A held-out sample with less and less noise (top), and what each denoiser makes of it; at the end of the first "
-        "row the sample itself.",
+        "row the sample itself"
+        + (", dashed behind the answers, which share one scale." if kind_of(study.shape) == "vector" else "."),
         alternative=f"Root mean square error at σ = {style.number(study.film_levels[-1])}: {listed}.",
         draw=partial(_draw_film, study),
         raster=kind_of(study.shape) != "vector",
@@ -278,7 +279,25 @@ def _draw_film(study: ScoresStudy) -> Figure:
         axes[row, 0].set_ylabel(
             name.replace("training samples", "training\nsamples"), rotation=0, ha="right", va="center"
         )
+    if kind == "vector":
+        _plain_curves(axes, study)
     return figure
+
+
+def _plain_curves(axes: Any, study: ScoresStudy) -> None:
+    """One scale for all answers, which the clean sample is drawn behind; numbers at the clean sample alone."""
+    answers = np.concatenate([study.film_clean[None], *study.film.values()])
+    low, high = float(answers.min()), float(answers.max())
+    pad = 0.06 * (high - low) or 1.0
+    for (row, column), ax in np.ndenumerate(axes):
+        if not ax.axison:
+            continue
+        if row > 0 or column == axes.shape[1] - 1:
+            ax.set_ylim(low - pad, high + pad)
+        if row > 0:
+            ax.plot(np.arange(study.film_clean.size), study.film_clean, color=MUTED, lw=0.8, ls="--", zorder=1.5)
+        if row > 0 or column < axes.shape[1] - 1:
+            ax.tick_params(labelbottom=False, labelleft=False)
 
 
 # ---------------------------------------------------------------- tables
