@@ -126,13 +126,20 @@ def _noise_axis(ax: Any, study: ScoresStudy) -> None:
 
 def _loss_picture(study: ScoresStudy) -> Picture:
     best = _best(study)
+    ratios = {name: one.loss / study.losses["Gaussian"].loss for name, one in study.losses.items()}
+    listed = ", ".join(
+        f"{name} {style.number(float(each[0]))} and {style.number(float(each.min()))}"
+        for name, each in ratios.items()
+        if name != "Gaussian"
+    )
     return Picture(
         name="scores_loss",
         title="Which score denoises unseen samples best",
         caption="Mean squared error per pixel of each denoiser on held-out samples with noise, over that of the Gaussian. The "
         "same samples and noise for all; bars are two standard errors of the loss. Below 1 is better than what mean and covariance "
         "tell.",
-        alternative=f"Losses over the Gaussian's. At the lowest noise {best[0]} is best, at the highest {best[-1]}.",
+        alternative=f"Losses over the Gaussian's, at σ = {style.number(study.sigmas[0])} and at their least: {listed}. Of the "
+        f"closed forms {best[0]} is best at the lowest noise, {best[-1]} at the highest.",
         draw=partial(_draw_loss, study),
     )
 
