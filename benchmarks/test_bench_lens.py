@@ -39,9 +39,7 @@ def gaussian() -> tuple[kf.Population, FloatArray]:
     """All d modes in general position, with a mean, and rows to denoise."""
     rng = np.random.default_rng(0)
     vectors = np.linalg.qr(rng.standard_normal((D, D)))[0]
-    population = kf.Population(
-        power_law(D), np.ones(D), dimension=D, mean=rng.standard_normal(D), eigenvectors=vectors
-    )
+    population = kf.Population(power_law(D), np.ones(D), dimension=D, mean=rng.standard_normal(D), eigenvectors=vectors)
     return population, population.mean + 2 * rng.standard_normal((BATCH, D))
 
 

@@ -239,6 +239,24 @@ def test_loss_of_a_linear_denoiser_is_its_closed_form() -> None:
     np.testing.assert_allclose(said, np.std([each.loss for each in repeated], axis=0, ddof=1), rtol=0.2)
 
 
+def test_ratio_of_losses_of_pairs_has_the_error_of_repetition() -> None:
+    """Of two denoisers that differ little, far surer than either loss."""
+    one, pool = population(1), draw(population(1), 20_000, 9)
+    near = kf.Population.from_covariance(1.2 * dense(one), one.mean)
+    repeated = [
+        held_out_loss({"own": GaussianScore(one), "near": GaussianScore(near)}, pool, [0.5, 2.0], count=100, seed=seed)
+        for seed in range(150)
+    ]
+    ratios = [each["near"].over(each["own"]) for each in repeated]
+    spread = np.std([ratio for ratio, _ in ratios], axis=0, ddof=1)
+    np.testing.assert_allclose(np.sqrt(np.mean([error**2 for _, error in ratios], axis=0)), spread, rtol=0.2)
+    assert np.all(spread < 0.3 * repeated[0]["own"].error / repeated[0]["own"].loss)
+    for name, each in repeated[0].items():
+        np.testing.assert_allclose(each.each.mean(axis=1), each.loss, err_msg=name)
+    with pytest.raises(ValueError, match=r"other must have losses of the same samples \(1, 5\), got \(2, 100\)"):
+        held_out_loss({"a": GaussianScore(one)}, pool, [1.0], count=5)["a"].over(repeated[0]["own"])
+
+
 def test_memorising_score_wins_on_its_own_samples_and_loses_on_others() -> None:
     of = population(1)
     own, others = draw(of, 100, 10), draw(of, 1000, 11)
@@ -271,7 +289,8 @@ def test_a_denoiser_that_is_zero_has_no_finite_fraction_and_no_warning() -> None
     found = fraction_of_squared_error(
         zero, {"same": zero, "other": GaussianScore(population(1))}, samples, [1.0], count=20
     )
-    assert np.isnan(found["same"].denoiser_mean_of_ratios[0]) and found["same"].score_mean_of_ratios[0] == 0
+    assert np.isnan(found["same"].denoiser_mean_of_ratios[0])
+    assert found["same"].score_mean_of_ratios[0] == 0
     assert np.isinf(found["other"].denoiser_ratio_of_means[0])
 
 
@@ -305,11 +324,11 @@ def test_wrong_input_names_the_argument() -> None:
         compare(sigmas=[np.nan])
     with pytest.raises(ValueError, match=r"sigmas must be at most sigma_max = 80.0 on the trajectory, got 81.0"):
         compare(sigmas=[81.0], law="trajectory")
-    with pytest.raises(ValueError, match="sigma_max must be finite and above 0, got -1.0"):
+    with pytest.raises(ValueError, match=r"sigma_max must be finite and above 0, got -1\.0"):
         compare(sigma_max=-1.0)
     with pytest.raises(ValueError, match="steps must be an integer of at least 2, got 1"):
         compare(steps=1)
-    with pytest.raises(TypeError, match="count must be an integer of at least 2, got 4.0"):
+    with pytest.raises(TypeError, match=r"count must be an integer of at least 2, got 4\.0"):
         compare(count=4.0)
     with pytest.raises(ValueError, match="count must be an integer of at least 2, got 1"):
         held_out_loss({"a": one}, samples, [1.0], count=1)
@@ -323,9 +342,9 @@ def test_wrong_input_names_the_argument() -> None:
         compare(data=np.zeros((9, 5)))
     with pytest.raises(ValueError, match=r"denoiser must answer in the shape of its input \(4, 6\), got \(4, 5\)"):
         compare(lambda x, sigma: x[:, 1:])
-    with pytest.raises(ValueError, match="denoiser must be finite, got NaN or infinity at noise level 0.5"):
+    with pytest.raises(ValueError, match=r"denoiser must be finite, got NaN or infinity at noise level 0\.5"):
         answers(lambda x, sigma: x * np.nan, samples, 0.5)
-    with pytest.raises(ValueError, match="sigma_min must be below sigma_max = 1.0, got 1.0"):
+    with pytest.raises(ValueError, match=r"sigma_min must be below sigma_max = 1\.0, got 1\.0"):
         sigma_grid(1.0, 1.0)
     with pytest.raises(ValueError, match="count must be an integer of at least 2, got 1"):
         sigma_grid(count=1)

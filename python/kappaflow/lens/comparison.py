@@ -57,11 +57,24 @@ class HeldOutLoss:
     Attributes
     ----------
     sigmas, loss, error : (S,) noise levels, ascending, means, standard errors
+    each : (S, count) loss of each sample, the same sample and noise for all denoisers
     """
 
     sigmas: FloatArray
     loss: FloatArray
     error: FloatArray
+    each: FloatArray
+
+    def over(self, other: HeldOutLoss) -> tuple[FloatArray, FloatArray]:
+        """(S,) loss over that of another denoiser of the same call, and its standard error (delta method).
+
+        What is common to both, samples and noise, is in neither error. Raises ValueError for losses that are no pairs.
+        """
+        if self.each.shape != other.each.shape:
+            raise ValueError(f"other must have losses of the same samples {self.each.shape}, got {other.each.shape}")
+        ratio = self.loss / other.loss
+        residual = (self.each - ratio[:, None] * other.each) / other.loss[:, None]
+        return ratio, residual.std(axis=1, ddof=1) / np.sqrt(residual.shape[1])
 
 
 def sigma_grid(sigma_min: float = 0.05, sigma_max: float = 80.0, count: int = 16) -> FloatArray:
@@ -145,7 +158,7 @@ def held_out_loss(
             progress((done + 1) / levels.size)
     found = {name: np.stack(parts) for name, parts in losses.items()}
     return {
-        name: HeldOutLoss(levels, each.mean(axis=1), each.std(axis=1, ddof=1) / np.sqrt(each.shape[1]))
+        name: HeldOutLoss(levels, each.mean(axis=1), each.std(axis=1, ddof=1) / np.sqrt(each.shape[1]), each)
         for name, each in found.items()
     }
 

@@ -23,7 +23,7 @@ __all__ = ["window"]
 _LAW_TITLES = {"data": "x = sample + σz", "noise": "x = σz", "trajectory": "x on the sampler's path"}
 #: Where most of a denoiser counts as explained.
 _EXPLAINED = 0.01
-#: Losses that differ by less are not told apart.
+#: Losses that differ by less, or by less than two standard errors, are not told apart.
 _NO_MATTER = 1e-3
 
 
@@ -56,12 +56,15 @@ def _reference(study: ScoresStudy) -> str:
 
 
 def _best(study: ScoresStudy) -> list[str]:
-    """The closed form of least loss at each level; the Gaussian where none is better by a thousandth."""
+    """The closed form of least loss at each level; the Gaussian unless better by a thousandth and two standard errors."""
     names = _closed_forms(study)
-    losses = np.stack([study.losses[name].loss for name in names])
-    best = np.argmin(losses, axis=0)
-    no_matter = losses.min(axis=0) > (1 - _NO_MATTER) * study.losses["Gaussian"].loss
-    return ["Gaussian" if same else names[i] for i, same in zip(best, no_matter, strict=True)]
+    ratios = [study.losses[name].over(study.losses["Gaussian"]) for name in names]
+    best = np.argmin([ratio for ratio, _ in ratios], axis=0)
+    found = []
+    for place, i in enumerate(best):
+        ratio, error = ratios[i][0][place], ratios[i][1][place]
+        found.append(names[i] if 1 - ratio > max(_NO_MATTER, 2 * error) else "Gaussian")
+    return found
 
 
 # ---------------------------------------------------------------- sentences
@@ -80,8 +83,8 @@ def _findings(study: ScoresStudy) -> tuple[str, ...]:
         for run in runs
     )
     sentences = [
-        f"On {study.held_out:,} samples that no score has seen, the closed form that denoises best is: {said}. All were made from "
-        f"{study.training:,} others."
+        f"On {study.count:,} samples that no score has seen, the closed form that denoises best is: {said}. All were made from "
+        f"{study.training:,} others; another than the Gaussian is named where it is better by more than two standard errors."
     ]
     middle = int(np.argmax(study.losses[SAMPLES].loss / study.losses["Gaussian"].loss))
     ratio = float(study.losses[SAMPLES].loss[middle] / study.losses["Gaussian"].loss[middle])
@@ -136,8 +139,8 @@ def _loss_picture(study: ScoresStudy) -> Picture:
         name="scores_loss",
         title="Which score denoises unseen samples best",
         caption="Mean squared error per pixel of each denoiser on held-out samples with noise, over that of the Gaussian. The "
-        "same samples and noise for all; bars are two standard errors of the loss. Below 1 is better than what mean and covariance "
-        "tell.",
+        "same samples and noise for all; bars are two standard errors of the ratio. Below 1 is better than what mean and "
+        "covariance tell.",
         alternative=f"Losses over the Gaussian's, at σ = {style.number(study.sigmas[0])} and at their least: {listed}. Of the "
         f"closed forms {best[0]} is best at the lowest noise, {best[-1]} at the highest.",
         draw=partial(_draw_loss, study),
@@ -148,15 +151,14 @@ def _loss_picture(study: ScoresStudy) -> Picture:
 def _draw_loss(study: ScoresStudy) -> Figure:
     figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     ax = figure.subplots()
-    reference = study.losses["Gaussian"].loss
+    reference = study.losses["Gaussian"]
     shown = []
     for name, one in study.losses.items():
-        ratio = style.ratio(one.loss, reference)
-        error = 2 * style.ratio(one.error, reference)
+        ratio, error = one.over(reference)
         ax.errorbar(
             study.sigmas,
             ratio,
-            yerr=error,
+            yerr=2 * error,
             label=name,
             capsize=0,
             elinewidth=0.8,
