@@ -245,6 +245,25 @@ def test_softmax_is_exact_where_products_round(sigma: float) -> None:
     assert np.abs(DeltaScore(samples, block=17)(x, sigma) - exact_delta(samples, x, sigma)).max() < 1e-10
 
 
+def test_distances_of_single_precision_lose_the_softmax() -> None:
+    """At d = 3072 float32 products move logits by more than 1 where σ is 0.01; the score of the same samples is exact."""
+    rng = np.random.default_rng(16)
+    twins = rng.standard_normal((30, 3072)).astype(np.float32)
+    samples = np.concatenate([twins, twins + np.float32(2e-4) * rng.standard_normal((30, 3072), dtype=np.float32)])
+    sigma = 0.01
+    x = (twins[:10] + sigma * rng.standard_normal((10, 3072))).astype(np.float32)
+    products = (x**2).sum(axis=1)[:, None] - 2 * x @ samples.T + (samples**2).sum(axis=1)
+    differences = ((x[:, None].astype(np.float64) - samples) ** 2).sum(axis=2)
+    moved = np.abs(products - differences).max() / (2 * sigma**2)
+    assert 1 < moved < 100
+    exact = exact_delta(samples.astype(np.float64), x.astype(np.float64), sigma)
+    assert np.abs(DeltaScore(samples)(x, sigma) - exact).max() < 1e-12
+    logits = -products.astype(np.float64) / (2 * sigma**2)
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    single = weights @ samples / weights.sum(axis=1, keepdims=True)
+    assert np.abs(single - exact).max() > 1e-5  # of twins that are 2e-4 apart
+
+
 def test_blocks_functions_and_memory_maps_give_the_same(tmp_path: Path) -> None:
     whole = np.random.default_rng(12).standard_normal((101, 3, 4))
     np.save(tmp_path / "samples.npy", whole.astype(np.float32))
@@ -308,6 +327,9 @@ def test_fit_finds_clusters_with_their_moments() -> None:
         np.testing.assert_allclose((vectors * component.eigenvalues) @ vectors.T, np.cov(part.T, bias=True), atol=1e-10)
     low = MixtureScore.fit(np.concatenate(parts), 3, rank=2, residual="isotropic", seed=1)
     assert all(part.eigenvalues.size == 2 for part in low.components)
+    assert all(
+        part.eigenvectors is not None and part.eigenvectors.base is None for part in low.components
+    )  # no view of all
     np.testing.assert_allclose(
         [part.residual_variance for part in np.array(low.components)[order]],
         [part.eigenvalues[2:].mean() for part in np.array(found.components)[order]],

@@ -29,9 +29,11 @@ _BATCH = 1024
 class Fraction:
     """Fraction of squared error of one approximation, at S noise levels; each with its standard error.
 
+    Where the denoiser itself, or its score, is exactly zero the fraction is infinite, or NaN where the approximation agrees.
+
     Attributes
     ----------
-    sigmas : (S,)
+    sigmas : (S,) ascending
     score_mean_of_ratios, score_ratio_of_means : (S,) of scores
     denoiser_mean_of_ratios, denoiser_ratio_of_means : (S,) of denoisers
     errors : the same four names → (S,) standard errors over the x that were drawn
@@ -54,12 +56,25 @@ class HeldOutLoss:
 
     Attributes
     ----------
-    sigmas, loss, error : (S,) noise levels, means, standard errors
+    sigmas, loss, error : (S,) noise levels, ascending, means, standard errors
+    each : (S, count) loss of each sample, the same sample and noise for all denoisers
     """
 
     sigmas: FloatArray
     loss: FloatArray
     error: FloatArray
+    each: FloatArray
+
+    def over(self, other: HeldOutLoss) -> tuple[FloatArray, FloatArray]:
+        """(S,) loss over that of another denoiser of the same call, and its standard error (delta method).
+
+        What is common to both, samples and noise, is in neither error. Raises ValueError for losses that are no pairs.
+        """
+        if self.each.shape != other.each.shape:
+            raise ValueError(f"other must have losses of the same samples {self.each.shape}, got {other.each.shape}")
+        ratio = self.loss / other.loss
+        residual = (self.each - ratio[:, None] * other.each) / other.loss[:, None]
+        return ratio, residual.std(axis=1, ddof=1) / np.sqrt(residual.shape[1])
 
 
 def sigma_grid(sigma_min: float = 0.05, sigma_max: float = 80.0, count: int = 16) -> FloatArray:
@@ -90,7 +105,7 @@ def fraction_of_squared_error(
     denoiser : the one to explain, a network for instance (see :func:`~.networks.rows_denoiser`)
     approximations : by name
     samples : (N, ...) array of clean samples, in the scale of the denoiser; drawn from with replacement where `count` > N
-    sigmas : (S,) noise levels
+    sigmas : (S,) noise levels in any order
     law : of x. "data": sample + σz; "noise": σz alone, which is data at high noise only; "trajectory": the state at σ of the
         denoiser's own probability flow from sigma_max·z, by Heun's method on the EDM grid with the levels asked for put in
     count : how many x
@@ -103,7 +118,7 @@ def fraction_of_squared_error(
     ValueError : bad levels (for "trajectory" above sigma_max), shapes that differ, an answer that is not finite
     """
     choice("law", law, LAWS)
-    levels = _levels(sigmas)
+    levels = _levels(sigmas)[::-1]  # descending, as a sampler meets them
     rows, rng = _some_rows(samples, integer("count", count, 2), seed)
     noise = rng.standard_normal(rows.shape)
     collected: dict[str, list[FloatArray]] = {name: [] for name in approximations}
@@ -115,8 +130,7 @@ def fraction_of_squared_error(
             collected[name].append(np.stack([gap, ((exact - x) ** 2).sum(axis=1), (exact**2).sum(axis=1)]))
         if progress is not None:
             progress((done + 1) / levels.size)
-    order = np.argsort(levels) if law != "trajectory" else np.arange(levels.size)[::-1]
-    return {name: _fraction(np.sort(levels), np.stack(parts)[order]) for name, parts in collected.items()}
+    return {name: _fraction(levels[::-1], np.stack(parts[::-1])) for name, parts in collected.items()}
 
 
 def held_out_loss(
@@ -132,7 +146,7 @@ def held_out_loss(
 
     Samples and noise are the same for all denoisers. Parameters and errors as of :func:`fraction_of_squared_error`.
     """
-    levels = np.sort(_levels(sigmas))
+    levels = _levels(sigmas)
     rows, rng = _some_rows(samples, integer("count", count, 2), seed)
     noise = rng.standard_normal(rows.shape)
     losses: dict[str, list[FloatArray]] = {name: [] for name in denoisers}
@@ -144,16 +158,17 @@ def held_out_loss(
             progress((done + 1) / levels.size)
     found = {name: np.stack(parts) for name, parts in losses.items()}
     return {
-        name: HeldOutLoss(levels, each.mean(axis=1), each.std(axis=1, ddof=1) / np.sqrt(each.shape[1]))
+        name: HeldOutLoss(levels, each.mean(axis=1), each.std(axis=1, ddof=1) / np.sqrt(each.shape[1]), each)
         for name, each in found.items()
     }
 
 
 def _levels(sigmas: Any) -> FloatArray:
+    """Ascending; a level that is asked for twice is answered twice."""
     levels = real_array("sigmas", sigmas)
     if levels.ndim != 1 or levels.size == 0 or levels.min() <= 0:
         raise ValueError(f"sigmas must be one or more noise levels above 0, got {levels}")
-    return levels
+    return np.sort(levels)
 
 
 def _some_rows(samples: Any, count: int, seed: int) -> tuple[FloatArray, np.random.Generator]:
@@ -169,23 +184,23 @@ def _some_rows(samples: Any, count: int, seed: int) -> tuple[FloatArray, np.rand
 def _states(
     denoiser: Denoiser, rows: FloatArray, noise: FloatArray, levels: FloatArray, law: str, steps: int, sigma_max: float
 ) -> Any:
-    """Pairs of noise level and x (count, d); those of the trajectory descend."""
+    """Pairs of noise level and x (count, d), in the order of the levels, which descend."""
     if law != "trajectory":
         return ((float(level), level * noise + (rows if law == "data" else 0.0)) for level in levels)
     if levels.max() > sigma_max:
         raise ValueError(f"sigmas must be at most sigma_max = {sigma_max} on the trajectory, got {levels.max()}")
     grid = np.union1d(noise_schedule(steps, sigma_max, sigma_min=min(SIGMA_MIN, sigma_max / 2))[:-1], levels)[::-1]
-    wanted, found = set(levels.tolist()), []
+    wanted, found = set(levels.tolist()), {}
 
     def visit(level: float, x: FloatArray) -> None:
         if level in wanted:
-            found.append((level, x))
+            found[level] = x
 
     start = sigma_max * noise
     visit(sigma_max, start)
     lowest = grid >= levels.min()
     heun(lambda x, level: answers(denoiser, x, level), start, grid[lowest].tolist(), visit=visit)
-    return found
+    return [(level, found[level]) for level in levels.tolist()]
 
 
 def answers(denoiser: Denoiser, x: FloatArray, level: float) -> FloatArray:
@@ -204,10 +219,11 @@ def _fraction(levels: FloatArray, squares: FloatArray) -> Fraction:
     values, errors = {}, {}
     for name, size in (("score", squares[:, 1]), ("denoiser", squares[:, 2])):
         gap, count = squares[:, 0], squares.shape[2]
-        ratios = gap / size
-        total = gap.mean(axis=1) / size.mean(axis=1)
-        residual = (gap - total[:, None] * size) / size.mean(axis=1, keepdims=True)  # delta method
-        values[f"{name}_mean_of_ratios"], values[f"{name}_ratio_of_means"] = ratios.mean(axis=1), total
-        errors[f"{name}_mean_of_ratios"] = ratios.std(axis=1, ddof=1) / np.sqrt(count)
-        errors[f"{name}_ratio_of_means"] = residual.std(axis=1, ddof=1) / np.sqrt(count)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = gap / size
+            total = gap.mean(axis=1) / size.mean(axis=1)
+            residual = (gap - total[:, None] * size) / size.mean(axis=1, keepdims=True)  # delta method
+            values[f"{name}_mean_of_ratios"], values[f"{name}_ratio_of_means"] = ratios.mean(axis=1), total
+            errors[f"{name}_mean_of_ratios"] = ratios.std(axis=1, ddof=1) / np.sqrt(count)
+            errors[f"{name}_ratio_of_means"] = residual.std(axis=1, ddof=1) / np.sqrt(count)
     return Fraction(sigmas=levels, errors=errors, **values)

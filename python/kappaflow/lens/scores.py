@@ -125,7 +125,9 @@ class GaussianScore(Score):
         vectors = population.eigenvectors
         if vectors is None and kept < modes:
             vectors = np.eye(modes)
-        self.eigenvectors = None if vectors is None else vectors[:, :kept]
+        if vectors is not None and kept < modes:
+            vectors = vectors[:, :kept].copy()  # a view would keep all modes in memory
+        self.eigenvectors = vectors
         outside = self.dimension - kept
         dropped = float(population.eigenvalues[kept:].sum())
         #: Variance of each direction outside of the kept modes.

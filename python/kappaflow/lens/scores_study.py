@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,24 +99,15 @@ def scores_study(
 
     Raises
     ------
-    ValueError : too few samples; bad levels
+    ValueError : fewer than 20 samples, samples that are not of the shape or all equal; noise levels that are not one-dimensional,
+        not above 0, or above sigma_max; sigma_max below a quarter of the data's root mean square, where no trajectory is left
     """
-    rows = real_array("samples", samples)
-    rows = rows.reshape(len(rows), -1)
-    if len(rows) < _PER_COMPONENT:
-        raise ValueError(f"samples must hold at least {_PER_COMPONENT} samples to be parted, got {len(rows)}")
     told = (lambda step, fraction: None) if progress is None else progress
-    order = np.random.default_rng(seed).permutation(len(rows))
-    half = len(rows) // 2
-    training, held_out = rows[order[:half]], rows[order[half:]]
+    top, wanted = positive("sigma_max", sigma_max), integer("count", count, 2)
+    training, held_out = _parts(samples, shape, seed)
     spread = float(np.sqrt(training.var(axis=0).mean()))
-    if spread == 0:
-        raise ValueError("samples must differ from each other, got samples that are all equal")
-    top = positive("sigma_max", sigma_max)
-    levels = (
-        sigma_grid(0.1 * spread, min(40 * spread, top), 12) if sigmas is None else np.sort(real_array("sigmas", sigmas))
-    )
-    used = min(integer("count", count, 2), len(held_out))
+    levels = _study_levels(sigmas, spread, top)
+    used = min(wanted, len(held_out))
     told("fitting scores", 0.0)
     scores = closed_form_scores(training, components=components, seed=seed)
     named = {**scores, NETWORK: network} if network is not None else scores
@@ -135,10 +127,12 @@ def scores_study(
         fractions[law] = fraction_of_squared_error(
             named[reference], others, training, levels, law=law, count=used, sigma_max=top, seed=seed + 1
         )
+    told("denoising one sample", 0.9)
     film_levels = np.geomspace(min(6 * spread, top), 0.25 * spread, _FILM_LEVELS)
     clean = held_out[0]
     noised = clean + film_levels[:, None] * np.random.default_rng(seed + 2).standard_normal(clean.size)
     film = {name: np.asarray(each(noised, film_levels)) for name, each in named.items()}
+    told("denoising one sample", 1.0)
     return ScoresStudy(
         shape=shape,
         training=len(training),
@@ -153,3 +147,31 @@ def scores_study(
         film_noised=noised,
         film=film,
     )
+
+
+def _parts(samples: Any, shape: tuple[int, ...], seed: int) -> tuple[FloatArray, FloatArray]:
+    """Two halves, rows (N, d), drawn without order."""
+    rows = real_array("samples", samples)
+    if rows.ndim < 2 or len(rows) < _PER_COMPONENT:
+        raise ValueError(f"samples must be (N, ...) of at least {_PER_COMPONENT} samples, got shape {rows.shape}")
+    rows = rows.reshape(len(rows), -1)
+    if rows.shape[1] != math.prod(shape):
+        raise ValueError(f"shape must have the {rows.shape[1]} pixels of each sample, got {shape}")
+    order = np.random.default_rng(seed).permutation(len(rows))
+    half = len(rows) // 2
+    training, held_out = rows[order[:half]], rows[order[half:]]
+    if not np.any(training != training[0]):
+        raise ValueError("samples must differ from each other, got training samples that are all equal")
+    return training, held_out
+
+
+def _study_levels(sigmas: Any, spread: float, top: float) -> FloatArray:
+    """Those that are asked for, or twelve around the spread of the data, at most `top`."""
+    if top < 0.25 * spread:
+        raise ValueError(f"sigma_max must be at least {0.25 * spread:.4g}, a quarter of the data's spread, got {top}")
+    if sigmas is None:
+        return sigma_grid(0.1 * spread, min(40 * spread, top), 12)
+    levels = real_array("sigmas", sigmas)
+    if levels.ndim != 1 or levels.size == 0 or levels.min() <= 0 or levels.max() > top:
+        raise ValueError(f"sigmas must be one or more noise levels above 0 and at most sigma_max = {top}, got {levels}")
+    return np.sort(levels)

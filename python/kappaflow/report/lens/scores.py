@@ -23,7 +23,7 @@ __all__ = ["window"]
 _LAW_TITLES = {"data": "x = sample + σz", "noise": "x = σz", "trajectory": "x on the sampler's path"}
 #: Where most of a denoiser counts as explained.
 _EXPLAINED = 0.01
-#: Losses that differ by less are not told apart.
+#: Losses that differ by less, or by less than two standard errors, are not told apart.
 _NO_MATTER = 1e-3
 
 
@@ -56,12 +56,15 @@ def _reference(study: ScoresStudy) -> str:
 
 
 def _best(study: ScoresStudy) -> list[str]:
-    """The closed form of least loss at each level; the Gaussian where none is better by a thousandth."""
+    """The closed form of least loss at each level; the Gaussian unless better by a thousandth and two standard errors."""
     names = _closed_forms(study)
-    losses = np.stack([study.losses[name].loss for name in names])
-    best = np.argmin(losses, axis=0)
-    no_matter = losses.min(axis=0) > (1 - _NO_MATTER) * study.losses["Gaussian"].loss
-    return ["Gaussian" if same else names[i] for i, same in zip(best, no_matter, strict=True)]
+    ratios = [study.losses[name].over(study.losses["Gaussian"]) for name in names]
+    best = np.argmin([ratio for ratio, _ in ratios], axis=0)
+    found = []
+    for place, i in enumerate(best):
+        ratio, error = ratios[i][0][place], ratios[i][1][place]
+        found.append(names[i] if 1 - ratio > max(_NO_MATTER, 2 * error) else "Gaussian")
+    return found
 
 
 # ---------------------------------------------------------------- sentences
@@ -80,8 +83,8 @@ def _findings(study: ScoresStudy) -> tuple[str, ...]:
         for run in runs
     )
     sentences = [
-        f"On {study.held_out:,} samples that no score has seen, the closed form that denoises best is: {said}. All were made from "
-        f"{study.training:,} others."
+        f"On {study.count:,} samples that no score has seen, the closed form that denoises best is: {said}. All were made from "
+        f"{study.training:,} others; another than the Gaussian is named where it is better by more than two standard errors."
     ]
     middle = int(np.argmax(study.losses[SAMPLES].loss / study.losses["Gaussian"].loss))
     ratio = float(study.losses[SAMPLES].loss[middle] / study.losses["Gaussian"].loss[middle])
@@ -103,8 +106,8 @@ def _findings(study: ScoresStudy) -> tuple[str, ...]:
     slope = _far_slope(study, fraction)
     if slope is not None and study.reference == SAMPLES:
         sentences.append(
-            f"At the highest noise levels its fraction of squared error falls as σ^{short(slope, 2)}; theory has −6 for skewed "
-            "and −8 for symmetric data."
+            f"At the highest noise levels the squared error of the Gaussian's score, over the squared score, falls as "
+            f"σ^{short(slope, 2).replace('-', '−')}; theory has −6 for skewed and −8 for symmetric data."
         )
     return tuple(sentences)
 
@@ -126,13 +129,20 @@ def _noise_axis(ax: Any, study: ScoresStudy) -> None:
 
 def _loss_picture(study: ScoresStudy) -> Picture:
     best = _best(study)
+    ratios = {name: one.loss / study.losses["Gaussian"].loss for name, one in study.losses.items()}
+    listed = ", ".join(
+        f"{name} {style.number(float(each[0]))} and {style.number(float(each.min()))}"
+        for name, each in ratios.items()
+        if name != "Gaussian"
+    )
     return Picture(
         name="scores_loss",
         title="Which score denoises unseen samples best",
         caption="Mean squared error per pixel of each denoiser on held-out samples with noise, over that of the Gaussian. The "
-        "same samples and noise for all; bars are two standard errors of the loss. Below 1 is better than what mean and covariance "
-        "tell.",
-        alternative=f"Losses over the Gaussian's. At the lowest noise {best[0]} is best, at the highest {best[-1]}.",
+        "same samples and noise for all; bars are two standard errors of the ratio. Below 1 is better than what mean and "
+        "covariance tell.",
+        alternative=f"Losses over the Gaussian's, at σ = {style.number(study.sigmas[0])} and at their least: {listed}. Of the "
+        f"closed forms {best[0]} is best at the lowest noise, {best[-1]} at the highest.",
         draw=partial(_draw_loss, study),
     )
 
@@ -141,14 +151,13 @@ def _loss_picture(study: ScoresStudy) -> Picture:
 def _draw_loss(study: ScoresStudy) -> Figure:
     figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     ax = figure.subplots()
-    reference = study.losses["Gaussian"].loss
+    reference = study.losses["Gaussian"]
     shown = []
     for name, one in study.losses.items():
-        ratio = style.ratio(one.loss, reference)
-        error = 2 * style.ratio(one.error, reference)
+        ratio, error = one.over(reference)
         look = _look(study, name)
         ax.plot(study.sigmas, ratio, label=name, gid=f"loss-{name}", **look)
-        ax.vlines(study.sigmas, ratio - error, ratio + error, colors=look["color"], lw=0.8)
+        ax.vlines(study.sigmas, ratio - 2 * error, ratio + 2 * error, colors=look["color"], lw=0.8)
         if name != MEAN:
             shown.append(ratio)
     _noise_axis(ax, study)
@@ -242,7 +251,8 @@ def _film_picture(study: ScoresStudy) -> Picture:
         name="scores_film",
         title="One unseen sample, denoised",
         caption="A held-out sample with less and less noise (top), and what each denoiser makes of it; at the end of the first "
-        "row the sample itself.",
+        "row the sample itself"
+        + (", dashed behind the answers, which share one scale." if kind_of(study.shape) == "vector" else "."),
         alternative=f"Root mean square error at σ = {style.number(study.film_levels[-1])}: {listed}.",
         draw=partial(_draw_film, study),
         raster=kind_of(study.shape) != "vector",
@@ -271,7 +281,25 @@ def _draw_film(study: ScoresStudy) -> Figure:
         axes[row, 0].set_ylabel(
             name.replace("training samples", "training\nsamples"), rotation=0, ha="right", va="center"
         )
+    if kind == "vector":
+        _plain_curves(axes, study)
     return figure
+
+
+def _plain_curves(axes: Any, study: ScoresStudy) -> None:
+    """One scale for all answers, which the clean sample is drawn behind; numbers at the clean sample alone."""
+    answers = np.concatenate([study.film_clean[None], *study.film.values()])
+    low, high = float(answers.min()), float(answers.max())
+    pad = 0.06 * (high - low) or 1.0
+    for (row, column), ax in np.ndenumerate(axes):
+        if not ax.axison:
+            continue
+        if row > 0 or column == axes.shape[1] - 1:
+            ax.set_ylim(low - pad, high + pad)
+        if row > 0:
+            ax.plot(np.arange(study.film_clean.size), study.film_clean, color=MUTED, lw=0.8, ls="--", zorder=1.5)
+        if row > 0 or column < axes.shape[1] - 1:
+            ax.tick_params(labelbottom=False, labelleft=False)
 
 
 # ---------------------------------------------------------------- tables
