@@ -102,8 +102,9 @@ def teleport_pipeline(
     training = isinstance(network, torch.nn.Module) and network.training
     parts = []
     level = top = np.inf
-    try:
+    if training:
         network.eval()
+    try:
         for start in range(0, len(z), size):
             found.set_timesteps(whole)  # anew: multistep schedulers remember their last answers
             level = top = float(_levels(found)[first])
@@ -119,7 +120,8 @@ def teleport_pipeline(
             if progress is not None:
                 progress(min(start + size, len(z)) / len(z))
     finally:
-        network.train(training)
+        if training:
+            network.train()
     return PipelineSamples(np.concatenate(parts), level, top, len(found.timesteps) - first)
 
 
