@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 
 import kappaflow as kf
 from kappaflow.lens.scores import GaussianScore, MixtureScore
-from kappaflow.lens.teleport import plan_teleport, teleport, typical_error
+from kappaflow.lens.teleport import jump, plan_teleport, teleport, typical_error
 from kappaflow.lens.teleport_study import WAYS, TeleportStudy, teleport_study
 from kappaflow.report import style
 from kappaflow.report.lens.teleport import window
@@ -133,6 +133,21 @@ def test_progress_and_wrong_input() -> None:
         teleport_study(score, population, name="m", seeds=1)
     with pytest.raises(ValueError, match="sigma_max must be finite and above 0, got -1"):
         teleport_study(score, population, name="m", sigma_max=-1)
+
+
+@pytest.mark.parametrize(("weights", "power"), [((0.2, 0.8), 2.0), ((0.5, 0.5), 3.0)])
+def test_power_of_the_correction_far_above_the_data(weights: tuple[float, float], power: float) -> None:
+    """ΔD is the first cumulant's beyond the covariance: the third, or the fourth where data are symmetric about their mean."""
+    shift, own = np.array([1.0, 0.5]), np.diag([0.3, 0.1])
+    score = MixtureScore([GaussianScore(kf.Population.from_covariance(own, m * shift)) for m in (1, -1)], weights)
+    mean = (weights[0] - weights[1]) * shift
+    population = kf.Population.from_covariance(own + np.outer(shift, shift) - np.outer(mean, mean), mean)
+    z = 1e3 * np.random.default_rng(7).standard_normal((200, 2))
+    gaps = []
+    for level in (40.0, 80.0):
+        x = jump(population, z, level, sigma_max=1e3)
+        gaps.append(np.sqrt(np.mean((score(x, level) - GaussianScore(population)(x, level)) ** 2)))
+    assert np.log2(gaps[0] / gaps[1]) == pytest.approx(power, abs=0.05)
 
 
 # ---------------------------------------------------------------- window
