@@ -14,8 +14,10 @@ torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 
 import kappaflow as kf  # noqa: E402
+from kappaflow.lens.networks import rows_denoiser  # noqa: E402
 from kappaflow.lens.pipelines import SCHEDULERS, teleport_pipeline  # noqa: E402
-from kappaflow.lens.teleport import jump  # noqa: E402
+from kappaflow.lens.teleport import jump, plan_teleport  # noqa: E402
+from kappaflow.validation.network.adapters import from_diffusers  # noqa: E402
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -113,12 +115,15 @@ def test_samples_tend_to_the_exact_sampling_map(name: str, prediction: str, coun
         assert found[n].sigma_max == pytest.approx(LAST, rel=1e-5)
 
 
-@pytest.mark.parametrize("spacing", ["leading", "linspace", "trailing"])
-@pytest.mark.parametrize("name", SCHEDULERS)
+SPACINGS = [
+    ("DDIM", "leading"),  # the others are refused
+    *((name, spacing) for name in SCHEDULERS[1:] for spacing in ("leading", "linspace", "trailing")),
+]
+
+
+@pytest.mark.parametrize(("name", "spacing"), SPACINGS)
 def test_the_network_is_handed_the_exact_state(name: str, spacing: str) -> None:
     """As many questions as steps, the first with the state of the Gaussian flow, every one at the noise that the state has."""
-    if name == "DDIM" and spacing != "leading":
-        pytest.skip("refused, see below")
     of, z = population(), seeds()
     schedule = scheduler(name, timestep_spacing=spacing)
     network = Toy(of, schedule)
@@ -286,14 +291,47 @@ def test_clipping_is_the_pipelines_and_acts_below_the_jump_only() -> None:
     assert np.abs(samples[1]).max() > 5
 
 
-def test_too_fine_grids_are_left_out() -> None:
-    """With 1000 steps of leading spacing all time steps of the multistep schedulers are 0; an offset runs out of the schedule."""
+ENDS: list[tuple[str, dict[str, Any]]] = [
+    ("DDIM", {"set_alpha_to_one": False}),
+    ("DPMSolverMultistep", {"final_sigmas_type": "sigma_min"}),
+    ("UniPCMultistep", {"final_sigmas_type": "sigma_min"}),
+    ("EulerDiscrete", {"final_sigmas_type": "sigma_min", "timestep_spacing": "leading"}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), ENDS)
+def test_schedules_that_keep_the_noise_of_the_first_time_step(name: str, options: dict[str, Any]) -> None:
+    """What is outside of the modes keeps σ = 0.01 of its noise; to σ = 0 the same samples would be off by as much."""
+    of, z = population(count=4), seeds()
+    schedule = scheduler(name, **options)
+    found = teleport_pipeline(Toy(of, schedule), of, z, 3.0, steps=120, scheduler=schedule)
+    left = float(np.sqrt((1 - schedule.alphas_cumprod[0]) / schedule.alphas_cumprod[0]))
+    assert left == pytest.approx(0.01, rel=1e-3)
+    vectors = of.eigenvectors
+    assert vectors is not None
+
+    def outside(rows: FloatArray) -> FloatArray:
+        centred = rows - of.mean
+        return centred - centred @ vectors @ vectors.T
+
+    expected = left * outside(np.sqrt(1 + 1 / LAST**2) * z + (1 - 1 / LAST) * of.mean)
+    np.testing.assert_allclose(outside(found.samples), expected, atol=2e-4)
+    assert np.abs(outside(found.samples)).max() > 5e-3
+
+
+FINE = [
+    *((name, options) for name in SCHEDULERS for options in ({}, {"steps_offset": 1})),
+    *((name, {"use_karras_sigmas": True}) for name in SCHEDULERS[1:]),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), FINE)
+def test_too_fine_grids_are_left_out(name: str, options: dict[str, Any]) -> None:
+    """With 1000 steps of leading spacing the multistep schedulers stay at 0; an offset runs out of the schedule."""
     of, z = population(), seeds(2)
-    for name in SCHEDULERS:
-        for offset in (0, 1):
-            schedule = scheduler(name, timestep_spacing="leading", steps_offset=offset)
-            with pytest.raises(ValueError, match=rf"sigma_start must leave 8 steps of {name} below it, got 0\.02"):
-                teleport_pipeline(Toy(of, schedule), of, z, 0.02, steps=8, scheduler=schedule)
+    schedule = scheduler(name, timestep_spacing="leading", **options)
+    with pytest.raises(ValueError, match=rf"sigma_start must leave 14 steps of {name} below it, got 0\.0105"):
+        teleport_pipeline(Toy(of, schedule), of, z, 0.0105, steps=14, scheduler=schedule)
 
 
 def tiny_unet(**options: Any) -> Any:
@@ -334,6 +372,17 @@ def test_ddpm_pipelines_are_entered_with_a_scheduler_of_the_probability_flow() -
     found = teleport_pipeline(pipe, of, z, 5.0, steps=4, scheduler=schedule)
     network = teleport_pipeline(pipe.unet, of, z.reshape(2, 8, 8), 5.0, steps=4, scheduler=schedule)
     np.testing.assert_array_equal(found.samples, network.samples)
+
+
+def test_the_level_is_planned_with_the_denoiser_of_the_pipeline() -> None:
+    """The same network as D(x; σ) of rows: for Gaussian data no jump misses anything, and the lowest level is best."""
+    of, z = population(), seeds()
+    schedule = scheduler("DDIM")
+    denoiser = rows_denoiser(from_diffusers(Toy(of, schedule), schedule), of.shape)
+    plan = plan_teleport(denoiser, of, LAST * z, steps=4, sigma_max=LAST, sigma_min=0.02, candidates=6)
+    assert plan.jump_error.max() < 1e-4
+    assert plan.sigma_start == pytest.approx(plan.sigmas[-1])
+    assert plan.total_error[-1] < 0.5 * plan.total_error[0]
 
 
 def test_classes_and_learned_variances() -> None:

@@ -192,28 +192,37 @@ def _jump(population: Population, z: FloatArray, sigma: float, top: float, scale
 def _entry(scheduler: Any, kind: str, sigma_start: float, steps: int) -> tuple[int, int]:
     """Steps of the whole grid, and the index where it is entered, so that `steps` remain."""
     most = int(scheduler.config.num_train_timesteps)
+    scheduler.set_timesteps(steps)
+    if sigma_start > (top := _top(scheduler)):
+        raise ValueError(f"sigma_start must be at most {top:.4g}, where the noise of {kind} stands, got {sigma_start}")
     best: tuple[float, int, int] | None = None
-    for whole in range(steps, most + 1):
-        scheduler.set_timesteps(whole)
-        if whole == steps and sigma_start > (top := _top(scheduler)):
-            raise ValueError(
-                f"sigma_start must be at most {top:.4g}, where the noise of {kind} stands, got {sigma_start}"
-            )
-        if not 0 <= float(scheduler.timesteps.min()) <= float(scheduler.timesteps.max()) < most:
-            continue  # an offset moves the finest grids out of the training
-        levels = _levels(scheduler)
-        if not (levels[-1] > 0 and np.all(levels[1:] < levels[:-1])):
-            continue  # too fine to tell its steps apart
-        below = int((levels <= sigma_start).sum())
-        first = len(levels) - steps
-        if below == steps and (best is None or levels[first] > best[0]):
-            best = float(levels[first]), whole, first
-        elif below > steps:
-            if best is None:
+    finest = _grid(scheduler, most)
+    if finest is None or (finest <= sigma_start).sum() >= steps:  # else no other has so many: some grids take long
+        for whole in range(steps, most + 1):
+            levels = _grid(scheduler, whole)
+            if levels is None:
+                continue
+            below, first = int((levels <= sigma_start).sum()), len(levels) - steps
+            if (below == steps and (best is None or levels[first] > best[0])) or (below > steps and best is None):
                 best = float(levels[first]), whole, first
-            break
+            if below > steps:
+                break
     if best is None:
         raise ValueError(
             f"sigma_start must leave {steps} steps of {kind} below it, got {sigma_start}: take fewer steps or a higher level"
         )
     return best[1], best[2]
+
+
+def _grid(scheduler: Any, whole: int) -> FloatArray | None:
+    """Levels of the grid of so many steps, None where it is too fine to tell its steps apart or leaves the training."""
+    scheduler.set_timesteps(whole)
+    if (
+        not 0
+        <= float(scheduler.timesteps.min())
+        <= float(scheduler.timesteps.max())
+        < scheduler.config.num_train_timesteps
+    ):
+        return None  # an offset moves the finest grids out
+    levels = _levels(scheduler)
+    return levels if levels[-1] > 0 and np.all(levels[1:] < levels[:-1]) else None
