@@ -65,7 +65,7 @@ class TeleportPlan:
     jump_error : (S,) of the jump alone, predicted to first order from the denoiser along the Gaussian path
     total_error : (S,) of jump and solver together, measured against the solver with many steps
     denoiser_gap : (S,) root mean square of ΔD along the Gaussian path
-    steps, reference_steps : of the solver, and of the one that it is measured against
+    steps, reference_steps : of the solver, and of the one that it is measured against, 0 where its samples were given
     evaluations : of the denoiser, for each of the seeds that were used
     """
 
@@ -225,7 +225,7 @@ def plan_teleport(
         total_error=total,
         denoiser_gap=gaps,
         steps=number,
-        reference_steps=many,
+        reference_steps=many if before else 0,
         evaluations=before + count * 2 * number,
     )
 
