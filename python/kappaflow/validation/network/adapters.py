@@ -27,7 +27,8 @@ from ..._checks import choice
 from .checkpoint import load_network
 
 __all__ = [
-    "PREDICTIONS", "ScheduledDenoiser", "asker", "from_diffusers", "from_flow", "from_vp", "network_of", "open_denoiser",
+    "MEANINGS", "PREDICTIONS", "ScheduledDenoiser", "asker", "from_diffusers", "from_flow", "from_vp", "network_of",
+    "open_denoiser",
 ]  # fmt: skip
 
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
@@ -175,7 +176,7 @@ _VP = (
 _EDM = ("EDMEuler", "EDMDPMSolverMultistep")
 _FLOW = ("FlowMatchEulerDiscrete", "FlowMatchHeunDiscrete")
 #: Options of a scheduler that give time or noise another meaning, with the values that keep it.
-_MEANINGS = {"timestep_type": ("discrete", None), "use_flow_sigmas": (False, None), "invert_sigmas": (False, None)}
+MEANINGS = {"timestep_type": ("discrete", None), "use_flow_sigmas": (False, None), "invert_sigmas": (False, None)}
 _LATENT = ("vae", "vqvae", "movq", "vqgan")
 
 
@@ -205,7 +206,7 @@ def from_diffusers(
     if kind not in (*_VP, *_EDM, *_FLOW):
         raise ValueError(f"scheduler must be one of {', '.join((*_VP, *_EDM, *_FLOW))}; got {kind}")
     config = found.config
-    for option, allowed in _MEANINGS.items():
+    for option, allowed in MEANINGS.items():
         if config.get(option) not in allowed:
             raise ValueError(f"scheduler must have {option} = {allowed[0]}, got {config.get(option)!r}")
     if getattr(network.config, "time_embedding_type", None) == "fourier" and kind in _VP:
