@@ -203,3 +203,26 @@ def test_tables_are_exact_and_empty_where_there_is_no_value() -> None:
     assert text == 'a,"b, c",n\n0.1,x,1\n,,2\n1e-300,"y""z",3\n'
     with pytest.raises(ValueError, match="windows must hold at least one window"):
         render_lens_page([], source="s", population="p", facts={})
+
+
+def test_all_but_networks_and_pipelines_need_no_torch() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import importlib, pkgutil, sys\n"
+        "class Without:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name.split('.')[0] in ('torch', 'diffusers'):\n"
+        "            raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Without())\n"
+        "import kappaflow.lens as lens; import kappaflow.report.lens as pages\n"
+        "names = [m.name for p in (lens, pages) for m in pkgutil.iter_modules(p.__path__, p.__name__ + '.')]\n"
+        "for name in names:\n"
+        "    if name not in ('kappaflow.lens.networks', 'kappaflow.lens.pipelines'):\n"
+        "        importlib.import_module(name)\n"
+        "print(len(names))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 25

@@ -12,8 +12,7 @@ import torch
 
 from .._checks import FloatArray, integer, positive, real_array
 from ..population import Population
-from ..validation.network.adapters import MEANINGS as MEANINGS
-from ..validation.network.adapters import asker, network_of
+from ..validation.network.adapters import MEANINGS, asker, network_of
 from ..validation.network.layout import to_rows, to_tensor
 from .teleport import jump
 
