@@ -9,8 +9,10 @@ import numpy.typing as npt
 import pytest
 
 import kappaflow as kf
-from kappaflow.lens.scores import GaussianScore, MixtureScore
+from kappaflow.lens.scores import DeltaScore, GaussianScore, MixtureScore
 from kappaflow.lens.teleport import TeleportPlan, jump, plan_teleport, teleport
+from kappaflow.lens.teleport_study import WAYS, teleport_study
+from kappaflow.report.lens.teleport import window
 from kappaflow.validation.sampler import heun, noise_schedule
 
 FloatArray = npt.NDArray[np.float64]
@@ -142,6 +144,18 @@ def test_tolerance_takes_the_smallest_level_that_meets_it() -> None:
     place = int(np.argmin(np.abs(found.sigmas - found.sigma_start)))
     assert found.jump_error[place] <= 1e-3 < found.jump_error[place + 1]
     assert np.all(np.diff(found.jump_error) >= 0)
+
+
+def test_points_far_apart_are_met_without_error_by_any_way() -> None:
+    """No logarithm of an error that is 0, and the page says that there is nothing to save."""
+    points = np.array([[40.0, 0.0], [-40.0, 0.0], [0.0, 60.0]])
+    study = teleport_study(
+        DeltaScore(points), kf.Population.from_samples(points), name="three points", seeds=4, steps=[6, 8]
+    )
+    assert study.errors[WAYS[0]].max() == 0
+    assert window(study).findings == (
+        "With three points and 11 evaluations, every way ends at the very samples of 96 steps: there is no error to save.",
+    )
 
 
 def test_progress_counts_up_to_one() -> None:

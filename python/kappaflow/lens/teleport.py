@@ -209,7 +209,7 @@ def plan_teleport(
         if progress is not None:
             progress((before + 2 * (place + 1) * number) / work)
     if tolerance is None:
-        best = _least(np.log(sigmas), np.log(total))
+        best = _least(np.log(sigmas), np.log(np.maximum(total, np.finfo(np.float64).tiny)))  # points are met exactly
     else:
         meets = np.flatnonzero(jumps[1:] <= positive("tolerance", tolerance)) + 1
         if meets.size == 0:
