@@ -159,6 +159,35 @@ def test_network_is_looked_at(folder: Path) -> None:
     assert level > 1
 
 
+def test_channels_first_are_the_same_images(folder: Path) -> None:
+    white = np.random.default_rng(2).standard_normal((120, 6, 5, 3))
+    images = 0.2 * white.cumsum(axis=1).cumsum(axis=2)
+    np.save("last.npy", images)
+    np.save("first.npy", np.moveaxis(images, -1, 1))
+    for name in ("last", "first"):
+        code, output = run(f"{name}.npy", "architecture", "--out", name, "-q")
+        assert code == 0, output
+    tables = [read_csv(folder / name / "tables/architecture_losses.csv") for name in ("last", "first")]
+    for last, first in zip(*tables, strict=True):
+        np.testing.assert_allclose(
+            [float(value) for value in last.values()], [float(value) for value in first.values()], rtol=1e-7
+        )
+
+
+def test_data_that_one_window_refuses_leave_the_others(folder: Path) -> None:
+    np.save("tiny.npy", 1e-6 * np.random.default_rng(3).standard_normal((60, 4)))
+    code, output = run("tiny.npy", "--out", "out", "--seeds", "4")
+    assert code == 0, output
+    found = json.loads((folder / "out/lens.json").read_text(encoding="utf-8"))
+    assert "learning" not in found["windows"]
+    assert "trajectory" in found["windows"]
+    assert "is not well inside of the noise levels of the sampler" in found["notes"][0]
+    assert any(note.startswith("learning is not for these data: ") for note in found["notes"])
+    code, output = run("tiny.npy", "learning", "--out", "other")
+    assert code != 0
+    assert output.startswith("error: learning: population must have eigenvalues")
+
+
 def test_vectors_have_scores_and_teleport_too(folder: Path) -> None:
     np.save("rows.npy", np.random.default_rng(1).standard_normal((80, 5)) * [3, 2, 1, 0.5, 0.1])
     code, output = run("rows.npy", "scores", "teleport", "--out", "out", "--seeds", "4", "-q")

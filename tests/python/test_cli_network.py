@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,10 @@ def test_killed_in_training_it_goes_on(folder: Path) -> None:
         "--sampler-steps", "5", "--workers", "2", "--arms", "same", "-q",
     ]  # fmt: skip
     environment = {**os.environ, "MPLBACKEND": "Agg"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # ignored where the tests run in a shell's background
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heard
+    )
     deadline = time.monotonic() + 60
     while not list(folder.glob("kappaflow-runs-data/*/steps.txt")) and time.monotonic() < deadline:
         time.sleep(0.1)

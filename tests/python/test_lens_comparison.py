@@ -253,8 +253,11 @@ def test_ratio_of_losses_of_pairs_has_the_error_of_repetition() -> None:
     assert np.all(spread < 0.3 * repeated[0]["own"].error / repeated[0]["own"].loss)
     for name, each in repeated[0].items():
         np.testing.assert_allclose(each.each.mean(axis=1), each.loss, err_msg=name)
-    with pytest.raises(ValueError, match=r"other must have losses of the same samples \(1, 5\), got \(2, 100\)"):
+    with pytest.raises(ValueError, match=r"other must have losses of the same samples \(1, 5\) at the same"):
         held_out_loss({"a": GaussianScore(one)}, pool, [1.0], count=5)["a"].over(repeated[0]["own"])
+    elsewhere = held_out_loss({"a": GaussianScore(one)}, pool, [0.7, 2.0], count=100)["a"]
+    with pytest.raises(ValueError, match="at the same noise levels"):
+        elsewhere.over(repeated[0]["own"])
 
 
 def test_memorising_score_wins_on_its_own_samples_and_loses_on_others() -> None:

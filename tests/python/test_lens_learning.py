@@ -579,8 +579,9 @@ def test_measured_curves_give_the_times_of_the_theory() -> None:
         assert (found.emergence.times[good] <= found.latest[good]).all()
     own = measured_emergence(times, curves)
     np.testing.assert_array_equal(own.emergence.target, curves[-1])
-    linear = measured_emergence([0.0, 2.0], [[1.0], [16.0]])
-    assert linear.emergence.times[0] == pytest.approx(1.0)
+    early = measured_emergence([0.0, 2.0, 8.0], [[1.0, 1.0], [15.0, 2.0], [16.0, 32.0]], samples=100)
+    assert np.isnan([early.emergence.times[0], early.earliest[0], early.latest[0]]).all()  # anywhere between 0 and 2
+    assert early.emergence.times[1] == pytest.approx(2 * 4 ** (np.log(np.sqrt(32) / 2) / np.log(16)))
     assert np.isnan(measured_emergence([1.0, 2.0], [[5.0], [16.0]], initial=[1.0], target=[16.0]).emergence.times[0])
 
 

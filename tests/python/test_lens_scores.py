@@ -161,6 +161,36 @@ def test_gaussian_at_low_rank_and_with_an_isotropic_rest() -> None:
     )
 
 
+@pytest.mark.parametrize("rank", [None, 3])
+def test_score_and_weights_hold_at_very_low_noise(rank: int | None) -> None:
+    """(D − x)/σ² and differences of squares lose all digits there; the closed forms do not."""
+    of = population(0)
+    found = GaussianScore(of, rank=rank, residual="isotropic" if rank else "none")
+    x, values, vectors = (
+        of.mean + np.random.default_rng(21).standard_normal((4, D)),
+        of.eigenvalues.copy(),
+        of.eigenvectors,
+    )
+    assert vectors is not None
+    if rank:
+        values[rank:] = values[rank:].mean()
+    inverse = (vectors / (values + 1e-18)) @ vectors.T
+    np.testing.assert_allclose(found.score(x, 1e-9), (of.mean - x) @ inverse, rtol=1e-9, atol=1e-9)
+    # two flat components in one subspace: what is outside of it is common to both and has no part in the weights
+    flat, centre = population(3, 4), np.zeros(D)
+    axes = flat.eigenvectors
+    assert axes is not None
+    parts = [
+        GaussianScore(kf.Population(v, np.ones(4), dimension=D, mean=centre, eigenvectors=axes[:, :4].copy()))
+        for v in (np.array([4.0, 3.0, 2.0, 1.0]), np.array([2.0, 2.0, 1.0, 1.0]))
+    ]
+    y = 30 * np.random.default_rng(22).standard_normal((5, 4)) @ axes[:, :4].T
+    logs = np.stack([multivariate_normal(centre[:4], np.diag(p.eigenvalues)).logpdf(y @ axes[:, :4]) for p in parts], 1)
+    expected = np.exp(logs - logs.max(axis=1, keepdims=True))
+    found_weights = MixtureScore(parts).posterior(y, 1e-7)
+    np.testing.assert_allclose(found_weights, expected / expected.sum(axis=1, keepdims=True), atol=1e-6)
+
+
 def test_no_noise_is_the_projection() -> None:
     of = population(0, 4)
     x = np.random.default_rng(6).standard_normal((5, D))

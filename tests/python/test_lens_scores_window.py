@@ -204,7 +204,7 @@ def test_figures_draw_and_hold_what_the_study_does(studies: dict[str, ScoresStud
             np.testing.assert_allclose(
                 drawn[f"{what}-{name}"].get_ydata(), getattr(study.fractions["data"][name], f"{what}_mean_of_ratios")
             )
-    curves = {each.get_label(): each.lines[0] for each in figures["scores_loss"].axes[0].containers}
+    curves = {each.get_label(): each for each in figures["scores_loss"].axes[0].lines}
     assert list(curves) == list(study.losses)
     for name, line in curves.items():
         np.testing.assert_allclose(line.get_ydata(), study.losses[name].loss / study.losses["Gaussian"].loss)
@@ -297,16 +297,17 @@ def test_sentences_say_what_the_study_holds(studies: dict[str, ScoresStudy], kin
         in found
     )
     gaussian = study.fractions["data"]["Gaussian"]
-    explained = min(k for k in range(12) if (gaussian.score_mean_of_ratios[k:] <= 0.01).all())
+    explained = min(k for k in range(12) if (gaussian.score_ratio_of_means[k:] <= 0.01).all())
     who = "the network" if "network" in kind else "the exact score of the training samples"
     assert (
         f"more than 99\N{NO-BREAK SPACE}% of the squared score of {who} from σ = {number(study.sigmas[explained])} on"
         in found
     )
-    assert f"leaves {percent(gaussian.denoiser_mean_of_ratios[explained])} of the squared denoiser" in found
+    assert f"leaves {percent(gaussian.denoiser_ratio_of_means[explained])} of the squared denoiser" in found
     slope = np.polyfit(np.log(study.sigmas[-3:]), np.log(gaussian.score_ratio_of_means[-3:]), 1)[0]
     said = re.search(r"falls as σ\^−([\d.]+); theory has −6", found)
-    assert (said is None) == ("network" in kind)
+    far = gaussian.score_ratio_of_means[-3] < 1e-4  # else the rate is not yet that of the limit
+    assert (said is None) == ("network" in kind or not far)
     if said is not None:
         assert abs(float(said[1]) + slope) <= 0.05
 
@@ -331,7 +332,7 @@ def test_sentences_that_do_not_apply_are_left_out(studies: dict[str, ScoresStudy
     """Where the Gaussian explains too little, where memorising does not hurt, where the rate is rounding."""
     study = studies["vector"]
     gaussian = study.fractions["data"]["Gaussian"]
-    poor = replace(gaussian, score_mean_of_ratios=np.full(12, 0.5), score_ratio_of_means=np.full(12, 1e-30))
+    poor = replace(gaussian, score_ratio_of_means=np.full(12, 0.5))
     fractions = {**study.fractions, "data": {**study.fractions["data"], "Gaussian": poor}}
     losses = {**study.losses, "training samples": study.losses["Gaussian"]}
     (only,) = window(replace(study, fractions=fractions, losses=losses)).findings

@@ -154,7 +154,7 @@ def test_points_far_apart_are_met_without_error_by_any_way() -> None:
     )
     assert study.errors[WAYS[0]].max() == 0
     assert window(study).findings == (
-        "With three points and 11 evaluations, every way ends at the very samples of 96 steps: there is no error to save.",
+        "With three points and 11 evaluations, the samples are those of 96 steps to rounding: there is no error to save.",
     )
 
 

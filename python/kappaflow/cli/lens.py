@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 import typer
 from rich.console import Console
 
 from .._checks import FloatArray, choice
 from ..population import Population
+from ..validation.sampler import SIGMA_MIN
 from .common import (
     DataArgument,
     DataOptions,
@@ -46,6 +48,7 @@ WINDOWS = ("scores", "trajectory", "receptive-field", "architecture", "learning"
 #: Images that scores are fitted to and judged on, at most.
 _IMAGES = 16_384
 _COMPONENTS = 10
+_CHANNELS = (1, 3, 4)
 Told = Callable[[str, float], None]
 
 
@@ -105,6 +108,8 @@ def command(
     try:
         with directory.staged(facts) as staging:
             population = load_population(source, quiet=quiet)
+            order = _channels_last(population.shape)
+            population = _reordered(population, order)
             with step_progress(quiet) as progress:
                 progress("reading", 0.0)
                 denoiser = None if network is None else _open_network(network, population, device)
@@ -112,13 +117,23 @@ def command(
                 rows = (
                     None if source.is_population or not _needs_images(shown, network) else _rows(source, images, seed)
                 )
+                if rows is not None and order is not None:
+                    rows = rows[:, order]
                 made: list[Window] = []
                 for place, one in enumerate(shown):
                     told = _within(progress, place, len(shown))
                     told(one, 0.0)
-                    made.append(_MAKERS[one](_Given(population, rows, denoiser, sigma_max, seeds, seed), told))
+                    try:
+                        made.append(_MAKERS[one](_Given(population, rows, denoiser, sigma_max, seeds, seed), told))
+                    except ValueError as error:  # data that one window refuses leave the others
+                        if windows or (one == shown[-1] and not made):
+                            raise ValueError(f"{one}: {error}") from error
+                        left_out[one] = f"is not for these data: {error}"
                 progress("writing the report", 1.0)
-                notes = [f"{key} {reason}." for key, reason in left_out.items()]
+                notes = [
+                    *_scale_notes(population, sigma_max),
+                    *(f"{key} {reason}." for key, reason in left_out.items()),
+                ]
                 _write(staging, made, name, population, notes, facts["machine"])
     except KeyboardInterrupt:
         raise interrupted("nothing was written") from None
@@ -189,6 +204,36 @@ def _open_network(name: str, population: Population, device: str) -> Denoiser:
 def _within(progress: Told, place: int, count: int) -> Told:
     """Progress of one window as part of all."""
     return lambda step, fraction: progress(step, (place + fraction) / count)
+
+
+def _channels_last(shape: tuple[int, ...]) -> npt.NDArray[np.int64] | None:
+    """Order of the pixels of (C, H, W) images as (H, W, C), None for all others; as networks are told them apart."""
+    if len(shape) != 3 or shape[2] in _CHANNELS or shape[0] not in _CHANNELS:
+        return None
+    return np.arange(int(np.prod(shape))).reshape(shape).transpose(1, 2, 0).ravel()
+
+
+def _reordered(population: Population, order: npt.NDArray[np.int64] | None) -> Population:
+    """The same population with its pixels in another order, channels last."""
+    if order is None:
+        return population
+    vectors, (channels, height, width) = population.eigenvectors, population.shape
+    return Population(
+        population.eigenvalues, population.multiplicity, dimension=population.dimension, mean=population.mean[order],
+        eigenvectors=None if vectors is None else vectors[order], shape=(height, width, channels),
+        sample_size=population.sample_size, profiles=population.profiles, description=population.description,
+    )  # fmt: skip
+
+
+def _scale_notes(population: Population, sigma_max: float) -> list[str]:
+    """What to know where the sampler's noise levels do not cover the data."""
+    spread = float(np.sqrt(population.total_variance / population.dimension))
+    if SIGMA_MIN * 10 <= spread <= sigma_max / 4:
+        return []
+    return [
+        f"The root mean square of the data about their mean, {spread:.3g}, is not well inside of the noise levels of the sampler, "
+        f"{SIGMA_MIN:g} to {sigma_max:g}: what is said of samples is said of a sampler that does not fit these data."
+    ]
 
 
 # --- windows ----------------------------------------------------------------------------------------------------------

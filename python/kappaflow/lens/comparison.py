@@ -70,8 +70,11 @@ class HeldOutLoss:
 
         What is common to both, samples and noise, is in neither error. Raises ValueError for losses that are no pairs.
         """
-        if self.each.shape != other.each.shape:
-            raise ValueError(f"other must have losses of the same samples {self.each.shape}, got {other.each.shape}")
+        if self.each.shape != other.each.shape or not np.array_equal(self.sigmas, other.sigmas):
+            raise ValueError(
+                f"other must have losses of the same samples {self.each.shape} at the same noise levels, got {other.each.shape} "
+                f"at {other.sigmas}"
+            )
         ratio = self.loss / other.loss
         residual = (self.each - ratio[:, None] * other.each) / other.loss[:, None]
         return ratio, residual.std(axis=1, ddof=1) / np.sqrt(residual.shape[1])

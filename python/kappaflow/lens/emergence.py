@@ -207,8 +207,8 @@ def measured_emergence(
 
     Notes
     -----
-    Between checkpoints ln λ̃ is taken to be linear in ln τ (in τ after τ = 0). A mode that is beyond its threshold at the first
-    checkpoint, or never, has no time: NaN. Noise makes first crossings early where checkpoints are dense: give `samples`.
+    Between checkpoints ln λ̃ is taken to be linear in ln τ. A mode that is beyond its threshold at the first checkpoint after
+    τ = 0, or never, has no time: NaN. Noise makes first crossings early where checkpoints are dense: give `samples`.
     """
     clock, curves = real_array("times", times), real_array("variances", variances)
     if clock.ndim != 1 or clock.size < 2:
@@ -252,19 +252,17 @@ def _directions(
 
 
 def _crossings(clock: FloatArray, curves: FloatArray, level: FloatArray, direction: npt.NDArray[np.int8]) -> FloatArray:
-    """First crossing of each column, interpolated; NaN without one or where the first row is beyond already."""
+    """First crossing of each column, interpolated; NaN without one, where the first row is beyond already, and before the first
+    row after time 0, whose logarithm nothing bounds from below."""
     beyond = np.where(direction > 0, curves >= level, curves <= level)
     row = np.argmax(beyond, axis=0)
-    crossed = (direction != 0) & beyond.any(axis=0) & (row > 0)
+    crossed = (direction != 0) & beyond.any(axis=0) & (row > (1 if clock[0] == 0 else 0))
     out = np.full(level.shape, np.nan)
     for mode in np.flatnonzero(crossed):
         i = row[mode]
         ends = np.maximum(curves[i - 1 : i + 1, mode], np.finfo(np.float64).tiny)
         share = np.log(level[mode] / ends[0]) / np.log(ends[1] / ends[0])
-        if clock[i - 1] > 0:
-            out[mode] = clock[i - 1] * (clock[i] / clock[i - 1]) ** share
-        else:
-            out[mode] = clock[i] * share
+        out[mode] = clock[i - 1] * (clock[i] / clock[i - 1]) ** share
     return out
 
 

@@ -260,7 +260,8 @@ def expected_receptive_field(
     ----------
     splits : the ensemble of training sets
     sigma : σ ≥ 0
-    pixel, channels : as for :func:`receptive_field`; "energy" is the energy of the mean Jacobian, not the mean energy
+    pixel, channels : as for :func:`receptive_field`, whose default is "row", of an entry with its channel; "energy" is the energy
+        of the mean Jacobian, not the mean energy
     next_order : add the term of relative size 1/n (Gaussian law alone)
     """
     return _field(splits.population, _expected_gains(splits, sigma, next_order), pixel, channels)

@@ -174,7 +174,8 @@ def network_receptive_field(
         ad: Any = torch.autograd.forward_ad
         plain: Any = partial(attention.sdpa_kernel, attention.SDPBackend.MATH)  # fused ones have no forward derivative
         with warnings.catch_warnings(), ad.dual_level():
-            warnings.simplefilter("ignore", FutureWarning)  # PyTorch's first dual loads what PyTorch deprecates
+            for kind in (FutureWarning, DeprecationWarning):  # PyTorch's first dual loads what PyTorch deprecates
+                warnings.simplefilter("ignore", kind)
             ad.make_dual(x, x)
         for unit in basis:
             with torch.no_grad(), ad.dual_level(), plain():

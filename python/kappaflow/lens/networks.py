@@ -35,6 +35,11 @@ def rows_denoiser(
         images = to_tensor(x, shape, dtype).to(device)
         levels: Any = torch.as_tensor(np.broadcast_to(sigma, (len(x),)).copy(), dtype=dtype, device=device)
         with torch.no_grad():
-            return to_rows(denoiser(images, levels), shape)
+            found = denoiser(images, levels)
+        if found.shape != images.shape:  # the same number of pixels in another order would go unseen
+            raise ValueError(
+                f"denoiser must answer in the shape of its input {tuple(images.shape)}, got {tuple(found.shape)}"
+            )
+        return to_rows(found, shape)
 
     return answer

@@ -133,15 +133,23 @@ class GaussianScore(Score):
         #: Variance of each direction outside of the kept modes.
         self.residual_variance = dropped / outside if outside and residual == "isotropic" else 0.0
 
-    def coordinates(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Mode coordinates (B, k) of rows, and (B,) the square of what is outside of the modes."""
+    def coordinates(self, x: FloatArray, level: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+        """Mode coordinates (B, k) of rows, and (B,) the square of what is outside of the modes.
+
+        The square is a difference of squares, or formed from what is left where the noise variance `level` is so low that the
+        rounding of the difference would move a logarithm of a density.
+        """
         centred = x - self.mean
         if self.eigenvectors is None:
             return centred, np.zeros(len(x))
         inside = centred @ self.eigenvectors
         if inside.shape[1] == self.dimension:
             return inside, np.zeros(len(x))
-        return inside, np.maximum((centred**2).sum(axis=1) - (inside**2).sum(axis=1), 0.0)
+        whole = (centred**2).sum(axis=1)
+        rounding = 4 * np.finfo(np.float64).eps * float(whole.max(initial=0.0))
+        if level is not None and rounding > 2 * _LOGIT_ERROR * float(level.min() + self.residual_variance):
+            return inside, ((centred - inside @ self.eigenvectors.T) ** 2).sum(axis=1)
+        return inside, np.maximum(whole - (inside**2).sum(axis=1), 0.0)
 
     def shrunk(self, x: FloatArray, coordinates: FloatArray, level: FloatArray) -> FloatArray:
         """D of rows whose coordinates are known, at noise variances (B, 1) or (1, 1)."""
@@ -159,6 +167,19 @@ class GaussianScore(Score):
         level = noise_levels(sigma, len(rows)) ** 2
         centred = rows - self.mean
         return self.shrunk(rows, centred if self.eigenvectors is None else centred @ self.eigenvectors, level)
+
+    def score(self, x: Any, sigma: float | FloatArray) -> FloatArray:
+        """−(Σ + σ²)⁻¹(x − μ), (B, d), without the cancellation of (D − x)/σ² at low noise."""
+        rows = self._rows(x)
+        level = noise_levels(sigma, len(rows)) ** 2
+        centred = rows - self.mean
+        if self.eigenvectors is None:
+            return np.asarray(-centred / (self.eigenvalues + level))
+        inside = centred @ self.eigenvectors
+        answer = (inside / (self.eigenvalues + level)) @ self.eigenvectors.T
+        if inside.shape[1] < self.dimension:
+            answer = answer + (centred - inside @ self.eigenvectors.T) / (self.residual_variance + level)
+        return np.asarray(-answer)
 
     def projection(self, x: Any) -> FloatArray:
         """The limit σ → 0 of the denoiser, (B, d): the nearest point that the Gaussian reaches. The score has no limit there."""
@@ -296,7 +317,7 @@ class MixtureScore(Score):
 
     def _log_weight(self, place: int, rows: FloatArray, level: FloatArray) -> tuple[FloatArray, FloatArray]:
         part = self.components[place]
-        inside, outside = part.coordinates(rows)
+        inside, outside = part.coordinates(rows, level)
         return np.log(self.weights[place]) + part.log_density(inside, outside, level), inside
 
     def _parts(self, rows: FloatArray, level: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:

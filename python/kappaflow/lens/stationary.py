@@ -26,6 +26,10 @@ BIASES = ("image", "scalar", "none")
 _BLOCK = 2**21  # numbers in one block of rows: 16 MB
 
 
+#: Lengths of an axis of colours; in front of two longer axes it is one of channels first.
+_COLOURS = (3, 4)
+
+
 @dataclass(frozen=True)
 class Layout:
     """How a row of d numbers is a signal or an image: (N,), (H, W), or (H, W, C) with channels last.
@@ -45,9 +49,13 @@ class Layout:
 
     @classmethod
     def of(cls, shape: tuple[int, ...]) -> Layout:
-        """The layout of a sample shape. Raises ValueError unless it has 1 to 3 axes, none of them empty."""
+        """The layout of a sample shape. Raises ValueError unless it has 1 to 3 axes, none of them empty, channels last."""
         if not 1 <= len(shape) <= 3 or min(shape) < 1:
             raise ValueError(f"shape must be (N,), (H, W) or (H, W, C) without empty axes, got {shape}")
+        if len(shape) == 3 and shape[0] in _COLOURS and shape[2] > max(_COLOURS):
+            raise ValueError(
+                f"shape must have channels last, (H, W, C), got {shape}: move the first axis of the images to the end"
+            )
         return cls(tuple(shape), tuple(shape[:2]), shape[2] if len(shape) == 3 else 1)
 
     @property

@@ -30,6 +30,8 @@ __all__ = ["TeleportPlan", "Teleported", "jump", "plan_teleport", "teleport", "t
 _POWERS = (0.5, 4.0)
 #: Nodes of the Gauss-Legendre rule in ln s for the tail of a power law, good to 1e-12 for tails of four decades.
 _NODES = 64
+#: Least number of noise levels of the integral along the Gaussian path, of the trapezoidal rule: about 1e-3 over five decades.
+_PATH_LEVELS = 96
 #: Steps of the reference solver over those of the solver: at second order its own error is 1/64 of the solver's; and the least.
 _REFERENCE, _LEAST_REFERENCE = 8, 96
 
@@ -193,7 +195,9 @@ def plan_teleport(
     sigmas = np.geomspace(top, lowest, count)
     many = max(_REFERENCE * number, _LEAST_REFERENCE)
     before = 0 if reference is not None else 2 * many - 1
-    work = float(before + 2 * count * number)  # evaluations
+    finer = -(-_PATH_LEVELS // (count - 1))  # levels of the integral for each candidate
+    path = np.geomspace(top, lowest, finer * (count - 1) + 1)
+    work = float(before + path.size + count * (2 * number - 1))  # evaluations
     if reference is None:
         grid = noise_schedule(many, top, sigma_min=sigma_min).tolist()
         reference = heun(lambda x, level: answers(denoiser, x, level), rows, grid)
@@ -201,13 +205,14 @@ def plan_teleport(
         raise ValueError(f"reference must have the shape of noise {rows.shape}, got {reference.shape}")
     if progress is not None:
         progress(before / work)
-    gaps, jumps = _along_gaussian_path(denoiser, population, rows, sigmas, top)
+    path_gaps, path_jumps = _along_gaussian_path(denoiser, population, rows, path, top)
+    gaps, jumps = path_gaps[::finer], path_jumps[::finer]
     total = np.empty(count)
     for place, start in enumerate(sigmas):
         found = teleport(denoiser, population, rows, start, steps=number, sigma_max=top, sigma_min=sigma_min)
         total[place] = typical_error(found.samples - reference)
         if progress is not None:
-            progress((before + 2 * (place + 1) * number) / work)
+            progress((before + path.size + (place + 1) * (2 * number - 1)) / work)
     if tolerance is None:
         best = _least(np.log(sigmas), np.log(np.maximum(total, np.finfo(np.float64).tiny)))  # points are met exactly
     else:
@@ -219,14 +224,14 @@ def plan_teleport(
         best = float(np.log(sigmas[meets[-1]]))
     return TeleportPlan(
         sigma_start=float(np.exp(best)),
-        power=_local_power(sigmas, gaps, float(np.exp(best))),
+        power=_local_power(path, path_gaps, float(np.exp(best))),
         sigmas=sigmas,
         jump_error=jumps,
         total_error=total,
         denoiser_gap=gaps,
         steps=number,
         reference_steps=many if before else 0,
-        evaluations=before + count * 2 * number,
+        evaluations=int(work),
     )
 
 

@@ -224,7 +224,7 @@ def _findings(study: ReceptiveFieldStudy) -> tuple[str, ...]:
 
 
 def _law_findings(study: ReceptiveFieldStudy) -> list[str]:
-    if study.fit is None:
+    if study.fit is None or not study.fit.exponent > 0.1:  # no fall of variance with frequency: no law of lengths
         return []
     text = (
         f"Averaged over shifts, variance falls as 1/|m|^{study.fit.exponent:.2f} with spatial frequency (residual "

@@ -23,6 +23,8 @@ __all__ = ["window"]
 _LAW_TITLES = {"data": "x = sample + σz", "noise": "x = σz", "trajectory": "x on the sampler's path"}
 #: Where most of a denoiser counts as explained.
 _EXPLAINED = 0.01
+#: Fraction of squared error below which rates at high noise are taken for their limits.
+_FAR = 1e-4
 #: Losses that differ by less, or by less than two standard errors, are not told apart.
 _NO_MATTER = 1e-3
 
@@ -88,20 +90,20 @@ def _findings(study: ScoresStudy) -> tuple[str, ...]:
     ]
     middle = int(np.argmax(study.losses[SAMPLES].loss / study.losses["Gaussian"].loss))
     ratio = float(study.losses[SAMPLES].loss[middle] / study.losses["Gaussian"].loss[middle])
-    if ratio > 1:
+    if ratio > 1.05:
         sentences.append(
             f"The exact score of the training samples memorises: at σ = {number(study.sigmas[middle])} its loss on held-out "
             f"samples is {number(ratio)} times that of the Gaussian."
         )
     fraction = study.fractions["data"]["Gaussian"]
     told = _reference(study)
-    below = np.flatnonzero(fraction.score_mean_of_ratios > _EXPLAINED)
+    below = np.flatnonzero(~(fraction.score_ratio_of_means <= _EXPLAINED))
     first = int(below[-1]) + 1 if below.size else 0
-    if first < study.sigmas.size:
+    if first < study.sigmas.size and np.isfinite(fraction.denoiser_ratio_of_means[first]):
         sentences.append(
             f"The Gaussian explains more than {percent(1 - _EXPLAINED)} of the squared score of {told} from σ = "
-            f"{number(study.sigmas[first])} on; there it leaves {percent(float(fraction.denoiser_mean_of_ratios[first]))} of the "
-            "squared denoiser, which is what the samples show."
+            f"{number(study.sigmas[first])} on; there it leaves {percent(float(fraction.denoiser_ratio_of_means[first]))} of the "
+            "squared denoiser, which is what the samples show (ratios of means)."
         )
     slope = _far_slope(study, fraction)
     if slope is not None and study.reference == SAMPLES:
@@ -115,7 +117,7 @@ def _findings(study: ScoresStudy) -> tuple[str, ...]:
 def _far_slope(study: ScoresStudy, fraction: Fraction) -> float | None:
     """Slope of the last three levels, None where the errors are rounding."""
     values = fraction.score_ratio_of_means[-3:]
-    if values.size < 3 or values.min() < 1e-26:
+    if values.size < 3 or values.min() < 1e-26 or not values[0] < _FAR:  # rounding, or not far enough
         return None
     return float(np.polyfit(np.log(study.sigmas[-3:]), np.log(values), 1)[0])
 
