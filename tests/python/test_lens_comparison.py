@@ -260,6 +260,12 @@ def test_ratio_of_losses_of_pairs_has_the_error_of_repetition() -> None:
         elsewhere.over(repeated[0]["own"])
 
 
+def test_complex_answers_are_refused() -> None:
+    pool = draw(population(1), 50, 9)
+    with pytest.raises(TypeError, match="denoiser must answer with real numbers, got dtype complex128"):
+        held_out_loss({"a": lambda x, sigma: x * (0.5 + 0.5j)}, pool, [1.0], count=5)
+
+
 def test_memorising_score_wins_on_its_own_samples_and_loses_on_others() -> None:
     of = population(1)
     own, others = draw(of, 100, 10), draw(of, 1000, 11)

@@ -767,3 +767,10 @@ def test_example_of_the_page_runs() -> None:
 def test_bad_input(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+def test_depth_takes_single_numbers() -> None:
+    learner = DeepLinear(3, 0.1)
+    alone = learner.gain(1.0, 1.0, 1.0)
+    assert alone.shape == ()
+    assert float(alone) == learner.gain([1.0, 2.0], [1.0], [1.0])[0]

@@ -212,6 +212,8 @@ def answers(denoiser: Denoiser, x: FloatArray, level: float) -> FloatArray:
     answer = np.concatenate(parts)
     if answer.shape != x.shape:
         raise ValueError(f"denoiser must answer in the shape of its input {x.shape}, got {answer.shape}")
+    if answer.dtype.kind not in "fiub":
+        raise TypeError(f"denoiser must answer with real numbers, got dtype {answer.dtype}")
     if not np.isfinite(answer).all():
         raise ValueError(f"denoiser must be finite, got NaN or infinity at noise level {level:.4g}")
     return answer

@@ -299,7 +299,8 @@ class DeepLinear:
 
     def gain(self, eigenvalues: Any, sigma: Any, time: Any) -> FloatArray:
         """ψ; see the class."""
-        values, level, times = np.broadcast_arrays(*_arguments(eigenvalues, sigma, time))
+        given = np.broadcast_arrays(*_arguments(eigenvalues, sigma, time))
+        values, level, times = (part.ravel() for part in given)
         wiener, power = wiener_gain(values, level), 2 - 2 / self.layers
         speed = 2 * self.rate * self.layers * times
         # no signal: ψ^−p grows by p per unit of 2ηLσ²τ
@@ -311,7 +312,7 @@ class DeepLinear:
         scaled[below] = special.expit(_rise(special.logit(start[below]), theta[below], self.layers))
         scaled[~below] = 1 / special.expit(_fall(special.logit(1 / start[~below]), theta[~below], self.layers))
         out[some] = wiener[some] * scaled
-        return np.asarray(out)
+        return np.asarray(out.reshape(given[0].shape))
 
     def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
         """ln λ̃ by quadrature over ln σ."""
