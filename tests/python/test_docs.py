@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import kappaflow._layout
 import kappaflow.functions
 import kappaflow.lens.jacobian
 import kappaflow.lens.schedules
@@ -75,6 +76,7 @@ def test_errata_name_tests_that_are_there() -> None:
 
 
 MODULES = [
+    kappaflow._layout,
     kappaflow.functions,
     kappaflow.lens.jacobian,
     kappaflow.lens.schedules,

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from .._checks import FloatArray, choice
+from .._layout import channel_axis
 from ..population import Population
 from ..validation.sampler import SIGMA_MIN
 from .common import (
@@ -48,7 +49,6 @@ WINDOWS = ("scores", "trajectory", "receptive-field", "architecture", "learning"
 #: Images that scores are fitted to and judged on, at most.
 _IMAGES = 16_384
 _COMPONENTS = 10
-_CHANNELS = (1, 3, 4)
 Told = Callable[[str, float], None]
 
 
@@ -208,7 +208,7 @@ def _within(progress: Told, place: int, count: int) -> Told:
 
 def _channels_last(shape: tuple[int, ...]) -> npt.NDArray[np.int64] | None:
     """Order of the pixels of (C, H, W) images as (H, W, C), None for all others; as networks are told them apart."""
-    if len(shape) != 3 or shape[2] in _CHANNELS or shape[0] not in _CHANNELS:
+    if channel_axis(shape) != 0:
         return None
     return np.arange(int(np.prod(shape))).reshape(shape).transpose(1, 2, 0).ravel()
 

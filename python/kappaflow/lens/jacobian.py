@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray, choice, integer, real_array
+from .._layout import channel_axis
 from ..population import RANK_TOLERANCE, Population
 from ..splits import Splits
 
@@ -35,7 +36,6 @@ __all__ = [
 
 #: What is shown of the channels of a pixel; see :func:`collapse_channels`.
 CHANNELS = ("row", "grey", "energy")
-_CHANNEL_COUNTS = (1, 3, 4)  # as everywhere in the library: an axis of another length is no channel axis
 _SCALE = 1e4  # of the probe of a matrix's variance, so that the mean's own is below what rounding shows
 
 IntArray = npt.NDArray[np.intp]
@@ -115,10 +115,9 @@ def pixel_grid(shape: Sequence[int]) -> PixelGrid:
     lengths = tuple(integer("shape", length, 1) for length in shape)
     if len(lengths) == 2:
         return PixelGrid(lengths, lengths, 1, None)
-    if len(lengths) == 3 and lengths[2] in _CHANNEL_COUNTS:
-        return PixelGrid(lengths, lengths[:2], lengths[2], 2)
-    if len(lengths) == 3 and lengths[0] in _CHANNEL_COUNTS:
-        return PixelGrid(lengths, lengths[1:], lengths[0], 0)
+    axis = channel_axis(lengths)
+    if axis is not None:
+        return PixelGrid(lengths, lengths[:axis] + lengths[axis + 1 :], lengths[axis], axis)
     return PixelGrid(lengths, (int(np.prod(lengths)),), 1, None)
 
 

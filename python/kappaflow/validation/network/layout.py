@@ -6,21 +6,16 @@ import numpy as np
 import torch
 
 from ..._checks import FloatArray
+from ..._layout import channel_axis
 
 __all__ = ["tensor_shape", "to_rows", "to_tensor"]
-
-_CHANNELS = (1, 3, 4)
 
 
 def _channel_axis(shape: tuple[int, ...]) -> int | None:
     """Axis of the channels of one image, -1 where there is none (grey), None where it is no image."""
     if len(shape) == 2:
         return -1
-    if len(shape) == 3 and shape[2] in _CHANNELS:
-        return 2
-    if len(shape) == 3 and shape[0] in _CHANNELS:
-        return 0
-    return None
+    return channel_axis(shape)
 
 
 def tensor_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
