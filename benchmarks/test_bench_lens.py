@@ -18,7 +18,7 @@ import pytest
 from scipy.special import softmax
 
 import kappaflow as kf
-from kappaflow.lens.scores import DeltaScore, GaussianScore
+from kappaflow.models.scores import DeltaScore, GaussianScore
 
 sys.path.insert(0, str(Path(__file__).parent))
 from kappabench.measure import interleaved

@@ -7,7 +7,7 @@ two models trained on independent sets of n samples; everything is float64 insid
 
 from ._core import ConvergenceError, SpectralFunction, UnidentifiedError
 from ._version import __version__
-from .diagnosis import Diagnosis, LawError, diagnose
+from .consistency.diagnosis import Diagnosis, LawError, diagnose
 from .functions import (
     KappaInfo,
     compress_spectrum,

@@ -10,16 +10,16 @@ import pytest
 
 import kappaflow._layout
 import kappaflow.functions
-import kappaflow.lens.jacobian
-import kappaflow.lens.schedules
+import kappaflow.lens.receptive_field.jacobian
+import kappaflow.lens.trajectories.schedules
+import kappaflow.models.checkpoint
+import kappaflow.models.layout
 import kappaflow.moments
-import kappaflow.validation.linear
+import kappaflow.sampling
+import kappaflow.validation.linear.experiment
+import kappaflow.validation.linear.statistics
 import kappaflow.validation.metrics.association
 import kappaflow.validation.metrics.neighbours
-import kappaflow.validation.network.checkpoint
-import kappaflow.validation.network.layout
-import kappaflow.validation.sampler
-import kappaflow.validation.statistics
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -78,16 +78,16 @@ def test_errata_name_tests_that_are_there() -> None:
 MODULES = [
     kappaflow._layout,
     kappaflow.functions,
-    kappaflow.lens.jacobian,
-    kappaflow.lens.schedules,
+    kappaflow.lens.receptive_field.jacobian,
+    kappaflow.lens.trajectories.schedules,
     kappaflow.moments,
-    kappaflow.validation.linear,
+    kappaflow.validation.linear.experiment,
     kappaflow.validation.metrics.association,
     kappaflow.validation.metrics.neighbours,
-    kappaflow.validation.network.checkpoint,
-    kappaflow.validation.network.layout,
-    kappaflow.validation.sampler,
-    kappaflow.validation.statistics,
+    kappaflow.models.checkpoint,
+    kappaflow.models.layout,
+    kappaflow.sampling,
+    kappaflow.validation.linear.statistics,
 ]
 
 

@@ -25,8 +25,8 @@ from .._checks import choice
 from .._core import ConvergenceError
 from .._version import __version__
 from ..bands import Band, default_bands
+from ..consistency.diagnosis import LAW_OPTIONS
 from ..datasets import BUILTIN_NAMES, ImageSource, open_images
-from ..diagnosis import LAW_OPTIONS
 from ..moments import available_memory
 from ..population import Population
 

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..diagnosis import LAW_NAMES, TITLES, Diagnosis, diagnose, diagnosis_to_json
+from ..consistency.diagnosis import LAW_NAMES, TITLES, Diagnosis, diagnose, diagnosis_to_json
 from .common import (
     DataArgument,
     DataOptions,

@@ -14,7 +14,7 @@ from rich.console import Console
 from .._checks import FloatArray, choice
 from .._layout import channel_axis
 from ..population import Population
-from ..validation.sampler import SIGMA_MIN
+from ..sampling import SIGMA_MIN
 from .common import (
     DataArgument,
     DataOptions,
@@ -41,7 +41,7 @@ from .common import (
 from .output import OutputDirectory, write_json
 
 if TYPE_CHECKING:
-    from ..lens.denoisers import Denoiser
+    from ..models.rows import Denoiser
     from ..report.lens.window import Window
 
 LENS_FORMAT = "kappaflow-lens-1"
@@ -166,7 +166,7 @@ def _needs_images(shown: Sequence[str], network: str | None) -> bool:
 
 def _rows(source: DataOptions, images: int, seed: int) -> FloatArray:
     """A random subset of the images as rows."""
-    from ..validation.draws import collect_rows
+    from ..validation.linear.draws import collect_rows
 
     opened = open_data(source)
     rows, _ = collect_rows(
@@ -182,9 +182,9 @@ def _rows(source: DataOptions, images: int, seed: int) -> FloatArray:
 def _open_network(name: str, population: Population, device: str) -> Denoiser:
     """A denoiser of rows by name, asked once so that a wrong shape is told before anything is computed."""
     try:
-        from ..lens.networks import rows_denoiser
-        from ..validation.devices import resolve_device
-        from ..validation.network.adapters import open_denoiser
+        from ..models.adapters import open_denoiser
+        from ..models.devices import resolve_device
+        from ..models.networks import rows_denoiser
     except ImportError as error:
         raise ImportError('--network needs PyTorch: pip install "kappaflow[networks]"') from error
     resolve_device(device)
@@ -256,7 +256,7 @@ class _Given:
 
 
 def _scores(given: _Given, told: Told) -> Window:
-    from ..lens.scores_study import scores_study
+    from ..lens.scores.study import scores_study
     from ..report.lens.scores import window
 
     return window(
@@ -268,37 +268,37 @@ def _scores(given: _Given, told: Told) -> Window:
 
 
 def _trajectory(given: _Given, _told: Told) -> Window:
-    from ..lens.trajectories_study import trajectories_study
+    from ..lens.trajectories.study import trajectories_study
     from ..report.lens.trajectories import window
 
     return window(trajectories_study(given.population, sigma_max=given.sigma_max, seed=given.seed))
 
 
 def _receptive_field(given: _Given, _told: Told) -> Window:
-    from ..lens.receptive_field import receptive_field_study
+    from ..lens.receptive_field.study import receptive_field_study
     from ..report.lens.receptive_field import window
 
     return window(receptive_field_study(given.population))
 
 
 def _architecture(given: _Given, _told: Told) -> Window:
-    from ..lens.architecture_study import architecture_study
+    from ..lens.architecture.study import architecture_study
     from ..report.lens.architecture import window
 
     return window(architecture_study(given.population, sigma_max=given.sigma_max, seed=given.seed))
 
 
 def _learning(given: _Given, _told: Told) -> Window:
-    from ..lens.learning import NoiseRange
-    from ..lens.learning_study import learning_study
+    from ..lens.learning.gains import NoiseRange
+    from ..lens.learning.study import learning_study
     from ..report.lens.learning import window
 
     return window(learning_study(given.population, noise=NoiseRange(sigma_max=given.sigma_max)))
 
 
 def _teleport(given: _Given, told: Told) -> Window:
-    from ..lens.scores import MixtureScore
-    from ..lens.teleport_study import teleport_study
+    from ..lens.teleport.study import teleport_study
+    from ..models.scores import MixtureScore
     from ..report.lens.teleport import window
 
     denoiser, name = given.network, "the network"

@@ -202,7 +202,7 @@ def command(
     directory = None if dry_run else OutputDirectory(given, options, overwrite=overwrite)
     if directory is not None and directory.replaces is not None:
         plain_line(errors_console(), directory.replaces)
-    from ..validation.devices import resolve_device  # after the checks that need no torch
+    from ..models.devices import resolve_device  # after the checks that need no torch
     from ..validation.network.experiment import make_context, validate_networks
     from ..validation.network.given import compare_given, open_pair
     from ..validation.network.plan import PRESETS, make_plan
@@ -273,7 +273,7 @@ def _check_pair(pair: tuple[str, str] | None, sets: Mapping[str, str | None], tr
 
 def read_images(source: DataOptions, memory: float, seed: int) -> tuple[FloatArray, int, str, tuple[int, ...]]:
     """Rows (N, d), how many images there are, what they are, and the shape of one; a random subset where not all fit."""
-    from ..validation.draws import collect_rows
+    from ..validation.linear.draws import collect_rows
 
     console = errors_console()
     opened = open_data(source, lambda message: plain_line(console, f"left out: {message}", "yellow"))
@@ -332,7 +332,7 @@ def _facts(device: str) -> dict[str, str]:
 def write_results(directory: Path, found: NetworkValidation, machine: Mapping[str, str]) -> None:
     """Report and numbers into a folder."""
     from ..report.network import write_network_report
-    from ..validation.export import plain
+    from ..validation.linear.export import plain
 
     write_network_report(found, directory, facts=dict(machine))
     numbers = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 
 from ..bands import Band
-from ..diagnosis import choose_law
-from ..needed import images_needed, largest_n
+from ..consistency.diagnosis import choose_law
+from ..consistency.needed import images_needed, largest_n
 from ..splits import SampleSize
 from .common import (
     BandsOption,

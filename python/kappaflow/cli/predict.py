@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from .. import prediction as core
-from ..diagnosis import TITLES
+from ..consistency import prediction as core
+from ..consistency.diagnosis import TITLES
 from .common import (
     BandsOption,
     DataArgument,

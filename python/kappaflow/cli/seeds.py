@@ -8,8 +8,8 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from ..diagnosis import choose_law
-from ..prediction import initial_noise
+from ..consistency.diagnosis import choose_law
+from ..consistency.prediction import initial_noise
 from ..splits import Splits
 from .common import (
     DataArgument,

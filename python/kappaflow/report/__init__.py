@@ -1,10 +1,10 @@
-"""The consistency report: figures, page and files, drawn from a :class:`~kappaflow.prediction.Prediction`.
+"""The consistency report: figures, page and files, drawn from a :class:`~kappaflow.consistency.prediction.Prediction`.
 
 The numbers come in finished; nothing here computes a prediction. matplotlib and jinja2 are needed by this subpackage
 alone.
 """
 
-from . import figures
+from .consistency import figures
 from .page import render_page
 from .write import write_report
 

@@ -13,9 +13,10 @@ from typing import Generic, TypeVar
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from ..prediction import Prediction
-from . import figures, law, style
+from ..consistency.prediction import Prediction
+from . import style
 from .arrays import kind_of
+from .consistency import figures, law
 
 #: The bytes of each figure by name and format.
 Encoded = dict[str, dict[style.Format, bytes]]

@@ -8,9 +8,9 @@ from types import MappingProxyType
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from ..prediction import Prediction
+from ..consistency.prediction import Prediction
+from .consistency.findings import find
 from .embed import Encoded, element, encode
-from .findings import find
 
 _NO_FACTS: Mapping[str, str] = MappingProxyType({})
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ..prediction import Prediction
+from ..consistency.prediction import Prediction
 from .embed import DRAWINGS, Encoded, encode
 from .page import render_page
 from .style import Format

@@ -1,7 +1,5 @@
-"""Theory held against simulation: training sets are drawn, models are formed exactly, and :class:`~kappaflow.Splits` is judged.
+"""Theory held against simulation and against networks: :class:`~kappaflow.Splits` is judged.
 
-:mod:`.linear` validates linear diffusion models, whose denoiser and sampling map are known in closed form for every
-training set. Its modules, in the order in which data flow: :mod:`.questions` (which maps are asked), :mod:`.draws` (training
-sets), :mod:`.simulation` (statistics of the maps over training sets; needs torch), :mod:`.quantities` (what the API predicts
-of them), :mod:`.metrics` (intervals and verdicts), :mod:`.counterfactual` (training sets that differ on purpose).
+:mod:`.linear`: linear diffusion models of many training sets, whose maps are known in closed form for every set.
+:mod:`.network`: networks trained in pairs and sampled from the same seeds. :mod:`.metrics`: intervals and verdicts.
 """

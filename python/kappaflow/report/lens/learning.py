@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
 from ..._checks import FloatArray
-from ...lens.emergence import THRESHOLDS
-from ...lens.learning import wiener_gain
-from ...lens.learning_study import ConvolutionCurves, ExponentFit, LearnerCurves, LearningStudy
+from ...lens.learning.emergence import THRESHOLDS
+from ...lens.learning.gains import wiener_gain
+from ...lens.learning.study import ConvolutionCurves, ExponentFit, LearnerCurves, LearningStudy
 from .. import style
 from ..style import GUIDE, MUTED, WIDTH, styled
 from .window import Picture, Table, Window

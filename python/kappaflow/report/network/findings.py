@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from .. import style
-from ..findings import Cell, Quantity
+from ..consistency.findings import Cell, Quantity
 from ..style import number
 from . import select
 from .figures import quotient

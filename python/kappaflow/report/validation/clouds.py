@@ -28,8 +28,8 @@ from .select import (
 )
 
 if TYPE_CHECKING:
-    from ...validation.linear import Comparison, Validation
-    from ...validation.quantities import Law
+    from ...validation.linear.experiment import Comparison, Validation
+    from ...validation.linear.quantities import Law
 
 MAX_INPUTS = 200  # inputs drawn; more are thinned evenly in the order of the prediction
 MARK = 4.0

@@ -36,8 +36,8 @@ from .select import (
 )
 
 if TYPE_CHECKING:
-    from ...validation.linear import Comparison, Validation
-    from ...validation.quantities import Law
+    from ...validation.linear.experiment import Comparison, Validation
+    from ...validation.linear.quantities import Law
 
 FOREST_COLUMNS = 4  # training-set sizes in the overview; more are left to the table
 _ROW = 0.205  # inches of a row in the overview

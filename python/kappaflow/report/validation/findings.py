@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...validation.metrics import FALSE_ALARM, describe_factor
 from .. import style
-from ..findings import Cell, Quantity, Row
+from ..consistency.findings import Cell, Quantity, Row
 from ..style import number
 from .select import (
     DISAGREEMENTS,
@@ -25,8 +25,8 @@ from .select import (
 from .takeaways import alternatives, takeaways
 
 if TYPE_CHECKING:
-    from ...validation.linear import Comparison, Validation
-    from ...validation.quantities import Law
+    from ...validation.linear.experiment import Comparison, Validation
+    from ...validation.linear.quantities import Law
 
 SAMPLING_WORDS = {
     "gaussian": "Gaussian samples with the mean and the covariance of the data",

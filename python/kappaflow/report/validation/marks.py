@@ -24,8 +24,8 @@ from ..style import INK, MARKER, MUTED, points
 from .select import interval, is_published, ordered_laws, spread
 
 if TYPE_CHECKING:
-    from ...validation.linear import Comparison, Validation
-    from ...validation.quantities import Law
+    from ...validation.linear.experiment import Comparison, Validation
+    from ...validation.linear.quantities import Law
 
 #: Colour of each verdict; marks differ in shape as well, for eyes that do not tell these colours apart.
 OUTCOME_COLOURS: Mapping[str, str] = MappingProxyType({"agrees": "#1a7f4b", "limit": "#d98e04", "misses": "#b3261e"})

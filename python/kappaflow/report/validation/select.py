@@ -18,8 +18,8 @@ from ...validation.metrics import SHOWN
 from .. import style
 
 if TYPE_CHECKING:
-    from ...validation.linear import Comparison, Validation
-    from ...validation.quantities import Law
+    from ...validation.linear.experiment import Comparison, Validation
+    from ...validation.linear.quantities import Law
 
 #: Quantities that are means over training sets, and those that are squared distances of two models; all others are single
 #: variances and covariances. Users meet disagreement, so that it is judged apart.

@@ -12,7 +12,8 @@ from ..._checks import FloatArray
 from ...bands import Band, band_sums
 from ...population import Population
 from ...splits import Splits
-from ..counterfactual import PROFILES, STRATA, strata
+from ..linear.counterfactual import PROFILES, STRATA, strata
+from ..linear.quantities import Law
 from ..metrics import (
     Consistency,
     Correlation,
@@ -24,7 +25,6 @@ from ..metrics import (
     memorised_fraction,
     nearest,
 )
-from ..quantities import Law
 from .baselines import amplified, linear_samples, memorising_samples
 from .gate import judge
 from .plan import RunSpec

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from ..._checks import FloatArray
+from ...models.denoisers import MemorisingDenoiser
+from ...models.layout import to_rows, to_tensor
+from ...models.sampling import sample
 from ...population import Population
-from .denoisers import MemorisingDenoiser
-from .layout import to_rows, to_tensor
-from .sampling import sample
 
 __all__ = ["amplified", "linear_samples", "memorising_samples", "parts"]
 

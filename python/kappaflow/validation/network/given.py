@@ -13,16 +13,16 @@ import torch
 
 from ..._checks import FloatArray
 from ..._tensors import digest
-from .adapters import open_denoiser
+from ...models.adapters import open_denoiser
+from ...models.checkpoint import network_facts
+from ...models.layout import tensor_shape
+from ...models.sampling import SIGMA_MIN
+from ...models.training import NetworkConfig, TrainingConfig
 from .analysis import Context, describe
-from .checkpoint import network_facts
 from .experiment import assemble
-from .layout import tensor_shape
 from .plan import LEAST_SHARED, MOST_PROBED, Plan, RunSpec
 from .probes import LEVELS, Probe, examine
 from .results import NetworkValidation
-from .sampling import SIGMA_MIN
-from .training import NetworkConfig, TrainingConfig
 
 __all__ = ["Given", "compare_given", "open_pair"]
 

@@ -11,9 +11,9 @@ import torch
 
 from ..._checks import FloatArray
 from ..._tensors import read_tensors, write_tensors
-from .denoisers import Denoiser
-from .layout import to_rows, to_tensor
-from .sampling import sample
+from ...models.denoisers import Denoiser
+from ...models.layout import to_rows, to_tensor
+from ...models.sampling import sample
 
 __all__ = ["LEVELS", "Answers", "Probe", "denoised", "examine"]
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from ..._checks import FloatArray
 from ...bands import Band
+from ..linear.quantities import Law
 from ..metrics import Correlation
-from ..quantities import Law
 
 __all__ = [
     "ARMS",

@@ -17,11 +17,11 @@ import torch
 
 from ..._checks import FloatArray, integer
 from ..._tensors import digest
-from .checkpoint import load_network, save_network
-from .layout import to_tensor
+from ...models.checkpoint import load_network, save_network
+from ...models.layout import to_tensor
+from ...models.training import train
 from .plan import Plan, RunSpec
 from .probes import Answers, Probe, examine
-from .training import train
 
 __all__ = ["Estimate", "Job", "Outcome", "estimate", "make_jobs", "run_jobs", "worker_count"]
 

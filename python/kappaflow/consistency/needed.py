@@ -1,0 +1,143 @@
+"""How many images are needed: :func:`~kappaflow.samples_for` by eigenband, at the cost of the Gaussian law whatever the law."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .._checks import FloatArray
+from .._core import SpectralFunction, UnidentifiedError
+from ..bands import Band
+from ..population import Population
+from ..splits import LARGEST_N, SampleSize, Splits, samples_for
+
+__all__ = ["CHEAPER", "Correction", "images_needed", "largest_n"]
+
+#: The law that answers in the empirical law's place where that has no answer or is too dear.
+CHEAPER = "elliptical"
+#: Sizes at which another law is compared with the Gaussian one, and how far they reach beyond the Gaussian answers, which
+#: data of unequal samples exceed.
+_SIZES = 6
+_REACH = 8
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Ratio of a law's relative disagreement to the Gaussian law's at a few n, interpolated in log n.
+
+    Attributes
+    ----------
+    sizes : (T,) ascending n
+    ratio : (T, B) by n and eigenband; constant beyond the sizes
+    """
+
+    sizes: npt.NDArray[np.int64]
+    ratio: FloatArray
+
+    @classmethod
+    def of(
+        cls, population: Population, sizes: Sequence[int], relative: FloatArray, bands: Sequence[Band], sigma_max: float
+    ) -> Correction:
+        """From a law's relative disagreement (T, B) at some sizes."""
+        plain = np.stack([_relative(Splits(population, n), bands, sigma_max) for n in sizes])
+        ratio = np.divide(relative, plain, out=np.ones_like(plain), where=(plain > 0) & (relative > 0))
+        return cls(np.array(sizes, dtype=np.int64), ratio)
+
+    def at(self, n: int, band: int) -> float:
+        """The ratio at n for one of the eigenbands."""
+        return float(np.exp(np.interp(np.log(n), np.log(self.sizes), np.log(self.ratio[:, band]))))
+
+
+def _relative(splits: Splits, bands: Sequence[Band], sigma_max: float) -> FloatArray:
+    f = splits.sampling_map(0.0, sigma_max)
+    return splits.mean_disagreement(f, sigma_max**2, bands=bands, relative=True)
+
+
+def largest_n(population: Population) -> int:
+    """The largest n that can be asked of a population: 10¹², or the samples it is known from where more are not identified."""
+    splits = Splits(population, LARGEST_N)
+    try:
+        splits.expectation(splits.sampling_map())
+    except UnidentifiedError:
+        assert population.sample_size is not None  # else nothing is unidentified
+        return population.sample_size
+    return LARGEST_N
+
+
+def images_needed(
+    population: Population,
+    bands: Sequence[Band],
+    sigma_max: float,
+    tolerance: float,
+    *,
+    law: str = "gaussian",
+    correction: Correction | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[SampleSize | None, ...]:
+    """(B,) smallest n at which each eigenband's relative disagreement of the sampling map meets the tolerance.
+
+    The other laws take up to seconds for each n, and a search asks for a hundred: it goes by the Gaussian law, times the
+    ratio of the two at a few n, which changes slowly.
+
+    Parameters
+    ----------
+    bands : eigenbands, answered one by one
+    law : as of :class:`~kappaflow.Splits`
+    correction : of a law other than the Gaussian, where its numbers are known at some n; else it is computed about the answers
+    progress : called with the number of bands that are done
+
+    Returns
+    -------
+    The answers with their brackets; None where the tolerance is not met at any n that can be asked, see :func:`largest_n`.
+    """
+    if law != "gaussian" and correction is None:
+        first = images_needed(population, bands, sigma_max, tolerance)
+        correction = _about(population, [answer.n for answer in first if answer is not None], bands, sigma_max, law)
+    known: dict[int, FloatArray] = {}
+
+    def relative(splits: Splits) -> FloatArray:
+        if splits.n not in known:  # the searches of the bands begin alike
+            known[splits.n] = _relative(splits, bands, sigma_max)
+        return known[splits.n]
+
+    answers: list[SampleSize | None] = []
+    for index, band in enumerate(bands):
+        if population.eigenvalues[band.start] <= 0:  # nothing to disagree on
+            answers.append(SampleSize(2, 0.0, None, None))
+        else:
+            answers.append(_needed(population, index, relative, sigma_max, tolerance, correction))
+        if progress is not None:
+            progress(index + 1)
+    return tuple(answers)
+
+
+def _about(population: Population, answers: list[int], bands: Sequence[Band], sigma_max: float, law: str) -> Correction:
+    """A law at a few sizes that span the Gaussian answers and reach beyond them, as far as can be asked."""
+    span = (max(2, min(answers)), max(3, max(answers))) if answers else (100, 100)
+    top = min(_REACH * span[1], largest_n(population))
+    sizes = np.unique(np.round(np.geomspace(min(span[0], top), top, _SIZES)).astype(np.int64)).tolist()
+    relative = np.stack([_relative(Splits(population, n, law=law), bands, sigma_max) for n in sizes])
+    return Correction.of(population, sizes, relative, bands, sigma_max)
+
+
+def _needed(
+    population: Population,
+    band: int,
+    relative: Callable[[Splits], FloatArray],
+    sigma_max: float,
+    tolerance: float,
+    correction: Correction | None,
+) -> SampleSize | None:
+    def measure(splits: Splits, _f: SpectralFunction) -> float:
+        value = float(relative(splits)[band])
+        return value if correction is None else value * correction.at(splits.n, band)
+
+    try:
+        return samples_for(population, lambda splits: splits.sampling_map(0.0, sigma_max), tolerance, measure=measure)
+    except ValueError as error:
+        if not str(error).startswith("tolerance must be at least"):
+            raise
+        return None

@@ -1,0 +1,75 @@
+"""The best denoisers under architectural constraints, and the laws that they generate."""
+
+from .generated import (
+    AffineLaw,
+    GeneratedLaw,
+    LinearLaw,
+    StationaryLaw,
+)
+from .optimal import (
+    ZERO_PADDING_LIMIT,
+    Architecture,
+    ConvolutionDenoiser,
+    LinearDenoiser,
+    MeanDenoiser,
+    PatchDenoiser,
+    log_gain_integral,
+    non_commutation,
+)
+from .patch_filters import (
+    PADDINGS,
+    PatchRegression,
+    circular_regression,
+    patch_size,
+    zero_regression,
+)
+from .stationary import (
+    BIASES,
+    ComplexArray,
+    Layout,
+    SpectralStatistics,
+    levels,
+)
+from .study import (
+    ArchitectureStudy,
+    Filters,
+    Generated,
+    Locality,
+    Studied,
+    architecture_study,
+    lag_profile,
+    radial_profile,
+)
+
+__all__ = [
+    "BIASES",
+    "PADDINGS",
+    "ZERO_PADDING_LIMIT",
+    "AffineLaw",
+    "Architecture",
+    "ArchitectureStudy",
+    "ComplexArray",
+    "ConvolutionDenoiser",
+    "Filters",
+    "Generated",
+    "GeneratedLaw",
+    "Layout",
+    "LinearDenoiser",
+    "LinearLaw",
+    "Locality",
+    "MeanDenoiser",
+    "PatchDenoiser",
+    "PatchRegression",
+    "SpectralStatistics",
+    "StationaryLaw",
+    "Studied",
+    "architecture_study",
+    "circular_regression",
+    "lag_profile",
+    "levels",
+    "log_gain_integral",
+    "non_commutation",
+    "patch_size",
+    "radial_profile",
+    "zero_regression",
+]

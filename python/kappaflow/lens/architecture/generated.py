@@ -1,0 +1,140 @@
+r"""Laws that linear denoisers generate: Gaussian, the image of white noise under an affine sampling map.
+
+The probability flow starts at x_T = σ_T z, z ~ N(0, I), and ends at σ₀ > 0: x = m + Fz. The same z gives comparable samples
+of all architectures.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..._checks import FloatArray, integer
+from ...population import Population
+from .stationary import ComplexArray, Layout, mode_rows
+
+__all__ = ["AffineLaw", "GeneratedLaw", "LinearLaw", "StationaryLaw"]
+
+
+@dataclass(frozen=True)
+class GeneratedLaw(ABC):
+    """A Gaussian law of images, x = m + Fz with z ~ N(0, I).
+
+    Attributes
+    ----------
+    layout : grid and channels
+    mean : (d,) m
+    """
+
+    layout: Layout
+    mean: FloatArray
+
+    @abstractmethod
+    def _spread(self, noise: FloatArray) -> FloatArray:
+        """Fz, (B, d), of noise (B, d)."""
+
+    @property
+    @abstractmethod
+    def spectra(self) -> ComplexArray:
+        """Spectra Eₘ = E (x̂ₘ − m̂ₘ)(x̂ₘ − m̂ₘ)†, (*grid, C, C), whether the law is stationary or not."""
+
+    @property
+    @abstractmethod
+    def variances(self) -> FloatArray:
+        """Variance of each pixel, (*shape)."""
+
+    @property
+    def autocovariance(self) -> FloatArray:
+        """c[δ] = N⁻¹ Σᵢ Cov(x_{i+δ}, xᵢ), (*grid, C, C), cyclic lags."""
+        return self.layout.autocovariance(self.spectra)
+
+    def from_noise(self, noise: Any) -> FloatArray:
+        """Where the flow leads from x_T = σ_T z, (B, *shape), for noise z of unit variance, (B, d) or (B, *shape)."""
+        rows = self.layout.rows(noise, "noise")
+        return (self.mean + self._spread(rows)).reshape(len(rows), *self.layout.shape)
+
+    def sample(self, count: int, *, rng: np.random.Generator) -> FloatArray:
+        """`count` independent draws, (count, *shape), exact."""
+        return self.from_noise(rng.standard_normal((integer("count", count, 1), self.layout.dimension)))
+
+
+@dataclass(frozen=True)
+class StationaryLaw(GeneratedLaw):
+    """A stationary Gaussian law around an image: one C×C matrix at each frequency.
+
+    Attributes
+    ----------
+    factor : (*grid, C, C) Fₘ with F₋ₘ the conjugate of Fₘ; the spectrum is FₘFₘ†
+    """
+
+    factor: ComplexArray
+
+    def _spread(self, noise: FloatArray) -> FloatArray:
+        return self.layout.mix(self.factor, noise)
+
+    @property
+    def spectra(self) -> ComplexArray:
+        return np.asarray(self.factor @ self.factor.conj().swapaxes(-1, -2))
+
+    @property
+    def variances(self) -> FloatArray:
+        per_channel = np.einsum("...aa->...a", self.spectra).real.reshape(-1, self.layout.channels).mean(axis=0)
+        return np.tile(per_channel, self.layout.positions).reshape(self.layout.shape)
+
+
+@dataclass(frozen=True)
+class LinearLaw(GeneratedLaw):
+    """The law of an unconstrained linear denoiser: the modes of the data, each with its own scale.
+
+    Attributes
+    ----------
+    population : whose modes
+    scales : (k,) standard deviation along each mode
+    null_scale : standard deviation in all directions outside of the modes
+    """
+
+    population: Population
+    scales: FloatArray
+    null_scale: float
+
+    def _spread(self, noise: FloatArray) -> FloatArray:
+        mean = self.population.mean
+        return self.population.apply(noise + mean, self.scales, null_gain=self.null_scale) - mean
+
+    @property
+    def spectra(self) -> ComplexArray:
+        inside = self.layout.spectra(mode_rows(self.population, self.scales**2 - self.null_scale**2))
+        return np.asarray(inside + self.null_scale**2 * np.eye(self.layout.channels))
+
+    @property
+    def variances(self) -> FloatArray:
+        vectors, excess = self.population.eigenvectors, self.scales**2 - self.null_scale**2
+        inside = excess if vectors is None else vectors**2 @ excess
+        return (self.null_scale**2 + inside).reshape(self.layout.shape)
+
+
+@dataclass(frozen=True)
+class AffineLaw(GeneratedLaw):
+    """A law without symmetry.
+
+    Attributes
+    ----------
+    matrix : (d, d) F; the covariance is FFᵀ
+    """
+
+    matrix: FloatArray
+
+    def _spread(self, noise: FloatArray) -> FloatArray:
+        return np.asarray(noise @ self.matrix.T)
+
+    @property
+    def spectra(self) -> ComplexArray:
+        columns = np.ascontiguousarray(self.matrix.T)
+        return self.layout.spectra(iter([(columns, np.ones(len(columns)))]))
+
+    @property
+    def variances(self) -> FloatArray:
+        return np.asarray(np.einsum("ij,ij->i", self.matrix, self.matrix)).reshape(self.layout.shape)

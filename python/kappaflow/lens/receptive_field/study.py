@@ -1,0 +1,311 @@
+r"""Receptive fields of the best linear denoiser: the study of one population.
+
+Rows of J = Σ(Σ + σ²)⁻¹ and of its mean over training sets are in :mod:`.jacobian`, sizes and equivariance in :mod:`.field_size`,
+closed forms of stationary data in :mod:`.circulant`, networks in :mod:`.network`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+from ..._checks import FloatArray, integer, real_array
+from ...population import RANK_TOLERANCE, Population
+from ...splits import Splits
+from .circulant import (
+    PowerLawFit,
+    fit_power_law,
+    power_law_size,
+    power_law_spectrum,
+    stationary_field,
+    stationary_spectrum,
+)
+from .field_size import FieldSize, default_radius, field_size, local_equivariance_error
+from .jacobian import (
+    PixelGrid,
+    degrees_of_freedom,
+    denoiser_gains,
+    expected_degrees_of_freedom,
+    jacobian_rows,
+    pixel_grid,
+    receptive_field,
+    receptive_field_spread,
+)
+
+__all__ = ["ReceptiveFieldStudy", "receptive_field_study"]
+
+#: What is left of the degrees of freedom at the noise levels that are shown.
+SHARES = (0.95, 0.8, 0.5, 0.2, 0.05, 0.01)
+_LEVELS = 33
+_VARIED = 1e-3
+_INTERIOR = 64  # interior pixels for the equivariance error, about
+
+Sizes = Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True)
+class ReceptiveFieldStudy:
+    """What receptive fields of the best linear denoiser of a population look like; see :func:`receptive_field_study`.
+
+    Attributes
+    ----------
+    grid : positions and channels of a sample
+    rank : number of modes with variance
+    sigma : (S,) noise levels, ascending
+    degrees : (S,) effective degrees of freedom tr J
+    half_sigma : σ at which half of the rank is left
+    n : training-set sizes
+    degrees_n : (N, S) expected degrees of freedom of training sets of each n
+    spread : (N, s) relative standard deviation between training sets of the centre's field (of its channel of most variance) at
+        the levels that are shown
+    shown : (s,) noise levels that are shown, where set shares of the rank are left
+    shares : (s,) those shares
+    fields : "centre" and "corner" → (s, *grid.size), of the mean of the channels ("grey")
+    pixels : "centre" and "corner" → position: the nearest to them that has variance
+    sizes : whose → measure of :class:`FieldSize` → (S,): "centre" and "corner" of the population; "stationary", its circulant
+        projection; "power law", the fitted spectrum on the same torus; "closed form", p = 2 in the continuum
+    fit : power law of the circulant projection's spectrum, None where there is none
+    fit2 : the same with the exponent 2, as the closed form needs it
+    slopes : whose → d ln length/d ln σ between the levels of `slope_range`, NaN where there are fewer than three of them; length
+        is the participation, in two dimensions its square root
+    slope_range : (2,) σ at which the power law's field takes part in 4 pixels and in a quarter of all, NaN without a fit
+    radius : of the window of the equivariance error
+    equivariance : (S,) local equivariance error, NaN where the sample is too small
+    projector_equivariance : its limit at σ → 0
+    identity_defect : ‖P − 1‖/‖1‖ = √(1 − rank/d) of the limit P of J at σ → 0
+    colour_share : (S,) share of the energy of the centre pixel's fields in other channels than the output's, None without channels
+    """
+
+    grid: PixelGrid
+    rank: int
+    sigma: FloatArray
+    degrees: FloatArray
+    half_sigma: float
+    n: tuple[int, ...]
+    degrees_n: FloatArray
+    spread: FloatArray
+    shown: FloatArray
+    shares: tuple[float, ...]
+    fields: Mapping[str, FloatArray]
+    pixels: Mapping[str, tuple[int, ...]]
+    sizes: Mapping[str, Sizes]
+    fit: PowerLawFit | None
+    fit2: PowerLawFit | None
+    slopes: Mapping[str, float]
+    slope_range: FloatArray
+    radius: int
+    equivariance: FloatArray
+    projector_equivariance: float
+    identity_defect: float
+    colour_share: FloatArray | None
+
+
+def receptive_field_study(
+    population: Population, *, sigma: Any = None, n: Sequence[int] | None = None, radius: int | None = None
+) -> ReceptiveFieldStudy:
+    """Receptive fields of a population at all noise levels: images, sizes, degrees of freedom, equivariance.
+
+    Training sets of n are drawn of the population as it is (``population_is="exact"``), which is what n = ∞ stands for.
+
+    Parameters
+    ----------
+    population : with eigenmodes; a sample that is no image is taken as a signal, its entries in their order
+    sigma : (S,) ascending noise levels > 0; by default 33 from 0.3 √λ of the least mode with variance, no less than 1e-4 √λ₁, to
+        10 √λ₁
+    n : training-set sizes ≥ 2; by default about d/4, d and 4 d
+    radius : of the equivariance error's window; by default :func:`default_radius`
+
+    Raises
+    ------
+    ValueError
+        A population without eigenmodes, or bad levels or sizes.
+    """
+    if population.eigenvectors is None:
+        raise ValueError("population must have eigenmodes for receptive fields, got its spectrum alone")
+    grid, values = pixel_grid(population.shape), population.eigenvalues
+    rank = int(np.sum(values > population.dimension * RANK_TOLERANCE * values[0]))
+    levels = _levels(values[:rank], sigma)
+    sizes_n = _training_sizes(population.dimension, n)
+    ensembles = [Splits(population, size, population_is="exact") for size in sizes_n]
+    shown = np.array([_sigma_of_share(values[:rank], share) for share in SHARES])
+    varied = _varied_pixels(population, grid)
+    pixels = {"centre": _nearest(varied, grid.centre), "corner": _nearest(varied, grid.corner)}
+    entry = tuple(
+        int(i) for i in np.unravel_index(_loudest_channel(population, grid, pixels["centre"]), population.shape)
+    )
+    fit, fit2 = _fits(stationary_spectrum(population))
+    sizes = _all_sizes(population, grid, pixels, levels, fit, fit2)
+    slopes, slope_range = _slopes(grid, levels, sizes)
+    window = default_radius(population.shape) if radius is None else integer("radius", radius, 1)
+    equivariance, limit = _equivariance(population, grid, levels, window)
+    return ReceptiveFieldStudy(
+        grid=grid,
+        rank=rank,
+        sigma=levels,
+        degrees=degrees_of_freedom(population, levels),
+        half_sigma=_sigma_of_share(values[:rank], 0.5),
+        n=sizes_n,
+        degrees_n=np.stack([expected_degrees_of_freedom(e, levels) for e in ensembles]),
+        spread=np.array([[receptive_field_spread(e, float(s), entry) for s in shown] for e in ensembles]),
+        shown=shown,
+        shares=SHARES,
+        fields={name: receptive_field(population, shown, place, channels="grey") for name, place in pixels.items()},
+        pixels=pixels,
+        sizes=sizes,
+        fit=fit,
+        fit2=fit2,
+        slopes=slopes,
+        slope_range=slope_range,
+        radius=window,
+        equivariance=equivariance,
+        projector_equivariance=limit,
+        identity_defect=float(np.sqrt(1 - rank / population.dimension)),
+        colour_share=_colour_share(population, grid, pixels["centre"], levels),
+    )
+
+
+# ---------------------------------------------------------------- parts
+def _variances(population: Population) -> FloatArray:
+    """(d,) the diagonal of Σ."""
+    assert population.eigenvectors is not None  # checked
+    return np.asarray(population.eigenvectors**2 @ population.eigenvalues)
+
+
+def _varied_pixels(population: Population, grid: PixelGrid) -> FloatArray:
+    """(P, 1 or 2) positions with at least 1e-3 of the largest variance: fields of a dead border say nothing."""
+    variance = grid.planes(_variances(population)).sum(axis=0)
+    return np.argwhere(variance >= _VARIED * variance.max()).astype(np.float64)
+
+
+def _nearest(places: FloatArray, to: tuple[int, ...]) -> tuple[int, ...]:
+    distance = np.sum((places - np.asarray(to)) ** 2, axis=1)
+    return tuple(int(i) for i in places[int(np.argmin(distance))])
+
+
+def _loudest_channel(population: Population, grid: PixelGrid, place: tuple[int, ...]) -> int:
+    """The entry of a pixel with most variance, in a flattened sample."""
+    entries = grid.entries(place)
+    return int(entries[int(np.argmax(_variances(population)[entries]))])
+
+
+def _levels(values: FloatArray, sigma: Any) -> FloatArray:
+    if sigma is None:
+        top = float(np.sqrt(values[0]))
+        return np.asarray(np.geomspace(max(0.3 * float(np.sqrt(values[-1])), 1e-4 * top), 10 * top, _LEVELS))
+    levels = real_array("sigma", sigma)
+    if levels.ndim != 1 or levels.size == 0 or levels[0] <= 0 or np.any(np.diff(levels) <= 0):
+        raise ValueError(f"sigma must be ascending noise levels above 0, got {sigma!r}")
+    return levels
+
+
+def _training_sizes(dimension: int, n: Sequence[int] | None) -> tuple[int, ...]:
+    if n is None:
+        return tuple(sorted({max(4, round(factor * dimension)) for factor in (0.25, 1, 4)}))
+    if len(n) == 0:
+        raise ValueError("n must hold at least one training-set size, got none")
+    return tuple(sorted({integer("n", size, 2) for size in n}))
+
+
+def _sigma_of_share(values: FloatArray, share: float) -> float:
+    """σ at which Σ λ/(λ+σ²) is a share of the number of modes, all of which have variance."""
+
+    def excess(log_noise: float) -> float:
+        return float(np.mean(values / (values + np.exp(log_noise)))) - share
+
+    low, high = np.log(values[-1]) + np.log(1 / share - 1), np.log(values[0]) + np.log(1 / share - 1)
+    if high - low < 1e-12:
+        return float(np.exp(0.5 * low))
+    return float(np.exp(0.5 * brentq(excess, low - 1e-6, high + 1e-6, xtol=1e-12)))
+
+
+def _fits(spectrum: FloatArray) -> tuple[PowerLawFit | None, PowerLawFit | None]:
+    """Free and with p = 2; None where there are too few frequencies with variance, or the spectrum rises."""
+    try:
+        free, two = fit_power_law(spectrum), fit_power_law(spectrum, exponent=2.0)
+    except ValueError:
+        return None, None
+    return (free, two) if free.exponent > 0 else (None, None)
+
+
+def _collect(found: list[FieldSize]) -> Sizes:
+    return {f.name: np.array([getattr(size, f.name) for size in found]) for f in fields(FieldSize)}
+
+
+def _all_sizes(
+    population: Population,
+    grid: PixelGrid,
+    pixels: Mapping[str, tuple[int, ...]],
+    levels: FloatArray,
+    fit: PowerLawFit | None,
+    fit2: PowerLawFit | None,
+) -> dict[str, Sizes]:
+    sizes: dict[str, Sizes] = {}
+    for name, place in pixels.items():
+        found = receptive_field(population, levels, place, channels="grey")
+        sizes[name] = _collect([_size_or_nan(field, place) for field in found])
+    spectra = {"stationary": stationary_spectrum(population)}
+    if fit is not None:
+        spectra["power law"] = power_law_spectrum(grid.size, fit.amplitude, fit.exponent, dc=fit.dc)
+    for name, spectrum in spectra.items():
+        # the same distances as within the image: the centre of the torus, not around it
+        moved = [np.roll(stationary_field(spectrum, float(s)), grid.centre, range(len(grid.size))) for s in levels]
+        sizes[name] = _collect([_size_or_nan(field, grid.centre) for field in moved])
+    if fit2 is not None:
+        side = float(np.prod(grid.size)) ** (1 / len(grid.size))
+        sizes["closed form"] = _collect(
+            [power_law_size(side, fit2.amplitude, float(s), dimensions=len(grid.size)) for s in levels]
+        )
+    return sizes
+
+
+def _size_or_nan(field: FloatArray, place: tuple[int, ...]) -> FieldSize:
+    """NaN for a pixel without variance, whose field vanishes."""
+    if field[place] == 0:
+        return FieldSize(*[float("nan")] * len(fields(FieldSize)))
+    return field_size(field, place)
+
+
+def _slopes(grid: PixelGrid, levels: FloatArray, sizes: Mapping[str, Sizes]) -> tuple[dict[str, float], FloatArray]:
+    """Growth of lengths with σ where the power law's field is neither a pixel nor the image."""
+    nothing = {name: float("nan") for name in sizes}
+    if "power law" not in sizes:
+        return nothing, np.full(2, np.nan)
+    part = sizes["power law"]["participation"]
+    inside = (part > 4) & (part < np.prod(grid.size) / 4)
+    if inside.sum() < 3:
+        return nothing, np.full(2, np.nan)
+    x = np.log(levels[inside])
+    slopes = {
+        name: float(np.polyfit(x, np.log(found["participation"][inside]) / len(grid.size), 1)[0])
+        for name, found in sizes.items()
+        if np.all(np.isfinite(found["participation"][inside]))
+    }
+    return {**nothing, **slopes}, levels[inside][[0, -1]]
+
+
+def _equivariance(population: Population, grid: PixelGrid, levels: FloatArray, radius: int) -> tuple[FloatArray, float]:
+    """The local equivariance error and its limit; NaN where no two pixels have their window inside."""
+    interior = [length - 2 * radius for length in grid.size]
+    if min(interior) < 2:
+        return np.full(levels.shape, np.nan), float("nan")
+    stride = max(1, int(np.ceil((np.prod(interior) / _INTERIOR) ** (1 / len(interior)))))
+    error = local_equivariance_error(population, np.append(levels, 0.0), radius=radius, stride=stride)
+    return error[:-1], float(error[-1])
+
+
+def _colour_share(
+    population: Population, grid: PixelGrid, place: tuple[int, ...], levels: FloatArray
+) -> FloatArray | None:
+    if grid.channels == 1:
+        return None
+    places = grid.entries(place)
+    shares = []
+    for gains in denoiser_gains(population, levels):
+        planes = grid.planes(jacobian_rows(population, gains, places))  # (C out, C in, *size)
+        energy = np.sum(planes**2, axis=tuple(range(2, planes.ndim)))
+        shares.append(1 - np.trace(energy) / energy.sum())
+    return np.asarray(shares)

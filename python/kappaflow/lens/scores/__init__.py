@@ -1,0 +1,29 @@
+"""How much of a denoiser a closed-form score explains."""
+
+from .comparison import (
+    LAWS,
+    Fraction,
+    HeldOutLoss,
+    answers,
+    fraction_of_squared_error,
+    held_out_loss,
+    sigma_grid,
+)
+from .study import (
+    ScoresStudy,
+    closed_form_scores,
+    scores_study,
+)
+
+__all__ = [
+    "LAWS",
+    "Fraction",
+    "HeldOutLoss",
+    "ScoresStudy",
+    "answers",
+    "closed_form_scores",
+    "fraction_of_squared_error",
+    "held_out_loss",
+    "scores_study",
+    "sigma_grid",
+]

@@ -1,0 +1,247 @@
+r"""The whole trajectory of models that were trained on n samples: its expectation and its spread over training sets.
+
+A model of sample mean μ̂ and sample covariance Σ̂ follows, in variance exploding coordinates y = x/α,
+
+.. math::
+
+    y_σ = μ̂ + f_σ(Σ̂)(y_T − μ̂), \quad f_σ(x) = \sqrt{\frac{x + σ²}{x + σ_T²}}, \qquad
+    D_σ = μ̂ + g_σ(Σ̂)(y_T − μ̂), \quad g_σ(x) = \frac{x}{x + σ²} f_σ(x) = \frac{x}{\sqrt{(x + σ²)(x + σ_T²)}} .
+
+Both are spectral functions, so that :class:`~kappaflow.Splits` answers for every point of the path. With the rule
+f_σ = c + Σᵢ wᵢ x/(x + tᵢ) of the sampling map, g_σ is a rule on the same nodes, of the same relative error and without constant:
+f_σ vanishes at x = −σ², as does its rule, and what remains of the partial fractions is g_σ = Σᵢ wᵢ/(1 − σ²/tᵢ) · x/(x + tᵢ).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ... import _core
+from ..._checks import FloatArray, choice, not_negative, positive, real_array
+from ...splits import Splits
+from .schedules import Schedule
+
+__all__ = ["ModeSpread", "SplitTrajectory", "mode_spread", "outcome_map", "split_trajectory", "trajectory_covariance"]
+
+KINDS = ("state", "outcome")
+#: Where a schedule starts at α = 0, its noise level is taken to be so many times all else: exact to about one over it.
+_FAR = 1e6
+
+
+def outcome_map(
+    splits: Splits, sigma: float = 0.0, sigma_max: float = 80.0, *, tolerance: float | None = None
+) -> _core.SpectralFunction:
+    """Denoiser outcome on the path, x/√((x + σ²)(x + σ_max²)), on the nodes of ``splits.sampling_map(sigma, sigma_max)``.
+
+    Its relative error is at most that of the sampling map and rounding, which grows as 1/(1 − σ²/σ_max²).
+    """
+    top = positive("sigma_max", sigma_max)
+    return _outcome_of(splits.sampling_map(sigma, top, tolerance=tolerance), not_negative("sigma", sigma), top)
+
+
+def _outcome_of(state: _core.SpectralFunction, sigma: float, sigma_max: float) -> _core.SpectralFunction:
+    rounding = 4 * np.finfo(np.float64).eps / (1 - (sigma / sigma_max) ** 2)
+    weights = state.weights / (1 - sigma**2 / state.shifts)
+    return _core.SpectralFunction(0.0, weights, state.shifts, state.error_bound + rounding)
+
+
+@dataclass(frozen=True)
+class _Path:
+    """A schedule's path in variance exploding coordinates: y = x/α, from `top` down `levels` (S,), with α_t `alpha` (S,)."""
+
+    times: FloatArray
+    levels: FloatArray
+    alpha: FloatArray
+    top: float
+    sigma_start: float
+    centred: bool
+
+    @property
+    def stretch(self) -> float:
+        """1/α_T, which takes x_T to y_T."""
+        return self.top / self.sigma_start
+
+    def inputs(self, splits: Splits, initial: Any) -> FloatArray:
+        """y_T (B, d); where α_T = 0, x_T is far from every mean, and y_T − μ is taken for y_T."""
+        y = splits.population.flatten(initial, "initial") * self.stretch
+        return y if self.centred else y + splits.population.mean
+
+    def maps(self, splits: Splits, i: int) -> tuple[_core.SpectralFunction | None, _core.SpectralFunction]:
+        """Maps from y_T to state and outcome at point i; no map for the state at the start, where it is y_T itself."""
+        if i == 0:
+            return None, splits.denoiser(self.top)
+        state = splits.sampling_map(float(self.levels[i]), self.top)
+        return state, _outcome_of(state, float(self.levels[i]), self.top)
+
+
+def _path(splits: Splits, schedule: Schedule, times: Any) -> _Path:
+    if not isinstance(splits, Splits):
+        raise TypeError(f"splits must be a Splits, got {type(splits).__name__}")
+    t = schedule.path(times)
+    alpha, levels = schedule.alpha(t), schedule.noise_level(t)
+    finite = np.isfinite(levels[0])
+    reach = np.append(levels[1:], np.sqrt(splits.support()[1]))
+    return _Path(
+        times=t,
+        levels=levels,
+        alpha=alpha,
+        top=float(levels[0] if finite else _FAR * reach.max()),
+        sigma_start=float(schedule.sigma(t)[0]),
+        centred=bool(finite),
+    )
+
+
+# ---------------------------------------------------------------- for given seeds
+@dataclass(frozen=True)
+class SplitTrajectory:
+    """Probability flow of some initial states by models of n samples: expectation and spread over training sets.
+
+    Attributes
+    ----------
+    n : samples in a training set
+    times : (S,)
+    noise_level : (S,) σ̂ = σ/α, infinite where α = 0
+    states, outcomes : (S, B, d) expected x_t and D(x_t; t)
+    state_std, outcome_std : (S, B, K) standard deviation over training sets of the coordinate in each of the modes asked
+    state_variance, outcome_variance : (S, B) variance over training sets, summed over all directions; two models differ by
+        twice that in mean square
+    """
+
+    n: int
+    times: FloatArray
+    noise_level: FloatArray
+    states: FloatArray
+    outcomes: FloatArray
+    state_std: FloatArray
+    outcome_std: FloatArray
+    state_variance: FloatArray
+    outcome_variance: FloatArray
+
+
+def split_trajectory(
+    splits: Splits, schedule: Schedule, initial: Any, times: Any, *, modes: Any = None
+) -> SplitTrajectory:
+    """Expected trajectory of models trained on n samples, and how much training sets differ on it, for given seeds.
+
+    Parameters
+    ----------
+    initial : (B, *shape) or (B, d)
+        x_T at the first of the times.
+    times : (S,) decreasing
+    modes : indices (K,) of modes whose standard deviations are wanted, all by default; their cost grows as S·B·K
+
+    Notes
+    -----
+    Leading order in 1/n, with the accuracy that the law of `splits` has. A schedule that starts at α_T = 0 is taken from a
+    noise level 10⁶ times above everything else: exact to about 10⁻⁶. There is no variance in x_T.
+    """
+    path = _path(splits, schedule, times)
+    population = splits.population
+    y = path.inputs(splits, initial)
+    count = population.eigenvalues.size
+    given = np.arange(count) if modes is None else real_array("modes", modes).ravel()
+    chosen = given.astype(np.int64)
+    if chosen.size and not (0 <= chosen.min() <= chosen.max() < count and np.array_equal(chosen, given)):
+        raise ValueError(f"modes must be integers between 0 and {count - 1}, got {modes!r}")
+    vectors = (np.eye(population.dimension) if population.eigenvectors is None else population.eigenvectors)[
+        :, chosen
+    ].T
+    shape = (path.times.size, len(y))
+    states, outcomes = np.empty((*shape, population.dimension)), np.empty((*shape, population.dimension))
+    stds, totals = np.zeros((2, *shape, chosen.size)), np.zeros((2, *shape))
+    for i, alpha in enumerate(path.alpha):
+        state, outcome = path.maps(splits, i)
+        outcomes[i] = splits.expected_output(outcome, y)
+        states[i] = y / path.stretch if state is None else alpha * splits.expected_output(state, y)
+        for row, (f, scale) in enumerate(((state, alpha), (outcome, 1.0))):
+            if f is not None:
+                totals[row, i] = scale**2 * 0.5 * population.dimension * splits.disagreement(f, y)
+                if chosen.size:
+                    stds[row, i] = scale * np.sqrt(splits.variance(f, y, vectors))
+    states[0] = population.flatten(initial, "initial")
+    return SplitTrajectory(
+        n=splits.n,
+        times=path.times,
+        noise_level=path.levels,
+        states=states,
+        outcomes=outcomes,
+        state_std=stds[0],
+        outcome_std=stds[1],
+        state_variance=totals[0],
+        outcome_variance=totals[1],
+    )
+
+
+# ---------------------------------------------------------------- over all seeds
+@dataclass(frozen=True)
+class ModeSpread:
+    """Expected gains of the modes and their spread over training sets, over all seeds x_T ~ N(0, σ_T² I).
+
+    Attributes
+    ----------
+    n : samples in a training set
+    times : (S,)
+    noise_level : (S,) σ̂ = σ/α, infinite where α = 0
+    state_gain, outcome_gain : (S, k) expected ψ and ξ of :func:`~kappaflow.lens.trajectories.state_gains` and
+        :func:`~kappaflow.lens.trajectories.outcome_gains`
+    state_std, outcome_std : (S, k) root mean square over seeds of the standard deviation between training sets, in the scale
+        of x_t and of the data
+    """
+
+    n: int
+    times: FloatArray
+    noise_level: FloatArray
+    state_gain: FloatArray
+    outcome_gain: FloatArray
+    state_std: FloatArray
+    outcome_std: FloatArray
+
+
+def mode_spread(splits: Splits, schedule: Schedule, times: Any) -> ModeSpread:
+    """Expected ψ and ξ of models trained on n samples, and their spread in each mode, at each of decreasing `times` (S,)."""
+    path = _path(splits, schedule, times)
+    population = splits.population
+    second = np.full(population.eigenvalues.shape, path.top**2)
+    if path.centred:  # y_T − μ has the mean −μ
+        second = second + population.coordinates(np.zeros((1, population.dimension)))[0] ** 2
+    shape = (path.times.size, population.eigenvalues.size)
+    gains, stds = np.ones((2, *shape)), np.zeros((2, *shape))
+    for i, alpha in enumerate(path.alpha):
+        state, outcome = path.maps(splits, i)
+        for row, (f, scale) in enumerate(((state, alpha), (outcome, 1.0))):
+            if f is not None:
+                gains[row, i] = scale * path.stretch * splits.expectation(f)
+                variance = 0.5 * population.dimension * splits.mode_disagreement(f, second)[0]
+                stds[row, i] = scale * np.sqrt(variance)
+    return ModeSpread(splits.n, path.times, path.levels, gains[0], gains[1], stds[0], stds[1])
+
+
+def trajectory_covariance(
+    splits: Splits, schedule: Schedule, initial: Any, directions: Any, times: Any, *, kind: str = "state"
+) -> FloatArray:
+    """(S, S, B, K) covariances over training sets between all pairs of times, of vᵀx_t, or of vᵀD(x_t; t).
+
+    Says when two models part: divided by the standard deviations, its last row is the correlation of the difference between
+    two models at each time with the difference that they end with.
+
+    Parameters
+    ----------
+    directions : (K, d) v
+    kind : "state" or "outcome"
+    """
+    choice("kind", kind, KINDS)
+    path = _path(splits, schedule, times)
+    y, size = path.inputs(splits, initial), path.times.size
+    row = KINDS.index(kind)
+    maps = [path.maps(splits, i)[row] for i in range(size)]
+    scale = path.alpha if kind == "state" else np.ones(size)
+    v = splits.population.flatten(directions, "directions")
+    out = np.zeros((size, size, len(y), len(v)))
+    for i, f in enumerate(maps):
+        for j, g in enumerate(maps[: i + 1]):
+            if f is not None and g is not None:
+                out[i, j] = out[j, i] = scale[i] * scale[j] * splits.covariance(f, g, y, v)
+    return out

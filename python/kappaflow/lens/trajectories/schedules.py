@@ -1,0 +1,196 @@
+"""Noise schedules x_t = α_t x₀ + σ_t z: what a time of a diffusion model means as a noise level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..._checks import FloatArray, choice, integer, not_negative, positive, real_array
+from ...sampling import RHO
+
+__all__ = ["SPACINGS", "Schedule"]
+
+SPACINGS = ("time", "log", "power")
+_PROBES = 257
+#: Halvings of the time range: enough for the last bit of any time that is not below 1e-20 of the range.
+_HALVINGS = 120
+
+
+@dataclass(frozen=True)
+class Schedule:
+    r"""Scale and noise of :math:`x_t = \alpha_t x_0 + \sigma_t z`, :math:`z \sim N(0, I)`; noise grows with t.
+
+    Divided by its scale, x_t/α_t = x₀ + σ̂_t z is variance exploding with the *noise level* σ̂_t = σ_t/α_t: all that two
+    schedules differ in is when they pass a noise level, and at what scale.
+
+    Attributes
+    ----------
+    name : for people
+    scale, noise : α and σ as functions of an array of times; the methods :meth:`alpha` and :meth:`sigma` check their times
+    t_min, t_max : the range of times; σ may be 0 at `t_min` alone and α at `t_max` alone
+
+    Raises
+    ------
+    ValueError
+        α or σ negative, infinite or 0 inside of the range, or a noise level that does not grow with time, as probed at 257
+        times when the schedule is made.
+
+    Examples
+    --------
+    >>> vp = Schedule.vp()
+    >>> bool(abs(vp.alpha(0.3) ** 2 + vp.sigma(0.3) ** 2 - 1) < 1e-15)
+    True
+    >>> Schedule.flow().noise_level([0.5, 1.0]).tolist()
+    [1.0, inf]
+    """
+
+    name: str
+    scale: Callable[[FloatArray], FloatArray]
+    noise: Callable[[FloatArray], FloatArray]
+    t_min: float
+    t_max: float
+
+    def __post_init__(self) -> None:
+        not_negative("t_min", self.t_min)
+        positive("t_max", self.t_max)
+        if self.t_min >= self.t_max:
+            raise ValueError(f"t_min must be below t_max = {self.t_max}, got {self.t_min}")
+        t = np.linspace(self.t_min, self.t_max, _PROBES)
+        for name, values, zero in (("scale", self.alpha(t), -1), ("noise", self.sigma(t), 0)):
+            inside = np.delete(values, zero)
+            if not np.isfinite(values).all() or inside.min() <= 0 or values[zero] < 0:
+                where = "t_max" if zero else "t_min"
+                bad = int(np.argmin(np.where(np.isfinite(values), values, -np.inf)))
+                raise ValueError(
+                    f"{name} must be finite and above 0 (0 at {where} alone), got {values[bad]} at t = {t[bad]}"
+                )
+        rising = np.diff(self.noise_level(t)) > 0
+        if not rising.all():
+            raise ValueError(
+                f"noise/scale must increase with t, got a schedule that does not from t = {t[int(np.argmin(rising))]}"
+            )
+
+    # ------------------------------------------------------------ the usual ones
+    @classmethod
+    def ve(cls, sigma_max: float = 80.0, sigma_min: float = 0.002) -> Schedule:
+        """Variance exploding, time is the noise level: α = 1, σ = t (Karras et al. 2022)."""
+        return cls("variance exploding", np.ones_like, np.copy, not_negative("sigma_min", sigma_min), float(sigma_max))
+
+    @classmethod
+    def vp(cls, beta_min: float = 0.1, beta_max: float = 20.0) -> Schedule:
+        """Variance preserving: ln α = −½ β_min t − ¼ (β_max − β_min) t², σ² = 1 − α², 0 ≤ t ≤ 1 (Song et al. 2021)."""
+        log_alpha = _log_alpha(beta_min, beta_max)
+
+        def noise(t: FloatArray) -> FloatArray:
+            return np.asarray(np.sqrt(-np.expm1(2 * log_alpha(t))))
+
+        return cls("variance preserving", lambda t: np.exp(log_alpha(t)), noise, 0.0, 1.0)
+
+    @classmethod
+    def sub_vp(cls, beta_min: float = 0.1, beta_max: float = 20.0) -> Schedule:
+        """Sub-variance-preserving: α as in :meth:`vp`, σ = 1 − α² (Song et al. 2021)."""
+        log_alpha = _log_alpha(beta_min, beta_max)
+        return cls(
+            "sub-variance preserving",
+            lambda t: np.exp(log_alpha(t)),
+            lambda t: -np.expm1(2 * log_alpha(t)),
+            0.0,
+            1.0,
+        )
+
+    @classmethod
+    def flow(cls) -> Schedule:
+        """Rectified flow: α = 1 − t, σ = t, 0 ≤ t ≤ 1; pure noise, σ̂ = ∞, at t = 1 (Lipman et al. 2023, Liu et al. 2023)."""
+        return cls("rectified flow", lambda t: 1 - t, np.copy, 0.0, 1.0)
+
+    # ------------------------------------------------------------ at given times
+    def alpha(self, t: Any) -> FloatArray:
+        """α_t, of the shape of `t`; ValueError outside of the range of times."""
+        return np.asarray(self.scale(self._times(t)), dtype=np.float64)
+
+    def sigma(self, t: Any) -> FloatArray:
+        """σ_t, of the shape of `t`."""
+        return np.asarray(self.noise(self._times(t)), dtype=np.float64)
+
+    def noise_level(self, t: Any) -> FloatArray:
+        """σ̂_t = σ_t/α_t, of the shape of `t`; infinite where α = 0."""
+        alpha, sigma = self.alpha(t), self.sigma(t)
+        return np.asarray(np.divide(sigma, alpha, out=np.full(alpha.shape, np.inf), where=alpha > 0))
+
+    def time_of(self, noise_level: Any) -> FloatArray:
+        """The time at which σ̂_t is `noise_level`, of its shape; NaN where the schedule does not pass it."""
+        level = np.asarray(noise_level, dtype=np.float64)
+        if np.isnan(level).any() or (level.size and level.min() < 0):
+            raise ValueError(f"noise_level must not be negative, got {level.min()}")
+        low, high = np.full(level.shape, self.t_min), np.full(level.shape, self.t_max)
+        ends = self.noise_level([self.t_min, self.t_max])
+        # By halving: SciPy's root finder for arrays is newer than the oldest SciPy that is supported.
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (low + high)
+            above = self.noise_level(middle) > level
+            low, high = np.where(above, low, middle), np.where(above, middle, high)
+        found = np.where(level == ends[0], self.t_min, np.where(level == ends[1], self.t_max, 0.5 * (low + high)))
+        return np.where((level >= ends[0]) & (level <= ends[1]), found, np.nan)
+
+    def grid(
+        self, steps: int, *, spacing: str = "time", start: float | None = None, stop: float | None = None
+    ) -> FloatArray:
+        """(steps + 1,) times from `start` (`t_max`) down to `stop` (`t_min`), the order in which a sampler passes them.
+
+        Parameters
+        ----------
+        spacing : "time", "log" or "power"
+            Evenly in t, in ln σ̂, or in σ̂^(1/7) (Karras et al. 2022).
+
+        Raises
+        ------
+        ValueError
+            A "log" grid that ends at no noise, or a grid by noise level that starts at an infinite one.
+        """
+        count = integer("steps", steps, 1)
+        choice("spacing", spacing, SPACINGS)
+        ends = np.array([self.t_max if start is None else start, self.t_min if stop is None else stop])
+        if not ends[0] > ends[1]:
+            raise ValueError(f"start must be above stop = {ends[1]}, got {ends[0]}")
+        levels = self.noise_level(ends)
+        if spacing == "time":
+            return np.linspace(ends[0], ends[1], count + 1)
+        if not np.isfinite(levels[0]):
+            raise ValueError(f"start must have a finite noise level with spacing={spacing!r}, got t = {ends[0]}")
+        if spacing == "log" and levels[1] <= 0:
+            raise ValueError(f"stop must have a noise level above 0 with spacing='log', got t = {ends[1]}")
+        if spacing == "log":
+            inner = np.geomspace(levels[0], levels[1], count + 1)
+        else:
+            inner = np.linspace(levels[0] ** (1 / RHO), levels[1] ** (1 / RHO), count + 1) ** RHO
+        return np.concatenate([ends[:1], self.time_of(inner[1:-1]), ends[1:]])
+
+    def path(self, times: Any) -> FloatArray:
+        """`times` (S,) as a float64 array; ValueError unless they lie in the range, decrease, and the first has noise."""
+        t = real_array("times", times)
+        if t.ndim != 1 or t.size == 0:
+            raise ValueError(f"times must be one-dimensional and not empty, got shape {t.shape}")
+        falling = np.diff(t) < 0
+        if not falling.all():
+            at = int(np.argmin(falling))
+            raise ValueError(f"times must decrease, as a sampler passes them, got {t[at]} before {t[at + 1]}")
+        if self.sigma(t)[0] <= 0:
+            raise ValueError(f"times must start where there is noise, got t = {t[0]}, which has none")
+        return t
+
+    def _times(self, t: Any) -> FloatArray:
+        times = real_array("t", t)
+        if times.size and (times.min() < self.t_min or times.max() > self.t_max):
+            bad = times.min() if times.min() < self.t_min else times.max()
+            raise ValueError(f"t must lie between {self.t_min} and {self.t_max}, got {bad}")
+        return times
+
+
+def _log_alpha(beta_min: float, beta_max: float) -> Callable[[FloatArray], FloatArray]:
+    low, high = not_negative("beta_min", beta_min), positive("beta_max", beta_max)
+    if low > high:
+        raise ValueError(f"beta_min must not be above beta_max = {high}, got {low}")
+    return lambda t: -0.5 * low * t - 0.25 * (high - low) * t**2

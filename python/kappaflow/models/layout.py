@@ -1,0 +1,51 @@
+"""Between rows of pixels, as the library keeps images, and tensors with the channels first, as networks take them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from .._checks import FloatArray
+from .._layout import channel_axis
+
+__all__ = ["tensor_shape", "to_rows", "to_tensor"]
+
+
+def _channel_axis(shape: tuple[int, ...]) -> int | None:
+    """Axis of the channels of one image, -1 where there is none (grey), None where it is no image."""
+    if len(shape) == 2:
+        return -1
+    return channel_axis(shape)
+
+
+def tensor_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(channels, height, width) of images (H, W), (H, W, C) or (C, H, W); (d,) for anything else.
+
+    Where both ends could be channels (1, 3 or 4 of them), the last axis is, as everywhere in this library.
+
+    >>> tensor_shape((8, 8)), tensor_shape((16, 16, 3)), tensor_shape((5,))
+    ((1, 8, 8), (3, 16, 16), (5,))
+    """
+    axis = _channel_axis(shape)
+    if axis is None:
+        return (int(np.prod(shape)),)
+    if axis == -1:
+        return (1, *shape)
+    return (shape[2], shape[0], shape[1]) if axis == 2 else shape
+
+
+def to_tensor(rows: FloatArray, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Rows (B, d) of images of `shape` as a contiguous tensor (B, *tensor_shape(shape))."""
+    copied = np.array(rows)  # memory-mapped rows cannot be written to
+    images = torch.from_numpy(copied).to(dtype).reshape(len(rows), *shape)
+    if _channel_axis(shape) == 2:
+        images = images.permute(0, 3, 1, 2)
+    return images.reshape(len(rows), *tensor_shape(shape)).contiguous()
+
+
+def to_rows(images: torch.Tensor, shape: tuple[int, ...]) -> FloatArray:
+    """The inverse of :func:`to_tensor`: float64 rows (B, d)."""
+    if _channel_axis(shape) == 2:
+        images = images.permute(0, 2, 3, 1)
+    rows: FloatArray = images.detach().reshape(len(images), -1).to(device="cpu", dtype=torch.float64).numpy()
+    return np.ascontiguousarray(rows)

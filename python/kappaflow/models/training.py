@@ -1,0 +1,207 @@
+"""Training of a denoiser: deterministic, resumable, the same on every run with the same seeds."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .._checks import choice, integer, not_negative, positive
+from .._tensors import digest
+from .backbones import build_backbone
+from .checkpoint import TrainingState, load_state, save_state
+from .edm import P_MEAN, P_STD, EDMDenoiser, edm_loss, training_noise
+
+__all__ = ["NetworkConfig", "TrainingConfig", "build_denoiser", "train"]
+
+SCHEDULES = ("cosine", "constant")
+#: Steps between looks at the clock.
+_LOOK_EVERY = 10
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What a network is.
+
+    Attributes
+    ----------
+    arch : name in :data:`~.backbones.ARCHITECTURES`
+    shape : of one image as a tensor, (C, H, W) or (d,)
+    sigma_data : σ_d of the preconditioning
+    options : of the architecture, in place of its defaults
+    """
+
+    arch: str
+    shape: tuple[int, ...]
+    sigma_data: float
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a network is trained, by Adam on the loss of EDM.
+
+    Attributes
+    ----------
+    steps, batch : optimiser steps, and images in each
+    learning_rate : of Adam; `schedule` "cosine" lets it fall to 0 at the last step, `warmup` steps let it rise before
+    ema : width of the average of the weights, as a share of the steps taken (power function average of Karras et al. 2024)
+    noise_mean, noise_std : of ln σ
+    init_seed : of the initial weights
+    stream_seed : of everything drawn in training: which images, which noise, which noise level. Two runs of the same stream on
+        different images of equal number see the same positions, noise and levels.
+    amp : compute in bfloat16 where that is safe
+    compile : with torch.compile
+    """
+
+    steps: int = 1000
+    batch: int = 64
+    learning_rate: float = 2e-3
+    schedule: str = "cosine"
+    warmup: int = 20
+    ema: float = 0.05
+    noise_mean: float = P_MEAN
+    noise_std: float = P_STD
+    init_seed: int = 0
+    stream_seed: int = 0
+    amp: bool = False
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("batch", 1), ("warmup", 0), ("init_seed", 0), ("stream_seed", 0)):
+            integer(name, getattr(self, name), least)
+        positive("learning_rate", self.learning_rate)
+        choice("schedule", self.schedule, SCHEDULES)
+        positive("noise_std", self.noise_std)
+        if not 0 <= not_negative("ema", self.ema) <= 0.25:
+            raise ValueError(f"ema must be a share of the steps between 0 (no average) and 0.25, got {self.ema}")
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        rise = min(1.0, (step + 1) / (self.warmup + 1))
+        fall = 0.5 * (1 + math.cos(math.pi * step / self.steps)) if self.schedule == "cosine" else 1.0
+        return self.learning_rate * rise * fall
+
+
+def build_denoiser(config: NetworkConfig, init_seed: int = 0) -> EDMDenoiser:
+    """The untrained denoiser; the same seed gives the same weights, and torch's global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(init_seed)
+        denoiser = EDMDenoiser(build_backbone(config.arch, config.shape, config.options), config.sigma_data)
+    denoiser.image_shape = tuple(config.shape)
+    return denoiser
+
+
+def train(
+    network: NetworkConfig,
+    training: TrainingConfig,
+    images: torch.Tensor,
+    *,
+    device: str | torch.device = "cpu",
+    checkpoint: str | os.PathLike[str] | None = None,
+    save_every: float = 20.0,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[EDMDenoiser, float]:
+    """Train a denoiser on images and return it with its averaged weights, and the seconds it took over all sessions.
+
+    Everything random in step k comes from (stream_seed, k), so that a run that goes on from its checkpoint ends with the same
+    weights as one that was never stopped: bit by bit on a CPU with the same number of threads.
+
+    Parameters
+    ----------
+    images : (n, *network.shape) float32
+    device : where to compute
+    checkpoint : file to save to every `save_every` seconds and on Ctrl-C, and to go on from where it exists
+    progress : called with the number of steps done
+
+    Raises
+    ------
+    ValueError : images that do not fit; a checkpoint of another run, or unreadable
+    OSError : a checkpoint cannot be written; the earlier one is intact
+    FloatingPointError : the loss is not finite
+    """
+    if tuple(images.shape[1:]) != tuple(network.shape) or len(images) == 0:
+        raise ValueError(f"images must be (n, {', '.join(map(str, network.shape))}), got {tuple(images.shape)}")
+    place = torch.device(device)
+    data = images.to(place, torch.float32)
+    denoiser = build_denoiser(network, training.init_seed).to(place).train()
+    state = _start(network, training, denoiser, images, None if checkpoint is None else Path(checkpoint))
+    path, begun = None if checkpoint is None else Path(checkpoint), time.monotonic() - state.seconds
+    saved = time.monotonic()
+    forward = torch.compile(denoiser) if training.compile else denoiser
+    with _saved_on_interrupt(state, path, begun):
+        while state.step < training.steps:
+            _step(state, forward, denoiser, training, data)
+            if state.step % _LOOK_EVERY == 0:
+                if progress is not None:
+                    progress(state.step)
+                if path is not None and time.monotonic() - saved > save_every:
+                    state.check_finite()
+                    save_state(path, state, seconds=time.monotonic() - begun)
+                    saved = time.monotonic()
+    state.check_finite()
+    seconds = time.monotonic() - begun
+    if path is not None:
+        save_state(path, state, seconds=seconds)
+    state.use_average(denoiser)
+    return denoiser.eval(), seconds
+
+
+def _start(
+    network: NetworkConfig, training: TrainingConfig, denoiser: EDMDenoiser, images: torch.Tensor, path: Path | None
+) -> TrainingState:
+    """The state to go on from: that of the checkpoint, or a new one."""
+    parts = {"network": asdict(network), "training": asdict(training), "images": digest(images.cpu().numpy())}
+    state = TrainingState.new(denoiser, parts)
+    if path is not None and path.exists():
+        load_state(path, state)
+    return state
+
+
+def _step(
+    state: TrainingState,
+    forward: Any,
+    denoiser: EDMDenoiser,
+    training: TrainingConfig,
+    data: torch.Tensor,
+) -> None:
+    indices, noise, sigma = _draw(training, state.step, len(data), tuple(data.shape[1:]))
+    clean = data[indices.to(data.device)]
+    for group in state.optimiser.param_groups:
+        group["lr"] = training.rate(state.step)
+    state.optimiser.zero_grad(set_to_none=True)
+    with torch.autocast(data.device.type, dtype=torch.bfloat16, enabled=training.amp):
+        loss = edm_loss(forward, clean, noise.to(data.device), sigma.to(data.device), sigma_data=denoiser.sigma_data)
+    loss.backward()  # type: ignore[no-untyped-call]
+    state.optimiser.step()
+    state.step += 1
+    state.average(training.ema)
+
+
+def _draw(
+    training: TrainingConfig, step: int, count: int, shape: tuple[int, ...]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Which images, which noise and which noise levels of a step; on the CPU, so that every device gets the same."""
+    word = np.random.SeedSequence([training.stream_seed, step]).generate_state(1, np.uint64)[0]
+    generator = torch.Generator().manual_seed(int(word >> np.uint64(1)))
+    indices = (torch.rand(training.batch, generator=generator, dtype=torch.float64) * count).long()
+    noise = torch.randn((training.batch, *shape), generator=generator)
+    return indices, noise, training_noise(training.batch, generator, mean=training.noise_mean, std=training.noise_std)
+
+
+@contextlib.contextmanager
+def _saved_on_interrupt(state: TrainingState, path: Path | None, begun: float) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if path is not None and state.whole:
+            save_state(path, state, seconds=time.monotonic() - begun)
+        raise

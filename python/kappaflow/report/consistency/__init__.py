@@ -1,0 +1,1 @@
+"""The report of ``kappaflow predict``: its figures and sentences."""

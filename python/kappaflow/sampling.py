@@ -1,0 +1,101 @@
+"""The finite-step sampler: deterministic Heun on the EDM grid, exact for linear denoisers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._checks import FloatArray, integer, positive
+
+__all__ = ["RHO", "SIGMA_MIN", "heun", "heun_gain", "noise_schedule", "step_gain"]
+
+#: Smallest noise level and exponent of the grid, as Karras et al. (2022) choose them.
+SIGMA_MIN = 0.002
+RHO = 7.0
+
+
+def noise_schedule(
+    steps: int, sigma_max: float = 80.0, *, sigma_min: float = SIGMA_MIN, rho: float = RHO
+) -> FloatArray:
+    """(steps + 1,) noise levels σᵢ = (σ_max^{1/ρ} + i/(steps − 1) (σ_min^{1/ρ} − σ_max^{1/ρ}))^ρ, and 0 at the end.
+
+    The grid of Karras et al. (2022), equation 5. Raises ValueError unless steps ≥ 2 and 0 < sigma_min < sigma_max.
+
+    >>> noise_schedule(3, 80.0).round(3).tolist()
+    [80.0, 2.515, 0.002, 0.0]
+    """
+    count, top, low = integer("steps", steps, 2), positive("sigma_max", sigma_max), positive("sigma_min", sigma_min)
+    if low >= top:
+        raise ValueError(f"sigma_min must be below sigma_max = {top}, got {low}")
+    ends = np.array([top, low]) ** (1 / positive("rho", rho))
+    levels = (ends[0] + np.arange(count) / (count - 1) * (ends[1] - ends[0])) ** rho
+    levels[0], levels[-1] = top, low  # free of the rounding of the powers
+    return np.append(levels, 0.0)
+
+
+def heun(
+    evaluate: Callable[[Any, float], Any],
+    x: Any,
+    grid: Sequence[float],
+    *,
+    visit: Callable[[float, Any], object] | None = None,
+) -> Any:
+    """Heun's method for dx/dσ = (x − D(x; σ))/σ along a descending grid; a step to 0 is Euler's.
+
+    Parameters
+    ----------
+    evaluate : D(x, σ), for states of the type of `x`
+    x : the state at ``grid[0]``, NumPy array or torch tensor
+    grid : noise levels, as of :func:`noise_schedule`
+    visit : called with the noise level and the state after each step
+    """
+    for now, after in itertools.pairwise(grid):
+        slope = (x - evaluate(x, now)) / now
+        trial = x + (after - now) * slope
+        if after > 0:
+            slope = 0.5 * (slope + (trial - evaluate(trial, after)) / after)
+            trial = x + (after - now) * slope
+        x = trial
+        if visit is not None:
+            visit(after, x)
+    return x
+
+
+def heun_gain(eigenvalues: Any, schedule: FloatArray) -> Any:
+    r"""Gain of Heun's method for dx/dσ = (x − D(x; σ))/σ with a linear denoiser, as a function of the eigenvalues of Σ̂.
+
+    Each step multiplies the component of an eigenvalue λ by a rational function of it, with a(σ) = σ/(λ + σ²) and
+    h = σ' − σ::
+
+        1 + h (a(σ) + a(σ') (1 + h a(σ)))/2,    and 1 + h a(σ) = λ/(λ + σ²) in the last step, to σ' = 0 (Euler)
+
+    Parameters
+    ----------
+    eigenvalues : NumPy array or torch tensor of any shape, ≥ 0
+    schedule : (steps + 1,) descending noise levels that end with 0, see :func:`noise_schedule`
+
+    Returns
+    -------
+    The gain, of the type and shape of `eigenvalues`: x_final = μ̂ + gain(Σ̂)(x_T − μ̂).
+    """
+    gain = 1.0
+    for now, after in itertools.pairwise(schedule.tolist()):
+        gain = gain * step_gain(eigenvalues, now, after)
+    return gain
+
+
+def step_gain(eigenvalues: Any, now: float, after: float, *, second_order: bool = True) -> Any:
+    """What one step from a noise level to the next multiplies a component of Σ̂ by: Heun's rule, or Euler's, which is DDIM's.
+
+    See :func:`heun_gain`; a step to 0 is λ/(λ + σ²) by either.
+    """
+    if after == 0:
+        return eigenvalues / (eigenvalues + now * now)
+    h, slope = after - now, now / (eigenvalues + now * now)
+    step = 1 + h * slope
+    if second_order:
+        step = 1 + 0.5 * h * (slope + after / (eigenvalues + after * after) * step)
+    return step

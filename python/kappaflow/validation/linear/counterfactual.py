@@ -1,0 +1,182 @@
+"""Training sets that differ on purpose: strata along a principal component, against i.i.d. sets.
+
+Sets from the top and the bottom third differ in their mean, sets from the middle third and from the two outer sixths have
+nearly the same mean and differ in their covariance. Independent models of strata A and B differ by
+
+    E‖o_A − o_B‖² = ‖E o_A − E o_B‖² + Var o_A + Var o_B
+
+of which theory knows every part, because each stratum is a population of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..._checks import FloatArray, integer
+from ...population import Population
+from ...splits import Splits
+from ..metrics import mean_interval
+from .draws import Pool, ResampledSets
+from .quantities import Law
+from .simulation import simulate
+from .statistics import Design, Statistics
+
+__all__ = ["STRATA", "Counterfactual", "compare_strata", "strata"]
+
+#: Profiles of each stratum for the laws that need them.
+PROFILES = 2048
+STRATA = ("i.i.d.", "top", "bottom", "middle", "top + bottom")
+#: Fewest samples that are cut into strata, of a third each.
+LEAST_POOL = 36
+
+
+@dataclass(frozen=True)
+class Counterfactual:
+    """Disagreement of models of any two strata, mean over the inputs, per dimension.
+
+    Attributes
+    ----------
+    names : (S,) strata
+    component : the principal component (0-based mode) that orders the samples
+    n, draws : of each training set, and training sets of each stratum
+    label : the map that is asked
+    simulated, interval_low, interval_high : (S, S); the diagonal is two independent sets of one stratum
+    predicted : law → (S, S)
+    predicted_limit : (S, S) ‖E o_A − E o_B‖² for infinitely many samples: what more data do not mend
+    """
+
+    names: tuple[str, ...]
+    component: int
+    n: int
+    draws: int
+    label: str
+    simulated: FloatArray
+    interval_low: FloatArray
+    interval_high: FloatArray
+    predicted: dict[str, FloatArray]
+    predicted_limit: FloatArray
+
+
+def strata(coordinate: FloatArray) -> dict[str, npt.NDArray[np.int64]]:
+    """Indices of the samples of each stratum along a coordinate (N,); all strata but the whole have about N/3 samples.
+
+    Raises ValueError for fewer than 36 samples.
+    """
+    count = len(coordinate)
+    if count < LEAST_POOL:
+        raise ValueError(f"coordinate must hold at least {LEAST_POOL} samples for strata, got {count}")
+    third = 2 * (count // 6)
+    order = np.argsort(coordinate, kind="stable")
+    first = (count - third) // 2
+    parts = (
+        np.arange(count),
+        order[-third:],
+        order[:third],
+        order[first : first + third],
+        np.concatenate([order[: third // 2], order[-third // 2 :]]),
+    )
+    return dict(zip(STRATA, parts, strict=True))
+
+
+def compare_strata(
+    pool: Pool,
+    design: Design,
+    laws: Sequence[Law],
+    *,
+    component: int = 0,
+    device: str = "cpu",
+    folder: str | os.PathLike[str] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Counterfactual:
+    """Simulate and predict the disagreement of models trained on different strata.
+
+    Parameters
+    ----------
+    pool : the data
+    design : of the simulation, its first question is asked
+    laws : theories
+    component : mode (0-based) that orders the samples
+    device, progress : see :func:`~.simulation.simulate`
+    folder : where checkpoints go, one file a stratum
+    """
+    modes = pool.population.eigenvalues.size
+    if integer("component", component, 0) >= modes:
+        raise ValueError(f"component must be below the number of modes, {modes}, got {component}")
+    question = design.questions[0]
+    design = replace(design, questions=(question,), pairs=(), noise_variances=(), pair_modes=())
+    inputs = np.asarray(design.inputs[question.key])
+    found: list[Statistics] = []
+    outputs: dict[str, list[tuple[FloatArray, FloatArray]]] = {law.name: [] for law in laws}
+    limits: list[FloatArray] = []
+    for place, chosen in enumerate(strata(pool.coordinates[:, component]).values()):
+        rows = pool.coordinates if len(chosen) == pool.size else pool.coordinates[chosen]  # no copy of the whole
+        # a known mean is that of the stratum: training sets and inputs are taken relative to it
+        centre = rows.mean(axis=0) if design.known_mean else np.zeros(modes)
+        part = ResampledSets(Pool(pool.population, rows - centre, len(rows)))
+        file = None if folder is None else Path(folder) / f"stratum-{place}.safetensors"
+        found.append(
+            simulate(
+                replace(design, seed=design.seed + 1 + place, inputs={question.key: inputs - centre}),
+                part,
+                device=device,
+                checkpoint=file,
+                progress=None if progress is None else _after(progress, place * design.groups * design.group_size),
+            )
+        )
+        found[-1].arrays[f"output_mean/{question.key}"] += centre
+        population = Population.from_samples(rows, profiles=PROFILES if any(law.profiles for law in laws) else 0)
+        limits.append(_limit(population, question.gain, inputs))
+        for law in laws:
+            splits = Splits(population, design.n, mean=design.mean, population_is="exact", **law.options)
+            f = question.function(splits)
+            mean = splits.expected_output(f, inputs)
+            outputs[law.name].append((mean, splits.variance(f, inputs, np.eye(modes)).sum(axis=1)))
+    dimension, size = pool.population.dimension, design.group_size
+    groups = np.stack([[_distance(a, b, question.key, size) for b in found] for a in found]) / dimension
+    low, high = mean_interval(groups)
+    return Counterfactual(
+        names=STRATA,
+        component=component,
+        n=design.n,
+        draws=design.groups * size,
+        label=question.label,
+        simulated=groups.mean(axis=2),
+        interval_low=low,
+        interval_high=high,
+        predicted={name: _predicted(parts) / dimension for name, parts in outputs.items()},
+        predicted_limit=np.array([[np.mean(((a - b) ** 2).sum(axis=1)) for b in limits] for a in limits]) / dimension,
+    )
+
+
+def _after(progress: Callable[[int], None], before: int) -> Callable[[int], None]:
+    """The callback for a part that comes after so many training sets."""
+    return lambda done: progress(before + done)
+
+
+def _limit(population: Population, gain: Callable[[FloatArray], FloatArray], inputs: FloatArray) -> FloatArray:
+    """Outputs (B, k) of the model of infinitely many samples of a population in mode coordinates."""
+    return population.apply(inputs, gain(population.eigenvalues), null_gain=float(gain(np.zeros(1))[0]))
+
+
+def _distance(a: Statistics, b: Statistics, key: str, size: int) -> FloatArray:
+    """(G,) unbiased estimates of E‖o_A − o_B‖², mean over the inputs; for A = B of two independent sets."""
+    variance = sum(s.arrays[f"output/{key}"].sum(axis=2).mean(axis=1) for s in (a, b))
+    if a is b:
+        return np.asarray(variance)
+    means = (a.arrays[f"output_mean/{key}"] - b.arrays[f"output_mean/{key}"]) ** 2
+    return np.asarray(means.sum(axis=2).mean(axis=1) + variance * (1 - 1 / size))
+
+
+def _predicted(parts: Sequence[tuple[FloatArray, FloatArray]]) -> FloatArray:
+    return np.array(
+        [
+            [float(np.mean(((mean - other) ** 2).sum(axis=1) + variance + spread)) for other, spread in parts]
+            for mean, variance in parts
+        ]
+    )

@@ -1,0 +1,235 @@
+"""What the API predicts of linear models, beside what a simulation estimates of the same: one entry a quantity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..._checks import FloatArray
+from ...bands import NO_VARIANCE, Band
+from ...maps import Question
+from ...splits import Splits
+from .statistics import Design, Statistics
+
+__all__ = ["LAWS", "QUANTITIES", "Law", "Pair", "Quantity", "Subject"]
+
+#: What predictions of a typical entry neglect, in units of 1/m (of totals, 1). Expectations hold their own term of order 1/m.
+#: Of variances the most that a map of one strong mode can show: 1/λ̂, which the denoiser's t/(λ̂ + t) is there, is an
+#: inverse χ² of m degrees, whose relative variance 2m²/((m − 2)²(m − 4)) is the limit's 2/m times 1 + 8/m + ….
+EXPECTATION, VARIANCE = 1.0, 8.0
+
+
+@dataclass(frozen=True)
+class Law:
+    """A theory: options of :class:`~kappaflow.Splits` under a name; `profiles`: whether it needs those of the population."""
+
+    name: str
+    title: str
+    options: Mapping[str, str]
+    profiles: bool = False
+
+
+#: Every law there is. "published" is the law of arXiv 2602.02908, without exchange and mean terms.
+LAWS: Mapping[str, Law] = MappingProxyType(
+    {
+        "gaussian": Law("gaussian", "Gaussian law", {"law": "gaussian"}),
+        "elliptical": Law("elliptical", "elliptical law", {"law": "elliptical"}, profiles=True),
+        "empirical": Law("empirical", "empirical law", {"law": "empirical"}, profiles=True),
+        "published": Law("published", "published law", {"law": "gaussian", "terms": "published"}),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a quantity is about: a simulation of one n, a map, and for covariances a second map."""
+
+    design: Design
+    inputs: FloatArray  # (B, d) in data space, of `question`
+    bands: tuple[Band, ...]
+    question: Question
+    second: Question | None = None
+
+    @property
+    def key(self) -> str:
+        """Unique name of what is asked."""
+        return self.question.key if self.second is None else f"{self.question.key}/{self.second.key}"
+
+    @property
+    def label(self) -> str:
+        """Name for people."""
+        return self.question.label if self.second is None else f"{self.question.label} and {self.second.label}"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Simulated (G, E) and predicted (E,) values, what the entries are of (E,), and totals where they are over more.
+
+    Entries are named by mode, input, eigenband or pixel number (0-based) or by the noise variance.
+    """
+
+    simulated: FloatArray
+    predicted: FloatArray
+    entries: npt.NDArray[Any]
+    totals: FloatArray | None = None
+    predicted_total: float | None = None
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A quantity of the API.
+
+    Attributes
+    ----------
+    name, title : identifier, and words for people
+    entry : what one entry is, in the singular
+    neglected : c of the relative order c/m that predictions of a typical entry leave out and that is allowed for
+    covers : "map" (asked of each map), "pair" (of two maps) or "noise" (of none)
+    compare : (statistics, subject, splits) → the two sides
+    """
+
+    name: str
+    title: str
+    entry: str
+    covers: str
+    neglected: float
+    compare: Callable[[Statistics, Subject, Splits], Pair]
+
+
+def with_variance(splits: Splits) -> npt.NDArray[np.int64]:
+    """Indices of the modes that have variance."""
+    s = splits.population.eigenvalues
+    return np.flatnonzero(s > NO_VARIANCE * s[0])
+
+
+def _gains(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+    modes = with_variance(splits)
+    f = subject.question.function(splits)
+    gain = splits.expectation(f)
+    if splits.law == "gaussian" and splits.terms == "full":
+        gain = gain + splits.expectation_correction(f)
+    return Pair(statistics.arrays[f"gain/{subject.key}"][:, modes], gain[modes], modes)
+
+
+def _mode_pairs(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+    f, chosen = subject.question.function(splits), np.array(subject.design.pair_modes)
+    inside = np.flatnonzero(np.isin(chosen, with_variance(splits)))
+    simulated = statistics.arrays[f"pairs/{subject.key}"][:, inside][:, :, inside]
+    upper = np.triu_indices(len(inside))  # the matrix is symmetric: each pair once
+    predicted = splits.mode_variance(f, chosen[inside])
+    return Pair(
+        simulated[:, upper[0], upper[1]],
+        predicted[upper],
+        np.arange(len(upper[0])),
+        statistics.arrays[f"total/{subject.key}"],
+        float(splits.mode_variance(f).sum()),
+    )
+
+
+def _equal_modes(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+    modes = with_variance(splits)
+    variance = splits.equal_mode_variance(subject.question.function(splits))
+    return Pair(statistics.arrays[f"equal/{subject.key}"][:, modes], variance[modes], modes)
+
+
+def _mode_average(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+    modes = with_variance(splits)
+    spread = subject.design.spread[subject.key]
+    predicted, _ = splits.mode_disagreement(subject.question.function(splits), spread)
+    scale = 2 / splits.population.dimension
+    return Pair(scale * statistics.arrays[f"average/{subject.key}"][:, modes], predicted[modes], modes)
+
+
+def _seeds(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+    scale = 2 / splits.population.dimension
+    simulated = scale * statistics.arrays[f"output/{subject.key}"].sum(axis=2)
+    predicted = splits.disagreement(subject.question.function(splits), subject.inputs)
+    return Pair(simulated, predicted, np.arange(predicted.size))
+
+
+def _bands(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+    scale = 2 / splits.population.dimension
+    by_mode = scale * statistics.arrays[f"output/{subject.key}"].mean(axis=1)
+    simulated = np.stack([by_mode[:, band.start : band.stop].sum(axis=1) for band in subject.bands], axis=1)
+    predicted = splits.disagreement(subject.question.function(splits), subject.inputs, bands=subject.bands)
+    return Pair(simulated, predicted.mean(axis=0), np.arange(len(subject.bands)))
+
+
+def _pixels(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+    f = subject.question.function(splits)
+    predicted = splits.pixel_variance(f, subject.inputs[0]).ravel()
+    varies = predicted > NO_VARIANCE * predicted.max()  # constant pixels, as the corners of the digits are
+    return Pair(statistics.arrays[f"pixel/{subject.key}"][:, varies], predicted[varies], np.flatnonzero(varies))
+
+
+def _trajectory(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+    assert subject.second is not None
+    f, g = subject.question.function(splits), subject.second.function(splits)
+    vectors = splits.population.eigenvectors
+    directions = np.eye(splits.population.dimension) if vectors is None else vectors.T
+    predicted = splits.covariance(f, g, subject.inputs, directions)
+    simulated = statistics.arrays[f"trajectory/{subject.key}"]
+    groups = np.stack([simulated[:, :, band.start : band.stop].sum(axis=2) for band in subject.bands], axis=2)
+    by_band = np.stack([predicted[:, band.start : band.stop].sum(axis=1) for band in subject.bands], axis=1)
+    return Pair(groups.reshape(len(groups), -1), by_band.ravel(), np.arange(by_band.size))
+
+
+def _kappa(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+    design = subject.design
+    simulated = design.n / design.degrees / statistics.arrays["trace"]  # the harmonic mean of λ + σ²
+    variances = np.array(design.noise_variances)
+    kappa = splits.kappa(variances)
+    if splits.terms == "full":  # the order 1/m that a trace over finitely many samples shows, kept positive
+        kappa = kappa / (1 - splits.kappa_correction(variances) / kappa)
+    relative = (simulated / kappa).mean(axis=1)  # κ spans many decades: its total says nothing
+    return Pair(simulated, kappa, variances, relative, 1.0)
+
+
+#: Every quantity by name, in the order of the report.
+QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
+    {
+        quantity.name: quantity
+        for quantity in (
+            Quantity("kappa", "renormalised noise κ(σ²)", "noise level", "noise", EXPECTATION, _kappa),
+            Quantity("gains", "expected gain of each mode", "mode", "map", EXPECTATION, _gains),
+            Quantity("mode_variance", "variance of mode pairs", "mode pair", "map", VARIANCE, _mode_pairs),
+            Quantity("equal_mode_variance", "variance of equal modes", "mode", "map", VARIANCE, _equal_modes),
+            Quantity(
+                "mode_disagreement", "disagreement by mode, mean over inputs", "mode", "map", VARIANCE, _mode_average
+            ),
+            Quantity("seeds", "disagreement by input", "input", "map", VARIANCE, _seeds),
+            Quantity("bands", "disagreement by eigenband", "eigenband", "map", VARIANCE, _bands),
+            Quantity("pixels", "variance of pixels for one input", "pixel", "map", VARIANCE, _pixels),
+            Quantity(
+                "trajectory", "covariance along the trajectory", "input and eigenband", "pair", VARIANCE, _trajectory
+            ),
+        )
+    }
+)
+
+
+def chosen_quantities(names: Sequence[str] | None) -> list[Quantity]:
+    """Quantities by name, all of them by default. Raises ValueError for an unknown name."""
+    if names is None:
+        return list(QUANTITIES.values())
+    for name in names:
+        if name not in QUANTITIES:
+            raise ValueError(f"quantities must be among {', '.join(QUANTITIES)}, got {name!r}")
+    return [QUANTITIES[name] for name in dict.fromkeys(names)]
+
+
+def chosen_laws(names: Sequence[str] | None, *, profiles: bool) -> list[Law]:
+    """Laws by name, by default all that can be had with or without profiles. Raises ValueError for an unknown name."""
+    if names is None:
+        return [law for law in LAWS.values() if profiles or not law.profiles]
+    for name in names:
+        if name not in LAWS:
+            raise ValueError(f"laws must be among {', '.join(LAWS)}, got {name!r}")
+        if LAWS[name].profiles and not profiles:
+            raise ValueError(f"laws must not hold {name!r} where training sets come without profiles of real samples")
+    return [LAWS[name] for name in dict.fromkeys(names)]

@@ -1,0 +1,213 @@
+"""What is simulated, and what comes out of it: designs and statistics that can be saved, gone on with and merged.
+
+Training sets come in groups. Within a group the sample variance (divisor size − 1) is an unbiased estimate of the variance
+over training sets, so that groups give independent estimates of everything, and intervals need no more than to resample
+groups. Whole matrices are kept as sums over groups; vectors and numbers are kept group by group.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..._checks import FloatArray, choice, integer, positive, real_array
+from ..._tensors import digest, read_tensors, write_tensors
+from ...maps import Question
+from .draws import TrainingSets
+
+__all__ = ["DEFAULT_MEMORY", "Design", "Statistics", "group_layout", "spaced_modes"]
+
+_FORMAT = "kappaflow-simulation-1"
+#: Fewest groups that an interval is given for, and fewest sets in a group that a variance is taken of.
+LEAST_GROUPS = 10
+LEAST_SIZE = 4
+#: Working memory by default, in bytes; a constant, because the partition into batches decides the last bits.
+DEFAULT_MEMORY = 2**30
+
+
+def group_layout(draws: int) -> tuple[int, int]:
+    """(groups, training sets in each) for at least so many draws: 10 to 40 groups.
+
+    Raises ValueError below 40 draws, too few for an interval.
+
+    >>> group_layout(1000)
+    (40, 25)
+    """
+    least = LEAST_GROUPS * LEAST_SIZE
+    if integer("draws", draws, 1) < least:
+        raise ValueError(f"draws must be at least {least} for intervals, got {draws}")
+    groups = min(40, max(LEAST_GROUPS, draws // 25))
+    return groups, -(-draws // groups)
+
+
+def spaced_modes(modes: int, count: int) -> tuple[int, ...]:
+    """At most `count` mode numbers, evenly spaced in their logarithm."""
+    return tuple(int(k) - 1 for k in np.unique(np.round(np.geomspace(1, modes, min(count, modes))).astype(np.int64)))
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is simulated for one training-set size; together with the training sets it fixes every number.
+
+    Attributes
+    ----------
+    n : samples in a training set
+    groups, group_size : training sets in all are groups × group_size
+    questions : the maps
+    inputs : question.key → (B, k) mode coordinates of the inputs whose outputs are followed; the same B for all
+    pairs : (i, j) indices of questions whose outputs are correlated, the trajectory covariance
+    spread : question.key → variance of the input coordinates over which averages are taken, a number or (k,)
+    noise_variances : σ² at which κ is estimated
+    pair_modes : modes of the mode-pair variances that are kept group by group
+    mean : "estimated" or "known"
+    seed : of all that is random
+    memory : bytes of working memory, which decides how many training sets are worked on at once
+    """
+
+    n: int
+    groups: int
+    group_size: int
+    questions: tuple[Question, ...]
+    inputs: Mapping[str, FloatArray] = field(repr=False)
+    spread: Mapping[str, FloatArray] = field(repr=False)
+    pairs: tuple[tuple[int, int], ...] = ()
+    noise_variances: tuple[float, ...] = ()
+    pair_modes: tuple[int, ...] = ()
+    mean: str = "estimated"
+    seed: int = 0
+    memory: int = DEFAULT_MEMORY
+
+    def __post_init__(self) -> None:
+        choice("mean", self.mean, ("estimated", "known"))
+        integer("n", self.n, 2)
+        integer("seed", self.seed, 0)
+        integer("groups", self.groups, 1)
+        integer("group_size", self.group_size, 2)
+        keys = [question.key for question in self.questions]
+        if not keys or len(set(keys)) != len(keys):
+            raise ValueError(f"questions must be at least one and all different, got {keys}")
+        shapes = {real_array(f"inputs[{key!r}]", self.inputs[key]).shape for key in keys}
+        if len(shapes) != 1 or len(next(iter(shapes))) != 2:
+            raise ValueError(f"inputs must have one shape (B, k) for all questions, got {sorted(shapes)}")
+        for variance in self.noise_variances:
+            positive("noise_variances", variance)
+        for i, j in self.pairs:
+            if not (0 <= i < len(keys) and 0 <= j < len(keys)):
+                raise ValueError(f"pairs must index the {len(keys)} questions, got ({i}, {j})")
+        positive("memory", self.memory)
+
+    @property
+    def known_mean(self) -> bool:
+        """Whether models are given the population's mean."""
+        return self.mean == "known"
+
+    @property
+    def degrees(self) -> int:
+        """Degrees of freedom m of Σ̂."""
+        return self.n if self.known_mean else self.n - 1
+
+    def identity(self, sets: TrainingSets) -> dict[str, Any]:
+        """Everything that decides the numbers, for comparison with what a file was made with."""
+        facts = {key: value for key, value in asdict(self).items() if key not in ("inputs", "spread", "groups")}
+        facts["inputs"] = digest(*(np.asarray(self.inputs[q.key]) for q in self.questions))
+        facts["spread"] = digest(*(np.atleast_1d(np.asarray(self.spread[q.key])) for q in self.questions))
+        facts["sets"] = {"name": sets.name, "fingerprint": sets.fingerprint()}
+        if sets.population.eigenvectors is not None:  # which the pixels depend on
+            facts["eigenvectors"] = digest(sets.population.eigenvectors)
+        return dict(json.loads(json.dumps(facts)))
+
+
+class Statistics:
+    """What :func:`simulate` returns; can be saved, loaded, gone on with and merged.
+
+    Attributes
+    ----------
+    identity : what decides the numbers, see :meth:`Design.identity`
+    done : numbers of the groups that are in, ascending
+    arrays : name → (G, ...) one estimate for each group, in the order of `done`:
+
+        * ``gain/KEY`` (G, k): mean of uₖᵀ f(Σ̂) uₖ
+        * ``equal/KEY`` (G, k): variance of uₖᵀ f(Σ̂) uₖ
+        * ``total/KEY`` (G,): variance of uₖᵀ f(Σ̂) uₗ summed over all mode pairs
+        * ``pairs/KEY`` (G, p, p): the same for the chosen modes
+        * ``average/KEY`` (G, k): variance of each output mode averaged over inputs of the given spread
+        * ``output/KEY``, ``output_mean/KEY`` (G, B, k): variance and mean of each output mode for each input
+        * ``pixel/KEY`` (G, d): variance of each pixel for the first input, where there are eigenmodes
+        * ``trajectory/KEY1/KEY2`` (G, B, k): covariance of the outputs of two maps
+        * ``trace`` (G, T): mean over training sets and the m degrees of freedom of 1/(λ + σ²)
+        * ``step_error/KEY`` (G, B, k): mean square distance of a finite-step sampler from the sampling map
+    sums : name → (k, k) sums over groups: ``mean/KEY`` and ``variance/KEY`` of all mode pairs
+    """
+
+    def __init__(self, identity: dict[str, Any]) -> None:
+        self.identity = identity
+        self.done: list[int] = []
+        self.arrays: dict[str, FloatArray] = {}
+        self.sums: dict[str, FloatArray] = {}
+
+    def matrix(self, name: str) -> FloatArray:
+        """(k, k) estimate ``mean/KEY`` or ``variance/KEY`` from all groups."""
+        return np.asarray(self.sums[name] / len(self.done))
+
+    def add_group(self, number: int, arrays: Mapping[str, FloatArray], sums: Mapping[str, FloatArray]) -> None:
+        """Add a group; sums are added in the order of the calls."""
+        if number in self.done:
+            raise ValueError(f"number must be of a group that is not yet in, got {number}")
+        place = int(np.searchsorted(self.done, number))
+        new_arrays = {
+            name: np.insert(self.arrays.get(name, np.empty((0, *np.shape(value)))), place, value, axis=0)
+            for name, value in arrays.items()
+        }
+        new_sums = {name: self.sums[name] + value if name in self.sums else value for name, value in sums.items()}
+        # all at once: an interrupt must not leave half a group behind, which the checkpoint would then hold
+        self.done, self.arrays, self.sums = (
+            [*self.done[:place], number, *self.done[place:]],
+            self.arrays | new_arrays,
+            self.sums | new_sums,
+        )
+
+    def merge(self, other: Statistics) -> Statistics:
+        """Statistics of the groups of both, which must be of one design and have no group in common."""
+        if self.identity != other.identity:
+            raise ValueError(f"other must be of the same design, got {difference(self.identity, other.identity)}")
+        both = sorted(set(self.done) & set(other.done))
+        if both:
+            raise ValueError(f"other must have other groups, got groups {both} that are in already")
+        merged = Statistics(self.identity)
+        for source in (self, other):
+            for place, number in enumerate(source.done):
+                merged.add_group(number, {name: value[place] for name, value in source.arrays.items()}, {})
+        merged.sums = {
+            name: sum((part.sums[name] for part in (self, other) if name in part.sums), np.zeros(()))
+            for name in self.sums | other.sums
+        }
+        return merged
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a safetensors file, whole or not at all."""
+        tensors: dict[str, npt.NDArray[Any]] = {f"array:{name}": value for name, value in self.arrays.items()}
+        tensors |= {f"sum:{name}": value for name, value in self.sums.items()}
+        tensors["done"] = np.array(self.done, dtype=np.int64)
+        write_tensors(path, tensors, format=_FORMAT, metadata={"identity": json.dumps(self.identity)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Statistics:
+        """Read a file written by :meth:`save`. Raises ValueError for any other file."""
+        tensors, metadata = read_tensors(path, format=_FORMAT, what="saved statistics", of_format="statistics")
+        found = cls(json.loads(metadata["identity"]))
+        found.done = [int(number) for number in tensors.pop("done")]
+        for key, value in tensors.items():
+            kind, name = key.split(":", 1)
+            (found.arrays if kind == "array" else found.sums)[name] = value
+        return found
+
+
+def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    changed = [key for key in ours if ours.get(key) != theirs.get(key)]
+    return "a different " + ", ".join(changed)
