@@ -1,4 +1,4 @@
-"""The finite-step sampler: deterministic Heun on the EDM grid, exact for linear denoisers."""
+"""Initial noise of a seed, and the finite-step sampler: deterministic Heun on the EDM grid, exact for linear denoisers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ import numpy as np
 
 from ._checks import FloatArray, integer, positive
 
-__all__ = ["RHO", "SIGMA_MIN", "heun", "heun_gain", "noise_schedule", "step_gain"]
+__all__ = ["RHO", "SIGMA_MIN", "heun", "heun_gain", "initial_noise", "noise_schedule", "step_gain"]
 
 #: Smallest noise level and exponent of the grid, as Karras et al. (2022) choose them.
 SIGMA_MIN = 0.002
 RHO = 7.0
+
+
+def initial_noise(seeds: Sequence[int], dimension: int, sigma_max: float) -> FloatArray:
+    """(B, d) initial noise x_T = σ_max z of each seed, z = ``numpy.random.default_rng(seed).standard_normal(d)``."""
+    top = positive("sigma_max", sigma_max)
+    checked = [integer("seeds", seed, 0) for seed in seeds]
+    return top * np.stack([np.random.default_rng(seed).standard_normal(dimension) for seed in checked])
 
 
 def noise_schedule(

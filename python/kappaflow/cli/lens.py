@@ -166,7 +166,7 @@ def _needs_images(shown: Sequence[str], network: str | None) -> bool:
 
 def _rows(source: DataOptions, images: int, seed: int) -> FloatArray:
     """A random subset of the images as rows."""
-    from ..validation.linear.draws import collect_rows
+    from ..validation.linear.draws import collect_rows  # lazy: torch
 
     opened = open_data(source)
     rows, _ = collect_rows(
@@ -182,9 +182,9 @@ def _rows(source: DataOptions, images: int, seed: int) -> FloatArray:
 def _open_network(name: str, population: Population, device: str) -> Denoiser:
     """A denoiser of rows by name, asked once so that a wrong shape is told before anything is computed."""
     try:
-        from ..models.adapters import open_denoiser
-        from ..models.devices import resolve_device
-        from ..models.networks import rows_denoiser
+        from ..models.adapters import open_denoiser  # lazy: torch
+        from ..models.devices import resolve_device  # lazy: torch
+        from ..models.networks import rows_denoiser  # lazy: torch
     except ImportError as error:
         raise ImportError('--network needs PyTorch: pip install "kappaflow[networks]"') from error
     resolve_device(device)
@@ -256,8 +256,8 @@ class _Given:
 
 
 def _scores(given: _Given, told: Told) -> Window:
-    from ..lens.scores.study import scores_study
-    from ..report.lens.scores import window
+    from ..lens.scores.study import scores_study  # lazy: a quick start
+    from ..report.lens.scores import window  # lazy: matplotlib
 
     return window(
         scores_study(
@@ -268,38 +268,38 @@ def _scores(given: _Given, told: Told) -> Window:
 
 
 def _trajectory(given: _Given, _told: Told) -> Window:
-    from ..lens.trajectories.study import trajectories_study
-    from ..report.lens.trajectories import window
+    from ..lens.trajectories.study import trajectories_study  # lazy: a quick start
+    from ..report.lens.trajectories import window  # lazy: matplotlib
 
     return window(trajectories_study(given.population, sigma_max=given.sigma_max, seed=given.seed))
 
 
 def _receptive_field(given: _Given, _told: Told) -> Window:
-    from ..lens.receptive_field.study import receptive_field_study
-    from ..report.lens.receptive_field import window
+    from ..lens.receptive_field.study import receptive_field_study  # lazy: a quick start
+    from ..report.lens.receptive_field import window  # lazy: matplotlib
 
     return window(receptive_field_study(given.population))
 
 
 def _architecture(given: _Given, _told: Told) -> Window:
-    from ..lens.architecture.study import architecture_study
-    from ..report.lens.architecture import window
+    from ..lens.architecture.study import architecture_study  # lazy: a quick start
+    from ..report.lens.architecture import window  # lazy: matplotlib
 
     return window(architecture_study(given.population, sigma_max=given.sigma_max, seed=given.seed))
 
 
 def _learning(given: _Given, _told: Told) -> Window:
-    from ..lens.learning.gains import NoiseRange
-    from ..lens.learning.study import learning_study
-    from ..report.lens.learning import window
+    from ..lens.learning.gains import NoiseRange  # lazy: a quick start
+    from ..lens.learning.study import learning_study  # lazy: a quick start
+    from ..report.lens.learning import window  # lazy: matplotlib
 
     return window(learning_study(given.population, noise=NoiseRange(sigma_max=given.sigma_max)))
 
 
 def _teleport(given: _Given, told: Told) -> Window:
-    from ..lens.teleport.study import teleport_study
-    from ..models.scores import MixtureScore
-    from ..report.lens.teleport import window
+    from ..lens.teleport.study import teleport_study  # lazy: a quick start
+    from ..models.scores import MixtureScore  # lazy: a quick start
+    from ..report.lens.teleport import window  # lazy: matplotlib
 
     denoiser, name = given.network, "the network"
     if denoiser is None:
@@ -336,7 +336,7 @@ def _write(
     notes: Sequence[str],
     machine: Mapping[str, str],
 ) -> None:
-    from ..report.lens.page import write_lens_report
+    from ..report.lens.page import write_lens_report  # lazy: matplotlib
 
     write_lens_report(made, directory, source=name, population=_described(population), notes=notes, facts=dict(machine))
     content = {

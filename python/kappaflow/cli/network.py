@@ -202,10 +202,10 @@ def command(
     directory = None if dry_run else OutputDirectory(given, options, overwrite=overwrite)
     if directory is not None and directory.replaces is not None:
         plain_line(errors_console(), directory.replaces)
-    from ..models.devices import resolve_device  # after the checks that need no torch
-    from ..validation.network.experiment import make_context, validate_networks
-    from ..validation.network.given import compare_given, open_pair
-    from ..validation.network.plan import PRESETS, make_plan
+    from ..models.devices import resolve_device  # after the checks that need no torch  # lazy: torch
+    from ..validation.network.experiment import make_context, validate_networks  # lazy: torch
+    from ..validation.network.given import compare_given, open_pair  # lazy: torch
+    from ..validation.network.plan import PRESETS, make_plan  # lazy: torch
 
     resolve_device(device, mps=True)
     if preset not in PRESETS:
@@ -273,7 +273,7 @@ def _check_pair(pair: tuple[str, str] | None, sets: Mapping[str, str | None], tr
 
 def read_images(source: DataOptions, memory: float, seed: int) -> tuple[FloatArray, int, str, tuple[int, ...]]:
     """Rows (N, d), how many images there are, what they are, and the shape of one; a random subset where not all fit."""
-    from ..validation.linear.draws import collect_rows
+    from ..validation.linear.draws import collect_rows  # lazy: torch
 
     console = errors_console()
     opened = open_data(source, lambda message: plain_line(console, f"left out: {message}", "yellow"))
@@ -331,8 +331,8 @@ def _facts(device: str) -> dict[str, str]:
 
 def write_results(directory: Path, found: NetworkValidation, machine: Mapping[str, str]) -> None:
     """Report and numbers into a folder."""
-    from ..report.network import write_network_report
-    from ..validation.linear.export import plain
+    from ..report.network import write_network_report  # lazy: matplotlib
+    from ..validation.linear.export import plain  # lazy: a quick start
 
     write_network_report(found, directory, facts=dict(machine))
     numbers = {
@@ -343,7 +343,7 @@ def write_results(directory: Path, found: NetworkValidation, machine: Mapping[st
 
 def print_findings(console: Console, found: NetworkValidation) -> None:
     """The headline, the verdicts and the notes."""
-    from ..report.network import find
+    from ..report.network import find  # lazy: matplotlib
 
     words = find(found)
     plain_line(console, words.answer, "bold")
@@ -355,7 +355,7 @@ def print_findings(console: Console, found: NetworkValidation) -> None:
 
 def print_plan(console: Console, plan: Plan, kept: Path, context: Context, device: str, workers: int | None) -> None:
     """What would be trained and how long it takes, from a few timed steps of each architecture."""
-    from ..validation.network.sweep import estimate, worker_count
+    from ..validation.network.sweep import estimate, worker_count  # lazy: torch
 
     table = Table(title=f"preset {plan.preset}: {len(plan.runs)} networks")
     for heading in ("network", "parameters", "n", "count", "steps", "batch", "time each"):

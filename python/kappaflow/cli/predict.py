@@ -138,7 +138,7 @@ def command(
 
 def write_results(directory: Path, population: Any, prediction: core.Prediction, machine: dict[str, str]) -> None:
     """Report, numbers and population into a folder."""
-    from ..report import write_report
+    from ..report import write_report  # lazy: matplotlib
 
     write_report(prediction, directory, facts=machine)
     numbers = core.prediction_to_json(prediction)

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from ..consistency.diagnosis import choose_law
-from ..consistency.prediction import initial_noise
+from ..sampling import initial_noise
 from ..splits import Splits
 from .common import (
     DataArgument,

@@ -157,7 +157,7 @@ def linear(
     )
     if directory.replaces is not None:
         plain_line(errors_console(), directory.replaces)
-    from ..validation.linear.experiment import validate_linear  # after the checks that need no torch
+    from ..validation.linear.experiment import validate_linear  # after the checks that need no torch  # lazy: torch
 
     unfinished = _unfinished_folder(directory, overwrite=overwrite)
     facts: dict[str, Any] = {"command": "validate linear", "machine": _facts()}
@@ -193,7 +193,7 @@ def linear(
 
 def training_sets(source: DataOptions, kind: str, budget: int, seed: int, profiles: int) -> TrainingSets:
     """Training sets of the given kind from DATA; images beyond the budget of bytes are left to a random subset."""
-    from ..validation.linear.draws import DisjointSets, GaussianSets, ResampledSets, collect_pool
+    from ..validation.linear.draws import DisjointSets, GaussianSets, ResampledSets, collect_pool  # lazy: torch
 
     if source.is_population:
         return GaussianSets(saved_population(source))
@@ -213,8 +213,8 @@ def training_sets(source: DataOptions, kind: str, budget: int, seed: int, profil
 
 def write_results(directory: Path, found: Validation, machine: Mapping[str, str]) -> None:
     """Report and numbers into a folder."""
-    from ..report.validation import write_validation_report
-    from ..validation.linear.export import validation_to_json
+    from ..report.validation import write_validation_report  # lazy: matplotlib
+    from ..validation.linear.export import validation_to_json  # lazy: a quick start
 
     write_validation_report(found, directory, facts=dict(machine))
     content = {"format": VALIDATION_FORMAT, "version": machine["kappaflow"], **validation_to_json(found)}
@@ -223,8 +223,8 @@ def write_results(directory: Path, found: Validation, machine: Mapping[str, str]
 
 def print_verdicts(console: Console, found: Validation) -> None:
     """The headline, numbers and verdict for each quantity and law over all maps and sizes, and the notes."""
-    from ..report.consistency.findings import Cell
-    from ..report.validation.findings import find
+    from ..report.consistency.findings import Cell  # lazy: matplotlib
+    from ..report.validation.findings import find  # lazy: matplotlib
 
     def span(ends: tuple[Cell, Cell]) -> str:
         low, high = (end.text for end in ends)

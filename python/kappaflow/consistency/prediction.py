@@ -17,6 +17,7 @@ from .._core import SpectralFunction, UnidentifiedError
 from ..bands import Band, default_bands, resolve_bands
 from ..functions import denoiser
 from ..population import Population
+from ..sampling import initial_noise
 from ..splits import LARGEST_N, Splits
 from .diagnosis import Diagnosis, choose_law, diagnosis_to_json, with_profiles
 from .needed import CHEAPER, Correction, images_needed, largest_n
@@ -28,7 +29,6 @@ __all__ = [
     "SeedImages",
     "default_bands",
     "default_sizes",
-    "initial_noise",
     "predict",
     "prediction_to_json",
 ]
@@ -110,13 +110,6 @@ class Prediction:
     most_consistent: SeedImages | None  # None where the population has no eigenvectors
     least_consistent: SeedImages | None
     notes: tuple[str, ...]  # caveats that a reader must see, in plain words
-
-
-def initial_noise(seeds: Sequence[int], dimension: int, sigma_max: float) -> FloatArray:
-    """(B, d) initial noise x_T = σ_max z of each seed, z = ``numpy.random.default_rng(seed).standard_normal(d)``."""
-    top = positive("sigma_max", sigma_max)
-    checked = [integer("seeds", seed, 0) for seed in seeds]
-    return top * np.stack([np.random.default_rng(seed).standard_normal(dimension) for seed in checked])
 
 
 def default_sizes(sample_size: int | None) -> list[int]:
@@ -273,7 +266,7 @@ def predict(
     law : "auto", what :func:`~kappaflow.diagnose` recommends where the population holds profiles, or a law of
         :class:`Splits` by name
     bands : number of eigenbands, or (start, stop) ranges of modes (0-based)
-    seeds : seed numbers, see :func:`initial_noise`
+    seeds : seed numbers, see :func:`~kappaflow.sampling.initial_noise`
     images : how many of the most and of the least consistent seeds to show
     tolerance : relative disagreement that `images_needed` must meet, in (0, 1)
     denoiser_sigmas : noise levels of the denoiser results; three between the data's extremes by default

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .._tensors import read_tensors, write_tensors
+from .config import NetworkConfig, build_denoiser
 
 if TYPE_CHECKING:
     from .edm import EDMDenoiser
@@ -144,7 +145,7 @@ def save_network(path: str | os.PathLike[str], denoiser: EDMDenoiser, facts: Map
 
     Parameters
     ----------
-    facts : JSON-able; "network" must hold the fields of :class:`~.training.NetworkConfig`
+    facts : JSON-able; "network" must hold the fields of :class:`~.config.NetworkConfig`
     """
     tensors = {f"weights/{name}": value.detach() for name, value in denoiser.named_parameters()}
     _write(Path(path), tensors, NETWORK_FORMAT, {"facts": json.dumps(dict(facts))})
@@ -157,8 +158,6 @@ def load_network(
 
     Raises ValueError for a file that is damaged or of another kind, OSError for one that cannot be read.
     """
-    from .training import NetworkConfig, build_denoiser
-
     tensors, metadata = _read(Path(path), NETWORK_FORMAT, "a network")
     facts = json.loads(metadata["facts"])
     config = facts["network"]

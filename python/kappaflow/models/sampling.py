@@ -33,7 +33,7 @@ def sample(
     Parameters
     ----------
     denoiser : callable D(x, sigma), see :class:`~.denoisers.Denoiser`
-    noise : (B, ...) x_T = σ_max z, on the denoiser's device; see :func:`kappaflow.consistency.prediction.initial_noise`
+    noise : (B, ...) x_T = σ_max z, on the denoiser's device; see :func:`kappaflow.sampling.initial_noise`
     steps : evaluations are 2·steps − 1
     sigma_max, sigma_min : the grid, whose last step goes from sigma_min to 0
     batch : images at once

@@ -19,8 +19,9 @@ from kappaflow.cli import app, common
 from kappaflow.cli import output as output_module
 from kappaflow.cli import predict as predict_module
 from kappaflow.consistency.diagnosis import diagnosis_to_json
-from kappaflow.consistency.prediction import Band, default_bands, initial_noise, predict, prediction_to_json
+from kappaflow.consistency.prediction import Band, default_bands, predict, prediction_to_json
 from kappaflow.datasets import open_images
+from kappaflow.sampling import initial_noise
 
 SEED = 20260
 SIZES = "30,100"

@@ -11,8 +11,9 @@ torch = pytest.importorskip("torch")
 
 import kappaflow as kf  # noqa: E402
 from kappaflow.lens.learning.emergence import emergence_from_samples, power_law  # noqa: E402
+from kappaflow.models.config import NetworkConfig, TrainingConfig  # noqa: E402
 from kappaflow.models.sampling import sample  # noqa: E402
-from kappaflow.models.training import NetworkConfig, TrainingConfig, train  # noqa: E402
+from kappaflow.models.training import train  # noqa: E402
 
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 SEEDS = 300

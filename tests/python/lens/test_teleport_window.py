@@ -246,8 +246,9 @@ def test_pictures_and_tables_hold_the_study(name: str) -> None:
 def network() -> tuple[Any, kf.Population]:
     """The MLP after 400 steps on digits, as a denoiser of rows."""
     torch = pytest.importorskip("torch")
+    from kappaflow.models.config import NetworkConfig, TrainingConfig
     from kappaflow.models.networks import rows_denoiser
-    from kappaflow.models.training import NetworkConfig, TrainingConfig, train
+    from kappaflow.models.training import train
 
     torch.set_num_threads(1)
     x = data("digits").reshape(-1, 64)

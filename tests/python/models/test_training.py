@@ -11,13 +11,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from kappaflow.consistency.prediction import initial_noise  # noqa: E402
 from kappaflow.models.backbones import ARCHITECTURES, build_backbone  # noqa: E402
 from kappaflow.models.checkpoint import ema_exponent, load_network, network_facts, save_network  # noqa: E402
+from kappaflow.models.config import NetworkConfig, TrainingConfig, build_denoiser  # noqa: E402
 from kappaflow.models.denoisers import LinearDenoiser  # noqa: E402
 from kappaflow.models.edm import EDMDenoiser, edm_loss, training_noise  # noqa: E402
 from kappaflow.models.sampling import sample  # noqa: E402
-from kappaflow.models.training import NetworkConfig, TrainingConfig, build_denoiser, train  # noqa: E402
+from kappaflow.models.training import train  # noqa: E402
+from kappaflow.sampling import initial_noise  # noqa: E402
 from kappaflow.validation.network.baselines import linear_samples  # noqa: E402
 
 SHAPES = {"unet": (1, 8, 8), "dit": (3, 6, 6), "mlp": (5,), "linear": (1, 4, 4), "linear-conv": (2, 5, 4)}
@@ -219,7 +220,8 @@ def test_killed_process_resumes_bit_by_bit(tmp_path: Path) -> None:
     code = f"""
 import os, signal, torch, numpy as np
 torch.set_num_threads(1)
-from kappaflow.models.training import NetworkConfig, TrainingConfig, train
+from kappaflow.models.config import NetworkConfig, TrainingConfig
+from kappaflow.models.training import train
 images = torch.from_numpy(np.random.default_rng(0).standard_normal((20, 6))).float()
 def kill(step):
     if step == 40 and os.path.exists({str(tmp_path / "s.safetensors")!r}):
@@ -251,7 +253,8 @@ def test_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path) -> None:
     code = f"""
 import resource, torch, numpy as np
 torch.set_num_threads(1)
-from kappaflow.models.training import NetworkConfig, TrainingConfig, train
+from kappaflow.models.config import NetworkConfig, TrainingConfig
+from kappaflow.models.training import train
 images = torch.from_numpy(np.random.default_rng(0).standard_normal((20, 6))).float()
 def fill(step):
     if step == 30:

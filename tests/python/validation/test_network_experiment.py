@@ -14,9 +14,9 @@ torch = pytest.importorskip("torch")
 from kappaflow import Population, Splits  # noqa: E402
 from kappaflow.bands import default_bands  # noqa: E402
 from kappaflow.models.backbones import build_backbone  # noqa: E402
+from kappaflow.models.config import NetworkConfig, build_denoiser  # noqa: E402
 from kappaflow.models.denoisers import LinearDenoiser, MemorisingDenoiser  # noqa: E402
 from kappaflow.models.layout import to_tensor  # noqa: E402
-from kappaflow.models.training import NetworkConfig, build_denoiser  # noqa: E402
 from kappaflow.report.network import find, render_network_page  # noqa: E402
 from kappaflow.validation.linear.counterfactual import strata  # noqa: E402
 from kappaflow.validation.network import analysis, sweep  # noqa: E402

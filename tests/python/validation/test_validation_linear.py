@@ -13,8 +13,9 @@ import kappaflow as kf
 
 pytest.importorskip("torch")
 
-from kappaflow.consistency.prediction import default_bands, initial_noise
+from kappaflow.consistency.prediction import default_bands
 from kappaflow.maps import Question, denoising, sampling
+from kappaflow.sampling import initial_noise
 from kappaflow.validation.linear.draws import DisjointSets, GaussianSets, Pool, ResampledSets, collect_pool
 from kappaflow.validation.linear.experiment import Validation, compare, validate_linear
 from kappaflow.validation.linear.quantities import QUANTITIES, Subject

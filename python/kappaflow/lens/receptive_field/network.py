@@ -144,7 +144,7 @@ def network_receptive_field(
     import torch
     from torch.nn import attention
 
-    from ...models.layout import to_rows, to_tensor
+    from ...models.layout import to_rows, to_tensor  # lazy: a quick start
 
     choice("direction", direction, _DIRECTIONS)
     choice("dtype", dtype, ("float64", "float32"))

@@ -26,10 +26,10 @@ import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer, not_negative, positive
 from ...bands import Band, default_bands
-from ...consistency.prediction import initial_noise
 from ...maps import Question, denoising, finite_steps, sampling
 from ...models.devices import resolve_device
 from ...population import Population
+from ...sampling import initial_noise
 from ...splits import Splits
 from ..metrics import Agreement, agreement
 from .counterfactual import LEAST_POOL, STRATA, Counterfactual, compare_strata

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..._checks import FloatArray
 from ...bands import Band, default_bands
-from ...consistency.prediction import initial_noise
 from ...population import Population
+from ...sampling import initial_noise
 from ..linear.quantities import Law, chosen_laws
 from . import analysis
 from .analysis import Context, Member

@@ -15,9 +15,9 @@ from ..._checks import FloatArray
 from ..._tensors import digest
 from ...models.adapters import open_denoiser
 from ...models.checkpoint import network_facts
+from ...models.config import NetworkConfig, TrainingConfig
 from ...models.layout import tensor_shape
 from ...models.sampling import SIGMA_MIN
-from ...models.training import NetworkConfig, TrainingConfig
 from .analysis import Context, describe
 from .experiment import assemble
 from .plan import LEAST_SHARED, MOST_PROBED, Plan, RunSpec

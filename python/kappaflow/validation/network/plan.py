@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer
 from ...models.backbones import ARCHITECTURES
+from ...models.config import NetworkConfig, TrainingConfig
 from ...models.layout import tensor_shape
-from ...models.training import NetworkConfig, TrainingConfig
 from ..linear.counterfactual import LEAST_POOL, strata
 
 __all__ = ["LEAST_SHARED", "MOST_PROBED", "PRESETS", "SPLITS", "Plan", "Preset", "RunSpec", "make_plan"]
@@ -187,7 +187,7 @@ def make_plan(
     preset : name in :data:`PRESETS`
     archs, n, arms, repeats, seeds, sampler_steps : in place of the preset's
     steps : of the training, of every architecture
-    training : fields of :class:`~kappaflow.models.training.TrainingConfig` in place of the preset's
+    training : fields of :class:`~kappaflow.models.config.TrainingConfig` in place of the preset's
     split : one of :data:`SPLITS`
     coordinate, component : (N,) coordinates of the images along principal component `component` (0-based), which orders the strata
         of a counterfactual; none without

@@ -1,0 +1,142 @@
+"""The plan of the house holds: imports go down only, siblings do not know each other, lazy imports say what they wait for."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import kappaflow
+
+PACKAGE = Path(kappaflow.__file__).parent
+#: Rooms from the ground up. Modules that lie in no room are the theory; a room imports rooms below it, and itself.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("theory", "datasets"),
+    ("laws",),
+    ("models",),
+    ("consistency", "validation", "lens"),
+    ("report",),
+    ("cli",),
+)
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+#: The theory asks the registry of laws, and the package's front names what users ask first.
+ALLOWED_UP = {("splits", "laws"), ("", "consistency"), ("__main__", "cli")}
+LAZY = "# lazy: "
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import of a module of the package: where it stands, what it names, and whether it waits inside a function."""
+
+    source: str
+    line: int
+    target: str
+    inside: bool
+    text: str
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    """Every import of the package's own modules in a file, TYPE_CHECKING ones left out: they draw no arrow at run time."""
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    inside = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(node)
+    }
+    source = module_name(path)
+    package = source.split(".") if path.name == "__init__.py" else source.split(".")[:-1]
+    lines = text.splitlines()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ImportFrom) or id(node) in typing_only:
+            continue
+        if node.level:
+            target = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
+        elif (node.module or "").split(".")[0] == "kappaflow":
+            target = (node.module or "").split(".")[1:]
+        else:
+            continue
+        base = ".".join(part for part in target if part)
+        for alias in node.names:
+            whole = f"{base}.{alias.name}" if base else alias.name
+            name = whole if is_module(whole) else base
+            yield Import(source, node.lineno, name, id(node) in inside, lines[node.lineno - 1])
+
+
+def is_module(name: str) -> bool:
+    place = PACKAGE.joinpath(*name.split("."))
+    return place.with_suffix(".py").exists() or place.with_suffix(".pyi").exists() or (place / "__init__.py").exists()
+
+
+def room(module: str) -> str:
+    first = module.split(".")[0]
+    return first if first in FLOOR_OF else "theory"
+
+
+ALL = [found for path in sorted(PACKAGE.rglob("*.py")) for found in imports_of(path)]
+
+
+def test_arrows_go_down_only() -> None:
+    wrong = []
+    for found in ALL:
+        here, there = room(found.source), room(found.target)
+        if here == there or (found.source, there) in ALLOWED_UP:
+            continue
+        if FLOOR_OF[there] >= FLOOR_OF[here]:
+            wrong.append(f"{found.source}:{found.line} ({here}) imports {found.target} ({there})")
+    assert len(ALL) > 300
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_circle_between_modules() -> None:
+    arrows: dict[str, set[str]] = {}
+    for found in ALL:
+        if found.target != found.source:
+            arrows.setdefault(found.source, set()).add(found.target)
+    state: dict[str, int] = {}
+    circles: list[str] = []
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        state[module] = 1
+        for target in sorted(arrows.get(module, ())):
+            if state.get(target) == 1:
+                circles.append(" -> ".join((*trail[trail.index(target) :], target)))
+            elif target not in state:
+                visit(target, (*trail, target))
+        state[module] = 2
+
+    sys.setrecursionlimit(5000)
+    for module in sorted(arrows):
+        if module not in state:
+            visit(module, (module,))
+    assert not circles, "\n".join(circles)
+
+
+def test_imports_inside_functions_wait_for_an_optional_package_and_say_which() -> None:
+    unmarked = [
+        f"{found.source}:{found.line} imports {found.target}"
+        for found in ALL
+        if found.inside and LAZY not in found.text
+    ]
+    assert not unmarked, "\n".join(unmarked)
+
+
+@pytest.mark.parametrize("name", ["consistency", "validation", "lens", "models", "report", "cli", "datasets"])
+def test_every_room_is_there(name: str) -> None:
+    assert (PACKAGE / name / "__init__.py").is_file()
