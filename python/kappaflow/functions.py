@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from . import _core
 from ._checks import FloatArray, not_negative, positive, real_array, spectrum_arrays
+from .sampling import SIGMA_MAX
 
 __all__ = [
     "KappaInfo",
@@ -189,7 +190,7 @@ def denoiser(sigma: float) -> _core.SpectralFunction:
 
 
 def sampling_map(
-    sigma: float = 0.0, sigma_max: float = 80.0, *, support: Any, tolerance: float = 1e-13
+    sigma: float = 0.0, sigma_max: float = SIGMA_MAX, *, support: Any, tolerance: float = 1e-13
 ) -> _core.SpectralFunction:
     """Probability-flow map √((x + σ²)/(x + σ_max²)) from σ_max down to σ, 0 ≤ σ < σ_max.
 

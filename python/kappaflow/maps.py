@@ -7,7 +7,7 @@ from typing import Any
 
 from ._checks import choice, integer, not_negative, positive
 from ._core import SpectralFunction
-from .sampling import SIGMA_MIN, heun_gain, noise_schedule
+from .sampling import SIGMA_MAX, SIGMA_MIN, heun_gain, noise_schedule
 from .splits import Splits
 
 __all__ = ["KINDS", "Question", "denoising", "finite_steps", "sampling"]
@@ -29,7 +29,7 @@ class Question:
 
     kind: str
     sigma: float = 0.0
-    sigma_max: float = 80.0
+    sigma_max: float = SIGMA_MAX
     steps: int = 0
 
     def __post_init__(self) -> None:
@@ -83,11 +83,11 @@ def denoising(sigma: float) -> Question:
     return Question("denoiser", sigma)
 
 
-def sampling(sigma: float = 0.0, sigma_max: float = 80.0) -> Question:
+def sampling(sigma: float = 0.0, sigma_max: float = SIGMA_MAX) -> Question:
     """Probability-flow sampling map √((λ + σ²)/(λ + σ_max²))."""
     return Question("sampling_map", sigma, sigma_max)
 
 
-def finite_steps(steps: int, sigma_max: float = 80.0) -> Question:
+def finite_steps(steps: int, sigma_max: float = SIGMA_MAX) -> Question:
     """The sampling map as Heun's method computes it on the EDM grid of so many steps."""
     return Question("heun", 0.0, sigma_max, steps)

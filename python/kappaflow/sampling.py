@@ -10,9 +10,11 @@ import numpy as np
 
 from ._checks import FloatArray, integer, positive
 
-__all__ = ["RHO", "SIGMA_MIN", "heun", "heun_gain", "initial_noise", "noise_schedule", "step_gain"]
+__all__ = ["RHO", "SIGMA_MAX", "SIGMA_MIN", "heun", "heun_gain", "initial_noise", "noise_schedule", "step_gain"]
 
-#: Smallest noise level and exponent of the grid, as Karras et al. (2022) choose them.
+#: Largest and smallest noise level and exponent of the sampler's grid, as Karras et al. (2022) choose them. These two
+#: numbers are the defaults of every ``sigma_max`` and ``sigma_min`` in the package.
+SIGMA_MAX = 80.0
 SIGMA_MIN = 0.002
 RHO = 7.0
 
@@ -25,7 +27,7 @@ def initial_noise(seeds: Sequence[int], dimension: int, sigma_max: float) -> Flo
 
 
 def noise_schedule(
-    steps: int, sigma_max: float = 80.0, *, sigma_min: float = SIGMA_MIN, rho: float = RHO
+    steps: int, sigma_max: float = SIGMA_MAX, *, sigma_min: float = SIGMA_MIN, rho: float = RHO
 ) -> FloatArray:
     """(steps + 1,) noise levels σᵢ = (σ_max^{1/ρ} + i/(steps − 1) (σ_min^{1/ρ} − σ_max^{1/ρ}))^ρ, and 0 at the end.
 

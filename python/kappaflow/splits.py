@@ -12,6 +12,7 @@ from . import _core
 from ._checks import FloatArray, choice, integer, not_negative, positive, real_array
 from .laws import ClosedFormLaw, EmpiricalLaw, Law, require_profiles
 from .population import Population
+from .sampling import SIGMA_MAX
 
 __all__ = ["MEASURES", "SampleSize", "Splits", "samples_for"]
 
@@ -158,7 +159,7 @@ class Splits:
         return _core.SpectralFunction.denoiser(not_negative("sigma", sigma))
 
     def sampling_map(
-        self, sigma: float = 0.0, sigma_max: float = 80.0, *, tolerance: float | None = None
+        self, sigma: float = 0.0, sigma_max: float = SIGMA_MAX, *, tolerance: float | None = None
     ) -> _core.SpectralFunction:
         """Probability-flow map √((x+σ²)/(x+σ_max²)) with the support of this population and n.
 

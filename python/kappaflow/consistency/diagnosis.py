@@ -20,6 +20,7 @@ from ..laws import radial_scales, require_profiles
 from ..maps import Question, denoising, sampling
 from ..moments import gram_eigensystem, symmetric_eigensystem
 from ..population import Population, scaled_profiles
+from ..sampling import SIGMA_MAX
 from ..splits import Splits
 
 __all__ = [
@@ -133,7 +134,7 @@ def diagnose(
     training_sets: int = 96,
     inputs: int = 16,
     profiles: int = 4096,
-    sigma_max: float = 80.0,
+    sigma_max: float = SIGMA_MAX,
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
 ) -> Diagnosis:
@@ -397,7 +398,7 @@ def choose_law(
     law: str = "auto",
     *,
     n: int | None = None,
-    sigma_max: float = 80.0,
+    sigma_max: float = SIGMA_MAX,
     progress: Callable[[str, float], None] | None = None,
 ) -> LawChoice:
     """The law to take: the one that is named, or with "auto" what :func:`diagnose` recommends, where there are profiles.

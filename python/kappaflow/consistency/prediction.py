@@ -17,7 +17,7 @@ from .._core import SpectralFunction, UnidentifiedError
 from ..bands import Band, default_bands, resolve_bands
 from ..functions import denoiser
 from ..population import Population
-from ..sampling import initial_noise
+from ..sampling import SIGMA_MAX, SIGMA_MIN, initial_noise
 from ..splits import LARGEST_N, Splits
 from .diagnosis import Diagnosis, choose_law, diagnosis_to_json, with_profiles
 from .needed import CHEAPER, Correction, images_needed, largest_n
@@ -245,7 +245,7 @@ def predict(
     *,
     source: str,
     n: Sequence[int] | None = None,
-    sigma_max: float = 80.0,
+    sigma_max: float = SIGMA_MAX,
     law: str = "auto",
     bands: Any = None,
     seeds: Sequence[int] = range(64),
@@ -293,7 +293,7 @@ def predict(
     steps = len(sizes) + 3
     report("which law", 0.0)
     choice = choose_law(population, law, sigma_max=top)
-    sigma_grid = np.geomspace(0.002, top, _NOISE_LEVELS)
+    sigma_grid = np.geomspace(SIGMA_MIN, top, _NOISE_LEVELS)
     noise = initial_noise(seed_numbers.tolist(), population.dimension, top) if takes_inputs else None
     asked = _Request(choice.law, top, wanted_bands, sigma_grid**2, levels, noise)
     rows = []

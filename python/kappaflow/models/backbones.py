@@ -12,14 +12,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from ..sampling import SIGMA_MIN
+from ..sampling import SIGMA_MAX, SIGMA_MIN
 
 __all__ = ["ARCHITECTURES", "Architecture", "build_backbone"]
 
 #: c_noise = ln(σ)/4 spans about 2.6; embeddings of whole time steps, as diffusers has them, resolve it after this factor.
 _TIME_SCALE = 100.0
 #: Noise levels between which the matrices of linear networks are interpolated.
-_KNOT_RANGE = (SIGMA_MIN, 80.0)
+_KNOT_RANGE = (SIGMA_MIN, SIGMA_MAX)
 
 
 class _Padded(nn.Module):

@@ -8,10 +8,10 @@ from functools import partial
 import torch
 
 from .._checks import integer
-from ..sampling import SIGMA_MIN, heun, noise_schedule
+from ..sampling import SIGMA_MAX, SIGMA_MIN, heun, noise_schedule
 from .denoisers import Denoiser
 
-__all__ = ["SIGMA_MIN", "sample"]
+__all__ = ["sample"]
 
 
 @torch.no_grad()
@@ -20,7 +20,7 @@ def sample(
     noise: torch.Tensor,
     *,
     steps: int = 35,
-    sigma_max: float = 80.0,
+    sigma_max: float = SIGMA_MAX,
     sigma_min: float = SIGMA_MIN,
     batch: int = 128,
     progress: Callable[[int], None] | None = None,

@@ -23,6 +23,7 @@ from scipy.integrate import solve_ivp
 
 from ..._checks import FloatArray, choice, positive
 from ...population import Population
+from ...sampling import SIGMA_MAX, SIGMA_MIN
 from .generated import AffineLaw, GeneratedLaw, LinearLaw, StationaryLaw
 from .patch_filters import (
     PADDINGS,
@@ -46,7 +47,6 @@ __all__ = [
     "non_commutation",
 ]
 
-SIGMA_MAX, SIGMA_MIN = 80.0, 0.002
 TOLERANCE = 1e-11  # of ODE solutions, relative
 #: Largest d for which the law of a zero-padded layer is integrated: it is a d×d matrix of ODEs.
 ZERO_PADDING_LIMIT = 1024

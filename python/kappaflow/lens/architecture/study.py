@@ -11,10 +11,9 @@ import numpy as np
 
 from ..._checks import FloatArray, integer
 from ...population import Population
+from ...sampling import SIGMA_MAX, SIGMA_MIN
 from .generated import GeneratedLaw
 from .optimal import (
-    SIGMA_MAX,
-    SIGMA_MIN,
     Architecture,
     ConvolutionDenoiser,
     LinearDenoiser,
@@ -193,7 +192,7 @@ def architecture_study(
     """
     statistics = SpectralStatistics.of(population)
     layout = statistics.layout
-    noise = np.geomspace(0.01, 80.0, 41) if sigma is None else np.atleast_1d(levels("sigma", sigma))
+    noise = np.geomspace(0.01, SIGMA_MAX, 41) if sigma is None else np.atleast_1d(levels("sigma", sigma))
     white = np.random.default_rng(integer("seed", seed, 0)).standard_normal(
         (integer("samples", samples, 1), layout.dimension)
     )

@@ -28,6 +28,7 @@ import numpy as np
 from scipy import special
 
 from ..._checks import FloatArray, integer, not_negative, positive, real_array
+from ...sampling import SIGMA_MAX, SIGMA_MIN
 
 __all__ = [
     "DATA_VARIANCE",
@@ -58,8 +59,8 @@ class NoiseRange:
     there is no law to speak of before training has converged.
     """
 
-    sigma_min: float = 0.002
-    sigma_max: float = 80.0
+    sigma_min: float = SIGMA_MIN
+    sigma_max: float = SIGMA_MAX
 
     def __post_init__(self) -> None:
         if np.ndim(self.sigma_min) == 0 and self.sigma_min == 0:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..._checks import FloatArray, choice, integer, positive, real_array
 from ...models.rows import Denoiser
-from ...sampling import SIGMA_MIN, heun, noise_schedule
+from ...sampling import SIGMA_MAX, SIGMA_MIN, heun, noise_schedule
 
 __all__ = ["LAWS", "Fraction", "HeldOutLoss", "answers", "fraction_of_squared_error", "held_out_loss", "sigma_grid"]
 
@@ -80,7 +80,7 @@ class HeldOutLoss:
         return ratio, residual.std(axis=1, ddof=1) / np.sqrt(residual.shape[1])
 
 
-def sigma_grid(sigma_min: float = 0.05, sigma_max: float = 80.0, count: int = 16) -> FloatArray:
+def sigma_grid(sigma_min: float = 0.05, sigma_max: float = SIGMA_MAX, count: int = 16) -> FloatArray:
     """(S,) ascending noise levels, equal steps of the logarithm. Raises ValueError unless 0 < sigma_min < sigma_max, S ≥ 2."""
     low, high = positive("sigma_min", sigma_min), positive("sigma_max", sigma_max)
     if low >= high:
@@ -97,7 +97,7 @@ def fraction_of_squared_error(
     law: str = "data",
     count: int = 1024,
     steps: int = 35,
-    sigma_max: float = 80.0,
+    sigma_max: float = SIGMA_MAX,
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> dict[str, Fraction]:

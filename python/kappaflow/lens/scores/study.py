@@ -13,6 +13,7 @@ from ..._checks import FloatArray, integer, positive, real_array
 from ...models.rows import Denoiser
 from ...models.scores import DeltaScore, GaussianScore, MeanScore, MixtureScore
 from ...population import Population
+from ...sampling import SIGMA_MAX
 from .comparison import LAWS, Fraction, HeldOutLoss, fraction_of_squared_error, held_out_loss, sigma_grid
 
 __all__ = ["MEAN", "SAMPLES", "ScoresStudy", "closed_form_scores", "scores_study"]
@@ -79,7 +80,7 @@ def scores_study(
     components: Sequence[int] = (10, 100),
     sigmas: Any = None,
     count: int = 256,
-    sigma_max: float = 80.0,
+    sigma_max: float = SIGMA_MAX,
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
 ) -> ScoresStudy:

@@ -21,7 +21,7 @@ from ..._checks import FloatArray, integer, positive, real_array
 from ...models.rows import Denoiser
 from ...models.scores import GaussianScore
 from ...population import Population
-from ...sampling import SIGMA_MIN, heun, noise_schedule
+from ...sampling import SIGMA_MAX, SIGMA_MIN, heun, noise_schedule
 from ..scores.comparison import answers
 
 __all__ = ["TeleportPlan", "Teleported", "jump", "plan_teleport", "teleport", "typical_error"]
@@ -82,7 +82,7 @@ class TeleportPlan:
     evaluations: int
 
 
-def jump(population: Population, noise: Any, sigma: float, *, sigma_max: float = 80.0) -> FloatArray:
+def jump(population: Population, noise: Any, sigma: float, *, sigma_max: float = SIGMA_MAX) -> FloatArray:
     """(B, d) states at σ of the Gaussian probability flow from x_T = `noise` (B, d) at sigma_max.
 
     μ + √((Σ + σ²)/(Σ + σ_max²)) (x_T − μ), with directions outside of the modes multiplied by σ/σ_max; σ may be 0.
@@ -104,7 +104,7 @@ def teleport(
     sigma_start: float,
     *,
     steps: int = 18,
-    sigma_max: float = 80.0,
+    sigma_max: float = SIGMA_MAX,
     sigma_min: float = SIGMA_MIN,
     correction: float | None = None,
     regrid: bool = True,
@@ -163,7 +163,7 @@ def plan_teleport(
     noise: Any,
     *,
     steps: int = 8,
-    sigma_max: float = 80.0,
+    sigma_max: float = SIGMA_MAX,
     sigma_min: float = SIGMA_MIN,
     candidates: int = 16,
     tolerance: float | None = None,

@@ -11,7 +11,7 @@ import numpy as np
 from ..._checks import FloatArray, integer, positive
 from ...models.rows import Denoiser
 from ...population import Population
-from ...sampling import heun, noise_schedule
+from ...sampling import SIGMA_MAX, heun, noise_schedule
 from ..scores.comparison import answers
 from .jumps import TeleportPlan, plan_teleport, teleport, typical_error
 
@@ -60,7 +60,7 @@ def teleport_study(
     name: str,
     steps: Sequence[int] = (6, 8, 12, 18),
     seeds: int = 64,
-    sigma_max: float = 80.0,
+    sigma_max: float = SIGMA_MAX,
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
 ) -> TeleportStudy:

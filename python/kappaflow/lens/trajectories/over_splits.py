@@ -21,6 +21,7 @@ import numpy as np
 
 from ... import _core
 from ..._checks import FloatArray, choice, not_negative, positive, real_array
+from ...sampling import SIGMA_MAX
 from ...splits import Splits
 from .schedules import Schedule
 
@@ -32,7 +33,7 @@ _FAR = 1e6
 
 
 def outcome_map(
-    splits: Splits, sigma: float = 0.0, sigma_max: float = 80.0, *, tolerance: float | None = None
+    splits: Splits, sigma: float = 0.0, sigma_max: float = SIGMA_MAX, *, tolerance: float | None = None
 ) -> _core.SpectralFunction:
     """Denoiser outcome on the path, x/√((x + σ²)(x + σ_max²)), on the nodes of ``splits.sampling_map(sigma, sigma_max)``.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, choice, integer, not_negative, positive, real_array
-from ...sampling import RHO
+from ...sampling import RHO, SIGMA_MAX, SIGMA_MIN
 
 __all__ = ["SPACINGS", "Schedule"]
 
@@ -75,7 +75,7 @@ class Schedule:
 
     # ------------------------------------------------------------ the usual ones
     @classmethod
-    def ve(cls, sigma_max: float = 80.0, sigma_min: float = 0.002) -> Schedule:
+    def ve(cls, sigma_max: float = SIGMA_MAX, sigma_min: float = SIGMA_MIN) -> Schedule:
         """Variance exploding, time is the noise level: α = 1, σ = t (Karras et al. 2022)."""
         return cls("variance exploding", np.ones_like, np.copy, not_negative("sigma_min", sigma_min), float(sigma_max))
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer, positive
 from ...population import RANK_TOLERANCE, Population
+from ...sampling import SIGMA_MAX, SIGMA_MIN
 from ...splits import Splits
 from .over_splits import ModeSpread, mode_spread, trajectory_covariance
 from .schedules import Schedule
@@ -106,8 +107,8 @@ def trajectories_study(
     population: Population,
     *,
     n: Sequence[int] | None = None,
-    sigma_max: float = 80.0,
-    sigma_min: float = 0.002,
+    sigma_max: float = SIGMA_MAX,
+    sigma_min: float = SIGMA_MIN,
     modes: int = 6,
     seeds: int = 3,
     steps: Sequence[int] = (10, 18, 50),

@@ -29,7 +29,7 @@ from ...bands import Band, default_bands
 from ...maps import Question, denoising, finite_steps, sampling
 from ...models.devices import resolve_device
 from ...population import Population
-from ...sampling import initial_noise
+from ...sampling import SIGMA_MAX, initial_noise
 from ...splits import Splits
 from ..metrics import Agreement, agreement
 from .counterfactual import LEAST_POOL, STRATA, Counterfactual, compare_strata
@@ -167,7 +167,7 @@ def validate_linear(
     inputs: int = 16,
     denoiser_sigmas: Sequence[float] = (0.1, 1.0),
     trajectory_sigma: float = 1.0,
-    sigma_max: float = 80.0,
+    sigma_max: float = SIGMA_MAX,
     steps: Sequence[int] = (18, 35),
     bands: Sequence[Band] | None = None,
     laws: Sequence[str] | None = None,

@@ -12,18 +12,19 @@ from ...models.denoisers import MemorisingDenoiser
 from ...models.layout import to_rows, to_tensor
 from ...models.sampling import sample
 from ...population import Population
+from ...sampling import SIGMA_MAX
 
 __all__ = ["amplified", "linear_samples", "memorising_samples", "parts"]
 
 
-def linear_samples(of: FloatArray | Population, noise: FloatArray, sigma_max: float = 80.0) -> FloatArray:
+def linear_samples(of: FloatArray | Population, noise: FloatArray, sigma_max: float = SIGMA_MAX) -> FloatArray:
     """(Z, d) μ̂ + √(Σ̂/(Σ̂ + σ_max²)) (x_T − μ̂) with the moments of rows (n, d) or of a population: what a linear model draws."""
     linear = of if isinstance(of, Population) else Population.from_samples(of)
     return linear.apply(noise, np.sqrt(linear.eigenvalues / (linear.eigenvalues + sigma_max**2)))
 
 
 def memorising_samples(
-    rows: FloatArray, shape: tuple[int, ...], noise: FloatArray, *, steps: int = 35, sigma_max: float = 80.0
+    rows: FloatArray, shape: tuple[int, ...], noise: FloatArray, *, steps: int = 35, sigma_max: float = SIGMA_MAX
 ) -> FloatArray:
     """(Z, d) what the exact score of the images (n, d), a mixture of deltas, draws: the images, or close to them."""
     denoiser = MemorisingDenoiser(to_tensor(rows, shape, torch.float64))

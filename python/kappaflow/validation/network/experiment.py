@@ -10,7 +10,7 @@ import numpy as np
 from ..._checks import FloatArray
 from ...bands import Band, default_bands
 from ...population import Population
-from ...sampling import initial_noise
+from ...sampling import SIGMA_MAX, initial_noise
 from ..linear.quantities import Law, chosen_laws
 from . import analysis
 from .analysis import Context, Member
@@ -28,7 +28,7 @@ _SIZES, _FEW_STEPS = (0.05, 5.0), 18
 
 
 def make_context(
-    images: FloatArray, shape: tuple[int, ...], *, seeds: int, seed: int = 0, sampler_steps: int = 35, sigma_max: float = 80.0,
+    images: FloatArray, shape: tuple[int, ...], *, seeds: int, seed: int = 0, sampler_steps: int = 35, sigma_max: float = SIGMA_MAX,
     bands: Sequence[Band] | None = None, laws: Sequence[str] | None = None, profiles: int = 8192, description: str = "",
 ) -> Context:  # fmt: skip
     """Population, bands, laws and initial noise of an experiment on images (N, d); see :class:`~.analysis.Context`."""

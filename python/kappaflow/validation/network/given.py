@@ -17,7 +17,7 @@ from ...models.adapters import open_denoiser
 from ...models.checkpoint import network_facts
 from ...models.config import NetworkConfig, TrainingConfig
 from ...models.layout import tensor_shape
-from ...models.sampling import SIGMA_MIN
+from ...sampling import SIGMA_MIN
 from .analysis import Context, describe
 from .experiment import assemble
 from .plan import LEAST_SHARED, MOST_PROBED, Plan, RunSpec

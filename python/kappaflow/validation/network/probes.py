@@ -14,6 +14,7 @@ from ..._tensors import read_tensors, write_tensors
 from ...models.denoisers import Denoiser
 from ...models.layout import to_rows, to_tensor
 from ...models.sampling import sample
+from ...sampling import SIGMA_MAX, SIGMA_MIN
 
 __all__ = ["LEVELS", "Answers", "Probe", "denoised", "examine"]
 
@@ -40,10 +41,10 @@ class Probe:
     noise: Mapping[str, FloatArray]
     images: Mapping[str, FloatArray]
     noise_seed: int = 0
-    sigma_max: float = 80.0
+    sigma_max: float = SIGMA_MAX
     steps: int = 35
     batch: int = 128
-    sigma_min: float = 0.002
+    sigma_min: float = SIGMA_MIN
 
 
 @dataclass(frozen=True)
