@@ -17,7 +17,7 @@ from .._checks import FloatArray, choice, integer, positive
 from ..bands import NO_VARIANCE, Band, default_bands
 from ..functions import df1, df2
 from ..laws import radial_scales, require_profiles
-from ..maps import Question, denoising, sampling
+from ..maps import Map
 from ..moments import gram_eigensystem, symmetric_eigensystem
 from ..population import Population, scaled_profiles
 from ..sampling import SIGMA_MAX
@@ -268,16 +268,16 @@ def _exact_population(held: npt.NDArray[np.float32], limit: int, rng: np.random.
 
 def _questions(
     exact: Population, sigma_max: float, sigma: float, count: int, rng: np.random.Generator
-) -> list[tuple[Question, FloatArray]]:
+) -> list[tuple[Map, FloatArray]]:
     """The maps of the experiment, each with its inputs (B, k): seeds, and noised images."""
     assert exact.profiles is not None
     noise = rng.standard_normal((2, count, len(exact.eigenvalues)))
     images = exact.profiles[rng.integers(0, len(exact.profiles), count)]
-    return [(sampling(0.0, sigma_max), sigma_max * noise[0]), (denoising(sigma), images + sigma * noise[1])]
+    return [(Map.sampling(0.0, sigma_max), sigma_max * noise[0]), (Map.denoiser(sigma), images + sigma * noise[1])]
 
 
 def _simulate(
-    rows: FloatArray, n: int, count: int, questions: list[tuple[Question, FloatArray]], rng: np.random.Generator
+    rows: FloatArray, n: int, count: int, questions: list[tuple[Map, FloatArray]], rng: np.random.Generator
 ) -> list[FloatArray]:
     """(T, B, k) outputs of each map for T training sets of n rows, drawn with replacement."""
     outputs = [np.empty((count, *x.shape)) for _, x in questions]
@@ -299,9 +299,7 @@ def _covariance_eigensystem(centred: FloatArray) -> tuple[FloatArray, FloatArray
     return np.maximum(values, 0.0), vectors
 
 
-def _law_error(
-    splits: Splits, question: Question, x: FloatArray, outputs: FloatArray, bands: tuple[Band, ...]
-) -> LawError:
+def _law_error(splits: Splits, question: Map, x: FloatArray, outputs: FloatArray, bands: tuple[Band, ...]) -> LawError:
     """Simulated against predicted variance, in total and by band; standard errors from the spread of the training sets."""
     count = len(outputs)
     squares = np.square(outputs - outputs.mean(axis=0)).sum(axis=1) * (count / (count - 1))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kappaflow.consistency.prediction import default_bands
-from kappaflow.maps import denoising, finite_steps, sampling
+from kappaflow.maps import Map
 from kappaflow.report import style
 from kappaflow.report.style import _round_ticks, number
 from kappaflow.report.validation import render_validation_page, write_validation_report
@@ -108,7 +108,7 @@ class Validation:
     device: str
     laws: tuple
     quantities: tuple
-    questions: tuple
+    maps: tuple
     bands: tuple
     input_seeds: tuple
     comparisons: tuple
@@ -174,8 +174,8 @@ def make_validation(
     s[d - zeros :] = 0.0
     alive = np.arange(d - zeros)
     rng = np.random.default_rng(0)
-    maps = [sampling(), sampling(1.0)] if trajectory else [sampling()]
-    maps += [denoising(sigma) for sigma in denoisers]
+    maps = [Map.sampling(), Map.sampling(1.0)] if trajectory else [Map.sampling()]
+    maps += [Map.denoiser(sigma) for sigma in denoisers]
     bands = default_bands(d)
     grid = np.geomspace(4e-6, 6400, 9)
     pairs = np.array([(k, j) for k in alive for j in alive if k <= j])
@@ -221,7 +221,7 @@ def make_validation(
         eigenvalues=s, mean="estimated", sigma_max=80.0, n=tuple(sizes), draws=(48,) * len(sizes),
         groups=(GROUPS,) * len(sizes), seed=0, device="cpu", laws=tuple(LAWS[law] for law in laws),
         quantities=tuple(Named(name, TITLES[name]) for name in quantities),
-        questions=(*maps, *(finite_steps(count) for count in steps)), bands=tuple(bands),
+        maps=(*maps, *(Map.heun(count) for count in steps)), bands=tuple(bands),
         input_seeds=tuple(range(inputs)), comparisons=tuple(found), kappa_grid=grid,
         kappa={law: np.array([grid + 0.2 / n for n in sizes]) / off(law, "kappa", "", 0) for law in laws},
         scaling=Scaling("map_0", curve_n, curves),
@@ -527,7 +527,7 @@ def test_overshrinkage_divides_by_the_gain_with_infinite_data(right):
     titles = [ax.get_title(loc="left") for ax in figure.get_axes() if ax.get_title(loc="left")]
     assert titles == ["Sampling map", "Denoiser, σ = 0.1", "Denoiser, σ = 1"]
     found = right.find("gains", "gaussian", 60, "map_0").agreement
-    ideal = sampling().gain(right.eigenvalues)
+    ideal = Map.sampling().gain(right.eigenvalues)
     np.testing.assert_allclose(artists(figure, "map_0-gaussian-60")[0].get_ydata(), found.predicted / ideal)
     np.testing.assert_allclose(artists(figure, "map_0-simulated-60")[0].get_ydata(), found.simulated / ideal)
 
@@ -745,9 +745,9 @@ def test_the_report_needs_no_torch():
 
 def test_a_real_validation_makes_a_page(tmp_path):
     import kappaflow as kf
+    from kappaflow.validation.linear import experiment as linear
+    from kappaflow.validation.linear import quantities
     from kappaflow.validation.linear.draws import GaussianSets
-    from kappaflow.validation.linear.experiment import experiment as linear
-    from kappaflow.validation.linear.experiment import quantities
 
     population = kf.Population.from_spectrum(1 / np.arange(1, 13.0))
     found = linear.validate_linear(GaussianSets(population), [30, 60], draws=60, inputs=3, source="toy")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import kappaflow as kf
-from kappaflow.maps import Question, denoising, finite_steps, sampling
+from kappaflow.maps import Map
 from kappaflow.sampling import heun_gain, noise_schedule
 
-QUESTIONS = (sampling(), sampling(0.7), denoising(0.3), finite_steps(5))
+MAPS = (Map.sampling(), Map.sampling(0.7), Map.denoiser(0.3), Map.heun(5))
 
 
 def rng(seed: int) -> np.random.Generator:
@@ -67,35 +67,35 @@ def test_heun_converges_to_the_sampling_map_at_second_order() -> None:
     np.testing.assert_allclose(errors[1] / errors[2], 4, rtol=0.2)
 
 
-@pytest.mark.parametrize("question", [*QUESTIONS, finite_steps(18, 3.0)], ids=lambda question: question.key)
-def test_torch_and_numpy_give_the_same_gain(question: Question) -> None:
+@pytest.mark.parametrize("map_", [*MAPS, Map.heun(18, 3.0)], ids=lambda map_: map_.key)
+def test_torch_and_numpy_give_the_same_gain(map_: Map) -> None:
     torch = pytest.importorskip("torch")
     values = np.geomspace(1e-8, 30, 40).reshape(4, 10)
-    found = question.gain(torch.tensor(values))
+    found = map_.gain(torch.tensor(values))
     assert isinstance(found, torch.Tensor)
     # torch divides by a tensor through its reciprocal; few long steps from 80 magnify that last bit
-    rtol = 1e-12 if question.key == "heun_5" else 1e-14
-    np.testing.assert_allclose(found.numpy(), question.gain(values), rtol=rtol)
+    rtol = 1e-12 if map_.key == "heun_5" else 1e-14
+    np.testing.assert_allclose(found.numpy(), map_.gain(values), rtol=rtol)
 
 
-@pytest.mark.parametrize("question", QUESTIONS[:3], ids=lambda question: question.key)
-def test_question_and_prediction_are_of_one_function(question: Question) -> None:
+@pytest.mark.parametrize("map_", MAPS[:3], ids=lambda map_: map_.key)
+def test_map_and_prediction_are_of_one_function(map_: Map) -> None:
     values = np.geomspace(1e-2, 1, 9)
-    f = question.function(kf.Splits(kf.Population.from_spectrum(values), 40))
-    np.testing.assert_allclose(f(values), question.gain(values), rtol=1e-11)
+    f = map_.function(kf.Splits(kf.Population.from_spectrum(values), 40))
+    np.testing.assert_allclose(f(values), map_.gain(values), rtol=1e-11)
     with pytest.raises(ValueError, match="kind must be 'denoiser' or 'sampling_map' for a prediction, got 'heun'"):
-        finite_steps(5).function(kf.Splits(kf.Population.from_spectrum(values), 40))
+        Map.heun(5).function(kf.Splits(kf.Population.from_spectrum(values), 40))
 
 
 SAMPLER_ERRORS: list[tuple[Callable[[], Any], str]] = [
     (lambda: noise_schedule(1), "steps must be an integer of at least 2, got 1"),
     (lambda: noise_schedule(5, 0.001), "sigma_min must be below sigma_max = 0.001, got 0.002"),
     (lambda: noise_schedule(5, rho=0), "rho must be finite and above 0, got 0"),
-    (lambda: Question("other"), "kind must be one of 'denoiser', 'sampling_map', 'heun', got 'other'"),
-    (lambda: denoising(0.0), "sigma must be finite and above 0, got 0"),
-    (lambda: sampling(2.0, 1.0), "sigma must be below sigma_max = 1.0, got 2.0"),
-    (lambda: finite_steps(1), "steps must be an integer of at least 2, got 1"),
-    (lambda: finite_steps(5, 0.001), "sigma_max must be above 0.002, where the grid ends, got 0.001"),
+    (lambda: Map("other"), "kind must be one of 'denoiser', 'sampling_map', 'heun', got 'other'"),
+    (lambda: Map.denoiser(0.0), "sigma must be finite and above 0, got 0"),
+    (lambda: Map.sampling(2.0, 1.0), "sigma must be below sigma_max = 1.0, got 2.0"),
+    (lambda: Map.heun(1), "steps must be an integer of at least 2, got 1"),
+    (lambda: Map.heun(5, 0.001), "sigma_max must be above 0.002, where the grid ends, got 0.001"),
 ]
 
 

@@ -130,16 +130,16 @@ def test_one_dimension_of_the_sampling_map() -> None:
 def test_drawn_training_sets_need_the_correction(n: int, mean: str) -> None:
     """20 000 draws in 40 dimensions: the root mean square error of a mode is 4 to 10 standard errors without, 1 with it."""
     pytest.importorskip("torch")
-    from kappaflow.maps import denoising, sampling
+    from kappaflow.maps import Map
     from kappaflow.validation.linear.draws import GaussianSets
     from kappaflow.validation.linear.simulation import simulate
     from kappaflow.validation.linear.statistics import Design
 
     splits, variances = splits_of(S, n, mean), (0.01, 0.09)
-    questions = (denoising(0.1), denoising(0.3), sampling(0.0, 1.0))
-    inputs, spread = {q.key: np.ones((1, 40)) for q in questions}, {q.key: np.ones(()) for q in questions}
+    maps = (Map.denoiser(0.1), Map.denoiser(0.3), Map.sampling(0.0, 1.0))
+    inputs, spread = {q.key: np.ones((1, 40)) for q in maps}, {q.key: np.ones(()) for q in maps}
     design = Design(
-        n=n, groups=200, group_size=100, questions=questions, inputs=inputs, spread=spread,
+        n=n, groups=200, group_size=100, maps=maps, inputs=inputs, spread=spread,
         noise_variances=variances, mean=mean, seed=20,
     )  # fmt: skip
     arrays = simulate(design, GaussianSets(splits.population)).arrays
@@ -147,11 +147,11 @@ def test_drawn_training_sets_need_the_correction(n: int, mean: str) -> None:
     def z(values: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         return (values.mean(axis=0) - predicted) / (values.std(axis=0, ddof=1) / np.sqrt(len(values)))
 
-    for question in questions:
-        f = question.function(splits)
+    for map_ in maps:
+        f = map_.function(splits)
         limit, correction = splits.expectation(f), splits.expectation_correction(f)
         before, after = (
-            np.sqrt(np.mean(z(arrays[f"gain/{question.key}"], gains) ** 2)) for gains in (limit, limit + correction)
+            np.sqrt(np.mean(z(arrays[f"gain/{map_.key}"], gains) ** 2)) for gains in (limit, limit + correction)
         )
         assert before > 4
         assert after < 1.5  # correlated between modes

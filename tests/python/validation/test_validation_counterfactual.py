@@ -11,7 +11,7 @@ import kappaflow as kf
 
 pytest.importorskip("torch")
 
-from kappaflow.maps import denoising, sampling
+from kappaflow.maps import Map
 from kappaflow.validation.linear.counterfactual import STRATA, compare_strata, strata
 from kappaflow.validation.linear.draws import Pool, collect_pool
 from kappaflow.validation.linear.quantities import LAWS
@@ -30,14 +30,14 @@ def some_pool(rows: int = 600, seed: int = 1) -> Pool:
     return collect_pool([samples], shape=(D,), count=rows, most_bytes=10**7)
 
 
-def design_of(question: Any, n: int, **changes: Any) -> Design:
-    scale = question.sigma_max if question.kind == "sampling_map" else 1.0
+def design_of(map_: Any, n: int, **changes: Any) -> Design:
+    scale = map_.sigma_max if map_.kind == "sampling_map" else 1.0
     options: dict[str, Any] = {
         "groups": 12,
         "group_size": 5,
-        "questions": (question,),
-        "inputs": {question.key: scale * rng(5).standard_normal((2, D))},
-        "spread": {question.key: np.ones(D)},
+        "maps": (map_,),
+        "inputs": {map_.key: scale * rng(5).standard_normal((2, D))},
+        "spread": {map_.key: np.ones(D)},
         "seed": 21,
     }
     return Design(n=n, **(options | changes))
@@ -69,9 +69,9 @@ def test_strata_refuse_few_samples() -> None:
 
 def models(pool: Pool, design: Design, place: int, chosen: np.ndarray) -> np.ndarray:
     """(G, size, B, d) outputs in pixels, each model from raw images; a known mean is that of the stratum."""
-    question = design.questions[0]
+    map_ = design.maps[0]
     images = pool.population.reconstruct(pool.coordinates[chosen]).reshape(-1, D)
-    inputs = pool.population.reconstruct(design.inputs[question.key]).reshape(-1, D)
+    inputs = pool.population.reconstruct(design.inputs[map_.key]).reshape(-1, D)
     outputs = []
     for group in range(design.groups):
         seed = np.random.SeedSequence(design.seed + 1 + place, spawn_key=(design.n, group))
@@ -80,15 +80,17 @@ def models(pool: Pool, design: Design, place: int, chosen: np.ndarray) -> np.nda
             mean = images.mean(axis=0) if design.known_mean else rows.mean(axis=0)
             values, vectors = np.linalg.eigh((rows - mean).T @ (rows - mean) / design.n)
             values = np.where(values > 1e-13 * values[-1], values, 0.0)
-            outputs.append(mean + ((inputs - mean) @ vectors * question.gain(values)) @ vectors.T)
+            outputs.append(mean + ((inputs - mean) @ vectors * map_.gain(values)) @ vectors.T)
     return np.array(outputs).reshape(design.groups, design.group_size, len(inputs), D)
 
 
 @pytest.mark.parametrize("mean", ["estimated", "known"])
-@pytest.mark.parametrize("question", [sampling(0.0, 10.0), sampling(1.0, 10.0), denoising(0.5)], ids=lambda q: q.key)
-def test_distances_are_means_over_pairs_of_models(question: Any, mean: str) -> None:
+@pytest.mark.parametrize(
+    "map_", [Map.sampling(0.0, 10.0), Map.sampling(1.0, 10.0), Map.denoiser(0.5)], ids=lambda q: q.key
+)
+def test_distances_are_means_over_pairs_of_models(map_: Any, mean: str) -> None:
     pool, n = some_pool(), 4  # fewer samples than dimensions
-    design = design_of(question, n, mean=mean)
+    design = design_of(map_, n, mean=mean)
     found = compare_strata(pool, design, [LAWS["gaussian"]], component=1)
     parts = strata(pool.coordinates[:, 1]).values()
     outputs = [models(pool, design, place, chosen) for place, chosen in enumerate(parts)]
@@ -106,11 +108,11 @@ def test_distances_are_means_over_pairs_of_models(question: Any, mean: str) -> N
 
 
 @pytest.mark.parametrize("mean", ["estimated", "known"])
-@pytest.mark.parametrize("question", [sampling(0.0, 10.0), denoising(0.5)], ids=lambda q: q.key)
-def test_gaussian_strata_are_predicted(question: Any, mean: str) -> None:
+@pytest.mark.parametrize("map_", [Map.sampling(0.0, 10.0), Map.denoiser(0.5)], ids=lambda q: q.key)
+def test_gaussian_strata_are_predicted(map_: Any, mean: str) -> None:
     """Along the smallest mode strata are as Gaussian as the pool, but for the one of two halves: that has two peaks there."""
     pool = some_pool(60_000)  # the kurtosis of a finite pool is its own: √(24/N), and half of it in variances
-    design = design_of(question, 30, mean=mean, groups=40, group_size=50)
+    design = design_of(map_, 30, mean=mean, groups=40, group_size=50)
     found = compare_strata(pool, design, [LAWS["gaussian"], LAWS["published"]], component=D - 1)
     gaussian = np.ix_(range(4), range(4))
     width = (found.interval_high - found.interval_low)[gaussian] / 4  # standard errors
@@ -123,10 +125,10 @@ def test_gaussian_strata_are_predicted(question: Any, mean: str) -> None:
 
 @pytest.mark.parametrize("mean", ["estimated", "known"])
 def test_predictions_are_of_the_population_of_each_stratum(mean: str) -> None:
-    pool, question, n = some_pool(), sampling(0.0, 10.0), 25
-    design = design_of(question, n, mean=mean)
+    pool, map_, n = some_pool(), Map.sampling(0.0, 10.0), 25
+    design = design_of(map_, n, mean=mean)
     found = compare_strata(pool, design, [LAWS["gaussian"]])
-    inputs = pool.population.reconstruct(design.inputs[question.key])
+    inputs = pool.population.reconstruct(design.inputs[map_.key])
     means, variances, limits = [], [], []
     for chosen in strata(pool.coordinates[:, 0]).values():
         population = kf.Population.from_samples(pool.population.reconstruct(pool.coordinates[chosen]))
@@ -136,7 +138,7 @@ def test_predictions_are_of_the_population_of_each_stratum(mean: str) -> None:
         f = splits.sampling_map(0.0, 10.0)
         means.append(splits.expected_output(f, inputs))
         variances.append(splits.disagreement(f, inputs).mean() / 2)
-        gain = question.gain(population.eigenvalues)
+        gain = map_.gain(population.eigenvalues)
         limits.append(population.reconstruct(gain * population.coordinates(inputs)))
     for i in range(5):
         for j in range(5):
@@ -150,7 +152,7 @@ def test_predictions_are_of_the_population_of_each_stratum(mean: str) -> None:
 
 
 def test_strata_go_on_from_their_checkpoints(tmp_path: Any) -> None:
-    pool, design, told = some_pool(), design_of(sampling(0.0, 10.0), 6), []
+    pool, design, told = some_pool(), design_of(Map.sampling(0.0, 10.0), 6), []
 
     def interrupt(done: int) -> None:
         told.append(done)
@@ -174,7 +176,7 @@ def test_strata_go_on_from_their_checkpoints(tmp_path: Any) -> None:
 
 
 def test_errors() -> None:
-    pool, design = some_pool(), design_of(sampling(0.0, 10.0), 6)
+    pool, design = some_pool(), design_of(Map.sampling(0.0, 10.0), 6)
     with pytest.raises(ValueError, match="component must be below the number of modes, 5, got 5"):
         compare_strata(pool, design, [], component=5)
     with pytest.raises(ValueError, match="component must be an integer of at least 0, got -1"):

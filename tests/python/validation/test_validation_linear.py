@@ -14,7 +14,7 @@ import kappaflow as kf
 pytest.importorskip("torch")
 
 from kappaflow.consistency.prediction import default_bands
-from kappaflow.maps import Question, denoising, sampling
+from kappaflow.maps import Map
 from kappaflow.sampling import initial_noise
 from kappaflow.validation.linear.draws import DisjointSets, GaussianSets, Pool, ResampledSets, collect_pool
 from kappaflow.validation.linear.experiment import Validation, compare, validate_linear
@@ -74,8 +74,8 @@ def test_no_gaussian_prediction_misses_at_full_size(mean: str) -> None:
 S = np.arange(1, 65.0) ** -1.2
 POPULATION = rotated(S, (8, 8))
 BANDS = tuple(default_bands(64))
-HIGH = denoising(3.0)
-MAPS = (sampling(), sampling(1.0), denoising(0.1), HIGH)
+HIGH = Map.denoiser(3.0)
+MAPS = (Map.sampling(), Map.sampling(1.0), Map.denoiser(0.1), HIGH)
 X = rng(2).standard_normal((6, 64))
 INPUTS = {q.key: POPULATION.mean + (q.sigma_max if q.kind == "sampling_map" else 1.0) * X for q in MAPS}
 
@@ -84,7 +84,7 @@ def simulated(n: int, mean: str = "estimated", **changes: Any) -> tuple[Design, 
     options: dict[str, Any] = {
         "groups": 40,
         "group_size": 25,
-        "questions": MAPS,
+        "maps": MAPS,
         "inputs": {key: POPULATION.coordinates(value) for key, value in INPUTS.items()},
         "spread": {q.key: S + q.sigma**2 if q.kind == "denoiser" else q.sigma_max**2 for q in MAPS},
         "pairs": ((0, 1),),
@@ -102,15 +102,15 @@ def hundred() -> tuple[Design, Statistics]:
     return simulated(100)
 
 
-def judged(run: tuple[Design, Statistics], quantity: str, question: Question, splits: kf.Splits) -> Agreement:
+def judged(run: tuple[Design, Statistics], quantity: str, map_: Map, splits: kf.Splits) -> Agreement:
     design, statistics = run
-    second = sampling(1.0, question.sigma_max) if QUANTITIES[quantity].covers == "pair" else None
-    subject = Subject(design, INPUTS[question.key], BANDS, question, second)
+    second = Map.sampling(1.0, map_.sigma_max) if QUANTITIES[quantity].covers == "pair" else None
+    subject = Subject(design, INPUTS[map_.key], BANDS, map_, second)
     return compare(statistics, design, QUANTITIES[quantity], subject, splits)[1]
 
 
-def outcome(run: tuple[Design, Statistics], quantity: str, question: Question, splits: kf.Splits) -> str:
-    return judged(run, quantity, question, splits).outcome
+def outcome(run: tuple[Design, Statistics], quantity: str, map_: Map, splits: kf.Splits) -> str:
+    return judged(run, quantity, map_, splits).outcome
 
 
 def test_the_true_theory_is_not_flagged(hundred: tuple[Design, Statistics]) -> None:
@@ -124,13 +124,13 @@ def test_the_true_theory_is_not_flagged(hundred: tuple[Design, Statistics]) -> N
     assert max(abs(result.ratio - 1) for result in found.values()) < 0.03
 
 
-@pytest.mark.parametrize("question", MAPS, ids=lambda q: q.key)
-def test_a_missing_exchange_term_is_flagged(hundred: tuple[Design, Statistics], question: Question) -> None:
+@pytest.mark.parametrize("map_", MAPS, ids=lambda q: q.key)
+def test_a_missing_exchange_term_is_flagged(hundred: tuple[Design, Statistics], map_: Map) -> None:
     published = kf.Splits(POPULATION, 100, terms="published")
-    equal = judged(hundred, "equal_mode_variance", question, published)
+    equal = judged(hundred, "equal_mode_variance", map_, published)
     assert equal.outcome == "misses"
     assert equal.ratio == pytest.approx(2, rel=0.05)
-    assert outcome(hundred, "mode_variance", question, published) == "misses"
+    assert outcome(hundred, "mode_variance", map_, published) == "misses"
 
 
 def test_a_missing_mean_term_is_flagged(hundred: tuple[Design, Statistics]) -> None:
@@ -159,9 +159,9 @@ def test_wrong_degrees_of_freedom_are_flagged() -> None:
     """With twelve samples, eleven degrees of freedom are not twelve: nine per cent of κ, more than the allowance."""
     run = simulated(12, groups=40, group_size=50)
     true, wrong = kf.Splits(POPULATION, 12), kf.Splits(POPULATION, 12, mean="known")
-    for name, question in (("kappa", MAPS[0]), ("gains", MAPS[2])):
-        assert outcome(run, name, question, true) != "misses"
-        assert outcome(run, name, question, wrong) == "misses"
+    for name, map_ in (("kappa", MAPS[0]), ("gains", MAPS[2])):
+        assert outcome(run, name, map_, true) != "misses"
+        assert outcome(run, name, map_, wrong) == "misses"
 
 
 def test_a_missing_order_of_the_expectation_shows() -> None:
@@ -179,8 +179,8 @@ def test_a_wrong_sigma_max_is_flagged(hundred: tuple[Design, Statistics], top: f
     splits = kf.Splits(POPULATION, 100)
     for name in ("gains", "mode_variance", "equal_mode_variance", "seeds", "bands", "pixels", "trajectory"):
         design, statistics = hundred
-        second = sampling(1.0, top) if name == "trajectory" else None
-        subject = Subject(design, INPUTS["map_0"], BANDS, sampling(0.0, top), second)
+        second = Map.sampling(1.0, top) if name == "trajectory" else None
+        subject = Subject(design, INPUTS["map_0"], BANDS, Map.sampling(0.0, top), second)
         assert compare(statistics, design, QUANTITIES[name], subject, splits)[1].outcome == "misses"
 
 
@@ -268,7 +268,7 @@ def test_more_steps_leave_a_smaller_error(resampled: Validation) -> None:
     np.testing.assert_array_equal(few.finite_data, many.finite_data)
     assert (few.shrinkage <= few.finite_data).all()
     assert (few.shrinkage >= 0).all()
-    np.testing.assert_allclose(few.gain_ideal, sampling().gain(digits().population.eigenvalues), rtol=1e-13)
+    np.testing.assert_allclose(few.gain_ideal, Map.sampling().gain(digits().population.eigenvalues), rtol=1e-13)
     far = [np.abs(error.gain[:30] / error.gain_map[:30] - 1).max() for error in (many, few)]
     assert far[0] < far[1] < 0.2
 

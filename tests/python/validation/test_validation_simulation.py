@@ -14,14 +14,14 @@ import kappaflow as kf
 
 torch = pytest.importorskip("torch")
 
-from kappaflow.maps import Question, denoising, finite_steps, sampling  # noqa: E402
+from kappaflow.maps import Map  # noqa: E402
 from kappaflow.models.devices import resolve_device  # noqa: E402
 from kappaflow.validation.linear.draws import GaussianSets, Pool, ResampledSets, TrainingSets, collect_pool  # noqa: E402
 from kappaflow.validation.linear.simulation import simulate  # noqa: E402
 from kappaflow.validation.linear.statistics import Design, Statistics, group_layout, spaced_modes  # noqa: E402
 
 D = 12
-QUESTIONS = (sampling(), sampling(0.7), denoising(0.3), finite_steps(5))
+MAPS = (Map.sampling(), Map.sampling(0.7), Map.denoiser(0.3), Map.heun(5))
 
 
 def rng(seed: int) -> np.random.Generator:
@@ -42,37 +42,37 @@ def flat_pixels(seed: int, rows: int = 60) -> Pool:
 
 
 def make_design(n: int, **changes: Any) -> Design:
-    questions = changes.pop("questions", QUESTIONS)
+    maps = changes.pop("maps", MAPS)
     x = rng(5).standard_normal((3, changes.pop("modes", D)))
     spread = rng(6).uniform(0.5, 2, x.shape[1])
     options: dict[str, Any] = {
         "groups": 3,
         "group_size": 5,
-        "inputs": {q.key: x + 0.1 * i for i, q in enumerate(questions)},
-        "spread": {q.key: spread * (1 + i) for i, q in enumerate(questions)},
-        "pairs": ((0, 1), (2, 0)) if len(questions) > 2 else (),
+        "inputs": {q.key: x + 0.1 * i for i, q in enumerate(maps)},
+        "spread": {q.key: spread * (1 + i) for i, q in enumerate(maps)},
+        "pairs": ((0, 1), (2, 0)) if len(maps) > 2 else (),
         "noise_variances": (1e-3, 0.1, 50.0),
         "pair_modes": (0, 3, 7),
         "seed": 11,
     }
-    return Design(n=n, questions=questions, **(options | changes))
+    return Design(n=n, maps=maps, **(options | changes))
 
 
 # ---------------------------------------------------------------- every array against a loop
-def one_model(question: Question, covariance: np.ndarray) -> np.ndarray:
+def one_model(map_: Map, covariance: np.ndarray) -> np.ndarray:
     """f(Σ̂) by a full eigendecomposition."""
     values, vectors = np.linalg.eigh(covariance)
     values = np.where(values > 1e-13 * values[-1], values, 0.0)
-    return (vectors * question.gain(values)) @ vectors.T
+    return (vectors * map_.gain(values)) @ vectors.T
 
 
 def loop(design: Design, sets: TrainingSets, group: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """One group, one training set at a time."""
     generator = np.random.default_rng(np.random.SeedSequence(design.seed, spawn_key=(design.n, group)))
     sets.start_group(design.n, design.group_size, generator)
-    matrices: dict[str, list[np.ndarray]] = {q.key: [] for q in design.questions}
-    outputs: dict[str, list[np.ndarray]] = {q.key: [] for q in design.questions}
-    offsets: dict[str, list[np.ndarray]] = {q.key: [] for q in design.questions}
+    matrices: dict[str, list[np.ndarray]] = {q.key: [] for q in design.maps}
+    outputs: dict[str, list[np.ndarray]] = {q.key: [] for q in design.maps}
+    offsets: dict[str, list[np.ndarray]] = {q.key: [] for q in design.maps}
     traces = []
     for _ in range(design.group_size):
         means, rows = sets.batch(design.n, 1, generator, design.known_mean)
@@ -80,16 +80,16 @@ def loop(design: Design, sets: TrainingSets, group: int) -> tuple[dict[str, np.n
         eigenvalues = np.sort(np.maximum(np.linalg.eigvalsh(covariance), 0))[::-1]
         padded = np.append(eigenvalues, np.zeros(design.degrees))[: design.degrees]  # as many as degrees of freedom
         traces.append([np.mean(1 / (padded + t)) for t in design.noise_variances])
-        for question in design.questions:
-            matrix = one_model(question, covariance)
-            matrices[question.key].append(matrix)
-            offsets[question.key].append(mean - matrix @ mean)
-            outputs[question.key].append(np.array([mean + matrix @ (x - mean) for x in design.inputs[question.key]]))
+        for map_ in design.maps:
+            matrix = one_model(map_, covariance)
+            matrices[map_.key].append(matrix)
+            offsets[map_.key].append(mean - matrix @ mean)
+            outputs[map_.key].append(np.array([mean + matrix @ (x - mean) for x in design.inputs[map_.key]]))
     arrays = {"trace": np.mean(traces, axis=0)}
     sums = {}
     chosen = np.array(design.pair_modes)
-    for question in design.questions:
-        key = question.key
+    for map_ in design.maps:
+        key = map_.key
         variance = np.var(matrices[key], axis=0, ddof=1)
         mean_matrix = np.mean(matrices[key], axis=0)
         arrays |= {
@@ -104,14 +104,14 @@ def loop(design: Design, sets: TrainingSets, group: int) -> tuple[dict[str, np.n
         if sets.population.eigenvectors is not None:
             pixels = [sets.population.eigenvectors @ output[0] for output in outputs[key]]
             arrays[f"pixel/{key}"] = np.var(pixels, axis=0, ddof=1)
-        if question.kind == "heun":
+        if map_.kind == "heun":
             gaps = [(a - b) ** 2 for a, b in zip(outputs[key], outputs["map_0"], strict=True)]
             arrays[f"step_error/{key}"] = np.mean(gaps, axis=0)
         sums |= {f"mean/{key}": mean_matrix, f"variance/{key}": variance}
     for i, j in design.pairs:
-        a, b = (np.array(outputs[design.questions[place].key]) for place in (i, j))
+        a, b = (np.array(outputs[design.maps[place].key]) for place in (i, j))
         product = ((a - a.mean(axis=0)) * (b - b.mean(axis=0))).sum(axis=0) / (design.group_size - 1)
-        arrays[f"trajectory/{design.questions[i].key}/{design.questions[j].key}"] = product
+        arrays[f"trajectory/{design.maps[i].key}/{design.maps[j].key}"] = product
     return arrays, sums
 
 
@@ -164,11 +164,11 @@ def test_wide_spectrum_keeps_its_small_modes() -> None:
     """Eigenvalues 1e-11 of the largest are not zero: with n below the number of modes they were once cut off."""
     spectrum = np.append(np.geomspace(1, 0.1, 5), np.full(300, 1e-11))
     sets = GaussianSets(kf.Population.from_spectrum(spectrum))
-    question = sampling(0.0, 1.0)
-    design = make_design(200, modes=305, questions=(question,), pair_modes=(), groups=4, group_size=4)
+    map_ = Map.sampling(0.0, 1.0)
+    design = make_design(200, modes=305, maps=(map_,), pair_modes=(), groups=4, group_size=4)
     found = simulate(design, sets).arrays["gain/map_0"].mean(axis=0)[5:]
     splits = kf.Splits(sets.population, 200)
-    np.testing.assert_allclose(found.mean(), splits.expectation(question.function(splits))[5:].mean(), rtol=0.01)
+    np.testing.assert_allclose(found.mean(), splits.expectation(map_.function(splits))[5:].mean(), rtol=0.01)
 
 
 def test_trace_counts_the_degrees_of_freedom() -> None:
@@ -183,8 +183,8 @@ def test_trace_counts_the_degrees_of_freedom() -> None:
 def test_batches_change_nothing_but_rounding(n: int) -> None:
     sets = SOURCES["gaussian"]()
     whole = simulate(make_design(n, group_size=40), sets)
-    fixed = 4 * 8 * 2 * D**2 * len(QUESTIONS)
-    one = fixed + 2 * 8 * (2 * max(n, D) * D + 3 * D**2 + 3 * 3 * D * len(QUESTIONS))
+    fixed = 4 * 8 * 2 * D**2 * len(MAPS)
+    one = fixed + 2 * 8 * (2 * max(n, D) * D + 3 * D**2 + 3 * 3 * D * len(MAPS))
     parts = simulate(make_design(n, group_size=40, memory=one), sets)
     assert whole.identity != parts.identity
     for name, value in whole.arrays.items():
@@ -194,7 +194,7 @@ def test_batches_change_nothing_but_rounding(n: int) -> None:
 @pytest.mark.parametrize("n", [40, 700])
 def test_threads_change_no_bit(n: int) -> None:
     population = kf.Population.from_spectrum(1 / np.arange(1, 301.0))  # enough for torch to split its sums
-    design = make_design(n, modes=300, questions=QUESTIONS[:1], groups=1, group_size=4)
+    design = make_design(n, modes=300, maps=MAPS[:1], groups=1, group_size=4)
     before = torch.get_num_threads()
     try:
         runs = []
@@ -336,8 +336,8 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"group_size": 6}, "a different group_size"),
     ({"noise_variances": (1.0,)}, "a different noise_variances"),
     ({"pairs": ()}, "a different pairs"),
-    ({"spread": {q.key: np.ones(D) for q in QUESTIONS}}, "a different spread"),
-    ({"inputs": {q.key: np.ones((3, D)) for q in QUESTIONS}}, "a different inputs"),
+    ({"spread": {q.key: np.ones(D) for q in MAPS}}, "a different spread"),
+    ({"inputs": {q.key: np.ones((3, D)) for q in MAPS}}, "a different inputs"),
 ]
 
 
@@ -396,19 +396,19 @@ def test_a_gpu_gives_the_same_statistics() -> None:
             np.testing.assert_allclose(device.arrays[name], value, rtol=1e-8, atol=1e-11 * np.abs(value).max())
 
 
-X = {q.key: np.ones((3, D)) for q in QUESTIONS}
+X = {q.key: np.ones((3, D)) for q in MAPS}
 DESIGN_ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"mean": "guessed"}, "mean must be one of 'estimated', 'known', got 'guessed'"),
     ({"n": 1}, "n must be an integer of at least 2, got 1"),
     ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
     ({"groups": 0}, "groups must be an integer of at least 1, got 0"),
     ({"group_size": 1}, "group_size must be an integer of at least 2, got 1"),
-    ({"questions": ()}, r"questions must be at least one and all different, got \[\]"),
-    ({"questions": (sampling(), sampling(0.0, 9.0))}, "questions must be at least one and all different"),
-    ({"inputs": X | {"map_0": np.ones((2, D))}}, r"inputs must have one shape \(B, k\) for all questions"),
+    ({"maps": ()}, r"maps must be at least one and all different, got \[\]"),
+    ({"maps": (Map.sampling(), Map.sampling(0.0, 9.0))}, "maps must be at least one and all different"),
+    ({"inputs": X | {"map_0": np.ones((2, D))}}, r"inputs must have one shape \(B, k\) for all maps"),
     ({"inputs": X | {"map_0": np.full((3, D), np.nan)}}, r"inputs\['map_0'\] must be finite"),
     ({"noise_variances": (0.0,)}, "noise_variances must be finite and above 0, got 0"),
-    ({"pairs": ((0, 4),)}, r"pairs must index the 4 questions, got \(0, 4\)"),
+    ({"pairs": ((0, 4),)}, r"pairs must index the 4 maps, got \(0, 4\)"),
     ({"memory": 0}, "memory must be finite and above 0, got 0"),
 ]
 
@@ -424,7 +424,7 @@ def test_simulation_errors() -> None:
     with pytest.raises(MemoryError, match=r"training sets? of n = 9 with 12 modes needs? .* give more memory"):
         simulate(make_design(9, memory=5000), sets)
     with pytest.raises(ValueError, match=r"inputs\['map_0'\] must have 12 mode coordinates, got 10"):
-        simulate(make_design(9, modes=10, spread={q.key: 1.0 for q in QUESTIONS}), sets)
+        simulate(make_design(9, modes=10, spread={q.key: 1.0 for q in MAPS}), sets)
     with pytest.raises(ValueError, match=r"pair_modes must lie between 0 and 11, got \(0, 12\)"):
         simulate(make_design(9, pair_modes=(0, 12)), sets)
     with pytest.raises(ValueError, match="groups must be an integer of at least 0, got -1"):

@@ -216,7 +216,7 @@ def kappa(validation: Validation) -> Figure:
 def overshrinkage(validation: Validation) -> Figure:
     """Expected gain over the gain with infinite data by mode, for the sampling map and each denoiser."""
     chosen = map_subjects(validation, "gains") or subjects(validation, "gains")
-    ideal = {q.key: np.asarray(q.gain(validation.eigenvalues), dtype=np.float64) for q in validation.questions}
+    ideal = {q.key: np.asarray(q.gain(validation.eigenvalues), dtype=np.float64) for q in validation.maps}
     grid = marks.panels(len(chosen))
     shown: set[str] = set()
     for ax, (subject, label) in zip(grid.axes, chosen.items(), strict=True):
@@ -245,9 +245,9 @@ def overshrinkage(validation: Validation) -> Figure:
 def anisotropy_subjects(validation: Validation) -> dict[str, str]:
     """The denoisers of lowest and highest noise and the final sampling map, as far as they are there."""
     found = subjects(validation, "mode_disagreement")
-    denoisers = sorted((q for q in validation.questions if q.kind == "denoiser" and q.key in found), key=_noise)
+    denoisers = sorted((q for q in validation.maps if q.kind == "denoiser" and q.key in found), key=_noise)
     ends = [denoisers[0], denoisers[-1]] if len(denoisers) > 1 else denoisers
-    final = [q for q in validation.questions if q.kind == "sampling_map" and q.sigma == 0 and q.key in found]
+    final = [q for q in validation.maps if q.kind == "sampling_map" and q.sigma == 0 and q.key in found]
     return {q.key: q.label for q in (*ends, *final)} or found
 
 

@@ -403,7 +403,7 @@ def _design(validation: Validation) -> tuple[tuple[str, str], ...]:
             "Mean",
             {"estimated": "estimated from each training set", "known": "known"}.get(validation.mean, validation.mean),
         ),
-        ("Maps", "; ".join(q.label for q in validation.questions)),
+        ("Maps", "; ".join(q.label for q in validation.maps)),
         ("Sampling starts at", f"σ = {style.short(validation.sigma_max)}"),
         ("Inputs followed", f"{len(validation.input_seeds):,} seeds and noised images"),
         ("Laws", _join([law.title for law in ordered_laws(validation)])),

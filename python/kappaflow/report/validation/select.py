@@ -64,7 +64,7 @@ def map_subjects(validation: Validation, quantity: str, *, trajectory: bool = Fa
     found = subjects(validation, quantity)
     if trajectory:
         return found
-    early = {q.key for q in validation.questions if q.kind == "sampling_map" and q.sigma > 0}
+    early = {q.key for q in validation.maps if q.kind == "sampling_map" and q.sigma > 0}
     return {key: label for key, label in found.items() if key not in early}
 
 

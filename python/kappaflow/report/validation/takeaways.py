@@ -97,7 +97,7 @@ def _take_overshrinkage(validation: Validation) -> str:
         return ""
     subject, label = next(iter(chosen.items()))
     comparison = _main(validation, "gains", subject)[0]
-    question = next(q for q in validation.questions if q.key == subject)
+    question = next(q for q in validation.maps if q.key == subject)
     ideal = np.asarray(question.gain(validation.eigenvalues), dtype=np.float64)[comparison.entries]
     kept = style.ratio(comparison.agreement.simulated, ideal)
     if not np.isfinite(kept).any():

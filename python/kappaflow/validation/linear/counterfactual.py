@@ -99,7 +99,7 @@ def compare_strata(
     Parameters
     ----------
     pool : the data
-    design : of the simulation, its first question is asked
+    design : of the simulation, whose first map is asked
     laws : theories
     component : mode (0-based) that orders the samples
     device, progress : see :func:`~.simulation.simulate`
@@ -108,9 +108,9 @@ def compare_strata(
     modes = pool.population.eigenvalues.size
     if integer("component", component, 0) >= modes:
         raise ValueError(f"component must be below the number of modes, {modes}, got {component}")
-    question = design.questions[0]
-    design = replace(design, questions=(question,), pairs=(), noise_variances=(), pair_modes=())
-    inputs = np.asarray(design.inputs[question.key])
+    map_ = design.maps[0]
+    design = replace(design, maps=(map_,), pairs=(), noise_variances=(), pair_modes=())
+    inputs = np.asarray(design.inputs[map_.key])
     found: list[Statistics] = []
     outputs: dict[str, list[tuple[FloatArray, FloatArray]]] = {law.name: [] for law in laws}
     limits: list[FloatArray] = []
@@ -122,30 +122,30 @@ def compare_strata(
         file = None if folder is None else Path(folder) / f"stratum-{place}.safetensors"
         found.append(
             simulate(
-                replace(design, seed=design.seed + 1 + place, inputs={question.key: inputs - centre}),
+                replace(design, seed=design.seed + 1 + place, inputs={map_.key: inputs - centre}),
                 part,
                 device=device,
                 checkpoint=file,
                 progress=None if progress is None else _after(progress, place * design.groups * design.group_size),
             )
         )
-        found[-1].arrays[f"output_mean/{question.key}"] += centre
+        found[-1].arrays[f"output_mean/{map_.key}"] += centre
         population = Population.from_samples(rows, profiles=PROFILES if any(law.profiles for law in laws) else 0)
-        limits.append(_limit(population, question.gain, inputs))
+        limits.append(_limit(population, map_.gain, inputs))
         for law in laws:
             splits = Splits(population, design.n, mean=design.mean, population_is="exact", **law.options)
-            f = question.function(splits)
+            f = map_.function(splits)
             mean = splits.expected_output(f, inputs)
             outputs[law.name].append((mean, splits.variance(f, inputs, np.eye(modes)).sum(axis=1)))
     dimension, size = pool.population.dimension, design.group_size
-    groups = np.stack([[_distance(a, b, question.key, size) for b in found] for a in found]) / dimension
+    groups = np.stack([[_distance(a, b, map_.key, size) for b in found] for a in found]) / dimension
     low, high = mean_interval(groups)
     return Counterfactual(
         names=STRATA,
         component=component,
         n=design.n,
         draws=design.groups * size,
-        label=question.label,
+        label=map_.label,
         simulated=groups.mean(axis=2),
         interval_low=low,
         interval_high=high,

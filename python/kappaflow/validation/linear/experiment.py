@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer, not_negative, positive
 from ...bands import Band, default_bands
-from ...maps import Question, denoising, finite_steps, sampling
+from ...maps import Map
 from ...models.devices import resolve_device
 from ...population import Population
 from ...sampling import SIGMA_MAX, initial_noise
@@ -125,7 +125,7 @@ class Validation:
     device: str
     laws: tuple[Law, ...]
     quantities: tuple[Quantity, ...]
-    questions: tuple[Question, ...]
+    maps: tuple[Map, ...]
     bands: tuple[Band, ...]
     input_seeds: tuple[int, ...]
     comparisons: tuple[Comparison, ...]
@@ -218,16 +218,16 @@ def validate_linear(
     wanted_laws, wanted = chosen_laws(laws, profiles=profiles), chosen_quantities(quantities)
     modes = population.eigenvalues.size
     edges = tuple(default_bands(modes)) if bands is None else tuple(bands)
-    questions = _questions(denoiser_sigmas, trajectory_sigma, sigma_max, steps)
-    data_inputs = _inputs(sets, questions, integer("inputs", inputs, 1), integer("seed", seed, 0))
+    maps = _maps(denoiser_sigmas, trajectory_sigma, sigma_max, steps)
+    data_inputs = _inputs(sets, maps, integer("inputs", inputs, 1), integer("seed", seed, 0))
     base = Design(
         n=sizes[0],
         groups=1,
         group_size=2,
-        questions=questions,
+        maps=maps,
         inputs={key: population.coordinates(value) for key, value in data_inputs.items()},
-        spread={q.key: _spread(q, population) for q in questions},
-        pairs=_pairs(questions),
+        spread={q.key: _spread(q, population) for q in maps},
+        pairs=_pairs(maps),
         noise_variances=NOISE_VARIANCES,
         pair_modes=spaced_modes(modes, PAIR_MODES),
         mean=mean,
@@ -266,7 +266,7 @@ def validate_linear(
             pool, strata_design, wanted_laws, component=component, device=device, folder=folder,
             progress=report.part("stratified training sets"),
         )  # fmt: skip
-    final = next(q for q in questions if q.kind == "sampling_map" and q.sigma == 0)
+    final = next(q for q in maps if q.kind == "sampling_map" and q.sigma == 0)
     grid = np.geomspace(NOISE_VARIANCES[0], NOISE_VARIANCES[-1], 97)
     return Validation(
         source=source,
@@ -286,7 +286,7 @@ def validate_linear(
         device=device,
         laws=tuple(wanted_laws),
         quantities=tuple(wanted),
-        questions=questions,
+        maps=maps,
         bands=edges,
         input_seeds=tuple(range(seed, seed + inputs)),
         comparisons=tuple(comparisons),
@@ -325,29 +325,29 @@ class _Progress:
 
 
 # ---------------------------------------------------------------- what is asked
-def _questions(
+def _maps(
     denoiser_sigmas: Sequence[float], trajectory_sigma: float, sigma_max: float, steps: Sequence[int]
-) -> tuple[Question, ...]:
+) -> tuple[Map, ...]:
     for sigma in denoiser_sigmas:
         positive("denoiser_sigmas", sigma)
     positive("sigma_max", sigma_max)
     if not_negative("trajectory_sigma", trajectory_sigma) >= sigma_max:
         raise ValueError(f"trajectory_sigma must be below sigma_max = {sigma_max}, got {trajectory_sigma}")
-    maps = [sampling(0.0, sigma_max)]
+    trajectory = [Map.sampling(0.0, sigma_max)]
     if trajectory_sigma > 0:
-        maps.append(sampling(trajectory_sigma, sigma_max))
-    denoisers = [denoising(sigma) for sigma in dict.fromkeys(denoiser_sigmas)]
-    return (*maps, *denoisers, *(finite_steps(count, sigma_max) for count in dict.fromkeys(steps)))
+        trajectory.append(Map.sampling(trajectory_sigma, sigma_max))
+    denoisers = [Map.denoiser(sigma) for sigma in dict.fromkeys(denoiser_sigmas)]
+    return (*trajectory, *denoisers, *(Map.heun(count, sigma_max) for count in dict.fromkeys(steps)))
 
 
-def _pairs(questions: Sequence[Question]) -> tuple[tuple[int, int], ...]:
+def _pairs(maps: Sequence[Map]) -> tuple[tuple[int, int], ...]:
     """The final sampling map with each earlier point of its trajectory."""
-    maps = [place for place, question in enumerate(questions) if question.kind == "sampling_map"]
-    return tuple((maps[0], other) for other in maps[1:])
+    sampling = [place for place, map_ in enumerate(maps) if map_.kind == "sampling_map"]
+    return tuple((sampling[0], other) for other in sampling[1:])
 
 
-def _inputs(sets: TrainingSets, questions: Sequence[Question], count: int, seed: int) -> dict[str, FloatArray]:
-    """question.key → (B, d): seeds of the sampler, and images of the population with the noise of a denoiser."""
+def _inputs(sets: TrainingSets, maps: Sequence[Map], count: int, seed: int) -> dict[str, FloatArray]:
+    """Key of the map → (B, d): seeds of the sampler, and images of the population with the noise of a denoiser."""
     population = sets.population
     numbers = range(seed, seed + count)
     unit = initial_noise(numbers, population.dimension, 1.0)
@@ -358,16 +358,13 @@ def _inputs(sets: TrainingSets, questions: Sequence[Question], count: int, seed:
     else:
         clean = rng.standard_normal((count, population.eigenvalues.size)) * np.sqrt(population.eigenvalues)
     images = population.reconstruct(clean).reshape(count, -1)
-    return {
-        question.key: images + question.sigma * unit if question.kind == "denoiser" else question.sigma_max * unit
-        for question in questions
-    }
+    return {map_.key: images + map_.sigma * unit if map_.kind == "denoiser" else map_.sigma_max * unit for map_ in maps}
 
 
-def _spread(question: Question, population: Population) -> FloatArray:
-    if question.kind == "denoiser":
-        return np.asarray(population.eigenvalues + question.sigma**2)
-    return np.full(population.eigenvalues.size, question.sigma_max**2)
+def _spread(map_: Map, population: Population) -> FloatArray:
+    if map_.kind == "denoiser":
+        return np.asarray(population.eigenvalues + map_.sigma**2)
+    return np.full(population.eigenvalues.size, map_.sigma_max**2)
 
 
 def _layout(base: Design, sets: TrainingSets, n: int, draws: int) -> Design:
@@ -384,7 +381,7 @@ def _layout(base: Design, sets: TrainingSets, n: int, draws: int) -> Design:
 def _strata_design(design: Design) -> Design:
     """A quarter of the draws for each stratum, asked of the final sampling map alone."""
     groups, size = group_layout(max(40, design.groups * design.group_size // 4))
-    return replace(design, groups=groups, group_size=size, questions=design.questions[:1], pairs=())
+    return replace(design, groups=groups, group_size=size, maps=design.maps[:1], pairs=())
 
 
 # ---------------------------------------------------------------- what comes out
@@ -423,11 +420,11 @@ def _comparisons(
 def _subjects(
     quantity: Quantity, design: Design, data_inputs: dict[str, FloatArray], bands: tuple[Band, ...]
 ) -> list[Subject]:
-    predictable = [q for q in design.questions if q.kind != "heun"]
+    predictable = [q for q in design.maps if q.kind != "heun"]
     if quantity.covers == "noise":
         return [Subject(design, data_inputs[predictable[0].key], bands, predictable[0])]
     if quantity.covers == "pair":
-        pairs = [(design.questions[i], design.questions[j]) for i, j in design.pairs]
+        pairs = [(design.maps[i], design.maps[j]) for i, j in design.pairs]
         return [Subject(design, data_inputs[a.key], bands, a, b) for a, b in pairs]
     return [Subject(design, data_inputs[q.key], bands, q) for q in predictable]
 
@@ -435,7 +432,7 @@ def _subjects(
 def _step_errors(
     statistics: Statistics, design: Design, bands: tuple[Band, ...], population: Population
 ) -> list[StepError]:
-    exact = next(q for q in design.questions if q.kind == "sampling_map" and q.sigma == 0)
+    exact = next(q for q in design.maps if q.kind == "sampling_map" and q.sigma == 0)
     ideal = exact.gain(population.eigenvalues)
     variance = statistics.arrays[f"output/{exact.key}"].mean(axis=(0, 1))
     bias = statistics.arrays[f"output_mean/{exact.key}"].mean(axis=0) - ideal * design.inputs[exact.key]
@@ -448,16 +445,16 @@ def _step_errors(
     return [
         StepError(
             n=design.n,
-            steps=question.steps,
-            discretisation=by_band(statistics.arrays[f"step_error/{question.key}"].mean(axis=(0, 1))),
+            steps=map_.steps,
+            discretisation=by_band(statistics.arrays[f"step_error/{map_.key}"].mean(axis=(0, 1))),
             finite_data=by_band(shrinkage + variance),
             shrinkage=by_band(shrinkage),
-            gain=statistics.arrays[f"gain/{question.key}"].mean(axis=0),
+            gain=statistics.arrays[f"gain/{map_.key}"].mean(axis=0),
             gain_map=statistics.arrays[f"gain/{exact.key}"].mean(axis=0),
             gain_ideal=ideal,
         )
-        for question in design.questions
-        if question.kind == "heun"
+        for map_ in design.maps
+        if map_.kind == "heun"
     ]
 
 
@@ -468,7 +465,7 @@ def _kappa_curves(sets: TrainingSets, sizes: Sequence[int], grid: FloatArray, me
 
 
 def _scaling(
-    sets: TrainingSets, sizes: Sequence[int], question: Question, inputs: FloatArray, bands: tuple[Band, ...],
+    sets: TrainingSets, sizes: Sequence[int], map_: Map, inputs: FloatArray, bands: tuple[Band, ...],
     laws: Sequence[Law], mean: str,
 ) -> Scaling:  # fmt: skip
     grid = np.unique(np.round(np.geomspace(max(3, min(sizes) // 3), 10 * max(sizes), _CURVE_POINTS)).astype(np.int64))
@@ -479,9 +476,9 @@ def _scaling(
         rows = []
         for n in grid.tolist():
             splits = Splits(sets.population, n, mean=mean, population_is=sets.population_is, **law.options)
-            rows.append(splits.disagreement(question.function(splits), inputs, bands=bands).mean(axis=0))
+            rows.append(splits.disagreement(map_.function(splits), inputs, bands=bands).mean(axis=0))
         curves[law.name] = np.stack(rows)
-    return Scaling(question.key, grid.astype(np.float64), curves)
+    return Scaling(map_.key, grid.astype(np.float64), curves)
 
 
 def _notes(sets: TrainingSets, population: Population, draws: int) -> tuple[str, ...]:

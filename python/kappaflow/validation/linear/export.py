@@ -18,13 +18,13 @@ def validation_to_json(validation: Validation) -> dict[str, Any]:
     content = {
         name: plain(value)
         for name, value in vars(validation).items()
-        if name not in ("laws", "quantities", "comparisons", "questions")
+        if name not in ("laws", "quantities", "comparisons", "maps")
     }
     content["laws"] = [{"name": law.name, "title": law.title, "options": dict(law.options)} for law in validation.laws]
     content["quantities"] = [
         {"name": quantity.name, "title": quantity.title, "entry": quantity.entry} for quantity in validation.quantities
     ]
-    content["questions"] = [{"key": q.key, "label": q.label, **asdict(q)} for q in validation.questions]
+    content["questions"] = [{"key": q.key, "label": q.label, **asdict(q)} for q in validation.maps]
     content["comparisons"] = [
         {
             **{name: plain(value) for name, value in vars(comparison).items() if name != "agreement"},

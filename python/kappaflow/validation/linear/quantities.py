@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..._checks import FloatArray
 from ...bands import NO_VARIANCE, Band
-from ...maps import Question
+from ...maps import Map
 from ...splits import Splits
 from .statistics import Design, Statistics
 
@@ -50,20 +50,20 @@ class Subject:
     """What a quantity is about: a simulation of one n, a map, and for covariances a second map."""
 
     design: Design
-    inputs: FloatArray  # (B, d) in data space, of `question`
+    inputs: FloatArray  # (B, d) in data space, of `map`
     bands: tuple[Band, ...]
-    question: Question
-    second: Question | None = None
+    map: Map
+    second: Map | None = None
 
     @property
     def key(self) -> str:
         """Unique name of what is asked."""
-        return self.question.key if self.second is None else f"{self.question.key}/{self.second.key}"
+        return self.map.key if self.second is None else f"{self.map.key}/{self.second.key}"
 
     @property
     def label(self) -> str:
         """Name for people."""
-        return self.question.label if self.second is None else f"{self.question.label} and {self.second.label}"
+        return self.map.label if self.second is None else f"{self.map.label} and {self.second.label}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def with_variance(splits: Splits) -> npt.NDArray[np.int64]:
 
 def _gains(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
     modes = with_variance(splits)
-    f = subject.question.function(splits)
+    f = subject.map.function(splits)
     gain = splits.expectation(f)
     if splits.law == "gaussian" and splits.terms == "full":
         gain = gain + splits.expectation_correction(f)
@@ -117,7 +117,7 @@ def _gains(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
 
 
 def _mode_pairs(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
-    f, chosen = subject.question.function(splits), np.array(subject.design.pair_modes)
+    f, chosen = subject.map.function(splits), np.array(subject.design.pair_modes)
     inside = np.flatnonzero(np.isin(chosen, with_variance(splits)))
     simulated = statistics.arrays[f"pairs/{subject.key}"][:, inside][:, :, inside]
     upper = np.triu_indices(len(inside))  # the matrix is symmetric: each pair once
@@ -133,14 +133,14 @@ def _mode_pairs(statistics: Statistics, subject: Subject, splits: Splits) -> Pai
 
 def _equal_modes(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
     modes = with_variance(splits)
-    variance = splits.equal_mode_variance(subject.question.function(splits))
+    variance = splits.equal_mode_variance(subject.map.function(splits))
     return Pair(statistics.arrays[f"equal/{subject.key}"][:, modes], variance[modes], modes)
 
 
 def _mode_average(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
     modes = with_variance(splits)
     spread = subject.design.spread[subject.key]
-    predicted, _ = splits.mode_disagreement(subject.question.function(splits), spread)
+    predicted, _ = splits.mode_disagreement(subject.map.function(splits), spread)
     scale = 2 / splits.population.dimension
     return Pair(scale * statistics.arrays[f"average/{subject.key}"][:, modes], predicted[modes], modes)
 
@@ -148,7 +148,7 @@ def _mode_average(statistics: Statistics, subject: Subject, splits: Splits) -> P
 def _seeds(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
     scale = 2 / splits.population.dimension
     simulated = scale * statistics.arrays[f"output/{subject.key}"].sum(axis=2)
-    predicted = splits.disagreement(subject.question.function(splits), subject.inputs)
+    predicted = splits.disagreement(subject.map.function(splits), subject.inputs)
     return Pair(simulated, predicted, np.arange(predicted.size))
 
 
@@ -156,12 +156,12 @@ def _bands(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
     scale = 2 / splits.population.dimension
     by_mode = scale * statistics.arrays[f"output/{subject.key}"].mean(axis=1)
     simulated = np.stack([by_mode[:, band.start : band.stop].sum(axis=1) for band in subject.bands], axis=1)
-    predicted = splits.disagreement(subject.question.function(splits), subject.inputs, bands=subject.bands)
+    predicted = splits.disagreement(subject.map.function(splits), subject.inputs, bands=subject.bands)
     return Pair(simulated, predicted.mean(axis=0), np.arange(len(subject.bands)))
 
 
 def _pixels(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
-    f = subject.question.function(splits)
+    f = subject.map.function(splits)
     predicted = splits.pixel_variance(f, subject.inputs[0]).ravel()
     varies = predicted > NO_VARIANCE * predicted.max()  # constant pixels, as the corners of the digits are
     return Pair(statistics.arrays[f"pixel/{subject.key}"][:, varies], predicted[varies], np.flatnonzero(varies))
@@ -169,7 +169,7 @@ def _pixels(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
 
 def _trajectory(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
     assert subject.second is not None
-    f, g = subject.question.function(splits), subject.second.function(splits)
+    f, g = subject.map.function(splits), subject.second.function(splits)
     vectors = splits.population.eigenvectors
     directions = np.eye(splits.population.dimension) if vectors is None else vectors.T
     predicted = splits.covariance(f, g, subject.inputs, directions)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray, integer
-from ...maps import Question
+from ...maps import Map
 from ...models.devices import resolve_device
 from .draws import TrainingSets
 from .statistics import Design, Statistics, difference
@@ -115,7 +115,7 @@ def chunk_layout(design: Design, sets: TrainingSets) -> tuple[int, int]:
     rows, modes = sets.rows(design.n, design.known_mean), sets.population.eigenvalues.size
     outputs = sum(np.size(value) for value in design.inputs.values())
     each = 8 * (2 * rows * modes + 3 * modes**2 + 3 * outputs)
-    kept = 8 * 2 * modes**2 * len(design.questions)
+    kept = 8 * 2 * modes**2 * len(design.maps)
     need = 2 * each + 4 * kept
     if need > design.memory:
         raise MemoryError(
@@ -185,13 +185,11 @@ class _Worker:
         self.design, self.sets, self.device = design, sets, device
         population = sets.population
         self.modes = population.eigenvalues.size
-        self.inputs = {q.key: self._tensor(design.inputs[q.key]) for q in design.questions}
+        self.inputs = {q.key: self._tensor(design.inputs[q.key]) for q in design.maps}
         for key, inputs in self.inputs.items():
             if inputs.shape[1] != self.modes:
                 raise ValueError(f"inputs[{key!r}] must have {self.modes} mode coordinates, got {inputs.shape[1]}")
-        self.spread = {
-            q.key: self._tensor(np.broadcast_to(design.spread[q.key], (self.modes,))) for q in design.questions
-        }
+        self.spread = {q.key: self._tensor(np.broadcast_to(design.spread[q.key], (self.modes,))) for q in design.maps}
         vectors = population.eigenvectors
         self.vectors = None if vectors is None else self._tensor(vectors)
         if any(not 0 <= mode < self.modes for mode in design.pair_modes):
@@ -237,9 +235,9 @@ class _Worker:
             empty = zeros / shifts if zeros else torch.zeros_like(shifts)
             add("trace", (inverse + empty) / design.degrees)
         outputs: dict[str, torch.Tensor] = {}
-        for question in design.questions:
-            key = question.key
-            matrix = apply_map(question, eigenvalues, factors)
+        for map_ in design.maps:
+            key = map_.key
+            matrix = apply_map(map_, eigenvalues, factors)
             add(f"matrix/{key}", matrix)
             add(f"offset/{key}", means - (means[:, None, :] @ matrix)[:, 0])
             centred = self.inputs[key] - means[:, None, :]
@@ -248,12 +246,12 @@ class _Worker:
             if self.vectors is not None:
                 add(f"pixel/{key}", outputs[key][:, 0] @ self.vectors.T)
         for i, j in design.pairs:
-            first, second = design.questions[i].key, design.questions[j].key
+            first, second = design.maps[i].key, design.maps[j].key
             add(f"trajectory/{first}/{second}", outputs[first], outputs[second])
-        exact = next((q.key for q in design.questions if q.kind == "sampling_map" and q.sigma == 0), None)
-        for question in design.questions:
-            if question.kind == "heun" and exact is not None:
-                add(f"step_error/{question.key}", (outputs[question.key] - outputs[exact]) ** 2)
+        exact = next((q.key for q in design.maps if q.kind == "sampling_map" and q.sigma == 0), None)
+        for map_ in design.maps:
+            if map_.kind == "heun" and exact is not None:
+                add(f"step_error/{map_.key}", (outputs[map_.key] - outputs[exact]) ** 2)
         return moments
 
     def _estimates(self, moments: Mapping[str, _Moment]) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
@@ -302,10 +300,10 @@ def eigensystem(rows: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor]
     return values, rows.transpose(1, 2) @ (left * scale[:, None, :])
 
 
-def apply_map(question: Question, eigenvalues: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+def apply_map(map_: Map, eigenvalues: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
     """f(Σ̂) (b, k, k) in mode coordinates; directions without an eigenvector have eigenvalue zero."""
-    constant = float(question.gain(np.zeros(1))[0])
-    matrix: torch.Tensor = (vectors * (question.gain(eigenvalues) - constant)[:, None, :]) @ vectors.transpose(1, 2)
+    constant = float(map_.gain(np.zeros(1))[0])
+    matrix: torch.Tensor = (vectors * (map_.gain(eigenvalues) - constant)[:, None, :]) @ vectors.transpose(1, 2)
     if constant:
         matrix.diagonal(dim1=1, dim2=2).add_(constant)
     return matrix

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer, positive, real_array
 from ..._tensors import digest, read_tensors, write_tensors
-from ...maps import Question
+from ...maps import Map
 from .draws import TrainingSets
 
 __all__ = ["DEFAULT_MEMORY", "Design", "Statistics", "group_layout", "spaced_modes"]
@@ -59,10 +59,10 @@ class Design:
     ----------
     n : samples in a training set
     groups, group_size : training sets in all are groups × group_size
-    questions : the maps
-    inputs : question.key → (B, k) mode coordinates of the inputs whose outputs are followed; the same B for all
-    pairs : (i, j) indices of questions whose outputs are correlated, the trajectory covariance
-    spread : question.key → variance of the input coordinates over which averages are taken, a number or (k,)
+    maps : what is applied to every training set; their keys differ
+    inputs : key of the map → (B, k) mode coordinates of the inputs whose outputs are followed; the same B for all
+    pairs : (i, j) indices of maps whose outputs are correlated, the trajectory covariance
+    spread : key of the map → variance of the input coordinates over which averages are taken, a number or (k,)
     noise_variances : σ² at which κ is estimated
     pair_modes : modes of the mode-pair variances that are kept group by group
     mean : "estimated" or "known"
@@ -73,7 +73,7 @@ class Design:
     n: int
     groups: int
     group_size: int
-    questions: tuple[Question, ...]
+    maps: tuple[Map, ...]
     inputs: Mapping[str, FloatArray] = field(repr=False)
     spread: Mapping[str, FloatArray] = field(repr=False)
     pairs: tuple[tuple[int, int], ...] = ()
@@ -89,17 +89,17 @@ class Design:
         integer("seed", self.seed, 0)
         integer("groups", self.groups, 1)
         integer("group_size", self.group_size, 2)
-        keys = [question.key for question in self.questions]
+        keys = [map_.key for map_ in self.maps]
         if not keys or len(set(keys)) != len(keys):
-            raise ValueError(f"questions must be at least one and all different, got {keys}")
+            raise ValueError(f"maps must be at least one and all different, got {keys}")
         shapes = {real_array(f"inputs[{key!r}]", self.inputs[key]).shape for key in keys}
         if len(shapes) != 1 or len(next(iter(shapes))) != 2:
-            raise ValueError(f"inputs must have one shape (B, k) for all questions, got {sorted(shapes)}")
+            raise ValueError(f"inputs must have one shape (B, k) for all maps, got {sorted(shapes)}")
         for variance in self.noise_variances:
             positive("noise_variances", variance)
         for i, j in self.pairs:
             if not (0 <= i < len(keys) and 0 <= j < len(keys)):
-                raise ValueError(f"pairs must index the {len(keys)} questions, got ({i}, {j})")
+                raise ValueError(f"pairs must index the {len(keys)} maps, got ({i}, {j})")
         positive("memory", self.memory)
 
     @property
@@ -115,8 +115,8 @@ class Design:
     def identity(self, sets: TrainingSets) -> dict[str, Any]:
         """Everything that decides the numbers, for comparison with what a file was made with."""
         facts = {key: value for key, value in asdict(self).items() if key not in ("inputs", "spread", "groups")}
-        facts["inputs"] = digest(*(np.asarray(self.inputs[q.key]) for q in self.questions))
-        facts["spread"] = digest(*(np.atleast_1d(np.asarray(self.spread[q.key])) for q in self.questions))
+        facts["inputs"] = digest(*(np.asarray(self.inputs[q.key]) for q in self.maps))
+        facts["spread"] = digest(*(np.atleast_1d(np.asarray(self.spread[q.key])) for q in self.maps))
         facts["sets"] = {"name": sets.name, "fingerprint": sets.fingerprint()}
         if sets.population.eigenvectors is not None:  # which the pixels depend on
             facts["eigenvectors"] = digest(sets.population.eigenvectors)
