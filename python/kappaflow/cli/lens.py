@@ -41,7 +41,7 @@ from .common import (
 from .output import OutputDirectory, write_json
 
 if TYPE_CHECKING:
-    from ..models.rows import Denoiser
+    from ..models.rows import RowDenoiser
     from ..report.lens.window import Window
 
 LENS_FORMAT = "kappaflow-lens-1"
@@ -179,12 +179,12 @@ def _rows(source: DataOptions, images: int, seed: int) -> FloatArray:
     return rows
 
 
-def _open_network(name: str, population: Population, device: str) -> Denoiser:
+def _open_network(name: str, population: Population, device: str) -> RowDenoiser:
     """A denoiser of rows by name, asked once so that a wrong shape is told before anything is computed."""
     try:
         from ..models.adapters import open_denoiser  # lazy: torch
         from ..models.devices import resolve_device  # lazy: torch
-        from ..models.networks import rows_denoiser  # lazy: torch
+        from ..models.layout import rows_denoiser  # lazy: torch
     except ImportError as error:
         raise ImportError('--network needs PyTorch: pip install "kappaflow[networks]"') from error
     resolve_device(device)
@@ -246,7 +246,7 @@ class _Given:
         self,
         population: Population,
         rows: FloatArray | None,
-        network: Denoiser | None,
+        network: RowDenoiser | None,
         sigma_max: float,
         seeds: int,
         seed: int,

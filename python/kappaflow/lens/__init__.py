@@ -10,8 +10,8 @@ page shows:
 * :mod:`.architecture`: optimal denoisers under constraints, and the law that they generate
 * :mod:`.learning`: how modes are learned, and when they emerge
 
-How two models differ is :class:`~kappaflow.Splits`. Denoisers are functions of rows, :class:`~kappaflow.models.rows.Denoiser`;
-:mod:`kappaflow.models.networks` makes them of networks. Only modules that name networks or pipelines need torch.
+How two models differ is :class:`~kappaflow.Splits`. Denoisers are functions of rows, :class:`~kappaflow.models.rows.RowDenoiser`;
+:mod:`kappaflow.models.layout` makes them of networks. Only modules that name networks or pipelines need torch.
 
 Conventions: x_σ = x₀ + σz (variance exploding) unless a schedule says otherwise, probability flow dx/d ln σ = x − D(x; σ),
 loss E‖D(x₀ + σz; σ) − x₀‖² summed over pixels, without ½: this fixes every factor 2. Samples are rows, modes are columns.

@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from ..sampling import SIGMA_MAX, SIGMA_MIN
 
-__all__ = ["ARCHITECTURES", "Architecture", "build_backbone"]
+__all__ = ["BACKBONES", "Backbone", "build_backbone"]
 
 #: c_noise = ln(σ)/4 spans about 2.6; embeddings of whole time steps, as diffusers has them, resolve it after this factor.
 _TIME_SCALE = 100.0
@@ -182,7 +182,7 @@ def _diffusers() -> Any:
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Backbone:
     """A kind of network: how it is built, the options it has with their defaults, and whether it needs images."""
 
     title: str
@@ -192,13 +192,13 @@ class Architecture:
 
 
 #: Every architecture by name. The defaults are small enough for two CPU cores at 8 × 8 pixels.
-ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
+BACKBONES: Mapping[str, Backbone] = MappingProxyType(
     {
-        "unet": Architecture("UNet", _UNet, {"channels": (16, 32), "layers": 1, "attention": (), "groups": 8}),
-        "dit": Architecture("DiT", _DiT, {"hidden": 64, "depth": 3, "heads": 4, "patch": 2}),
-        "mlp": Architecture("MLP", _MLP, {"width": 256, "depth": 3}, images=False),
-        "linear": Architecture("linear", _Linear, {"knots": 16}, images=False),
-        "linear-conv": Architecture("linear convolution", _LinearConvolution, {"knots": 16, "kernel": 7}),
+        "unet": Backbone("UNet", _UNet, {"channels": (16, 32), "layers": 1, "attention": (), "groups": 8}),
+        "dit": Backbone("DiT", _DiT, {"hidden": 64, "depth": 3, "heads": 4, "patch": 2}),
+        "mlp": Backbone("MLP", _MLP, {"width": 256, "depth": 3}, images=False),
+        "linear": Backbone("linear", _Linear, {"knots": 16}, images=False),
+        "linear-conv": Backbone("linear convolution", _LinearConvolution, {"knots": 16, "kernel": 7}),
     }
 )
 
@@ -208,7 +208,7 @@ def build_backbone(name: str, shape: tuple[int, ...], options: Mapping[str, Any]
 
     Parameters
     ----------
-    name : in :data:`ARCHITECTURES`
+    name : in :data:`BACKBONES`
     shape : of one image as a tensor, see :func:`~.layout.tensor_shape`
     options : in place of the architecture's defaults
 
@@ -217,9 +217,9 @@ def build_backbone(name: str, shape: tuple[int, ...], options: Mapping[str, Any]
     ValueError : unknown name or option; a network for images asked for vectors; sizes that do not fit together
     ImportError : diffusers is missing
     """
-    architecture = ARCHITECTURES.get(name)
+    architecture = BACKBONES.get(name)
     if architecture is None:
-        raise ValueError(f"arch must be one of {', '.join(ARCHITECTURES)}; got {name!r}")
+        raise ValueError(f"arch must be one of {', '.join(BACKBONES)}; got {name!r}")
     given = dict(options or {})
     unknown = sorted(set(given) - set(architecture.options))
     if unknown:

@@ -24,7 +24,7 @@ class NetworkConfig:
 
     Attributes
     ----------
-    arch : name in :data:`~.backbones.ARCHITECTURES`
+    arch : name in :data:`~.backbones.BACKBONES`
     shape : of one image as a tensor, (C, H, W) or (d,)
     sigma_data : σ_d of the preconditioning
     options : of the architecture, in place of its defaults

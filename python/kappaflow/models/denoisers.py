@@ -8,11 +8,11 @@ import torch
 
 from .scores import DeltaScore
 
-__all__ = ["Denoiser", "LinearDenoiser", "MemorisingDenoiser"]
+__all__ = ["LinearDenoiser", "MemorisingDenoiser", "TensorDenoiser"]
 
 
 @runtime_checkable
-class Denoiser(Protocol):
+class TensorDenoiser(Protocol):
     """Any callable that estimates clean images from noised ones, x = x₀ + σ z.
 
     ``x`` is (B, channels, height, width), or (B, d) for data that are no images, and ``sigma`` (B,), both on the model's device and

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from .._checks import positive
-from .denoisers import Denoiser
+from .denoisers import TensorDenoiser
 
 __all__ = ["P_MEAN", "P_STD", "EDMDenoiser", "edm_loss", "training_noise"]
 
@@ -56,7 +56,7 @@ def training_noise(count: int, generator: torch.Generator, *, mean: float = P_ME
 
 
 def edm_loss(
-    denoiser: Denoiser, clean: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor, *, sigma_data: float
+    denoiser: TensorDenoiser, clean: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor, *, sigma_data: float
 ) -> torch.Tensor:
     """Mean over the batch of λ(σ) ‖D(x + σz; σ) − x‖²/d, λ = (σ² + σ_d²)/(σ σ_d)², the mean square error of F itself.
 

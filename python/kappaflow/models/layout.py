@@ -1,14 +1,21 @@
-"""Between rows of pixels, as the library keeps images, and tensors with the channels first, as networks take them."""
+"""Between rows of pixels, as the library keeps images, and tensors with the channels first, as networks take them.
+
+:func:`rows_denoiser` makes a denoiser of rows of a network of tensors. Needs torch.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import torch
 
 from .._checks import FloatArray
 from .._layout import channel_axis
+from .denoisers import TensorDenoiser
+from .rows import RowDenoiser
 
-__all__ = ["tensor_shape", "to_rows", "to_tensor"]
+__all__ = ["rows_denoiser", "tensor_shape", "to_rows", "to_tensor"]
 
 
 def _channel_axis(shape: tuple[int, ...]) -> int | None:
@@ -49,3 +56,33 @@ def to_rows(images: torch.Tensor, shape: tuple[int, ...]) -> FloatArray:
         images = images.permute(0, 2, 3, 1)
     rows: FloatArray = images.detach().reshape(len(images), -1).to(device="cpu", dtype=torch.float64).numpy()
     return np.ascontiguousarray(rows)
+
+
+def rows_denoiser(
+    denoiser: TensorDenoiser,
+    shape: tuple[int, ...],
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float64,
+) -> RowDenoiser:
+    """A denoiser of tensors (B, channels, height, width) as one of rows (B, d).
+
+    Parameters
+    ----------
+    denoiser : callable D(x, sigma) of tensors, see :class:`kappaflow.models.denoisers.TensorDenoiser`
+    shape : of one sample as rows hold it, (H, W), (H, W, C), (C, H, W) or (d,)
+    device, dtype : of the tensors that it is given; a network may compute in its own inside
+    """
+
+    def answer(x: FloatArray, sigma: float | FloatArray) -> FloatArray:
+        images = to_tensor(x, shape, dtype).to(device)
+        levels: Any = torch.as_tensor(np.broadcast_to(sigma, (len(x),)).copy(), dtype=dtype, device=device)
+        with torch.no_grad():
+            found = denoiser(images, levels)
+        if found.shape != images.shape:  # the same number of pixels in another order would go unseen
+            raise ValueError(
+                f"denoiser must answer in the shape of its input {tuple(images.shape)}, got {tuple(found.shape)}"
+            )
+        return to_rows(found, shape)
+
+    return answer

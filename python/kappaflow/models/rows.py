@@ -6,11 +6,11 @@ from typing import Protocol, runtime_checkable
 
 from .._checks import FloatArray
 
-__all__ = ["Denoiser"]
+__all__ = ["RowDenoiser"]
 
 
 @runtime_checkable
-class Denoiser(Protocol):
+class RowDenoiser(Protocol):
     """Any callable that estimates clean samples from noised ones, x = x₀ + σz.
 
     ``x`` is (B, d) float64 rows in the scale and pixel order of the data, ``sigma`` one noise level above 0 for all of them or

@@ -9,14 +9,14 @@ import torch
 
 from .._checks import integer
 from ..sampling import SIGMA_MAX, SIGMA_MIN, heun, noise_schedule
-from .denoisers import Denoiser
+from .denoisers import TensorDenoiser
 
 __all__ = ["sample"]
 
 
 @torch.no_grad()
 def sample(
-    denoiser: Denoiser,
+    denoiser: TensorDenoiser,
     noise: torch.Tensor,
     *,
     steps: int = 35,
@@ -32,7 +32,7 @@ def sample(
 
     Parameters
     ----------
-    denoiser : callable D(x, sigma), see :class:`~.denoisers.Denoiser`
+    denoiser : callable D(x, sigma), see :class:`~.denoisers.TensorDenoiser`
     noise : (B, ...) x_T = σ_max z, on the denoiser's device; see :func:`kappaflow.sampling.initial_noise`
     steps : evaluations are 2·steps − 1
     sigma_max, sigma_min : the grid, whose last step goes from sigma_min to 0
@@ -53,7 +53,7 @@ def sample(
     return torch.cat(parts)
 
 
-def _evaluate(denoiser: Denoiser, x: torch.Tensor, sigma: float) -> torch.Tensor:
+def _evaluate(denoiser: TensorDenoiser, x: torch.Tensor, sigma: float) -> torch.Tensor:
     levels = torch.full((len(x),), sigma, dtype=x.dtype, device=x.device)
     answer = denoiser(x, levels)
     if answer.shape != x.shape:

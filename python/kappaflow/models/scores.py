@@ -1,7 +1,7 @@
 r"""Scores and denoisers in closed form: of a Gaussian, of a mixture of Gaussians, and of the samples themselves.
 
 All are posterior means, D(x; σ) = E[x₀ | x₀ + σz = x]; the score of the noised density is s = (D − x)/σ² (Tweedie), and the
-Jacobian of each is ∇D = Cov[x₀ | x]/σ². Each is a :class:`~.rows.Denoiser` of rows (B, d), computed in float64.
+Jacobian of each is ∇D = Cov[x₀ | x]/σ². Each is a :class:`~.rows.RowDenoiser` of rows (B, d), computed in float64.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """Theory held against simulation and against networks: :class:`~kappaflow.Splits` is judged.
 
 :mod:`.linear`: linear diffusion models of many training sets, whose maps are known in closed form for every set.
-:mod:`.network`: networks trained in pairs and sampled from the same seeds. :mod:`.metrics`: intervals and verdicts.
+:mod:`.network`: networks trained in pairs and sampled from the same seeds. Neither knows the other; both stand on :mod:`.metrics`
+(intervals, verdicts, how alike two models are), :mod:`.laws` (what is compared) and :mod:`.strata` (parts of a dataset).
 """

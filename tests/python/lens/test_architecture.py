@@ -26,7 +26,7 @@ from kappaflow.lens.architecture.optimal import (
 )
 from kappaflow.lens.architecture.stationary import Layout, SpectralStatistics
 from kappaflow.lens.architecture.study import architecture_study
-from kappaflow.models.rows import Denoiser
+from kappaflow.models.rows import RowDenoiser
 
 SHAPES = [(12,), (5, 4), (3, 4, 2)]
 BIASES = ["image", "scalar", "none"]
@@ -242,7 +242,7 @@ def test_losses_are_those_of_the_maps(shape: tuple[int, ...], rank: int | None) 
     p = population(shape, rank=rank)
     sigmas = np.array([0.01, 0.3, 2.0, 20.0])
     for denoiser in architectures(p):
-        assert isinstance(denoiser, Denoiser)
+        assert isinstance(denoiser, RowDenoiser)
         dense = [exact_loss(*matrix_and_bias(denoiser, s), p, s) for s in sigmas]
         np.testing.assert_allclose(denoiser.loss(sigmas), dense, rtol=1e-10, atol=1e-14)
         assert denoiser.loss(0.3).shape == ()

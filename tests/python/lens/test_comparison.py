@@ -11,7 +11,7 @@ import pytest
 import kappaflow as kf
 from kappaflow.lens.scores.comparison import Fraction, answers, fraction_of_squared_error, held_out_loss, sigma_grid
 from kappaflow.lens.teleport.jumps import jump
-from kappaflow.models.rows import Denoiser
+from kappaflow.models.rows import RowDenoiser
 from kappaflow.models.scores import DeltaScore, GaussianScore, MeanScore, MixtureScore
 
 FloatArray = npt.NDArray[np.float64]
@@ -269,7 +269,10 @@ def test_complex_answers_are_refused() -> None:
 def test_memorising_score_wins_on_its_own_samples_and_loses_on_others() -> None:
     of = population(1)
     own, others = draw(of, 100, 10), draw(of, 1000, 11)
-    scores: dict[str, Denoiser] = {"delta": DeltaScore(own), "Gaussian": GaussianScore(kf.Population.from_samples(own))}
+    scores: dict[str, RowDenoiser] = {
+        "delta": DeltaScore(own),
+        "Gaussian": GaussianScore(kf.Population.from_samples(own)),
+    }
     on_own = held_out_loss(scores, own, [0.05], count=100)
     on_others = held_out_loss(scores, others, [0.05], count=1000)
     assert on_own["delta"].loss[0] < 0.01 * on_own["Gaussian"].loss[0]
@@ -319,7 +322,7 @@ def test_progress_counts_up_to_one() -> None:
 def test_wrong_input_names_the_argument() -> None:
     one, samples = GaussianScore(population(1)), draw(population(1), 9, 15)
 
-    def compare(denoiser: Denoiser = one, data: object = samples, sigmas: object = (1.0,), **options: Any) -> None:
+    def compare(denoiser: RowDenoiser = one, data: object = samples, sigmas: object = (1.0,), **options: Any) -> None:
         fraction_of_squared_error(denoiser, {"a": one}, data, sigmas, **{"count": 4, **options})
 
     with pytest.raises(ValueError, match="law must be one of 'data', 'noise', 'trajectory', got 'all'"):
@@ -371,7 +374,7 @@ def test_networks_of_tensors_answer_as_the_rows_that_they_are(
 ) -> None:
     """A denoiser of tensors whose answer depends on channel, place and noise level, against the same in rows."""
     torch = pytest.importorskip("torch")
-    from kappaflow.models.networks import rows_denoiser
+    from kappaflow.models.layout import rows_denoiser
 
     size = int(np.prod(shape))
     last = len(shape) == 3 and shape[2] == 3
@@ -388,7 +391,7 @@ def test_networks_of_tensors_answer_as_the_rows_that_they_are(
     x = np.random.default_rng(17).standard_normal((4, size))
     levels = np.array([0.1, 1.0, 2.0, 30.0])
     rows = rows_denoiser(network, shape)
-    assert isinstance(rows, Denoiser)
+    assert isinstance(rows, RowDenoiser)
     for sigma in (0.7, levels):
         right = x * weights.reshape(-1) / (1 + np.broadcast_to(sigma, 4)[:, None] ** 2)
         found = rows(x, sigma)

@@ -17,7 +17,7 @@ import kappaflow as kf  # noqa: E402
 from kappaflow.lens.teleport.jumps import jump, plan_teleport  # noqa: E402
 from kappaflow.lens.teleport.pipelines import SCHEDULERS, teleport_pipeline  # noqa: E402
 from kappaflow.models.adapters import from_diffusers  # noqa: E402
-from kappaflow.models.networks import rows_denoiser  # noqa: E402
+from kappaflow.models.layout import rows_denoiser  # noqa: E402
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -247,7 +247,7 @@ def network() -> tuple[Any, kf.Population]:
     """The MLP after 400 steps on digits, as a denoiser of rows."""
     torch = pytest.importorskip("torch")
     from kappaflow.models.config import NetworkConfig, TrainingConfig
-    from kappaflow.models.networks import rows_denoiser
+    from kappaflow.models.layout import rows_denoiser
     from kappaflow.models.training import train
 
     torch.set_num_threads(1)
@@ -277,7 +277,7 @@ def test_a_trained_network_is_teleported() -> None:
 def test_a_network_of_images_gets_them_in_its_order() -> None:
     """Rows in the order (H, W, C), tensors with the channels first, one noise level for each."""
     torch = pytest.importorskip("torch")
-    from kappaflow.models.networks import rows_denoiser
+    from kappaflow.models.layout import rows_denoiser
 
     seen = []
 

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import kappaflow as kf
-from kappaflow.models.rows import Denoiser
+from kappaflow.models.rows import RowDenoiser
 from kappaflow.models.scores import DeltaScore, GaussianScore, MeanScore, MixtureScore, Score
 
 FloatArray = npt.NDArray[np.float64]
@@ -214,7 +214,7 @@ def test_spectrum_without_modes_counts_pixels_as_modes() -> None:
 
 @pytest.mark.parametrize("score", [GaussianScore(population(0, 4)), mixture(4), DeltaScore(SAMPLES)], ids=type)
 def test_noise_level_by_row_and_jacobians(score: Score) -> None:
-    assert isinstance(score, Denoiser)
+    assert isinstance(score, RowDenoiser)
     x, levels = np.random.default_rng(7).standard_normal((4, D)), np.array([0.3, 0.7, 1.5, 4.0])
     together = score(x, levels)
     for place, level in enumerate(levels):

@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from kappaflow.models.backbones import ARCHITECTURES, build_backbone  # noqa: E402
+from kappaflow.models.backbones import BACKBONES, build_backbone  # noqa: E402
 from kappaflow.models.checkpoint import ema_exponent, load_network, network_facts, save_network  # noqa: E402
 from kappaflow.models.config import NetworkConfig, TrainingConfig, build_denoiser  # noqa: E402
 from kappaflow.models.denoisers import LinearDenoiser  # noqa: E402
@@ -77,7 +77,7 @@ def test_noise_levels_are_log_normal() -> None:
 
 
 # ---------------------------------------------------------------- architectures
-@pytest.mark.parametrize("arch", list(ARCHITECTURES))
+@pytest.mark.parametrize("arch", list(BACKBONES))
 def test_every_architecture_answers_in_shape_and_depends_on_noise(arch: str) -> None:
     if arch in ("unet", "dit"):
         pytest.importorskip("diffusers")

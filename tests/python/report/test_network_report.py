@@ -15,16 +15,16 @@ import pytest
 from kappaflow.bands import default_bands
 from kappaflow.report.network import find, render_network_page, write_network_report
 from kappaflow.report.network.page import DRAWINGS, available
-from kappaflow.validation.linear.quantities import LAWS
+from kappaflow.validation.laws import LAWS
 from kappaflow.validation.metrics import correlate
 from kappaflow.validation.network.results import (
     Baseline,
     Forecast,
     Gallery,
     Manipulation,
+    NetworkPair,
     NetworkValidation,
-    Pair,
-    Prediction,
+    PredictorScore,
     Quality,
     Run,
     StrataMatrix,
@@ -55,13 +55,13 @@ def run(arch: str, n: int, split: str, member: int, passed: bool) -> Run:
     )  # fmt: skip
 
 
-def pair(arch: str, n: int, arm: str, passed: bool, size: float) -> Pair:
+def pair(arch: str, n: int, arm: str, passed: bool, size: float) -> NetworkPair:
     rng = np.random.default_rng(n)
     seeds = size / n * np.exp(0.3 * rng.standard_normal(Z))
     modes = seeds.mean() * S**0.7 / np.sum(S**0.7)
     bands = np.array([modes[b.start : b.stop].sum() for b in default_bands(16, 4)])
     keys = {"same": ("A0", "B0"), "different": ("A0", "B1"), "floor": ("B0", "B1"), "given": ("A0", "B0")}[arm]
-    return Pair(
+    return NetworkPair(
         arch=arch, n=n, repeat=0, arm=arm, runs=(f"{arch} n={n} {keys[0]} repeat 1", f"{arch} n={n} {keys[1]} repeat 1"),
         trained=passed, seeds=seeds, modes=modes, bands=bands, pixels=np.full((4, 4), seeds.mean()), unrelated=1.0,
         unrelated_modes=S / S.sum(), unrelated_bands=np.array([0.6, 0.2, 0.1, 0.1]), sigma=SIGMA, denoiser=seeds.mean() * SIGMA,
@@ -114,7 +114,7 @@ def validation(archs: tuple[str, ...] = ("unet", "dit"), sizes: tuple[int, ...] 
                     by_seed = correlate(same.seeds * np.exp(0.2 * rng.standard_normal(Z)), same.seeds)
                     by_mode = correlate(same.modes, same.modes)
                     predictions.append(
-                        Prediction(
+                        PredictorScore(
                             a,
                             n,
                             arm,

@@ -745,8 +745,8 @@ def test_the_report_needs_no_torch():
 
 def test_a_real_validation_makes_a_page(tmp_path):
     import kappaflow as kf
+    from kappaflow.validation.laws import ComparedLaw
     from kappaflow.validation.linear import experiment as linear
-    from kappaflow.validation.linear import quantities
     from kappaflow.validation.linear.draws import GaussianSets
 
     population = kf.Population.from_spectrum(1 / np.arange(1, 13.0))
@@ -759,7 +759,7 @@ def test_a_real_validation_makes_a_page(tmp_path):
         (Validation, linear.Validation),
         (Comparison, linear.Comparison),
         (StepError, linear.StepError),
-        (Scaling, linear.Scaling),
-        (Law, quantities.Law),
+        (Scaling, linear.SizeScaling),
+        (Law, ComparedLaw),
     ):
         assert {f.name for f in fields(ours)} <= {f.name for f in fields(theirs)}

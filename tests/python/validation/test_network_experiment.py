@@ -18,7 +18,6 @@ from kappaflow.models.config import NetworkConfig, build_denoiser  # noqa: E402
 from kappaflow.models.denoisers import LinearDenoiser, MemorisingDenoiser  # noqa: E402
 from kappaflow.models.layout import to_tensor  # noqa: E402
 from kappaflow.report.network import find, render_network_page  # noqa: E402
-from kappaflow.validation.linear.counterfactual import strata  # noqa: E402
 from kappaflow.validation.network import analysis, sweep  # noqa: E402
 from kappaflow.validation.network import experiment as experiment_module  # noqa: E402
 from kappaflow.validation.network.baselines import linear_samples  # noqa: E402
@@ -28,6 +27,7 @@ from kappaflow.validation.network.given import compare_given, open_pair, outside
 from kappaflow.validation.network.plan import PRESETS, make_plan  # noqa: E402
 from kappaflow.validation.network.probes import LEVELS, Probe, examine  # noqa: E402
 from kappaflow.validation.network.results import NetworkValidation, Quality  # noqa: E402
+from kappaflow.validation.strata import strata  # noqa: E402
 
 SHAPE = (4, 4)
 

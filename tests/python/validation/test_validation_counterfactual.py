@@ -12,10 +12,11 @@ import kappaflow as kf
 pytest.importorskip("torch")
 
 from kappaflow.maps import Map
-from kappaflow.validation.linear.counterfactual import STRATA, compare_strata, strata
+from kappaflow.validation.laws import LAWS
+from kappaflow.validation.linear.counterfactual import compare_strata
 from kappaflow.validation.linear.draws import Pool, collect_pool
-from kappaflow.validation.linear.quantities import LAWS
 from kappaflow.validation.linear.statistics import Design
+from kappaflow.validation.strata import STRATA, strata
 
 D = 5
 

@@ -53,7 +53,7 @@ ZERO_PADDING_LIMIT = 1024
 
 
 class Architecture(ABC):
-    """The best denoiser of an architecture; a :class:`~kappaflow.models.rows.Denoiser` of rows."""
+    """The best denoiser of an architecture; a :class:`~kappaflow.models.rows.RowDenoiser` of rows."""
 
     @property
     @abstractmethod

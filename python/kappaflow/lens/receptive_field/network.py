@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, choice, integer, positive, real_array
-from ...models.rows import Denoiser
+from ...models.rows import RowDenoiser
 from .jacobian import IntArray, pixel_grid
 
 __all__ = ["FieldStatistics", "difference_receptive_field", "network_receptive_field", "noised"]
@@ -194,7 +194,7 @@ def network_receptive_field(
 
 # ---------------------------------------------------------------- any denoiser of rows
 def difference_receptive_field(
-    denoiser: Denoiser,
+    denoiser: RowDenoiser,
     data: Any,
     sigma: float,
     pixels: Sequence[int | Sequence[int]],

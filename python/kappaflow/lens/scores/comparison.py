@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, choice, integer, positive, real_array
-from ...models.rows import Denoiser
+from ...models.rows import RowDenoiser
 from ...sampling import SIGMA_MAX, SIGMA_MIN, heun, noise_schedule
 
 __all__ = ["LAWS", "Fraction", "HeldOutLoss", "answers", "fraction_of_squared_error", "held_out_loss", "sigma_grid"]
@@ -89,8 +89,8 @@ def sigma_grid(sigma_min: float = 0.05, sigma_max: float = SIGMA_MAX, count: int
 
 
 def fraction_of_squared_error(
-    denoiser: Denoiser,
-    approximations: Mapping[str, Denoiser],
+    denoiser: RowDenoiser,
+    approximations: Mapping[str, RowDenoiser],
     samples: Any,
     sigmas: Any,
     *,
@@ -105,7 +105,7 @@ def fraction_of_squared_error(
 
     Parameters
     ----------
-    denoiser : the one to explain, a network for instance (see :func:`~kappaflow.models.networks.rows_denoiser`)
+    denoiser : the one to explain, a network for instance (see :func:`~kappaflow.models.layout.rows_denoiser`)
     approximations : by name
     samples : (N, ...) array of clean samples, in the scale of the denoiser; drawn from with replacement where `count` > N
     sigmas : (S,) noise levels in any order
@@ -137,7 +137,7 @@ def fraction_of_squared_error(
 
 
 def held_out_loss(
-    denoisers: Mapping[str, Denoiser],
+    denoisers: Mapping[str, RowDenoiser],
     samples: Any,
     sigmas: Any,
     *,
@@ -185,7 +185,13 @@ def _some_rows(samples: Any, count: int, seed: int) -> tuple[FloatArray, np.rand
 
 
 def _states(
-    denoiser: Denoiser, rows: FloatArray, noise: FloatArray, levels: FloatArray, law: str, steps: int, sigma_max: float
+    denoiser: RowDenoiser,
+    rows: FloatArray,
+    noise: FloatArray,
+    levels: FloatArray,
+    law: str,
+    steps: int,
+    sigma_max: float,
 ) -> Any:
     """Pairs of noise level and x (count, d), in the order of the levels, which descend."""
     if law != "trajectory":
@@ -206,7 +212,7 @@ def _states(
     return [(level, found[level]) for level in levels.tolist()]
 
 
-def answers(denoiser: Denoiser, x: FloatArray, level: float) -> FloatArray:
+def answers(denoiser: RowDenoiser, x: FloatArray, level: float) -> FloatArray:
     """D(x; σ), (B, d), in batches; ValueError for an answer of another shape or one that is not finite."""
     parts = [np.asarray(denoiser(x[start : start + _BATCH], level)) for start in range(0, len(x), _BATCH)]
     answer = np.concatenate(parts)

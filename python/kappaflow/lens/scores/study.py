@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, integer, positive, real_array
-from ...models.rows import Denoiser
+from ...models.rows import RowDenoiser
 from ...models.scores import DeltaScore, GaussianScore, MeanScore, MixtureScore
 from ...population import Population
 from ...sampling import SIGMA_MAX
@@ -58,13 +58,13 @@ class ScoresStudy:
 
 def closed_form_scores(
     training: FloatArray, *, components: Sequence[int] = (10, 100), seed: int = 0
-) -> dict[str, Denoiser]:
+) -> dict[str, RowDenoiser]:
     """Scores of training samples (N, d) by name, from the coarsest to the finest.
 
     Mixtures of so many components are left out where there are under 20 samples for each.
     """
     population = Population.from_samples(training)
-    found: dict[str, Denoiser] = {MEAN: MeanScore(population), GAUSSIAN: GaussianScore(population)}
+    found: dict[str, RowDenoiser] = {MEAN: MeanScore(population), GAUSSIAN: GaussianScore(population)}
     for wanted in components:
         if integer("components", wanted, 1) * _PER_COMPONENT <= len(training):
             found[f"{wanted} Gaussians"] = MixtureScore.fit(training, wanted, seed=seed)
@@ -76,7 +76,7 @@ def scores_study(
     samples: Any,
     shape: tuple[int, ...],
     *,
-    network: Denoiser | None = None,
+    network: RowDenoiser | None = None,
     components: Sequence[int] = (10, 100),
     sigmas: Any = None,
     count: int = 256,

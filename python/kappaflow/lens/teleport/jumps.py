@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, integer, positive, real_array
-from ...models.rows import Denoiser
+from ...models.rows import RowDenoiser
 from ...models.scores import GaussianScore
 from ...population import Population
 from ...sampling import SIGMA_MAX, SIGMA_MIN, heun, noise_schedule
@@ -98,7 +98,7 @@ def jump(population: Population, noise: Any, sigma: float, *, sigma_max: float =
 
 
 def teleport(
-    denoiser: Denoiser,
+    denoiser: RowDenoiser,
     population: Population,
     noise: Any,
     sigma_start: float,
@@ -114,7 +114,7 @@ def teleport(
 
     Parameters
     ----------
-    denoiser : D(x, σ) of rows (B, d), see :class:`~kappaflow.models.rows.Denoiser`
+    denoiser : D(x, σ) of rows (B, d), see :class:`~kappaflow.models.rows.RowDenoiser`
     population : mean and covariance of what it was trained on, in its scale; per condition, and without guidance
     noise : (B, d) x_T = σ_max z
     steps : of the grid: all below σ′ with `regrid`, otherwise only those of the grid from sigma_max that lie below it
@@ -158,7 +158,7 @@ def teleport(
 
 
 def plan_teleport(
-    denoiser: Denoiser,
+    denoiser: RowDenoiser,
     population: Population,
     noise: Any,
     *,
@@ -236,7 +236,7 @@ def plan_teleport(
 
 
 def _along_gaussian_path(
-    denoiser: Denoiser, population: Population, noise: FloatArray, sigmas: FloatArray, top: float
+    denoiser: RowDenoiser, population: Population, noise: FloatArray, sigmas: FloatArray, top: float
 ) -> tuple[FloatArray, FloatArray]:
     """At each level (S,): root mean square of ΔD, and the typical size of what a jump to it misses in the samples."""
     values, gaussian = population.eigenvalues, GaussianScore(population)

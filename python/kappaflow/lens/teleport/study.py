@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, integer, positive
-from ...models.rows import Denoiser
+from ...models.rows import RowDenoiser
 from ...population import Population
 from ...sampling import SIGMA_MAX, heun, noise_schedule
 from ..scores.comparison import answers
@@ -54,7 +54,7 @@ class TeleportStudy:
 
 
 def teleport_study(
-    denoiser: Denoiser,
+    denoiser: RowDenoiser,
     population: Population,
     *,
     name: str,
@@ -119,7 +119,7 @@ def teleport_study(
 
 
 def _sample(
-    denoiser: Denoiser, population: Population, noise: FloatArray, plan: TeleportPlan, way: str, top: float
+    denoiser: RowDenoiser, population: Population, noise: FloatArray, plan: TeleportPlan, way: str, top: float
 ) -> tuple[FloatArray, int]:
     """Samples and evaluations of one way."""
     if way == WAYS[0]:

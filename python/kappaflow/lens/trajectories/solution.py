@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, choice, integer, positive, real_array
-from ...models.rows import Denoiser
+from ...models.rows import RowDenoiser
 from ...population import Population
 from ...sampling import step_gain
 from .schedules import Schedule
@@ -324,7 +324,7 @@ def sampler_gains(eigenvalues: Any, noise_levels: Any, *, method: str = "euler")
     return gains
 
 
-def ddim(denoiser: Denoiser, schedule: Schedule, initial: Any, times: Any) -> FloatArray:
+def ddim(denoiser: RowDenoiser, schedule: Schedule, initial: Any, times: Any) -> FloatArray:
     """(S, B, d) states of deterministic DDIM with any denoiser: Euler's rule for x/α in the noise level σ̂.
 
     Parameters

@@ -18,7 +18,7 @@ from .pictures import scatter_sizes
 from .select import ARM_TITLES, PREDICTOR_TITLES, arch_title
 
 if TYPE_CHECKING:
-    from ...validation.network.results import NetworkValidation, Pair, Prediction, Run
+    from ...validation.network.results import NetworkPair, NetworkValidation, PredictorScore, Run
 
 #: Mean rank correlation of relative disagreement over modes from which on the order of modes counts as predicted.
 PREDICTED = 0.8
@@ -111,7 +111,7 @@ def _join(parts: list[str], last: str = "and") -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {last} {parts[-1]}"
 
 
-def _given_answer(found: NetworkValidation, pair: Pair) -> tuple[str, str]:
+def _given_answer(found: NetworkValidation, pair: NetworkPair) -> tuple[str, str]:
     close = f"draw images {style.percent(pair.ratio)} as far apart as unrelated seeds do"
     laws = [p for p in found.predictions if p.predictor != "linear"]
     if not laws:
@@ -123,7 +123,7 @@ def _given_answer(found: NetworkValidation, pair: Pair) -> tuple[str, str]:
     return ("yes" if best >= PREDICTED else "no"), f"The two models {close}; they differ by mode {words}."
 
 
-def _best_rows(found: NetworkValidation, arm: str) -> list[Prediction]:
+def _best_rows(found: NetworkValidation, arm: str) -> list[PredictorScore]:
     law = select.best_law(found)
     return [p for p in found.predictions if p.arm == arm and p.predictor == law and math.isfinite(p.modes.value)]
 
@@ -161,7 +161,7 @@ def _lines(found: NetworkValidation) -> list[str]:
     return lines
 
 
-def _predicted_line(row: Prediction) -> str:
+def _predicted_line(row: PredictorScore) -> str:
     where = f"{_at(row.arch, row.n)}, {PREDICTOR_TITLES[row.predictor]}"
     seeds = f"{_two(row.seeds.value)} ({_two(row.seeds.low)} to {_two(row.seeds.high)}, p {_p(row.seeds.p_value)})"
     return (
@@ -463,7 +463,7 @@ def _run_line(run: Run) -> Line:
     return Line("yes" if quality.passed else "no", run.key, words, cells)
 
 
-def _pair_line(pair: Pair) -> Line:
+def _pair_line(pair: NetworkPair) -> Line:
     name = f"{_at(pair.arch, pair.n)}, repeat {pair.repeat + 1}"
     cells = (_cell(pair.disagreement), _cell(pair.unrelated), _cell(pair.ratio))
     words = ARM_TITLES[pair.arm] + ("" if pair.trained else "; undertrained, in no average")

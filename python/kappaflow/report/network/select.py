@@ -12,7 +12,7 @@ from ...validation.network.results import LEAST_MODE
 from ..style import BAND_COLOURS
 
 if TYPE_CHECKING:
-    from ...validation.network.results import NetworkValidation, Pair, Prediction, Run
+    from ...validation.network.results import NetworkPair, NetworkValidation, PredictorScore, Run
 
 ARCH_TITLES = {
     "unet": "UNet", "dit": "DiT", "mlp": "MLP", "linear": "linear network", "linear-conv": "linear convolution",
@@ -51,13 +51,13 @@ def best_law(found: NetworkValidation) -> str | None:
     return next((name for name in ("empirical", "elliptical", "gaussian", "published") if name in names), None)
 
 
-def pairs_of(found: NetworkValidation, arch: str, arm: str) -> list[Pair]:
+def pairs_of(found: NetworkValidation, arch: str, arm: str) -> list[NetworkPair]:
     """All pairs of that kind, trained or not."""
     return [p for p in found.pairs if (p.arch, p.arm) == (arch, arm)]
 
 
 def mean_over_pairs(
-    found: NetworkValidation, arch: str, arm: str, value: Callable[[Pair], Any]
+    found: NetworkValidation, arch: str, arm: str, value: Callable[[NetworkPair], Any]
 ) -> tuple[FloatArray, FloatArray]:
     """(T,) sizes that have trained pairs and (T, ...) means of a value over these."""
     sizes, values = [], []
@@ -86,7 +86,7 @@ def run_by_key(found: NetworkValidation, key: str) -> Run:
     return next(run for run in found.runs if run.key == key)
 
 
-def prediction_of(found: NetworkValidation, arch: str, n: int, arm: str, predictor: str) -> Prediction | None:
+def prediction_of(found: NetworkValidation, arch: str, n: int, arm: str, predictor: str) -> PredictorScore | None:
     """How well one predictor does, None where there is no trained pair."""
     wanted = (arch, n, arm, predictor)
     return next((p for p in found.predictions if (p.arch, p.n, p.arm, p.predictor) == wanted), None)

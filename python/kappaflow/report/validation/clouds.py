@@ -28,8 +28,8 @@ from .select import (
 )
 
 if TYPE_CHECKING:
+    from ...validation.laws import ComparedLaw
     from ...validation.linear.experiment import Comparison, Validation
-    from ...validation.linear.quantities import Law
 
 MAX_INPUTS = 200  # inputs drawn; more are thinned evenly in the order of the prediction
 MARK = 4.0
@@ -136,7 +136,7 @@ def _apart(a: FloatArray, b: FloatArray) -> Any:
     return np.abs(np.log(style.positive(style.ratio(a, b)))) > 0.05
 
 
-def _cloud_look(validation: Validation, law: Law, colour: str, alpha: float) -> dict[str, Any]:
+def _cloud_look(validation: Validation, law: ComparedLaw, colour: str, alpha: float) -> dict[str, Any]:
     if law is main_law(validation):
         return {"marker": "o", "ms": 2.4, "mew": 0.0, "mfc": colour, "alpha": alpha}
     return {

@@ -36,8 +36,8 @@ from .select import (
 )
 
 if TYPE_CHECKING:
+    from ...validation.laws import ComparedLaw
     from ...validation.linear.experiment import Comparison, Validation
-    from ...validation.linear.quantities import Law
 
 FOREST_COLUMNS = 4  # training-set sizes in the overview; more are left to the table
 _ROW = 0.205  # inches of a row in the overview
@@ -123,7 +123,7 @@ def _typical(comparison: Comparison) -> tuple[float, float]:
     return 1 / reach, reach
 
 
-def _filling(law: Law, place: int) -> dict[str, Any]:
+def _filling(law: ComparedLaw, place: int) -> dict[str, Any]:
     """How the marks of a law are filled: the first whole, those of the published one not at all, all others half by half."""
     if place == 0:
         return {"fillstyle": "full"}

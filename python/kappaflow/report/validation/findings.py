@@ -25,8 +25,8 @@ from .select import (
 from .takeaways import alternatives, takeaways
 
 if TYPE_CHECKING:
+    from ...validation.laws import ComparedLaw
     from ...validation.linear.experiment import Comparison, Validation
-    from ...validation.linear.quantities import Law
 
 SAMPLING_WORDS = {
     "gaussian": "Gaussian samples with the mean and the covariance of the data",
@@ -165,18 +165,18 @@ def _join(words: Sequence[str], separator: str = ", ") -> str:
 
 
 # ---------------------------------------------------------------- the answer
-def leading_law(validation: Validation) -> Law:
+def leading_law(validation: Validation) -> ComparedLaw:
     """The law that the headline judges: of those put forward the one that misses least, in number and then in size."""
     candidates = [law for law in validation.laws if not is_published(law)] or list(validation.laws)
 
-    def loss(law: Law) -> tuple[int, float]:
+    def loss(law: ComparedLaw) -> tuple[int, float]:
         found = comparisons(validation, law=law.name)
         return _tally(found)[2], max((c.agreement.factor for c in found), default=math.inf)
 
     return min(candidates, key=loss)
 
 
-def _answer(law: Law, found: Sequence[Comparison]) -> tuple[str, str]:
+def _answer(law: ComparedLaw, found: Sequence[Comparison]) -> tuple[str, str]:
     """Mood and headline of one law."""
     misses, total = _tally(found)[2], len(found)
     title = f"The {law.title}"
@@ -216,7 +216,7 @@ def _counts_sentence(validation: Validation, found: Sequence[Comparison]) -> str
     return f"Of {_comparison_word(len(found))}, {_join(parts)}."
 
 
-def _other_law(validation: Validation, law: Law) -> str:
+def _other_law(validation: Validation, law: ComparedLaw) -> str:
     """One sentence on a law that the headline does not judge."""
     found = comparisons(validation, law=law.name)
     if not found:
@@ -231,7 +231,7 @@ def _other_law(validation: Validation, law: Law) -> str:
     return f"{answer}{note}."
 
 
-def _reason(validation: Validation, law: Law, found: Sequence[Comparison]) -> str:
+def _reason(validation: Validation, law: ComparedLaw, found: Sequence[Comparison]) -> str:
     """What the outcome means for data of this kind."""
     misses = _tally(found)[2]
     if validation.sampling == "gaussian":
@@ -272,7 +272,7 @@ def _coincidences(validation: Validation) -> str:
     )
 
 
-def _tiles(validation: Validation, law: Law, found: Sequence[Comparison]) -> tuple[Quantity, ...]:
+def _tiles(validation: Validation, law: ComparedLaw, found: Sequence[Comparison]) -> tuple[Quantity, ...]:
     agrees, limit, misses = _tally(found)
     worst = _worst(found)
     disagreement = [c for c in found if c.quantity in DISAGREEMENTS]

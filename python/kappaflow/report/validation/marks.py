@@ -24,8 +24,8 @@ from ..style import INK, MARKER, MUTED, points
 from .select import interval, is_published, ordered_laws, spread
 
 if TYPE_CHECKING:
+    from ...validation.laws import ComparedLaw
     from ...validation.linear.experiment import Comparison, Validation
-    from ...validation.linear.quantities import Law
 
 #: Colour of each verdict; marks differ in shape as well, for eyes that do not tell these colours apart.
 OUTCOME_COLOURS: Mapping[str, str] = MappingProxyType({"agrees": "#1a7f4b", "limit": "#d98e04", "misses": "#b3261e"})
@@ -37,7 +37,7 @@ MAX_POINTS = 36  # simulated points on one curve; curves go through every entry
 _PANEL_HEIGHT = 2.75
 
 
-def law_look(validation: Validation, law: Law) -> dict[str, Any]:
+def law_look(validation: Validation, law: ComparedLaw) -> dict[str, Any]:
     """Line style of a law: solid for the first, dashed and lighter for the published one."""
     if is_published(law) and len(validation.laws) > 1:
         return dict(PUBLISHED)
@@ -45,7 +45,7 @@ def law_look(validation: Validation, law: Law) -> dict[str, Any]:
     return {"ls": _LAW_STYLES[place % len(_LAW_STYLES)], "lw": 1.5, "alpha": 1.0}
 
 
-def law_marker(validation: Validation, law: Law) -> str:
+def law_marker(validation: Validation, law: ComparedLaw) -> str:
     """Marker of a law beside the first: a triangle, upwards or downwards, and a cross for the published one."""
     place = [x.name for x in ordered_laws(validation)].index(law.name)
     return "x" if is_published(law) else ("^", "v")[place % 2]

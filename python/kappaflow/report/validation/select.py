@@ -18,8 +18,8 @@ from ...validation.metrics import SHOWN
 from .. import style
 
 if TYPE_CHECKING:
+    from ...validation.laws import ComparedLaw
     from ...validation.linear.experiment import Comparison, Validation
-    from ...validation.linear.quantities import Law
 
 #: Quantities that are means over training sets, and those that are squared distances of two models; all others are single
 #: variances and covariances. Users meet disagreement, so that it is judged apart.
@@ -29,22 +29,22 @@ DISAGREEMENTS = ("mode_disagreement", "seeds", "bands")
 SAME = 0.01
 
 
-def is_published(law: Law) -> bool:
+def is_published(law: ComparedLaw) -> bool:
     """Whether it is the law of the paper alone, which is shown for comparison."""
     return law.options.get("terms") == "published"
 
 
-def ordered_laws(validation: Validation) -> list[Law]:
+def ordered_laws(validation: Validation) -> list[ComparedLaw]:
     """Laws that are put forward first, then those that are shown for comparison."""
     return sorted(validation.laws, key=is_published)
 
 
-def curve_laws(validation: Validation, curves: Mapping[str, FloatArray]) -> list[Law]:
+def curve_laws(validation: Validation, curves: Mapping[str, FloatArray]) -> list[ComparedLaw]:
     """As :func:`ordered_laws`, those alone that have a curve: closed forms have, fixed points do not."""
     return [law for law in ordered_laws(validation) if law.name in curves]
 
 
-def main_law(validation: Validation) -> Law:
+def main_law(validation: Validation) -> ComparedLaw:
     """The law that figures draw in full."""
     return ordered_laws(validation)[0]
 

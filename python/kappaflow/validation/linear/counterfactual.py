@@ -1,7 +1,6 @@
 """Training sets that differ on purpose: strata along a principal component, against i.i.d. sets.
 
-Sets from the top and the bottom third differ in their mean, sets from the middle third and from the two outer sixths have
-nearly the same mean and differ in their covariance. Independent models of strata A and B differ by
+The strata are those of :mod:`kappaflow.validation.strata`. Independent models of strata A and B differ by
 
     E‖o_A − o_B‖² = ‖E o_A − E o_B‖² + Var o_A + Var o_B
 
@@ -16,24 +15,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from ..._checks import FloatArray, integer
 from ...population import Population
 from ...splits import Splits
+from ..laws import ComparedLaw
 from ..metrics import mean_interval
+from ..strata import PROFILES, STRATA, strata
 from .draws import Pool, ResampledSets
-from .quantities import Law
 from .simulation import simulate
 from .statistics import Design, Statistics
 
-__all__ = ["STRATA", "Counterfactual", "compare_strata", "strata"]
-
-#: Profiles of each stratum for the laws that need them.
-PROFILES = 2048
-STRATA = ("i.i.d.", "top", "bottom", "middle", "top + bottom")
-#: Fewest samples that are cut into strata, of a third each.
-LEAST_POOL = 36
+__all__ = ["Counterfactual", "compare_strata"]
 
 
 @dataclass(frozen=True)
@@ -63,31 +56,10 @@ class Counterfactual:
     predicted_limit: FloatArray
 
 
-def strata(coordinate: FloatArray) -> dict[str, npt.NDArray[np.int64]]:
-    """Indices of the samples of each stratum along a coordinate (N,); all strata but the whole have about N/3 samples.
-
-    Raises ValueError for fewer than 36 samples.
-    """
-    count = len(coordinate)
-    if count < LEAST_POOL:
-        raise ValueError(f"coordinate must hold at least {LEAST_POOL} samples for strata, got {count}")
-    third = 2 * (count // 6)
-    order = np.argsort(coordinate, kind="stable")
-    first = (count - third) // 2
-    parts = (
-        np.arange(count),
-        order[-third:],
-        order[:third],
-        order[first : first + third],
-        np.concatenate([order[: third // 2], order[-third // 2 :]]),
-    )
-    return dict(zip(STRATA, parts, strict=True))
-
-
 def compare_strata(
     pool: Pool,
     design: Design,
-    laws: Sequence[Law],
+    laws: Sequence[ComparedLaw],
     *,
     component: int = 0,
     device: str = "cpu",

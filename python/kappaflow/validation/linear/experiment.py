@@ -31,14 +31,16 @@ from ...models.devices import resolve_device
 from ...population import Population
 from ...sampling import SIGMA_MAX, initial_noise
 from ...splits import Splits
+from ..laws import ComparedLaw, chosen_laws
 from ..metrics import Agreement, agreement
-from .counterfactual import LEAST_POOL, STRATA, Counterfactual, compare_strata
+from ..strata import LEAST_POOL, STRATA
+from .counterfactual import Counterfactual, compare_strata
 from .draws import GaussianSets, Pool, TrainingSets
-from .quantities import Law, Quantity, Subject, chosen_laws, chosen_quantities
+from .quantities import Quantity, Subject, chosen_quantities
 from .simulation import chunk_layout, simulate
 from .statistics import DEFAULT_MEMORY, Design, Statistics, group_layout, spaced_modes
 
-__all__ = ["Comparison", "Scaling", "StepError", "Validation", "compare", "validate_linear"]
+__all__ = ["Comparison", "SizeScaling", "StepError", "Validation", "compare", "validate_linear"]
 
 #: σ² at which κ is estimated: the noise levels 0.002 … 80 of diffusion models.
 NOISE_VARIANCES = tuple(float(v) for v in np.geomspace(4e-6, 6400, 13))
@@ -93,7 +95,7 @@ class StepError:
 
 
 @dataclass(frozen=True)
-class Scaling:
+class SizeScaling:
     """Predicted disagreement by eigenband against n: `n` (P,), `disagreement` law → (P, K), of the map `subject`.
 
     Of the laws that are closed forms; the others stand in the comparisons of the sizes that are simulated.
@@ -123,7 +125,7 @@ class Validation:
     groups: tuple[int, ...]
     seed: int
     device: str
-    laws: tuple[Law, ...]
+    laws: tuple[ComparedLaw, ...]
     quantities: tuple[Quantity, ...]
     maps: tuple[Map, ...]
     bands: tuple[Band, ...]
@@ -131,7 +133,7 @@ class Validation:
     comparisons: tuple[Comparison, ...]
     kappa_grid: FloatArray  # (S,) noise variances of the curves
     kappa: dict[str, FloatArray]  # law → (T, S)
-    scaling: Scaling
+    scaling: SizeScaling
     step_errors: tuple[StepError, ...]
     counterfactual: Counterfactual | None
     pixel_shape: tuple[int, ...]
@@ -391,7 +393,7 @@ def _comparisons(
     data_inputs: dict[str, FloatArray],
     bands: tuple[Band, ...],
     quantities: Sequence[Quantity],
-    law: Law,
+    law: ComparedLaw,
     splits: Splits,
 ) -> list[Comparison]:
     found = []
@@ -458,7 +460,9 @@ def _step_errors(
     ]
 
 
-def _kappa_curves(sets: TrainingSets, sizes: Sequence[int], grid: FloatArray, mean: str, law: Law) -> FloatArray:
+def _kappa_curves(
+    sets: TrainingSets, sizes: Sequence[int], grid: FloatArray, mean: str, law: ComparedLaw
+) -> FloatArray:
     """(T, S) κ of each size."""
     options = {"mean": mean, "population_is": sets.population_is, **law.options}
     return np.stack([Splits(sets.population, size, **options).kappa(grid) for size in sizes])
@@ -466,8 +470,8 @@ def _kappa_curves(sets: TrainingSets, sizes: Sequence[int], grid: FloatArray, me
 
 def _scaling(
     sets: TrainingSets, sizes: Sequence[int], map_: Map, inputs: FloatArray, bands: tuple[Band, ...],
-    laws: Sequence[Law], mean: str,
-) -> Scaling:  # fmt: skip
+    laws: Sequence[ComparedLaw], mean: str,
+) -> SizeScaling:  # fmt: skip
     grid = np.unique(np.round(np.geomspace(max(3, min(sizes) // 3), 10 * max(sizes), _CURVE_POINTS)).astype(np.int64))
     curves = {}
     for law in laws:
@@ -478,7 +482,7 @@ def _scaling(
             splits = Splits(sets.population, n, mean=mean, population_is=sets.population_is, **law.options)
             rows.append(splits.disagreement(map_.function(splits), inputs, bands=bands).mean(axis=0))
         curves[law.name] = np.stack(rows)
-    return Scaling(map_.key, grid.astype(np.float64), curves)
+    return SizeScaling(map_.key, grid.astype(np.float64), curves)
 
 
 def _notes(sets: TrainingSets, population: Population, draws: int) -> tuple[str, ...]:

@@ -16,33 +16,12 @@ from ...maps import Map
 from ...splits import Splits
 from .statistics import Design, Statistics
 
-__all__ = ["LAWS", "QUANTITIES", "Law", "Pair", "Quantity", "Subject"]
+__all__ = ["QUANTITIES", "Quantity", "QuantityPair", "Subject", "chosen_quantities"]
 
 #: What predictions of a typical entry neglect, in units of 1/m (of totals, 1). Expectations hold their own term of order 1/m.
 #: Of variances the most that a map of one strong mode can show: 1/λ̂, which the denoiser's t/(λ̂ + t) is there, is an
 #: inverse χ² of m degrees, whose relative variance 2m²/((m − 2)²(m − 4)) is the limit's 2/m times 1 + 8/m + ….
 EXPECTATION, VARIANCE = 1.0, 8.0
-
-
-@dataclass(frozen=True)
-class Law:
-    """A theory: options of :class:`~kappaflow.Splits` under a name; `profiles`: whether it needs those of the population."""
-
-    name: str
-    title: str
-    options: Mapping[str, str]
-    profiles: bool = False
-
-
-#: Every law there is. "published" is the law of arXiv 2602.02908, without exchange and mean terms.
-LAWS: Mapping[str, Law] = MappingProxyType(
-    {
-        "gaussian": Law("gaussian", "Gaussian law", {"law": "gaussian"}),
-        "elliptical": Law("elliptical", "elliptical law", {"law": "elliptical"}, profiles=True),
-        "empirical": Law("empirical", "empirical law", {"law": "empirical"}, profiles=True),
-        "published": Law("published", "published law", {"law": "gaussian", "terms": "published"}),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -67,7 +46,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Pair:
+class QuantityPair:
     """Simulated (G, E) and predicted (E,) values, what the entries are of (E,), and totals where they are over more.
 
     Entries are named by mode, input, eigenband or pixel number (0-based) or by the noise variance.
@@ -98,7 +77,7 @@ class Quantity:
     entry: str
     covers: str
     neglected: float
-    compare: Callable[[Statistics, Subject, Splits], Pair]
+    compare: Callable[[Statistics, Subject, Splits], QuantityPair]
 
 
 def with_variance(splits: Splits) -> npt.NDArray[np.int64]:
@@ -107,22 +86,22 @@ def with_variance(splits: Splits) -> npt.NDArray[np.int64]:
     return np.flatnonzero(s > NO_VARIANCE * s[0])
 
 
-def _gains(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+def _gains(statistics: Statistics, subject: Subject, splits: Splits) -> QuantityPair:
     modes = with_variance(splits)
     f = subject.map.function(splits)
     gain = splits.expectation(f)
     if splits.law == "gaussian" and splits.terms == "full":
         gain = gain + splits.expectation_correction(f)
-    return Pair(statistics.arrays[f"gain/{subject.key}"][:, modes], gain[modes], modes)
+    return QuantityPair(statistics.arrays[f"gain/{subject.key}"][:, modes], gain[modes], modes)
 
 
-def _mode_pairs(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+def _mode_pairs(statistics: Statistics, subject: Subject, splits: Splits) -> QuantityPair:
     f, chosen = subject.map.function(splits), np.array(subject.design.pair_modes)
     inside = np.flatnonzero(np.isin(chosen, with_variance(splits)))
     simulated = statistics.arrays[f"pairs/{subject.key}"][:, inside][:, :, inside]
     upper = np.triu_indices(len(inside))  # the matrix is symmetric: each pair once
     predicted = splits.mode_variance(f, chosen[inside])
-    return Pair(
+    return QuantityPair(
         simulated[:, upper[0], upper[1]],
         predicted[upper],
         np.arange(len(upper[0])),
@@ -131,43 +110,43 @@ def _mode_pairs(statistics: Statistics, subject: Subject, splits: Splits) -> Pai
     )
 
 
-def _equal_modes(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+def _equal_modes(statistics: Statistics, subject: Subject, splits: Splits) -> QuantityPair:
     modes = with_variance(splits)
     variance = splits.equal_mode_variance(subject.map.function(splits))
-    return Pair(statistics.arrays[f"equal/{subject.key}"][:, modes], variance[modes], modes)
+    return QuantityPair(statistics.arrays[f"equal/{subject.key}"][:, modes], variance[modes], modes)
 
 
-def _mode_average(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+def _mode_average(statistics: Statistics, subject: Subject, splits: Splits) -> QuantityPair:
     modes = with_variance(splits)
     spread = subject.design.spread[subject.key]
     predicted, _ = splits.mode_disagreement(subject.map.function(splits), spread)
     scale = 2 / splits.population.dimension
-    return Pair(scale * statistics.arrays[f"average/{subject.key}"][:, modes], predicted[modes], modes)
+    return QuantityPair(scale * statistics.arrays[f"average/{subject.key}"][:, modes], predicted[modes], modes)
 
 
-def _seeds(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+def _seeds(statistics: Statistics, subject: Subject, splits: Splits) -> QuantityPair:
     scale = 2 / splits.population.dimension
     simulated = scale * statistics.arrays[f"output/{subject.key}"].sum(axis=2)
     predicted = splits.disagreement(subject.map.function(splits), subject.inputs)
-    return Pair(simulated, predicted, np.arange(predicted.size))
+    return QuantityPair(simulated, predicted, np.arange(predicted.size))
 
 
-def _bands(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+def _bands(statistics: Statistics, subject: Subject, splits: Splits) -> QuantityPair:
     scale = 2 / splits.population.dimension
     by_mode = scale * statistics.arrays[f"output/{subject.key}"].mean(axis=1)
     simulated = np.stack([by_mode[:, band.start : band.stop].sum(axis=1) for band in subject.bands], axis=1)
     predicted = splits.disagreement(subject.map.function(splits), subject.inputs, bands=subject.bands)
-    return Pair(simulated, predicted.mean(axis=0), np.arange(len(subject.bands)))
+    return QuantityPair(simulated, predicted.mean(axis=0), np.arange(len(subject.bands)))
 
 
-def _pixels(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+def _pixels(statistics: Statistics, subject: Subject, splits: Splits) -> QuantityPair:
     f = subject.map.function(splits)
     predicted = splits.pixel_variance(f, subject.inputs[0]).ravel()
     varies = predicted > NO_VARIANCE * predicted.max()  # constant pixels, as the corners of the digits are
-    return Pair(statistics.arrays[f"pixel/{subject.key}"][:, varies], predicted[varies], np.flatnonzero(varies))
+    return QuantityPair(statistics.arrays[f"pixel/{subject.key}"][:, varies], predicted[varies], np.flatnonzero(varies))
 
 
-def _trajectory(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+def _trajectory(statistics: Statistics, subject: Subject, splits: Splits) -> QuantityPair:
     assert subject.second is not None
     f, g = subject.map.function(splits), subject.second.function(splits)
     vectors = splits.population.eigenvectors
@@ -176,10 +155,10 @@ def _trajectory(statistics: Statistics, subject: Subject, splits: Splits) -> Pai
     simulated = statistics.arrays[f"trajectory/{subject.key}"]
     groups = np.stack([simulated[:, :, band.start : band.stop].sum(axis=2) for band in subject.bands], axis=2)
     by_band = np.stack([predicted[:, band.start : band.stop].sum(axis=1) for band in subject.bands], axis=1)
-    return Pair(groups.reshape(len(groups), -1), by_band.ravel(), np.arange(by_band.size))
+    return QuantityPair(groups.reshape(len(groups), -1), by_band.ravel(), np.arange(by_band.size))
 
 
-def _kappa(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
+def _kappa(statistics: Statistics, subject: Subject, splits: Splits) -> QuantityPair:
     design = subject.design
     simulated = design.n / design.degrees / statistics.arrays["trace"]  # the harmonic mean of λ + σ²
     variances = np.array(design.noise_variances)
@@ -187,7 +166,7 @@ def _kappa(statistics: Statistics, subject: Subject, splits: Splits) -> Pair:
     if splits.terms == "full":  # the order 1/m that a trace over finitely many samples shows, kept positive
         kappa = kappa / (1 - splits.kappa_correction(variances) / kappa)
     relative = (simulated / kappa).mean(axis=1)  # κ spans many decades: its total says nothing
-    return Pair(simulated, kappa, variances, relative, 1.0)
+    return QuantityPair(simulated, kappa, variances, relative, 1.0)
 
 
 #: Every quantity by name, in the order of the report.
@@ -221,15 +200,3 @@ def chosen_quantities(names: Sequence[str] | None) -> list[Quantity]:
         if name not in QUANTITIES:
             raise ValueError(f"quantities must be among {', '.join(QUANTITIES)}, got {name!r}")
     return [QUANTITIES[name] for name in dict.fromkeys(names)]
-
-
-def chosen_laws(names: Sequence[str] | None, *, profiles: bool) -> list[Law]:
-    """Laws by name, by default all that can be had with or without profiles. Raises ValueError for an unknown name."""
-    if names is None:
-        return [law for law in LAWS.values() if profiles or not law.profiles]
-    for name in names:
-        if name not in LAWS:
-            raise ValueError(f"laws must be among {', '.join(LAWS)}, got {name!r}")
-        if LAWS[name].profiles and not profiles:
-            raise ValueError(f"laws must not hold {name!r} where training sets come without profiles of real samples")
-    return [LAWS[name] for name in dict.fromkeys(names)]

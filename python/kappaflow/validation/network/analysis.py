@@ -12,8 +12,7 @@ from ..._checks import FloatArray
 from ...bands import Band, band_sums
 from ...population import Population
 from ...splits import Splits
-from ..linear.counterfactual import PROFILES, STRATA, strata
-from ..linear.quantities import Law
+from ..laws import ComparedLaw
 from ..metrics import (
     Consistency,
     Correlation,
@@ -25,11 +24,22 @@ from ..metrics import (
     memorised_fraction,
     nearest,
 )
+from ..strata import PROFILES, STRATA, strata
 from .baselines import amplified, linear_samples, memorising_samples
 from .gate import judge
 from .plan import RunSpec
 from .probes import LEVELS, Answers
-from .results import LEAST_MODE, Baseline, Forecast, Gallery, Manipulation, Pair, Prediction, Run, StrataMatrix
+from .results import (
+    LEAST_MODE,
+    Baseline,
+    Forecast,
+    Gallery,
+    Manipulation,
+    NetworkPair,
+    PredictorScore,
+    Run,
+    StrataMatrix,
+)
 
 __all__ = ["Context", "Member"]
 
@@ -56,7 +66,7 @@ class Context:
     population: Population
     shape: tuple[int, ...]
     bands: tuple[Band, ...]
-    laws: tuple[Law, ...]
+    laws: tuple[ComparedLaw, ...]
     sigma_max: float
     steps: int
     noise: Mapping[str, FloatArray]
@@ -133,12 +143,12 @@ def pair_members(members: Sequence[Member]) -> dict[tuple[str, int, int, str], t
     }
 
 
-def compare_pair(context: Context, key: tuple[str, int, int, str], a: Member, b: Member) -> Pair:
+def compare_pair(context: Context, key: tuple[str, int, int, str], a: Member, b: Member) -> NetworkPair:
     """Two runs from the same seeds."""
     arch, n, repeat, arm = key
     found = cross_split(a.answers.samples["seeds"], b.answers.samples["seeds"], context.population, context.bands)
     apart = a.answers.shared - b.answers.shared
-    return Pair(
+    return NetworkPair(
         arch=arch, n=n, repeat=repeat, arm=arm, runs=(a.run.key, b.run.key),
         trained=a.run.quality.passed and b.run.quality.passed,
         seeds=found.seeds, modes=found.modes, bands=found.bands, pixels=found.pixels.reshape(context.shape),
@@ -178,7 +188,7 @@ def baselines(context: Context, a: RunSpec) -> list[Baseline]:
     return found
 
 
-def forecast(context: Context, law: Law, n: int) -> Forecast:
+def forecast(context: Context, law: ComparedLaw, n: int) -> Forecast:
     """What a law says of linear models of n of these images."""
     population, top = context.population, context.sigma_max
     splits = Splits(population, n, **law.options)
@@ -197,10 +207,10 @@ def forecast(context: Context, law: Law, n: int) -> Forecast:
     )  # fmt: skip
 
 
-def predict(
-    context: Context, arch: str, n: int, arm: str, pairs: Sequence[Pair], forecasts: Sequence[Forecast],
+def score_predictors(
+    context: Context, arch: str, n: int, arm: str, pairs: Sequence[NetworkPair], forecasts: Sequence[Forecast],
     linear: Sequence[Baseline],
-) -> list[Prediction]:  # fmt: skip
+) -> list[PredictorScore]:  # fmt: skip
     """How well each law, and the linear models of the same splits, tell where the trained pairs of one kind disagree."""
     if not pairs:
         return []
@@ -228,7 +238,7 @@ class _Disagreement:
     bands: FloatArray
 
 
-def _disagreements(found: Sequence[Pair] | Sequence[Baseline]) -> _Disagreement:
+def _disagreements(found: Sequence[NetworkPair] | Sequence[Baseline]) -> _Disagreement:
     """Means over pairs or baselines."""
     names = ("seeds", "modes", "unrelated_modes", "bands")
     return _Disagreement(*(np.mean([getattr(each, name) for each in found], axis=0) for name in names))
@@ -236,13 +246,13 @@ def _disagreements(found: Sequence[Pair] | Sequence[Baseline]) -> _Disagreement:
 
 def _prediction(
     arch: str, n: int, arm: str, name: str, count: int, source: _Disagreement, observed: _Disagreement, kept: FloatArray
-) -> Prediction:
+) -> PredictorScore:
     """Correlations over seeds and over the modes that are kept; what does not vary has none."""
     modes = [each.modes[kept] for each in (source, observed)]
     relative = [each.modes[kept] / each.ceiling[kept] for each in (source, observed)]
     seeds = [source.seeds, observed.seeds]
     by_band = np.divide(observed.bands, source.bands, out=np.full(len(source.bands), np.nan), where=source.bands > 0)
-    return Prediction(
+    return PredictorScore(
         arch=arch, n=n, arm=arm, predictor=name, pairs=count,
         seeds=correlate(*seeds), modes=correlate(*modes), relative=correlate(*relative),
         seeds_pearson=_of_logs(seeds), modes_pearson=_of_logs(modes),
@@ -314,7 +324,7 @@ def manipulations(
     return found
 
 
-def manipulated_forecasts(context: Context, laws: Sequence[Law], n: int) -> dict[str, dict[str, float]]:
+def manipulated_forecasts(context: Context, laws: Sequence[ComparedLaw], n: int) -> dict[str, dict[str, float]]:
     """Name of the noise → law → expected disagreement, which depends on no network."""
     found: dict[str, dict[str, float]] = {name: {} for name in context.manipulations}
     for law in laws:
@@ -370,7 +380,7 @@ def _symmetric(matrix: FloatArray) -> FloatArray:
     return np.where(np.isnan(matrix), matrix.T, np.where(np.isnan(matrix.T), matrix, 0.5 * (matrix + matrix.T)))
 
 
-def strata_law(context: Context, law: Law, n: int, component: int, names: Sequence[str] = STRATA) -> FloatArray:
+def strata_law(context: Context, law: ComparedLaw, n: int, component: int, names: Sequence[str] = STRATA) -> FloatArray:
     """Of two disjoint sets of one stratum 2 Var/d; of strata a and b ‖E a − E b‖²/d + (1 − n/N_a) Var a/d + (1 − n/N_b) Var b/d.
 
     The expectations are read off the strata as they are, N_a and N_b images, of which the sets are parts: what these strata differ

@@ -11,7 +11,7 @@ from ..._checks import FloatArray
 from ...bands import Band, default_bands
 from ...population import Population
 from ...sampling import SIGMA_MAX, initial_noise
-from ..linear.quantities import Law, chosen_laws
+from ..laws import ComparedLaw, chosen_laws
 from . import analysis
 from .analysis import Context, Member
 from .baselines import parts
@@ -103,7 +103,7 @@ def assemble(
     kinds = dict.fromkeys((arch, n, arm) for arch, n, _, arm in pairs)
     for arch, n, arm in kinds:
         trained = [pair for key, pair in pairs.items() if (key[0], key[1], key[3]) == (arch, n, arm) and pair.trained]
-        predictions += analysis.predict(
+        predictions += analysis.score_predictors(
             context, arch, n, arm, trained, [f for f in forecasts if f.n == n], [b for b in bases if b.n == n]
         )
         first = (arch, n, 0, arm)
@@ -129,7 +129,7 @@ def assemble(
     )  # fmt: skip
 
 
-def _shown(laws: Sequence[Law]) -> list[Law]:
+def _shown(laws: Sequence[ComparedLaw]) -> list[ComparedLaw]:
     """Laws of the noise-space manipulation: the Gaussian one and the most general there is."""
     names = [law.name for law in laws]
     wanted = {"gaussian", "empirical" if "empirical" in names else "elliptical"}

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer
-from ...models.backbones import ARCHITECTURES
+from ...models.backbones import BACKBONES
 from ...models.config import NetworkConfig, TrainingConfig
 from ...models.layout import tensor_shape
-from ..linear.counterfactual import LEAST_POOL, strata
+from ..strata import LEAST_POOL, strata
 
 __all__ = ["LEAST_SHARED", "MOST_PROBED", "PRESETS", "SPLITS", "Plan", "Preset", "RunSpec", "make_plan"]
 
@@ -79,7 +79,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "paper": Preset(
             "the published protocol; one GPU, days for all sizes",
             ("unet", "dit"), (300, 1000, 3000, 10_000, 30_000), ("same", "different"), 1, 512, 35,
-            dict.fromkeys(ARCHITECTURES, 50_000),
+            dict.fromkeys(BACKBONES, 50_000),
             {
                 "unet": {"channels": (128, 256, 256, 256), "layers": 2, "attention": (8,), "groups": 32},
                 "dit": {"hidden": 384, "depth": 6, "heads": 6, "patch": 2},
@@ -202,8 +202,8 @@ def make_plan(
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}; got {preset!r}")
     names = tuple(dict.fromkeys(archs or chosen.archs))
     for name in names:
-        if name not in ARCHITECTURES:
-            raise ValueError(f"arch must be one of {', '.join(ARCHITECTURES)}; got {name!r}")
+        if name not in BACKBONES:
+            raise ValueError(f"arch must be one of {', '.join(BACKBONES)}; got {name!r}")
     wanted = tuple(dict.fromkeys(arms or chosen.arms))
     for arm in wanted:
         choice("arms", arm, ("same", "different"))
@@ -271,7 +271,7 @@ class _Base:
         options = dict(self.preset.networks.get(arch, {}))
         if "patch" in options and max(self.shape) > _LARGE:  # as many tokens for 64 × 64 images as for 32 × 32
             options["patch"] *= 2
-        network = NetworkConfig(arch, tensor_shape(self.shape), scale, {**ARCHITECTURES[arch].options, **options})
+        network = NetworkConfig(arch, tensor_shape(self.shape), scale, {**BACKBONES[arch].options, **options})
         word = int(np.random.SeedSequence([self.seed, repeat, member]).generate_state(1)[0])
         steps = self.preset.steps[arch] if self.steps is None else self.steps
         settings = {"learning_rate": self.preset.rates.get(arch, self.preset.training.learning_rate), **self.training}

@@ -11,7 +11,7 @@ import torch
 
 from ..._checks import FloatArray
 from ..._tensors import read_tensors, write_tensors
-from ...models.denoisers import Denoiser
+from ...models.denoisers import TensorDenoiser
 from ...models.layout import to_rows, to_tensor
 from ...models.sampling import sample
 from ...sampling import SIGMA_MAX, SIGMA_MIN
@@ -82,7 +82,7 @@ class Answers:
 
 
 def examine(
-    denoiser: Denoiser,
+    denoiser: TensorDenoiser,
     probe: Probe,
     *,
     device: str | torch.device = "cpu",
@@ -123,7 +123,11 @@ def examine(
 
 @torch.no_grad()
 def denoised(
-    denoiser: Denoiser, images: FloatArray, probe: Probe, place: torch.device, precise: torch.dtype = torch.float64
+    denoiser: TensorDenoiser,
+    images: FloatArray,
+    probe: Probe,
+    place: torch.device,
+    precise: torch.dtype = torch.float64,
 ) -> FloatArray:
     """(S, M, d) D(x + σz; σ) with z from (noise_seed, level)."""
     answers = np.empty((len(LEVELS), *images.shape))

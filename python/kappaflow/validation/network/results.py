@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..._checks import FloatArray
 from ...bands import Band
-from ..linear.quantities import Law
+from ..laws import ComparedLaw
 from ..metrics import Correlation
 
 __all__ = [
@@ -24,9 +24,9 @@ __all__ = [
     "Forecast",
     "Gallery",
     "Manipulation",
+    "NetworkPair",
     "NetworkValidation",
-    "Pair",
-    "Prediction",
+    "PredictorScore",
     "Quality",
     "Run",
     "StrataMatrix",
@@ -129,7 +129,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Pair:
+class NetworkPair:
     """Two networks that start from the same seeds.
 
     Attributes
@@ -181,7 +181,7 @@ class Baseline:
     kind : "linear" (the exact sampling map of each split's moments) or "memorising" (the exact score of each split's images, which
         returns the images themselves)
     n, repeat : which splits
-    seeds, modes, bands, unrelated, unrelated_modes, unrelated_bands : as in :class:`Pair`
+    seeds, modes, bands, unrelated, unrelated_modes, unrelated_bands : as in :class:`NetworkPair`
     """
 
     kind: str
@@ -233,7 +233,7 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class PredictorScore:
     """How well a predictor tells where networks disagree, over all trained pairs of one architecture, n and arm.
 
     Attributes
@@ -362,18 +362,18 @@ class NetworkValidation:
     preset: str
     device: str
     seed: int
-    laws: tuple[Law, ...]
+    laws: tuple[ComparedLaw, ...]
     runs: tuple[Run, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[NetworkPair, ...]
     baselines: tuple[Baseline, ...]
     forecasts: tuple[Forecast, ...]
-    predictions: tuple[Prediction, ...]
+    predictions: tuple[PredictorScore, ...]
     galleries: tuple[Gallery, ...]
     manipulations: tuple[Manipulation, ...]
     strata: tuple[StrataMatrix, ...]
     notes: tuple[str, ...]
 
-    def trained_pairs(self, arch: str, n: int, arm: str) -> list[Pair]:
+    def trained_pairs(self, arch: str, n: int, arm: str) -> list[NetworkPair]:
         """The pairs of that kind which pass the gate."""
         return [p for p in self.pairs if (p.arch, p.n, p.arm) == (arch, n, arm) and p.trained]
 
