@@ -10,16 +10,11 @@ import numpy as np
 
 from . import _core
 from ._checks import FloatArray, choice, integer, not_negative, positive, real_array
-from .laws import ClosedFormLaw, EmpiricalLaw, Law, require_profiles
+from .laws import DEFAULT_LAW, REGISTRY, Ensemble, Law, LawSpec, law_spec
 from .population import Population
 from .sampling import SIGMA_MAX
 
 __all__ = ["MEASURES", "SampleSize", "Splits", "samples_for"]
-
-_LAWS = ("gaussian", "elliptical", "empirical")
-_TOLERANCE = {"gaussian": 1e-13, "elliptical": 1e-10, "empirical": 1e-6}
-#: How far below the Gaussian edge the support of samples of unequal size is taken to reach.
-_STRETCH = 0.05
 
 
 class Splits:
@@ -43,25 +38,28 @@ class Splits:
     population : Population
     n : int
         Samples in a training set: at least 1, at least 2 with estimated mean.
-    law : "gaussian", "elliptical" or "empirical"
-        "elliptical": samples of unequal size, which are estimated from the profiles that the population holds, at each κ, or
-        given by `scales`. "empirical": any data, from profiles; it keeps the leverage of every sample and is slower.
+    law : str
+        Name of a law in :data:`kappaflow.laws.REGISTRY`. The Gaussian law needs the covariance alone. The elliptical law takes
+        samples of unequal size: `scales`, or sizes that are estimated at each κ from the profiles that the population holds.
+        The empirical law holds for any data; it keeps the leverage of every profile and is slower.
     mean : "estimated" (from the same n samples, as models do) or "known"
-    terms : "full", or "published": the first product alone, without exchange and mean terms, for comparison
+    terms : "full", or, with the Gaussian law, "published": the first product alone, without exchange and mean terms, for
+        comparison with the publication
     population_is : "sample" or "exact"
-        Where the population was estimated from N samples (`sample_size`), "sample" corrects every answer for that: the
-        Gaussian and the elliptical law are read off the sample spectrum (Σ̂ of n samples at noise t shows what that of N
-        samples shows at another noise t_N), exactly but for what N samples do not show of the tail of sizes; the empirical law
-        changes by the factor that the elliptical law changes by. n above N is answered as far as N samples tell, which is
-        always unless N ≤ d + 1. "exact" takes the population as it is. Without a sample size both are the same.
-    scales : (M,) sizes τ ≥ 0 of samples, for law="elliptical" alone; divided by their mean
+        "exact" takes the population as it is. "sample" matters where the population was estimated from N samples
+        (`sample_size`): every answer is then corrected for that. The Gaussian and the elliptical law are read off the sample
+        spectrum: Σ̂ of n samples at noise t shows what Σ̂ of N samples shows at another noise t_N. This is exact, except that
+        N samples do not show the far tail of sizes. The empirical law is multiplied by the factor by which the elliptical law
+        changes. n above N is answered as far as N samples determine the answer, which they always do unless N ≤ d + 1.
+        Without a sample size both options give the same.
+    scales : (M,) sizes τ ≥ 0 of samples, for laws that take them (the elliptical law); they are divided by their mean
 
     Raises
     ------
     ValueError
         Bad options; profiles missing; a sample size that contradicts the data.
     UnidentifiedError
-        By the methods, a ValueError: N samples do not tell at so large an n and so little noise.
+        Raised by the methods, a ValueError: N samples cannot determine the law at this n and noise level.
     """
 
     def __init__(
@@ -69,7 +67,7 @@ class Splits:
         population: Population,
         n: int,
         *,
-        law: str = "gaussian",
+        law: str = DEFAULT_LAW,
         mean: str = "estimated",
         terms: str = "full",
         population_is: str = "sample",
@@ -77,16 +75,18 @@ class Splits:
     ) -> None:
         if not isinstance(population, Population):
             raise TypeError(f"population must be a Population, got {type(population).__name__}")
-        choice("law", law, _LAWS)
+        spec = law_spec(law)
         choice("mean", mean, ("estimated", "known"))
-        choice("terms", terms, ("full", "published"))
+        choice("terms", terms, tuple(dict.fromkeys(each for other in REGISTRY.values() for each in other.terms)))
         choice("population_is", population_is, ("sample", "exact"))
-        if law != "gaussian" and terms != "full":
-            raise ValueError(f"terms must be 'full' with law={law!r}, got {terms!r}")
-        if scales is not None and law != "elliptical":
-            raise ValueError(f"scales are for law='elliptical' alone, got them with law={law!r}")
-        if law != "gaussian" and scales is None:
-            require_profiles(population, f"law={law!r}")
+        if terms not in spec.terms:
+            allowed = " or ".join(repr(each) for each in spec.terms)
+            raise ValueError(f"terms must be {allowed} with law={law!r}, got {terms!r}")
+        if scales is None:
+            spec.check(population)
+        elif not spec.takes_scales:
+            takers = " or ".join(repr(other.name) for other in REGISTRY.values() if other.takes_scales)
+            raise ValueError(f"scales are for law={takers} alone, got them with law={law!r}")
         held = 0 if population.profiles is None else len(population.profiles)
         if population.sample_size is not None and held > population.sample_size:
             raise ValueError(
@@ -95,30 +95,16 @@ class Splits:
         self.n = integer("n", n, 2 if mean == "estimated" else 1)
         self.population = population
         self.law, self.mean, self.terms, self.population_is = law, mean, terms, population_is
-        self._scales = _given_scales(scales)
-        debiased = population_is == "sample" and population.sample_size is not None
-        self._core = self._closed_form(exact=not debiased)
-        closed = ClosedFormLaw(self._core)
-        if law == "empirical":
-            plug_in = ClosedFormLaw(self._closed_form(exact=True)) if debiased else closed
-            self._law: Law = EmpiricalLaw(population, self.n, mean, plug_in, closed if debiased else None)
-        else:
-            self._law = closed
-
-    def _closed_form(self, *, exact: bool) -> _core.Splits:
-        """The Gaussian or elliptical law, of the population as it is or as N samples show it."""
-        population = self.population
-        scales = None
-        if self.law != "gaussian":
-            scales = population.radial_scales if self._scales is None else self._scales
-        return _core.Splits(
-            population.spectrum,
-            float(self.n),
-            getattr(_core.Mean, self.mean),
-            getattr(_core.Terms, self.terms),
-            np.inf if exact else float(population.sample_size or np.inf),
-            scales,
+        ensemble = Ensemble(
+            population=population,
+            n=self.n,
+            mean=mean,
+            terms=terms,
+            corrected=population_is == "sample" and population.sample_size is not None,
+            scales=_given_scales(scales),
         )
+        self._spec: LawSpec = spec
+        self._law: Law = spec.build(ensemble)
 
     def __repr__(self) -> str:
         options = f"law={self.law!r}, mean={self.mean!r}, terms={self.terms!r}, population_is={self.population_is!r}"
@@ -129,17 +115,11 @@ class Splits:
 
         The empirical law has no one κ for all modes and raises ValueError.
         """
-        if self.law == "empirical":
-            raise ValueError(
-                "kappa needs law='gaussian' or 'elliptical', got 'empirical', which has no one κ for all modes"
-            )
+        self._needs("kappa", lambda spec: spec.has_kappa, ", which has no one κ for all modes")
         t = real_array("noise_variance", noise_variance)
         if t.size and t.min() < 0:
             raise ValueError(f"noise_variance must not be negative, got {t.min()}")
-        result = self._core.kappa(t.ravel())
-        if not result.good:
-            raise _core.ConvergenceError("Splits.kappa: a value of kappa is not certified")
-        return np.asarray(result.kappa).reshape(t.shape)
+        return self._law.kappa(t.ravel()).reshape(t.shape)
 
     def kappa_correction(self, noise_variance: Any) -> FloatArray:
         """What finite n adds to κ as resolvent traces show it, for real Gaussian data: −κδ, of the shape of `noise_variance` > 0.
@@ -148,11 +128,11 @@ class Splits:
         expected mean of 1/(λ + σ²) is κ − κδ + O(1/m²), δ = Σₗ sₗ²κ/(sₗ+κ)³ / (m − df2(κ,κ))²: the mean term of Bai and
         Silverstein (2004) in terms of κ.
         """
-        self._gaussian_only("kappa_correction")
+        self._needs("kappa_correction", lambda spec: spec.has_corrections)
         t = real_array("noise_variance", noise_variance)
         if t.size and t.min() <= 0:
             raise ValueError(f"noise_variance must be positive, got {t.min()}")
-        return np.asarray(self._core.kappa_correction(t.ravel())).reshape(t.shape)
+        return self._law.kappa_correction(t.ravel()).reshape(t.shape)
 
     def denoiser(self, sigma: float) -> _core.SpectralFunction:
         """Optimal linear denoiser x/(x + σ²)."""
@@ -163,14 +143,14 @@ class Splits:
     ) -> _core.SpectralFunction:
         """Probability-flow map √((x+σ²)/(x+σ_max²)) with the support of this population and n.
 
-        `tolerance` is the relative error of the rule: by default 1e-13, 1e-10 for the elliptical law and 1e-6 for the empirical
-        law, which are themselves no more accurate than their profiles; the cost of the empirical law grows with the square of
-        the number of nodes.
+        `tolerance` is the relative error of the rule. The default is the law's own: 1e-13 for the Gaussian law, 1e-10 for the
+        elliptical law and 1e-6 for the empirical law. The last two are no more accurate than their profiles, and the cost of
+        the empirical law grows with the square of the number of nodes.
         """
         low, top = not_negative("sigma", sigma), positive("sigma_max", sigma_max)
         if low >= top:
             raise ValueError(f"sigma must be below sigma_max = {top}, got {low}")
-        accuracy = _TOLERANCE[self.law] if tolerance is None else tolerance
+        accuracy = self._spec.tolerance if tolerance is None else tolerance
         return _core.SpectralFunction.sampling_map(low, top, *self.support(), accuracy)
 
     def support(self) -> tuple[float, float]:
@@ -179,26 +159,17 @@ class Splits:
         For the other laws the margin is wider: samples of unequal size stretch the spectrum at both ends, above by no more
         than the largest sample, ‖z‖²/n.
         """
-        low, high = self._core.support()
-        if self.law == "gaussian":
-            return low, high
-        return _STRETCH * low, high + self._largest_sample() / self.n
-
-    def _largest_sample(self) -> float:
-        """Largest ‖z‖² of a sample."""
-        if self._scales is not None:
-            return float(self._scales.at(1.0).max()) * self.population.total_variance
-        profiles = self.population.profiles
-        assert profiles is not None  # else there are scales
-        return float(np.einsum("ak,ak->a", profiles, profiles).max())
+        return self._law.support()
 
     def expectation(self, f: _core.SpectralFunction) -> FloatArray:
         """(k,) expected gain of each eigenmode; c + Σᵢ wᵢ sₖ/(sₖ+κᵢ) for Gaussian data."""
         return _finite("expectation", self._law.expectation(f))
 
-    def _gaussian_only(self, name: str) -> None:
-        if self.law != "gaussian":
-            raise ValueError(f"{name} needs law='gaussian', got {self.law!r}")
+    def _needs(self, method: str, can: Callable[[LawSpec], bool], why: str = "") -> None:
+        """Refuse a method that this law has no answer for; the message names the laws that have one."""
+        if not can(self._spec):
+            able = " or ".join(repr(spec.name) for spec in REGISTRY.values() if can(spec))
+            raise ValueError(f"{method} needs law={able}, got {self.law!r}{why}")
 
     def expectation_correction(self, f: _core.SpectralFunction) -> FloatArray:
         """(k,) the next order of :meth:`expectation` at finite n, of relative size 1/m, for real Gaussian data.
@@ -207,8 +178,8 @@ class Splits:
         identity for E (Σ̂+t)⁻¹. Where m − df2 is not large, at the edge of a spectrum with n near its rank, no expansion
         in 1/m holds and this says by how much.
         """
-        self._gaussian_only("expectation_correction")
-        return np.asarray(self._core.expectation_correction(f))
+        self._needs("expectation_correction", lambda spec: spec.has_corrections)
+        return self._law.expectation_correction(f)
 
     def expected_output(self, f: _core.SpectralFunction, inputs: Any) -> FloatArray:
         """Expected output μ + E f(Σ̂)(x − μ), like `inputs`: the linear prediction of a sample or denoised image."""
@@ -384,7 +355,7 @@ def samples_for(
     tolerance: float,
     *,
     measure: str | Callable[[Splits, _core.SpectralFunction], float] = "relative_disagreement",
-    law: str = "gaussian",
+    law: str = DEFAULT_LAW,
     population_is: str = "sample",
     bands: Any = None,
     input_variance: Any = None,

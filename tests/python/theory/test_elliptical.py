@@ -178,7 +178,7 @@ def test_gamma_sizes_drawn(shape: float, n: int) -> None:
         # gains of different modes move together, by the radial term and nothing else that survives the sum
         covariance = np.cov(gains.T)
         ones = np.ones(D)
-        core = splits._core.covariance(f, f)
+        core = splits._law._core.covariance(f, f)
         radial = float(core.radial_bilinear(ones[None], ones[None])[0]) - core.radial_diagonal().sum()
         off = covariance.sum() - np.trace(covariance)
         assert off == pytest.approx(radial, rel=0.2)

@@ -1,0 +1,58 @@
+"""The elliptical law: samples differ in size (contrast), and are Gaussian otherwise."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import _core
+from ..population import Population
+from .closed_form import ClosedFormLaw, closed_form
+from .law import Ensemble, require_profiles
+from .registry import LawSpec
+
+__all__ = ["SPEC", "EllipticalLaw", "build"]
+
+#: How far below the Gaussian edge the support of samples of unequal size is taken to reach.
+_STRETCH = 0.05
+
+
+class EllipticalLaw(ClosedFormLaw):
+    """The closed form with samples of unequal size: given, or those of the population's profiles."""
+
+    def __init__(self, core: _core.Splits, population: Population, n: int, scales: _core.RadialScales | None) -> None:
+        super().__init__(core)
+        self._population, self._n, self._scales = population, n, scales
+
+    def support(self) -> tuple[float, float]:
+        """Samples of unequal size stretch the spectrum at both ends: above by at most the largest sample, ‖z‖²/n."""
+        low, high = super().support()
+        return _STRETCH * low, high + self._largest_sample() / self._n
+
+    def _largest_sample(self) -> float:
+        """Largest ‖z‖² of a sample."""
+        if self._scales is not None:
+            return float(self._scales.at(1.0).max()) * self._population.total_variance
+        profiles = require_profiles(self._population, "the support of samples of unequal size")
+        return float(np.einsum("ak,ak->a", profiles, profiles).max())
+
+
+def build(ensemble: Ensemble, *, corrected: bool | None = None) -> EllipticalLaw:
+    """The closed form with the given sizes or, where there are none, those of the profiles.
+
+    `corrected` overrides that of the ensemble: whether the law is read off a sample without bias.
+    """
+    population = ensemble.population
+    scales = population.radial_scales if ensemble.scales is None else ensemble.scales
+    core = closed_form(ensemble, scales, corrected=ensemble.corrected if corrected is None else corrected)
+    return EllipticalLaw(core, population, ensemble.n, ensemble.scales)
+
+
+SPEC = LawSpec(
+    name="elliptical",
+    title="elliptical law",
+    assumes="contrast differs between samples",
+    describes="data like yours whose samples differ in contrast and are Gaussian otherwise (elliptical law)",
+    build=build,
+    tolerance=1e-10,
+    takes_scales=True,
+)

@@ -1,0 +1,159 @@
+"""The empirical law: no assumption on the data, the leverage of every sample is kept."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import _core
+from .._checks import FloatArray
+from ..moments import linear_algebra, require_memory
+from ..population import Population
+from . import elliptical
+from .law import Ensemble, IndexArray, Law, require_profiles
+from .registry import LawSpec
+
+__all__ = ["SPEC", "EmpiricalLaw"]
+
+
+class EmpiricalLaw(Law):
+    """Leave-one-out with the leverage of every sample, from profiles of the data; the data need not be Gaussian.
+
+    With r_a = 1/(1 + (1/n) Σₖ gₖ z²ₐₖ) the leverage of sample a, gₖ = 1/(t + meanₐ[z²ₐₖ r_a]) is the diagonal of E (Σ̂+t)⁻¹.
+
+    Two things are taken from the elliptical law of the same profiles, which is a closed form. `plug_in` is that law for the
+    population as it is: it gives what equal modes exchange in the output of a given input, which is of relative order
+    1/modes. `debiased` is that law read off the sample without bias, where the population is known through N samples: the
+    quotient of `debiased` and `plug_in` corrects the bias of the empirical law.
+    """
+
+    #: Number of solutions that are kept: the leverages of one map take nodes × profiles numbers.
+    _KEPT = 2
+
+    def __init__(
+        self,
+        population: Population,
+        n: int,
+        mean: str,
+        plug_in: elliptical.EllipticalLaw,
+        debiased: elliptical.EllipticalLaw | None,
+    ) -> None:
+        profiles = require_profiles(population, "the empirical law")
+        self._core = _core.EmpiricalLaw(
+            profiles, population.eigenvalues, float(n), getattr(_core.Mean, mean), linear_algebra()
+        )
+        self._n, self._estimated = n, mean == "estimated"
+        self._plug_in, self._debiased = plug_in, debiased
+        self._solved: OrderedDict[bytes, _core.EmpiricalNodes] = OrderedDict()
+        self._matrices: OrderedDict[bytes, FloatArray] = OrderedDict()
+
+    def _unbiased(self, value: FloatArray, answer: Callable[[elliptical.EllipticalLaw], FloatArray]) -> FloatArray:
+        """A variance, times the factor by which reading the sample without bias changes its elliptical counterpart."""
+        if self._debiased is None:
+            return value
+        before, after = answer(self._plug_in), answer(self._debiased)
+        return np.asarray(value * np.divide(after, before, out=np.ones_like(before), where=before != 0))
+
+    def _nodes(self, *functions: _core.SpectralFunction) -> tuple[_core.EmpiricalNodes, list[FloatArray]]:
+        """The solution at the nodes of all functions, and each function's weights there; the node at infinity carries the mean."""
+        unique = list({_identity(f): f for f in functions}.values())
+        shifts = np.concatenate([f.shifts for f in unique] + ([[np.inf]] if self._estimated else []))
+        key = shifts.tobytes()
+        if key not in self._solved:
+            self._solved[key] = self._core.solve(shifts)
+            if len(self._solved) > self._KEPT:
+                self._solved.popitem(last=False)
+        self._solved.move_to_end(key)
+        weights = []
+        for f in functions:
+            parts = [f.weights if _identity(f) == _identity(other) else np.zeros(len(other.shifts)) for other in unique]
+            last = [[1 - f.constant - f.weights.sum()]] if self._estimated else []
+            weights.append(np.concatenate(parts + last))
+        return self._solved[key], weights
+
+    def expectation(self, f: _core.SpectralFunction) -> FloatArray:
+        """c + Σᵢ wᵢ (1 − tᵢ gₖ)."""
+        nodes, (weights,) = self._nodes(f)
+        gain = np.asarray(self._core.expectation(nodes, weights, f.constant))
+        if self._debiased is None:
+            return gain
+        return np.asarray(gain + self._debiased.expectation(f) - self._plug_in.expectation(f))
+
+    def mode_covariance(
+        self, f: _core.SpectralFunction, g: _core.SpectralFunction, modes: IndexArray | None
+    ) -> FloatArray:
+        """All mode pairs at once; the last matrices are kept."""
+        key = _identity(f) + _identity(g)
+        if key not in self._matrices:
+            require_memory(len(self.expectation(f)), matrices=60)
+            nodes, (first, second) = self._nodes(f, g)
+            covariance = self._core.mode_covariance(nodes, first, second)
+            self._matrices[key] = self._unbiased(covariance, lambda law: law.mode_covariance(f, g, None))
+            if len(self._matrices) > self._KEPT:
+                self._matrices.popitem(last=False)
+        matrix = self._matrices[key]
+        return matrix.copy() if modes is None else matrix[np.ix_(modes, modes)]
+
+    def equal_mode_variance(self, f: _core.SpectralFunction) -> FloatArray:
+        """The diagonal of the matrix."""
+        return np.diagonal(self.mode_covariance(f, f, None)).copy()
+
+    def output(self, f: _core.SpectralFunction, x: FloatArray, groups: FloatArray) -> FloatArray:
+        """The adjoint ladder sums over output modes, so that the cost does not depend on how many are summed."""
+        nodes, (weights,) = self._nodes(f)
+        direct = self._core.output_covariance(nodes, weights, weights, x, x, groups)
+        exchanged = (x * x * self._plug_in.equal_mode_excess(f, f)) @ groups
+        return self._unbiased(direct + exchanged, lambda law: law.output(f, x, groups))
+
+    def directional(
+        self, f: _core.SpectralFunction, g: _core.SpectralFunction, x: FloatArray, y: FloatArray, v: FloatArray
+    ) -> FloatArray:
+        """Covariance of the samples' influences along v, plus what the ladder adds to each mode."""
+        nodes, (first, second) = self._nodes(f, g)
+        same = x is y and _identity(f) == _identity(g)
+        result = (x * y * self._plug_in.equal_mode_excess(f, g)) @ (v * v).T
+        for b in range(len(x)):
+            p = self._core.influence(nodes, first, x[b]) @ v.T
+            q = p if same else self._core.influence(nodes, second, y[b]) @ v.T
+            direct = np.einsum("ak,ak->k", p, q) / len(p) - p.mean(axis=0) * q.mean(axis=0)
+            result[b] += direct / self._n + (v * v) @ self._core.ladder_covariance(nodes, first, second, x[b], y[b])
+        return self._unbiased(result, lambda law: law.directional(f, g, x, y, v))
+
+    def spread(self, f: _core.SpectralFunction, variance: FloatArray, multiplicity: FloatArray) -> FloatArray:
+        """One solution of the ladder for all inputs together, plus what equal modes exchange."""
+        nodes, (weights,) = self._nodes(f)
+        direct = self._core.spread(nodes, weights, weights, variance * multiplicity)
+        exchanged = variance * self._plug_in.equal_mode_excess(f, f)
+        return self._unbiased(direct + exchanged, lambda law: law.spread(f, variance, multiplicity))
+
+    def support(self) -> tuple[float, float]:
+        """That of the elliptical law."""
+        return (self._plug_in if self._debiased is None else self._debiased).support()
+
+
+def _identity(f: _core.SpectralFunction) -> bytes:
+    return np.concatenate([[f.constant], f.weights, f.shifts]).tobytes()
+
+
+def build(ensemble: Ensemble) -> EmpiricalLaw:
+    """The leave-one-out law of the population's profiles, with the elliptical laws that correct it."""
+    plug_in = elliptical.build(ensemble, corrected=False)
+    debiased = elliptical.build(ensemble, corrected=True) if ensemble.corrected else None
+    return EmpiricalLaw(ensemble.population, ensemble.n, ensemble.mean, plug_in, debiased)
+
+
+SPEC = LawSpec(
+    name="empirical",
+    title="empirical law",
+    assumes="any data",
+    describes="data like yours: {profiles:,} of your images stand for all, and nothing else is assumed of them (empirical law)",
+    build=build,
+    tolerance=1e-6,
+    has_kappa=False,
+    closed_form=False,
+    stand_in=elliptical.SPEC.name,
+    largest_pair_matrix=1024,
+    pair_profiles=2048,
+)

@@ -1,0 +1,109 @@
+"""What a law must answer, and what it is asked about."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from .._checks import FloatArray
+from ..population import Population, ProfileArray
+
+__all__ = ["Ensemble", "IndexArray", "Law", "require_profiles"]
+
+IndexArray = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """The training sets that a law is built for: the options of :class:`~kappaflow.Splits`, already checked.
+
+    Attributes
+    ----------
+    population : the distribution of the samples
+    n : samples in a training set
+    mean : "estimated" or "known"
+    terms : one of the `terms` of the law's :class:`~kappaflow.laws.LawSpec`
+    corrected : whether answers are corrected for a population that was itself estimated from `population.sample_size` samples
+    scales : sizes of samples that the caller gave, None where the law takes them from the profiles
+    """
+
+    population: Population
+    n: int
+    mean: str
+    terms: str
+    corrected: bool
+    scales: _core.RadialScales | None
+
+
+class Law(ABC):
+    """Expectation and covariance of maps f and g of Σ̂; :class:`~kappaflow.Splits` asks for them.
+
+    A law works in mode coordinates with the mean removed. It knows nothing of pixels, eigenbands or the units of a
+    disagreement. Shapes: k modes, B inputs, K groups of modes or directions.
+    """
+
+    @abstractmethod
+    def expectation(self, f: _core.SpectralFunction) -> FloatArray:
+        """(k,) expected gain of each mode."""
+
+    @abstractmethod
+    def mode_covariance(
+        self, f: _core.SpectralFunction, g: _core.SpectralFunction, modes: IndexArray | None
+    ) -> FloatArray:
+        """(c, c) covariance of uₖᵀf(Σ̂)uₗ and uₖᵀg(Σ̂)uₗ for the c chosen modes, by default for all."""
+
+    @abstractmethod
+    def equal_mode_variance(self, f: _core.SpectralFunction) -> FloatArray:
+        """(k,) variance of uₖᵀf(Σ̂)uₖ."""
+
+    @abstractmethod
+    def output(self, f: _core.SpectralFunction, x: FloatArray, groups: FloatArray) -> FloatArray:
+        """(B, K) variance of the output of each input (B, k), summed over output modes with the weights (k, K)."""
+
+    @abstractmethod
+    def directional(
+        self, f: _core.SpectralFunction, g: _core.SpectralFunction, x: FloatArray, y: FloatArray, v: FloatArray
+    ) -> FloatArray:
+        """(B, K) covariance of vᵀ·output of f at x and of g at y, for directions v (K, k) in mode coordinates."""
+
+    @abstractmethod
+    def spread(self, f: _core.SpectralFunction, variance: FloatArray, multiplicity: FloatArray) -> FloatArray:
+        """(k,) variance of each output mode, averaged over inputs with independent coordinates of this variance (k,)."""
+
+    @abstractmethod
+    def support(self) -> tuple[float, float]:
+        """(low, high): an interval that holds the positive eigenvalues of Σ̂, with a margin."""
+
+    def kappa(self, noise_variance: FloatArray) -> FloatArray:
+        """(S,) renormalised noise κ at noise variances (S,). Only asked of laws whose spec says `has_kappa`."""
+        raise NotImplementedError(f"{type(self).__name__} must define kappa, because its LawSpec says has_kappa")
+
+    def kappa_correction(self, noise_variance: FloatArray) -> FloatArray:
+        """(S,) what finite n adds to κ. Only asked of laws whose spec says `has_corrections`."""
+        raise NotImplementedError(f"{type(self).__name__} must define kappa_correction: its LawSpec has_corrections")
+
+    def expectation_correction(self, f: _core.SpectralFunction) -> FloatArray:
+        """(k,) what finite n adds to the expectation. Only asked of laws whose spec says `has_corrections`."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must define expectation_correction: its LawSpec has_corrections"
+        )
+
+
+def require_profiles(population: Population, what: str) -> ProfileArray:
+    """The profiles (M, k) of a population.
+
+    Raises
+    ------
+    ValueError
+        The population holds none; the message names `what` needs them and how to keep them.
+    """
+    if population.profiles is None:
+        raise ValueError(
+            f"population must hold profiles for {what}, got none: "
+            "Population.from_samples(images, profiles=10_000) keeps them"
+        )
+    return population.profiles

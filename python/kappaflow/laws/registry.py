@@ -1,0 +1,112 @@
+"""The laws by name: everything that other code must know of a law stands in its :class:`LawSpec`.
+
+A new law is one file with a :class:`~kappaflow.laws.Law` and its spec, and one line in ``laws/__init__.py`` that registers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from .._checks import choice
+from ..population import Population
+from .law import Ensemble, Law, require_profiles
+
+__all__ = ["REGISTRY", "LawSpec", "law_spec", "register", "unregister"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LawSpec:
+    """A law as the rest of the package sees it.
+
+    Attributes
+    ----------
+    name : what users write, as in ``law="..."`` and ``--law ...``
+    title : name in a sentence, after "the"
+    assumes : what the law assumes of the data, in a few words, for the help of the command line
+    describes : the data whose linear diffusion models the law describes, as the end of a sentence; "{profiles:,}" in it is
+        replaced by the number of profiles
+    undiagnosed : a warning that is added where nobody compared this law with others on the data
+    build : makes the law for an ensemble of training sets
+    tolerance : relative error of the rule for the sampling map
+    needs_profiles : whether the population must hold profiles (or be given `scales`, where the law takes them)
+    takes_scales : whether the sizes of samples can be given
+    has_kappa : whether one κ(σ²) holds for all modes
+    has_corrections : whether the terms of order 1/n of κ and of expectations are known
+    closed_form : whether an answer takes milliseconds at any n; other laws solve a fixed point over all profiles
+    terms : which parts of the law can be asked for; the first is the whole law
+    stand_in : name of the law that answers where this one has no answer or takes too long, "" where that cannot happen
+    largest_pair_matrix : with more modes than this the stand-in makes the matrix of mode pairs; None: no limit
+    pair_profiles : the most profiles that the matrix of mode pairs is built on; None: all
+    """
+
+    name: str
+    title: str
+    assumes: str
+    describes: str
+    build: Callable[[Ensemble], Law]
+    tolerance: float
+    undiagnosed: str = ""
+    needs_profiles: bool = True
+    takes_scales: bool = False
+    has_kappa: bool = True
+    has_corrections: bool = False
+    closed_form: bool = True
+    terms: tuple[str, ...] = ("full",)
+    stand_in: str = ""
+    largest_pair_matrix: int | None = None
+    pair_profiles: int | None = None
+
+    def check(self, population: Population) -> None:
+        """Raise where this law cannot be built for a population.
+
+        Raises
+        ------
+        ValueError
+            The law needs profiles and the population holds none.
+        """
+        if self.needs_profiles:
+            require_profiles(population, f"law={self.name!r}")
+
+
+_SPECS: dict[str, LawSpec] = {}
+#: Every law by name, from the simplest and cheapest to the most general: the order in which they are shown.
+REGISTRY: Mapping[str, LawSpec] = MappingProxyType(_SPECS)
+
+
+def register(spec: LawSpec) -> None:
+    """Add a law at the end of :data:`REGISTRY`.
+
+    Raises
+    ------
+    ValueError
+        The name is taken, or the stand-in is not registered.
+    """
+    if spec.name in _SPECS:
+        raise ValueError(f"name must be new, got {spec.name!r}, which is registered already")
+    if spec.stand_in:
+        choice("stand_in", spec.stand_in, tuple(_SPECS))
+    _SPECS[spec.name] = spec
+
+
+def unregister(name: str) -> None:
+    """Take a law out of :data:`REGISTRY`, as after trying one in a test or a notebook.
+
+    Raises
+    ------
+    ValueError
+        There is no such law.
+    """
+    del _SPECS[law_spec(name).name]
+
+
+def law_spec(name: str) -> LawSpec:
+    """The spec of a law by name.
+
+    Raises
+    ------
+    ValueError
+        There is no such law; the message lists all names.
+    """
+    return _SPECS[choice("law", name, tuple(_SPECS))]
