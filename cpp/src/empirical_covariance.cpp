@@ -138,7 +138,7 @@ Matrix EmpiricalLaw::mode_covariance(const EmpiricalNodes& nodes, const Vector& 
 /// What dressing adds to the third pairing of equal modes, f_kk with g_kk. Sample a changes the second moment of mode k
 /// by z_k^2 r - s, s = mean_a[z_k^2 r], and that of all modes through the leverages of the other samples, so that
 ///   phi_k(a) = sum_i f_i t_i gamma_k [(1 - Q_ii diag(gamma))^-1 (z_a^2 r_ai - s_i)]_k,   gamma = g_i^2;
-/// its covariance over samples / n, less the same without the inverse, which (9) holds already.
+/// its covariance over samples / n, less the same without the inverse, which theory.md (43) holds already.
 Vector EmpiricalLaw::third_pairing(const EmpiricalNodes& nodes, const Vector& f, const Vector& g,
                                    const Dressed& dressed) const {
   const Index total = profiles_.rows();

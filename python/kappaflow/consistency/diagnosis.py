@@ -223,8 +223,8 @@ def _held_profiles(population: Population) -> npt.NDArray[np.float32]:
 def _leverages(population: Population, n: int) -> tuple[float, FloatArray, float]:
     """κ with df1(κ) half of min(n, rank), the leverage of every profile there, and its variance for Gaussian data.
 
-    Of a population that is known through N samples both are read off the sample spectrum at the shift u of κ, (18) and (20)
-    of docs/theory.md: with A = d̂f1(u), B = d̂f2(u, u) and M = N − 1, df1(κ) = A, κ = u/(1 − A/M) and
+    Of a population that is known through N samples both are read off the sample spectrum at the shift u of κ, equations
+    (33) and (36) of docs/theory.md: with A = d̂f1(u), B = d̂f2(u, u) and M = N − 1, df1(κ) = A, κ = u/(1 − A/M) and
     df2(κ, κ) = (B − A²/M)/(1 − (2A − B)/M).
     """
     from scipy.optimize import brentq
