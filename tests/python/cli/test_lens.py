@@ -246,7 +246,7 @@ def test_all_but_networks_and_pipelines_need_no_torch() -> None:
         "            raise ImportError(name)\n"
         "sys.meta_path.insert(0, Without())\n"
         "import kappaflow.lens as lens; import kappaflow.report.lens as pages\n"
-        "names = [m.name for p in (lens, pages) for m in pkgutil.iter_modules(p.__path__, p.__name__ + '.')]\n"
+        "names = [m.name for p in (lens, pages) for m in pkgutil.walk_packages(p.__path__, p.__name__ + '.')]\n"
         "for name in names:\n"
         "    if name not in ('kappaflow.models.layout', 'kappaflow.lens.teleport.pipelines'):\n"
         "        importlib.import_module(name)\n"

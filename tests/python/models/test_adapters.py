@@ -199,12 +199,12 @@ def not_a_denoiser() -> int:
 
 def test_function_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    assert open_denoiser("test_network_adapters:zeros")(torch.ones(2, 3), torch.ones(2)).sum() == 0
-    assert open_denoiser("test_network_adapters:half")(torch.ones(2, 3), torch.ones(2)).sum() == 3
+    assert open_denoiser("test_adapters:zeros")(torch.ones(2, 3), torch.ones(2)).sum() == 0
+    assert open_denoiser("test_adapters:half")(torch.ones(2, 3), torch.ones(2)).sum() == 3
     with pytest.raises(ValueError, match=r"must be or return a callable D\(x, sigma\), got int"):
-        open_denoiser("test_network_adapters:not_a_denoiser")
+        open_denoiser("test_adapters:not_a_denoiser")
     with pytest.raises(ValueError, match="has no 'nothing'"):
-        open_denoiser("test_network_adapters:nothing")
+        open_denoiser("test_adapters:nothing")
     with pytest.raises(ImportError, match="no_such_module"):
         open_denoiser("no_such_module:thing")
 
