@@ -64,7 +64,8 @@ def test_links_within_the_documentation_lead_somewhere(page: Path) -> None:
 
 
 def test_errata_name_tests_that_are_there() -> None:
-    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests/python").glob("test_lens_*.py"))
+    folders = (ROOT / "tests/python/lens", ROOT / "tests/python/models")
+    tests = "".join(path.read_text(encoding="utf-8") for folder in folders for path in folder.glob("test_*.py"))
     named = [
         name
         for page in (ROOT / "docs").rglob("lens*/*.md")

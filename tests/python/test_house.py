@@ -118,6 +118,24 @@ def test_rooms_of_a_validation_do_not_know_each_other() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_rooms_of_the_lens_do_not_import_one_another() -> None:
+    """What two of them need stands one level up, beside them."""
+    rooms = {path.parent.name for path in (PACKAGE / "lens").glob("*/__init__.py")}
+    assert rooms >= {"scores", "trajectories", "receptive_field", "architecture", "learning", "teleport"}
+    wrong = []
+    for found in ALL:
+        here, there = lens_room(found.source), lens_room(found.target)
+        if there in rooms and here != there and room(found.source) == "lens":
+            wrong.append(f"{found.source}:{found.line} imports {found.target}")
+    assert not wrong, "\n".join(wrong)
+
+
+def lens_room(module: str) -> str:
+    """The second part of the name of a module of the lens, nothing for others."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "lens" and len(parts) > 1 else ""
+
+
 def test_no_circle_between_modules() -> None:
     arrows: dict[str, set[str]] = {}
     for found in ALL:

@@ -256,7 +256,7 @@ class _Given:
 
 
 def _scores(given: _Given, told: Told) -> Window:
-    from ..lens.scores.study import scores_study  # lazy: a quick start
+    from ..lens.scores import scores_study  # lazy: a quick start
     from ..report.lens.scores import window  # lazy: matplotlib
 
     return window(
@@ -268,36 +268,35 @@ def _scores(given: _Given, told: Told) -> Window:
 
 
 def _trajectory(given: _Given, _told: Told) -> Window:
-    from ..lens.trajectories.study import trajectories_study  # lazy: a quick start
+    from ..lens.trajectories import trajectories_study  # lazy: a quick start
     from ..report.lens.trajectories import window  # lazy: matplotlib
 
     return window(trajectories_study(given.population, sigma_max=given.sigma_max, seed=given.seed))
 
 
 def _receptive_field(given: _Given, _told: Told) -> Window:
-    from ..lens.receptive_field.study import receptive_field_study  # lazy: a quick start
+    from ..lens.receptive_field import receptive_field_study  # lazy: a quick start
     from ..report.lens.receptive_field import window  # lazy: matplotlib
 
     return window(receptive_field_study(given.population))
 
 
 def _architecture(given: _Given, _told: Told) -> Window:
-    from ..lens.architecture.study import architecture_study  # lazy: a quick start
+    from ..lens.architecture import architecture_study  # lazy: a quick start
     from ..report.lens.architecture import window  # lazy: matplotlib
 
     return window(architecture_study(given.population, sigma_max=given.sigma_max, seed=given.seed))
 
 
 def _learning(given: _Given, _told: Told) -> Window:
-    from ..lens.learning.gains import NoiseRange  # lazy: a quick start
-    from ..lens.learning.study import learning_study  # lazy: a quick start
+    from ..lens.learning import NoiseRange, learning_study  # lazy: a quick start
     from ..report.lens.learning import window  # lazy: matplotlib
 
     return window(learning_study(given.population, noise=NoiseRange(sigma_max=given.sigma_max)))
 
 
 def _teleport(given: _Given, told: Told) -> Window:
-    from ..lens.teleport.study import teleport_study  # lazy: a quick start
+    from ..lens.teleport import teleport_study  # lazy: a quick start
     from ..models.scores import MixtureScore  # lazy: a quick start
     from ..report.lens.teleport import window  # lazy: matplotlib
 

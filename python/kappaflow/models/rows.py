@@ -1,12 +1,17 @@
-"""Denoisers of rows: what every room of the lens takes and gives."""
+"""Denoisers of rows: what every room of the lens takes and gives, and how they are evaluated."""
 
 from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from .._checks import FloatArray
 
-__all__ = ["RowDenoiser"]
+__all__ = ["RowDenoiser", "evaluate_rows"]
+
+#: Rows that a denoiser sees at once.
+_BATCH = 1024
 
 
 @runtime_checkable
@@ -19,3 +24,33 @@ class RowDenoiser(Protocol):
 
     def __call__(self, x: FloatArray, sigma: float | FloatArray) -> FloatArray:
         """E[x₀ | x₀ + σz = x], or what the model takes it to be."""
+
+
+def evaluate_rows(denoiser: RowDenoiser, x: FloatArray, sigma: float, *, batch: int = _BATCH) -> FloatArray:
+    """D(x; σ) of all rows, (B, d), computed in batches and checked.
+
+    Parameters
+    ----------
+    denoiser : D(x, σ) of rows
+    x : (B, d), B ≥ 1
+    sigma : σ > 0, one noise level for all rows
+    batch : rows that the denoiser sees at once
+
+    Raises
+    ------
+    ValueError
+        No rows, an answer of another shape than `x`, NaN or infinity in an answer.
+    TypeError
+        An answer that is not real numbers.
+    """
+    if len(x) == 0:
+        raise ValueError(f"x must hold at least one row, got shape {x.shape}")
+    parts = [np.asarray(denoiser(x[start : start + batch], sigma)) for start in range(0, len(x), batch)]
+    answer = np.concatenate(parts)
+    if answer.shape != x.shape:
+        raise ValueError(f"denoiser must answer in the shape of its input {x.shape}, got {answer.shape}")
+    if answer.dtype.kind not in "fiub":
+        raise TypeError(f"denoiser must answer with real numbers, got dtype {answer.dtype}")
+    if not np.isfinite(answer).all():
+        raise ValueError(f"denoiser must be finite, got NaN or infinity at noise level {sigma:.4g}")
+    return answer

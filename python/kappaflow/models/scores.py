@@ -17,7 +17,7 @@ from scipy.special import logsumexp
 from .._checks import FloatArray, integer, positive, real_array
 from ..population import RANK_TOLERANCE, Population
 
-__all__ = ["DeltaScore", "GaussianScore", "MeanScore", "MixtureScore", "Score", "noise_levels"]
+__all__ = ["DeltaScore", "GaussianScore", "MeanScore", "MixtureScore", "Score", "row_noise_levels"]
 
 #: Logits are computed again from differences where rounding of the matrix product could move them by more than this.
 _LOGIT_ERROR = 1e-11
@@ -29,7 +29,7 @@ _DIFFERENCES = 2**23
 _BLOCK = 4096
 
 
-def noise_levels(sigma: Any, count: int) -> FloatArray:
+def row_noise_levels(sigma: Any, count: int) -> FloatArray:
     """(B, 1) or (1, 1) noise levels of B rows; ValueError unless one or B of them, all finite and above 0."""
     levels = real_array("sigma", sigma)
     if levels.shape not in ((), (count,)):
@@ -55,7 +55,7 @@ class Score(ABC):
     def score(self, x: Any, sigma: float | FloatArray) -> FloatArray:
         """∇ log p(x; σ) = (D − x)/σ², (B, d), like :meth:`__call__`."""
         rows = self._rows(x)
-        return np.asarray((self(rows, sigma) - rows) / noise_levels(sigma, len(rows)) ** 2)
+        return np.asarray((self(rows, sigma) - rows) / row_noise_levels(sigma, len(rows)) ** 2)
 
     def _rows(self, x: Any) -> FloatArray:
         rows = real_array("x", x)
@@ -85,7 +85,7 @@ class MeanScore(Score):
     def __call__(self, x: Any, sigma: float | FloatArray) -> FloatArray:
         """μ for every row."""
         rows = self._rows(x)
-        noise_levels(sigma, len(rows))
+        row_noise_levels(sigma, len(rows))
         return np.broadcast_to(self.mean, rows.shape).copy()
 
     def jacobian_rows(self, x: Any, sigma: float, pixels: Sequence[int]) -> FloatArray:
@@ -164,14 +164,14 @@ class GaussianScore(Score):
     def __call__(self, x: Any, sigma: float | FloatArray) -> FloatArray:
         """μ + Σ(Σ + σ²)⁻¹(x − μ), (B, d); at σ = 0 ask :meth:`projection`."""
         rows = self._rows(x)
-        level = noise_levels(sigma, len(rows)) ** 2
+        level = row_noise_levels(sigma, len(rows)) ** 2
         centred = rows - self.mean
         return self.shrunk(rows, centred if self.eigenvectors is None else centred @ self.eigenvectors, level)
 
     def score(self, x: Any, sigma: float | FloatArray) -> FloatArray:
         """−(Σ + σ²)⁻¹(x − μ), (B, d), without the cancellation of (D − x)/σ² at low noise."""
         rows = self._rows(x)
-        level = noise_levels(sigma, len(rows)) ** 2
+        level = row_noise_levels(sigma, len(rows)) ** 2
         centred = rows - self.mean
         if self.eigenvectors is None:
             return np.asarray(-centred / (self.eigenvalues + level))
@@ -295,7 +295,7 @@ class MixtureScore(Score):
     def __call__(self, x: Any, sigma: float | FloatArray) -> FloatArray:
         """(B, d), see the class."""
         rows = self._rows(x)
-        level = noise_levels(sigma, len(rows)) ** 2
+        level = row_noise_levels(sigma, len(rows)) ** 2
         running = _Softmax(len(rows), self.dimension)
         for log_weight, answer in self._parts(rows, level):
             running.add(log_weight[:, None], lambda weights, answer=answer: weights * answer)  # type: ignore[misc]
@@ -304,14 +304,14 @@ class MixtureScore(Score):
     def log_density(self, x: Any, sigma: float | FloatArray) -> FloatArray:
         """(B,) log p(x; σ) of the noised mixture."""
         rows = self._rows(x)
-        level = noise_levels(sigma, len(rows)) ** 2
+        level = row_noise_levels(sigma, len(rows)) ** 2
         logs = np.stack([self._log_weight(place, rows, level)[0] for place in range(len(self.components))])
         return np.asarray(logsumexp(logs, axis=0) - 0.5 * self.dimension * np.log(2 * np.pi))
 
     def posterior(self, x: Any, sigma: float | FloatArray) -> FloatArray:
         """(B, K) posterior weights of the components."""
         rows = self._rows(x)
-        level = noise_levels(sigma, len(rows)) ** 2
+        level = row_noise_levels(sigma, len(rows)) ** 2
         logs = np.stack([self._log_weight(place, rows, level)[0] for place in range(len(self.components))], axis=1)
         return np.asarray(np.exp(logs - logsumexp(logs, axis=1, keepdims=True)))
 
@@ -385,14 +385,14 @@ class DeltaScore(Score):
     def __call__(self, x: Any, sigma: float | FloatArray) -> FloatArray:
         """(B, d), see the class; one pass over the samples."""
         rows = self._rows(x)
-        return self._levels(rows, [noise_levels(sigma, len(rows)) ** 2])[0]
+        return self._levels(rows, [row_noise_levels(sigma, len(rows)) ** 2])[0]
 
     def at_levels(self, x: Any, sigmas: Any) -> FloatArray:
         """(S, B, d) answers for the same rows at several noise levels (S,), in one pass that forms distances once."""
         rows, levels = self._rows(x), real_array("sigmas", sigmas)
         if levels.ndim != 1:
             raise ValueError(f"sigmas must be one-dimensional, got shape {levels.shape}")
-        return np.stack(self._levels(rows, [noise_levels(level, len(rows)) ** 2 for level in levels]))
+        return np.stack(self._levels(rows, [row_noise_levels(level, len(rows)) ** 2 for level in levels]))
 
     def _levels(self, rows: FloatArray, levels: Sequence[FloatArray]) -> list[FloatArray]:
         x = rows - self._centre

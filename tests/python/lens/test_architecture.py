@@ -18,14 +18,14 @@ from kappaflow.lens.architecture.optimal import (
     ZERO_PADDING_LIMIT,
     Architecture,
     ConvolutionDenoiser,
-    LinearDenoiser,
+    FullLinearDenoiser,
     MeanDenoiser,
     PatchDenoiser,
     log_gain_integral,
     non_commutation,
 )
-from kappaflow.lens.architecture.stationary import Layout, SpectralStatistics
 from kappaflow.lens.architecture.study import architecture_study
+from kappaflow.lens.stationary import SpatialLayout, SpectralStatistics
 from kappaflow.models.rows import RowDenoiser
 
 SHAPES = [(12,), (5, 4), (3, 4, 2)]
@@ -66,7 +66,7 @@ def covariance(p: kf.Population) -> np.ndarray:
 
 
 def architectures(p: kf.Population, patch: Any = 3) -> list[Architecture]:
-    fits: list[Architecture] = [MeanDenoiser.fit(p), LinearDenoiser(p)]
+    fits: list[Architecture] = [MeanDenoiser.fit(p), FullLinearDenoiser(p)]
     fits += [ConvolutionDenoiser.fit(p, bias=b) for b in BIASES]
     fits += [PatchDenoiser.fit(p, patch=patch, padding=q, bias=b) for q in ("circular", "zero") for b in BIASES]
     return fits
@@ -84,7 +84,7 @@ def exact_loss(w: np.ndarray, b: np.ndarray, p: kf.Population, sigma: float) -> 
     return float(np.sum(gap @ covariance(p) * gap) + sigma**2 * np.sum(w**2) + np.sum((gap @ p.mean + b) ** 2))
 
 
-def shift_matrices(layout: Layout, sizes: tuple[int, ...] | None, padding: str) -> list[np.ndarray]:
+def shift_matrices(layout: SpatialLayout, sizes: tuple[int, ...] | None, padding: str) -> list[np.ndarray]:
     """One matrix for each weight of a convolution, written as loops over pixels; None for a filter as wide as the image."""
     grid, c = layout.grid, layout.channels
     ranges = [range(n) for n in grid] if sizes is None else [range(-(n // 2), n // 2 + 1) for n in sizes]
@@ -103,7 +103,7 @@ def shift_matrices(layout: Layout, sizes: tuple[int, ...] | None, padding: str) 
     return found
 
 
-def bias_images(layout: Layout, bias: str) -> np.ndarray:
+def bias_images(layout: SpatialLayout, bias: str) -> np.ndarray:
     d, c = layout.dimension, layout.channels
     if bias == "image":
         return np.eye(d)
@@ -112,7 +112,7 @@ def bias_images(layout: Layout, bias: str) -> np.ndarray:
 
 def bfgs(p: kf.Population, sizes: tuple[int, ...] | None, padding: str, bias: str, sigma: float) -> Any:
     """(W, b) of least exact loss among convolutions, found by BFGS with its gradient, from zero."""
-    layout = Layout.of(p.shape)
+    layout = SpatialLayout.of(p.shape)
     basis, images = np.array(shift_matrices(layout, sizes, padding)), bias_images(layout, bias)
     sigma_matrix, eye, k = covariance(p), np.eye(layout.dimension), len(basis)
     flat = basis.reshape(k, -1)
@@ -179,7 +179,7 @@ def least_squares(
     p: kf.Population, sizes: tuple[int, ...] | None, padding: str, bias: str, sigma: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """(W, b) of least exact loss by one dense least-squares problem: no iteration, no line search."""
-    layout = Layout.of(p.shape)
+    layout = SpatialLayout.of(p.shape)
     assert p.eigenvectors is not None
     basis, images = np.array(shift_matrices(layout, sizes, padding)), bias_images(layout, bias)
     root, d = p.eigenvectors * np.sqrt(p.eigenvalues), layout.dimension
@@ -252,7 +252,7 @@ def test_more_freedom_is_less_loss() -> None:
     for p in (population((5, 5)), population((6, 5, 3), rank=20), smooth()):
         sigmas = np.geomspace(0.02, 50, 9)
         ladder: list[Architecture] = [MeanDenoiser.fit(p), PatchDenoiser.fit(p, patch=3), PatchDenoiser.fit(p, patch=5)]
-        ladder += [ConvolutionDenoiser.fit(p), LinearDenoiser(p)]
+        ladder += [ConvolutionDenoiser.fit(p), FullLinearDenoiser(p)]
         losses = np.array([denoiser.loss(sigmas) for denoiser in ladder])
         assert np.all(np.diff(losses, axis=0) <= 1e-12 * losses[:-1])
         for padding in ("circular", "zero"):
@@ -468,7 +468,7 @@ def test_samples_have_the_moments_of_their_law() -> None:
 def test_the_linear_law_keeps_what_the_start_leaves() -> None:
     """Variance σ_T²(λ + σ₀²)/(λ + σ_T²), and not all of the mean: for λ = 170 and σ_T = 80, 0.974 and 84 %."""
     p = kf.Population.from_covariance(np.diag([170.0, 1.0]), mean=np.array([5.0, 0.0]))
-    law = LinearDenoiser(p).law(sigma_max=80.0, sigma_min=1e-6)
+    law = FullLinearDenoiser(p).law(sigma_max=80.0, sigma_min=1e-6)
     assert law.variances[0] / 170 == pytest.approx(0.974, abs=5e-4)
     assert law.mean[0] / 5 == pytest.approx(1 - np.sqrt(170 / (170 + 6400)), rel=1e-9)
 

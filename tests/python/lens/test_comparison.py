@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pytest
 
 import kappaflow as kf
-from kappaflow.lens.scores.comparison import Fraction, answers, fraction_of_squared_error, held_out_loss, sigma_grid
+from kappaflow.lens.scores import Fraction, fraction_of_squared_error, held_out_loss, sigma_grid
 from kappaflow.lens.teleport.jumps import jump
-from kappaflow.models.rows import RowDenoiser
+from kappaflow.models.rows import RowDenoiser, evaluate_rows
 from kappaflow.models.scores import DeltaScore, GaussianScore, MeanScore, MixtureScore
 
 FloatArray = npt.NDArray[np.float64]
@@ -355,7 +355,7 @@ def test_wrong_input_names_the_argument() -> None:
     with pytest.raises(ValueError, match=r"denoiser must answer in the shape of its input \(4, 6\), got \(4, 5\)"):
         compare(lambda x, sigma: x[:, 1:])
     with pytest.raises(ValueError, match=r"denoiser must be finite, got NaN or infinity at noise level 0\.5"):
-        answers(lambda x, sigma: x * np.nan, samples, 0.5)
+        evaluate_rows(lambda x, sigma: x * np.nan, samples, 0.5)
     with pytest.raises(ValueError, match=r"sigma_min must be below sigma_max = 1\.0, got 1\.0"):
         sigma_grid(1.0, 1.0)
     with pytest.raises(ValueError, match="count must be an integer of at least 2, got 1"):

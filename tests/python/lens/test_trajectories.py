@@ -20,11 +20,11 @@ from kappaflow.lens.trajectories.over_splits import mode_spread, outcome_map, sp
 from kappaflow.lens.trajectories.schedules import Schedule
 from kappaflow.lens.trajectories.solution import (
     ddim,
-    emergence,
     emergence_noise_level,
     outcome_gains,
     sample_law,
     sampler_gains,
+    sampling_emergence,
     state_gains,
     trajectory,
 )
@@ -270,7 +270,7 @@ def test_a_population_without_eigenvectors_has_pixels_for_modes() -> None:
 def test_emergence_is_where_the_outcome_passes_the_fraction(fraction: float) -> None:
     values = np.array([170.0, 1.0, 0.01, 1e-5])
     for schedule, first, last in SCHEDULES.values():
-        found = emergence(values, schedule, fraction=fraction, start=first, stop=last)
+        found = sampling_emergence(values, schedule, fraction=fraction, start=first, stop=last)
         for k, value in enumerate(values):
 
             def gap(t: float, value: float = value, schedule: Schedule = schedule, ends: Any = (first, last)) -> float:
@@ -286,11 +286,11 @@ def test_emergence_is_where_the_outcome_passes_the_fraction(fraction: float) -> 
 def test_half_emergence_is_at_the_root_of_three_times_the_variance() -> None:
     level = emergence_noise_level([170.0, 1.0, 0.01, 0.0])
     assert np.allclose(level, np.sqrt([510.0, 3.0, 0.03, 0.0]), rtol=1e-15)
-    found = emergence([170.0, 1.0, 0.0], Schedule.ve(80, 0))
+    found = sampling_emergence([170.0, 1.0, 0.0], Schedule.ve(80, 0))
     assert found.standard_gain[0] == pytest.approx(80 / np.sqrt(6570), rel=1e-14)  # 0.987: it saturates below 1
     assert found.final_gain.tolist() == [1.0, 1.0, 0.0]
     assert np.isnan(found.time[2])
-    late = emergence([170.0, 1.0], Schedule.ve(80, 0), start=10.0)
+    late = sampling_emergence([170.0, 1.0], Schedule.ve(80, 0), start=10.0)
     assert np.isnan(late.time[0])
     assert late.time[1] == pytest.approx(np.sqrt(3), rel=1e-12)
 
@@ -549,8 +549,11 @@ def test_many_samples_follow_the_population() -> None:
         (lambda p, s: state_gains([-1.0], s, [1.0]), r"eigenvalues must not be negative, got -1.0"),
         (lambda p, s: state_gains([[1.0]], s, [1.0]), r"eigenvalues must be one-dimensional"),
         (lambda p, s: trajectory(p, s, np.ones((2, 3)), [1.0, 0.5]), r"initial must have shape"),
-        (lambda p, s: emergence([1.0], s, fraction=1.0), r"fraction must lie strictly between 0 and 1, got 1.0"),
-        (lambda p, s: emergence([1.0], s, start=0.1, stop=0.2), r"start must be above stop = 0.2, got 0.1"),
+        (
+            lambda p, s: sampling_emergence([1.0], s, fraction=1.0),
+            r"fraction must lie strictly between 0 and 1, got 1.0",
+        ),
+        (lambda p, s: sampling_emergence([1.0], s, start=0.1, stop=0.2), r"start must be above stop = 0.2, got 0.1"),
         (lambda p, s: sample_law(p, s, initial="other"), r"initial must be one of 'noise', 'exact', got 'other'"),
         (lambda p, s: sample_law(p, s, initial="exact", initial_mean=p.mean), r"initial_mean is for initial='noise'"),
         (lambda p, s: sample_law(p, s, initial_mean=np.ones((2, D))), r"initial_mean must be one image, got 2"),

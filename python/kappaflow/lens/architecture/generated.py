@@ -14,7 +14,7 @@ import numpy as np
 
 from ..._checks import FloatArray, integer
 from ...population import Population
-from .stationary import ComplexArray, Layout, mode_rows
+from ..stationary import ComplexArray, SpatialLayout, mode_rows
 
 __all__ = ["AffineLaw", "GeneratedLaw", "LinearLaw", "StationaryLaw"]
 
@@ -29,7 +29,7 @@ class GeneratedLaw(ABC):
     mean : (d,) m
     """
 
-    layout: Layout
+    layout: SpatialLayout
     mean: FloatArray
 
     @abstractmethod

@@ -3,7 +3,7 @@ r"""Best denoisers under architectural constraints, and the laws that they gener
 Of all maps that an architecture can make, the one with the least loss E‖D(x₀ + σz; σ) − x₀‖² depends on the data through a few
 of their second moments, and it sees the data as if they had the symmetry that it has. Each architecture here is the exact
 optimum at every σ separately: of a layer that adds an image of its own and multiplies by nothing
-(:class:`MeanDenoiser`), by any matrix (:class:`LinearDenoiser`), by a circular convolution as wide as the image
+(:class:`MeanDenoiser`), by any matrix (:class:`FullLinearDenoiser`), by a circular convolution as wide as the image
 (:class:`ConvolutionDenoiser`), by a convolution of a patch (:class:`PatchDenoiser`).
 
 All of them are linear in x, so that the probability flow dx/d ln σ = x − D(x; σ) from x_T = σ_T z down to σ₀ is an affine map of
@@ -24,6 +24,9 @@ from scipy.integrate import solve_ivp
 from ..._checks import FloatArray, choice, positive
 from ...population import Population
 from ...sampling import SIGMA_MAX, SIGMA_MIN
+from ..linear import flow_gain, wiener_gain
+from ..noise_levels import noise_levels_above_zero
+from ..stationary import BIASES, ComplexArray, SpatialLayout, SpectralStatistics, centred_rows
 from .generated import AffineLaw, GeneratedLaw, LinearLaw, StationaryLaw
 from .patch_filters import (
     PADDINGS,
@@ -34,13 +37,12 @@ from .patch_filters import (
     zero_entries,
     zero_regression,
 )
-from .stationary import BIASES, ComplexArray, Layout, SpectralStatistics, centred_rows, levels
 
 __all__ = [
     "ZERO_PADDING_LIMIT",
     "Architecture",
     "ConvolutionDenoiser",
-    "LinearDenoiser",
+    "FullLinearDenoiser",
     "MeanDenoiser",
     "PatchDenoiser",
     "log_gain_integral",
@@ -57,12 +59,12 @@ class Architecture(ABC):
 
     @property
     @abstractmethod
-    def layout(self) -> Layout:
+    def layout(self) -> SpatialLayout:
         """Grid and channels of the data."""
 
     def __call__(self, x: Any, sigma: Any) -> FloatArray:
         """D(x; σ), (B, d), for x (B, d) or (B, *shape) and σ a number or (B,) of them. Raises ValueError for others."""
-        rows, noise = self.layout.rows(x), levels("sigma", sigma)
+        rows, noise = self.layout.rows(x), noise_levels_above_zero("sigma", sigma)
         if noise.ndim > 1 or (noise.ndim == 1 and len(noise) != len(rows)):
             raise ValueError(f"sigma must be a number or have shape ({len(rows)},), got {noise.shape}")
         result = np.empty_like(rows)
@@ -74,7 +76,7 @@ class Architecture(ABC):
     def loss(self, sigma: Any) -> FloatArray:
         """E‖D(x₀ + σz; σ) − x₀‖² over the data, summed over pixels, of the shape of `sigma`: exact for any data with these
         moments. Raises ValueError unless all σ are above 0."""
-        return self._loss(levels("sigma", sigma))
+        return self._loss(noise_levels_above_zero("sigma", sigma))
 
     def law(self, *, sigma_max: float = SIGMA_MAX, sigma_min: float = SIGMA_MIN) -> GeneratedLaw:
         """The Gaussian law at σ₀ = `sigma_min` of the flow from N(0, σ_T²I), σ_T = `sigma_max`.
@@ -108,7 +110,7 @@ class MeanDenoiser(Architecture):
     statistics: SpectralStatistics
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> SpatialLayout:
         return self.statistics.layout
 
     @classmethod
@@ -130,7 +132,7 @@ class MeanDenoiser(Architecture):
 
 
 @dataclass(frozen=True)
-class LinearDenoiser(Architecture):
+class FullLinearDenoiser(Architecture):
     """Any matrix and any bias: D = μ + Σ(Σ + σ²)⁻¹(x − μ), loss Σₖ λₖσ²/(λₖ + σ²).
 
     The law has variance σ_T²(λ + σ₀²)/(λ + σ_T²) along a mode, and √((λ + σ₀²)/(λ + σ_T²)) of the mean is missing.
@@ -143,19 +145,19 @@ class LinearDenoiser(Architecture):
     population: Population
 
     @property
-    def layout(self) -> Layout:
-        return Layout.of(self.population.shape)
+    def layout(self) -> SpatialLayout:
+        return SpatialLayout.of(self.population.shape)
 
     def _denoise(self, rows: FloatArray, sigma: float) -> FloatArray:
         values = self.population.eigenvalues
-        return self.population.apply(rows, values / (values + sigma**2))
+        return self.population.apply(rows, wiener_gain(values, sigma**2))
 
     def _loss(self, sigma: FloatArray) -> FloatArray:
         values, noise = self.population.eigenvalues, sigma[..., None] ** 2
         return np.asarray((values * noise / (values + noise)) @ self.population.multiplicity)
 
     def _law(self, high: float, low: float) -> GeneratedLaw:
-        moved, null = _shrinkage(self.population.eigenvalues, high, low), low / high
+        moved, null = flow_gain(self.population.eigenvalues, low, high), low / high
         mean = self.population.apply(np.zeros(self.population.dimension), moved, null_gain=null)[0]
         return LinearLaw(self.layout, mean, self.population, high * moved, low)
 
@@ -182,7 +184,7 @@ class ConvolutionDenoiser(Architecture):
     modes: ComplexArray
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> SpatialLayout:
         return self.statistics.layout
 
     @classmethod
@@ -196,7 +198,7 @@ class ConvolutionDenoiser(Architecture):
     def transfer(self, sigma: float) -> ComplexArray:
         """Wₘ, (*grid, C, C) Hermitian."""
         noise = positive("sigma", sigma) ** 2
-        return self._function(self.values / (self.values + noise))
+        return self._function(wiener_gain(self.values, noise))
 
     def filter(self, sigma: float) -> FloatArray:
         """Response D(x)_i = Σ_δ w[δ] x_{i+δ}, (*grid, C, C): cyclic offset, channel it comes from, channel it goes to."""
@@ -215,7 +217,7 @@ class ConvolutionDenoiser(Architecture):
         return np.asarray((flat * noise / (flat + noise)).sum(axis=-1))
 
     def _law(self, high: float, low: float) -> GeneratedLaw:
-        moved = self._function(_shrinkage(self.values, high, low))
+        moved = self._function(flow_gain(self.values, low, high))
         centre = self.statistics.centre(self.bias)
         return StationaryLaw(self.layout, centre - self.layout.mix(moved, centre[None])[0], high * moved)
 
@@ -251,7 +253,7 @@ class PatchDenoiser(Architecture):
     target: FloatArray
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> SpatialLayout:
         return self.regression.layout
 
     @property
@@ -411,14 +413,9 @@ def non_commutation(denoiser: ConvolutionDenoiser | PatchDenoiser, sigmas: tuple
     return float(np.linalg.norm(product - second @ first) / np.linalg.norm(product))
 
 
-def _place(source: Any, shape: tuple[int, ...] | None) -> tuple[Layout, FloatArray]:
+def _place(source: Any, shape: tuple[int, ...] | None) -> tuple[SpatialLayout, FloatArray]:
     layout, mean, _ = centred_rows(source, shape=shape)
     return layout, mean
-
-
-def _shrinkage(values: FloatArray, high: float, low: float) -> FloatArray:
-    """√((λ + σ₀²)/(λ + σ_T²)): what the flow leaves of a deviation from the mean."""
-    return np.sqrt((values + low**2) / (values + high**2))
 
 
 def _propagated(start: Any, growth: Callable[[Any, float], Any], high: float, low: float) -> Any:

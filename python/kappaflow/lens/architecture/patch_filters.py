@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer
-from .stationary import BIASES, Layout, SpectralStatistics, centred_rows
+from ..linear import wiener_gain
+from ..stationary import BIASES, SpatialLayout, SpectralStatistics, centred_rows
 
 __all__ = ["PADDINGS", "PatchRegression", "circular_regression", "patch_size", "zero_regression"]
 
@@ -25,7 +26,7 @@ PADDINGS = ("circular", "zero")
 _BLOCK = 2**22  # numbers in one block of patches: 32 MB
 
 
-def patch_size(patch: Any, layout: Layout) -> tuple[int, ...]:
+def patch_size(patch: Any, layout: SpatialLayout) -> tuple[int, ...]:
     """Sizes of a patch along each axis of the grid, of one odd number for all or one for each.
 
     Raises TypeError for anything but integers, ValueError for even ones (no centre) and for those larger than the image.
@@ -61,7 +62,7 @@ class PatchRegression:
     share : (F,) diagonal of B
     """
 
-    layout: Layout
+    layout: SpatialLayout
     patch: tuple[int, ...]
     values: FloatArray
     modes: FloatArray
@@ -80,7 +81,7 @@ class PatchRegression:
 
     def filter(self, sigma: float) -> FloatArray:
         """w at one noise level, (*patch, C, C): offset, channel it comes from, channel it goes to."""
-        return self.weights(self.values / (self.values + sigma**2))
+        return self.weights(wiener_gain(self.values, sigma**2))
 
     def loss(self, sigma: FloatArray) -> FloatArray:
         """E‖D(x₀ + σz) − x₀‖², summed over pixels, at each σ."""
@@ -118,11 +119,11 @@ def zero_regression(
         patch_mean = _patches(layout, patch, mean[None]).mean(axis=0)
         target = mean.reshape(-1, layout.channels).mean(axis=0)
         moment -= np.outer(patch_mean, patch_mean)
-    inside = _patches(Layout.of(layout.grid), patch, np.ones((1, layout.positions))).mean(axis=0)
+    inside = _patches(SpatialLayout.of(layout.grid), patch, np.ones((1, layout.positions))).mean(axis=0)
     return _solved(layout, patch, moment, np.repeat(inside, layout.channels)), patch_mean, target
 
 
-def zero_entries(layout: Layout, patch: tuple[int, ...]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def zero_entries(layout: SpatialLayout, patch: tuple[int, ...]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Where weight number w of a filter stands in the (d, d) matrix of a zero-padded layer: places in it and numbers w."""
     channels, grid = layout.channels, np.array(layout.grid)
     here = np.moveaxis(np.indices(layout.grid), 0, -1).reshape(-1, len(grid))
@@ -138,7 +139,7 @@ def zero_entries(layout: Layout, patch: tuple[int, ...]) -> tuple[npt.NDArray[np
     return np.concatenate([p.ravel() for p in places]), np.concatenate([n.ravel() for n in numbers])
 
 
-def zero_convolution(layout: Layout, weights: FloatArray, rows: FloatArray) -> FloatArray:
+def zero_convolution(layout: SpatialLayout, weights: FloatArray, rows: FloatArray) -> FloatArray:
     """Rows (B, d) filtered by weights (*patch, C, C) with zeros beyond the edges."""
     patch = weights.shape[:-2]
     padded = _padded(layout, patch, rows)
@@ -150,17 +151,19 @@ def zero_convolution(layout: Layout, weights: FloatArray, rows: FloatArray) -> F
     return result.reshape(len(rows), -1)
 
 
-def _padded(layout: Layout, patch: tuple[int, ...], rows: FloatArray) -> FloatArray:
+def _padded(layout: SpatialLayout, patch: tuple[int, ...], rows: FloatArray) -> FloatArray:
     return np.pad(layout.images(rows), [(0, 0), *((size // 2, size // 2) for size in patch), (0, 0)])
 
 
-def _patches(layout: Layout, patch: tuple[int, ...], rows: FloatArray) -> FloatArray:
+def _patches(layout: SpatialLayout, patch: tuple[int, ...], rows: FloatArray) -> FloatArray:
     """Every zero-padded patch of every row, (B·N, F), features in the order (offset, channel)."""
     views = np.lib.stride_tricks.sliding_window_view(_padded(layout, patch, rows), patch, axis=layout.axes)
     return np.moveaxis(views, 1 + len(patch), -1).reshape(len(rows) * layout.positions, -1)
 
 
-def _pooled(layout: Layout, patch: tuple[int, ...], blocks: Iterator[tuple[FloatArray, FloatArray]]) -> FloatArray:
+def _pooled(
+    layout: SpatialLayout, patch: tuple[int, ...], blocks: Iterator[tuple[FloatArray, FloatArray]]
+) -> FloatArray:
     """N⁻¹ Σᵢ Pᵢ (Σₖ aₖ vₖvₖᵀ) Pᵢᵀ, (F, F), Pᵢ extracting the patch around i."""
     features = math.prod(patch) * layout.channels
     total = np.zeros((features, features))
@@ -173,7 +176,7 @@ def _pooled(layout: Layout, patch: tuple[int, ...], blocks: Iterator[tuple[Float
     return total / layout.positions
 
 
-def _solved(layout: Layout, patch: tuple[int, ...], moment: FloatArray, share: FloatArray) -> PatchRegression:
+def _solved(layout: SpatialLayout, patch: tuple[int, ...], moment: FloatArray, share: FloatArray) -> PatchRegression:
     root = np.sqrt(share)
     scaled = moment / np.outer(root, root)
     values, modes = np.linalg.eigh(0.5 * (scaled + scaled.T))

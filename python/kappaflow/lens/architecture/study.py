@@ -12,16 +12,17 @@ import numpy as np
 from ..._checks import FloatArray, integer
 from ...population import Population
 from ...sampling import SIGMA_MAX, SIGMA_MIN
+from ..noise_levels import noise_levels_above_zero
+from ..stationary import SpatialLayout, SpectralStatistics
 from .generated import GeneratedLaw
 from .optimal import (
     Architecture,
     ConvolutionDenoiser,
-    LinearDenoiser,
+    FullLinearDenoiser,
     MeanDenoiser,
     PatchDenoiser,
     non_commutation,
 )
-from .stationary import Layout, SpectralStatistics, levels
 
 __all__ = [
     "ArchitectureStudy",
@@ -192,7 +193,9 @@ def architecture_study(
     """
     statistics = SpectralStatistics.of(population)
     layout = statistics.layout
-    noise = np.geomspace(0.01, SIGMA_MAX, 41) if sigma is None else np.atleast_1d(levels("sigma", sigma))
+    noise = (
+        np.geomspace(0.01, SIGMA_MAX, 41) if sigma is None else np.atleast_1d(noise_levels_above_zero("sigma", sigma))
+    )
     white = np.random.default_rng(integer("seed", seed, 0)).standard_normal(
         (integer("samples", samples, 1), layout.dimension)
     )
@@ -219,7 +222,7 @@ def architecture_study(
     )  # fmt: skip
 
 
-def radial_profile(layout: Layout, spectra: Any) -> tuple[FloatArray, FloatArray]:
+def radial_profile(layout: SpatialLayout, spectra: Any) -> tuple[FloatArray, FloatArray]:
     """Radial frequencies (cycles per pixel), and the mean over channels and directions of the power there, both (R,)."""
     power = np.einsum("...aa->...", spectra).real / layout.channels
     axes = [np.minimum(np.arange(n), n - np.arange(n)) / n for n in layout.grid]
@@ -231,7 +234,7 @@ def radial_profile(layout: Layout, spectra: Any) -> tuple[FloatArray, FloatArray
     return np.bincount(place, weights=radius) / count, power_of_rings[: len(used)]
 
 
-def lag_profile(layout: Layout, autocovariance: FloatArray) -> tuple[FloatArray, FloatArray]:
+def lag_profile(layout: SpatialLayout, autocovariance: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Lags along an axis, up to half of the shortest that is longer than 1, and the mean over axes and channels there."""
     long = [axis for axis, n in enumerate(layout.grid) if n > 1]
     reach = min((layout.grid[axis] for axis in long), default=1) // 2
@@ -244,7 +247,7 @@ def lag_profile(layout: Layout, autocovariance: FloatArray) -> tuple[FloatArray,
     return np.arange(reach + 1.0), np.mean(lines, axis=0)
 
 
-def _sizes(patches: Sequence[int], layout: Layout) -> list[tuple[int, ...]]:
+def _sizes(patches: Sequence[int], layout: SpatialLayout) -> list[tuple[int, ...]]:
     """Patches cut to the largest odd size along each axis, each once, without those that hold one pixel or the image."""
     sizes: list[tuple[int, ...]] = []
     for patch in patches:
@@ -267,7 +270,7 @@ def _denoisers(
     found.append(("convolution, no bias", ConvolutionDenoiser.fit(statistics, bias="none")))
     found.append(("convolution, scalar bias", ConvolutionDenoiser.fit(statistics, bias="scalar")))
     found.append(("convolution", ConvolutionDenoiser.fit(statistics)))
-    found.append(("linear", LinearDenoiser(population)))
+    found.append(("linear", FullLinearDenoiser(population)))
     return found
 
 
@@ -279,7 +282,7 @@ def _traits(denoiser: Architecture) -> tuple[str, str, str, tuple[int, ...], int
         return "patch", denoiser.bias, denoiser.padding, denoiser.patch, weights
     if isinstance(denoiser, ConvolutionDenoiser):
         return "convolution", denoiser.bias, "circular", (), layout.positions * layout.channels**2
-    return ("linear", "image", "", (), layout.dimension**2) if isinstance(denoiser, LinearDenoiser) else (
+    return ("linear", "image", "", (), layout.dimension**2) if isinstance(denoiser, FullLinearDenoiser) else (
         "mean", "image", "", (), 0
     )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from .emergence import (
     THRESHOLDS,
-    Emergence,
+    LearningEmergence,
     MeasuredEmergence,
     ModeVariances,
     PowerLaw,
@@ -25,7 +25,6 @@ from .gains import (
     log_variance_by_quadrature,
     mode_divergence,
     remaining_mean,
-    wiener_gain,
 )
 from .matrix import (
     JointLearning,
@@ -54,11 +53,11 @@ __all__ = [
     "THRESHOLDS",
     "ConvolutionCurves",
     "DeepLinear",
-    "Emergence",
     "ExponentFit",
     "JointBias",
     "JointLearning",
     "LearnerCurves",
+    "LearningEmergence",
     "LearningStudy",
     "LinearLearner",
     "MeasuredEmergence",
@@ -87,5 +86,4 @@ __all__ = [
     "remaining_mean",
     "threshold_variance",
     "weights_during_training",
-    "wiener_gain",
 ]

@@ -21,7 +21,7 @@ from ...population import Population
 
 __all__ = [
     "THRESHOLDS",
-    "Emergence",
+    "LearningEmergence",
     "MeasuredEmergence",
     "ModeVariances",
     "PowerLaw",
@@ -40,8 +40,8 @@ _HALVINGS = 48  # of a bracket of 1/12 decade: to rounding
 
 
 @dataclass(frozen=True)
-class Emergence:
-    """Emergence times of k modes.
+class LearningEmergence:
+    """LearningEmergence times of k modes.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Emergence:
 
 @dataclass(frozen=True)
 class MeasuredEmergence:
-    """Emergence times of measured variances, with what their sampling error makes of them.
+    """LearningEmergence times of measured variances, with what their sampling error makes of them.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class MeasuredEmergence:
         does not. Equal to the times where no number of samples is given.
     """
 
-    emergence: Emergence
+    emergence: LearningEmergence
     earliest: FloatArray
     latest: FloatArray
 
@@ -143,8 +143,8 @@ def emergence_times(
     threshold: str = "geometric",
     exclude: float = 2.0,
     window: tuple[float, float] = (1e-10, 1e12),
-) -> Emergence:
-    """Emergence times of a theoretical law: first crossing on a logarithmic grid, 12 times a decade, then bisection.
+) -> LearningEmergence:
+    """LearningEmergence times of a theoretical law: first crossing on a logarithmic grid, 12 times a decade, then bisection.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def emergence_times(
         middle = 0.5 * (left + right)
         late = beyond(np.exp(np.where(found, middle, 0.0)))
         left, right = np.where(late, left, middle), np.where(late, middle, right)
-    return Emergence(np.exp(0.5 * (left + right)), direction, start, end, level, threshold, float(exclude))
+    return LearningEmergence(np.exp(0.5 * (left + right)), direction, start, end, level, threshold, float(exclude))
 
 
 def measured_emergence(
@@ -194,7 +194,7 @@ def measured_emergence(
     exclude: float = 2.0,
     samples: int | None = None,
 ) -> MeasuredEmergence:
-    """Emergence times of variances measured at checkpoints.
+    """LearningEmergence times of variances measured at checkpoints.
 
     Parameters
     ----------
@@ -222,7 +222,9 @@ def measured_emergence(
     start = _of_modes("initial", curves[0] if initial is None else initial, curves.shape[1])
     end = _of_modes("target", curves[-1] if target is None else target, curves.shape[1])
     direction, level = _directions(start, end, threshold, exclude)
-    found = Emergence(_crossings(clock, curves, level, direction), direction, start, end, level, threshold, exclude)
+    found = LearningEmergence(
+        _crossings(clock, curves, level, direction), direction, start, end, level, threshold, exclude
+    )
     if samples is None:
         return MeasuredEmergence(found, found.times, found.times)
     spread = 2 * np.sqrt(2 / (integer("samples", samples, 2) - 1))
@@ -286,7 +288,7 @@ def emergence_from_samples(
     threshold: str = "geometric",
     exclude: float = 2.0,
 ) -> MeasuredEmergence:
-    """Emergence times from samples of a model at several training times.
+    """LearningEmergence times from samples of a model at several training times.
 
     Parameters
     ----------

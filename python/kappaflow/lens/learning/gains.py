@@ -29,6 +29,7 @@ from scipy import special
 
 from ..._checks import FloatArray, integer, not_negative, positive, real_array
 from ...sampling import SIGMA_MAX, SIGMA_MIN
+from ..linear import wiener_gain
 
 __all__ = [
     "DATA_VARIANCE",
@@ -42,7 +43,6 @@ __all__ = [
     "log_variance_by_quadrature",
     "mode_divergence",
     "remaining_mean",
-    "wiener_gain",
 ]
 
 #: σ_data² of Karras et al. (2022).
@@ -91,12 +91,6 @@ class LinearLearner(Protocol):
 
     def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = ...) -> FloatArray:
         """ln λ̃(λ; τ) of the samples that it generates."""
-
-
-def wiener_gain(eigenvalues: Any, sigma: Any) -> FloatArray:
-    """λ/(λ + σ²): what all of them converge to (but for two and more layers that start at 0)."""
-    values, level = real_array("eigenvalues", eigenvalues), real_array("sigma", sigma)
-    return np.asarray(values / (values + level**2))
 
 
 def converged_variance(eigenvalues: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
@@ -181,7 +175,7 @@ class OneLayer:
     def gain(self, eigenvalues: Any, sigma: Any, time: Any) -> FloatArray:
         """ψ; see the class."""
         values, level, times = _arguments(eigenvalues, sigma, time)
-        wiener = wiener_gain(values, level)
+        wiener = wiener_gain(values, level**2)
         decay = np.exp(-2 * self.rate * times * (values + level**2))
         return np.asarray(wiener + (self.start(level) - wiener) * decay)
 
@@ -302,7 +296,7 @@ class DeepLinear:
         """ψ; see the class."""
         given = np.broadcast_arrays(*_arguments(eigenvalues, sigma, time))
         values, level, times = (part.ravel() for part in given)
-        wiener, power = wiener_gain(values, level), 2 - 2 / self.layers
+        wiener, power = wiener_gain(values, level**2), 2 - 2 / self.layers
         speed = 2 * self.rate * self.layers * times
         # no signal: ψ^−p grows by p per unit of 2ηLσ²τ
         out = (self.initial**-power + speed * power * level**2) ** (-1 / power)
@@ -387,7 +381,7 @@ class Preconditioned:
         """ψ; see the class."""
         values, level, times = _arguments(eigenvalues, sigma, time)
         c = self.data_variance
-        wiener = wiener_gain(values, level)
+        wiener = wiener_gain(values, level**2)
         decay = np.exp(-2 * self.rate * times * (values + level**2) / (level**2 + c))
         return np.asarray(wiener + (c / (c + level**2) - wiener) * decay)
 

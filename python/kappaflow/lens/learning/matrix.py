@@ -12,6 +12,7 @@ import numpy as np
 
 from ..._checks import FloatArray, integer, not_negative, positive, real_array
 from ...population import Population
+from ..linear import wiener_gain
 
 __all__ = ["JointLearning", "gradient_descent", "joint_learning", "largest_step", "weights_during_training"]
 
@@ -41,7 +42,7 @@ def weights_during_training(
     level, elapsed = positive("sigma", sigma) ** 2, 2 * positive("rate", rate) * not_negative("time", time)
     values = population.eigenvalues
     decay = np.exp(-elapsed * (values + level))
-    return _evolved(population, initial, decay, float(np.exp(-elapsed * level)), values / (values + level))
+    return _evolved(population, initial, decay, float(np.exp(-elapsed * level)), wiener_gain(values, level))
 
 
 def largest_step(population: Population, sigma: float) -> float:
@@ -61,7 +62,7 @@ def gradient_descent(population: Population, initial: Any, sigma: float, steps: 
     level, h = positive("sigma", sigma) ** 2, positive("step", step)
     count, values = integer("steps", steps, 0), population.eigenvalues
     factors = (1 - 2 * h * (values + level)) ** count
-    return _evolved(population, initial, factors, (1 - 2 * h * level) ** count, values / (values + level))
+    return _evolved(population, initial, factors, (1 - 2 * h * level) ** count, wiener_gain(values, level))
 
 
 @dataclass(frozen=True)
@@ -128,5 +129,5 @@ def joint_learning(population: Population, sigma: float, *, rate: float = 1.0) -
     moments[:size, size] = moments[size, :size] = inside
     moments[size, size] = 1.0
     roots, axes = np.linalg.eigh(moments)
-    optimum = np.column_stack([np.diag(values / (values + level)), level / (values + level) * inside])
+    optimum = np.column_stack([np.diag(wiener_gain(values, level)), level / (values + level) * inside])
     return JointLearning(vectors, values, np.maximum(roots, 0.0), axes, optimum, float(sigma), float(rate))

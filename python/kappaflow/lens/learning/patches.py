@@ -18,7 +18,7 @@ import numpy as np
 
 from ..._checks import FloatArray, integer, positive, real_array
 from ...population import Population
-from ..architecture.stationary import Layout
+from ..stationary import SpatialLayout
 from .gains import NoiseRange, OneLayer
 
 __all__ = ["PatchConvolution", "fourier_spectrum", "patch_convolution"]
@@ -131,7 +131,7 @@ def fourier_spectrum(population: Population) -> FloatArray:
         raise ValueError(f"population must hold images (H, W) or (H, W, C), got shape {shape}")
     if population.eigenvectors is None:
         raise ValueError("population must have eigenvectors, got a spectrum alone")
-    channels = Layout.of(shape).channels
+    channels = SpatialLayout.of(shape).channels
     total = np.zeros(shape[:2])
     for first in range(0, len(population.eigenvalues), 256):
         chosen = slice(first, first + 256)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer, positive
 from ...population import Population
-from .emergence import THRESHOLDS, Emergence, PowerLaw, emergence_times, power_law
+from .emergence import THRESHOLDS, LearningEmergence, PowerLaw, emergence_times, power_law
 from .gains import (
     LinearLearner,
     NoiseRange,
@@ -83,7 +83,7 @@ class LearnerCurves:
     initial_variance: FloatArray
     divergence: FloatArray
     mean_left: FloatArray
-    emergence: Mapping[str, Emergence]
+    emergence: Mapping[str, LearningEmergence]
     fits: tuple[ExponentFit, ...]
 
 
@@ -102,7 +102,7 @@ class ConvolutionCurves:
 
     patch: int | None
     title: str
-    emergence: Emergence
+    emergence: LearningEmergence
     final_ratio: FloatArray
     fits: tuple[ExponentFit, ...]
 
@@ -239,7 +239,7 @@ def _ranks(learned: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
     return np.asarray(learned[np.unique(np.concatenate([np.arange(count // 2), rest]))])
 
 
-def _fits(values: FloatArray, found: Emergence) -> list[ExponentFit]:
+def _fits(values: FloatArray, found: LearningEmergence) -> list[ExponentFit]:
     out = []
     for direction in (1, -1):
         times = np.where(found.direction == direction, found.times, np.nan)

@@ -20,6 +20,7 @@ from scipy.optimize import brentq
 
 from ..._checks import FloatArray, integer, not_negative, positive, real_array
 from ...population import Population
+from ..linear import wiener_gain
 from .field_size import FieldSize
 from .jacobian import pixel_grid
 
@@ -75,7 +76,7 @@ def stationary_field(spectrum: Any, sigma: float) -> FloatArray:
     mirrored = np.roll(np.flip(values, axes), 1, axes)
     if np.abs(values - mirrored).max() > 1e-10 * values.max():
         raise ValueError("spectrum must be the same at m and -m, got one that is not")
-    return np.asarray(np.fft.ifftn(values / (values + noise)).real)
+    return np.asarray(np.fft.ifftn(wiener_gain(values, noise)).real)
 
 
 def stationary_spectrum(population: Population) -> FloatArray:

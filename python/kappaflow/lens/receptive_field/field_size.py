@@ -10,7 +10,8 @@ import numpy as np
 
 from ..._checks import FloatArray, integer, real_array
 from ...population import Population
-from .jacobian import IntArray, PixelGrid, denoiser_gains, jacobian_rows, noise_levels, pixel_grid
+from ..noise_levels import noise_levels_from_zero
+from .jacobian import IntArray, PixelGrid, denoiser_gains, jacobian_rows, pixel_grid
 
 __all__ = ["FieldSize", "default_radius", "equivariance_error", "field_size", "local_equivariance_error"]
 
@@ -159,7 +160,7 @@ def local_equivariance_error(
     -----
     It is not monotone in σ. Where Σ has full rank it vanishes as σ → 0, where it has not it goes to that of the projector.
     """
-    levels = noise_levels(sigma)
+    levels = noise_levels_from_zero(sigma)
     grid = pixel_grid(population.shape)
     window = default_radius(population.shape) if radius is None else integer("radius", radius, 0)
     places = _interior(grid, window, circular, integer("stride", stride, 1))

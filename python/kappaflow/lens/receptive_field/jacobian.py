@@ -18,6 +18,8 @@ from ..._checks import FloatArray, choice, integer, real_array
 from ..._layout import channel_axis
 from ...population import RANK_TOLERANCE, Population
 from ...splits import Splits
+from ..linear import wiener_gain
+from ..noise_levels import noise_levels_from_zero
 
 __all__ = [
     "CHANNELS",
@@ -148,24 +150,14 @@ def collapse_channels(rows: Any, shape: Sequence[int], channels: str) -> FloatAr
 
 
 # ---------------------------------------------------------------- rows of f(Σ)
-def noise_levels(sigma: Any) -> FloatArray:
-    """A noise level or several, at least 0: () or (S,), checked."""
-    levels = real_array("sigma", sigma)
-    if levels.ndim > 1 or levels.size == 0:
-        raise ValueError(f"sigma must be a number or one-dimensional and not empty, got shape {levels.shape}")
-    if levels.min() < 0:
-        raise ValueError(f"sigma must not be negative, got {levels.min()}")
-    return levels
-
-
 def denoiser_gains(population: Population, sigma: Any) -> FloatArray:
     """(k,) gains λ/(λ + σ²) of the modes, (S, k) for several σ ≥ 0; at σ = 0 one where there is variance, zero elsewhere."""
-    levels = noise_levels(sigma)
+    levels = noise_levels_from_zero(sigma)
     values = population.eigenvalues
     floor = population.dimension * RANK_TOLERANCE * float(values.max(initial=0.0))
     noise = levels[..., None] ** 2
     limit = np.where(values > floor, 1.0, 0.0)  # an eigensolver's rounding is no variance
-    return np.asarray(np.where(noise > 0, values / np.where(noise > 0, values + noise, 1.0), limit))
+    return np.where(noise > 0, wiener_gain(values, np.where(noise > 0, noise, 1.0)), limit)
 
 
 def jacobian_rows(population: Population, gains: Any, entries: Any, *, null_gain: float = 0.0) -> FloatArray:
@@ -268,7 +260,7 @@ def expected_receptive_field(
 
 def expected_degrees_of_freedom(splits: Splits, sigma: Any, *, next_order: bool = False) -> FloatArray:
     """Mean over training sets of tr Σ̂(Σ̂ + σ²)⁻¹, () or (S,): Σₖ λₖ/(λₖ + κ(σ²)); below n, whatever the dimension."""
-    levels = noise_levels(sigma)
+    levels = noise_levels_from_zero(sigma)
     traces = [
         _expected_gains(splits, float(s), next_order) @ splits.population.multiplicity for s in np.atleast_1d(levels)
     ]

@@ -4,12 +4,13 @@ from .comparison import (
     LAWS,
     Fraction,
     HeldOutLoss,
-    answers,
     fraction_of_squared_error,
     held_out_loss,
     sigma_grid,
 )
 from .study import (
+    MEAN,
+    SAMPLES,
     ScoresStudy,
     closed_form_scores,
     scores_study,
@@ -17,10 +18,11 @@ from .study import (
 
 __all__ = [
     "LAWS",
+    "MEAN",
+    "SAMPLES",
     "Fraction",
     "HeldOutLoss",
     "ScoresStudy",
-    "answers",
     "closed_form_scores",
     "fraction_of_squared_error",
     "held_out_loss",

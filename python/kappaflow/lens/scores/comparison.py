@@ -15,14 +15,12 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, choice, integer, positive, real_array
-from ...models.rows import RowDenoiser
+from ...models.rows import RowDenoiser, evaluate_rows
 from ...sampling import SIGMA_MAX, SIGMA_MIN, heun, noise_schedule
 
-__all__ = ["LAWS", "Fraction", "HeldOutLoss", "answers", "fraction_of_squared_error", "held_out_loss", "sigma_grid"]
+__all__ = ["LAWS", "Fraction", "HeldOutLoss", "fraction_of_squared_error", "held_out_loss", "sigma_grid"]
 
 LAWS = ("data", "noise", "trajectory")
-#: Rows that denoisers see at once.
-_BATCH = 1024
 
 
 @dataclass(frozen=True)
@@ -127,9 +125,9 @@ def fraction_of_squared_error(
     collected: dict[str, list[FloatArray]] = {name: [] for name in approximations}
     states = _states(denoiser, rows, noise, levels, law, integer("steps", steps, 2), positive("sigma_max", sigma_max))
     for done, (level, x) in enumerate(states):
-        exact = answers(denoiser, x, level)
+        exact = evaluate_rows(denoiser, x, level)
         for name, approximation in approximations.items():
-            gap = ((exact - answers(approximation, x, level)) ** 2).sum(axis=1)
+            gap = ((exact - evaluate_rows(approximation, x, level)) ** 2).sum(axis=1)
             collected[name].append(np.stack([gap, ((exact - x) ** 2).sum(axis=1), (exact**2).sum(axis=1)]))
         if progress is not None:
             progress((done + 1) / levels.size)
@@ -155,7 +153,7 @@ def held_out_loss(
     losses: dict[str, list[FloatArray]] = {name: [] for name in denoisers}
     for done, level in enumerate(levels):
         for name, denoiser in denoisers.items():
-            answer = answers(denoiser, rows + level * noise, float(level))
+            answer = evaluate_rows(denoiser, rows + level * noise, float(level))
             losses[name].append(((answer - rows) ** 2).mean(axis=1))
         if progress is not None:
             progress((done + 1) / levels.size)
@@ -208,21 +206,8 @@ def _states(
     start = sigma_max * noise
     visit(sigma_max, start)
     lowest = grid >= levels.min()
-    heun(lambda x, level: answers(denoiser, x, level), start, grid[lowest].tolist(), visit=visit)
+    heun(lambda x, level: evaluate_rows(denoiser, x, level), start, grid[lowest].tolist(), visit=visit)
     return [(level, found[level]) for level in levels.tolist()]
-
-
-def answers(denoiser: RowDenoiser, x: FloatArray, level: float) -> FloatArray:
-    """D(x; σ), (B, d), in batches; ValueError for an answer of another shape or one that is not finite."""
-    parts = [np.asarray(denoiser(x[start : start + _BATCH], level)) for start in range(0, len(x), _BATCH)]
-    answer = np.concatenate(parts)
-    if answer.shape != x.shape:
-        raise ValueError(f"denoiser must answer in the shape of its input {x.shape}, got {answer.shape}")
-    if answer.dtype.kind not in "fiub":
-        raise TypeError(f"denoiser must answer with real numbers, got dtype {answer.dtype}")
-    if not np.isfinite(answer).all():
-        raise ValueError(f"denoiser must be finite, got NaN or infinity at noise level {level:.4g}")
-    return answer
 
 
 def _fraction(levels: FloatArray, squares: FloatArray) -> Fraction:

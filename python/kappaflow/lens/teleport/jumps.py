@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, integer, positive, real_array
-from ...models.rows import RowDenoiser
+from ...models.rows import RowDenoiser, evaluate_rows
 from ...models.scores import GaussianScore
 from ...population import Population
 from ...sampling import SIGMA_MAX, SIGMA_MIN, heun, noise_schedule
-from ..scores.comparison import answers
+from ..linear import flow_gain
 
 __all__ = ["TeleportPlan", "Teleported", "jump", "plan_teleport", "teleport", "typical_error"]
 
@@ -91,10 +91,8 @@ def jump(population: Population, noise: Any, sigma: float, *, sigma_max: float =
     top = positive("sigma_max", sigma_max)
     if not 0 <= sigma <= top:
         raise ValueError(f"sigma must be between 0 and sigma_max = {top}, got {sigma}")
-    values = population.eigenvalues
-    return population.apply(
-        noise, np.sqrt((values + sigma**2) / (values + top**2)), null_gain=sigma / top, name="noise"
-    )
+    gains = flow_gain(population.eigenvalues, sigma, top)
+    return population.apply(noise, gains, null_gain=sigma / top, name="noise")
 
 
 def teleport(
@@ -136,7 +134,7 @@ def teleport(
         whole = noise_schedule(steps, top, sigma_min=low)
         grid = np.append(start, whole[whole < start])
     x = jump(population, noise, start, sigma_max=top)
-    held: list[FloatArray] = [answers(denoiser, x, start)]
+    held: list[FloatArray] = [evaluate_rows(denoiser, x, start)]
     evaluations = 2 * (len(grid) - 1) - 1
     missed = _tail(population, held[0] - GaussianScore(population)(x, start), start, top, power)
     values = population.eigenvalues
@@ -146,14 +144,14 @@ def teleport(
         held.clear()
         evaluations += 1
 
-    def evaluate(state: FloatArray, level: float) -> FloatArray:
-        return held.pop() if held else answers(denoiser, state, level)  # the first answer is there already
+    def answer(state: FloatArray, level: float) -> FloatArray:
+        return held.pop() if held else evaluate_rows(denoiser, state, level)  # the first answer is there already
 
     def visit(level: float, _state: FloatArray) -> None:
         if progress is not None:
             progress((int(np.argmin(np.abs(grid - level)))) / (len(grid) - 1))
 
-    samples = heun(evaluate, x, grid.tolist(), visit=visit)
+    samples = heun(answer, x, grid.tolist(), visit=visit)
     return Teleported(samples, start, evaluations, float(np.sqrt(np.mean(in_sample**2))))
 
 
@@ -200,7 +198,7 @@ def plan_teleport(
     work = float(before + path.size + count * (2 * number - 1))  # evaluations
     if reference is None:
         grid = noise_schedule(many, top, sigma_min=sigma_min).tolist()
-        reference = heun(lambda x, level: answers(denoiser, x, level), rows, grid)
+        reference = heun(lambda x, level: evaluate_rows(denoiser, x, level), rows, grid)
     elif reference.shape != rows.shape:
         raise ValueError(f"reference must have the shape of noise {rows.shape}, got {reference.shape}")
     if progress is not None:
@@ -244,7 +242,7 @@ def _along_gaussian_path(
     before = None
     for place, level in enumerate(sigmas):
         x = jump(population, noise, level, sigma_max=top)
-        gap = answers(denoiser, x, float(level)) - gaussian(x, level)
+        gap = evaluate_rows(denoiser, x, float(level)) - gaussian(x, level)
         gaps[place] = _rms(gap)
         integrand = _linear(population, gap, 1 / np.sqrt(level**2 + values), 1 / level)
         if before is not None:  # trapezoidal rule in ln s

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, integer, positive
-from ...models.rows import RowDenoiser
+from ...models.rows import RowDenoiser, evaluate_rows
 from ...population import Population
 from ...sampling import SIGMA_MAX, heun, noise_schedule
-from ..scores.comparison import answers
 from .jumps import TeleportPlan, plan_teleport, teleport, typical_error
 
 __all__ = ["WAYS", "TeleportStudy", "teleport_study"]
@@ -88,7 +87,7 @@ def teleport_study(
     z = top * np.random.default_rng(seed).standard_normal((2 * count, population.dimension))
     many = max(8 * numbers[-1], 96)
     told("many steps, to measure against", 0.0)
-    truth = heun(lambda x, level: answers(denoiser, x, level), z, noise_schedule(many, top).tolist())
+    truth = heun(lambda x, level: evaluate_rows(denoiser, x, level), z, noise_schedule(many, top).tolist())
     plans = []
     evaluations: dict[str, list[int]] = {way: [] for way in WAYS}
     errors: dict[str, list[float]] = {way: [] for way in WAYS}
@@ -124,7 +123,7 @@ def _sample(
     """Samples and evaluations of one way."""
     if way == WAYS[0]:
         grid: Any = noise_schedule(plan.steps, top).tolist()
-        return heun(lambda x, level: answers(denoiser, x, level), noise, grid), 2 * plan.steps - 1
+        return heun(lambda x, level: evaluate_rows(denoiser, x, level), noise, grid), 2 * plan.steps - 1
     found = teleport(
         denoiser, population, noise, plan.sigma_start, steps=plan.steps, sigma_max=top,
         regrid=way != WAYS[1], correction=plan.power if way == WAYS[3] else None,

@@ -10,15 +10,15 @@ from .over_splits import (
 )
 from .schedules import SPACINGS, Schedule
 from .solution import (
-    Emergence,
     SampleLaw,
+    SamplingEmergence,
     Trajectory,
     ddim,
-    emergence,
     emergence_noise_level,
     outcome_gains,
     sample_law,
     sampler_gains,
+    sampling_emergence,
     state_gains,
     trajectory,
 )
@@ -30,22 +30,22 @@ from .study import (
 
 __all__ = [
     "SPACINGS",
-    "Emergence",
     "ModeSpread",
     "SampleLaw",
     "SamplerError",
+    "SamplingEmergence",
     "Schedule",
     "SplitTrajectory",
     "TrajectoriesStudy",
     "Trajectory",
     "ddim",
-    "emergence",
     "emergence_noise_level",
     "mode_spread",
     "outcome_gains",
     "outcome_map",
     "sample_law",
     "sampler_gains",
+    "sampling_emergence",
     "split_trajectory",
     "state_gains",
     "trajectories_study",

@@ -28,15 +28,15 @@ from ...sampling import step_gain
 from .schedules import Schedule
 
 __all__ = [
-    "Emergence",
     "SampleLaw",
+    "SamplingEmergence",
     "Trajectory",
     "ddim",
-    "emergence",
     "emergence_noise_level",
     "outcome_gains",
     "sample_law",
     "sampler_gains",
+    "sampling_emergence",
     "state_gains",
     "trajectory",
 ]
@@ -148,7 +148,7 @@ def _fraction(fraction: float) -> float:
 
 
 @dataclass(frozen=True)
-class Emergence:
+class SamplingEmergence:
     """When each mode emerges in the denoiser's outcome.
 
     Attributes
@@ -167,14 +167,14 @@ class Emergence:
     standard_gain: FloatArray
 
 
-def emergence(
+def sampling_emergence(
     eigenvalues: Any,
     schedule: Schedule,
     *,
     fraction: float = 0.5,
     start: float | None = None,
     stop: float | None = None,
-) -> Emergence:
+) -> SamplingEmergence:
     """Noise level and time at which each mode's denoiser outcome reaches a fraction of its value at `stop` (`t_min`)."""
     values = _spectrum(eigenvalues)
     first, last = _ends(schedule, start, stop)
@@ -185,7 +185,7 @@ def emergence(
     time = np.where(passed, schedule.time_of(np.where(passed, level, end)), np.nan)
     root = np.sqrt(values)
     seen = np.divide(root, np.hypot(end, root), out=np.zeros_like(root), where=values > 0)
-    return Emergence(
+    return SamplingEmergence(
         fraction=float(fraction),
         noise_level=level,
         time=time,

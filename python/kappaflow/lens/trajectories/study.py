@@ -17,13 +17,13 @@ from .over_splits import ModeSpread, mode_spread, trajectory_covariance
 from .schedules import Schedule
 from .solution import (
     METHODS,
-    Emergence,
     SampleLaw,
+    SamplingEmergence,
     Trajectory,
-    emergence,
     outcome_gains,
     sample_law,
     sampler_gains,
+    sampling_emergence,
     state_gains,
     trajectory,
 )
@@ -88,7 +88,7 @@ class TrajectoriesStudy:
     noise_levels: FloatArray
     state_gains: FloatArray
     outcome_gains: FloatArray
-    emergence: Emergence
+    emergence: SamplingEmergence
     emergence_times: dict[str, FloatArray]
     film: Trajectory
     law: SampleLaw
@@ -154,7 +154,7 @@ def trajectories_study(
         noise_levels=levels,
         state_gains=state_gains(values[shown], schedule, levels),
         outcome_gains=outcome_gains(values[shown], schedule, levels) * sigma_max / root,
-        emergence=emergence(values, schedule),
+        emergence=sampling_emergence(values, schedule),
         emergence_times=_emergence_times(values),
         film=trajectory(population, schedule, initial, film_levels),
         law=sample_law(population, schedule),
@@ -203,7 +203,7 @@ def _sizes(population: Population, n: Sequence[int] | None) -> tuple[int, ...]:
 
 def _emergence_times(values: FloatArray) -> dict[str, FloatArray]:
     schedules = (Schedule.vp(), Schedule.sub_vp(), Schedule.flow())
-    return {one.name: emergence(values, one).time / one.t_max for one in schedules}
+    return {one.name: sampling_emergence(values, one).time / one.t_max for one in schedules}
 
 
 def _sampler_errors(values: FloatArray, schedule: Schedule, steps: Sequence[int]) -> tuple[SamplerError, ...]:

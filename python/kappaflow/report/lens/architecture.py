@@ -19,7 +19,7 @@ from ..style import BAND_COLOURS, GUIDE, INK, MUTED, WIDTH, number, percent, sho
 from .window import Picture, Table, Window
 
 if TYPE_CHECKING:
-    from ...lens.architecture.study import ArchitectureStudy, Filters, Generated, Studied
+    from ...lens.architecture import ArchitectureStudy, Filters, Generated, Studied
 
 __all__ = ["window"]
 

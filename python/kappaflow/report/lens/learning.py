@@ -13,9 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
 from ..._checks import FloatArray
-from ...lens.learning.emergence import THRESHOLDS
-from ...lens.learning.gains import wiener_gain
-from ...lens.learning.study import ConvolutionCurves, ExponentFit, LearnerCurves, LearningStudy
+from ...lens.learning import THRESHOLDS, ConvolutionCurves, ExponentFit, LearnerCurves, LearningStudy
+from ...lens.linear import wiener_gain
 from .. import style
 from ..style import GUIDE, MUTED, WIDTH, styled
 from .window import Picture, Table, Window
@@ -261,7 +260,7 @@ def weights(study: LearningStudy) -> Figure:
     """Gains of the selected modes against training time, a panel for each learner."""
     figure, axes = _panels(study)
     colours = style.n_colours(len(study.selected))
-    goal = wiener_gain(study.eigenvalues[study.selected], study.sigma)
+    goal = wiener_gain(study.eigenvalues[study.selected], study.sigma**2)
     for ax, curves in zip(axes, study.learners, strict=True):
         for column, colour in enumerate(colours):
             ax.plot(study.times, curves.gains[:, column], color=colour)

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..._checks import FloatArray
-from ...lens.scores.comparison import Fraction
-from ...lens.scores.study import MEAN, SAMPLES, ScoresStudy
+from ...lens.scores import MEAN, SAMPLES, Fraction, ScoresStudy
 from .. import style
 from ..arrays import kind_of, show
 from ..style import INK, MUTED, WIDTH, styled

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...lens.teleport.study import WAYS, TeleportStudy
+from ...lens.teleport import WAYS, TeleportStudy
 from .. import style
 from ..arrays import kind_of, show
 from ..style import INK, MUTED, WIDTH, styled

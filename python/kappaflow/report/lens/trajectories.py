@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..._checks import FloatArray
-from ...lens.trajectories.study import SamplerError, TrajectoriesStudy
+from ...lens.trajectories import SamplerError, TrajectoriesStudy
 from .. import style
 from ..arrays import kind_of, show
 from ..style import GUIDE, INK, MUTED, WIDTH, styled

@@ -14,10 +14,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..._checks import FloatArray, choice, real_array
-from ...population import Population
+from .._checks import FloatArray, choice, real_array
+from ..population import Population
 
-__all__ = ["BIASES", "ComplexArray", "Layout", "SpectralStatistics", "levels"]
+__all__ = ["BIASES", "ComplexArray", "SpatialLayout", "SpectralStatistics"]
 
 ComplexArray: TypeAlias = npt.NDArray[np.complex128]
 
@@ -31,7 +31,7 @@ _COLOURS = (3, 4)
 
 
 @dataclass(frozen=True)
-class Layout:
+class SpatialLayout:
     """How a row of d numbers is a signal or an image: (N,), (H, W), or (H, W, C) with channels last.
 
     A signal of several channels is an image of height 1, (1, N, C).
@@ -48,7 +48,7 @@ class Layout:
     channels: int
 
     @classmethod
-    def of(cls, shape: tuple[int, ...]) -> Layout:
+    def of(cls, shape: tuple[int, ...]) -> SpatialLayout:
         """The layout of a sample shape. Raises ValueError unless it has 1 to 3 axes, none of them empty, channels last."""
         if not 1 <= len(shape) <= 3 or min(shape) < 1:
             raise ValueError(f"shape must be (N,), (H, W) or (H, W, C) without empty axes, got {shape}")
@@ -127,7 +127,7 @@ class SpectralStatistics:
     spectra : (*grid, C, C) complex Hermitian S̃ₘ = E (x̂ₘ − μ̂ₘ)(x̂ₘ − μ̂ₘ)†, unitary DFT; its traces sum to tr Σ
     """
 
-    layout: Layout
+    layout: SpatialLayout
     mean: FloatArray
     spectra: ComplexArray
 
@@ -193,21 +193,21 @@ class SpectralStatistics:
 
 def centred_rows(
     source: Any, *, shape: tuple[int, ...] | None = None
-) -> tuple[Layout, FloatArray, Iterator[tuple[FloatArray, FloatArray]]]:
-    """Layout, mean (d,), and blocks of (rows vₖ, weights aₖ) with Σ = Σₖ aₖ vₖvₖᵀ, of a Population or of samples."""
+) -> tuple[SpatialLayout, FloatArray, Iterator[tuple[FloatArray, FloatArray]]]:
+    """SpatialLayout, mean (d,), and blocks of (rows vₖ, weights aₖ) with Σ = Σₖ aₖ vₖvₖᵀ, of a Population or of samples."""
     if isinstance(source, Population):
         if shape is not None:
             raise ValueError(f"shape must be left out for a population, which has one, got {shape}")
         if np.any(source.multiplicity != 1):
             raise ValueError("population must have no multiplicities above 1 (its modes are not told apart)")
-        layout = Layout.of(source.shape)
+        layout = SpatialLayout.of(source.shape)
         return layout, source.mean, mode_rows(source, source.eigenvalues)
     if isinstance(source, SpectralStatistics):
         raise TypeError("source must be a Population or samples here: spectra know nothing of positions")
     samples = real_array("samples", source)
     if samples.ndim < 2 or len(samples) < 2:
         raise ValueError(f"samples must have shape (N, *shape) with N of at least 2, got {samples.shape}")
-    layout = Layout.of(samples.shape[1:] if shape is None else tuple(shape))
+    layout = SpatialLayout.of(samples.shape[1:] if shape is None else tuple(shape))
     if layout.dimension * len(samples) != samples.size:
         raise ValueError(f"shape must hold the {samples[0].size} values of a sample, got {shape}")
     rows = samples.reshape(len(samples), -1)
@@ -231,11 +231,3 @@ def mode_rows(population: Population, weights: FloatArray) -> Iterator[tuple[Flo
         else:
             rows = np.ascontiguousarray(population.eigenvectors[:, part].T)
         yield rows, weights[part]
-
-
-def levels(name: str, sigma: Any) -> FloatArray:
-    """Noise levels, a number or an array of them, all above 0; ValueError otherwise."""
-    values = real_array(name, sigma)
-    if values.size == 0 or values.min() <= 0:
-        raise ValueError(f"{name} must hold noise levels above 0, got {values.min() if values.size else 'none'}")
-    return values
