@@ -149,7 +149,7 @@ def _kappa_case(d: int) -> tuple[FloatArray, FloatArray, int, Any]:
 
 def _grow_kappaflow(d: int) -> tuple[float, float, float]:
     s, t, n, (picks, exact) = _kappa_case(d)
-    seconds, kappa = _best(lambda: kf.solve_kappa(t, s, n), 5)
+    seconds, kappa = _best(lambda: kf.solve_kappa(s, n, noise_variance=t), 5)
     return seconds, max(reference.relative_error(kappa[picks], exact)), 1e-13
 
 

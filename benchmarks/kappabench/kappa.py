@@ -49,17 +49,17 @@ def _speed_case(setting: Setting, spectrum: str, s: FloatArray, n: int) -> list[
     exact = reference.kappa(t, s, n)
     picks = np.linspace(0, len(t) - 1, setting.mpmath_levels + 2).astype(int)[1:-1]
     methods: dict[str, Callable[[], Any]] = {
-        "kappaflow": lambda: kf.solve_kappa(t, s, n, return_info=True),
+        "kappaflow": lambda: kf.solve_kappa(s, n, noise_variance=t, return_info=True),
         "NumPy Newton": lambda: numpy_newton(t, s, n),
         "fsolve": lambda: fsolve_kappa(t, s, n),
         "mpmath, 80 digits": lambda: [mpmath_root(t[i], s, n) for i in picks],
     }
     repeats = {"kappaflow": setting.kappa_repeats, "NumPy Newton": 3, "fsolve": 2, "mpmath, 80 digits": 1}
     times, results = interleaved(methods, repeats, scale={"mpmath, 80 digits": len(t) / len(picks)})
-    kappa, info = results["kappaflow"]
+    info = results["kappaflow"]
     if not info.certified.all():
         raise AssertionError(f"{spectrum}, d = {len(s)}, n = {n}: a value of kappaflow is not certified")
-    values = {"kappaflow": kappa, "NumPy Newton": results["NumPy Newton"], "fsolve": results["fsolve"][0]}
+    values = {"kappaflow": info.kappa, "NumPy Newton": results["NumPy Newton"], "fsolve": results["fsolve"][0]}
     rows = []
     for method in methods:
         if method == "mpmath, 80 digits":
@@ -96,7 +96,8 @@ def failures(setting: Setting) -> list[Row]:
             n = round(ratio * len(s))
             exact = reference.kappa(t, s, n)
             common = {"section": "failures", "spectrum": spectrum, "d": len(s), "n": n}
-            kappa, info = kf.solve_kappa(t, s, n, return_info=True)
+            info = kf.solve_kappa(s, n, noise_variance=t, return_info=True)
+            kappa = info.kappa
             counts = count_failures(kappa, reference.relative_error(kappa, exact), t, s, n, ~info.certified)
             rows.append({**common, "method": "kappaflow", "start": "chosen by the library", "failures": counts})
             for start in ("trace", "noise"):
@@ -162,9 +163,9 @@ def _large_case(spectrum: str, d: int, base_d: int) -> list[Row]:
     once, compressed = interleaved({"compression": lambda: kf.compress_spectrum(s)}, 2)
     values, counts = compressed["compression"]
     methods: dict[str, Callable[[], Any]] = {
-        "kappaflow, compressed": lambda: kf.solve_kappa(t, values, n, multiplicity=counts),
-        f"kappaflow, d = {base_d}": lambda: kf.solve_kappa(t, small, base_d // 10),
-        "kappaflow, all modes": lambda: kf.solve_kappa(t, s, n),
+        "kappaflow, compressed": lambda: kf.solve_kappa(values, n, noise_variance=t, multiplicity=counts),
+        f"kappaflow, d = {base_d}": lambda: kf.solve_kappa(small, base_d // 10, noise_variance=t),
+        "kappaflow, all modes": lambda: kf.solve_kappa(s, n, noise_variance=t),
         # one level at a time, and these alone: all hundred would need arrays of gigabytes
         "NumPy Newton": lambda: np.concatenate([numpy_newton(t[i : i + 1], s, n) for i in picks]),
     }

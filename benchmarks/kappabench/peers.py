@@ -77,7 +77,7 @@ def white_density(modules: dict[str, Any], points: int) -> list[Row]:
             "kappaflow": lambda x=x, n=n: kf.spectral_density(x, [1.0], n, multiplicity=[d])
         }
         support: dict[str, Callable[[], Any]] = {
-            "kappaflow": lambda n=n: kf.spectral_support([1.0], n, multiplicity=[d])[0]
+            "kappaflow": lambda n=n: kf.spectral_support([1.0], n, multiplicity=[d]).intervals[0]
         }
         if "scikit-rmt" in modules:
             law = modules["scikit-rmt"].MarchenkoPasturDistribution(ratio)
@@ -116,7 +116,7 @@ def two_level_density(modules: dict[str, Any], points: int) -> list[Row]:
     atoms, masses, d = (1.0, 0.01), (0.5, 0.5), 1000
     for ratio in RATIOS:
         n = d / ratio
-        intervals = kf.spectral_support(atoms, n, multiplicity=[d // 2, d // 2])
+        intervals = kf.spectral_support(atoms, n, multiplicity=[d // 2, d // 2]).intervals
         x = np.concatenate([np.linspace(a, b, points // len(intervals) + 2)[1:-1] for a, b in intervals])
         exact = reference.atoms_density(x, atoms, masses, ratio)
         methods: dict[str, Callable[[], Any]] = {
@@ -172,7 +172,7 @@ def _kappa_case(modules: dict[str, Any], spectrum: str, atoms: Any, masses: Any,
     counts = np.rint(masses * d)
     exact = reference.kappa(t, atoms, n, counts)
     methods: dict[str, Callable[[], Any]] = {
-        "kappaflow": lambda: (kf.solve_kappa(t, atoms, n, multiplicity=counts), np.zeros(len(t), bool))
+        "kappaflow": lambda: (kf.solve_kappa(atoms, n, noise_variance=t, multiplicity=counts), np.zeros(len(t), bool))
     }
     if "freealg" in modules:
         masses = masses / masses.sum()

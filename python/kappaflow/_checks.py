@@ -80,6 +80,36 @@ def not_negative(name: str, value: Any) -> float:
     return number
 
 
+def variance_of(
+    sigma: Any, variance: Any, *, names: tuple[str, str] = ("sigma", "noise_variance"), above_zero: bool = False
+) -> FloatArray:
+    """σ² of any shape, from σ or from σ²: exactly one of the two must be given, so that they cannot be mixed up.
+
+    Parameters
+    ----------
+    sigma, variance : standard deviation and variance as the user gave them, None for the one that was left out
+    names : the two keywords, for the messages
+    above_zero : whether 0 is refused too
+
+    Raises
+    ------
+    TypeError
+        Both or neither are given, or the values are not real numbers.
+    ValueError
+        A value is negative, NaN or infinite, or 0 where that is refused.
+    """
+    if (sigma is None) == (variance is None):
+        given = "neither" if sigma is None else "both"
+        raise TypeError(f"give exactly one of {names[0]} (σ) and {names[1]} (σ²) by keyword, got {given}")
+    name, value = (names[1], variance) if sigma is None else (names[0], sigma)
+    level = real_array(name, value)
+    if level.size and above_zero and level.min() <= 0:
+        raise ValueError(f"{name} must be positive, got {level.min()}")
+    if level.size and level.min() < 0:
+        raise ValueError(f"{name} must not be negative, got {level.min()}")
+    return level if sigma is None else np.asarray(level * level)
+
+
 def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     """One of a few words."""
     if value not in allowed:

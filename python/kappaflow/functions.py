@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._checks import FloatArray, not_negative, positive, real_array, spectrum_arrays
+from ._checks import FloatArray, not_negative, positive, real_array, spectrum_arrays, variance_of
 from .sampling import SIGMA_MAX
 
 __all__ = [
     "KappaInfo",
+    "SpectralSupport",
+    "SpectrumAtoms",
     "compress_spectrum",
     "denoiser",
     "df1",
@@ -28,10 +30,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class KappaInfo:
-    """What :func:`solve_kappa` knows of its answer; every array has the shape of `noise_variance`.
+    """κ and what :func:`solve_kappa` knows of it; every array has the shape of the noise levels.
 
     Attributes
     ----------
+    noise_variance : t = σ²
+    kappa : κ(t)
     derivative : dκ/dt = n/(n − df2(κ, κ))
     df1 : degrees of freedom Σ s/(s+κ)
     residual : |κ(1 − df1/n) − t|/κ, the residual of the equation
@@ -40,6 +44,8 @@ class KappaInfo:
     total_terms : work, the number of terms s/(s+κ) that were summed
     """
 
+    noise_variance: FloatArray
+    kappa: FloatArray
     derivative: FloatArray
     df1: FloatArray
     residual: FloatArray
@@ -48,45 +54,92 @@ class KappaInfo:
     total_terms: int
 
 
+class SpectralSupport(NamedTuple):
+    """Where the limiting spectrum of a sample covariance lies.
+
+    Attributes
+    ----------
+    intervals : (m, 2) closed intervals, ascending; the atom at zero is not one of them
+    zero_mass : mass of the atom at zero, 1 − min(n, rank)/d
+    """
+
+    intervals: FloatArray
+    zero_mass: float
+
+
+class SpectrumAtoms(NamedTuple):
+    """A spectrum in few atoms.
+
+    Attributes
+    ----------
+    eigenvalues : (k,) values s > 0
+    multiplicity : (k,) how often each of them counts, not whole numbers in general
+    """
+
+    eigenvalues: FloatArray
+    multiplicity: FloatArray
+
+
 def _degrees(n: Any) -> float:
     return positive("n", n)
 
 
 @overload
 def solve_kappa(
-    noise_variance: Any, eigenvalues: Any, n: float, *, multiplicity: Any = None, return_info: Literal[False] = False
+    eigenvalues: Any,
+    n: float,
+    *,
+    sigma: Any = None,
+    noise_variance: Any = None,
+    multiplicity: Any = None,
+    return_info: Literal[False] = False,
 ) -> FloatArray: ...
 @overload
 def solve_kappa(
-    noise_variance: Any, eigenvalues: Any, n: float, *, multiplicity: Any = None, return_info: Literal[True]
-) -> tuple[FloatArray, KappaInfo]: ...
+    eigenvalues: Any,
+    n: float,
+    *,
+    sigma: Any = None,
+    noise_variance: Any = None,
+    multiplicity: Any = None,
+    return_info: Literal[True],
+) -> KappaInfo: ...
 def solve_kappa(
-    noise_variance: Any, eigenvalues: Any, n: float, *, multiplicity: Any = None, return_info: bool = False
-) -> FloatArray | tuple[FloatArray, KappaInfo]:
-    r"""Renormalised noise κ(t): the largest root of the Silverstein equation t = κ (1 − df1(κ)/n).
+    eigenvalues: Any,
+    n: float,
+    *,
+    sigma: Any = None,
+    noise_variance: Any = None,
+    multiplicity: Any = None,
+    return_info: bool = False,
+) -> FloatArray | KappaInfo:
+    r"""Renormalised noise κ(t): the largest root of the Silverstein equation t = κ (1 − df1(κ)/n), t = σ².
 
     Parameters
     ----------
-    noise_variance : array of any shape
-        t = σ² ≥ 0.
     eigenvalues : (k,)
         Population eigenvalues s ≥ 0, in any order.
     n : number > 0
-        Degrees of freedom of the sample covariance: training samples with known mean. For an estimated mean, and
-        Σ̂ with divisor n, use :meth:`Splits.kappa`.
+        Degrees of freedom of the sample covariance: the number of training samples if their mean is known. For an
+        estimated mean, and Σ̂ with divisor n, use :meth:`Splits.kappa`.
+    sigma, noise_variance : array of any shape
+        Noise levels σ ≥ 0, or their squares t = σ² ≥ 0. Give exactly one of the two.
     multiplicity : (k,), optional
         How often each eigenvalue occurs; 1 by default.
     return_info : bool
-        Also return a :class:`KappaInfo`.
+        Return a :class:`KappaInfo`, which holds κ and its certificate, and raise nothing if a value is not certified.
 
     Returns
     -------
-    array of the shape of `noise_variance`, relative accuracy about 1e-15 for spectra of any width.
+    array of the shape of the noise levels, relative accuracy about 1e-15 for spectra of any width; or the
+    :class:`KappaInfo`.
 
     Raises
     ------
-    ValueError, TypeError
-        Bad input, named.
+    TypeError
+        Both or neither of `sigma` and `noise_variance`, or values that are not real numbers.
+    ValueError
+        Negative, NaN or infinite values, shapes that do not fit.
     ConvergenceError
         A value is not certified and `return_info` is false.
 
@@ -94,71 +147,130 @@ def solve_kappa(
     --------
     One eigenvalue of multiplicity 64 and 16 samples, no noise: κ = 64/16 − 1.
 
-    >>> round(float(solve_kappa(0.0, [1.0], 16, multiplicity=[64])), 12)
+    >>> round(float(solve_kappa([1.0], 16, sigma=0.0, multiplicity=[64])), 12)
     3.0
 
     References
     ----------
-    Silverstein (1995); Wang, Zavatone-Veth and Pehlevan (2026), arXiv 2602.02908.
+    Silverstein (1995); Wang, Zavatone-Veth and Pehlevan (2026), arXiv 2602.02908. Equation (5) of docs/theory.md.
     """
-    t = real_array("noise_variance", noise_variance)
-    if t.size and t.min() < 0:
-        raise ValueError(f"noise_variance must not be negative, got {t.min()}")
+    t = variance_of(sigma, noise_variance)
     spectrum = _core.Spectrum(*spectrum_arrays(eigenvalues, multiplicity))
     result = _core.solve_kappa(t.ravel(), spectrum, _degrees(n))
     kappa = result.kappa.reshape(t.shape)
     if return_info:
-        return kappa, _info(result, t.shape)
+        return _info(result, t, kappa)
     if not result.good:
         worst = t.ravel()[int(np.argmin(result.certified))]
         raise _core.ConvergenceError(f"solve_kappa: kappa is not certified at noise_variance {worst}")
     return kappa
 
 
-def _info(result: _core.KappaResult, shape: tuple[int, ...]) -> KappaInfo:
+def _info(result: _core.KappaResult, t: FloatArray, kappa: FloatArray) -> KappaInfo:
     return KappaInfo(
-        derivative=result.derivative.reshape(shape),
-        df1=result.df1.reshape(shape),
-        residual=result.residual.reshape(shape),
-        iterations=result.iterations.astype(np.int64).reshape(shape),
-        certified=np.asarray(result.certified, dtype=np.bool_).reshape(shape),
+        noise_variance=t,
+        kappa=kappa,
+        derivative=result.derivative.reshape(t.shape),
+        df1=result.df1.reshape(t.shape),
+        residual=result.residual.reshape(t.shape),
+        iterations=result.iterations.astype(np.int64).reshape(t.shape),
+        certified=np.asarray(result.certified, dtype=np.bool_).reshape(t.shape),
         total_terms=result.total_terms,
     )
 
 
 def df1(kappa: Any, eigenvalues: Any, *, multiplicity: Any = None) -> FloatArray:
-    """Degrees of freedom df1(κ) = Σ s/(s+κ), of the shape of `kappa` ≥ 0 (the rank at κ = 0)."""
+    """Degrees of freedom df1(κ) = Σ s/(s+κ), of the shape of `kappa`.
+
+    Parameters
+    ----------
+    kappa : array of any shape
+        κ ≥ 0; df1(0) is the rank.
+    eigenvalues, multiplicity : (k,)
+        As of :func:`solve_kappa`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Values that are not real numbers; negative, NaN or infinite ones; shapes that do not fit.
+    """
     spectrum = _core.Spectrum(*spectrum_arrays(eigenvalues, multiplicity))
     k = real_array("kappa", kappa)
     return np.array([_core.df1(float(v), spectrum) for v in k.ravel()], dtype=np.float64).reshape(k.shape)
 
 
 def df2(kappa: Any, kappa2: Any, eigenvalues: Any, *, multiplicity: Any = None) -> FloatArray:
-    """df2(κ, κ′) = Σ s²/((s+κ)(s+κ′)), of the broadcast shape of `kappa` and `kappa2`."""
+    """df2(κ, κ′) = Σ s²/((s+κ)(s+κ′)), of the broadcast shape of `kappa` and `kappa2`.
+
+    Parameters
+    ----------
+    kappa, kappa2 : arrays whose shapes broadcast
+        κ ≥ 0 and κ′ ≥ 0.
+    eigenvalues, multiplicity : (k,)
+        As of :func:`solve_kappa`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Values that are not real numbers; negative, NaN or infinite ones; shapes that do not fit.
+    """
     spectrum = _core.Spectrum(*spectrum_arrays(eigenvalues, multiplicity))
     a, b = np.broadcast_arrays(real_array("kappa", kappa), real_array("kappa2", kappa2))
     values = [_core.df2(float(x), float(y), spectrum) for x, y in zip(a.ravel(), b.ravel(), strict=True)]
     return np.array(values, dtype=np.float64).reshape(a.shape)
 
 
-def spectral_support(
-    eigenvalues: Any, n: float, *, multiplicity: Any = None, return_zero_atom: bool = False
-) -> FloatArray | tuple[FloatArray, float]:
-    """Support of the limiting spectrum of the sample covariance (known mean): (m, 2) closed intervals, ascending.
+def spectral_support(eigenvalues: Any, n: float, *, multiplicity: Any = None) -> SpectralSupport:
+    """Support of the limiting spectrum of the sample covariance, for a known mean.
 
-    The atom at zero is not an interval; its mass 1 − min(n, rank)/d is returned too with ``return_zero_atom=True``.
+    Parameters
+    ----------
+    eigenvalues, n, multiplicity
+        As of :func:`solve_kappa`.
 
-    >>> spectral_support([1.0], 400, multiplicity=[100])  # Marchenko-Pastur, (1 ± √(d/n))²
+    Returns
+    -------
+    SpectralSupport
+        `intervals`, (m, 2), and `zero_mass`, the mass of the atom at zero.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Bad input; no eigenvalue is positive.
+
+    Examples
+    --------
+    Marchenko and Pastur: (1 ± √(d/n))².
+
+    >>> spectral_support([1.0], 400, multiplicity=[100]).intervals
     array([[0.25, 2.25]])
+
+    References
+    ----------
+    Silverstein and Choi (1995).
     """
     intervals, atom = _core.spectral_support(_core.Spectrum(*spectrum_arrays(eigenvalues, multiplicity)), _degrees(n))
-    return (intervals, atom) if return_zero_atom else intervals
+    return SpectralSupport(intervals, atom)
 
 
 def spectral_density(x: Any, eigenvalues: Any, n: float, *, multiplicity: Any = None) -> FloatArray:
-    """Density at x > 0 of the limiting spectrum of the sample covariance; its integral is min(n, rank)/d.
+    """Density of the limiting spectrum of the sample covariance at x > 0; its integral is min(n, rank)/d.
 
     Every point is a root of the Silverstein equation at t = −x − i0 whose residual has been checked.
+
+    Parameters
+    ----------
+    x : array of any shape
+        Points x > 0.
+    eigenvalues, n, multiplicity
+        As of :func:`solve_kappa`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Bad input, as x = 0.
+    ConvergenceError
+        A root fails its check.
     """
     points = real_array("x", x)
     if points.size and points.min() <= 0:
@@ -168,13 +280,28 @@ def spectral_density(x: Any, eigenvalues: Any, n: float, *, multiplicity: Any = 
     return np.asarray(density).reshape(points.shape)
 
 
-def compress_spectrum(eigenvalues: Any, multiplicity: Any = None) -> tuple[FloatArray, FloatArray]:
-    """A few atoms (values, multiplicities) with the same Σ s/(s+κ), to 1e-14, for every κ > 0.
+def compress_spectrum(eigenvalues: Any, multiplicity: Any = None) -> SpectrumAtoms:
+    """A few atoms with the same Σ s/(s+κ), to 1e-14, for every κ > 0.
 
-    Gauss rules in log s, at most twelve atoms a decade: the cost of everything after this does not depend on d.
+    Gauss rules in log s with at most twelve atoms a decade: the cost of what follows does not depend on d.
+
+    Parameters
+    ----------
+    eigenvalues, multiplicity : (k,)
+        As of :func:`solve_kappa`.
+
+    Returns
+    -------
+    SpectrumAtoms
+        `eigenvalues` and `multiplicity`, for the other functions of this module.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Bad input.
     """
     small = _core.Spectrum(*spectrum_arrays(eigenvalues, multiplicity)).compressed()
-    return small.eigenvalues, small.multiplicity
+    return SpectrumAtoms(small.eigenvalues, small.multiplicity)
 
 
 def _interval(support: Any) -> tuple[float, float]:
@@ -185,7 +312,13 @@ def _interval(support: Any) -> tuple[float, float]:
 
 
 def denoiser(sigma: float) -> _core.SpectralFunction:
-    """Optimal linear denoiser x/(x + σ²) at noise level σ ≥ 0: one node, exact."""
+    """Optimal linear denoiser x/(x + σ²) at noise level σ ≥ 0: one node, exact.
+
+    Raises
+    ------
+    TypeError, ValueError
+        σ is not a number, negative, NaN or infinite.
+    """
     return _core.SpectralFunction.denoiser(not_negative("sigma", sigma))
 
 
@@ -194,9 +327,20 @@ def sampling_map(
 ) -> _core.SpectralFunction:
     """Probability-flow map √((x + σ²)/(x + σ_max²)) from σ_max down to σ, 0 ≤ σ < σ_max.
 
-    `support` = (low, high) holds the positive eigenvalues of Σ̂ on which the relative error is at most `tolerance`
-    (zero eigenvalues are exact); :meth:`Splits.sampling_map` chooses it.
+    Parameters
+    ----------
+    sigma, sigma_max : noise levels (standard deviations) at which the map ends and starts
+    support : (low, high)
+        An interval that holds the positive eigenvalues of Σ̂; :meth:`Splits.sampling_map` chooses it.
+    tolerance : largest relative error on the support; zero eigenvalues are exact
 
+    Raises
+    ------
+    TypeError, ValueError
+        Bad noise levels, support or tolerance.
+
+    Examples
+    --------
     >>> f = sampling_map(0.0, 80.0, support=(1e-6, 10.0))
     >>> bool(abs(f(0.5) / (0.5 / (0.5 + 6400)) ** 0.5 - 1) < 1e-12)
     True
@@ -208,7 +352,18 @@ def sampling_map(
 
 
 def matrix_power(alpha: float, *, support: Any, tolerance: float = 1e-13) -> _core.SpectralFunction:
-    """x^α with 0 < α < 1, relative error at most `tolerance` on `support` = (low, high), exact at zero."""
+    """x^α with 0 < α < 1, exact at zero.
+
+    Parameters
+    ----------
+    alpha : the exponent, strictly between 0 and 1
+    support, tolerance : as of :func:`sampling_map`
+
+    Raises
+    ------
+    TypeError, ValueError
+        Bad exponent, support or tolerance.
+    """
     exponent = positive("alpha", alpha)
     if exponent >= 1:
         raise ValueError(f"alpha must lie strictly between 0 and 1, got {alpha}")

@@ -4,17 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import _core
-from ._checks import FloatArray, choice, integer, not_negative, positive, real_array
+from ._checks import FloatArray, choice, integer, not_negative, positive, real_array, variance_of
 from .laws import DEFAULT_LAW, REGISTRY, Ensemble, Law, LawSpec, law_spec
 from .population import Population
 from .sampling import SIGMA_MAX
 
-__all__ = ["MEASURES", "SampleSize", "Splits", "samples_for"]
+__all__ = ["MEASURES", "ModeDisagreement", "SampleSize", "Splits", "Support", "samples_for"]
+
+_INPUT_LEVELS = ("input_sigma", "input_variance")
+
+
+class Support(NamedTuple):
+    """Where the positive eigenvalues of Σ̂ lie, 0 < `low` ≤ `high`."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ModeDisagreement:
+    """Mean disagreement by mode, of one mode of each eigenvalue.
+
+    Attributes
+    ----------
+    part : (k,) what the mode adds to the mean disagreement per dimension
+    relative : (k,) the same, relative to two models *and* two unrelated inputs, between 0 and 1
+    """
+
+    part: FloatArray
+    relative: FloatArray
 
 
 class Splits:
@@ -110,28 +133,48 @@ class Splits:
         options = f"law={self.law!r}, mean={self.mean!r}, terms={self.terms!r}, population_is={self.population_is!r}"
         return f"Splits({self.population!r}, n={self.n}, {options})"
 
-    def kappa(self, noise_variance: Any) -> FloatArray:
-        """Renormalised noise κ(σ²), of the shape of `noise_variance` ≥ 0, for Σ̂ with divisor n.
+    def kappa(self, *, sigma: Any = None, noise_variance: Any = None) -> FloatArray:
+        """Renormalised noise κ(σ²) for Σ̂ with divisor n, of the shape of the noise levels.
 
-        The empirical law has no one κ for all modes and raises ValueError.
+        Parameters
+        ----------
+        sigma, noise_variance : array of any shape
+            Noise levels σ ≥ 0, or their squares. Give exactly one of the two.
+
+        Raises
+        ------
+        TypeError
+            Both or neither of the two, or values that are not real numbers.
+        ValueError
+            A negative, NaN or infinite value; the empirical law, which has no single κ for all modes.
+        ConvergenceError
+            A value is not certified.
         """
         self._needs("kappa", lambda spec: spec.has_kappa, ", which has no one κ for all modes")
-        t = real_array("noise_variance", noise_variance)
-        if t.size and t.min() < 0:
-            raise ValueError(f"noise_variance must not be negative, got {t.min()}")
+        t = variance_of(sigma, noise_variance)
         return self._law.kappa(t.ravel()).reshape(t.shape)
 
-    def kappa_correction(self, noise_variance: Any) -> FloatArray:
-        """What finite n adds to κ as resolvent traces show it, for real Gaussian data: −κδ, of the shape of `noise_variance` > 0.
+    def kappa_correction(self, *, sigma: Any = None, noise_variance: Any = None) -> FloatArray:
+        """What finite n adds to κ as resolvent traces show it, for real Gaussian data: −κδ, of the shape of the noise levels.
 
         With m degrees of freedom and λ the eigenvalues of Σ̂ (m of them, zeros included where m > k), n/m divided by the
         expected mean of 1/(λ + σ²) is κ − κδ + O(1/m²), δ = Σₗ sₗ²κ/(sₗ+κ)³ / (m − df2(κ,κ))²: the mean term of Bai and
         Silverstein (2004) in terms of κ.
+
+        Parameters
+        ----------
+        sigma, noise_variance : array of any shape
+            Noise levels σ > 0, or their squares. Give exactly one of the two.
+
+        Raises
+        ------
+        TypeError
+            Both or neither of the two, or values that are not real numbers.
+        ValueError
+            A value that is not positive and finite; a law other than the Gaussian.
         """
         self._needs("kappa_correction", lambda spec: spec.has_corrections)
-        t = real_array("noise_variance", noise_variance)
-        if t.size and t.min() <= 0:
-            raise ValueError(f"noise_variance must be positive, got {t.min()}")
+        t = variance_of(sigma, noise_variance, above_zero=True)
         return self._law.kappa_correction(t.ravel()).reshape(t.shape)
 
     def denoiser(self, sigma: float) -> _core.SpectralFunction:
@@ -153,13 +196,13 @@ class Splits:
         accuracy = self._spec.tolerance if tolerance is None else tolerance
         return _core.SpectralFunction.sampling_map(low, top, *self.support(), accuracy)
 
-    def support(self) -> tuple[float, float]:
-        """(low, high): where the positive eigenvalues of Σ̂ lie, with a margin; the `support` of :func:`matrix_power`.
+    def support(self) -> Support:
+        """Where the positive eigenvalues of Σ̂ lie, with a margin; the `support` of :func:`matrix_power`.
 
         For the other laws the margin is wider: samples of unequal size stretch the spectrum at both ends, above by no more
         than the largest sample, ‖z‖²/n.
         """
-        return self._law.support()
+        return Support(*self._law.support())
 
     def expectation(self, f: _core.SpectralFunction) -> FloatArray:
         """(k,) expected gain of each eigenmode; c + Σᵢ wᵢ sₖ/(sₖ+κᵢ) for Gaussian data."""
@@ -236,26 +279,52 @@ class Splits:
         return parts[:, 0] if bands is None else parts
 
     def mean_disagreement(
-        self, f: _core.SpectralFunction, input_variance: Any, *, bands: Any = None, relative: bool = False
+        self,
+        f: _core.SpectralFunction,
+        *,
+        input_sigma: Any = None,
+        input_variance: Any = None,
+        bands: Any = None,
+        relative: bool = False,
     ) -> FloatArray:
         """Disagreement averaged over inputs whose mode coordinates are independent with the given variance.
 
-        `input_variance` is σ_max² for seeds of the sampling map, or (k,): s + σ² for noised images. With ``relative=True``
-        it is divided by the expected ‖difference‖²/d of two models *and* two unrelated inputs: 0 means equal outputs, 1
-        means as different as unrelated ones. Returns a scalar array, or (bands,).
+        Parameters
+        ----------
+        f : the map
+        input_sigma, input_variance : number or (k,)
+            Standard deviation of the mode coordinates of the inputs, or their variance. Give exactly one of the two:
+            ``input_sigma=sigma_max`` for seeds of the sampling map, ``input_variance=s + sigma**2`` for noised images.
+        bands : eigenbands, as of :meth:`disagreement`
+        relative : divide by the expected ‖difference‖²/d of two models *and* two unrelated inputs: 0 means equal outputs,
+            1 means as different as unrelated ones
+
+        Returns
+        -------
+        A scalar array, or (bands,).
+
+        Raises
+        ------
+        TypeError, ValueError
+            Bad input, as both or neither of `input_sigma` and `input_variance`.
         """
-        variance, ceiling = self._mode_spread(f, input_variance)
+        variance, ceiling = self._mode_spread(f, input_sigma, input_variance)
         part = self._per_band((variance * self.population.multiplicity)[None, :], bands)[0]
         if not relative:
             return np.asarray(part)
         whole = self._per_band((ceiling * self.population.multiplicity)[None, :], bands)[0]
         return np.asarray(np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0))
 
-    def mode_disagreement(self, f: _core.SpectralFunction, input_variance: Any) -> tuple[FloatArray, FloatArray]:
-        """(k,), (k,): what each mode (one of its multiplicity) adds to the mean disagreement, and relative to unrelated inputs."""
-        variance, ceiling = self._mode_spread(f, input_variance)
+    def mode_disagreement(
+        self, f: _core.SpectralFunction, *, input_sigma: Any = None, input_variance: Any = None
+    ) -> ModeDisagreement:
+        """The part of each mode (one of its multiplicity) in the mean disagreement, and relative to unrelated inputs.
+
+        Parameters and errors are those of :meth:`mean_disagreement`.
+        """
+        variance, ceiling = self._mode_spread(f, input_sigma, input_variance)
         relative = np.divide(variance, ceiling, out=np.zeros_like(variance), where=ceiling > 0)
-        return 2 * variance / self.population.dimension, relative
+        return ModeDisagreement(2 * variance / self.population.dimension, relative)
 
     def pixel_variance(self, f: _core.SpectralFunction, input: Any) -> FloatArray:
         """Variance over training sets of each pixel of the output for one input, image-shaped."""
@@ -266,14 +335,15 @@ class Splits:
         u = np.eye(population.dimension) if population.eigenvectors is None else population.eigenvectors
         return _finite("pixel_variance", self._law.directional(f, f, x, x, u)).reshape(population.shape)
 
-    def _mode_spread(self, f: _core.SpectralFunction, input_variance: Any) -> tuple[FloatArray, FloatArray]:
+    def _mode_spread(
+        self, f: _core.SpectralFunction, input_sigma: Any, input_variance: Any
+    ) -> tuple[FloatArray, FloatArray]:
         """Per mode: variance over training sets, and over training sets and inputs together."""
         modes = len(self.population.eigenvalues)
-        spread = real_array("input_variance", input_variance)
+        spread = variance_of(input_sigma, input_variance, names=_INPUT_LEVELS)
         if spread.shape not in ((), (modes,)):
-            raise ValueError(f"input_variance must be a number or have shape ({modes},), got shape {spread.shape}")
-        if spread.size and spread.min() < 0:
-            raise ValueError(f"input_variance must not be negative, got {spread.min()}")
+            name = _INPUT_LEVELS[0] if input_variance is None else _INPUT_LEVELS[1]
+            raise ValueError(f"{name} must be a number or have shape ({modes},), got shape {spread.shape}")
         spread = np.broadcast_to(spread, (modes,))
         variance = _finite("mode_disagreement", self._law.spread(f, spread, self.population.multiplicity))
         return variance, variance + self.expectation(f) ** 2 * spread
@@ -335,11 +405,11 @@ class SampleSize:
 
 
 def _relative_disagreement(splits: Splits, f: _core.SpectralFunction, bands: Any, input_variance: Any) -> float:
-    return float(np.max(splits.mean_disagreement(f, input_variance, bands=bands, relative=True)))
+    return float(np.max(splits.mean_disagreement(f, input_variance=input_variance, bands=bands, relative=True)))
 
 
 def _disagreement(splits: Splits, f: _core.SpectralFunction, bands: Any, input_variance: Any) -> float:
-    return float(np.max(splits.mean_disagreement(f, input_variance, bands=bands)))
+    return float(np.max(splits.mean_disagreement(f, input_variance=input_variance, bands=bands)))
 
 
 #: Named measures of :func:`samples_for`: the worst band's mean disagreement, absolute per dimension or relative.
@@ -358,6 +428,7 @@ def samples_for(
     law: str = DEFAULT_LAW,
     population_is: str = "sample",
     bands: Any = None,
+    input_sigma: Any = None,
     input_variance: Any = None,
 ) -> SampleSize:
     """Smallest n from which on a measure of the splits meets a tolerance, with its bracket.
@@ -370,8 +441,8 @@ def samples_for(
         The measure must be at most this.
     measure : name in :data:`MEASURES`, or a callable (splits, f) → float that decreases for large n
     law, population_is : of the :class:`Splits`
-    bands, input_variance
-        Passed to the named measures; see :meth:`Splits.mean_disagreement`. `input_variance` is required for them.
+    bands, input_sigma, input_variance
+        Passed to the named measures, which need one of the last two; see :meth:`Splits.mean_disagreement`.
 
     Raises
     ------
@@ -388,10 +459,10 @@ def samples_for(
     evaluate: Callable[[Splits, _core.SpectralFunction], float]
     if isinstance(measure, str):
         choice("measure", measure, tuple(MEASURES))
-        if input_variance is None:
-            raise ValueError(f"input_variance must be given for the measure {measure!r}, for instance sigma_max**2")
-        named = MEASURES[measure]
-        evaluate = lambda splits, f: named(splits, f, bands, input_variance)  # noqa: E731
+        if input_sigma is None and input_variance is None:
+            raise TypeError(f"the measure {measure!r} needs input_sigma, for instance sigma_max, or input_variance")
+        named, spread = MEASURES[measure], variance_of(input_sigma, input_variance, names=_INPUT_LEVELS)
+        evaluate = lambda splits, f: named(splits, f, bands, spread)  # noqa: E731
     else:
         evaluate = measure
 

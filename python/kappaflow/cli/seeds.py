@@ -77,7 +77,7 @@ def command(
     splits = Splits(population, sizes[0], law=chosen.law)
     f = splits.sampling_map(0.0, sigma_max)
     values = splits.disagreement(f, initial_noise(numbers.tolist(), population.dimension, sigma_max))
-    average = float(splits.mean_disagreement(f, sigma_max**2))
+    average = float(splits.mean_disagreement(f, input_sigma=sigma_max))
     order = np.argsort(values, kind="stable")
     if json is not None:
         content = {

@@ -360,7 +360,7 @@ def _subsampling_error(population: Population, n: int, sigma_max: float) -> floa
     totals = []
     for quarter in range(4):
         splits = Splits(with_profiles(population, profiles[quarter::4]), n, law="empirical")
-        totals.append(float(splits.mean_disagreement(splits.sampling_map(0.0, sigma_max), sigma_max**2)))
+        totals.append(float(splits.mean_disagreement(splits.sampling_map(0.0, sigma_max), input_sigma=sigma_max)))
     return float(np.std(totals, ddof=1) / np.mean(totals) / 2 * np.sqrt(1 - len(profiles) / samples))
 
 

@@ -53,7 +53,7 @@ class Correction:
 
 def _relative(splits: Splits, bands: Sequence[Band], sigma_max: float) -> FloatArray:
     f = splits.sampling_map(0.0, sigma_max)
-    return splits.mean_disagreement(f, sigma_max**2, bands=bands, relative=True)
+    return splits.mean_disagreement(f, input_sigma=sigma_max, bands=bands, relative=True)
 
 
 def largest_n(population: Population) -> int:

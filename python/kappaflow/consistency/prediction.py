@@ -178,22 +178,22 @@ def _at_size(population: Population, n: int, asked: _Request) -> _AtSize:
     splits = Splits(population, n, law=asked.law)
     f = splits.sampling_map(0.0, asked.sigma_max)
     spread = asked.sigma_max**2
-    part, relative = splits.mode_disagreement(f, spread)
+    by_mode = splits.mode_disagreement(f, input_variance=spread)
     gain = splits.expectation(f)
     seeds = np.empty(0) if asked.seeds is None else splits.disagreement(f, asked.seeds)
-    part = part * population.multiplicity
+    part = by_mode.part * population.multiplicity
     # two unrelated seeds differ by the variance over training sets and that over seeds
     apart = part + 2 / population.dimension * gain**2 * spread * population.multiplicity
     edges = [slice(band.start, band.stop) for band in asked.bands]
     by_band, whole = (np.array([values[edge].sum() for edge in edges]) for values in (part, apart))
     return _AtSize(
-        kappa=_kappa_splits(population, splits).kappa(asked.noise_variance),
+        kappa=_kappa_splits(population, splits).kappa(noise_variance=asked.noise_variance),
         map_gain=gain,
         denoiser_gain=np.stack([splits.expectation(denoiser(float(sigma))) for sigma in asked.denoiser_sigmas])
         if asked.denoiser_sigmas.size
         else np.empty((0, gain.size)),
         mode_disagreement=part,
-        mode_relative=relative,
+        mode_relative=by_mode.relative,
         band_disagreement=by_band,
         band_relative=np.divide(by_band, whole, out=np.zeros_like(whole), where=whole > 0),
         total_disagreement=float(part.sum()),

@@ -326,7 +326,7 @@ def test_seeds_ranks_like_the_library(folder):
     order = np.argsort(values)
     assert found["seeds"] == np.array([3, 7, 9])[order].tolist()
     assert found["disagreement"] == values[order].tolist()
-    assert found["mean_disagreement"] == float(splits.mean_disagreement(splits.sampling_map(), 80.0**2))
+    assert found["mean_disagreement"] == float(splits.mean_disagreement(splits.sampling_map(), input_variance=80.0**2))
     assert "'s.json' exists already" in refuse("seeds", "p.safetensors", "--n", "9", "--json", "s.json")
 
 
@@ -412,7 +412,7 @@ def test_commands_take_the_law_that_is_recommended(heavy, plain_report):
     found = [json.loads(Path(name).read_text()) for name in ("s.json", "p.json", "o/predictions.json")]
     assert [numbers["law"] for numbers in found] == [recommended] * 3
     splits = kf.Splits(population, 50, law=recommended)
-    total = float(splits.mean_disagreement(splits.sampling_map(), 80.0**2))
+    total = float(splits.mean_disagreement(splits.sampling_map(), input_variance=80.0**2))
     assert found[0]["mean_disagreement"] == total
     assert found[2]["total_disagreement"] == [pytest.approx(total, rel=1e-12)]
     asked = succeed("seeds", "p.safetensors", "--n", "50", "--law", "gaussian", "--json", "g.json")

@@ -159,7 +159,7 @@ def test_subsampling_error_is_that_of_other_subsets():
     totals = []
     for part in range(12):
         splits = kf.Splits(with_profiles(whole, whole.profiles[part::12]), 60, law="empirical")
-        totals.append(float(splits.mean_disagreement(splits.sampling_map(), 6400.0)))
+        totals.append(float(splits.mean_disagreement(splits.sampling_map(), input_variance=6400.0)))
     spread = np.std(totals, ddof=1) / np.mean(totals)
     # four quarters tell a standard deviation to 40 %, twice that allowed
     assert found.subsampling_error == pytest.approx(spread * np.sqrt(1 - 1 / 12), rel=0.8)
@@ -223,13 +223,18 @@ def test_numbers_of_a_prediction_are_those_of_its_law(law):
         f = splits.sampling_map()
         np.testing.assert_allclose(found.map_gain[index], splits.expectation(f), rtol=1e-12)
         np.testing.assert_allclose(
-            found.band_disagreement[index], splits.mean_disagreement(f, 6400.0, bands=bands), rtol=1e-10
+            found.band_disagreement[index], splits.mean_disagreement(f, input_variance=6400.0, bands=bands), rtol=1e-10
         )
-        relative = splits.mean_disagreement(f, 6400.0, bands=bands, relative=True)
+        relative = splits.mean_disagreement(f, input_variance=6400.0, bands=bands, relative=True)
         np.testing.assert_allclose(found.band_relative[index], relative, rtol=1e-10)
-        total = (splits.mean_disagreement(f, 6400.0), splits.mean_disagreement(f, 6400.0, relative=True))
+        total = (
+            splits.mean_disagreement(f, input_variance=6400.0),
+            splits.mean_disagreement(f, input_variance=6400.0, relative=True),
+        )
         np.testing.assert_allclose((found.total_disagreement[index], found.total_relative[index]), total, rtol=1e-10)
-        np.testing.assert_allclose(found.mode_disagreement[index], splits.mode_disagreement(f, 6400.0)[0], rtol=1e-12)
+        np.testing.assert_allclose(
+            found.mode_disagreement[index], splits.mode_disagreement(f, input_variance=6400.0).part, rtol=1e-12
+        )
     reference = kf.Splits(data, found.reference_n, law=law)
     pairs = reference.mode_variance(reference.sampling_map(), found.mode_pair_modes)
     np.testing.assert_allclose(found.mode_pair_variance, pairs, rtol=1e-12)

@@ -36,7 +36,7 @@ def test_the_trace_of_the_silverstein_equation_is_normalised(name: str) -> None:
     values, n, draws = SPECTRA[name], 60, 1500
     x = np.sqrt(values + SIGMA**2)
     outputs = simulated_outputs(values, n, x, draws)
-    kappa = float(kf.Splits(kf.Population.from_spectrum(values), n).kappa(SIGMA**2))
+    kappa = float(kf.Splits(kf.Population.from_spectrum(values), n).kappa(noise_variance=SIGMA**2))
     mistaken = float(brentq(lambda k: k - SIGMA**2 - D / n * k * np.sum(values / (values + k)), SIGMA**2, 1e9))
     alive = values > 0
     error = outputs.std(axis=0, ddof=1)[alive] / np.sqrt(draws)
@@ -62,7 +62,7 @@ def test_the_variance_has_a_part_of_the_mean(name: str, n: int) -> None:
     f = splits.denoiser(SIGMA)
     found = float(splits.variance(f, x[None], direction[None])[0, 0])
     assert abs(found - variance) < slack + 2 / n * variance
-    kappa = float(splits.kappa(SIGMA**2))
+    kappa = float(splits.kappa(noise_variance=SIGMA**2))
     weight = values / (values + kappa) ** 2
     df2 = float(np.sum(values**2 / (values + kappa) ** 2))
     printed = kappa**2 / (n - df2) * float(weight @ direction**2) * float(weight @ x**2)

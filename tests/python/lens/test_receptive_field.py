@@ -587,14 +587,16 @@ def test_the_matrix_alone_is_left_of_an_estimated_mean() -> None:
 def test_expected_fields_are_those_at_the_renormalised_noise() -> None:
     p = low_rank((4, 3))
     splits = kf.Splits(p, 20, population_is="exact")
-    kappa = float(splits.kappa(0.25))
+    kappa = float(splits.kappa(noise_variance=0.25))
     assert kappa > 0.25
     np.testing.assert_allclose(
         expected_receptive_field(splits, 0.5, (1, 2)), receptive_field(p, math.sqrt(kappa), (1, 2)), atol=1e-11
     )
     levels = np.array([0.5, 1.0])
     found = expected_degrees_of_freedom(splits, levels)
-    np.testing.assert_allclose(found, degrees_of_freedom(p, np.sqrt(splits.kappa(levels**2))), rtol=1e-10)
+    np.testing.assert_allclose(
+        found, degrees_of_freedom(p, np.sqrt(splits.kappa(noise_variance=levels**2))), rtol=1e-10
+    )
     few = kf.Splits(full_rank((4, 3)), 5)
     assert float(expected_degrees_of_freedom(few, 1e-4)) < 5
 

@@ -637,9 +637,9 @@ def test_study_holds_what_its_functions_say() -> None:
     seen = study.eigenvalues > 0
     assert np.allclose(study.emergence.noise_level[seen], half[seen], rtol=1e-13)
     splits = kf.Splits(population, 16)
-    final = splits.mean_disagreement(outcome_map(splits, 0.002), 6400.0, relative=True)
+    final = splits.mean_disagreement(outcome_map(splits, 0.002), input_variance=6400.0, relative=True)
     mean_part = splits.mean_disagreement(  # seeds are centred at 0, not at the mean of the data
-        outcome_map(splits, 0.002), 6400.0 + study.mean_coordinates**2, relative=False
+        outcome_map(splits, 0.002), input_variance=6400.0 + study.mean_coordinates**2, relative=False
     )
     assert study.relative_spread[0, -1] ** 2 == pytest.approx(float(final), rel=2e-3)
     assert 2 / 64 * np.sum(study.spreads[0].outcome_std[-1] ** 2) == pytest.approx(float(mean_part), rel=1e-10)

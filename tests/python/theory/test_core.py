@@ -27,7 +27,7 @@ def test_golden_kappa() -> None:
     for case in GOLDEN["kappa"]:
         s, mult = numbers(case["eigenvalues"]), numbers(case["multiplicity"])
         noise, exact = float(case["lambda"]), float(case["kappa"])
-        found = float(kf.solve_kappa(noise, s, case["n"], multiplicity=mult))
+        found = float(kf.solve_kappa(s, case["n"], noise_variance=noise, multiplicity=mult))
         # at n = rank and little noise, kappa ~ sqrt(t) and the golden root itself is ill-conditioned
         edge = case["n"] == mult[s > 0].sum() and noise < 1e-9
         assert found == pytest.approx(exact, rel=1e-12 if edge else 1e-13, abs=0), case["name"]
@@ -53,17 +53,25 @@ def test_isotropic_closed_form() -> None:
     noise, d, n = np.array([0.0, 1e-8, 0.3, 40.0]), 64, 16
     half = 0.5 * ((1 - d / n) - noise)
     np.testing.assert_allclose(
-        kf.solve_kappa(noise, [1.0], n, multiplicity=[d]), np.sqrt(half**2 + noise) - half, rtol=1e-14
+        kf.solve_kappa([1.0], n, noise_variance=noise, multiplicity=[d]), np.sqrt(half**2 + noise) - half, rtol=1e-14
     )
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 3), (0,), (2, 0)])
 def test_shapes_follow_the_noise(shape: tuple[int, ...]) -> None:
     noise = np.full(shape, 0.5)
-    kappa, info = kf.solve_kappa(noise, [1.0, 2.0], 5, return_info=True)
-    for array in (kappa, info.derivative, info.df1, info.residual, info.iterations, info.certified):
+    info = kf.solve_kappa([1.0, 2.0], 5, noise_variance=noise, return_info=True)
+    for array in (
+        info.noise_variance,
+        info.kappa,
+        info.derivative,
+        info.df1,
+        info.residual,
+        info.iterations,
+        info.certified,
+    ):
         assert array.shape == shape
-    assert kf.solve_kappa(noise, [1.0, 2.0], 5).shape == shape
+    assert kf.solve_kappa([1.0, 2.0], 5, noise_variance=noise).shape == shape
     assert kf.df1(noise, [1.0, 2.0]).shape == shape
     assert kf.df2(noise, noise, [1.0, 2.0]).shape == shape
     assert kf.spectral_density(noise, [1.0, 2.0], 5).shape == shape
@@ -72,7 +80,9 @@ def test_shapes_follow_the_noise(shape: tuple[int, ...]) -> None:
 def test_info_is_consistent() -> None:
     s, n = 1 / np.arange(1.0, 101), 40
     noise = np.array([0.2, 0.0, 1e-6])
-    kappa, info = kf.solve_kappa(noise, s, n, return_info=True)
+    info = kf.solve_kappa(s, n, noise_variance=noise, return_info=True)
+    kappa = info.kappa
+    np.testing.assert_array_equal(info.noise_variance, noise)
     assert info.certified.all()
     assert info.certified.dtype == np.bool_
     assert info.iterations.dtype == np.int64
@@ -82,7 +92,9 @@ def test_info_is_consistent() -> None:
     np.testing.assert_allclose(info.derivative, n / (n - kf.df2(kappa, kappa, s)), rtol=1e-11)
     np.testing.assert_allclose(kappa * (1 - info.df1 / n), noise, rtol=1e-11, atol=1e-15)
     step = 1e-6
-    slope = (kf.solve_kappa(0.2 + step, s, n) - kf.solve_kappa(0.2 - step, s, n)) / (2 * step)
+    slope = (kf.solve_kappa(s, n, noise_variance=0.2 + step) - kf.solve_kappa(s, n, noise_variance=0.2 - step)) / (
+        2 * step
+    )
     assert info.derivative[0] == pytest.approx(slope, rel=1e-8)
 
 
@@ -100,9 +112,9 @@ def test_degrees_of_freedom_are_direct_sums() -> None:
 def test_support_and_density_of_marchenko_pastur() -> None:
     for d, n in ((100, 400), (400, 100)):
         low, high = (1 - np.sqrt(d / n)) ** 2, (1 + np.sqrt(d / n)) ** 2
-        intervals, atom = kf.spectral_support([1.0], n, multiplicity=[d], return_zero_atom=True)
-        np.testing.assert_allclose(intervals, [[low, high]], rtol=1e-12)
-        assert atom == pytest.approx(max(0.0, 1 - n / d), abs=1e-15)
+        support = kf.spectral_support([1.0], n, multiplicity=[d])
+        np.testing.assert_allclose(support.intervals, [[low, high]], rtol=1e-12)
+        assert support.zero_mass == pytest.approx(max(0.0, 1 - n / d), abs=1e-15)
         x = np.linspace(low, high, 22)[1:-1].reshape(4, 5)
         exact = np.sqrt((high - x) * (x - low)) / (2 * np.pi * (d / n) * x)
         np.testing.assert_allclose(kf.spectral_density(x, [1.0], n, multiplicity=[d]), exact, rtol=1e-9)
@@ -110,7 +122,7 @@ def test_support_and_density_of_marchenko_pastur() -> None:
 
 def test_density_integrates_to_one_over_two_intervals() -> None:
     s, mult, n = [1.0, 20.0], [30, 70], 2000
-    intervals = kf.spectral_support(s, n, multiplicity=mult)
+    intervals = kf.spectral_support(s, n, multiplicity=mult).intervals
     assert isinstance(intervals, np.ndarray)
     assert intervals.shape == (2, 2)
     angle = np.pi * (np.arange(300) + 0.5) / 300
@@ -127,7 +139,9 @@ def test_compressed_spectrum_has_the_same_sums() -> None:
     assert counts.sum() == pytest.approx(4010, rel=1e-13)
     noise = np.geomspace(1e-9, 10, 30)
     np.testing.assert_allclose(
-        kf.solve_kappa(noise, values, 500, multiplicity=counts), kf.solve_kappa(noise, s, 500), rtol=1e-12
+        kf.solve_kappa(values, 500, noise_variance=noise, multiplicity=counts),
+        kf.solve_kappa(s, 500, noise_variance=noise),
+        rtol=1e-12,
     )
 
 
@@ -163,7 +177,8 @@ property_test = settings(deadline=None, max_examples=100, derandomize=True)
 @property_test
 @given(eigenvalue_lists, noises, sizes)
 def test_every_kappa_is_certified_and_at_least_the_noise(s: np.ndarray, t: float, n: int) -> None:
-    kappa, info = kf.solve_kappa(t, s, n, return_info=True)
+    info = kf.solve_kappa(s, n, noise_variance=t, return_info=True)
+    kappa = info.kappa
     assert info.certified.all()
     assert kappa >= t * (1 - 1e-15)
     assert kappa <= (t + s.sum() / n) * (1 + 1e-14)
@@ -174,7 +189,7 @@ def test_every_kappa_is_certified_and_at_least_the_noise(s: np.ndarray, t: float
 @property_test
 @given(eigenvalue_lists, noises, noises, sizes)
 def test_kappa_increases_with_noise(s: np.ndarray, t: float, more: float, n: int) -> None:
-    low, high = kf.solve_kappa([t, t + more], s, n)
+    low, high = kf.solve_kappa(s, n, noise_variance=[t, t + more])
     assert low <= high * (1 + 1e-14)
     assert high - low >= more * (1 - 1e-9) - 1e-14 * high
 
@@ -183,8 +198,8 @@ def test_kappa_increases_with_noise(s: np.ndarray, t: float, more: float, n: int
 @given(eigenvalue_lists, noises, sizes, st.integers(-200, 200))
 def test_kappa_scales_with_the_data(s: np.ndarray, t: float, n: int, power: int) -> None:
     scale = 2.0**power
-    assert kf.solve_kappa(t * scale, s * scale, n) == pytest.approx(
-        float(kf.solve_kappa(t, s, n)) * scale, rel=1e-13, abs=0
+    assert kf.solve_kappa(s * scale, n, noise_variance=t * scale) == pytest.approx(
+        float(kf.solve_kappa(s, n, noise_variance=t)) * scale, rel=1e-13, abs=0
     )
 
 
@@ -194,15 +209,15 @@ def test_multiplicity_is_repetition(data: st.DataObject, s: np.ndarray, t: float
     counts = data.draw(hnp.arrays(np.int64, s.shape, elements=st.integers(1, 5)))
     repeated = np.repeat(s, counts)
     assume(n != np.count_nonzero(repeated) or t > 1e-6)
-    assert kf.solve_kappa(t, s, n, multiplicity=counts) == pytest.approx(
-        float(kf.solve_kappa(t, repeated, n)), rel=1e-13, abs=0
+    assert kf.solve_kappa(s, n, noise_variance=t, multiplicity=counts) == pytest.approx(
+        float(kf.solve_kappa(repeated, n, noise_variance=t)), rel=1e-13, abs=0
     )
 
 
 @property_test
 @given(eigenvalue_lists, noises, sizes)
 def test_zeros_change_nothing(s: np.ndarray, t: float, n: int) -> None:
-    assert kf.solve_kappa(t, np.append(s, [0.0, 0.0]), n) == kf.solve_kappa(t, s, n)
+    assert kf.solve_kappa(np.append(s, [0.0, 0.0]), n, noise_variance=t) == kf.solve_kappa(s, n, noise_variance=t)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +229,7 @@ def test_density_has_the_right_mass_on_wide_spectra(decades: float, n: int, accu
     Where n is next to the rank the lower edge is almost hard, x^(-1/2), and these points resolve it less well.
     """
     values = 10.0 ** np.linspace(-decades, 0, 30)
-    intervals = np.asarray(kf.spectral_support(values, n))
+    intervals = kf.spectral_support(values, n).intervals
     points = 3000
     angle = (np.arange(points) + 0.5) / points * np.pi
     mass = 0.0

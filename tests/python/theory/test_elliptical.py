@@ -113,12 +113,12 @@ def test_kappa_solves_its_equation() -> None:
     tau = gamma_sizes(0.7, 1000)
     splits = kf.Splits(POPULATION, 40, law="elliptical", mean="known", scales=tau)
     t = np.geomspace(1e-8, 1e4, 13)
-    kappa = splits.kappa(t)
+    kappa = splits.kappa(noise_variance=t)
     h = t / kappa
     delta = np.array([kf.df1(k, S) for k in kappa]).ravel() / (40 * h)
     np.testing.assert_allclose((tau[:, None] / (1 + tau[:, None] * delta)).mean(axis=0), h, rtol=1e-10)
     assert np.all(np.diff(kappa) > 0)
-    assert np.all(kappa >= kf.solve_kappa(t, S, 40) * (1 - 1e-12))  # unequal sizes waste samples
+    assert np.all(kappa >= kf.solve_kappa(S, 40, noise_variance=t) * (1 - 1e-12))  # unequal sizes waste samples
 
 
 def test_equal_sizes_are_the_gaussian_law() -> None:
@@ -126,12 +126,18 @@ def test_equal_sizes_are_the_gaussian_law() -> None:
         gaussian = kf.Splits(POPULATION, n)
         equal = kf.Splits(POPULATION, n, law="elliptical", scales=np.full(7, 3.0))
         f = gaussian.sampling_map(0.0, 80.0)
-        np.testing.assert_allclose(equal.kappa([1e-4, 1.0]), gaussian.kappa([1e-4, 1.0]), rtol=1e-10)
+        np.testing.assert_allclose(
+            equal.kappa(noise_variance=[1e-4, 1.0]), gaussian.kappa(noise_variance=[1e-4, 1.0]), rtol=1e-10
+        )
         np.testing.assert_allclose(equal.expectation(f), gaussian.expectation(f), rtol=1e-10)
         np.testing.assert_allclose(equal.mode_variance(f), gaussian.mode_variance(f), rtol=1e-9)
         x = 80 * np.random.default_rng(n).standard_normal((3, D))
         np.testing.assert_allclose(equal.disagreement(f, x), gaussian.disagreement(f, x), rtol=1e-9)
-        np.testing.assert_allclose(equal.mean_disagreement(f, 6400.0), gaussian.mean_disagreement(f, 6400.0), rtol=1e-9)
+        np.testing.assert_allclose(
+            equal.mean_disagreement(f, input_variance=6400.0),
+            gaussian.mean_disagreement(f, input_variance=6400.0),
+            rtol=1e-9,
+        )
 
 
 def draw(n: int, shape: float, map_of: Any, x: Any) -> tuple[Any, Any]:

@@ -191,7 +191,9 @@ def test_average_over_inputs_is_that_of_mode_pairs():
     f = splits.denoiser(0.5)
     rng = np.random.default_rng(4)
     inputs = population.mean + rng.standard_normal((1000, 40)) @ population.eigenvectors.T
-    assert splits.disagreement(f, inputs).mean() == pytest.approx(float(splits.mean_disagreement(f, 1.0)), rel=0.02)
+    assert splits.disagreement(f, inputs).mean() == pytest.approx(
+        float(splits.mean_disagreement(f, input_variance=1.0)), rel=0.02
+    )
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +296,7 @@ def test_what_the_empirical_law_refuses(digits):
     population = kf.Population.from_samples(digits[:200], profiles=100)
     splits = kf.Splits(population, 50, law="empirical", population_is="exact")
     with pytest.raises(ValueError, match="kappa needs law='gaussian' or 'elliptical', got 'empirical'"):
-        splits.kappa(0.1)
+        splits.kappa(noise_variance=0.1)
     with pytest.raises(ValueError, match="expectation_correction needs law='gaussian'"):
         splits.expectation_correction(splits.denoiser(0.1))
     with pytest.raises(ValueError, match="terms must be 'full' with law='empirical', got 'published'"):

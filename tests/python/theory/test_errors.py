@@ -22,39 +22,83 @@ X = np.ones((2, 3))
 Case = tuple[Callable[[], Any], type[Exception], str]
 
 EQUATION: list[Case] = [
-    (lambda: kf.solve_kappa(NAN, [1.0], 5), ValueError, "noise_variance must be finite, got nan at index (0,)"),
     (
-        lambda: kf.solve_kappa([[1.0], [INF]], [1.0], 5),
+        lambda: kf.solve_kappa([1.0], 5, noise_variance=NAN),
+        ValueError,
+        "noise_variance must be finite, got nan at index (0,)",
+    ),
+    (
+        lambda: kf.solve_kappa([1.0], 5, noise_variance=[[1.0], [INF]]),
         ValueError,
         "noise_variance must be finite, got inf at index (1, 0)",
     ),
-    (lambda: kf.solve_kappa(-1.0, [1.0], 5), ValueError, "noise_variance must not be negative, got -1.0"),
-    (lambda: kf.solve_kappa("x", [1.0], 5), TypeError, "noise_variance must be an array of real numbers"),
-    (lambda: kf.solve_kappa(1j, [1.0], 5), TypeError, "noise_variance must be an array of real numbers, got dtype"),
-    (lambda: kf.solve_kappa(1.0, [1.0, NAN], 5), ValueError, "eigenvalues must be finite, got nan at index (1,)"),
-    (lambda: kf.solve_kappa(1.0, [1.0, -2.0], 5), ValueError, "eigenvalues must not be negative, got -2.0 at index 1"),
     (
-        lambda: kf.solve_kappa(1.0, [], 5),
+        lambda: kf.solve_kappa([1.0], 5, noise_variance=-1.0),
+        ValueError,
+        "noise_variance must not be negative, got -1.0",
+    ),
+    (
+        lambda: kf.solve_kappa([1.0], 5, noise_variance="x"),
+        TypeError,
+        "noise_variance must be an array of real numbers",
+    ),
+    (
+        lambda: kf.solve_kappa([1.0], 5, noise_variance=1j),
+        TypeError,
+        "noise_variance must be an array of real numbers, got dtype",
+    ),
+    (
+        lambda: kf.solve_kappa([1.0, NAN], 5, noise_variance=1.0),
+        ValueError,
+        "eigenvalues must be finite, got nan at index (1,)",
+    ),
+    (
+        lambda: kf.solve_kappa([1.0, -2.0], 5, noise_variance=1.0),
+        ValueError,
+        "eigenvalues must not be negative, got -2.0 at index 1",
+    ),
+    (
+        lambda: kf.solve_kappa([], 5, noise_variance=1.0),
         ValueError,
         "eigenvalues must be one-dimensional and not empty, got shape (0,)",
     ),
     (
-        lambda: kf.solve_kappa(1.0, 3.0, 5),
+        lambda: kf.solve_kappa(3.0, 5, noise_variance=1.0),
         ValueError,
         "eigenvalues must be one-dimensional and not empty, got shape ()",
     ),
-    (lambda: kf.solve_kappa(1.0, [[1.0]], 5), ValueError, "eigenvalues must be one-dimensional"),
-    (lambda: kf.solve_kappa(1.0, [1.0], 0), ValueError, "n must be finite and above 0, got 0"),
-    (lambda: kf.solve_kappa(1.0, [1.0], -2), ValueError, "n must be finite and above 0, got -2"),
-    (lambda: kf.solve_kappa(1.0, [1.0], INF), ValueError, "n must be finite and above 0, got inf"),
-    (lambda: kf.solve_kappa(1.0, [1.0], None), TypeError, "n must be a number above 0, got None"),
+    (lambda: kf.solve_kappa([[1.0]], 5, noise_variance=1.0), ValueError, "eigenvalues must be one-dimensional"),
+    (lambda: kf.solve_kappa([1.0], 0, noise_variance=1.0), ValueError, "n must be finite and above 0, got 0"),
+    (lambda: kf.solve_kappa([1.0], -2, noise_variance=1.0), ValueError, "n must be finite and above 0, got -2"),
+    (lambda: kf.solve_kappa([1.0], INF, noise_variance=1.0), ValueError, "n must be finite and above 0, got inf"),
+    (lambda: kf.solve_kappa([1.0], None, noise_variance=1.0), TypeError, "n must be a number above 0, got None"),
     (
-        lambda: kf.solve_kappa(1.0, [1.0], 5, multiplicity=[1, 2]),
+        lambda: kf.solve_kappa([1.0], 5, noise_variance=1.0, multiplicity=[1, 2]),
         ValueError,
         "multiplicity must have the shape of eigenvalues (1,), got (2,)",
     ),
-    (lambda: kf.solve_kappa(1.0, [1.0], 5, multiplicity=[0]), ValueError, "multiplicity must be positive, got 0.0"),
-    (lambda: kf.solve_kappa(1.0, [1.0], 5, multiplicity=[NAN]), ValueError, "multiplicity must be finite, got nan"),
+    (
+        lambda: kf.solve_kappa([1.0], 5, noise_variance=1.0, multiplicity=[0]),
+        ValueError,
+        "multiplicity must be positive, got 0.0",
+    ),
+    (
+        lambda: kf.solve_kappa([1.0], 5, noise_variance=1.0, multiplicity=[NAN]),
+        ValueError,
+        "multiplicity must be finite, got nan",
+    ),
+    (
+        lambda: kf.solve_kappa([1.0], 5),
+        TypeError,
+        "give exactly one of sigma (σ) and noise_variance (σ²) by keyword, got neither",
+    ),
+    (
+        lambda: kf.solve_kappa([1.0], 5, sigma=1.0, noise_variance=1.0),
+        TypeError,
+        "noise_variance (σ²) by keyword, got both",
+    ),
+    (lambda: kf.solve_kappa([1.0], 5, sigma=-1.0), ValueError, "sigma must not be negative, got -1.0"),
+    (lambda: kf.solve_kappa([1.0], 5, sigma=NAN), ValueError, "sigma must be finite, got nan"),
     (lambda: kf.df1(-1.0, [1.0]), ValueError, "kappa must be finite and not negative, got -1"),
     (lambda: kf.df1(NAN, [1.0]), ValueError, "kappa must be finite, got nan"),
     (lambda: kf.df2(1.0, -1.0, [1.0]), ValueError, "kappa must be finite and not negative, got -1"),
@@ -124,8 +168,18 @@ SPLITS_CASES: list[Case] = [
         ValueError,
         "mean must be one of 'estimated', 'known', got 'zero'",
     ),
-    (lambda: SPLITS.kappa(-1.0), ValueError, "noise_variance must not be negative, got -1.0"),
-    (lambda: SPLITS.kappa(NAN), ValueError, "noise_variance must be finite, got nan"),
+    (lambda: SPLITS.kappa(noise_variance=-1.0), ValueError, "noise_variance must not be negative, got -1.0"),
+    (lambda: SPLITS.kappa(noise_variance=NAN), ValueError, "noise_variance must be finite, got nan"),
+    (
+        lambda: SPLITS.kappa(),
+        TypeError,
+        "give exactly one of sigma (σ) and noise_variance (σ²) by keyword, got neither",
+    ),
+    (lambda: SPLITS.kappa(sigma=1.0, noise_variance=1.0), TypeError, "by keyword, got both"),
+    (lambda: SPLITS.kappa(1.0), TypeError, "positional"),  # type: ignore[misc]
+    (lambda: SPLITS.kappa(sigma=-0.5), ValueError, "sigma must not be negative, got -0.5"),
+    (lambda: SPLITS.kappa_correction(), TypeError, "by keyword, got neither"),
+    (lambda: SPLITS.kappa_correction(sigma=0.0), ValueError, "sigma must be positive, got 0.0"),
     (lambda: SPLITS.denoiser(-1.0), ValueError, "sigma must be finite and not negative, got -1.0"),
     (lambda: SPLITS.sampling_map(-1.0), ValueError, "sigma must be finite and not negative, got -1.0"),
     (lambda: SPLITS.sampling_map(80.0), ValueError, "sigma must be below sigma_max = 80.0, got 80.0"),
@@ -148,11 +202,35 @@ SPLITS_CASES: list[Case] = [
     ),
     (lambda: SPLITS.disagreement(F, X, bands=[(1, 1)]), ValueError, "bands must be (start, stop)"),
     (lambda: SPLITS.disagreement(F, X, bands=[(-1, 2)]), ValueError, "bands must be (start, stop)"),
-    (lambda: SPLITS.mean_disagreement(F, 1.0, bands=[range(2, 9)]), ValueError, "stop <= 3, got (2, 9)"),
-    (lambda: SPLITS.mean_disagreement(F, -1.0), ValueError, "input_variance must not be negative, got -1.0"),
-    (lambda: SPLITS.mean_disagreement(F, NAN), ValueError, "input_variance must be finite, got nan"),
-    (lambda: SPLITS.mean_disagreement(F, [1.0, 2.0]), ValueError, "input_variance must be a number or have shape (3,)"),
-    (lambda: SPLITS.mode_disagreement(F, np.ones((3, 1))), ValueError, "input_variance must be a number or have shape"),
+    (lambda: SPLITS.mean_disagreement(F, input_variance=1.0, bands=[range(2, 9)]), ValueError, "stop <= 3, got (2, 9)"),
+    (
+        lambda: SPLITS.mean_disagreement(F, input_variance=-1.0),
+        ValueError,
+        "input_variance must not be negative, got -1.0",
+    ),
+    (lambda: SPLITS.mean_disagreement(F, input_variance=NAN), ValueError, "input_variance must be finite, got nan"),
+    (
+        lambda: SPLITS.mean_disagreement(F, input_variance=[1.0, 2.0]),
+        ValueError,
+        "input_variance must be a number or have shape (3,)",
+    ),
+    (
+        lambda: SPLITS.mode_disagreement(F, input_variance=np.ones((3, 1))),
+        ValueError,
+        "input_variance must be a number or have shape",
+    ),
+    (
+        lambda: SPLITS.mean_disagreement(F),
+        TypeError,
+        "give exactly one of input_sigma (σ) and input_variance (σ²) by keyword, got",
+    ),
+    (lambda: SPLITS.mean_disagreement(F, input_sigma=1.0, input_variance=1.0), TypeError, "by keyword, got both"),
+    (lambda: SPLITS.mean_disagreement(F, 80.0), TypeError, "positional"),  # type: ignore[misc]
+    (
+        lambda: SPLITS.mode_disagreement(F, input_sigma=np.ones(2)),
+        ValueError,
+        "input_sigma must be a number or have shape (3,)",
+    ),
     (lambda: SPLITS.mode_variance(F, [3]), ValueError, "modes must lie between 0 and 2, got 3…3"),
     (lambda: SPLITS.mode_variance(F, [-1, 0]), ValueError, "modes must lie between 0 and 2, got -1…0"),
     (lambda: SPLITS.mode_variance(F, [0.5]), TypeError, "modes must be a sequence of integers, got [0.5]"),
@@ -194,8 +272,8 @@ def test_uncertified_kappa_is_not_handed_out(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(core, "solve_kappa", lambda t, spectrum, m: solve(t, spectrum, m, max_iterations=1))
     wide = np.geomspace(1, 1e-9, 100)
     with pytest.raises(kf.ConvergenceError, match=r"solve_kappa: kappa is not certified at noise_variance 0\.01"):
-        kf.solve_kappa([0.01], wide, 20)
-    _, info = kf.solve_kappa([0.01], wide, 20, return_info=True)
+        kf.solve_kappa(wide, 20, noise_variance=[0.01])
+    info = kf.solve_kappa(wide, 20, noise_variance=[0.01], return_info=True)
     assert not info.certified.any()
 
 

@@ -44,7 +44,12 @@ def test_kappa_and_variance_of_gaussian_data(d: int, total: int, n: int) -> None
     for seed in range(8):
         population = samples_of(power_law(d), total, seed)
         splits = kf.Splits(population, n)
-        found.append(np.append(splits.kappa(NOISE) / truth.kappa(NOISE), splits.mode_variance(f).sum() / variance))
+        found.append(
+            np.append(
+                splits.kappa(noise_variance=NOISE) / truth.kappa(noise_variance=NOISE),
+                splits.mode_variance(f).sum() / variance,
+            )
+        )
         plug_in.append(kf.Splits(population, n, population_is="exact").mode_variance(f).sum() / variance)
     ratio = np.mean(found, axis=0)
     np.testing.assert_allclose(ratio[:-1], 1, atol=0.005)
@@ -73,16 +78,16 @@ def test_elliptical_data() -> None:
     given = np.random.default_rng(1).gamma(shape, 1 / shape, 5_000)
     truth = kf.Splits(kf.Population.from_spectrum(s), n, law="elliptical", scales=given)
     f = truth.sampling_map(0.0, 80.0, tolerance=1e-8)
-    variance, kappa = truth.mode_variance(f).sum(), truth.kappa(NOISE)
+    variance, kappa = truth.mode_variance(f).sum(), truth.kappa(noise_variance=NOISE)
     found, estimated, plug_in = [], [], []
     for seed in range(8):
         rng = np.random.default_rng(seed)
         rows = rng.standard_normal((total, d)) * np.sqrt(s) * np.sqrt(rng.gamma(shape, 1 / shape, total))[:, None]
         population = kf.Population.from_samples(rows, profiles=total)
         one = kf.Splits(population, n, law="elliptical", scales=given)
-        found.append(np.append(one.kappa(NOISE) / kappa, one.mode_variance(f).sum() / variance))
+        found.append(np.append(one.kappa(noise_variance=NOISE) / kappa, one.mode_variance(f).sum() / variance))
         two = kf.Splits(population, n, law="elliptical")
-        estimated.append(np.append(two.kappa(NOISE) / kappa, two.mode_variance(f).sum() / variance))
+        estimated.append(np.append(two.kappa(noise_variance=NOISE) / kappa, two.mode_variance(f).sum() / variance))
         three = kf.Splits(population, n, law="elliptical", population_is="exact")
         plug_in.append(three.mode_variance(f).sum() / variance)
     np.testing.assert_allclose(np.mean(found, axis=0)[:-1], 1, atol=0.02)
@@ -136,8 +141,8 @@ def test_order_one_over_m_is_read_off_the_sample_too() -> None:
     d, total, n = 60, 2000, 80
     truth = kf.Splits(kf.Population.from_spectrum(power_law(d)), n)
     splits = [kf.Splits(samples_of(power_law(d), total, seed), n) for seed in range(6)]
-    expected = truth.kappa_correction(NOISE)
-    found = np.mean([each.kappa_correction(NOISE) for each in splits], axis=0)
+    expected = truth.kappa_correction(noise_variance=NOISE)
+    found = np.mean([each.kappa_correction(noise_variance=NOISE) for each in splits], axis=0)
     np.testing.assert_allclose(found, expected, rtol=0.03)
 
 
@@ -246,7 +251,9 @@ def test_equal_sizes_are_the_gaussian_law_of_a_sample(total: int, d: int) -> Non
             gaussian.sampling_map(tolerance=1e-8)
         ]:
             np.testing.assert_allclose(equal.expectation(f), gaussian.expectation(f), rtol=2e-3)
-            assert equal.mean_disagreement(f, 1.0) == pytest.approx(float(gaussian.mean_disagreement(f, 1.0)), rel=5e-3)
+            assert equal.mean_disagreement(f, input_variance=1.0) == pytest.approx(
+                float(gaussian.mean_disagreement(f, input_variance=1.0)), rel=5e-3
+            )
 
 
 @pytest.mark.parametrize("total", [20, 30, 65])
@@ -260,7 +267,7 @@ def test_few_images_of_unequal_contrast(total: int) -> None:
         for law in ("gaussian", "elliptical", "empirical"):
             splits = kf.Splits(population, n, law=law)
             f = splits.sampling_map(tolerance=1e-6)
-            values.append(float(splits.mean_disagreement(f, 6400.0)))
+            values.append(float(splits.mean_disagreement(f, input_variance=6400.0)))
     assert np.all(np.array(values) > 0)
 
 
@@ -278,13 +285,13 @@ def test_one_image_that_dominates() -> None:
 def test_no_noise() -> None:
     few = samples_of(power_law(6), 60, 0)
     splits = kf.Splits(few, 4)
-    assert float(splits.kappa(0.0)) == pytest.approx(float(splits.kappa(1e-14)), rel=1e-9)
+    assert float(splits.kappa(noise_variance=0.0)) == pytest.approx(float(splits.kappa(noise_variance=1e-14)), rel=1e-9)
     exact = kf.Population.from_spectrum([3.0, 2.0, 1.0])
     for n in (4, 10):
         splits = kf.Splits(exact, n, law="elliptical", scales=[0.5, 1.5])
-        assert float(splits.mean_disagreement(splits.denoiser(0.0), 1.0)) == pytest.approx(
-            float(kf.Splits(exact, n).mean_disagreement(splits.denoiser(0.0), 1.0)), rel=1e-12
+        assert float(splits.mean_disagreement(splits.denoiser(0.0), input_variance=1.0)) == pytest.approx(
+            float(kf.Splits(exact, n).mean_disagreement(splits.denoiser(0.0), input_variance=1.0)), rel=1e-12
         )
-    assert float(splits.kappa(0.0)) == 0
+    assert float(splits.kappa(noise_variance=0.0)) == 0
     tiny = kf.Splits(few, 600)
     assert np.all(np.isfinite(tiny.mode_variance(tiny.denoiser(1e-15))))

@@ -27,7 +27,7 @@ def some_population(seed: int = 0) -> kf.Population:
 def nodes(splits: kf.Splits, f: kf.SpectralFunction, far: float) -> tuple[np.ndarray, np.ndarray]:
     """Weights and kappa with the node at infinity as a node at a huge shift, so that f has no constant but f(0)."""
     weights = np.append(f.weights, 1 - f.constant - f.weights.sum())
-    return weights, splits.kappa(np.append(f.shifts, far))
+    return weights, splits.kappa(noise_variance=np.append(f.shifts, far))
 
 
 def oracle(splits: kf.Splits, f: kf.SpectralFunction, g: kf.SpectralFunction) -> tuple[np.ndarray, np.ndarray]:
@@ -110,8 +110,8 @@ def test_disagreement_is_the_trace(n: int, mean: str, terms: str) -> None:
     np.testing.assert_allclose(parts.sum(axis=1), trace, rtol=1e-11)
     modes = population.eigenvectors.T
     np.testing.assert_allclose(parts[:, 0], 2 * splits.variance(f, x, modes[:2]).sum(axis=1) / D, rtol=1e-11)
-    mean_parts = splits.mean_disagreement(f, 400.0, bands=bands)
-    assert mean_parts.sum() == pytest.approx(float(splits.mean_disagreement(f, 400.0)), rel=1e-12)
+    mean_parts = splits.mean_disagreement(f, input_variance=400.0, bands=bands)
+    assert mean_parts.sum() == pytest.approx(float(splits.mean_disagreement(f, input_variance=400.0)), rel=1e-12)
 
 
 @pytest.mark.parametrize(("n", "mean", "terms"), CASES)
@@ -143,7 +143,7 @@ def test_expected_output_in_pixels() -> None:
     splits = kf.Splits(population, 20)
     f = splits.sampling_map(0.5, 10.0)
     x = rng(3).standard_normal((4, 3, 3))
-    s, kappa = population.eigenvalues, splits.kappa(f.shifts)
+    s, kappa = population.eigenvalues, splits.kappa(noise_variance=f.shifts)
     gain = f.constant + (f.weights * s[:, None] / (s[:, None] + kappa)).sum(axis=1)
     np.testing.assert_allclose(splits.expectation(f), gain, rtol=1e-12)
     exact = population.reconstruct(gain * population.coordinates(x))
@@ -154,10 +154,32 @@ def test_expected_output_in_pixels() -> None:
 def test_kappa_with_estimated_mean() -> None:
     population = some_population()
     noise = np.array([[0.0, 0.1], [1.0, 50.0]])
-    exact = kf.solve_kappa(noise * 5 / 4, population.eigenvalues, 4)
-    np.testing.assert_allclose(kf.Splits(population, 5).kappa(noise), exact, rtol=1e-14)
-    known = kf.Splits(population, 5, mean="known").kappa(noise)
-    np.testing.assert_allclose(known, kf.solve_kappa(noise, population.eigenvalues, 5), rtol=1e-14)
+    exact = kf.solve_kappa(population.eigenvalues, 4, noise_variance=noise * 5 / 4)
+    np.testing.assert_allclose(kf.Splits(population, 5).kappa(noise_variance=noise), exact, rtol=1e-14)
+    known = kf.Splits(population, 5, mean="known").kappa(noise_variance=noise)
+    np.testing.assert_allclose(known, kf.solve_kappa(population.eigenvalues, 5, noise_variance=noise), rtol=1e-14)
+
+
+def test_standard_deviations_and_variances_give_the_same() -> None:
+    splits = kf.Splits(some_population(), 12)
+    f, sigma = splits.sampling_map(), np.array([[0.0, 0.1], [2.0, 80.0]])
+    np.testing.assert_array_equal(splits.kappa(sigma=sigma), splits.kappa(noise_variance=sigma**2))
+    np.testing.assert_array_equal(
+        splits.kappa_correction(sigma=sigma[1]), splits.kappa_correction(noise_variance=sigma[1] ** 2)
+    )
+    s = splits.population.eigenvalues
+    np.testing.assert_array_equal(kf.solve_kappa(s, 12, sigma=0.3), kf.solve_kappa(s, 12, noise_variance=0.09))
+    assert splits.mean_disagreement(f, input_sigma=80.0) == splits.mean_disagreement(f, input_variance=6400.0)
+    one, two = splits.mode_disagreement(f, input_sigma=80.0), splits.mode_disagreement(f, input_variance=6400.0)
+    np.testing.assert_array_equal(one.part, two.part)
+    args: Any = (splits.population, map_to_zero, 0.05)
+    assert kf.samples_for(*args, input_sigma=80.0) == kf.samples_for(*args, input_variance=6400.0)
+
+
+def test_support_is_named() -> None:
+    support = kf.Splits(some_population(), 12).support()
+    assert 0 < support.low < support.high
+    assert tuple(support) == (support.low, support.high)
 
 
 @pytest.mark.parametrize("terms", ["full", "published"])
@@ -169,9 +191,9 @@ def test_mean_disagreement_is_an_average_over_seeds(terms: str) -> None:
         z = rng(11).standard_normal((100_000, D))
         z = np.concatenate([z, -z]) * np.sqrt(spread / (z * z).mean(axis=0))  # the second moments are exact
         each = splits.disagreement(f, population.reconstruct(z))
-        assert each.mean() == pytest.approx(float(splits.mean_disagreement(f, spread)), rel=1e-10)
-    assert splits.mean_disagreement(f, 400.0) == pytest.approx(
-        float(splits.mean_disagreement(f, np.full(D, 400.0))), rel=1e-14
+        assert each.mean() == pytest.approx(float(splits.mean_disagreement(f, input_variance=spread)), rel=1e-10)
+    assert splits.mean_disagreement(f, input_variance=400.0) == pytest.approx(
+        float(splits.mean_disagreement(f, input_variance=np.full(D, 400.0))), rel=1e-14
     )
 
 
@@ -181,16 +203,16 @@ def test_relative_disagreement_lies_between_zero_and_one() -> None:
     for n in (2, 5, 9, 10, 40, 1000, 10**6):
         splits = kf.Splits(population, n)
         f = splits.sampling_map()
-        whole = float(splits.mean_disagreement(f, 6400.0, relative=True))
-        bands = splits.mean_disagreement(f, 6400.0, bands=[(0, 3), (3, D)], relative=True)
-        per_mode, relative = splits.mode_disagreement(f, 6400.0)
+        whole = float(splits.mean_disagreement(f, input_variance=6400.0, relative=True))
+        bands = splits.mean_disagreement(f, input_variance=6400.0, bands=[(0, 3), (3, D)], relative=True)
+        by_mode = splits.mode_disagreement(f, input_variance=6400.0)
         assert 0 < whole < before
         assert bands.shape == (2,)
         assert (bands > 0).all()
         assert (bands < 1).all()
-        assert (relative > 0).all()
-        assert (relative < 1).all()
-        assert per_mode.sum() == pytest.approx(float(splits.mean_disagreement(f, 6400.0)), rel=1e-12)
+        assert (by_mode.relative > 0).all()
+        assert (by_mode.relative < 1).all()
+        assert by_mode.part.sum() == pytest.approx(float(splits.mean_disagreement(f, input_variance=6400.0)), rel=1e-12)
         before = whole
     assert before < 1e-3
 
@@ -198,12 +220,14 @@ def test_relative_disagreement_lies_between_zero_and_one() -> None:
 def test_relative_disagreement_is_explicit() -> None:
     splits = kf.Splits(kf.Population.from_spectrum([2.0, 1.0, 0.0]), 8)
     f = splits.sampling_map()
-    variance = splits.mode_disagreement(f, 6400.0)[0] * 3 / 2
+    variance = splits.mode_disagreement(f, input_variance=6400.0).part * 3 / 2
     ceiling = variance + splits.expectation(f) ** 2 * 6400
-    assert splits.mean_disagreement(f, 6400.0, relative=True) == pytest.approx(
+    assert splits.mean_disagreement(f, input_variance=6400.0, relative=True) == pytest.approx(
         variance.sum() / ceiling.sum(), rel=1e-13
     )
-    assert splits.mean_disagreement(f, 6400.0, bands=[(2, 3)], relative=True)[0] == 0  # no variance, no ratio
+    assert (
+        splits.mean_disagreement(f, input_variance=6400.0, bands=[(2, 3)], relative=True)[0] == 0
+    )  # no variance, no ratio
 
 
 @pytest.mark.parametrize("terms", ["full", "published"])
@@ -217,11 +241,12 @@ def test_multiplicity_equals_repeated_modes(n: int, terms: str) -> None:
     np.testing.assert_allclose(atoms.expectation(f), modes.expectation(f)[first], rtol=1e-12)
     np.testing.assert_allclose(atoms.mode_variance(f), modes.mode_variance(f)[np.ix_(first, first)], rtol=1e-11)
     for relative in (False, True):
-        assert atoms.mean_disagreement(f, 400.0, relative=relative) == pytest.approx(
-            float(modes.mean_disagreement(f, 400.0, relative=relative)), rel=1e-11
+        assert atoms.mean_disagreement(f, input_variance=400.0, relative=relative) == pytest.approx(
+            float(modes.mean_disagreement(f, input_variance=400.0, relative=relative)), rel=1e-11
         )
-    for one, two in zip(atoms.mode_disagreement(f, 400.0), modes.mode_disagreement(f, 400.0), strict=True):
-        np.testing.assert_allclose(one, two[first], rtol=1e-11)
+    one, two = (each.mode_disagreement(f, input_variance=400.0) for each in (atoms, modes))
+    np.testing.assert_allclose(one.part, two.part[first], rtol=1e-11)
+    np.testing.assert_allclose(one.relative, two.relative[first], rtol=1e-11)
 
 
 def test_compressed_population_has_the_same_disagreement() -> None:
@@ -230,7 +255,9 @@ def test_compressed_population_has_the_same_disagreement() -> None:
     assert len(small.eigenvalues) < 80
     full, few = kf.Splits(population, 500), kf.Splits(small, 500)
     f = full.sampling_map()
-    assert few.mean_disagreement(f, 6400.0) == pytest.approx(float(full.mean_disagreement(f, 6400.0)), rel=1e-9)
+    assert few.mean_disagreement(f, input_variance=6400.0) == pytest.approx(
+        float(full.mean_disagreement(f, input_variance=6400.0)), rel=1e-9
+    )
 
 
 def test_population_with_fewer_samples_than_dimensions() -> None:
@@ -247,7 +274,9 @@ def test_population_with_fewer_samples_than_dimensions() -> None:
         np.testing.assert_allclose(one.variance(f, x, v), two.variance(f, x, v), rtol=1e-8)
         np.testing.assert_allclose(one.disagreement(f, x), two.disagreement(f, x), rtol=1e-8)
         np.testing.assert_allclose(one.pixel_variance(f, x[0]), two.pixel_variance(f, x[0]), rtol=1e-8)
-        assert one.mean_disagreement(f, 100.0) == pytest.approx(float(two.mean_disagreement(f, 100.0)), rel=1e-8)
+        assert one.mean_disagreement(f, input_variance=100.0) == pytest.approx(
+            float(two.mean_disagreement(f, input_variance=100.0)), rel=1e-8
+        )
 
 
 def test_trajectory_has_a_positive_covariance_matrix() -> None:
@@ -296,7 +325,9 @@ def test_sample_size_is_a_bracket(measure: str, bands: Any) -> None:
     def value(n: int) -> float:
         splits = kf.Splits(population, n)
         relative = measure == "relative_disagreement"
-        return float(np.max(splits.mean_disagreement(map_to_zero(splits), 6400.0, bands=bands, relative=relative)))
+        return float(
+            np.max(splits.mean_disagreement(map_to_zero(splits), input_variance=6400.0, bands=bands, relative=relative))
+        )
 
     assert answer.value <= tolerance < answer.value_below
     assert answer.n_below == answer.n - 1
@@ -322,7 +353,7 @@ def test_sample_size_errors() -> None:
         kf.samples_for(population, map_to_zero, 0, input_variance=6400.0)
     with pytest.raises(ValueError, match="measure must be one of 'disagreement', 'relative_disagreement', got 'x'"):
         kf.samples_for(population, map_to_zero, 0.1, measure="x", input_variance=6400.0)
-    with pytest.raises(ValueError, match="input_variance must be given for the measure 'relative_disagreement'"):
+    with pytest.raises(TypeError, match="the measure 'relative_disagreement' needs input_sigma"):
         kf.samples_for(population, map_to_zero, 0.1)
     with pytest.raises(ValueError, match="population must hold profiles for law='elliptical', got none"):
         kf.samples_for(population, map_to_zero, 0.1, input_variance=1.0, law="elliptical")

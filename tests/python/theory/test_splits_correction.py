@@ -31,7 +31,7 @@ def dense(splits: kf.Splits, t: float) -> tuple[float, float, np.ndarray]:
     """κ, δ and the correction of x/(x+t), as they are written."""
     s, mult = splits.population.eigenvalues, splits.population.multiplicity
     m = splits.n - 1 if splits.mean == "estimated" else splits.n
-    kappa = float(splits.kappa(t))
+    kappa = float(splits.kappa(noise_variance=t))
     r = s / (s + kappa)
     remaining = m - np.sum(mult * r**2)
     delta = float(np.sum(mult * s**2 * kappa / (s + kappa) ** 3) / remaining**2)
@@ -47,7 +47,7 @@ def test_corrections_are_what_is_written(n: int, mean: str) -> None:
     for t in (1e-4, 0.1, 30.0):
         kappa, delta, exact = dense(splits, t)
         np.testing.assert_allclose(splits.expectation_correction(splits.denoiser(t**0.5)), exact, rtol=1e-9)
-        assert splits.kappa_correction(t) == pytest.approx(-kappa * delta, rel=1e-9)
+        assert splits.kappa_correction(noise_variance=t) == pytest.approx(-kappa * delta, rel=1e-9)
 
 
 @pytest.mark.parametrize(("n", "mean"), CASES)
@@ -67,8 +67,8 @@ def test_gains_and_trace_obey_their_sum_rule(n: int, mean: str) -> None:
     """
     splits = splits_of(S, n, mean)
     for t in (1e-3, 0.1, 30.0):
-        kappa = splits.kappa(t)
-        delta = -splits.kappa_correction(t) / kappa
+        kappa = splits.kappa(noise_variance=t)
+        delta = -splits.kappa_correction(noise_variance=t) / kappa
         gains = splits.expectation_correction(splits.denoiser(t**0.5))
         assert gains.sum() == pytest.approx(float(-t * n * delta / kappa), rel=1e-9, abs=1e-14 * np.abs(gains).max())
 
@@ -83,7 +83,9 @@ def test_high_noise_limit(mean: str) -> None:
         t = sigma**2 * n / m
         found = splits.expectation_correction(splits.denoiser(sigma)) * m * t**2 / S**2
         np.testing.assert_allclose(found, -1, atol=10 / t)
-    assert splits.kappa_correction(1e8) == pytest.approx(-np.sum(S**2) * (1e8 * n / m) ** -1 / m**2, rel=1e-6)
+    assert splits.kappa_correction(noise_variance=1e8) == pytest.approx(
+        -np.sum(S**2) * (1e8 * n / m) ** -1 / m**2, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("t", [0.05, 1.0, 20.0])
@@ -97,8 +99,8 @@ def test_one_dimension_against_the_exact_integral(t: float) -> None:
         left.append(before[-1] + splits.expectation_correction(f)[0])
         # m − 1 eigenvalues of the companion matrix are zero
         mean_resolvent = ((m - 1) / t + one_sample_variance(m, t, power=0)) / m
-        kappa = float(splits.kappa(t))
-        trace.append(mean_resolvent * kappa - 1 + float(splits.kappa_correction(t)) / kappa)
+        kappa = float(splits.kappa(noise_variance=t))
+        trace.append(mean_resolvent * kappa - 1 + float(splits.kappa_correction(noise_variance=t)) / kappa)
     ratios = np.array(left[:-1]) / np.array(left[1:])
     np.testing.assert_allclose(ratios, 4, rtol=0.15)
     np.testing.assert_allclose(np.array(before[:-1]) / np.array(before[1:]), 2, rtol=0.05)
@@ -155,8 +157,8 @@ def test_drawn_training_sets_need_the_correction(n: int, mean: str) -> None:
         )
         assert before > 4
         assert after < 1.5  # correlated between modes
-    kappa = splits.kappa(variances)
-    delta = -splits.kappa_correction(variances) / kappa
+    kappa = splits.kappa(noise_variance=variances)
+    delta = -splits.kappa_correction(noise_variance=variances) / kappa
     scale = n / design.degrees / kappa
     assert np.abs(z(arrays["trace"], scale)).min() > 25
     assert np.abs(z(arrays["trace"], scale * (1 + delta))).max() < 4
@@ -168,7 +170,9 @@ def test_multiplicities_equal_repeated_eigenvalues(n: int) -> None:
     atoms, modes = splits_of(values, n, multiplicity=counts), splits_of(np.repeat(values, counts), n)
     f = modes.sampling_map(0.0, 20.0)
     np.testing.assert_allclose(atoms.expectation_correction(f), modes.expectation_correction(f)[[0, 2, 5]], rtol=1e-11)
-    np.testing.assert_allclose(atoms.kappa_correction([0.1, 3]), modes.kappa_correction([0.1, 3]), rtol=1e-12)
+    np.testing.assert_allclose(
+        atoms.kappa_correction(noise_variance=[0.1, 3]), modes.kappa_correction(noise_variance=[0.1, 3]), rtol=1e-12
+    )
 
 
 def test_modes_without_variance_change_nothing() -> None:
@@ -177,10 +181,12 @@ def test_modes_without_variance_change_nothing() -> None:
     found = padded.expectation_correction(f)
     np.testing.assert_allclose(found[:2], plain.expectation_correction(f), rtol=1e-13)
     assert not found[2:].any()
-    np.testing.assert_allclose(padded.kappa_correction([0.1]), plain.kappa_correction([0.1]), rtol=1e-13)
+    np.testing.assert_allclose(
+        padded.kappa_correction(noise_variance=[0.1]), plain.kappa_correction(noise_variance=[0.1]), rtol=1e-13
+    )
     empty = splits_of([0.0, 0.0], 5)
     assert not empty.expectation_correction(empty.denoiser(1.0)).any()
-    assert not empty.kappa_correction([1.0]).any()
+    assert not empty.kappa_correction(noise_variance=[1.0]).any()
 
 
 @pytest.mark.parametrize("n", [2, 4, 5, 9])
@@ -201,20 +207,22 @@ def test_rescaling_the_data_rescales_kappa_alone() -> None:
     np.testing.assert_allclose(
         other.expectation_correction(other.denoiser(300.0)), one.expectation_correction(one.denoiser(0.3)), rtol=1e-11
     )
-    np.testing.assert_allclose(other.kappa_correction(9e4), 1e6 * one.kappa_correction(0.09), rtol=1e-11)
+    np.testing.assert_allclose(
+        other.kappa_correction(noise_variance=9e4), 1e6 * one.kappa_correction(noise_variance=0.09), rtol=1e-11
+    )
 
 
 def test_shapes_and_errors() -> None:
     splits = splits_of(S, 30)
-    assert splits.kappa_correction(np.ones((2, 3))).shape == (2, 3)
-    assert splits.kappa_correction(1.0).shape == ()
-    assert splits.kappa_correction([]).shape == (0,)
+    assert splits.kappa_correction(noise_variance=np.ones((2, 3))).shape == (2, 3)
+    assert splits.kappa_correction(noise_variance=1.0).shape == ()
+    assert splits.kappa_correction(noise_variance=[]).shape == (0,)
     assert splits.expectation_correction(splits.denoiser(1.0)).shape == (40,)
     with pytest.raises(ValueError, match="noise_variance must be positive, got 0"):
-        splits.kappa_correction([1.0, 0.0])
+        splits.kappa_correction(noise_variance=[1.0, 0.0])
     with pytest.raises(ValueError, match="noise_variance must be finite, got nan"):
-        splits.kappa_correction(np.nan)
+        splits.kappa_correction(noise_variance=np.nan)
     with pytest.raises(TypeError, match="noise_variance must be an array of real numbers"):
-        splits.kappa_correction("1")
+        splits.kappa_correction(noise_variance="1")
     with pytest.raises(TypeError):
         splits.expectation_correction(lambda x: x)  # type: ignore[arg-type]

@@ -282,7 +282,7 @@ def test_pairs_are_what_their_samples_say(experiment: Any) -> None:
         f = splits.sampling_map(0.0, 80.0)
         np.testing.assert_allclose(forecast.seeds, splits.disagreement(f, context.noise["seeds"]))
         relative = forecast.modes.sum() / forecast.unrelated
-        assert relative == pytest.approx(float(splits.mean_disagreement(f, 80.0**2, relative=True)))
+        assert relative == pytest.approx(float(splits.mean_disagreement(f, input_variance=80.0**2, relative=True)))
 
 
 def test_strata_and_manipulations(experiment: Any) -> None:

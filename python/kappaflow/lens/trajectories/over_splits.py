@@ -215,7 +215,7 @@ def mode_spread(splits: Splits, schedule: Schedule, times: Any) -> ModeSpread:
         for row, (f, scale) in enumerate(((state, alpha), (outcome, 1.0))):
             if f is not None:
                 gains[row, i] = scale * path.stretch * splits.expectation(f)
-                variance = 0.5 * population.dimension * splits.mode_disagreement(f, second)[0]
+                variance = 0.5 * population.dimension * splits.mode_disagreement(f, input_variance=second).part
                 stds[row, i] = scale * np.sqrt(variance)
     return ModeSpread(splits.n, path.times, path.levels, gains[0], gains[1], stds[0], stds[1])
 

@@ -465,7 +465,7 @@ def _kappa_curves(
 ) -> FloatArray:
     """(T, S) κ of each size."""
     options = {"mean": mean, "population_is": sets.population_is, **law.options}
-    return np.stack([Splits(sets.population, size, **options).kappa(grid) for size in sizes])
+    return np.stack([Splits(sets.population, size, **options).kappa(noise_variance=grid) for size in sizes])
 
 
 def _scaling(

@@ -119,7 +119,7 @@ def _equal_modes(statistics: Statistics, subject: Subject, splits: Splits) -> Qu
 def _mode_average(statistics: Statistics, subject: Subject, splits: Splits) -> QuantityPair:
     modes = with_variance(splits)
     spread = subject.design.spread[subject.key]
-    predicted, _ = splits.mode_disagreement(subject.map.function(splits), spread)
+    predicted = splits.mode_disagreement(subject.map.function(splits), input_variance=spread).part
     scale = 2 / splits.population.dimension
     return QuantityPair(scale * statistics.arrays[f"average/{subject.key}"][:, modes], predicted[modes], modes)
 
@@ -162,9 +162,9 @@ def _kappa(statistics: Statistics, subject: Subject, splits: Splits) -> Quantity
     design = subject.design
     simulated = design.n / design.degrees / statistics.arrays["trace"]  # the harmonic mean of λ + σ²
     variances = np.array(design.noise_variances)
-    kappa = splits.kappa(variances)
+    kappa = splits.kappa(noise_variance=variances)
     if splits.terms == "full":  # the order 1/m that a trace over finitely many samples shows, kept positive
-        kappa = kappa / (1 - splits.kappa_correction(variances) / kappa)
+        kappa = kappa / (1 - splits.kappa_correction(noise_variance=variances) / kappa)
     relative = (simulated / kappa).mean(axis=1)  # κ spans many decades: its total says nothing
     return QuantityPair(simulated, kappa, variances, relative, 1.0)
 

@@ -194,7 +194,7 @@ def forecast(context: Context, law: ComparedLaw, n: int) -> Forecast:
     splits = Splits(population, n, **law.options)
     f = splits.sampling_map(0.0, top)
     gain = splits.expectation(f)
-    modes, _ = splits.mode_disagreement(f, top**2)
+    modes = splits.mode_disagreement(f, input_sigma=top).part
     ceiling = modes + 2 / population.dimension * gain**2 * top**2
     everything = Band(0, population.eigenvalues.size)  # bands need not cover all modes
     parts = splits.disagreement(f, context.noise["seeds"], bands=(*context.bands, everything))
@@ -202,7 +202,8 @@ def forecast(context: Context, law: ComparedLaw, n: int) -> Forecast:
         law=law.name, n=n, seeds=parts[:, -1], modes=modes, bands=parts[:, :-1].mean(axis=0),
         unrelated=float(ceiling.sum()), unrelated_modes=ceiling, unrelated_bands=band_sums(ceiling, context.bands), gain=gain,
         denoiser=np.array([
-            float(splits.mean_disagreement(splits.denoiser(sigma), population.eigenvalues + sigma**2)) for sigma in LEVELS
+            float(splits.mean_disagreement(splits.denoiser(sigma), input_variance=population.eigenvalues + sigma**2))
+            for sigma in LEVELS
         ]),
     )  # fmt: skip
 
