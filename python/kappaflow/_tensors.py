@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ._files import replaced
 from ._version import __version__
 
 __all__ = ["digest", "read_tensors", "write_tensors"]
@@ -33,20 +32,18 @@ def write_tensors(
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    target = Path(path)
     facts = {"format": format, "version": __version__, **metadata}
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    os.close(handle)
-    try:
-        save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, name, metadata=facts)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, target)
-    except BaseException as error:
-        os.unlink(name)
-        number = re.search(r"\(os error (\d+)\)", str(error)) if isinstance(error, SafetensorError) else None
-        if number is not None:  # a full disk and its like, which the library wraps
-            raise OSError(int(number[1]), os.strerror(int(number[1])), os.fspath(target)) from error
-        raise
+    whole = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
+    with replaced(path) as new:
+        try:
+            save_file(whole, new, metadata=facts)
+        except SafetensorError as error:
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            if number is None:
+                raise
+            raise OSError(
+                int(number[1]), os.strerror(int(number[1])), os.fspath(path)
+            ) from error  # a full disk and its like
 
 
 def read_tensors(
@@ -64,10 +61,3 @@ def read_tensors(
     if metadata.get("format") != format:
         raise ValueError(f"path must name {of_format} of format {format}, got {metadata.get('format')!r}")
     return tensors, metadata
-
-
-def _umask() -> int:
-    """The process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

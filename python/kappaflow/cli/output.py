@@ -8,12 +8,14 @@ import secrets
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
-__all__ = ["OPTIONS_FILE", "RUN_FORMAT", "OutputDirectory", "check_file", "write_file", "write_json"]
+from .._files import write_bytes
+
+__all__ = ["OPTIONS_FILE", "RUN_FORMAT", "OutputDirectory", "check_file", "write_json"]
 
 OPTIONS_FILE = "options.json"
 RUN_FORMAT = "kappaflow-run-1"
@@ -42,21 +44,9 @@ def _check_parent(option: str, path: Path) -> None:
         raise PermissionError(f"{option}: the folder of {str(path)!r} cannot be written to")
 
 
-def write_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` with the name of a new file beside `path`, then move that into place."""
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def write_json(path: Path, content: Any) -> None:
     """Write strict JSON, whole or not at all."""
-    text = to_json(content)
-    write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_bytes(path, to_json(content).encode("utf-8"))
 
 
 @contextmanager

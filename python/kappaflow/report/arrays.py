@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
 from .._checks import FloatArray
-from .style import GUIDE, INK
+from .look import GUIDE, INK
 
 Kind = Literal["grey", "colour", "vector"]
 

@@ -14,12 +14,12 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from ..consistency.prediction import Prediction
-from . import style
+from . import look
 from .arrays import kind_of
 from .consistency import figures, law
 
 #: The bytes of each figure by name and format.
-Encoded = dict[str, dict[style.Format, bytes]]
+Encoded = dict[str, dict[look.Format, bytes]]
 #: What a report is about.
 Subject = TypeVar("Subject")
 
@@ -80,16 +80,16 @@ def encode(prediction: Prediction) -> Encoded:
 
 def encode_each(subject: Subject, drawings: Mapping[str, Drawing[Subject]], names: Iterable[str]) -> Encoded:
     """The named figures of any report in every format, each drawn once."""
-    return {name: style.save(drawings[name].draw(subject)) for name in names}
+    return {name: look.save(drawings[name].draw(subject)) for name in names}
 
 
-def element(name: str, prediction: Prediction, encoded: Mapping[style.Format, bytes], alternative: str) -> Markup:
+def element(name: str, prediction: Prediction, encoded: Mapping[look.Format, bytes], alternative: str) -> Markup:
     """The HTML element of one figure of the consistency report with its alternative text."""
     raster = DRAWINGS[name].raster and (name == "mode_pairs" or kind_of(prediction.shape) != "vector")
     return picture(name, encoded, alternative, raster=raster)
 
 
-def picture(name: str, encoded: Mapping[style.Format, bytes], alternative: str, *, raster: bool) -> Markup:
+def picture(name: str, encoded: Mapping[look.Format, bytes], alternative: str, *, raster: bool) -> Markup:
     """A figure as an HTML element with its alternative text: its PNG where it is made of pixels, else its SVG."""
     if raster:
         data = base64.b64encode(encoded["png"]).decode("ascii")

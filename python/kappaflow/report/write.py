@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from .._files import write_bytes
 from ..consistency.prediction import Prediction
 from .embed import DRAWINGS, Encoded, encode
+from .look import Format
 from .page import render_page
-from .style import Format
 
 _FORMATS: tuple[Format, ...] = ("svg", "png")
 
@@ -61,22 +62,9 @@ def write_files(directory: str | os.PathLike[str], page: str, figures: Encoded, 
         for kind in _FORMATS:
             path = folder / f"{name}.{kind}"
             if name in figures:
-                write_atomically(path, figures[name][kind])
+                write_bytes(path, figures[name][kind])
             else:
                 path.unlink(missing_ok=True)
     report = target / "report.html"
-    write_atomically(report, page.encode("utf-8"))
+    write_bytes(report, page.encode("utf-8"))
     return report
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside `path`, then move into place; the temporary file goes whatever happens."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -43,7 +43,7 @@ from kappaflow.lens.receptive_field import (
     stationary_spectrum,
 )
 from kappaflow.report.lens.receptive_field import window
-from kappaflow.report.style import save
+from kappaflow.report.look import save
 
 SIGMAS = (1e-3, 0.1, 1.0, 30.0)
 

@@ -17,8 +17,9 @@ import kappaflow as kf
 from kappaflow.lens.scores.comparison import LAWS, fraction_of_squared_error, held_out_loss
 from kappaflow.lens.scores.study import ScoresStudy, closed_form_scores, scores_study
 from kappaflow.models.scores import DeltaScore, GaussianScore, MeanScore, MixtureScore
-from kappaflow.report import style
+from kappaflow.report import look
 from kappaflow.report.lens.scores import window
+from kappaflow.report.words import number, percent
 
 FloatArray = npt.NDArray[np.float64]
 FRACTIONS = ("score_mean_of_ratios", "score_ratio_of_means", "denoiser_mean_of_ratios", "denoiser_ratio_of_means")
@@ -212,7 +213,7 @@ def test_figures_draw_and_hold_what_the_study_does(studies: dict[str, ScoresStud
     assert len(panels) == 6 + 5 * len(study.losses)
     if kind in ("grey, network", "colour", "vector"):  # of the others the drawing is not another
         for name in ("scores_loss", "scores_film"):
-            files = style.save(figures[name])
+            files = look.save(figures[name])
             assert files["png"].startswith(b"\x89PNG")
             assert b"<svg" in files["svg"]
     for each in shown.pictures:
@@ -271,7 +272,6 @@ def best_forms(study: ScoresStudy) -> list[str]:
 def test_sentences_say_what_the_study_holds(studies: dict[str, ScoresStudy], kind: str) -> None:
     study = studies[kind]
     found = " ".join(window(study).findings)
-    number, percent = style.number, style.percent
     assert f"On {study.count:,} samples that no score has seen" in found
     assert "nan" not in found
     forms = best_forms(study)

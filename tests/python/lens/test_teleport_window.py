@@ -17,9 +17,9 @@ import kappaflow as kf
 from kappaflow.lens.teleport.jumps import jump, plan_teleport, teleport, typical_error
 from kappaflow.lens.teleport.study import WAYS, TeleportStudy, teleport_study
 from kappaflow.models.scores import GaussianScore, MixtureScore
-from kappaflow.report import style
 from kappaflow.report.lens.teleport import window
 from kappaflow.report.lens.window import Table
+from kappaflow.report.words import number
 from kappaflow.sampling import heun, noise_schedule
 
 FloatArray = npt.NDArray[np.float64]
@@ -222,13 +222,13 @@ def test_pictures_and_tables_hold_the_study(name: str) -> None:
         np.testing.assert_array_equal(columns[f"{way}, error"], found.errors[way])
         np.testing.assert_array_equal(columns[f"{way}, evaluations"], found.evaluations[way])
         for place in (0, -1):
-            assert style.number(float(found.errors[way][place]), 2) in shown.pictures[0].alternative
+            assert number(float(found.errors[way][place]), 2) in shown.pictures[0].alternative
     columns = table(found, "teleport_level").columns
     for plan in found.plans:
         drawn = lines(level)[f"steps-{plan.steps}"]
         np.testing.assert_array_equal(drawn.get_ydata(), plan.total_error)
         np.testing.assert_array_equal(columns[f"total_error_{plan.steps}_steps"], plan.total_error)
-        assert style.number(plan.sigma_start) in shown.pictures[1].alternative
+        assert number(plan.sigma_start) in shown.pictures[1].alternative
     np.testing.assert_array_equal(columns["jump_error"], found.plans[0].jump_error)
     assert len(samples.axes) == 8 * (len(WAYS) + 1)
     if name != "vector":

@@ -14,11 +14,12 @@ from scipy.integrate import trapezoid
 
 from kappaflow.consistency.diagnosis import Diagnosis, LawError
 from kappaflow.consistency.prediction import Band, Prediction, SeedImages
-from kappaflow.report import render_page, style, write_report
+from kappaflow.report import look, render_page, write_report
 from kappaflow.report.consistency import figures, law
 from kappaflow.report.consistency.findings import find
 from kappaflow.report.embed import DRAWINGS, available, inline
-from kappaflow.report.style import count, number, percent, percent_setting, ratio, short
+from kappaflow.report.numbers import ratio
+from kappaflow.report.words import count, number, percent, percent_setting, short
 
 SIGMA_MAX = 80.0
 VOID = {"meta", "link", "img", "br", "hr", "input", "source", "wbr", "col", "area", "base", "embed", "track"}
@@ -442,13 +443,13 @@ def test_page_says_where_larger_sizes_are_not_identified(grey):
 
 def test_drawing_leaves_no_trace_in_matplotlib(grey):
     before = dict(mpl.rcParams)
-    style.save(figures.spectrum(grey))
+    look.save(figures.spectrum(grey))
     assert dict(mpl.rcParams) == before
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_figures_are_reproducible(name, grey):
-    assert style.save(DRAWINGS[name].draw(grey)) == style.save(DRAWINGS[name].draw(grey))
+    assert look.save(DRAWINGS[name].draw(grey)) == look.save(DRAWINGS[name].draw(grey))
 
 
 @pytest.mark.parametrize("name", sorted(set(DRAWINGS) - {"seed_images", "eigenmodes"}))
@@ -650,7 +651,7 @@ def test_write_report_writes_the_page_and_every_figure(tmp_path, grey, grey_page
 @pytest.fixture
 def quick(monkeypatch):
     """Stand-ins for the slow parts, for tests of files alone."""
-    monkeypatch.setattr(style, "save", lambda _figure: {"svg": b"svg", "png": b"png"})
+    monkeypatch.setattr(look, "save", lambda _figure: {"svg": b"svg", "png": b"png"})
     monkeypatch.setattr("kappaflow.report.write.render_page", lambda _prediction, *, facts, figures: str(facts))
 
 
@@ -669,7 +670,7 @@ def test_write_report_leaves_nothing_half_done(tmp_path, grey, monkeypatch):
             raise OSError("disk gone")
         Path(source).rename(target)
 
-    monkeypatch.setattr("kappaflow.report.write.os.replace", fail)
+    monkeypatch.setattr("kappaflow._files.os.replace", fail)
     with pytest.raises(OSError, match="disk gone"):
         write_report(grey, tmp_path, facts={})
     assert not (tmp_path / "report.html").exists()
@@ -683,7 +684,7 @@ def test_write_report_that_fails_keeps_the_earlier_page(tmp_path, grey, monkeypa
     def fail(source, target):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kappaflow.report.write.os.replace", fail)
+    monkeypatch.setattr("kappaflow._files.os.replace", fail)
     with pytest.raises(KeyboardInterrupt):
         write_report(grey, tmp_path, facts={"run": "second"})
     assert (tmp_path / "report.html").read_bytes() == earlier

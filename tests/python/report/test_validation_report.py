@@ -12,14 +12,15 @@ import pytest
 
 from kappaflow.consistency.prediction import default_bands
 from kappaflow.maps import Map
-from kappaflow.report import style
-from kappaflow.report.style import _round_ticks, number
+from kappaflow.report import look
+from kappaflow.report.look import _round_ticks
 from kappaflow.report.validation import render_validation_page, write_validation_report
 from kappaflow.report.validation.figures import forest_rows
 from kappaflow.report.validation.findings import find, leading_law
 from kappaflow.report.validation.marks import OUTCOME_COLOURS
 from kappaflow.report.validation.page import DRAWINGS, available
 from kappaflow.report.validation.takeaways import times
+from kappaflow.report.words import number
 from kappaflow.validation.metrics import agreement
 
 FACTS = {"version": "0.0.0", "command": "kappaflow validate linear digits"}
@@ -689,7 +690,7 @@ def test_many_modes_and_inputs_are_thinned():
     assert len(artists(figure, "map_0-simulated-60")[0].get_xdata()) <= 36
     assert len(artists(figure, "map_0-gaussian-60")[0].get_xdata()) == 3072
     assert len(artists(DRAWINGS["inhomogeneity"].draw(validation), "map_0-simulated-60")[0].get_xdata()) == 200
-    assert len(style.save(figure)["svg"]) < 1e6
+    assert len(look.save(figure)["svg"]) < 1e6
 
 
 def test_rows_of_the_overview_name_every_map(right):
@@ -726,12 +727,12 @@ def test_write_writes_the_page_and_every_figure(tmp_path, right, right_page):
 
 
 def test_write_that_fails_leaves_nothing_half_done(tmp_path, right, monkeypatch):
-    monkeypatch.setattr(style, "save", lambda _figure: BLANK)
+    monkeypatch.setattr(look, "save", lambda _figure: BLANK)
 
     def fail(_source, _target):
         raise OSError("disk gone")
 
-    monkeypatch.setattr("kappaflow.report.write.os.replace", fail)
+    monkeypatch.setattr("kappaflow._files.os.replace", fail)
     with pytest.raises(OSError, match="disk gone"):
         write_validation_report(right, tmp_path, facts={})
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -20,9 +20,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from ..._checks import FloatArray
 from ...consistency.prediction import Prediction, SeedImages
-from .. import style
+from .. import look, numbers
 from ..arrays import Kind, as_drawn, frame, kind_of, pixel_level, show
-from ..style import ACCENT, GUIDE, INK, MUTED, WIDTH, styled
+from ..look import ACCENT, GUIDE, INK, MUTED, WIDTH, styled
+from ..words import number, percent, percent_setting, short
 
 MAX_COLUMNS = 6  # seeds shown of each kind
 MODE_COLUMNS = 8  # pictures in a row of the eigenmode figure
@@ -66,10 +67,10 @@ def spectrum(prediction: Prediction) -> Figure:
     """Eigenvalues of the population by mode, the eigenbands, and the renormalised noise at the lowest noise level."""
     figure, ax = _panel(3.5)
     shown = _shown_modes(prediction)
-    values = np.where(style.with_variance(prediction.eigenvalues), prediction.eigenvalues, np.nan)
-    low, high = style.finite_range(values) or (0.1, 1.0)
-    style.mode_axis(ax, values.size)
-    style.log_axis(ax.yaxis, *style.log_limits(low, high))
+    values = np.where(numbers.with_variance(prediction.eigenvalues), prediction.eigenvalues, np.nan)
+    low, high = numbers.finite_range(values) or (0.1, 1.0)
+    look.mode_axis(ax, values.size)
+    look.log_axis(ax.yaxis, *numbers.log_limits(low, high))
     ax.plot(shown + 1, values[shown], color=INK, lw=1.6, gid="eigenvalues", **_line_style(values.size))
     ax.set_ylabel("eigenvalue s (variance along mode)")
     _band_strip(ax, prediction)
@@ -78,7 +79,7 @@ def spectrum(prediction: Prediction) -> Figure:
     floor, sigma = float(prediction.kappa[row, 0]), float(prediction.noise_sigma[0])
     if low < floor < high:
         ax.axhline(floor, color=MUTED, lw=1.0, ls=(0, (4, 2)), gid="floor")
-        label = f"κ = {style.number(floor, 2)} at σ = {style.short(sigma, 2)}, n = {prediction.reference_n:,}"
+        label = f"κ = {number(floor, 2)} at σ = {short(sigma, 2)}, n = {prediction.reference_n:,}"
         ax.annotate(
             label, (0.0, floor), (6, 4), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
             color=MUTED, fontsize=9, va="bottom",
@@ -96,7 +97,7 @@ def _band_strip(ax: Axes, prediction: Prediction) -> None:
     inches_per_decade = 0.86 * WIDTH / math.log10(right / left)
     for index, band in enumerate(prediction.bands):
         start, stop = max(band.start + 0.5, left), min(band.stop + 0.5, right)
-        colour = style.band_colour(index)
+        colour = look.band_colour(index)
         ax.axvspan(start, stop, ymin=1.015, ymax=1.04, color=colour, lw=0, clip_on=False)
         if index:
             ax.axvline(start, color=GUIDE, lw=0.6, ls=":", zorder=0)
@@ -129,7 +130,7 @@ def eigenmodes(prediction: Prediction) -> Figure:
             ax.set_title("mean", fontsize=9, loc="center", pad=4)
         else:
             show(ax, prediction.eigenmodes[index - 1], kind, signed=True)
-            share = style.percent(float(prediction.eigenvalues[index - 1]) / total)
+            share = percent(float(prediction.eigenvalues[index - 1]) / total)
             ax.set_title(f"mode {index}\n{share}", fontsize=9, loc="center", pad=4)
         if kind == "vector" and index >= (rows - 1) * columns and index <= shown:
             ax.set_xlabel("component")
@@ -149,27 +150,27 @@ def renormalised_noise(prediction: Prediction) -> Figure:
     figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.5, 1])
     variance = prediction.noise_sigma**2
-    factor = style.ratio(prediction.kappa, variance)
-    x_low, x_high = style.finite_range(variance) or (0.1, 1.0)
-    style.log_axis(bottom.xaxis, *style.log_limits(x_low, x_high, 0.02))
-    low, high = style.finite_range(prediction.kappa, variance) or (0.1, 1.0)
-    style.log_axis(top.yaxis, *style.log_limits(low, high, 0.04))
-    low, high = style.finite_range(factor, np.ones(1)) or (0.1, 1.0)
-    style.log_axis(bottom.yaxis, low / 1.12, high * 1.12 if high > 3 else 3.0)
-    x = style.positive(variance)
+    factor = numbers.ratio(prediction.kappa, variance)
+    x_low, x_high = numbers.finite_range(variance) or (0.1, 1.0)
+    look.log_axis(bottom.xaxis, *numbers.log_limits(x_low, x_high, 0.02))
+    low, high = numbers.finite_range(prediction.kappa, variance) or (0.1, 1.0)
+    look.log_axis(top.yaxis, *numbers.log_limits(low, high, 0.04))
+    low, high = numbers.finite_range(factor, np.ones(1)) or (0.1, 1.0)
+    look.log_axis(bottom.yaxis, low / 1.12, high * 1.12 if high > 3 else 3.0)
+    x = numbers.positive(variance)
     guide: dict[str, Any] = {"color": MUTED, "lw": 1.1, "ls": (0, (4, 2))}
     top.plot(x, x, gid="diagonal", **guide)
     bottom.axhline(1.0, **guide)
-    for index, colour in enumerate(style.n_colours(len(prediction.n))):
-        look = {"color": colour, **_line_style(x.size)}
-        top.plot(x, style.positive(prediction.kappa[index]), gid=f"kappa-{index}", **look)
-        bottom.plot(x, style.positive(factor[index]), gid=f"factor-{index}", **look)
+    for index, colour in enumerate(look.n_colours(len(prediction.n))):
+        style = {"color": colour, **_line_style(x.size)}
+        top.plot(x, numbers.positive(prediction.kappa[index]), gid=f"kappa-{index}", **style)
+        bottom.plot(x, numbers.positive(factor[index]), gid=f"factor-{index}", **style)
     top.tick_params(which="both", labelbottom=False)
     top.set_ylabel("renormalised noise κ(σ²)")
     bottom.set_ylabel("factor κ/σ²")
     bottom.set_xlabel("noise variance σ²")
     diagonal = Line2D([], [], **guide, label="κ = σ²\n(infinite data)")
-    style.n_legend(figure, prediction.n.tolist(), [diagonal])
+    look.n_legend(figure, prediction.n.tolist(), [diagonal])
     return figure
 
 
@@ -179,16 +180,16 @@ def shrinkage(prediction: Prediction) -> Figure:
     chosen = _spread(len(prediction.denoiser_sigma), 3)
     figure = Figure(figsize=(WIDTH, 5.4 if chosen else 3.2), layout="constrained")
     grid = figure.add_gridspec(2 if chosen else 1, max(len(chosen), 1), height_ratios=[1.15, 1] if chosen else [1])
-    colours = style.n_colours(len(prediction.n))
+    colours = look.n_colours(len(prediction.n))
     shown = _shown_modes(prediction)
     modes, total = shown + 1, prediction.eigenvalues.size
     marks = _line_style(total)
 
     top = figure.add_subplot(grid[0, :])
-    style.mode_axis(top, total)
+    look.mode_axis(top, total)
     top.axhline(1.0, color=MUTED, lw=1.1, ls=(0, (4, 2)))
-    relative = style.ratio(prediction.map_gain, prediction.map_gain_ideal)
-    relative = np.where(style.with_variance(prediction.eigenvalues), relative, np.nan)
+    relative = numbers.ratio(prediction.map_gain, prediction.map_gain_ideal)
+    relative = np.where(numbers.with_variance(prediction.eigenvalues), relative, np.nan)
     for index, colour in enumerate(colours):
         top.plot(modes, relative[index, shown], color=colour, gid=f"gain-{index}", **marks)
     top.set_ylim(0, max(1.06, 1.03 * float(np.nanmax(relative, initial=1.0))))
@@ -198,7 +199,7 @@ def shrinkage(prediction: Prediction) -> Figure:
     first: Axes | None = None
     for column, level in enumerate(chosen):
         ax = figure.add_subplot(grid[1, column], sharey=first)
-        style.mode_axis(ax, total)
+        look.mode_axis(ax, total)
         ideal_gain = prediction.denoiser_gain_ideal[level, shown]
         ax.plot(modes, ideal_gain, color=MUTED, lw=1.1, ls=(0, (4, 2)), gid=f"ideal-{column}")
         for index, colour in enumerate(colours):
@@ -206,14 +207,14 @@ def shrinkage(prediction: Prediction) -> Figure:
             ax.plot(modes, gain, color=colour, gid=f"denoiser-{column}-{index}", **marks)
         ax.set_ylim(0, 1.06)
         ax.set_xlabel("mode k")
-        ax.set_title(f"Denoiser at σ = {style.short(float(prediction.denoiser_sigma[level]), 2)}")
+        ax.set_title(f"Denoiser at σ = {short(float(prediction.denoiser_sigma[level]), 2)}")
         if first is None:
             first = ax
             ax.set_ylabel("gain")
         else:
             ax.tick_params(labelleft=False)
     ideal = Line2D([], [], color=MUTED, lw=1.1, ls=(0, (4, 2)), label="infinite data")
-    style.n_legend(figure, prediction.n.tolist(), [ideal])
+    look.n_legend(figure, prediction.n.tolist(), [ideal])
     return figure
 
 
@@ -227,11 +228,11 @@ def mode_pairs(prediction: Prediction) -> Figure:
     """Variance of the sampling map between pairs of modes at the reference n, logarithmic colours."""
     figure = Figure(figsize=(WIDTH, 5.0), layout="constrained")
     ax = figure.add_subplot()
-    values = style.positive(prediction.mode_pair_variance)
-    low, high = style.finite_range(values) or (0.1, 1.0)
+    values = numbers.positive(prediction.mode_pair_variance)
+    low, high = numbers.finite_range(values) or (0.1, 1.0)
     floor = max(low, high * 10.0**-DECADES_SHOWN)
     norm = LogNorm(floor * (1 - 1e-9), high * (1 + 1e-9))
-    image = ax.imshow(np.ma.masked_invalid(values), norm=norm, cmap=style.deviation_map(), interpolation="nearest")
+    image = ax.imshow(np.ma.masked_invalid(values), norm=norm, cmap=look.deviation_map(), interpolation="nearest")
     frame(ax)
     positions, labels = _mode_ticks(prediction.mode_pair_modes)
     ax.set_xticks(positions, labels)
@@ -263,30 +264,30 @@ def disagreement_by_n(prediction: Prediction) -> Figure:
     """Relative disagreement of each band against n, the tolerance, and where each band meets it."""
     figure, ax = _panel(4.1)
     n = prediction.n.astype(np.float64)
-    bands, total = style.positive(prediction.band_relative), style.positive(prediction.total_relative)
+    bands, total = numbers.positive(prediction.band_relative), numbers.positive(prediction.total_relative)
     tolerance = float(prediction.tolerance)
     within = [k for k in prediction.images_needed if k is not None and k <= REACH * n[-1]]
-    x_limits = style.log_limits(min([n[0], *within]), max([n[-1], *within]), 0.04)
-    low, high = style.finite_range(bands, total, np.array([tolerance])) or (0.1, 1.0)
-    y_limits = style.log_limits(low, high, 0.05)
-    style.log_axis(ax.xaxis, *x_limits)
-    style.log_axis(ax.yaxis, *y_limits, text=_percent_tick)
+    x_limits = numbers.log_limits(min([n[0], *within]), max([n[-1], *within]), 0.04)
+    low, high = numbers.finite_range(bands, total, np.array([tolerance])) or (0.1, 1.0)
+    y_limits = numbers.log_limits(low, high, 0.05)
+    look.log_axis(ax.xaxis, *x_limits)
+    look.log_axis(ax.yaxis, *y_limits, text=_percent_tick)
 
     handles: list[Line2D] = []
     for index, band in enumerate(prediction.bands):
-        look: dict[str, Any] = {"color": style.band_colour(index), "marker": style.band_marker(index), "ms": 4.5}
+        style: dict[str, Any] = {"color": look.band_colour(index), "marker": look.band_marker(index), "ms": 4.5}
         label = band.label.replace("-", "–")
-        handles += ax.plot(n, bands[:, index], lw=1.4, label=label, gid=f"band-{index}", **look)
+        handles += ax.plot(n, bands[:, index], lw=1.4, label=label, gid=f"band-{index}", **style)
         answer = prediction.images_needed[index]
         if answer is None or not n[-1] < answer <= REACH * n[-1]:
             continue
         ax.plot(
-            [n[-1], answer], [bands[-1, index], tolerance], lw=1.0, ls=":", color=look["color"], gid=f"reach-{index}"
+            [n[-1], answer], [bands[-1, index], tolerance], lw=1.0, ls=":", color=style["color"], gid=f"reach-{index}"
         )
-        ax.plot([answer], [tolerance], ls="", mec=look["color"], mfc="white", marker=look["marker"], ms=5.5)
+        ax.plot([answer], [tolerance], ls="", mec=style["color"], mfc="white", marker=style["marker"], ms=5.5)
     handles = [*ax.plot(n, total, color=INK, lw=2.4, label="all modes", gid="total", **_line_style(n.size)), *handles]
     ax.axhline(tolerance, color=ACCENT, lw=1.1, gid="tolerance")
-    handles.append(Line2D([], [], color=ACCENT, lw=1.1, label=f"tolerance {style.percent_setting(tolerance)}"))
+    handles.append(Line2D([], [], color=ACCENT, lw=1.1, label=f"tolerance {percent_setting(tolerance)}"))
     handles.append(_inverse_guide(ax, n, total, x_limits, y_limits))
     ax.axvline(prediction.reference_n, color=GUIDE, lw=0.8, zorder=0)
     ax.annotate(
@@ -321,14 +322,14 @@ def disagreement_by_mode(prediction: Prediction) -> Figure:
     shown = _shown_modes(prediction)
     marks = _line_style(prediction.eigenvalues.size)
     # a mode without variance has nothing to agree on
-    alive = style.with_variance(prediction.eigenvalues)
+    alive = numbers.with_variance(prediction.eigenvalues)
     relative = np.where(alive, prediction.mode_relative, np.nan)
     parts = np.where(alive, prediction.mode_disagreement, np.nan)
-    low, high = style.finite_range(parts) or (0.1, 1.0)
-    style.mode_axis(bottom, prediction.eigenvalues.size)
-    style.log_axis(top.yaxis, *style.log_limits(max(low, high * 1e-12), high))
-    for index, colour in enumerate(style.n_colours(len(prediction.n))):
-        part = style.positive(parts[index, shown])
+    low, high = numbers.finite_range(parts) or (0.1, 1.0)
+    look.mode_axis(bottom, prediction.eigenvalues.size)
+    look.log_axis(top.yaxis, *numbers.log_limits(max(low, high * 1e-12), high))
+    for index, colour in enumerate(look.n_colours(len(prediction.n))):
+        part = numbers.positive(parts[index, shown])
         top.plot(shown + 1, part, color=colour, gid=f"part-{index}", **marks)
         bottom.plot(shown + 1, relative[index, shown], color=colour, gid=f"relative-{index}", **marks)
     top.set_title("Part of the total: where the difference between two models lies")
@@ -340,15 +341,15 @@ def disagreement_by_mode(prediction: Prediction) -> Figure:
     bottom.set_ylim(0, max(1.06, 1.04 * largest) if largest > 0.5 else 1.12 * largest)
     _percent_axis(bottom.yaxis)
     bottom.axhline(prediction.tolerance, color=ACCENT, lw=1.1, gid="tolerance")
-    tolerance = Line2D([], [], color=ACCENT, lw=1.1, label=f"tolerance {style.percent_setting(prediction.tolerance)}")
-    style.n_legend(figure, prediction.n.tolist(), [tolerance])
+    tolerance = Line2D([], [], color=ACCENT, lw=1.1, label=f"tolerance {percent_setting(prediction.tolerance)}")
+    look.n_legend(figure, prediction.n.tolist(), [tolerance])
     return figure
 
 
 # ---------------------------------------------------------------- seeds
 def seed_relative(prediction: Prediction) -> FloatArray:
     """(T, Z) disagreement of each seed relative to two unrelated samples."""
-    scale = style.ratio(prediction.total_relative, prediction.total_disagreement)
+    scale = numbers.ratio(prediction.total_relative, prediction.total_disagreement)
     return prediction.seed_disagreement * scale[:, None]
 
 
@@ -357,11 +358,11 @@ def disagreement_by_seed(prediction: Prediction) -> Figure:
     """Spread of the seeds' disagreement for each n, and the ranking of seeds at the reference n."""
     figure = Figure(figsize=(WIDTH, max(3.2, 1.5 + 0.34 * len(prediction.n))), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
-    relative = style.positive(seed_relative(prediction))
-    low, high = style.finite_range(relative) or (0.1, 1.0)
-    limits = style.log_limits(low, high)
-    style.log_axis(left.xaxis, *limits, text=_percent_tick)
-    for row, (values, colour) in enumerate(zip(relative, style.n_colours(len(prediction.n)), strict=True)):
+    relative = numbers.positive(seed_relative(prediction))
+    low, high = numbers.finite_range(relative) or (0.1, 1.0)
+    limits = numbers.log_limits(low, high)
+    look.log_axis(left.xaxis, *limits, text=_percent_tick)
+    for row, (values, colour) in enumerate(zip(relative, look.n_colours(len(prediction.n)), strict=True)):
         values = np.sort(values[np.isfinite(values)])
         if not values.size:
             continue
@@ -389,7 +390,7 @@ def _ranking(ax: Axes, prediction: Prediction, relative: FloatArray) -> None:
     order = np.argsort(prediction.seed_disagreement[row], kind="stable")
     values = relative[row][order]
     ranks = np.arange(1, values.size + 1)
-    colour = style.n_colours(len(prediction.n))[row]
+    colour = look.n_colours(len(prediction.n))[row]
     ax.set_ylim(0, 1.16 * float(np.nanmax(values, initial=0.0)) or 1.0)
     _percent_axis(ax.yaxis)
     marks: dict[str, Any] = {"marker": "o", "ms": 2.6, "mew": 0.0} if values.size <= MAX_POINTS else {}
@@ -442,7 +443,7 @@ def seed_images(prediction: Prediction) -> Figure:
             show(axes[0, column], group.outputs[column], kind)
             frame(axes[1, column])
             level = axes[1, column].imshow(
-                pixel_level(group.pixel_std[column], kind), cmap=style.deviation_map(), vmin=0, vmax=top,
+                pixel_level(group.pixel_std[column], kind), cmap=look.deviation_map(), vmin=0, vmax=top,
                 interpolation="nearest",
             )  # fmt: skip
             axes[0, column].set_title(_seed_title(prediction, group, column), fontsize=9, loc="center", pad=4)
@@ -457,8 +458,8 @@ def seed_images(prediction: Prediction) -> Figure:
 def _seed_title(prediction: Prediction, group: SeedImages, column: int) -> str:
     """Two lines: the seed's number and its relative disagreement at the reference n."""
     row = list(prediction.n).index(prediction.reference_n)
-    scale = style.ratio(prediction.total_relative[row], prediction.total_disagreement[row])
-    return f"seed {int(group.seeds[column])}\n{style.percent(float(group.disagreement[column] * scale))}"
+    scale = numbers.ratio(prediction.total_relative[row], prediction.total_disagreement[row])
+    return f"seed {int(group.seeds[column])}\n{percent(float(group.disagreement[column] * scale))}"
 
 
 def _seed_curves(prediction: Prediction, most: SeedImages, least: SeedImages) -> Figure:

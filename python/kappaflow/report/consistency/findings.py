@@ -11,8 +11,8 @@ from ...bands import Band
 from ...consistency.diagnosis import TITLES
 from ...consistency.prediction import Prediction
 from ...splits import LARGEST_N
-from .. import style
-from ..style import count, number, percent, percent_setting, short
+from .. import numbers
+from ..words import count, number, percent, percent_setting, short
 from .figures import MAX_MODES, seed_relative
 from .law import kurtosis_words, law_alternatives, law_takeaways
 
@@ -198,7 +198,7 @@ def _quantities(prediction: Prediction) -> tuple[Quantity, ...]:
         enough, raw = count(max(known)), str(max(known))
     kept = _kept(prediction)[row]
     weak, alive = int(np.sum(kept < OVERSHRUNK)), int(np.sum(np.isfinite(kept)))
-    factor = float(style.ratio(prediction.kappa[row, :1], prediction.noise_sigma[:1] ** 2)[0])
+    factor = float(numbers.ratio(prediction.kappa[row, :1], prediction.noise_sigma[:1] ** 2)[0])
     lowest = short(float(prediction.noise_sigma[0]), 2)
     return (
         Quantity("Disagreement", percent(total), repr(total), "0 % is identical, 100 % is unrelated"),
@@ -225,8 +225,8 @@ def _quantities(prediction: Prediction) -> tuple[Quantity, ...]:
 
 def _kept(prediction: Prediction) -> FloatArray:
     """(T, d) part of each mode's amplitude that survives, NaN for modes without variance."""
-    kept = style.ratio(prediction.map_gain, prediction.map_gain_ideal)
-    return np.where(style.with_variance(prediction.eigenvalues), kept, np.nan)
+    kept = numbers.ratio(prediction.map_gain, prediction.map_gain_ideal)
+    return np.where(numbers.with_variance(prediction.eigenvalues), kept, np.nan)
 
 
 # ---------------------------------------------------------------- takeaways
@@ -268,7 +268,7 @@ def _verb(prediction: Prediction, band: int, verb: str) -> str:
 
 def _take_mode(prediction: Prediction) -> str:
     row = reference_row(prediction)
-    relative = np.where(style.with_variance(prediction.eigenvalues), prediction.mode_relative[row], np.nan)
+    relative = np.where(numbers.with_variance(prediction.eigenvalues), prediction.mode_relative[row], np.nan)
     alive = np.isfinite(relative)
     if not alive.any():
         return "No mode has any variance."
@@ -322,7 +322,7 @@ def _take_images(prediction: Prediction) -> str:
 def _take_kappa(prediction: Prediction) -> str:
     row = reference_row(prediction)
     sigma, kappa = float(prediction.noise_sigma[0]), float(prediction.kappa[row, 0])
-    factor = float(style.ratio(np.array(kappa), np.array(sigma**2)))
+    factor = float(numbers.ratio(np.array(kappa), np.array(sigma**2)))
     return (
         f"At the lowest noise level, σ = {short(sigma, 2)}, a model trained on {prediction.reference_n:,} images "
         f"treats noise of variance {short(sigma**2)} as if it were {number(kappa)}: {number(factor)} times as much."
@@ -359,7 +359,7 @@ def _take_spectrum(prediction: Prediction) -> str:
     if not s.sum() > 0:
         return "The data have no variance."
     enough = int(np.searchsorted(np.cumsum(s), 0.9 * s.sum())) + 1
-    alive = s[style.with_variance(s)]
+    alive = s[numbers.with_variance(s)]
     span = f"the eigenvalues span a factor of {number(float(alive.max() / alive.min()), 2)}."
     if not _each_mode_once(prediction):
         return span[0].upper() + span[1:]
@@ -383,7 +383,7 @@ def _band_rows(prediction: Prediction) -> tuple[Row, ...]:
     rows = []
     for index, band in enumerate(prediction.bands):
         part = prediction.eigenvalues[band.start : band.stop].sum()
-        share = float(style.ratio(part, np.array(total))) if _each_mode_once(prediction) else float("nan")
+        share = float(numbers.ratio(part, np.array(total))) if _each_mode_once(prediction) else float("nan")
         relative = float(prediction.band_relative[row, index])
         needed = prediction.images_needed[index]
         images = Cell(_never(prediction), "") if needed is None else Cell(count(needed), str(needed))

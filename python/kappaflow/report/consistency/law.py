@@ -16,8 +16,9 @@ from matplotlib.ticker import FixedLocator
 from ..._checks import FloatArray
 from ...consistency.diagnosis import LAW_NAMES, TITLES, TOLERANCE, Diagnosis, LawError
 from ...consistency.prediction import Prediction
-from .. import style
-from ..style import GUIDE, INK, MUTED, WIDTH, factor_axis, number, percent_setting, points, styled
+from .. import look, numbers
+from ..look import GUIDE, INK, MUTED, WIDTH, factor_axis, points, styled
+from ..words import number, percent_setting
 
 __all__ = ["kurtosis_words", "law_alternatives", "law_errors", "law_takeaways", "leverage"]
 
@@ -51,11 +52,11 @@ def leverage(prediction: Prediction) -> Figure:
     found = _diagnosis(prediction, "leverage")
     figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
     ax = figure.add_subplot()
-    values = style.positive(found.leverage)
+    values = numbers.positive(found.leverage)
     values = values[np.isfinite(values)]
     reach = 4.5 * np.sqrt(found.leverage_gaussian)
     low, high = min(float(values.min()), float(np.exp(-reach))), max(float(values.max()), float(np.exp(reach)))
-    style.log_axis(ax.xaxis, low / 1.08, high * 1.08)
+    look.log_axis(ax.xaxis, low / 1.08, high * 1.08)
     edges = np.geomspace(float(values.min()) * (1 - 1e-9), float(values.max()) * (1 + 1e-9), _BINS + 1)
     counts, _ = np.histogram(values, edges)
     density = counts / values.size / np.log(edges[1] / edges[0])
@@ -136,8 +137,8 @@ def _law_panel(ax: Axes, errors: list[LawError], column: int) -> None:
 
 def _law_handle(law: str, *, taken: bool) -> Line2D:
     colour, marker = _LOOKS[law]
-    look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 4.2, "ls": "", "mew": 0.0}
-    return Line2D([], [], label=TITLES[law] + (" (taken)" if taken else ""), **look)
+    style: dict[str, Any] = {"color": colour, "marker": marker, "ms": 4.2, "ls": "", "mew": 0.0}
+    return Line2D([], [], label=TITLES[law] + (" (taken)" if taken else ""), **style)
 
 
 # ---------------------------------------------------------------- in words

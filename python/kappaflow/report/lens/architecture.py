@@ -13,9 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from ..._checks import FloatArray
-from .. import style
+from .. import look, numbers
 from ..arrays import frame, kind_of, show
-from ..style import BAND_COLOURS, GUIDE, INK, MUTED, WIDTH, number, percent, short, styled
+from ..look import BAND_COLOURS, GUIDE, INK, MUTED, WIDTH, styled
+from ..words import number, percent, short
 from .window import Picture, Table, Window
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _said_of_losses(study: ArchitectureStudy) -> str:
 
 def _said_of_biases(study: ArchitectureStudy) -> str:
     full, scalar, mean = (study.find(n).loss for n in ("convolution", "convolution, scalar bias", "mean image"))
-    ratios = style.ratio(scalar, full)
+    ratios = numbers.ratio(scalar, full)
     place = int(np.nanargmax(ratios)) if np.isfinite(ratios).any() else 0
     said = (
         "A bias of one number for each channel makes a convolution take the structure of the mean image "
@@ -148,7 +149,7 @@ def _with_law(study: ArchitectureStudy) -> list[tuple[Studied, Generated]]:
 def _legend(figure: Figure, study: ArchitectureStudy, shown: list[Studied], *, data: bool) -> None:
     handles = [Line2D([], [], label=s.name, **_look(study, s)) for s in shown]
     if data:
-        handles.insert(0, Line2D([], [], color=INK, marker="o", ms=style.MARKER, lw=0.6, label="data"))
+        handles.insert(0, Line2D([], [], color=INK, marker="o", ms=look.MARKER, lw=0.6, label="data"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, handlelength=2.6, columnspacing=1.6)
 
 
@@ -165,18 +166,18 @@ def losses(study: ArchitectureStudy) -> Figure:
     reference = study.find("linear").loss
     multiples = []
     for one in study.studied:
-        _curve(left, study, one, study.sigma, style.positive(one.loss), "loss")
-        multiples.append(style.ratio(one.loss, reference))
+        _curve(left, study, one, study.sigma, numbers.positive(one.loss), "loss")
+        multiples.append(numbers.ratio(one.loss, reference))
         _curve(right, study, one, study.sigma, multiples[-1], "multiple")
     for ax in (left, right):
-        style.log_axis(ax.xaxis, *style.log_limits(float(study.sigma.min()), float(study.sigma.max()), 0.02))
+        look.log_axis(ax.xaxis, *numbers.log_limits(float(study.sigma.min()), float(study.sigma.max()), 0.02))
         ax.set_xlabel("noise level σ")
-    low, high = style.finite_range(*(s.loss for s in study.studied)) or (0.1, 1.0)
-    style.log_axis(left.yaxis, *style.log_limits(low, high))
+    low, high = numbers.finite_range(*(s.loss for s in study.studied)) or (0.1, 1.0)
+    look.log_axis(left.yaxis, *numbers.log_limits(low, high))
     # the mean alone is any number of times worse at small noise: the axis is that of the others
     rest = [m for m, one in zip(multiples, study.studied, strict=True) if one.kind != "mean"]
-    _, top = style.finite_range(*rest) or (1.0, 2.0)
-    style.factor_axis(right.yaxis, 1.0, top)
+    _, top = numbers.finite_range(*rest) or (1.0, 2.0)
+    look.factor_axis(right.yaxis, 1.0, top)
     left.set_title("least loss per pixel value")
     right.set_title("over that of a full matrix")
     _legend(figure, study, list(study.studied), data=False)
@@ -190,18 +191,18 @@ def spectra(study: ArchitectureStudy) -> Figure:
     left, right = figure.subplots(1, 2)
     shown = _with_law(study)
     for one, law in shown:
-        _curve(left, study, one, study.frequencies, style.positive(law.spectrum), "spectrum")
+        _curve(left, study, one, study.frequencies, numbers.positive(law.spectrum), "spectrum")
         _curve(right, study, one, study.frequencies, _over_data(study, law), "ratio")
     left.plot(
-        study.frequencies, style.positive(study.spectrum), color=INK, marker="o", ms=style.MARKER, lw=0.6, gid="data"
+        study.frequencies, numbers.positive(study.spectrum), color=INK, marker="o", ms=look.MARKER, lw=0.6, gid="data"
     )
     right.axhline(1.0, color=INK, lw=0.8, zorder=1)
     for ax in (left, right):
         ax.set_xlabel("frequency, cycles per pixel")
-    low, high = style.finite_range(study.spectrum, *(g.spectrum for _, g in shown)) or (0.1, 1.0)
-    style.log_axis(left.yaxis, *style.log_limits(low, high))
-    low, high = style.finite_range(*(_over_data(study, g) for _, g in shown)) or (0.5, 2.0)
-    style.factor_axis(right.yaxis, low, high)
+    low, high = numbers.finite_range(study.spectrum, *(g.spectrum for _, g in shown)) or (0.1, 1.0)
+    look.log_axis(left.yaxis, *numbers.log_limits(low, high))
+    low, high = numbers.finite_range(*(_over_data(study, g) for _, g in shown)) or (0.5, 2.0)
+    look.factor_axis(right.yaxis, low, high)
     left.set_title("power of a channel")
     right.set_title("generated / data")
     _legend(figure, study, [s for s, _ in shown], data=True)
@@ -211,7 +212,7 @@ def spectra(study: ArchitectureStudy) -> Figure:
 def _over_data(study: ArchitectureStudy, law: Generated) -> FloatArray:
     """Generated power over that of the data, where the data have more than rounding errors and the end of the flow."""
     floor = max(1e-12 * float(study.spectrum.max()), study.sigma_min**2)
-    return style.ratio(law.spectrum, np.where(study.spectrum > floor, study.spectrum, 0.0))
+    return numbers.ratio(law.spectrum, np.where(study.spectrum > floor, study.spectrum, 0.0))
 
 
 @styled
@@ -228,7 +229,7 @@ def correlations(study: ArchitectureStudy) -> Figure:
             ax.axvline(reach, color=_look(study, one)["color"], lw=0.9, ls=(0, (1, 2)), zorder=1)
     for one, law in shown:
         _curve(ax, study, one, study.lags, law.autocovariance / scale, "autocovariance")
-    ax.plot(study.lags, study.autocovariance / scale, color=INK, marker="o", ms=style.MARKER, lw=0.6, gid="data")
+    ax.plot(study.lags, study.autocovariance / scale, color=INK, marker="o", ms=look.MARKER, lw=0.6, gid="data")
     ax.set_xlabel("lag, pixels along an axis (around the edges)")
     ax.set_ylabel("covariance / variance of the data")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -349,7 +350,7 @@ def _pictures(study: ArchitectureStudy) -> tuple[Picture, ...]:
 def _spectrum_words(study: ArchitectureStudy) -> str:
     words = []
     for one, law in _with_law(study):
-        span = style.finite_range(_over_data(study, law))
+        span = numbers.finite_range(_over_data(study, law))
         if span is not None:
             words.append(f"{one.name} from {number(span[0])} to {number(span[1])}")
     return f"Generated power over that of the data: {'; '.join(words)}."

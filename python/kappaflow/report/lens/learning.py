@@ -15,8 +15,9 @@ from matplotlib.ticker import FixedLocator
 from ..._checks import FloatArray
 from ...lens.learning import THRESHOLDS, ConvolutionCurves, ExponentFit, LearnerCurves, LearningStudy
 from ...lens.linear import wiener_gain
-from .. import style
-from ..style import GUIDE, MUTED, WIDTH, styled
+from .. import look, numbers
+from ..look import GUIDE, MUTED, WIDTH, styled
+from ..words import count, number, percent, power_of_ten, short
 from .window import Picture, Table, Window
 
 __all__ = ["convolutions", "divergence", "emergence", "variance", "weights", "window"]
@@ -32,8 +33,8 @@ def window(study: LearningStudy) -> Window:
         Picture(
             "learning_weights",
             "Weights during training",
-            f"Gain of {len(study.selected)} eigenmodes of the data at noise level σ = {style.short(study.sigma)} against training "
-            f"time τ (gradient flow, learning rate η = {style.short(study.rate)}), in closed form for: {names}. Points at the "
+            f"Gain of {len(study.selected)} eigenmodes of the data at noise level σ = {short(study.sigma)} against training "
+            f"time τ (gradient flow, learning rate η = {short(study.rate)}), in closed form for: {names}. Points at the "
             "right are the Wiener gain λ/(λ + σ²), which all of them converge to. A layer learns at the rate of its input, "
             "2η(λ + σ²); two layers learn at the rate of the signal, ηλ times 8, after a delay that the size of the start sets.",
             "Curves of gain against training time; " + _weights_words(study),
@@ -43,7 +44,7 @@ def window(study: LearningStudy) -> Window:
             "learning_variance",
             "Variance of generated samples during training",
             "Variance of the same modes in samples of the probability-flow ODE with the denoiser as it is at training time τ, "
-            f"from σ = {style.short(study.noise.sigma_max)} to {style.short(study.noise.sigma_min)}. Points at the right: the "
+            f"from σ = {short(study.noise.sigma_max)} to {short(study.noise.sigma_min)}. Points at the right: the "
             "data's eigenvalues λ. Where training starts depends on the initial weights: from 0 all modes grow, from the skip "
             "connection modes with λ below σ_data² shrink.",
             "Curves of variance against training time; " + _variance_words(study),
@@ -55,14 +56,14 @@ def window(study: LearningStudy) -> Window:
             "First training time τ* at which the variance of a mode crosses the harmonic, geometric or arithmetic mean of where "
             "it starts and where it goes, against λ; filled marks grow, hollow ones shrink. Lines are fits of τ* ∝ λ^−α. The "
             "same learner has another exponent under each threshold, so that α means nothing without threshold and direction. "
-            f"Modes that end within a factor {style.short(study.exclude)} of where they start are left out.",
+            f"Modes that end within a factor {short(study.exclude)} of where they start are left out.",
             _exponent_words(study, "geometric"),
             lambda: emergence(study),
         ),
         Picture(
             "learning_divergence",
             "Distance of generated law and data during training",
-            f"Left: KL(generated ‖ data) in nats, summed over the {style.count(study.learned)} modes with λ of at least ten times "
+            f"Left: KL(generated ‖ data) in nats, summed over the {count(study.learned)} modes with λ of at least ten times "
             "σ_min². Right: error of the mean of generated samples, ‖E x̄ − μ‖/‖μ‖, of a sampler that starts at N(0, σ_max²): "
             "the variance that the denoiser keeps from there is a part of the mean that it misses.",
             "Curves of divergence and of the mean's error against training time; " + _divergence_words(study),
@@ -115,16 +116,16 @@ def _exponent_words(study: LearningStudy, threshold: str) -> str:
 
 def _weights_words(study: LearningStudy) -> str:
     values = study.eigenvalues[study.selected]
-    return f"modes with λ from {style.number(values.min())} to {style.number(values.max())}."
+    return f"modes with λ from {number(values.min())} to {number(values.max())}."
 
 
 def _variance_words(study: LearningStudy) -> str:
     starts = [
-        f"{c.title} starts at {style.number(c.initial_variance.min())}"
+        f"{c.title} starts at {number(c.initial_variance.min())}"
         + (
             ""
             if np.ptp(c.initial_variance) <= 1e-6 * c.initial_variance.max()
-            else f" to {style.number(c.initial_variance.max())}"
+            else f" to {number(c.initial_variance.max())}"
         )
         for c in study.learners
     ]
@@ -132,9 +133,7 @@ def _variance_words(study: LearningStudy) -> str:
 
 
 def _divergence_words(study: LearningStudy) -> str:
-    parts = [
-        f"{c.title}: {style.number(c.divergence[0])} to {style.number(c.divergence[-1])} nats" for c in study.learners
-    ]
+    parts = [f"{c.title}: {number(c.divergence[0])} to {number(c.divergence[-1])} nats" for c in study.learners]
     return "; ".join(parts) + "."
 
 
@@ -143,7 +142,7 @@ def _convolution_words(study: LearningStudy) -> str:
     for curves in study.convolutions:
         ratio = curves.final_ratio[np.isfinite(curves.final_ratio)]
         if ratio.size:
-            span = f"{style.short(float(ratio.min()))} to {style.short(float(ratio.max()))}"
+            span = f"{short(float(ratio.min()))} to {short(float(ratio.max()))}"
             parts.append(f"{curves.title}: final variance {span} times the data's")
     return "; ".join(parts) + "."
 
@@ -164,17 +163,17 @@ def _findings(study: LearningStudy) -> list[str]:
         if np.isfinite(times).sum() >= 2:
             first, last = np.nanmin(times), np.nanmax(times)
             out.append(
-                f"{curves.title[0].upper() + curves.title[1:]}: the last mode emerges {style.number(last / first)} times later "
+                f"{curves.title[0].upper() + curves.title[1:]}: the last mode emerges {number(last / first)} times later "
                 "than the first (geometric threshold)."
             )
     final = study.learners[0].mean_left[-1] if study.learners else math.nan
     if np.isfinite(final):
         out.append(
-            f"A sampler that starts at N(0, σ_max²) with σ_max = {style.short(study.noise.sigma_max)} misses "
-            f"{style.percent(float(final))} of the mean after training: {style.short(study.noise.sigma_max)} is not large "
+            f"A sampler that starts at N(0, σ_max²) with σ_max = {short(study.noise.sigma_max)} misses "
+            f"{percent(float(final))} of the mean after training: {short(study.noise.sigma_max)} is not large "
             "against the variance along the mean, and the starting point lacks it."
             if final > 0.02
-            else f"After training the sampler misses {style.percent(float(final))} of the mean, as it starts at N(0, σ_max²)."
+            else f"After training the sampler misses {percent(float(final))} of the mean, as it starts at N(0, σ_max²)."
         )
     if study.joint is not None:
         worst = int(np.nanargmax(study.joint.deviation))
@@ -185,13 +184,13 @@ def _findings(study: LearningStudy) -> list[str]:
             else "The bias hardly couples the modes of these data: with"
         )
         out.append(
-            f"{rule} a bias of its own, weights at σ = {style.short(study.sigma)} are off by up to {style.percent(off)} of their "
-            f"size (at τ = {style.number(float(study.joint.times[worst]))})."
+            f"{rule} a bias of its own, weights at σ = {short(study.sigma)} are off by up to {percent(off)} of their "
+            f"size (at τ = {number(float(study.joint.times[worst]))})."
         )
     out += [_convolution_finding(study, c) for c in study.convolutions if c.patch is not None]
     if study.null_modes:
         out.append(
-            f"{style.count(study.null_modes)} directions have no variance in the data; generated samples keep variance of "
+            f"{count(study.null_modes)} directions have no variance in the data; generated samples keep variance of "
             "order σ_min² or more there, so that they are not judged."
         )
     return out
@@ -203,14 +202,14 @@ def _convolution_finding(study: LearningStudy, curves: ConvolutionCurves) -> str
     ratio = curves.final_ratio[np.isfinite(curves.final_ratio)]
     alphas = [f"α = {_alpha(f)} for modes that {_WAY[f.direction]}" for f in curves.fits if f.law is not None]
     text = (
-        f"Convolution, {curves.title}: variance of Fourier modes ends between {style.number(ratio.min())} and "
-        f"{style.number(ratio.max())} times the data's"
+        f"Convolution, {curves.title}: variance of Fourier modes ends between {number(ratio.min())} and "
+        f"{number(ratio.max())} times the data's"
     )
     found = np.isfinite(times)
     if found.sum() >= 2:
         order = np.argsort(frequency[found])
         ordered = times[found][order]
-        text += f"; the highest frequency emerges {style.number(ordered[-1] / ordered[0])} times later than the lowest"
+        text += f"; the highest frequency emerges {number(ordered[-1] / ordered[0])} times later than the lowest"
     return text + (f" ({'; '.join(alphas)})." if alphas else ".")
 
 
@@ -235,7 +234,7 @@ def _panels(study: LearningStudy) -> tuple[Figure, list[Axes]]:
 
 def _sparse(axis: Any, low: float, high: float) -> None:
     """A logarithmic axis of a narrow panel: at most five decades have a label."""
-    style.log_axis(axis, low, high, text=style.power_of_ten)
+    look.log_axis(axis, low, high, text=power_of_ten)
     first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
     step = max(1, math.ceil((last - first + 1) / 5))
     axis.set_major_locator(FixedLocator([10.0**e for e in range(first, last + 1) if e % step == 0]))
@@ -248,7 +247,7 @@ def _room(study: LearningStudy) -> float:
 
 def _mode_legend(figure: Figure, study: LearningStudy, colours: list[str], last: str) -> None:
     handles = [
-        Line2D([], [], color=colour, lw=2.2, label=style.number(float(study.eigenvalues[k]), 2))
+        Line2D([], [], color=colour, lw=2.2, label=number(float(study.eigenvalues[k]), 2))
         for k, colour in zip(study.selected, colours, strict=True)
     ]
     handles.append(Line2D([], [], ls="", marker="o", ms=4, color=MUTED, label=last))
@@ -259,7 +258,7 @@ def _mode_legend(figure: Figure, study: LearningStudy, colours: list[str], last:
 def weights(study: LearningStudy) -> Figure:
     """Gains of the selected modes against training time, a panel for each learner."""
     figure, axes = _panels(study)
-    colours = style.n_colours(len(study.selected))
+    colours = look.n_colours(len(study.selected))
     goal = wiener_gain(study.eigenvalues[study.selected], study.sigma**2)
     for ax, curves in zip(axes, study.learners, strict=True):
         for column, colour in enumerate(colours):
@@ -267,7 +266,7 @@ def weights(study: LearningStudy) -> Figure:
             ax.plot([study.times[-1] * _room(study) ** 0.5], [goal[column]], "o", ms=4, color=colour, mew=0)
         spec = ax.get_subplotspec()
         if spec is not None and spec.is_first_col():
-            ax.set_ylabel(f"gain at σ = {style.short(study.sigma)}")
+            ax.set_ylabel(f"gain at σ = {short(study.sigma)}")
     _mode_legend(figure, study, colours, "converged")
     return figure
 
@@ -276,12 +275,12 @@ def weights(study: LearningStudy) -> Figure:
 def variance(study: LearningStudy) -> Figure:
     """Generated variance of the selected modes against training time, a panel for each learner."""
     figure, axes = _panels(study)
-    colours = style.n_colours(len(study.selected))
+    colours = look.n_colours(len(study.selected))
     goal = study.eigenvalues[study.selected]
     made = [np.exp(c.log_variance) for c in study.learners]
-    limits = style.finite_range(goal, *made) or (0.1, 1.0)
+    limits = numbers.finite_range(goal, *made) or (0.1, 1.0)
     for ax, curves in zip(axes, made, strict=True):
-        style.log_axis(ax.yaxis, *style.log_limits(*limits))
+        look.log_axis(ax.yaxis, *numbers.log_limits(*limits))
         for column, colour in enumerate(colours):
             ax.plot(study.times, curves[:, column], color=colour)
             ax.plot([study.times[-1] * _room(study) ** 0.5], [goal[column]], "o", ms=4, color=colour, mew=0)
@@ -299,13 +298,13 @@ def emergence(study: LearningStudy) -> Figure:
     axes = figure.subplots(1, len(THRESHOLDS), sharey=True, squeeze=False)[0]
     values = study.eigenvalues[study.emergence_modes]
     every = [c.emergence[t].times for c in study.learners for t in THRESHOLDS]
-    times = style.finite_range(*every) or (0.1, 1.0)
+    times = numbers.finite_range(*every) or (0.1, 1.0)
     ways: set[int] = set()
     for ax, threshold in zip(axes, THRESHOLDS, strict=True):
-        _sparse(ax.xaxis, *style.log_limits(values.min(), values.max()))
-        style.log_axis(ax.yaxis, *style.log_limits(*times), text=style.power_of_ten)
+        _sparse(ax.xaxis, *numbers.log_limits(values.min(), values.max()))
+        look.log_axis(ax.yaxis, *numbers.log_limits(*times), text=power_of_ten)
         for index, curves in enumerate(study.learners):
-            colour, found = style.band_colour(index), curves.emergence[threshold]
+            colour, found = look.band_colour(index), curves.emergence[threshold]
             for fit in curves.fits:
                 if fit.threshold != threshold:
                     continue
@@ -313,7 +312,7 @@ def emergence(study: LearningStudy) -> Figure:
                 rows = np.flatnonzero((found.direction == fit.direction) & np.isfinite(found.times))
                 rows = rows[_few(np.log(values[rows]), 24)]
                 ax.plot(
-                    values[rows], found.times[rows], ls="", marker=style.band_marker(index), ms=3.6, color=colour,
+                    values[rows], found.times[rows], ls="", marker=look.band_marker(index), ms=3.6, color=colour,
                     fillstyle=_FILL[fit.direction], mew=0.8, alpha=0.9,
                 )  # fmt: skip
                 _fit_line(ax, fit, colour)
@@ -321,7 +320,7 @@ def emergence(study: LearningStudy) -> Figure:
         ax.set_xlabel("eigenvalue λ")
     axes[0].set_ylabel("emergence time τ*")
     handles = [
-        Line2D([], [], color=style.band_colour(i), marker=style.band_marker(i), ms=4, lw=1, label=c.title)
+        Line2D([], [], color=look.band_colour(i), marker=look.band_marker(i), ms=4, lw=1, label=c.title)
         for i, c in enumerate(study.learners)
     ]
     handles += [
@@ -358,12 +357,12 @@ def divergence(study: LearningStudy) -> Figure:
         quantities.append(("error of the mean / ‖μ‖", [c.mean_left for c in study.learners]))
     for ax, (label, curves) in zip(axes, quantities, strict=True):
         _sparse(ax.xaxis, study.times[0], study.times[-1])
-        style.log_axis(ax.yaxis, *style.log_limits(*(style.finite_range(*curves) or (0.1, 1.0))))
+        look.log_axis(ax.yaxis, *numbers.log_limits(*(numbers.finite_range(*curves) or (0.1, 1.0))))
         for index, curve in enumerate(curves):
-            ax.plot(study.times, style.positive(curve), color=style.band_colour(index))
+            ax.plot(study.times, numbers.positive(curve), color=look.band_colour(index))
         ax.set_xlabel("training time τ")
         ax.set_ylabel(label)
-    handles = [Line2D([], [], color=style.band_colour(i), lw=1.5, label=c.title) for i, c in enumerate(study.learners)]
+    handles = [Line2D([], [], color=look.band_colour(i), lw=1.5, label=c.title) for i, c in enumerate(study.learners)]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, columnspacing=1.6)
     return figure
 
@@ -376,22 +375,22 @@ def convolutions(study: LearningStudy) -> Figure:
         raise ValueError("study must hold convolutions, got none: they take images")
     figure = Figure(figsize=(WIDTH, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    times = style.finite_range(*(c.emergence.times for c in study.convolutions)) or (0.1, 1.0)
-    ratios = style.finite_range(*(c.final_ratio for c in study.convolutions)) or (0.5, 2.0)
+    times = numbers.finite_range(*(c.emergence.times for c in study.convolutions)) or (0.1, 1.0)
+    ratios = numbers.finite_range(*(c.final_ratio for c in study.convolutions)) or (0.5, 2.0)
     for ax in (left, right):
-        style.log_axis(ax.xaxis, *style.log_limits(frequency.min(), frequency.max(), 0.03))
+        look.log_axis(ax.xaxis, *numbers.log_limits(frequency.min(), frequency.max(), 0.03))
         ax.set_xlabel("cycles per image")
-    style.log_axis(left.yaxis, *style.log_limits(*times), text=style.power_of_ten)
-    style.log_axis(right.yaxis, *style.log_limits(min(ratios[0], 1.0), max(ratios[1], 1.0)))
+    look.log_axis(left.yaxis, *numbers.log_limits(*times), text=power_of_ten)
+    look.log_axis(right.yaxis, *numbers.log_limits(min(ratios[0], 1.0), max(ratios[1], 1.0)))
     for index, curves in enumerate(study.convolutions):
-        look = {"ls": "", "marker": style.band_marker(index), "ms": 3.0, "mew": 0.0, "alpha": 0.75}
-        left.plot(frequency, curves.emergence.times, color=style.band_colour(index), **look)
-        right.plot(frequency, style.positive(curves.final_ratio), color=style.band_colour(index), **look)
+        style = {"ls": "", "marker": look.band_marker(index), "ms": 3.0, "mew": 0.0, "alpha": 0.75}
+        left.plot(frequency, curves.emergence.times, color=look.band_colour(index), **style)
+        right.plot(frequency, numbers.positive(curves.final_ratio), color=look.band_colour(index), **style)
     right.axhline(1.0, color=GUIDE, lw=0.9, zorder=1)
     left.set_ylabel("emergence time τ*")
     right.set_ylabel("final variance / data's")
     handles = [
-        Line2D([], [], ls="", marker=style.band_marker(i), ms=4, color=style.band_colour(i), label=c.title)
+        Line2D([], [], ls="", marker=look.band_marker(i), ms=4, color=look.band_colour(i), label=c.title)
         for i, c in enumerate(study.convolutions)
     ]
     handles.append(Line2D([], [], color=GUIDE, lw=0.9, label="the data's variance"))
@@ -436,7 +435,7 @@ def _mode_table(study: LearningStudy) -> Table:
             columns[f"{curves.title}, {threshold}"] = [_number(t) for t in curves.emergence[threshold].times]
     return Table(
         "learning_times",
-        f"Emergence time τ* of each mode (learning rate {style.short(study.rate)}, toward the {study.target} variance); empty "
+        f"Emergence time τ* of each mode (learning rate {short(study.rate)}, toward the {study.target} variance); empty "
         "where the mode ends close to where it starts, or does not cross.",
         columns,
     )

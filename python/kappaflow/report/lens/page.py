@@ -9,10 +9,12 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..._files import write_bytes
 from ..embed import Encoded, picture
+from ..look import save
 from ..page import environment
-from ..style import number, save
-from ..write import write_atomically, write_files
+from ..words import number
+from ..write import write_files
 from .window import Table, Window
 
 __all__ = ["encode_windows", "render_lens_page", "table_text", "write_lens_report"]
@@ -98,7 +100,7 @@ def write_lens_report(
     folder.mkdir(parents=True, exist_ok=True)
     for window in windows:
         for table in window.tables:
-            write_atomically(folder / f"{table.name}.csv", table_text(table).encode("utf-8"))
+            write_bytes(folder / f"{table.name}.csv", table_text(table).encode("utf-8"))
     return write_files(directory, page, encoded, encoded)
 
 

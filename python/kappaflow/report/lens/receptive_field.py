@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..._checks import FloatArray
-from .. import style
+from .. import look, numbers
 from ..arrays import frame
-from ..style import GUIDE, INK, MUTED, WIDTH, number, percent, short, styled
+from ..look import GUIDE, INK, MUTED, WIDTH, styled
+from ..words import number, percent, short
 from .window import Picture, Table, Window
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _images(study: ReceptiveFieldStudy) -> Figure:
 def _curves(study: ReceptiveFieldStudy) -> Figure:
     figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    colours = style.n_colours(len(study.shown))
+    colours = look.n_colours(len(study.shown))
     for name, ax in zip(_NAMES, axes, strict=True):
         for field, colour in zip(study.fields[name], colours, strict=True):
             top = float(np.abs(field).max()) or 1.0
@@ -106,15 +107,15 @@ def sizes(study: ReceptiveFieldStudy) -> Figure:
 def _size_panel(ax: Axes, study: ReceptiveFieldStudy, measure: str, low: float, high: float) -> None:
     for name, (colour, line, _) in _LOOK.items():
         if name in study.sizes:
-            values = style.positive(study.sizes[name][measure])
+            values = numbers.positive(study.sizes[name][measure])
             ax.plot(study.sigma, values, color=colour, ls=line, lw=1.5)
     _sigma_axis(ax, study)
-    style.log_axis(ax.yaxis, low, high)
+    look.log_axis(ax.yaxis, low, high)
 
 
 def _sigma_axis(ax: Axes, study: ReceptiveFieldStudy) -> None:
     first, last = float(study.sigma[0]), float(study.sigma[-1])
-    style.log_axis(ax.xaxis, *style.log_limits(first, last, 0.02))
+    look.log_axis(ax.xaxis, *numbers.log_limits(first, last, 0.02))
     ax.set_xlabel("noise level σ")
 
 
@@ -130,10 +131,10 @@ def spectrum(study: ReceptiveFieldStudy) -> Figure:
     ax.plot(m, fit.amplitude * m**-fit.exponent, color="#cc79a7", ls="-.", label=f"p = {fit.exponent:.2f}, fitted")
     ax.plot(m, two.amplitude * m**-2.0, color=INK, ls=":", label="p = 2")
     ax.plot(fit.frequency, fit.variance, ls="", marker="o", ms=4.5, color="#009e73", label="the data")
-    style.log_axis(ax.xaxis, *style.log_limits(float(m[0]), float(m[-1]), 0.05))
-    bounds = style.finite_range(fit.variance, two.amplitude * m**-2.0)
+    look.log_axis(ax.xaxis, *numbers.log_limits(float(m[0]), float(m[-1]), 0.05))
+    bounds = numbers.finite_range(fit.variance, two.amplitude * m**-2.0)
     assert bounds is not None  # a fit has positive variance
-    style.log_axis(ax.yaxis, *style.log_limits(*bounds))
+    look.log_axis(ax.yaxis, *numbers.log_limits(*bounds))
     ax.set_xlabel("periods over the side of the image" if study.grid.is_image else "periods over the signal")
     ax.set_ylabel("variance")
     ax.legend(loc="lower left")
@@ -145,23 +146,23 @@ def degrees(study: ReceptiveFieldStudy) -> Figure:
     """Degrees of freedom of all data and of n samples, and how much fields of training sets differ."""
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    colours = style.n_colours(len(study.n))
+    colours = look.n_colours(len(study.n))
     for n, values, spread, colour in zip(study.n, study.degrees_n, study.spread, colours, strict=True):
-        left.plot(study.sigma, style.positive(values), color=colour, lw=1.4)
-        right.plot(study.shown, style.positive(spread), color=colour, lw=1.2, marker="o", ms=3.4, label=f"{n:,}")
+        left.plot(study.sigma, numbers.positive(values), color=colour, lw=1.4)
+        right.plot(study.shown, numbers.positive(spread), color=colour, lw=1.2, marker="o", ms=3.4, label=f"{n:,}")
     left.plot(study.sigma, study.degrees, color=INK, lw=1.6, ls="--")
-    bounds = style.finite_range(study.degrees, study.degrees_n)
+    bounds = numbers.finite_range(study.degrees, study.degrees_n)
     assert bounds is not None  # there is variance
-    style.log_axis(left.yaxis, *style.log_limits(max(bounds[0], 1e-2), bounds[1]))
-    spread_bounds = style.finite_range(study.spread)
+    look.log_axis(left.yaxis, *numbers.log_limits(max(bounds[0], 1e-2), bounds[1]))
+    spread_bounds = numbers.finite_range(study.spread)
     if spread_bounds is not None:
-        style.log_axis(right.yaxis, *style.log_limits(max(spread_bounds[0], 1e-4), spread_bounds[1]))
+        look.log_axis(right.yaxis, *numbers.log_limits(max(spread_bounds[0], 1e-4), spread_bounds[1]))
     for ax, text in ((left, "degrees of freedom"), (right, "spread of the centre's field")):
         _sigma_axis(ax, study)
         ax.set_ylabel(text)
     extra = [Line2D([], [], color=INK, ls="--", lw=1.6, label="all data")]
     figure.legend(
-        handles=[*style.n_handles(study.n), *extra], title="samples n", loc="outside right upper", alignment="left"
+        handles=[*look.n_handles(study.n), *extra], title="samples n", loc="outside right upper", alignment="left"
     )
     return figure
 
@@ -171,14 +172,14 @@ def equivariance(study: ReceptiveFieldStudy) -> Figure:
     """Local equivariance error against σ, with its limit at no noise."""
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
     ax = figure.subplots()
-    ax.plot(study.sigma, style.positive(study.equivariance), color="#0072b2")
-    bounds = style.finite_range(study.equivariance)
+    ax.plot(study.sigma, numbers.positive(study.equivariance), color="#0072b2")
+    bounds = numbers.finite_range(study.equivariance)
     if bounds is not None:
         low, high = max(bounds[0], bounds[1] * 1e-8), bounds[1]
         if study.projector_equivariance > low:
             ax.axhline(study.projector_equivariance, color=GUIDE, lw=0.9, ls="--")
             high = max(high, study.projector_equivariance)
-        style.log_axis(ax.yaxis, *style.log_limits(low, high))
+        look.log_axis(ax.yaxis, *numbers.log_limits(low, high))
     _sigma_axis(ax, study)
     ax.set_ylabel("equivariance error")
     return figure
@@ -261,7 +262,7 @@ def _pictures(study: ReceptiveFieldStudy) -> tuple[Picture, ...]:
     shown = ", ".join(short(float(s), 2) for s in study.shown)
     shares = ", ".join(percent(share) for share in study.shares)
     grey = " Channels are taken together: how their mean answers to a change of all." if study.grid.channels > 1 else ""
-    look = (
+    reading = (
         "Red is positive, blue negative, each image on its own scale; the number below is its largest entry."
         if image
         else "Each curve is divided by its largest entry; entries are taken in their order."
@@ -273,7 +274,7 @@ def _pictures(study: ReceptiveFieldStudy) -> tuple[Picture, ...]:
             "receptive_fields",
             "What a pixel looks at" if image else "What an entry looks at",
             "Rows of the Jacobian Σ(Σ + σ²)⁻¹ of the places nearest to centre and corner that vary, at the noise levels that "
-            f"leave {shares} of the degrees of freedom. {look}{grey} At low noise a field is a point, or a row of the projector "
+            f"leave {shares} of the degrees of freedom. {reading}{grey} At low noise a field is a point, or a row of the projector "
             "where there are directions without variance; at high noise it is the covariance with that place.",
             f"Receptive fields of two {'pixels' if image else 'entries'} at σ = {shown}.",
             partial(fields, study),

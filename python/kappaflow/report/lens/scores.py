@@ -12,9 +12,10 @@ from matplotlib.lines import Line2D
 
 from ..._checks import FloatArray
 from ...lens.scores import MEAN, SAMPLES, Fraction, ScoresStudy
-from .. import style
+from .. import look, numbers
 from ..arrays import kind_of, show
-from ..style import INK, MUTED, WIDTH, styled
+from ..look import INK, MUTED, WIDTH, styled
+from ..words import number, percent, short
 from .window import Picture, Table, Window
 
 __all__ = ["window"]
@@ -49,7 +50,7 @@ def _look(study: ScoresStudy, name: str) -> dict[str, Any]:
     if name == MEAN:
         return {"color": MUTED, "lw": 1.2}
     place = [other for other in _closed_forms(study) if other != MEAN].index(name)
-    return {"color": style.band_colour(place), "marker": style.band_marker(place), "ms": style.MARKER}
+    return {"color": look.band_colour(place), "marker": look.band_marker(place), "ms": look.MARKER}
 
 
 def _reference(study: ScoresStudy) -> str:
@@ -70,7 +71,6 @@ def _best(study: ScoresStudy) -> list[str]:
 
 # ---------------------------------------------------------------- sentences
 def _findings(study: ScoresStudy) -> tuple[str, ...]:
-    number, percent, short = style.number, style.percent, style.short
     best = _best(study)
     runs: list[list[int]] = []
     for place, name in enumerate(best):
@@ -124,7 +124,7 @@ def _far_slope(study: ScoresStudy, fraction: Fraction) -> float | None:
 # ---------------------------------------------------------------- figures
 def _noise_axis(ax: Any, study: ScoresStudy) -> None:
     low, high = float(study.sigmas[0]), float(study.sigmas[-1])
-    style.log_axis(ax.xaxis, *style.log_limits(low, high, 0.02))
+    look.log_axis(ax.xaxis, *numbers.log_limits(low, high, 0.02))
     ax.set_xlabel("noise level σ")
 
 
@@ -132,7 +132,7 @@ def _loss_picture(study: ScoresStudy) -> Picture:
     best = _best(study)
     ratios = {name: one.loss / study.losses["Gaussian"].loss for name, one in study.losses.items()}
     listed = ", ".join(
-        f"{name} {style.number(float(each[0]))} and {style.number(float(each.min()))}"
+        f"{name} {number(float(each[0]))} and {number(float(each.min()))}"
         for name, each in ratios.items()
         if name != "Gaussian"
     )
@@ -142,7 +142,7 @@ def _loss_picture(study: ScoresStudy) -> Picture:
         caption="Mean squared error per pixel of each denoiser on held-out samples with noise, over that of the Gaussian. The "
         "same samples and noise for all; bars are two standard errors of the ratio. Below 1 is better than what mean and "
         "covariance tell.",
-        alternative=f"Losses over the Gaussian's, at σ = {style.number(study.sigmas[0])} and at their least: {listed}. Of the "
+        alternative=f"Losses over the Gaussian's, at σ = {number(study.sigmas[0])} and at their least: {listed}. Of the "
         f"closed forms {best[0]} is best at the lowest noise, {best[-1]} at the highest.",
         draw=partial(_draw_loss, study),
     )
@@ -156,14 +156,14 @@ def _draw_loss(study: ScoresStudy) -> Figure:
     shown = []
     for name, one in study.losses.items():
         ratio, error = one.over(reference)
-        look = _look(study, name)
-        ax.plot(study.sigmas, ratio, label=name, gid=f"loss-{name}", **look)
-        ax.vlines(study.sigmas, ratio - 2 * error, ratio + 2 * error, colors=look["color"], lw=0.8)
+        style = _look(study, name)
+        ax.plot(study.sigmas, ratio, label=name, gid=f"loss-{name}", **style)
+        ax.vlines(study.sigmas, ratio - 2 * error, ratio + 2 * error, colors=style["color"], lw=0.8)
         if name != MEAN:
             shown.append(ratio)
     _noise_axis(ax, study)
-    low, high = style.finite_range(*shown) or (0.5, 2.0)
-    style.factor_axis(ax.yaxis, low / 1.05, min(high * 1.05, 100.0))
+    low, high = numbers.finite_range(*shown) or (0.5, 2.0)
+    look.factor_axis(ax.yaxis, low / 1.05, min(high * 1.05, 100.0))
     ax.set_ylabel("loss over that of the Gaussian")
     figure.legend(loc="outside lower center", ncols=5)
     return figure
@@ -178,9 +178,9 @@ def _fraction_picture(study: ScoresStudy) -> Picture:
         caption="Fraction of squared error at x = sample + σz, samples of the training part. Left: of scores, which at high noise "
         "are mostly the noise itself, so that every approximation looks good. Right: of denoisers. Lines: means of ratios; thin "
         "dashed: ratio of means.",
-        alternative=f"At σ = {style.number(study.sigmas[place])} the Gaussian leaves "
-        f"{style.percent(float(fraction.score_mean_of_ratios[place]))} of the squared score and "
-        f"{style.percent(float(fraction.denoiser_mean_of_ratios[place]))} of the squared denoiser.",
+        alternative=f"At σ = {number(study.sigmas[place])} the Gaussian leaves "
+        f"{percent(float(fraction.score_mean_of_ratios[place]))} of the squared score and "
+        f"{percent(float(fraction.denoiser_mean_of_ratios[place]))} of the squared denoiser.",
         draw=partial(_draw_fractions, study),
     )
 
@@ -192,13 +192,13 @@ def _draw_fractions(study: ScoresStudy) -> Figure:
         shown = []
         for name, one in study.fractions["data"].items():
             mean, total = getattr(one, f"{kind}_mean_of_ratios"), getattr(one, f"{kind}_ratio_of_means")
-            look = _look(study, name)
-            ax.plot(study.sigmas, style.positive(mean), label=name, gid=f"{kind}-{name}", **look)
-            ax.plot(study.sigmas, style.positive(total), color=look["color"], ls="--", lw=0.7)
+            style = _look(study, name)
+            ax.plot(study.sigmas, numbers.positive(mean), label=name, gid=f"{kind}-{name}", **style)
+            ax.plot(study.sigmas, numbers.positive(total), color=style["color"], ls="--", lw=0.7)
             shown += [mean, total]
         _noise_axis(ax, study)
-        low, high = style.finite_range(*shown) or (1e-6, 1.0)
-        style.log_axis(ax.yaxis, *style.log_limits(max(low, 1e-16 * high), high))
+        low, high = numbers.finite_range(*shown) or (1e-6, 1.0)
+        look.log_axis(ax.yaxis, *numbers.log_limits(max(low, 1e-16 * high), high))
         ax.set_title(f"{kind}s")
     figure.axes[0].set_ylabel("fraction of squared error")
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -208,7 +208,7 @@ def _draw_fractions(study: ScoresStudy) -> Figure:
 
 def _law_picture(study: ScoresStudy) -> Picture:
     values = {law: float(each["Gaussian"].denoiser_mean_of_ratios[0]) for law, each in study.fractions.items()}
-    listed = ", ".join(f"{style.percent(value)} for {_LAW_TITLES[law]}" for law, value in values.items())
+    listed = ", ".join(f"{percent(value)} for {_LAW_TITLES[law]}" for law, value in values.items())
     return Picture(
         name="scores_law",
         title="At which x",
@@ -225,19 +225,19 @@ def _draw_laws(study: ScoresStudy) -> Figure:
     figure = Figure(figsize=(WIDTH, 3.5), layout="constrained")
     axes = figure.subplots(1, len(study.fractions), sharey=True)
     every = [one.denoiser_mean_of_ratios for each in study.fractions.values() for one in each.values()]
-    low, high = style.finite_range(*every) or (1e-6, 1.0)
+    low, high = numbers.finite_range(*every) or (1e-6, 1.0)
     for ax, (law, each) in zip(axes, study.fractions.items(), strict=True):
         for name, one in each.items():
             ax.plot(
                 study.sigmas,
-                style.positive(one.denoiser_mean_of_ratios),
+                numbers.positive(one.denoiser_mean_of_ratios),
                 label=name,
                 gid=f"{law}-{name}",
                 **_look(study, name),
             )
         _noise_axis(ax, study)
         ax.set_title(_LAW_TITLES[law])
-    style.log_axis(axes[0].yaxis, *style.log_limits(max(low, 1e-16 * high), high))
+    look.log_axis(axes[0].yaxis, *numbers.log_limits(max(low, 1e-16 * high), high))
     axes[0].set_ylabel("fraction of squared denoiser")
     handles: list[Line2D]
     handles, labels = axes[0].get_legend_handles_labels()
@@ -247,14 +247,14 @@ def _draw_laws(study: ScoresStudy) -> Figure:
 
 def _film_picture(study: ScoresStudy) -> Picture:
     errors = {name: float(np.sqrt(np.mean((each[-1] - study.film_clean) ** 2))) for name, each in study.film.items()}
-    listed = ", ".join(f"{name} {style.number(value, 2)}" for name, value in errors.items())
+    listed = ", ".join(f"{name} {number(value, 2)}" for name, value in errors.items())
     return Picture(
         name="scores_film",
         title="One unseen sample, denoised",
         caption="A held-out sample with less and less noise (top), and what each denoiser makes of it; at the end of the first "
         "row the sample itself"
         + (", dashed behind the answers, which share one scale." if kind_of(study.shape) == "vector" else "."),
-        alternative=f"Root mean square error at σ = {style.number(study.film_levels[-1])}: {listed}.",
+        alternative=f"Root mean square error at σ = {number(study.film_levels[-1])}: {listed}.",
         draw=partial(_draw_film, study),
         raster=kind_of(study.shape) != "vector",
     )
@@ -273,7 +273,7 @@ def _draw_film(study: ScoresStudy) -> Figure:
             if column < columns - 1:
                 show(ax, images[column].reshape(study.shape), kind)
                 if row == 0:
-                    ax.set_title(f"σ = {style.number(study.film_levels[column], 2)}")
+                    ax.set_title(f"σ = {number(study.film_levels[column], 2)}")
             elif row == 0:
                 show(ax, study.film_clean.reshape(study.shape), kind)
                 ax.set_title("clean")

@@ -9,18 +9,19 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ...lens.teleport import WAYS, TeleportStudy
-from .. import style
+from .. import look, numbers
 from ..arrays import kind_of, show
-from ..style import INK, MUTED, WIDTH, styled
+from ..look import INK, MUTED, WIDTH, styled
+from ..words import number, short
 from .window import Picture, Table, Window
 
 __all__ = ["window"]
 
 _LOOKS: dict[str, dict[str, Any]] = {
     WAYS[0]: {"color": MUTED, "marker": "o"},
-    WAYS[1]: {"color": style.BAND_COLOURS[4], "marker": "v"},
-    WAYS[2]: {"color": style.BAND_COLOURS[0], "marker": "s"},
-    WAYS[3]: {"color": style.BAND_COLOURS[2], "marker": "D"},
+    WAYS[1]: {"color": look.BAND_COLOURS[4], "marker": "v"},
+    WAYS[2]: {"color": look.BAND_COLOURS[0], "marker": "s"},
+    WAYS[3]: {"color": look.BAND_COLOURS[2], "marker": "D"},
 }
 
 
@@ -36,7 +37,6 @@ def window(study: TeleportStudy) -> Window:
 
 
 def _findings(study: TeleportStudy) -> tuple[str, ...]:
-    number = style.number
     plain, jumped, corrected = (study.errors[way] for way in (WAYS[0], WAYS[2], WAYS[3]))
     first = study.plans[0]
     before, after = float(plain[0]), float(jumped[0])
@@ -49,7 +49,7 @@ def _findings(study: TeleportStudy) -> tuple[str, ...]:
         )
     if after < 0.98 * before:
         sentences = [
-            f"{cost}, one jump from σ = {style.short(study.sigma_max)} to {number(first.sigma_start)} and all {first.steps} steps "
+            f"{cost}, one jump from σ = {short(study.sigma_max)} to {number(first.sigma_start)} and all {first.steps} steps "
             f"below it leave {number(before / after)} times less error than {first.steps} steps from the start ({number(after)} "
             f"against {number(before)}, root mean square over pixels)."
         ]
@@ -88,8 +88,7 @@ def _saved(study: TeleportStudy) -> str | None:
 
 def _cost_picture(study: TeleportStudy) -> Picture:
     ends = "; ".join(
-        f"{way}: {style.number(float(each[0]), 2)} to {style.number(float(each[-1]), 2)}"
-        for way, each in study.errors.items()
+        f"{way}: {number(float(each[0]), 2)} to {number(float(each[-1]), 2)}" for way, each in study.errors.items()
     )
     return Picture(
         name="teleport_cost",
@@ -108,10 +107,15 @@ def _draw_cost(study: TeleportStudy) -> Figure:
     ax = figure.subplots()
     for way in WAYS:
         ax.plot(
-            study.evaluations[way], style.positive(study.errors[way]), label=way, ms=5, gid=f"way-{way}", **_LOOKS[way]
+            study.evaluations[way],
+            numbers.positive(study.errors[way]),
+            label=way,
+            ms=5,
+            gid=f"way-{way}",
+            **_LOOKS[way],
         )
-    low, high = style.finite_range(*study.errors.values()) or (1e-3, 1.0)
-    style.log_axis(ax.yaxis, *style.log_limits(low, high))
+    low, high = numbers.finite_range(*study.errors.values()) or (1e-3, 1.0)
+    look.log_axis(ax.yaxis, *numbers.log_limits(low, high))
     ax.set_xlabel("evaluations of the denoiser for each sample")
     ax.set_ylabel("error of the samples")
     ax.legend()
@@ -119,7 +123,7 @@ def _draw_cost(study: TeleportStudy) -> Figure:
 
 
 def _level_picture(study: TeleportStudy) -> Picture:
-    chosen = ", ".join(f"σ′ = {style.number(plan.sigma_start)} with {plan.steps} steps" for plan in study.plans)
+    chosen = ", ".join(f"σ′ = {number(plan.sigma_start)} with {plan.steps} steps" for plan in study.plans)
     return Picture(
         name="teleport_level",
         title="Where to jump to",
@@ -136,16 +140,16 @@ def _draw_levels(study: TeleportStudy) -> Figure:
     figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     ax = figure.subplots()
     sigmas = study.plans[0].sigmas
-    for plan, colour in zip(study.plans, style.n_colours(len(study.plans)), strict=True):
+    for plan, colour in zip(study.plans, look.n_colours(len(study.plans)), strict=True):
         ax.plot(plan.sigmas, plan.total_error, color=colour, label=f"{plan.steps} steps", gid=f"steps-{plan.steps}")
         ax.axvline(plan.sigma_start, color=colour, lw=0.8, ls=":")
-    jumps = style.positive(study.plans[0].jump_error)
+    jumps = numbers.positive(study.plans[0].jump_error)
     ax.plot(sigmas, jumps, color=INK, ls="--", lw=1.0, label="jump alone, predicted")
     totals = [plan.total_error for plan in study.plans]
-    low, high = style.finite_range(*totals) or (1e-3, 1.0)
-    style.log_axis(ax.xaxis, *style.log_limits(float(sigmas[-1]), float(sigmas[0]), 0.02))
+    low, high = numbers.finite_range(*totals) or (1e-3, 1.0)
+    look.log_axis(ax.xaxis, *numbers.log_limits(float(sigmas[-1]), float(sigmas[0]), 0.02))
     ax.invert_xaxis()
-    style.log_axis(ax.yaxis, *style.log_limits(low / 5, high))
+    look.log_axis(ax.yaxis, *numbers.log_limits(low / 5, high))
     ax.set_xlabel("noise level σ′ after the jump (sampling →)")
     ax.set_ylabel("error of the samples")
     ax.legend(loc="best")
@@ -158,7 +162,7 @@ def _sample_picture(study: TeleportStudy) -> Picture:
         name="teleport_samples",
         title=f"Samples with {first.steps} steps",
         caption=f"The same seeds with {study.reference_steps} steps from the start, and in each way with {first.steps} steps.",
-        alternative="; ".join(f"{way}: error {style.number(float(each[0]), 2)}" for way, each in study.errors.items()),
+        alternative="; ".join(f"{way}: error {number(float(each[0]), 2)}" for way, each in study.errors.items()),
         draw=partial(_draw_samples, study),
         raster=kind_of(study.shape) != "vector",
     )

@@ -11,9 +11,10 @@ from matplotlib.lines import Line2D
 
 from ..._checks import FloatArray
 from ...lens.trajectories import SamplerError, TrajectoriesStudy
-from .. import style
+from .. import look, numbers
 from ..arrays import kind_of, show
-from ..style import GUIDE, INK, MUTED, WIDTH, styled
+from ..look import GUIDE, INK, MUTED, WIDTH, styled
+from ..words import number, percent, plain_number, power_of_ten, short
 from .window import Picture, Table, Window
 
 __all__ = ["window"]
@@ -44,12 +45,11 @@ def window(study: TrajectoriesStudy) -> Window:
 
 
 def _varying(study: TrajectoriesStudy) -> np.ndarray:
-    return np.flatnonzero(style.with_variance(study.eigenvalues))
+    return np.flatnonzero(numbers.with_variance(study.eigenvalues))
 
 
 # ---------------------------------------------------------------- sentences
 def _findings(study: TrajectoriesStudy) -> tuple[str, ...]:
-    number, percent = style.number, style.percent
     rows = _varying(study)
     last = int(rows[-1])
     level = study.emergence.noise_level
@@ -69,7 +69,7 @@ def _findings(study: TrajectoriesStudy) -> tuple[str, ...]:
             f"level, and the state is what is left of the noise, σ/σ_max of where it started."
         )
     law, mean = study.law, study.mean_coordinates
-    factor, sigma = float(law.factors[0]), style.short(study.schedule.t_max)
+    factor, sigma = float(law.factors[0]), short(study.schedule.t_max)
     missing = float(np.linalg.norm(law.mean_error)) / (float(np.linalg.norm(mean)) or 1.0)
     text = (
         f"Started from N(0, σ_max² I) at σ_max = {sigma} and solved without error, samples have {percent(factor)} of the "
@@ -116,18 +116,18 @@ def _worst(one: SamplerError, rows: np.ndarray) -> tuple[int, float]:
 # ---------------------------------------------------------------- axes
 def _noise_axis(ax: Axes, levels: FloatArray) -> None:
     """Noise level, from the start of sampling on the left to its end."""
-    style.log_axis(ax.xaxis, float(levels.min()), float(levels.max()), text=_plain_power)
+    look.log_axis(ax.xaxis, float(levels.min()), float(levels.max()), text=_plain_power)
     ax.invert_xaxis()
     ax.set_xlabel("noise level σ (sampling →)")
 
 
 def _plain_power(value: float) -> str:
-    return style.plain_number(value) if 0.9e-2 <= value <= 1e4 else style.power_of_ten(value)
+    return plain_number(value) if 0.9e-2 <= value <= 1e4 else power_of_ten(value)
 
 
 def _mode_handles(study: TrajectoriesStudy) -> list[Line2D]:
     return [
-        Line2D([], [], color=style.band_colour(i), lw=2.2, label=f"{int(mode) + 1}")
+        Line2D([], [], color=look.band_colour(i), lw=2.2, label=f"{int(mode) + 1}")
         for i, mode in enumerate(study.modes)
     ]
 
@@ -135,7 +135,7 @@ def _mode_handles(study: TrajectoriesStudy) -> list[Line2D]:
 # ---------------------------------------------------------------- emergence
 def _emergence_picture(study: TrajectoriesStudy) -> Picture:
     level = study.emergence.noise_level[study.modes]
-    marks = ", ".join(f"mode {m + 1} at σ = {style.number(v)}" for m, v in zip(study.modes, level, strict=True))
+    marks = ", ".join(f"mode {m + 1} at σ = {number(v)}" for m, v in zip(study.modes, level, strict=True))
     return Picture(
         name="trajectories_emergence",
         title="When features emerge",
@@ -156,7 +156,7 @@ def _draw_emergence(study: TrajectoriesStudy) -> Figure:
     left.set_ylim(-0.02, 1.04)
     left.set_ylabel("outcome / standard deviation of mode")
     for i, mode in enumerate(study.modes):
-        colour = style.band_colour(i)
+        colour = look.band_colour(i)
         left.plot(study.noise_levels, study.outcome_gains[:, i], color=colour, gid=f"outcome-{mode + 1}")
         half = float(study.emergence.noise_level[mode])
         if study.noise_levels.min() <= half <= study.noise_levels.max():
@@ -164,9 +164,9 @@ def _draw_emergence(study: TrajectoriesStudy) -> Figure:
             left.plot([half], [height], "o", ms=4.5, color=colour, mec="white", mew=0.7, gid=f"half-{mode + 1}")
     left.set_title("Denoiser's outcome")
     rows = _varying(study)
-    for (name, times), look in zip(study.emergence_times.items(), _TIME_LOOKS, strict=True):
-        right.plot(rows + 1, times[rows], ls=look, color=INK, label=name, gid=name)
-    style.mode_axis(right, rows.size)
+    for (name, times), style in zip(study.emergence_times.items(), _TIME_LOOKS, strict=True):
+        right.plot(rows + 1, times[rows], ls=style, color=INK, label=name, gid=name)
+    look.mode_axis(right, rows.size)
     right.set_ylim(0, 1.02)
     right.set_ylabel("time / whole schedule")
     right.set_title("Half emerged at")
@@ -184,8 +184,8 @@ def _film_picture(study: TrajectoriesStudy) -> Picture:
         caption="State x and denoiser's outcome D(x; σ) of the Gaussian model at falling noise level. States are shown after "
         "scaling their noise down to a half at most, μ + (x − μ)/√(1 + 4σ²). The closed form holds between any two "
         "noise levels: no step was simulated.",
-        alternative=f"{seeds} seeds from pure noise at σ = {style.short(float(study.film.sigma[0]))} to samples at "
-        f"σ = {style.short(float(study.film.sigma[-1]))}; outcomes start as the mean and gain detail.",
+        alternative=f"{seeds} seeds from pure noise at σ = {short(float(study.film.sigma[0]))} to samples at "
+        f"σ = {short(float(study.film.sigma[-1]))}; outcomes start as the mean and gain detail.",
         draw=partial(_draw_film, study),
         raster=True,
     )
@@ -206,7 +206,7 @@ def _draw_film(study: TrajectoriesStudy) -> Figure:
             state = mean + shrink * (film.states[column, seed] - mean)
             for row, values in ((2 * seed, state), (2 * seed + 1, film.outcomes[column, seed])):
                 show(axes[row, column], values.reshape(study.shape), kind)
-        axes[0, column].set_title(f"σ = {style.short(float(film.sigma[column]), 2)}", fontsize=9, loc="center", pad=4)
+        axes[0, column].set_title(f"σ = {short(float(film.sigma[column]), 2)}", fontsize=9, loc="center", pad=4)
     for seed in range(seeds):
         axes[2 * seed, 0].set_ylabel(f"state {seed + 1}", fontsize=9)
         axes[2 * seed + 1, 0].set_ylabel("outcome", fontsize=9, color=MUTED)
@@ -250,14 +250,14 @@ def _draw_modes(study: TrajectoriesStudy) -> Figure:
             continue
         mode = int(modes[place])
         root, ax_levels = float(np.sqrt(study.eigenvalues[mode])), study.spread_levels
-        for spread, colour in zip(study.spreads, style.n_colours(len(study.n)), strict=True):
+        for spread, colour in zip(study.spreads, look.n_colours(len(study.n)), strict=True):
             gain = spread.outcome_gain[:, mode] * spread.noise_level[0] / root
             std = spread.outcome_std[:, mode] / root
             ax.fill_between(ax_levels, gain - std, gain + std, color=colour, alpha=0.22, lw=0)
             ax.plot(ax_levels, gain, color=colour, gid=f"n-{spread.n}-mode-{mode + 1}")
             top = max(top, float(np.max(gain + std)))
         ax.plot(study.noise_levels, study.outcome_gains[:, place], color=INK, ls="--", lw=1.0)
-        ax.set_title(f"mode {mode + 1}, √λ = {style.number(root)}")
+        ax.set_title(f"mode {mode + 1}, √λ = {number(root)}")
     _noise_axis(axes[0], study.spread_levels)  # shared by all
     axes[0].set_ylim(-0.05, 1.04 * top)
     for place, ax in enumerate(axes[: modes.size]):
@@ -268,7 +268,7 @@ def _draw_modes(study: TrajectoriesStudy) -> Figure:
         ax.set_ylabel("outcome / √λ")
     dashed = Line2D([], [], color=INK, ls="--", lw=1.0, label="population")
     figure.legend(
-        handles=[*style.n_handles(study.n), dashed], title="training samples n", loc="outside lower center",
+        handles=[*look.n_handles(study.n), dashed], title="training samples n", loc="outside lower center",
         ncols=len(study.n) + 1,
     )  # fmt: skip
     return figure
@@ -276,7 +276,7 @@ def _draw_modes(study: TrajectoriesStudy) -> Figure:
 
 def _spread_picture(study: TrajectoriesStudy) -> Picture:
     ends = ", ".join(
-        f"{style.percent(float(v))} at n = {n:,}" for n, v in zip(study.n, study.relative_spread[:, -1], strict=True)
+        f"{percent(float(v))} at n = {n:,}" for n, v in zip(study.n, study.relative_spread[:, -1], strict=True)
     )
     return Picture(
         name="trajectories_spread",
@@ -294,17 +294,17 @@ def _spread_picture(study: TrajectoriesStudy) -> Picture:
 def _draw_spread(study: TrajectoriesStudy) -> Figure:
     figure = Figure(figsize=(WIDTH, 3.7), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for values, n, colour in zip(study.relative_spread, study.n, style.n_colours(len(study.n)), strict=True):
-        left.plot(study.spread_levels, style.positive(values), color=colour, label=f"{n:,}", gid=f"n-{n}")
+    for values, n, colour in zip(study.relative_spread, study.n, look.n_colours(len(study.n)), strict=True):
+        left.plot(study.spread_levels, numbers.positive(values), color=colour, label=f"{n:,}", gid=f"n-{n}")
     _noise_axis(left, study.spread_levels)
-    found = style.finite_range(study.relative_spread)
+    found = numbers.finite_range(study.relative_spread)
     if found is not None:
-        style.ratio_axis(left.yaxis, *found)
+        look.ratio_axis(left.yaxis, *found)
     left.set_title("Relative difference of outcomes")
     left.legend(title="n", loc="best")
     for i, mode in enumerate(study.modes):
         right.plot(
-            study.correlation_levels, study.correlations[0, :, i], color=style.band_colour(i), label=f"{mode + 1}",
+            study.correlation_levels, study.correlations[0, :, i], color=look.band_colour(i), label=f"{mode + 1}",
             gid=f"mode-{mode + 1}",
         )  # fmt: skip
     right.axhline(1.0, color=GUIDE, lw=0.8, zorder=1)
@@ -325,7 +325,7 @@ def _law_picture(study: TrajectoriesStudy) -> Picture:
         caption="Left: variance of the samples over that of the data (noised to the end of the schedule) for x_T ~ N(0, σ_max² I) "
         "and no discretisation error, and what is missing of the mean. Right: what a finite number of steps does to the "
         "variance of each mode of a Gaussian model, over the exact flow; steps are even in σ^(1/7).",
-        alternative=f"The smallest variance factor of starting from noise is {style.number(low, 4)}.",
+        alternative=f"The smallest variance factor of starting from noise is {number(low, 4)}.",
         draw=partial(_draw_law, study),
     )
 
@@ -338,24 +338,24 @@ def _draw_law(study: TrajectoriesStudy) -> Figure:
     sigma, values = study.schedule.t_max, study.eigenvalues[rows]
     left.plot(rows + 1, values / (sigma**2 + values), color=INK, label="variance missing", gid="variance")
     left.plot(rows + 1, np.sqrt(values / (sigma**2 + values)), color=MUTED, ls="--", label="mean missing", gid="mean")
-    style.mode_axis(left, rows.size)
-    found = style.finite_range(values / (sigma**2 + values), np.sqrt(values / (sigma**2 + values)))
+    look.mode_axis(left, rows.size)
+    found = numbers.finite_range(values / (sigma**2 + values), np.sqrt(values / (sigma**2 + values)))
     if found is not None:
-        style.log_axis(left.yaxis, *style.log_limits(*found))
+        look.log_axis(left.yaxis, *numbers.log_limits(*found))
     left.set_title("Missing when started from noise")
     left.set_ylabel("fraction")
     left.legend(loc="best")
     steps = sorted({one.steps for one in study.sampler_errors})
     for one in study.sampler_errors:
-        look = {"color": style.band_colour(steps.index(one.steps)), "ls": "-" if one.method == "heun" else "--"}
-        right.plot(rows + 1, style.positive(one.factors[rows]), gid=f"{one.method}-{one.steps}", **look)
-    shown = style.finite_range(*[one.factors[rows] for one in study.sampler_errors])
+        style = {"color": look.band_colour(steps.index(one.steps)), "ls": "-" if one.method == "heun" else "--"}
+        right.plot(rows + 1, numbers.positive(one.factors[rows]), gid=f"{one.method}-{one.steps}", **style)
+    shown = numbers.finite_range(*[one.factors[rows] for one in study.sampler_errors])
     if shown is not None:
-        style.factor_axis(right.yaxis, *shown)
+        look.factor_axis(right.yaxis, *shown)
     right.axhline(1.0, color=GUIDE, lw=0.8, zorder=1)
-    style.mode_axis(right, rows.size)
+    look.mode_axis(right, rows.size)
     right.set_title("Variance after steps / exact flow")
-    handles = [Line2D([], [], color=style.band_colour(i), lw=2.2, label=f"{s} steps") for i, s in enumerate(steps)]
+    handles = [Line2D([], [], color=look.band_colour(i), lw=2.2, label=f"{s} steps") for i, s in enumerate(steps)]
     handles += [
         Line2D([], [], color=INK, ls="--" if name == "euler" else "-", label=label)
         for name, label in _METHOD_NAMES.items()

@@ -20,7 +20,7 @@ class Picture:
     title : heading
     caption : what it shows and how to read it, plain text
     alternative : what a reader who cannot see it needs to know, with the numbers that matter
-    draw : draws it (a function under ``style.styled``)
+    draw : draws it (a function under ``look.styled``)
     raster : whether it is made of pixels
     """
 

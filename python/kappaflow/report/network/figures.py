@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..._checks import FloatArray
-from .. import style
-from ..style import GUIDE, INK, MUTED, WIDTH, styled
+from .. import look, numbers
+from ..look import GUIDE, INK, MUTED, WIDTH, styled
+from ..words import plain_number
 from . import select
 from .select import ARM_COLOURS, ARM_TITLES, PREDICTOR_COLOURS, PREDICTOR_TITLES, arch_title
 
@@ -36,7 +37,7 @@ def arch_panels(found: NetworkValidation, *, height: float = 3.0, rows: int = 1)
 def size_axis(axis: Any, found: NetworkValidation) -> None:
     """Logarithmic axis of training-set sizes with a tick at each of them."""
     sizes = [max(n, 1) for n in found.n]
-    style.log_axis(axis, *style.log_limits(min(sizes), max(sizes), 0.1), text=style.plain_number)
+    look.log_axis(axis, *numbers.log_limits(min(sizes), max(sizes), 0.1), text=plain_number)
     axis.set_ticks(sizes, [f"{n:,}" if n else "not known" for n in found.n])
     axis.set_ticks([], minor=True)
 
@@ -48,7 +49,7 @@ def quotient(value: float, of: float) -> float:
 
 def n_handles(found: NetworkValidation) -> list[Line2D]:
     """Legend entries of the sizes; none where they are not known."""
-    return style.n_handles(found.n) if any(found.n) else []
+    return look.n_handles(found.n) if any(found.n) else []
 
 
 def legend(figure: Figure, handles: list[Line2D], *, columns: int = 4) -> None:
@@ -66,20 +67,20 @@ def gate(found: NetworkValidation) -> Figure:
         for arch, ax in zip(found.archs, axes, strict=True):
             for place, run in enumerate(r for r in found.runs if r.arch == arch):
                 quality = run.quality
-                ratio = style.ratio(getattr(quality, row), getattr(quality, f"{row}_linear"))
-                colour = style.n_colours(len(found.n))[found.n.index(run.n)] if run.n in found.n else MUTED
-                look: dict[str, Any] = {"color": colour, "lw": 1.0, "alpha": 0.8}
+                ratio = numbers.ratio(getattr(quality, row), getattr(quality, f"{row}_linear"))
+                colour = look.n_colours(len(found.n))[found.n.index(run.n)] if run.n in found.n else MUTED
+                style: dict[str, Any] = {"color": colour, "lw": 1.0, "alpha": 0.8}
                 if not quality.passed:
-                    look = {"color": FAILED, "lw": 1.0, "ls": (0, (2, 1.5)), "marker": "o", "ms": 3, "mfc": "none"}
-                ax.plot(quality.sigma, style.positive(ratio), gid=f"{row}-{arch}-{place}", **look)
+                    style = {"color": FAILED, "lw": 1.0, "ls": (0, (2, 1.5)), "marker": "o", "ms": 3, "mfc": "none"}
+                ax.plot(quality.sigma, numbers.positive(ratio), gid=f"{row}-{arch}-{place}", **style)
                 drawn.append(ratio)
             ax.axhline(1.0, **GUIDE_LOOK)
-            style.log_axis(ax.xaxis, *style.log_limits(float(quality.sigma[0]), float(quality.sigma[-1])))
-    low, high = style.finite_range(*drawn) or (0.5, 2.0)
+            look.log_axis(ax.xaxis, *numbers.log_limits(float(quality.sigma[0]), float(quality.sigma[-1])))
+    low, high = numbers.finite_range(*drawn) or (0.5, 2.0)
     for axes, label in ((top, "held-out images"), (bottom, "training images")):
         axes[0].set_ylabel(f"loss / linear\n{label}")
         for ax in axes:
-            style.ratio_axis(ax.yaxis, min(low, 0.9), max(high, 1.1))
+            look.ratio_axis(ax.yaxis, min(low, 0.9), max(high, 1.1))
     for ax in bottom:
         ax.set_xlabel("noise level σ")
     failed = Line2D([], [], color=FAILED, ls=(0, (2, 1.5)), marker="o", ms=3, mfc="none", label="undertrained")
@@ -98,11 +99,11 @@ def consistency(found: NetworkValidation) -> Figure:
     drawn: list[FloatArray] = []
     handles: dict[str, Line2D] = {}
 
-    def curve(ax: Axes, x: FloatArray, y: FloatArray, label: str, **look: Any) -> None:
+    def curve(ax: Axes, x: FloatArray, y: FloatArray, label: str, **style: Any) -> None:
         if x.size:
-            if x.size == 1 and "marker" not in look:  # a curve of one point is none
-                look |= {"marker": "_", "ms": 14, "mew": 1.6}
-            (line,) = ax.plot(np.maximum(x, 1), style.positive(y), label=label, **look)
+            if x.size == 1 and "marker" not in style:  # a curve of one point is none
+                style |= {"marker": "_", "ms": 14, "mew": 1.6}
+            (line,) = ax.plot(np.maximum(x, 1), numbers.positive(y), label=label, **style)
             handles.setdefault(label, line)
             drawn.append(y)
 
@@ -116,25 +117,25 @@ def consistency(found: NetworkValidation) -> Figure:
             every = select.pairs_of(found, arch, arm)
             for pair in every:
                 name = f"pair-{arch}-{arm}-{pair.n}-{pair.repeat}"
-                look: dict[str, Any] = {"mfc": colour, "mec": colour, "alpha": 0.45}
+                style: dict[str, Any] = {"mfc": colour, "mec": colour, "alpha": 0.45}
                 if not pair.trained:
-                    look = {"mfc": "none", "mec": FAILED}
+                    style = {"mfc": "none", "mec": FAILED}
                 ax.plot(
                     [max(pair.n, 1)],
-                    style.positive(np.array([pair.ratio])),
+                    numbers.positive(np.array([pair.ratio])),
                     ls="",
                     marker=marker,
                     ms=3.4,
                     gid=name,
-                    **look,
+                    **style,
                 )
                 drawn.append(np.array([pair.ratio]))
-        for kind, label, look in (
+        for kind, label, style in (
             ("linear", "linear models of the same splits", {"color": INK, "lw": 1.2}),
             ("memorising", "memorising score", {"color": MUTED, "lw": 1.2, "ls": (0, (1, 1))}),
         ):
             x, y = select.baseline_ratio(found, kind)
-            curve(ax, x, y, label, gid=f"{kind}-{arch}", **look)
+            curve(ax, x, y, label, gid=f"{kind}-{arch}", **style)
         forecasts = [f for f in found.forecasts if f.law == law]
         x, y = (
             np.array([f.n for f in forecasts], dtype=float),
@@ -143,9 +144,9 @@ def consistency(found: NetworkValidation) -> Figure:
         curve(ax, x, y, f"theory ({PREDICTOR_TITLES.get(law or '', '')})", gid=f"theory-{arch}", **THEORY)
         size_axis(ax.xaxis, found)
         ax.set_xlabel("training images n")
-    low, high = style.finite_range(*drawn) or (0.01, 1.0)
+    low, high = numbers.finite_range(*drawn) or (0.01, 1.0)
     for ax in axes:
-        style.log_axis(ax.yaxis, *style.log_limits(low, max(high, 1.0)))
+        look.log_axis(ax.yaxis, *numbers.log_limits(low, max(high, 1.0)))
         ax.axhline(1.0, **GUIDE_LOOK)
     axes[0].set_ylabel("disagreement / unrelated seeds")
     entries = list(handles.values())
@@ -171,11 +172,11 @@ def memorisation(found: NetworkValidation) -> Figure:
             own.append(np.mean([np.median(run.nearest_own) for run in runs]))
             other.append(np.mean([np.median(run.nearest_other) for run in runs]))
         ax.plot(sizes, auc, marker="o", ms=4, color=INK, label="nearer to own images (AUC)", gid=f"auc-{arch}")
-        ax.plot(sizes, copies, marker="s", ms=4, color=style.BAND_COLOURS[1], label="copies", gid=f"copies-{arch}")
+        ax.plot(sizes, copies, marker="s", ms=4, color=look.BAND_COLOURS[1], label="copies", gid=f"copies-{arch}")
         ax.axhline(0.5, **GUIDE_LOOK)
         ax.set_ylim(-0.04, 1.04)
-        below.plot(sizes, own, marker="o", ms=4, color=style.BAND_COLOURS[0], label="own set", gid=f"own-{arch}")
-        below.plot(sizes, other, marker="s", ms=4, color=style.BAND_COLOURS[4], label="other set", gid=f"other-{arch}")
+        below.plot(sizes, own, marker="o", ms=4, color=look.BAND_COLOURS[0], label="own set", gid=f"own-{arch}")
+        below.plot(sizes, other, marker="s", ms=4, color=look.BAND_COLOURS[4], label="other set", gid=f"other-{arch}")
         below.set_ylim(0, 1.12 * float(np.nanmax([0.1, *own, *other])))
         size_axis(below.xaxis, found)
         below.set_xlabel("training images n")
@@ -195,7 +196,7 @@ def variance(found: NetworkValidation) -> Figure:
     kept = select.alive(found)
     modes = np.flatnonzero(kept) + 1
     s = found.eigenvalues[kept]
-    colours = style.n_colours(len(found.n))
+    colours = look.n_colours(len(found.n))
     law = select.best_law(found)
     drawn: list[FloatArray] = []
     for arch, ax in zip(found.archs, axes, strict=True):
@@ -204,19 +205,19 @@ def variance(found: NetworkValidation) -> Figure:
             if runs:
                 y = np.mean([run.variance[kept] for run in runs], axis=0) / s
                 linear = np.mean([run.variance_linear[kept] for run in runs], axis=0) / s
-                ax.plot(modes, style.positive(y), color=colour, lw=1.5, gid=f"network-{arch}-{n}")
-                ax.plot(modes, style.positive(linear), color=colour, lw=0, marker=".", ms=3, gid=f"linear-{arch}-{n}")
+                ax.plot(modes, numbers.positive(y), color=colour, lw=1.5, gid=f"network-{arch}-{n}")
+                ax.plot(modes, numbers.positive(linear), color=colour, lw=0, marker=".", ms=3, gid=f"linear-{arch}-{n}")
                 drawn += [y, linear]
             forecast = found.forecast(law, n) if law else None
             if forecast is not None:
                 y = (forecast.gain[kept] * found.sigma_max) ** 2 / s
-                ax.plot(modes, style.positive(y), color=colour, lw=1.1, ls=(0, (5, 2)), gid=f"theory-{arch}-{n}")
+                ax.plot(modes, numbers.positive(y), color=colour, lw=1.1, ls=(0, (5, 2)), gid=f"theory-{arch}-{n}")
                 drawn.append(y)
         ax.axhline(1.0, **GUIDE_LOOK)
-        style.mode_axis(ax, int(modes[-1]))
-    low, high = style.finite_range(*drawn) or (0.5, 2.0)
+        look.mode_axis(ax, int(modes[-1]))
+    low, high = numbers.finite_range(*drawn) or (0.5, 2.0)
     for ax in axes:
-        style.log_axis(ax.yaxis, *style.log_limits(max(low, 1e-2), min(max(high, 1.2), 1e2)))
+        look.log_axis(ax.yaxis, *numbers.log_limits(max(low, 1e-2), min(max(high, 1.2), 1e2)))
     axes[0].set_ylabel("generated variance / variance of images")
     handles = [
         *n_handles(found), Line2D([], [], color=INK, lw=1.5, label="networks"),
@@ -238,9 +239,9 @@ def bands(found: NetworkValidation) -> Figure:
     for arch, ax in zip(found.archs, axes, strict=True):
         x, values = select.mean_over_pairs(found, arch, arm, lambda pair: pair.bands / pair.unrelated_bands)
         for place, _ in enumerate(found.bands):
-            colour, marker = style.band_colour(place), style.band_marker(place)
+            colour, marker = look.band_colour(place), look.band_marker(place)
             if x.size:
-                y = style.positive(values[:, place])
+                y = numbers.positive(values[:, place])
                 ax.plot(np.maximum(x, 1), y, color=colour, marker=marker, ms=4, gid=f"{arch}-band-{place}")
                 drawn.append(values[:, place])
             forecasts = [f for f in found.forecasts if f.law == law]
@@ -248,7 +249,7 @@ def bands(found: NetworkValidation) -> Figure:
                 y = np.array([f.bands[place] / f.unrelated_bands[place] for f in forecasts])
                 ax.plot(
                     [f.n for f in forecasts],
-                    style.positive(y),
+                    numbers.positive(y),
                     color=colour,
                     lw=1.0,
                     ls=(0, (5, 2)),
@@ -259,16 +260,16 @@ def bands(found: NetworkValidation) -> Figure:
                 drawn.append(y)
         if len(found.n) > 1 and drawn:
             ends = np.array([found.n[0], found.n[-1]], dtype=float)
-            start = (style.finite_range(*drawn) or (0.1, 1.0))[1]
+            start = (numbers.finite_range(*drawn) or (0.1, 1.0))[1]
             ax.plot(ends, start * ends[0] / ends, gid=f"{arch}-guide", **GUIDE_LOOK)
         size_axis(ax.xaxis, found)
         ax.set_xlabel("training images n")
-    low, high = style.finite_range(*drawn) or (0.01, 1.0)
+    low, high = numbers.finite_range(*drawn) or (0.01, 1.0)
     for ax in axes:
-        style.log_axis(ax.yaxis, *style.log_limits(low, high))
+        look.log_axis(ax.yaxis, *numbers.log_limits(low, high))
     axes[0].set_ylabel("disagreement / unrelated, by eigenband")
     handles = [
-        Line2D([], [], color=style.band_colour(i), marker=style.band_marker(i), ms=4, label=band.label)
+        Line2D([], [], color=look.band_colour(i), marker=look.band_marker(i), ms=4, label=band.label)
         for i, band in enumerate(found.bands)
     ]
     handles += [
@@ -296,11 +297,11 @@ def predictors(found: NetworkValidation) -> Figure:
                         continue
                     value = getattr(row, level)
                     x = place + spread * (step - (len(names) * len(arms) - 1) / 2) * 1.6
-                    look: dict[str, Any] = {"color": PREDICTOR_COLOURS[name]}
-                    ax.vlines(x, value.low, value.high, lw=1.0, **look)
+                    style: dict[str, Any] = {"color": PREDICTOR_COLOURS[name]}
+                    ax.vlines(x, value.low, value.high, lw=1.0, **style)
                     ax.plot(
                         [x], [value.value], ls="", marker="s" if arm == "different" else "o", ms=4,
-                        gid=f"{level}-{arch}-{n}-{arm}-{name}", **look,
+                        gid=f"{level}-{arch}-{n}-{arm}-{name}", **style,
                     )  # fmt: skip
             ax.axhline(0.0, **GUIDE_LOOK)
             ax.set_xticks(range(len(found.n)), [f"{n:,}" if n else "not known" for n in found.n])
@@ -325,25 +326,25 @@ def factors(found: NetworkValidation) -> Figure:
     arm = select.shown_arms(found)[0]
     figure, (axes,) = arch_panels(found, height=3.1)
     names = [name for name in ("linear", select.best_law(found)) if name in select.predictors(found)]
-    colours = style.n_colours(len(found.n))
+    colours = look.n_colours(len(found.n))
     drawn: list[FloatArray] = []
     for arch, ax in zip(found.archs, axes, strict=True):
         for n, colour in zip(found.n, colours, strict=True):
             for name in names:
                 row = select.prediction_of(found, arch, n, arm, str(name))
                 if row is not None:
-                    look: dict[str, Any] = (
+                    style: dict[str, Any] = (
                         {"marker": "o", "ms": 4} if name != "linear" else {"ls": (0, (2, 1.5)), "lw": 1.0}
                     )
-                    y = style.positive(row.factor_bands)
-                    ax.plot(range(len(found.bands)), y, color=colour, gid=f"{arch}-{n}-{name}", **look)
+                    y = numbers.positive(row.factor_bands)
+                    ax.plot(range(len(found.bands)), y, color=colour, gid=f"{arch}-{n}-{name}", **style)
                     drawn.append(y)
         ax.axhline(1.0, **GUIDE_LOOK)
         ax.set_xticks(range(len(found.bands)), [band.label.split()[-1] for band in found.bands])
         ax.set_xlabel("modes of the eigenband")
-    low, high = style.finite_range(*drawn) or (0.5, 2.0)
+    low, high = numbers.finite_range(*drawn) or (0.5, 2.0)
     for ax in axes:
-        style.ratio_axis(ax.yaxis, min(low, 0.8), max(high, 1.25))
+        look.ratio_axis(ax.yaxis, min(low, 0.8), max(high, 1.25))
     axes[0].set_ylabel("observed / predicted")
     handles = n_handles(found)
     for name in names:
@@ -359,7 +360,7 @@ def denoisers(found: NetworkValidation) -> Figure:
     """Disagreement of the denoisers themselves against the noise level, observed and predicted."""
     arm = select.shown_arms(found)[0]
     figure, (axes,) = arch_panels(found, height=3.2)
-    colours, law = style.n_colours(len(found.n)), select.best_law(found)
+    colours, law = look.n_colours(len(found.n)), select.best_law(found)
     drawn: list[FloatArray] = []
     for arch, ax in zip(found.archs, axes, strict=True):
         for n, colour in zip(found.n, colours, strict=True):
@@ -367,24 +368,24 @@ def denoisers(found: NetworkValidation) -> Figure:
             sigma = found.pairs[0].sigma
             if trained:
                 y = np.mean([pair.denoiser for pair in trained], axis=0)
-                ax.plot(sigma, style.positive(y), color=colour, marker="o", ms=4, gid=f"{arch}-{n}")
+                ax.plot(sigma, numbers.positive(y), color=colour, marker="o", ms=4, gid=f"{arch}-{n}")
                 drawn.append(y)
             forecast = found.forecast(law, n) if law else None
             if forecast is not None:
                 ax.plot(
                     sigma,
-                    style.positive(forecast.denoiser),
+                    numbers.positive(forecast.denoiser),
                     color=colour,
                     lw=1.1,
                     ls=(0, (5, 2)),
                     gid=f"{arch}-{n}-theory",
                 )
                 drawn.append(forecast.denoiser)
-            style.log_axis(ax.xaxis, *style.log_limits(float(sigma[0]), float(sigma[-1])))
+            look.log_axis(ax.xaxis, *numbers.log_limits(float(sigma[0]), float(sigma[-1])))
         ax.set_xlabel("noise level σ")
-    low, high = style.finite_range(*drawn) or (0.01, 1.0)
+    low, high = numbers.finite_range(*drawn) or (0.01, 1.0)
     for ax in axes:
-        style.log_axis(ax.yaxis, *style.log_limits(low, high))
+        look.log_axis(ax.yaxis, *numbers.log_limits(low, high))
     axes[0].set_ylabel("squared distance of denoised images")
     handles = [*n_handles(found), Line2D([], [], color=INK, marker="o", ms=4, label="networks")]
     handles.append(Line2D([], [], color=INK, lw=1.1, ls=(0, (5, 2)), label="theory"))
@@ -397,7 +398,7 @@ def manipulations(found: NetworkValidation) -> Figure:
     """Disagreement with some modes of the seeds suppressed or doubled, over that of the seeds as they are."""
     arm = select.shown_arms(found)[0]
     figure, (axes,) = arch_panels(found, height=3.3)
-    colours = style.n_colours(len(found.n))
+    colours = look.n_colours(len(found.n))
     law = select.best_law(found)
     kinds = list(dict.fromkeys((m.part, m.factor) for m in found.manipulations if m.factor != 1))
     for arch, ax in zip(found.archs, axes, strict=True):
@@ -410,19 +411,19 @@ def manipulations(found: NetworkValidation) -> Figure:
                     continue
                 changed, plain = rows[factor], rows[1.0]
                 x = place + 0.22 * (step - (len(found.n) - 1) / 2)
-                look: dict[str, Any] = {"ls": "", "color": colour}
+                style: dict[str, Any] = {"ls": "", "color": colour}
                 ax.plot(
                     [x],
                     [quotient(changed.observed, plain.observed)],
                     marker="o",
                     ms=5,
                     gid=f"{arch}-{part}-{factor:g}-{n}",
-                    **look,
+                    **style,
                 )
-                ax.plot([x], [quotient(changed.linear, plain.linear)], marker="x", ms=4, **look)
+                ax.plot([x], [quotient(changed.linear, plain.linear)], marker="x", ms=4, **style)
                 if law in changed.predicted and law is not None:
                     y = quotient(changed.predicted[law], plain.predicted[law])
-                    ax.plot([x], [y], marker="_", ms=9, mew=1.6, **look)
+                    ax.plot([x], [y], marker="_", ms=9, mew=1.6, **style)
         ax.axhline(1.0, **GUIDE_LOOK)
         ax.set_xticks(
             range(len(kinds)), [f"{part}\n{'off' if factor == 0 else f'× {factor:g}'}" for part, factor in kinds]

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from .. import style
 from ..consistency.findings import Cell, Quantity
-from ..style import number
+from ..words import number, percent, short
 from . import select
 from .figures import quotient
 from .pictures import scatter_sizes
@@ -93,7 +92,7 @@ def _answer(found: NetworkValidation) -> tuple[str, str]:
     largest = max(pair.n for pair in trained)
     ratio = np.mean([pair.ratio for pair in trained if pair.n == largest])
     size = f"at n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{largest:,}"
-    close = f"{size} images of one seed are {style.percent(float(ratio))} as far apart as those of unrelated seeds"
+    close = f"{size} images of one seed are {percent(float(ratio))} as far apart as those of unrelated seeds"
     claims = [
         *([(less, "that networks agree more with more data")] if any(fall is not None for fall in falls) else []),
         (ordered, "which modes agree first"),
@@ -112,7 +111,7 @@ def _join(parts: list[str], last: str = "and") -> str:
 
 
 def _given_answer(found: NetworkValidation, pair: NetworkPair) -> tuple[str, str]:
-    close = f"draw images {style.percent(pair.ratio)} as far apart as unrelated seeds do"
+    close = f"draw images {percent(pair.ratio)} as far apart as unrelated seeds do"
     laws = [p for p in found.predictions if p.predictor != "linear"]
     if not laws:
         return "partly", f"The two models {close}; without their number of training images nothing is predicted."
@@ -154,7 +153,7 @@ def _lines(found: NetworkValidation) -> list[str]:
                 copies = np.mean([run.memorised for run in runs])
                 lines.append(
                     f"{_at(arch, n)}: R² to the linear model {own:.2f} (about zero {zero:.2f}), "
-                    f"copies {style.percent(float(copies))}, AUC {_two(float(np.mean([run.auc for run in runs])))}"
+                    f"copies {percent(float(copies))}, AUC {_two(float(np.mean([run.auc for run in runs])))}"
                 )
     law, arm = select.best_law(found), select.shown_arms(found)[0]
     lines += [_predicted_line(row) for row in found.predictions if row.predictor == law and row.arm == arm]
@@ -197,7 +196,7 @@ def _tiles(found: NetworkValidation) -> list[Quantity]:
     largest = max(pair.n for pair in trained)
     ratio = float(np.mean([pair.ratio for pair in trained if pair.n == largest]))
     at = f"at n = {largest:,}, {ARM_TITLES[arm]}" if largest else ARM_TITLES[arm]
-    tiles.append(Quantity("Disagreement / unrelated seeds", style.percent(ratio), repr(ratio), at))
+    tiles.append(Quantity("Disagreement / unrelated seeds", percent(ratio), repr(ratio), at))
     runs = [run for run in found.runs if run.quality.passed and run.n == largest and run.split in ("A", "B")]
     r2 = float(np.mean([run.r2_own for run in runs]))
     zero = float(np.mean([run.r2_own_zero for run in runs]))
@@ -316,8 +315,8 @@ def _variance_words(found: NetworkValidation) -> str:
                 ratio = np.mean([run.variance[half].sum() for run in runs]) / found.eigenvalues[half].sum()
                 linear = np.mean([run.variance_linear[half].sum() for run in runs]) / found.eigenvalues[half].sum()
                 parts.append(
-                    f"{_at(arch, n)}: the weaker half of the modes has {style.percent(float(ratio))} of the "
-                    f"variance of the images, {style.percent(float(linear))} in linear models of the same sets."
+                    f"{_at(arch, n)}: the weaker half of the modes has {percent(float(ratio))} of the "
+                    f"variance of the images, {percent(float(linear))} in linear models of the same sets."
                 )
     return " ".join(parts)
 
@@ -494,7 +493,7 @@ def _design(found: NetworkValidation) -> list[tuple[str, str]]:
         ("Pairs", "; ".join(ARM_TITLES[arm] for arm in found.arms)),
         ("Repeats", str(found.repeats)),
         ("Seeds", f"{found.seeds.size:,}, from {int(found.seeds[0])} on"),
-        ("Sampler", f"Heun, {found.sampler_steps} steps from σ = {style.short(found.sigma_max)}"),
+        ("Sampler", f"Heun, {found.sampler_steps} steps from σ = {short(found.sigma_max)}"),
         ("Preset", found.preset), ("Seed of splits and training", str(found.seed)), ("Device", found.device),
     ]  # fmt: skip
     return rows

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..._checks import FloatArray
-from .. import style
+from .. import look, numbers
 from ..arrays import kind_of, show
-from ..style import INK, WIDTH, styled
+from ..look import INK, WIDTH, styled
 from . import select
 from .figures import GUIDE_LOOK, arch_panels, legend, size_axis
 from .select import ARM_TITLES, arch_title
@@ -76,7 +76,7 @@ def _scatter(found: NetworkValidation, name: str) -> Figure:
             ax.set_title(f"{arch_title(arch)}, n = {n:,}" if n else arch_title(arch), fontsize=9)
             if not trained:
                 ax.set_axis_off()
-                ax.text(0.5, 0.5, "undertrained", transform=ax.transAxes, ha="center", color=style.MUTED)
+                ax.text(0.5, 0.5, "undertrained", transform=ax.transAxes, ha="center", color=look.MUTED)
                 continue
             observed = np.mean([pair.seeds for pair in trained], axis=0)
             if name == "law":
@@ -87,8 +87,8 @@ def _scatter(found: NetworkValidation, name: str) -> Figure:
                 runs = [select.run_by_key(found, pair.runs[0]) for pair in trained]
                 x, label = np.mean([run.distance_linear for run in runs], axis=0), "distance² to linear model"
             ax.plot(
-                style.positive(x),
-                style.positive(observed),
+                numbers.positive(x),
+                numbers.positive(observed),
                 ls="",
                 marker="o",
                 ms=2.6,
@@ -107,11 +107,11 @@ def _scatter(found: NetworkValidation, name: str) -> Figure:
 
 def _loglog(ax: Axes, x: FloatArray, y: FloatArray) -> None:
     for axis, values in ((ax.xaxis, x), (ax.yaxis, y)):
-        low, high = style.finite_range(values) or (0.1, 1.0)
+        low, high = numbers.finite_range(values) or (0.1, 1.0)
         if high / low >= 10:
-            style.log_axis(axis, low * 0.93, high * 1.07)
+            look.log_axis(axis, low * 0.93, high * 1.07)
         else:
-            style.ratio_axis(axis, low * 0.93, high * 1.07, most=3)
+            look.ratio_axis(axis, low * 0.93, high * 1.07, most=3)
 
 
 @styled
@@ -150,7 +150,7 @@ def strata(found: NetworkValidation) -> Figure:
 
 
 def _matrix(ax: Axes, block: StrataMatrix, values: FloatArray, top: float, *, labels: bool) -> None:
-    ax.imshow(values, cmap=style.deviation_map(), vmin=0, vmax=top, interpolation="nearest")
+    ax.imshow(values, cmap=look.deviation_map(), vmin=0, vmax=top, interpolation="nearest")
     ax.grid(False)
     places = range(len(block.names))
     for i in places:
@@ -186,9 +186,9 @@ def arms(found: NetworkValidation) -> Figure:
         ax.axhline(1.0, **GUIDE_LOOK)
         size_axis(ax.xaxis, found)
         ax.set_xlabel("training images n")
-    low, high = style.finite_range(*drawn) or (1.0, 2.0)
+    low, high = numbers.finite_range(*drawn) or (1.0, 2.0)
     for ax in axes:
-        style.ratio_axis(ax.yaxis, min(low, 0.9), max(high, 1.2))
+        look.ratio_axis(ax.yaxis, min(low, 0.9), max(high, 1.2))
     axes[0].set_ylabel("disagreement / floor")
     for label, line in handles.items():
         line.set_label(label)

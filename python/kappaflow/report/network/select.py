@@ -9,7 +9,7 @@ import numpy as np
 
 from ..._checks import FloatArray
 from ...validation.network.results import LEAST_MODE
-from ..style import BAND_COLOURS
+from ..look import BAND_COLOURS
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkPair, NetworkValidation, PredictorScore, Run

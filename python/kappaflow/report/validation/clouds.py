@@ -12,9 +12,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
 from ..._checks import FloatArray
-from .. import style
+from .. import look, numbers
 from ..arrays import Kind, frame, kind_of, pixel_level
-from ..style import GUIDE, INK, MUTED, WIDTH, styled
+from ..look import GUIDE, INK, MUTED, WIDTH, styled
+from ..words import NO_BREAK
 from . import marks
 from .select import (
     comparisons,
@@ -50,7 +51,7 @@ def inhomogeneity(validation: Validation) -> Figure:
         for comparison in found:
             scale = 1 / float(np.mean(comparison.agreement.predicted))
             order = np.argsort(comparison.agreement.predicted, kind="stable")
-            x = style.positive(comparison.agreement.predicted * scale)
+            x = numbers.positive(comparison.agreement.predicted * scale)
             kept = order[spread(order.size, MAX_INPUTS)]
             marks.simulated_points(
                 ax, validation, comparison, x, gid=f"{subject}-simulated-{comparison.n}", scale=scale, chosen=kept,
@@ -67,7 +68,7 @@ def inhomogeneity(validation: Validation) -> Figure:
 
 def _square(ax: Axes, drawn: list[FloatArray], *, least: float = 1.15) -> None:
     """The same range on both logarithmic axes, and the diagonal."""
-    low, high = style.finite_range(*drawn) or (0.5, 2.0)
+    low, high = numbers.finite_range(*drawn) or (0.5, 2.0)
     if high / low < least:
         middle_value = (low * high) ** 0.5
         low, high = middle_value / least**0.5, middle_value * least**0.5
@@ -79,9 +80,9 @@ def _square(ax: Axes, drawn: list[FloatArray], *, least: float = 1.15) -> None:
 def _tight_log_axis(axis: Any, low: float, high: float) -> None:
     """A logarithmic axis that is as narrow as its values where they are within a decade."""
     if high / low >= 10:
-        style.log_axis(axis, *style.log_limits(low, high))
+        look.log_axis(axis, *numbers.log_limits(low, high))
     else:
-        style.ratio_axis(axis, low, high)
+        look.ratio_axis(axis, low, high)
 
 
 def _diagonal_handle() -> Line2D:
@@ -105,15 +106,15 @@ def scatter(validation: Validation) -> Figure:
         drawn: list[FloatArray] = []
         for law in ordered_laws(validation):
             for comparison in (c for c in found if c.law == law.name):
-                x = style.positive(comparison.agreement.predicted)
-                y = style.positive(comparison.agreement.simulated)
+                x = numbers.positive(comparison.agreement.predicted)
+                y = numbers.positive(comparison.agreement.simulated)
                 other = first.get(comparison.n)
                 if law.name != main.name and other is not None:
                     x = np.where(_apart(x, other.agreement.predicted), x, np.nan)
                 else:
                     hidden += int(np.sum(left_out(x, y)))
-                look = _cloud_look(validation, law, marks.colour_of(validation, comparison.n), alpha)
-                ax.plot(x, y, ls="", gid=f"{subject}-{law.name}-{comparison.n}", **look)
+                style = _cloud_look(validation, law, marks.colour_of(validation, comparison.n), alpha)
+                ax.plot(x, y, ls="", gid=f"{subject}-{law.name}-{comparison.n}", **style)
                 drawn += [x, y]
                 if law.name != main.name and np.isfinite(x).any() and law.title not in [h.get_label() for h in extra]:
                     extra.append(Line2D([], [], ls="", label=law.title, **_cloud_look(validation, law, INK, 1.0)))
@@ -133,7 +134,7 @@ def scatter(validation: Validation) -> Figure:
 
 def _apart(a: FloatArray, b: FloatArray) -> Any:
     """Entries of two laws that differ visibly."""
-    return np.abs(np.log(style.positive(style.ratio(a, b)))) > 0.05
+    return np.abs(np.log(numbers.positive(numbers.ratio(a, b)))) > 0.05
 
 
 def _cloud_look(validation: Validation, law: ComparedLaw, colour: str, alpha: float) -> dict[str, Any]:
@@ -161,24 +162,24 @@ def counterfactual(validation: Validation) -> Figure:
     ax = figure.add_subplot()
     everything = (found.simulated, found.interval_low, found.interval_high, *found.predicted.values())
     limits = np.array([found.predicted_limit[i, j] for i, j in pairs])
-    style.log_axis(ax.xaxis, *marks.limits_of(*everything, limits))
+    look.log_axis(ax.xaxis, *marks.limits_of(*everything, limits))
     for place, (i, j) in enumerate(pairs):
-        ends = style.positive(np.array([found.interval_low[i, j], found.interval_high[i, j]]))
+        ends = numbers.positive(np.array([found.interval_low[i, j], found.interval_high[i, j]]))
         ax.plot(ends, [place, place], color=INK, lw=2.0, zorder=3, solid_capstyle="butt")
         if (found.names[i], found.names[j]) == (found.names[0], found.names[0]):
             ax.axhspan(place - 0.5, place + 0.5, color="#eaf1f8", lw=0, zorder=0)
     places = np.arange(len(pairs))
-    simulated = style.positive(np.array([found.simulated[i, j] for i, j in pairs]))
-    ax.plot(style.positive(limits), places, ls="", marker="|", ms=9, mew=2.2, color=GUIDE, gid="limit", zorder=2)
+    simulated = numbers.positive(np.array([found.simulated[i, j] for i, j in pairs]))
+    ax.plot(numbers.positive(limits), places, ls="", marker="|", ms=9, mew=2.2, color=GUIDE, gid="limit", zorder=2)
     laws = [law for law in ordered_laws(validation) if law.name in found.predicted]
-    handles = [Line2D([], [], color=INK, marker="o", ms=4, lw=2.0, label=f"simulation, 95{style.NO_BREAK}%")]
+    handles = [Line2D([], [], color=INK, marker="o", ms=4, lw=2.0, label=f"simulation, 95{NO_BREAK}%")]
     for index, law in enumerate(laws):
-        predicted = style.positive(np.array([found.predicted[law.name][i, j] for i, j in pairs]))
-        look: dict[str, Any] = {"marker": "D", "ms": 7.0, "mew": 1.2, "mfc": "none", "mec": "#0072b2"}
+        predicted = numbers.positive(np.array([found.predicted[law.name][i, j] for i, j in pairs]))
+        style: dict[str, Any] = {"marker": "D", "ms": 7.0, "mew": 1.2, "mfc": "none", "mec": "#0072b2"}
         if index:
-            look |= {"ms": 5.5, "mec": MUTED, "mew": 0.9, "marker": marks.law_marker(validation, law)}
-        ax.plot(predicted, places, ls="", zorder=4 - 0.1 * index, gid=law.name, **look)
-        handles.append(Line2D([], [], ls="", label=law.title, **look))
+            style |= {"ms": 5.5, "mec": MUTED, "mew": 0.9, "marker": marks.law_marker(validation, law)}
+        ax.plot(predicted, places, ls="", zorder=4 - 0.1 * index, gid=law.name, **style)
+        handles.append(Line2D([], [], ls="", label=law.title, **style))
     ax.plot(simulated, places, ls="", marker="o", ms=4, mew=0, color=INK, zorder=5, gid="simulated")
     handles.append(Line2D([], [], ls="", marker="|", ms=9, mew=2.2, color=GUIDE, label="with infinite data"))
     ax.set_yticks(places, [pair_name(found.names[i], found.names[j]) for i, j in pairs])
@@ -216,18 +217,18 @@ def steps(validation: Validation) -> Figure:
     for error in errors:
         colour = marks.colour_of(validation, error.n)
         marker = STEP_MARKERS[counts.index(error.steps) % len(STEP_MARKERS)]
-        look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 4.5, "lw": 0.8, "ls": (0, (1, 1.6))}
-        top.plot(x, style.positive(error.discretisation), gid=f"steps-{error.steps}-{error.n}", **look)
+        style: dict[str, Any] = {"color": colour, "marker": marker, "ms": 4.5, "lw": 0.8, "ls": (0, (1, 1.6))}
+        top.plot(x, numbers.positive(error.discretisation), gid=f"steps-{error.steps}-{error.n}", **style)
         if error.steps == counts[0]:
             top.plot(
-                x, style.positive(error.finite_data), color=colour, marker="o", ms=MARK, lw=1.6, gid=f"data-{error.n}"
+                x, numbers.positive(error.finite_data), color=colour, marker="o", ms=MARK, lw=1.6, gid=f"data-{error.n}"
             )
-        relative = np.sqrt(style.ratio(error.discretisation, error.finite_data))
-        bottom.plot(x, style.positive(relative), gid=f"ratio-{error.steps}-{error.n}", **look)
+        relative = np.sqrt(numbers.ratio(error.discretisation, error.finite_data))
+        bottom.plot(x, numbers.positive(relative), gid=f"ratio-{error.steps}-{error.n}", **style)
     values = [a for e in errors for a in (e.discretisation, e.finite_data)]
-    style.log_axis(top.yaxis, *marks.limits_of(*values))
-    parts = [np.sqrt(style.ratio(e.discretisation, e.finite_data)) for e in errors]
-    style.log_axis(bottom.yaxis, *marks.limits_of(*parts, np.ones(1)), text=lambda v: f"{100 * v:.3g} %")
+    look.log_axis(top.yaxis, *marks.limits_of(*values))
+    parts = [np.sqrt(numbers.ratio(e.discretisation, e.finite_data)) for e in errors]
+    look.log_axis(bottom.yaxis, *marks.limits_of(*parts, np.ones(1)), text=lambda v: f"{100 * v:.3g} %")
     bottom.axhline(1.0, **marks.GUIDE_LOOK)
     labels = [band.label.replace("-", "–").split(" ")[1] for band in validation.bands]
     bottom.set_xticks(x, labels)
@@ -242,7 +243,7 @@ def steps(validation: Validation) -> Figure:
                label=f"{count} steps")
         for k, count in enumerate(counts)
     ]  # fmt: skip
-    style.n_legend(figure, validation.n, extra)
+    look.n_legend(figure, validation.n, extra)
     return figure
 
 
@@ -269,7 +270,7 @@ def pixels(validation: Validation) -> Figure:
             if values is None:
                 ax.set_axis_off()
             else:
-                image = ax.imshow(values, cmap=style.deviation_map(), vmin=0, vmax=top, interpolation="nearest")
+                image = ax.imshow(values, cmap=look.deviation_map(), vmin=0, vmax=top, interpolation="nearest")
         bar = figure.colorbar(image, ax=list(row), shrink=0.9, pad=0.02, aspect=12)
         bar.outline.set_linewidth(0.4)
         bar.locator = marks.few_ticks()

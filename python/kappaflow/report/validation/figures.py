@@ -16,8 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ..._checks import FloatArray
-from .. import style
-from ..style import GUIDE, INK, MUTED, WIDTH, styled
+from .. import look, numbers
+from ..look import GUIDE, INK, MUTED, WIDTH, styled
 from . import marks
 from .select import (
     comparisons,
@@ -60,7 +60,7 @@ def ratios(validation: Validation) -> Figure:
     axes = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
     low, high = _forest_range(validation, sizes)
     for ax, n in zip(axes, sizes, strict=True):
-        style.factor_axis(ax.xaxis, low, high)
+        look.factor_axis(ax.xaxis, low, high)
         ax.axvline(1.0, color=INK, lw=0.8, zorder=1)
         hidden = 0
         for place, row in enumerate(rows):
@@ -114,7 +114,7 @@ def _forest_labels(ax: Axes, rows: list[Row]) -> None:
 def _forest_range(validation: Validation, sizes: list[int]) -> tuple[float, float]:
     shown = [c for c in validation.comparisons if c.n in sizes]
     values = [x for c in shown for x in (c.agreement.ratio, *c.agreement.ratio_interval, *_typical(c))]
-    return style.finite_range(np.array(values, dtype=np.float64)) or (0.5, 2.0)
+    return numbers.finite_range(np.array(values, dtype=np.float64)) or (0.5, 2.0)
 
 
 def _typical(comparison: Comparison) -> tuple[float, float]:
@@ -138,7 +138,7 @@ def _forest_mark(ax: Axes, comparison: Comparison, y: float, filling: dict[str, 
     ax.plot(_typical(comparison), [y, y], color=colour, lw=4.0, alpha=0.17, solid_capstyle="butt", zorder=1.5)
     if not (math.isfinite(found.ratio) and found.ratio > 0):
         return False
-    low, high = style.positive(np.array(found.ratio_interval))
+    low, high = numbers.positive(np.array(found.ratio_interval))
     if np.isnan(low):
         low = ax.get_xlim()[0]
     ax.plot([low, high], [y, y], color=colour, lw=1.1, zorder=2)
@@ -158,8 +158,8 @@ def _forest_handles(validation: Validation) -> list[Line2D | Patch]:
     laws = ordered_laws(validation)
     if len(laws) > 1:
         for index, law in enumerate(laws):
-            look = _filling(law, index)
-            handles.append(Line2D([], [], ls="", marker="o", ms=4, color=MUTED, label=law.title, **look))
+            style = _filling(law, index)
+            handles.append(Line2D([], [], ls="", marker="o", ms=4, color=MUTED, label=law.title, **style))
     handles.append(Patch(color=MUTED, alpha=0.25, lw=0, label="typical entry beyond Monte Carlo"))
     return handles
 
@@ -173,9 +173,9 @@ def kappa(validation: Validation) -> Figure:
     found = comparisons(validation, "kappa")
     laws = curve_laws(validation, validation.kappa)
     grid, main = validation.kappa_grid, laws[0]
-    style.log_axis(bottom.xaxis, *marks.limits_of(grid, pad=0.02))
+    look.log_axis(bottom.xaxis, *marks.limits_of(grid, pad=0.02))
     curves = list(validation.kappa.values())
-    style.log_axis(top.yaxis, *marks.limits_of(grid, *curves, *(c.agreement.simulated for c in found), pad=0.04))
+    look.log_axis(top.yaxis, *marks.limits_of(grid, *curves, *(c.agreement.simulated for c in found), pad=0.04))
     top.plot(grid, grid, gid="diagonal", **marks.GUIDE_LOOK)
     bottom.axhline(1.0, **marks.GUIDE_LOOK)
     shown, ends = [], []
@@ -184,30 +184,30 @@ def kappa(validation: Validation) -> Figure:
             continue
         shown.append(law.name)
         for row, n in enumerate(validation.n):
-            look = {**marks.law_look(validation, law), "color": marks.colour_of(validation, n)}
-            top.plot(grid, style.positive(validation.kappa[law.name][row]), gid=f"{law.name}-{n}", **look)
+            style = {**marks.law_look(validation, law), "color": marks.colour_of(validation, n)}
+            top.plot(grid, numbers.positive(validation.kappa[law.name][row]), gid=f"{law.name}-{n}", **style)
     for comparison in found:
         if comparison.law != main.name:
             continue
-        x, colour = style.positive(comparison.entries), marks.colour_of(validation, comparison.n)
+        x, colour = numbers.positive(comparison.entries), marks.colour_of(validation, comparison.n)
         gid = f"simulated-{comparison.n}"
         marks.simulated_points(top, validation, comparison, x, gid=gid, color=colour)
-        scale = style.ratio(np.ones(x.size), comparison.agreement.predicted)
+        scale = numbers.ratio(np.ones(x.size), comparison.agreement.predicted)
         marks.simulated_points(
             bottom, validation, comparison, x, gid=f"ratio-{comparison.n}", scale=scale, color=colour
         )
         bottom.plot(
-            x, style.ratio(comparison.agreement.simulated, comparison.agreement.predicted), color=colour, lw=0.7
+            x, numbers.ratio(comparison.agreement.simulated, comparison.agreement.predicted), color=colour, lw=0.7
         )
         ends += [array * scale for array in interval(validation, comparison)]
-    style.factor_axis(bottom.yaxis, *(style.finite_range(*ends) or (0.5, 2.0)))
+    look.factor_axis(bottom.yaxis, *(numbers.finite_range(*ends) or (0.5, 2.0)))
     top.tick_params(which="both", labelbottom=False)
     top.set_ylabel("renormalised noise κ(σ²)")
     bottom.set_ylabel("simulated / predicted")
     bottom.set_xlabel("noise variance σ²")
     diagonal = Line2D([], [], label="κ = σ²\n(infinite data)", **marks.GUIDE_LOOK)
     extra = [*marks.law_handles(validation, shown), marks.simulation_handle(), diagonal]
-    style.n_legend(figure, validation.n, extra)
+    look.n_legend(figure, validation.n, extra)
     return figure
 
 
@@ -223,14 +223,14 @@ def overshrinkage(validation: Validation) -> Figure:
         found = [c for c in comparisons(validation, "gains") if c.subject == subject]
 
         def relative(comparison: Comparison, key: str = subject) -> FloatArray:
-            return style.ratio(np.ones(comparison.entries.size), ideal[key][comparison.entries])
+            return numbers.ratio(np.ones(comparison.entries.size), ideal[key][comparison.entries])
 
         shown |= _by_mode(ax, validation, found, relative)
         ax.axhline(1.0, zorder=1, **marks.GUIDE_LOOK)
         ends = [array * relative(c) for c in found for array in (*_thinned_ends(validation, c), c.agreement.predicted)]
-        low, high = style.finite_range(*ends) or (0.0, 1.0)
+        low, high = numbers.finite_range(*ends) or (0.0, 1.0)
         if high > 3.0:
-            style.log_axis(ax.yaxis, *style.log_limits(low, max(high, 1.0)))
+            look.log_axis(ax.yaxis, *numbers.log_limits(low, max(high, 1.0)))
         else:
             ax.set_ylim(0, max(1.06, 1.04 * high))
         ax.set_title(label[0].upper() + label[1:])
@@ -265,7 +265,7 @@ def anisotropy(validation: Validation) -> Figure:
         found = [c for c in comparisons(validation, "mode_disagreement") if c.subject == subject]
         shown |= _by_mode(ax, validation, found, lambda _comparison: 1.0)
         values = [x for c in found for x in (c.agreement.predicted, *_thinned_ends(validation, c))]
-        style.log_axis(ax.yaxis, *marks.limits_of(*values))
+        look.log_axis(ax.yaxis, *marks.limits_of(*values))
         ax.set_title(label[0].upper() + label[1:])
         ax.set_xlabel("mode k of the output")
     _first_of_rows(grid.axes, "squared distance / d")
@@ -284,7 +284,7 @@ def _thinned_ends(validation: Validation, comparison: Comparison) -> tuple[Float
 
 def _by_mode(ax: Axes, validation: Validation, found: list[Comparison], scale: Any) -> set[str]:
     """Theory and simulation of one map by mode; names of the laws that are drawn."""
-    style.mode_axis(ax, validation.eigenvalues.size)
+    look.mode_axis(ax, validation.eigenvalues.size)
     main = main_law(validation)
     first = {c.n: c for c in found if c.law == main.name}
     shown: set[str] = set()
@@ -296,11 +296,11 @@ def _by_mode(ax: Axes, validation: Validation, found: list[Comparison], scale: A
             if law.name != main.name and other is not None and not differs(predicted, other.agreement.predicted):
                 continue
             shown.add(law.name)
-            look = {**marks.law_look(validation, law), "color": colour}
+            style = {**marks.law_look(validation, law), "color": colour}
             few: dict[str, Any] = {"marker": "_", "ms": 9} if predicted.size <= 3 else {}
             ax.plot(
-                comparison.entries + 1, style.positive(predicted * scale(comparison)),
-                gid=f"{comparison.subject}-{law.name}-{comparison.n}", **look, **few,
+                comparison.entries + 1, numbers.positive(predicted * scale(comparison)),
+                gid=f"{comparison.subject}-{law.name}-{comparison.n}", **style, **few,
             )  # fmt: skip
     for n, comparison in first.items():
         x = np.asarray(comparison.entries + 1, dtype=np.float64)
@@ -331,9 +331,9 @@ def scaling(validation: Validation) -> Figure:
     found = [c for c in comparisons(validation, "bands", main.name) if c.subject == curves.subject]
     simulated = [end for c in found for end in interval(validation, c)]
     n_values = [curves.n, np.array(validation.n, dtype=np.float64)]
-    style.log_axis(ax.xaxis, *marks.limits_of(*n_values, pad=0.03))
+    look.log_axis(ax.xaxis, *marks.limits_of(*n_values, pad=0.03))
     limits = marks.limits_of(*curves.disagreement.values(), *simulated)
-    style.log_axis(ax.yaxis, *limits)
+    look.log_axis(ax.yaxis, *limits)
     shown, handles = [], []
     for law in laws:
         values = curves.disagreement[law.name]
@@ -341,15 +341,15 @@ def scaling(validation: Validation) -> Figure:
             continue
         shown.append(law.name)
         for index in range(len(validation.bands)):
-            look = {**marks.law_look(validation, law), "color": style.band_colour(index)}
-            ax.plot(curves.n, style.positive(values[:, index]), gid=f"{law.name}-{index}", **look)
+            style = {**marks.law_look(validation, law), "color": look.band_colour(index)}
+            ax.plot(curves.n, numbers.positive(values[:, index]), gid=f"{law.name}-{index}", **style)
     for index, band in enumerate(validation.bands):
-        colour, marker = style.band_colour(index), style.band_marker(index)
-        arrays = [(c.n, style.positive(c.agreement.simulated)[index], *(e[index] for e in interval(validation, c)))
+        colour, marker = look.band_colour(index), look.band_marker(index)
+        arrays = [(c.n, numbers.positive(c.agreement.simulated)[index], *(e[index] for e in interval(validation, c)))
                   for c in found]  # fmt: skip
         if arrays:
             x, y, low, high = (np.array(column, dtype=np.float64) for column in zip(*arrays, strict=True))
-            style.points(ax, x, y, low, high, gid=f"simulated-{index}", color=colour, marker=marker, ms=4.5)
+            look.points(ax, x, y, low, high, gid=f"simulated-{index}", color=colour, marker=marker, ms=4.5)
         label = band.label.replace("-", "–")
         handles.append(Line2D([], [], color=colour, marker=marker, ms=4.5, lw=1.4, label=label))
     handles.append(_inverse_guide(ax, curves.n, curves.disagreement[main.name], limits))
@@ -362,7 +362,7 @@ def scaling(validation: Validation) -> Figure:
 
 def _inverse_guide(ax: Axes, n: FloatArray, values: FloatArray, limits: tuple[float, float]) -> Line2D:
     """Slope −1 through the end of the largest band, a little above it: the rate of plain averaging."""
-    last = style.finite_range(values[-1])
+    last = numbers.finite_range(values[-1])
     anchor = 1.6 * last[1] if last else math.sqrt(limits[0] * limits[1])
     ys = anchor * n[-1] / n
     (line,) = ax.plot(

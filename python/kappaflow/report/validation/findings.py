@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...validation.metrics import FALSE_ALARM, describe_factor
-from .. import style
 from ..consistency.findings import Cell, Quantity, Row
-from ..style import number
+from ..words import number, short
 from .select import (
     DISAGREEMENTS,
     EXPECTATIONS,
@@ -404,7 +403,7 @@ def _design(validation: Validation) -> tuple[tuple[str, str], ...]:
             {"estimated": "estimated from each training set", "known": "known"}.get(validation.mean, validation.mean),
         ),
         ("Maps", "; ".join(q.label for q in validation.maps)),
-        ("Sampling starts at", f"σ = {style.short(validation.sigma_max)}"),
+        ("Sampling starts at", f"σ = {short(validation.sigma_max)}"),
         ("Inputs followed", f"{len(validation.input_seeds):,} seeds and noised images"),
         ("Laws", _join([law.title for law in ordered_laws(validation)])),
         ("Seed", str(validation.seed)),

@@ -19,8 +19,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from ..._checks import FloatArray
-from .. import style
-from ..style import INK, MARKER, MUTED, points
+from .. import look, numbers
+from ..look import INK, MARKER, MUTED, points
+from ..words import NO_BREAK
 from .select import interval, is_published, ordered_laws, spread
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def law_handles(validation: Validation, shown: Sequence[str]) -> list[Line2D]:
 
 def simulation_handle() -> Line2D:
     """Legend entry of simulated points."""
-    return Line2D([], [], color=INK, marker="o", ms=MARKER, ls="", label=f"simulation, 95{style.NO_BREAK}%")
+    return Line2D([], [], color=INK, marker="o", ms=MARKER, ls="", label=f"simulation, 95{NO_BREAK}%")
 
 
 def thinned(size: int, *, logarithmic: bool = True) -> npt.NDArray[np.int64]:
@@ -83,14 +84,14 @@ def simulated_points(
     gid: str,
     scale: FloatArray | float = 1.0,
     chosen: npt.NDArray[np.int64] | None = None,
-    **look: Any,
+    **style: Any,
 ) -> None:
     """The simulated entries of a comparison, times `scale`, with their 95 % intervals."""
     low, high = interval(validation, comparison)
-    arrays = (style.positive(comparison.agreement.simulated), low, high)
+    arrays = (numbers.positive(comparison.agreement.simulated), low, high)
     chosen = thinned(x.size) if chosen is None else chosen
     y, low, high = (np.broadcast_to(a * scale, x.shape)[chosen] for a in arrays)
-    points(ax, x[chosen], y, low, high, gid=gid, **look)
+    points(ax, x[chosen], y, low, high, gid=gid, **style)
 
 
 # ---------------------------------------------------------------- axes
@@ -110,9 +111,9 @@ class Panels:
     def legend(self, validation: Validation, extra: Sequence[Line2D]) -> None:
         """Colours of the training-set sizes, then what theory and simulation look like."""
         if self.spare is None:
-            style.n_legend(self.figure, validation.n, extra)
+            look.n_legend(self.figure, validation.n, extra)
             return
-        handles = [*style.n_handles(validation.n), *extra]
+        handles = [*look.n_handles(validation.n), *extra]
         self.spare.legend(handles=handles, title="training images n", loc="upper left", alignment="left")
 
 
@@ -120,7 +121,7 @@ def panels(count: int, *, columns: int = 2, height: float = _PANEL_HEIGHT) -> Pa
     """A figure of `count` panels, side by side in rows of `columns`."""
     across = min(columns, count)
     rows = math.ceil(count / across)
-    figure = Figure(figsize=(style.WIDTH, rows * height + 0.2), layout="constrained")
+    figure = Figure(figsize=(look.WIDTH, rows * height + 0.2), layout="constrained")
     grid = figure.subplots(rows, across, squeeze=False).ravel()
     for ax in grid[count:]:
         ax.set_axis_off()
@@ -129,9 +130,9 @@ def panels(count: int, *, columns: int = 2, height: float = _PANEL_HEIGHT) -> Pa
 
 def colour_of(validation: Validation, n: int) -> str:
     """Colour of a training-set size."""
-    return style.n_colours(len(validation.n))[validation.n.index(n)]
+    return look.n_colours(len(validation.n))[validation.n.index(n)]
 
 
 def limits_of(*arrays: FloatArray, pad: float = 0.05) -> tuple[float, float]:
     """Limits of a logarithmic axis that holds all positive values."""
-    return style.log_limits(*(style.finite_range(*arrays) or (0.1, 1.0)), pad)
+    return numbers.log_limits(*(numbers.finite_range(*arrays) or (0.1, 1.0)), pad)

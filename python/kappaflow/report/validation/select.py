@@ -15,7 +15,7 @@ from scipy import stats
 
 from ..._checks import FloatArray
 from ...validation.metrics import SHOWN
-from .. import style
+from .. import numbers
 
 if TYPE_CHECKING:
     from ...validation.laws import ComparedLaw
@@ -98,15 +98,15 @@ def half_width(validation: Validation, n: int) -> float:
 
 def interval(validation: Validation, comparison: Comparison) -> tuple[FloatArray, FloatArray]:
     """95 % interval of each simulated entry, taken on the logarithmic scale; NaN where there is no logarithm."""
-    simulated = style.positive(comparison.agreement.simulated)
+    simulated = numbers.positive(comparison.agreement.simulated)
     error = half_width(validation, comparison.n) * comparison.agreement.standard_error
-    reach = np.exp(np.minimum(style.ratio(error, simulated), 50.0))
+    reach = np.exp(np.minimum(numbers.ratio(error, simulated), 50.0))
     return simulated / reach, simulated * reach
 
 
 def differs(a: FloatArray, b: FloatArray) -> bool:
     """Whether two predictions are two curves."""
-    apart = np.abs(np.log(style.positive(style.ratio(a, b))))
+    apart = np.abs(np.log(numbers.positive(numbers.ratio(a, b))))
     return bool(np.nanmax(apart, initial=0.0) > SAME)
 
 
@@ -125,4 +125,4 @@ def rank_correlation(a: FloatArray, b: FloatArray) -> float:
 
 def left_out(*arrays: FloatArray) -> npt.NDArray[np.bool_]:
     """Entries that a logarithmic axis cannot show on any of its sides."""
-    return np.asarray(np.any([~np.isfinite(style.positive(a)) for a in arrays], axis=0))
+    return np.asarray(np.any([~np.isfinite(numbers.positive(a)) for a in arrays], axis=0))

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..._checks import FloatArray
 from ...validation.metrics import describe_factor
-from .. import style
-from ..style import number, percent
+from .. import numbers
+from ..words import NO_BREAK, number, percent, short
 from .clouds import pair_name, strata_pairs
 from .figures import anisotropy_subjects
 from .select import comparisons, main_law, map_subjects, middle, rank_correlation, subjects
@@ -43,7 +43,7 @@ def _main(validation: Validation, quantity: str, subject: str | None = None) -> 
 
 def _log_ratio(comparison: Comparison) -> FloatArray:
     """log(simulated/predicted) of each entry, NaN where there is none."""
-    return np.log(style.positive(style.ratio(comparison.agreement.simulated, comparison.agreement.predicted)))
+    return np.log(numbers.positive(numbers.ratio(comparison.agreement.simulated, comparison.agreement.predicted)))
 
 
 def times(value: float) -> str:
@@ -71,7 +71,7 @@ def _take_ratios(validation: Validation) -> str:
     inside = sum(0.9 <= r <= 1.1 for r in ratios)
     return (
         f"Under the {law.title}, simulated totals are {number(min(ratios))} to {number(max(ratios))} times the predicted "
-        f"ones (median {number(median)}); {inside:,} of {len(ratios):,} are within 10{style.NO_BREAK}%."
+        f"ones (median {number(median)}); {inside:,} of {len(ratios):,} are within 10{NO_BREAK}%."
     )
 
 
@@ -86,7 +86,7 @@ def _take_kappa(validation: Validation) -> str:
             continue
         place = int(np.nanargmax(deviation))
         ratio = float(comparison.agreement.simulated[place] / comparison.agreement.predicted[place])
-        sigma = style.short(math.sqrt(float(comparison.entries[place])), 2)
+        sigma = short(math.sqrt(float(comparison.entries[place])), 2)
         parts.append(f"at n = {comparison.n:,} it is {times(ratio)} the predicted one (σ = {sigma})")
     return f"The simulated κ where it is furthest from theory: {'; '.join(parts)}." if parts else ""
 
@@ -99,7 +99,7 @@ def _take_overshrinkage(validation: Validation) -> str:
     comparison = _main(validation, "gains", subject)[0]
     question = next(q for q in validation.maps if q.key == subject)
     ideal = np.asarray(question.gain(validation.eigenvalues), dtype=np.float64)[comparison.entries]
-    kept = style.ratio(comparison.agreement.simulated, ideal)
+    kept = numbers.ratio(comparison.agreement.simulated, ideal)
     if not np.isfinite(kept).any():
         return ""
     place = int(np.nanargmin(kept))
@@ -119,7 +119,7 @@ def _take_anisotropy(validation: Validation) -> str:
         if not found:
             continue
         comparison = _at(found, middle(validation.n))
-        span = style.finite_range(comparison.agreement.simulated)
+        span = numbers.finite_range(comparison.agreement.simulated)
         order = rank_correlation(comparison.agreement.predicted, comparison.agreement.simulated)
         if span is not None and math.isfinite(order):
             parts.append(f"{label}: a factor of {rough(span[1] / span[0])}, rank correlation {order:.2f}")
@@ -140,7 +140,7 @@ def _take_inhomogeneity(validation: Validation) -> str:
         if not found:
             continue
         comparison = _at(found, middle(validation.n))
-        span = style.finite_range(comparison.agreement.simulated)
+        span = numbers.finite_range(comparison.agreement.simulated)
         order = rank_correlation(comparison.agreement.predicted, comparison.agreement.simulated)
         if span is not None and math.isfinite(order):
             parts.append(f"{label}: {rough(span[1] / span[0])} ({order:.2f})")
@@ -159,8 +159,8 @@ def _take_scaling(validation: Validation) -> str:
     first, last = found[0].agreement, found[-1].agreement
     if len(found) == 1:
         return f"At n = {found[0].n:,} the simulated disagreement, all bands together, is {times(first.ratio)} the predicted one."
-    simulated = float(style.ratio(first.simulated.sum(), last.simulated.sum()))
-    predicted = float(style.ratio(first.predicted.sum(), last.predicted.sum()))
+    simulated = float(numbers.ratio(first.simulated.sum(), last.simulated.sum()))
+    predicted = float(numbers.ratio(first.predicted.sum(), last.predicted.sum()))
     if not (math.isfinite(simulated) and math.isfinite(predicted)):
         return ""
     return (
@@ -202,7 +202,7 @@ def _take_counterfactual(validation: Validation) -> str:
     names = pair_name(found.names[i], found.names[j])
     text = (
         f"Two models, {names}, differ {times(top / base)} as much as two of {found.names[0]} sets; infinite data would leave "
-        f"{style.short(100 * float(found.predicted_limit[i, j]) / top)}{style.NO_BREAK}% of that."
+        f"{short(100 * float(found.predicted_limit[i, j]) / top)}{NO_BREAK}% of that."
     )
     law = main_law(validation)
     if law.name not in found.predicted:

@@ -1,4 +1,4 @@
-"""The look that all figures share: colours, fonts, axes, number formats and file output.
+"""The look that all figures share: sizes, colours, fonts, axes and their encoding.
 
 Nothing here changes matplotlib's global state: :func:`styled` and :func:`save` set their parameters in a context and
 leave it again.
@@ -14,7 +14,6 @@ from typing import Any, Literal, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
@@ -22,6 +21,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from .._checks import FloatArray
+from .numbers import log_limits
+from .words import plain_number, power_of_ten, ratio_text
 
 P = ParamSpec("P")
 
@@ -33,7 +34,6 @@ MARKER = 3.4  # size of a point
 WIDTH = 7.4  # inches of every figure, so that text has one size throughout the page
 Format = Literal["svg", "png"]
 PNG_DPI = 180
-NO_BREAK = "\N{NO-BREAK SPACE}"
 
 # Okabe and Ito's colours, distinct with every common colour vision deficiency, without their yellow, which is too light
 # for lines on white. Bands take them in this order; n takes a perceptually ordered ramp instead, so that the two are
@@ -141,43 +141,6 @@ def deviation_map() -> LinearSegmentedColormap:
 
 
 # ---------------------------------------------------------------- axes
-def positive(values: FloatArray) -> FloatArray:
-    """The values, with NaN in place of everything that a logarithmic axis cannot show."""
-    values = np.asarray(values, dtype=np.float64)
-    return np.where(np.isfinite(values) & (values > 0), values, np.nan)
-
-
-def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """Elementwise quotient, NaN where the denominator is not positive or anything is not finite."""
-    numerator, denominator = np.broadcast_arrays(
-        np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
-    )
-    good = np.isfinite(numerator) & np.isfinite(denominator) & (denominator > 0)
-    out = np.full(numerator.shape, np.nan)
-    np.divide(numerator, denominator, out=out, where=good)
-    return out
-
-
-def with_variance(eigenvalues: FloatArray) -> npt.NDArray[np.bool_]:
-    """Modes that have variance: eigenvalues above the rounding errors of an eigensolver, d ε times the largest."""
-    noise = eigenvalues.size * np.finfo(np.float64).eps * float(np.max(eigenvalues, initial=0.0))
-    return np.isfinite(eigenvalues) & (eigenvalues > noise)
-
-
-def finite_range(*arrays: FloatArray) -> tuple[float, float] | None:
-    """Smallest and largest positive finite value of some arrays; None where there is none."""
-    flat = np.concatenate([positive(a).ravel() for a in arrays]) if arrays else np.empty(0)
-    flat = flat[np.isfinite(flat)]
-    return (float(flat.min()), float(flat.max())) if flat.size else None
-
-
-def log_limits(low: float, high: float, pad: float = 0.06) -> tuple[float, float]:
-    """Limits of a logarithmic axis with a margin, a decade wide at the least."""
-    span = math.log10(high / low)
-    margin = max(pad * span, (1.0 - span) / 2)
-    return low * 10**-margin, high * 10**margin
-
-
 def log_axis(axis: Any, low: float, high: float, text: Callable[[float], str] | None = None) -> None:
     """Make one axis (``ax.xaxis`` or ``ax.yaxis``) logarithmic from `low` to `high` with ticks that stay readable.
 
@@ -246,16 +209,13 @@ def _round_ticks(low: float, high: float, most: int = 5) -> list[float]:
     return ticks
 
 
-def ratio_text(value: float) -> str:
-    """``0.5``, ``20``, ``10⁻⁴``."""
-    return f"{value:.4g}" if 1e-3 <= value < 1e4 else power_of_ten(value)
-
-
-def points(ax: Axes, x: FloatArray, y: FloatArray, low: FloatArray, high: FloatArray, *, gid: str, **look: Any) -> None:
+def points(
+    ax: Axes, x: FloatArray, y: FloatArray, low: FloatArray, high: FloatArray, *, gid: str, **style: Any
+) -> None:
     """Points with vertical bars from `low` to `high`; what is NaN is not drawn."""
-    colour = look.pop("color", INK)
-    ax.vlines(x, low, high, colors=colour, lw=0.9, alpha=look.get("alpha", 1.0), gid=f"{gid}-bars", zorder=3)
-    ax.plot(x, y, ls="", color=colour, gid=gid, zorder=3.5, **{"marker": "o", "ms": MARKER, "mew": 0.0, **look})
+    colour = style.pop("color", INK)
+    ax.vlines(x, low, high, colors=colour, lw=0.9, alpha=style.get("alpha", 1.0), gid=f"{gid}-bars", zorder=3)
+    ax.plot(x, y, ls="", color=colour, gid=gid, zorder=3.5, **{"marker": "o", "ms": MARKER, "mew": 0.0, **style})
 
 
 def n_handles(n: Sequence[int]) -> list[Line2D]:
@@ -271,71 +231,3 @@ def n_legend(figure: Figure, n: Sequence[int], extra: Sequence[Line2D] = ()) -> 
     figure.legend(
         handles=[*n_handles(n), *extra], title="training images n", loc="outside right upper", alignment="left"
     )
-
-
-# ---------------------------------------------------------------- numbers
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def power_of_ten(value: float) -> str:
-    """``10⁻³``, ``2·10⁻³``: short text of a tick on a wide logarithmic axis."""
-    if not value > 0 or not math.isfinite(value):
-        return f"{value:g}"
-    exponent = math.floor(math.log10(value) + 1e-9)
-    mantissa = value / 10.0**exponent
-    power = "10" + str(exponent).translate(_SUPERSCRIPT)
-    return power if abs(mantissa - 1) < 1e-6 else f"{mantissa:.3g}·{power}"
-
-
-def plain_number(value: float) -> str:
-    """``0.02``, ``50``, ``1,000``: short text of a tick without an exponent."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
-
-
-def number(value: float, digits: int = 3) -> str:
-    """A number for people: `digits` significant digits, a power of ten only where it is needed."""
-    if not math.isfinite(value):
-        return "–"
-    if value == 0:
-        return "0"
-    if 1e-3 <= abs(value) < 1e5:
-        decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-        return f"{value:,.{decimals}f}"
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    return f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPT)}"
-
-
-def short(value: float, digits: int = 3) -> str:
-    """As :func:`number`, without trailing zeros: for settings, which are exact, such as σ = 0.1."""
-    text = number(value, digits)
-    if "." not in text:
-        return text
-    mantissa, dot, power = text.partition("·")
-    return mantissa.rstrip("0").rstrip(".") + dot + power
-
-
-def percent(fraction: float) -> str:
-    """A fraction as a percentage, about two significant digits: ``12 %``, ``0.34 %``, ``below 0.01 %``."""
-    if not math.isfinite(fraction):
-        return "–"
-    value = 100 * fraction
-    if 0 < value < 0.01:
-        return f"below 0.01{NO_BREAK}%"
-    for bound, decimals in ((0.095, 3), (0.995, 2), (9.95, 1)):
-        if 0 < value < bound:
-            return f"{value:.{decimals}f}{NO_BREAK}%"
-    return f"{value:,.0f}{NO_BREAK}%"
-
-
-def percent_setting(fraction: float) -> str:
-    """As :func:`percent`, exact and without trailing zeros: for a tolerance that somebody chose."""
-    return f"{short(100 * fraction)}{NO_BREAK}%"
-
-
-def count(n: int) -> str:
-    """A whole number with thousands separated; from a million on rounded to three digits, ``2.35 million``."""
-    for size, word in ((10**9, "billion"), (10**6, "million")):
-        if n >= size:
-            value = n / size
-            return f"{value:,.0f} {word}" if value >= 1000 else f"{value:.3g} {word}"
-    return f"{n:,}"

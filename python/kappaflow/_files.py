@@ -1,0 +1,52 @@
+"""Files that are written whole or not at all: the one place where the package replaces a file on disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["replaced", "write_bytes"]
+
+
+@contextmanager
+def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """The name of a new file beside `path`; when the block ends, that file takes the place of `path`.
+
+    The file is there, empty, with the permissions of any new file. Its name keeps the suffix, because some writers choose
+    the format by it. If the block raises, `path` stays as it was and the new file is removed.
+
+    Raises
+    ------
+    OSError
+        The file could not be made or moved into place.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "No such folder", os.fspath(target.parent))
+    new = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.tmp{target.suffix}")
+    try:
+        new.touch()
+        mode = new.stat().st_mode
+        yield new
+        new.chmod(mode)  # safetensors makes files for their owner alone
+        os.replace(new, target)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Replace a file by one with this content, which has reached the disk before the old one goes.
+
+    Raises
+    ------
+    OSError
+        The file could not be written; an earlier one is still there.
+    """
+    with replaced(path) as new, new.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,49 @@
+"""Numbers made ready to be drawn: what an axis can show, ratios without a division by zero, limits of axes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from .._checks import FloatArray
+
+__all__ = ["finite_range", "log_limits", "positive", "ratio", "with_variance"]
+
+
+def positive(values: FloatArray) -> FloatArray:
+    """The values, with NaN in place of everything that a logarithmic axis cannot show."""
+    values = np.asarray(values, dtype=np.float64)
+    return np.where(np.isfinite(values) & (values > 0), values, np.nan)
+
+
+def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Elementwise quotient, NaN where the denominator is not positive or anything is not finite."""
+    numerator, denominator = np.broadcast_arrays(
+        np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
+    )
+    good = np.isfinite(numerator) & np.isfinite(denominator) & (denominator > 0)
+    out = np.full(numerator.shape, np.nan)
+    np.divide(numerator, denominator, out=out, where=good)
+    return out
+
+
+def with_variance(eigenvalues: FloatArray) -> npt.NDArray[np.bool_]:
+    """Modes that have variance: eigenvalues above the rounding errors of an eigensolver, d ε times the largest."""
+    noise = eigenvalues.size * np.finfo(np.float64).eps * float(np.max(eigenvalues, initial=0.0))
+    return np.isfinite(eigenvalues) & (eigenvalues > noise)
+
+
+def finite_range(*arrays: FloatArray) -> tuple[float, float] | None:
+    """Smallest and largest positive finite value of some arrays; None where there is none."""
+    flat = np.concatenate([positive(a).ravel() for a in arrays]) if arrays else np.empty(0)
+    flat = flat[np.isfinite(flat)]
+    return (float(flat.min()), float(flat.max())) if flat.size else None
+
+
+def log_limits(low: float, high: float, pad: float = 0.06) -> tuple[float, float]:
+    """Limits of a logarithmic axis with a margin, a decade wide at the least."""
+    span = math.log10(high / low)
+    margin = max(pad * span, (1.0 - span) / 2)
+    return low * 10**-margin, high * 10**margin
