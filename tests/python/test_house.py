@@ -1,4 +1,7 @@
-"""The plan of the house holds: imports go down only, siblings do not know each other, lazy imports say what they wait for."""
+"""The plan of the house holds: imports go down only, siblings do not know each other, lazy imports say what they wait for.
+
+Its measures hold too: short files and functions, few formatter escapes, named results, documented functions (``tools/house.py``).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import house
 import kappaflow
 
 PACKAGE = Path(kappaflow.__file__).parent
@@ -172,3 +176,74 @@ def test_imports_inside_functions_wait_for_an_optional_package_and_say_which() -
 @pytest.mark.parametrize("name", ["consistency", "validation", "lens", "models", "report", "cli", "datasets"])
 def test_every_room_is_there(name: str) -> None:
     assert (PACKAGE / name / "__init__.py").is_file()
+
+
+# ---------------------------------------------------------------- measures
+@pytest.mark.parametrize("measure", house.MEASURES)
+def test_measures_hold_where_no_debt_is_listed(measure: str) -> None:
+    wrong = house.verdict(measure, house.MEASURES[measure](), house.debts(measure))
+    assert not wrong, "\n".join(wrong)
+
+
+def test_list_of_debts_names_measures_and_each_place_once() -> None:
+    lines = house.DEBTS.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == len(set(lines))
+    assert {line.split()[0] for line in lines} <= set(house.MEASURES)
+
+
+def test_a_new_offender_and_a_paid_debt_are_both_refused() -> None:
+    assert house.verdict("file", {"a.py": "501 lines"}, {"a.py"}) == []
+    assert house.verdict("file", {"a.py": "501 lines"}, set()) == ["a.py: 501 lines"]
+    (paid,) = house.verdict("file", {}, {"a.py"})
+    assert "offends no more" in paid
+    assert house.verdict("escape", {"a.py": "10", "b.py": "9"}, set()) == []
+    assert len(house.verdict("escape", {"a.py": "10", "b.py": "10"}, set())) == 2
+
+
+@pytest.mark.parametrize(
+    ("annotation", "bare"),
+    [
+        ("tuple[int, str]", True),
+        ("tuple[Array, Array] | None", True),
+        ("'tuple[int, int]'", True),
+        ("tuple", True),
+        ("tuple[Array, ...]", False),
+        ("list[tuple[int, str]]", False),
+        ("Pair", False),
+    ],
+)
+def test_bare_tuples_are_told_from_sequences(annotation: str, bare: bool) -> None:
+    assert house.is_bare_tuple(ast.parse(annotation, mode="eval").body) is bare
+
+
+def test_bodies_of_cpp_functions_are_measured() -> None:
+    text = """namespace a {
+template <class T>
+T one(T x,
+      T y) {
+  for (;;) {
+  }
+  return x;
+}
+
+struct Plain {
+  int x;
+};
+
+Plain::Plain(int x)
+    : x(x) {}
+
+int two() {
+  return 2;
+}
+}  // namespace a
+"""
+    assert list(house.cpp_bodies(text)) == [("T one(T x,", 3), ("int two() {", 1)]
+
+
+def test_sections_of_errors_have_one_style() -> None:
+    section = "Do it.\n\nRaises\n------\nValueError\n    if not"
+    assert house.RAISES_HEADING.search(section)
+    assert not house.RAISES_OTHERWISE.search(section)
+    for other in ("Raises ValueError if not.", "Raises:\n    ValueError", ":raises ValueError: if not"):
+        assert house.RAISES_OTHERWISE.search(other)
