@@ -10,7 +10,7 @@ import pytest
 
 import kappaflow._layout
 import kappaflow.functions
-import kappaflow.lens.receptive_field.jacobian
+import kappaflow.lens.layout
 import kappaflow.lens.trajectories.schedules
 import kappaflow.models.checkpoint
 import kappaflow.models.layout
@@ -79,7 +79,7 @@ def test_errata_name_tests_that_are_there() -> None:
 MODULES = [
     kappaflow._layout,
     kappaflow.functions,
-    kappaflow.lens.receptive_field.jacobian,
+    kappaflow.lens.layout,
     kappaflow.lens.trajectories.schedules,
     kappaflow.moments,
     kappaflow.validation.linear.experiment,

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 import typer
 from rich.console import Console
 
 from .._checks import FloatArray, choice
-from .._layout import channel_axis
 from ..population import Population
 from ..sampling import SIGMA_MIN
 from .common import (
@@ -108,8 +106,6 @@ def command(
     try:
         with directory.staged(facts) as staging:
             population = load_population(source, quiet=quiet)
-            order = _channels_last(population.shape)
-            population = _reordered(population, order)
             with step_progress(quiet) as progress:
                 progress("reading", 0.0)
                 denoiser = None if network is None else _open_network(network, population, device)
@@ -117,8 +113,6 @@ def command(
                 rows = (
                     None if source.is_population or not _needs_images(shown, network) else _rows(source, images, seed)
                 )
-                if rows is not None and order is not None:
-                    rows = rows[:, order]
                 made: list[Window] = []
                 for place, one in enumerate(shown):
                     told = _within(progress, place, len(shown))
@@ -204,25 +198,6 @@ def _open_network(name: str, population: Population, device: str) -> RowDenoiser
 def _within(progress: Told, place: int, count: int) -> Told:
     """Progress of one window as part of all."""
     return lambda step, fraction: progress(step, (place + fraction) / count)
-
-
-def _channels_last(shape: tuple[int, ...]) -> npt.NDArray[np.int64] | None:
-    """Order of the pixels of (C, H, W) images as (H, W, C), None for all others; as networks are told them apart."""
-    if channel_axis(shape) != 0:
-        return None
-    return np.arange(int(np.prod(shape))).reshape(shape).transpose(1, 2, 0).ravel()
-
-
-def _reordered(population: Population, order: npt.NDArray[np.int64] | None) -> Population:
-    """The same population with its pixels in another order, channels last."""
-    if order is None:
-        return population
-    vectors, (channels, height, width) = population.eigenvectors, population.shape
-    return Population(
-        population.eigenvalues, population.multiplicity, dimension=population.dimension, mean=population.mean[order],
-        eigenvectors=None if vectors is None else vectors[order], shape=(height, width, channels),
-        sample_size=population.sample_size, profiles=population.profiles, description=population.description,
-    )  # fmt: skip
 
 
 def _scale_notes(population: Population, sigma_max: float) -> list[str]:

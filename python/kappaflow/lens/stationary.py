@@ -6,114 +6,21 @@ covariance Σ only its average over all shifts, which is diagonal in m up to cha
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .._checks import FloatArray, choice, real_array
 from ..population import Population
+from .layout import ComplexArray, SpatialLayout
 
-__all__ = ["BIASES", "ComplexArray", "SpatialLayout", "SpectralStatistics"]
-
-ComplexArray: TypeAlias = npt.NDArray[np.complex128]
+__all__ = ["BIASES", "SpectralStatistics"]
 
 #: What a layer may add: an image of its own (which centres the data), a number for each channel, nothing.
 BIASES = ("image", "scalar", "none")
 _BLOCK = 2**21  # numbers in one block of rows: 16 MB
-
-
-#: Lengths of an axis of colours; in front of two longer axes it is one of channels first.
-_COLOURS = (3, 4)
-
-
-@dataclass(frozen=True)
-class SpatialLayout:
-    """How a row of d numbers is a signal or an image: (N,), (H, W), or (H, W, C) with channels last.
-
-    A signal of several channels is an image of height 1, (1, N, C).
-
-    Attributes
-    ----------
-    shape : shape of one sample
-    grid : its spatial sizes, (N,) or (H, W)
-    channels : C, 1 where there is no axis of channels
-    """
-
-    shape: tuple[int, ...]
-    grid: tuple[int, ...]
-    channels: int
-
-    @classmethod
-    def of(cls, shape: tuple[int, ...]) -> SpatialLayout:
-        """The layout of a sample shape. Raises ValueError unless it has 1 to 3 axes, none of them empty, channels last."""
-        if not 1 <= len(shape) <= 3 or min(shape) < 1:
-            raise ValueError(f"shape must be (N,), (H, W) or (H, W, C) without empty axes, got {shape}")
-        if len(shape) == 3 and shape[0] in _COLOURS and shape[2] > max(_COLOURS):
-            raise ValueError(
-                f"shape must have channels last, (H, W, C), got {shape}: move the first axis of the images to the end"
-            )
-        return cls(tuple(shape), tuple(shape[:2]), shape[2] if len(shape) == 3 else 1)
-
-    @property
-    def dimension(self) -> int:
-        """d = positions × channels."""
-        return math.prod(self.shape)
-
-    @property
-    def positions(self) -> int:
-        """Number of places of the grid."""
-        return math.prod(self.grid)
-
-    @property
-    def axes(self) -> tuple[int, ...]:
-        """Spatial axes of (B, *grid, C)."""
-        return tuple(range(1, 1 + len(self.grid)))
-
-    def rows(self, x: Any, name: str = "x") -> FloatArray:
-        """`x`, (B, d), (B, *shape) or one of them, as (B, d); ValueError for any other shape."""
-        array = real_array(name, x)
-        if array.shape in (self.shape, (self.dimension,)):
-            return array.reshape(1, self.dimension)
-        if array.ndim > 1 and array.shape[1:] in (self.shape, (self.dimension,)):
-            return array.reshape(len(array), self.dimension)
-        raise ValueError(f"{name} must have shape (B, {self.dimension}) or (B, *{self.shape}), got {array.shape}")
-
-    def images(self, rows: FloatArray) -> FloatArray:
-        """Rows (B, d) as (B, *grid, C)."""
-        return rows.reshape(len(rows), *self.grid, self.channels)
-
-    def transform(self, rows: FloatArray) -> ComplexArray:
-        """Unitary DFT x̂ₘ of rows (B, d), (B, *grid, C)."""
-        return np.asarray(np.fft.fftn(self.images(rows), axes=self.axes, norm="ortho"))
-
-    def inverse(self, transforms: ComplexArray) -> FloatArray:
-        """Rows (B, d) of transforms (B, *grid, C) that belong to real images."""
-        images = np.fft.ifftn(transforms, axes=self.axes, norm="ortho").real
-        return np.ascontiguousarray(images).reshape(len(transforms), self.dimension)
-
-    def mix(self, matrices: ComplexArray, rows: FloatArray) -> FloatArray:
-        """Rows (B, d) with one C×C matrix, (*grid, C, C), applied at each frequency."""
-        return self.inverse(np.einsum("...ab,n...b->n...a", matrices, self.transform(rows), optimize=True))
-
-    def spectra(self, blocks: Iterator[tuple[FloatArray, FloatArray]]) -> ComplexArray:
-        """Σₖ aₖ v̂ₖ(m) v̂ₖ(m)†, (*grid, C, C), of blocks of (rows vₖ, weights aₖ)."""
-        total = np.zeros((*self.grid, self.channels, self.channels), np.complex128)
-        for rows, weights in blocks:
-            transforms = self.transform(rows)
-            total += np.einsum("k...a,k...b->...ab", transforms * _columns(weights, transforms), transforms.conj())
-        return total
-
-    def autocovariance(self, spectra: ComplexArray) -> FloatArray:
-        """c[δ] = N⁻¹ Σᵢ Cov(x_{i+δ}, xᵢ), (*grid, C, C), from spectra; lags are cyclic."""
-        return np.asarray(np.fft.ifftn(spectra, axes=tuple(range(len(self.grid)))).real)
-
-
-def _columns(weights: FloatArray, like: ComplexArray) -> FloatArray:
-    return weights.reshape(-1, *(1,) * (like.ndim - 1))
 
 
 @dataclass(frozen=True)
@@ -135,7 +42,7 @@ class SpectralStatistics:
     def from_samples(cls, samples: Any, *, shape: tuple[int, ...] | None = None) -> SpectralStatistics:
         """From samples (N, *shape), or (N, d) with `shape`; covariances have divisor N.
 
-        Raises ValueError for fewer than 2 samples, NaN, or a shape other than (N,), (H, W) or (H, W, C).
+        Raises ValueError for fewer than 2 samples, NaN, or a shape with more than three axes.
         """
         layout, mean, blocks = centred_rows(samples, shape=shape)
         return cls(layout, mean, layout.spectra(blocks))
@@ -144,7 +51,7 @@ class SpectralStatistics:
     def from_population(cls, population: Population) -> SpectralStatistics:
         """From mean, eigenvalues and eigenvectors, Σₖ λₖ ûₖ(m) ûₖ(m)†; no d×d matrix. Without eigenvectors modes are pixels.
 
-        Raises ValueError for multiplicities above 1 and for shapes other than (N,), (H, W) or (H, W, C).
+        Raises ValueError for multiplicities above 1 and for shapes with more than three axes.
         """
         layout, mean, blocks = centred_rows(population)
         return cls(layout, mean, layout.spectra(blocks))
@@ -178,8 +85,7 @@ class SpectralStatistics:
             return self.mean
         if bias == "none":
             return np.zeros_like(self.mean)
-        images = self.mean.reshape(-1, self.layout.channels)
-        return np.tile(images.mean(axis=0), len(images))
+        return self.layout.uniform(self.layout.images(self.mean[None]).reshape(-1, self.layout.channels).mean(axis=0))
 
     def seen(self, bias: str) -> ComplexArray:
         r"""Spectra that a layer with this bias is fitted to, (*grid, C, C): the second moments around :meth:`centre`.

@@ -9,25 +9,27 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
 from .._checks import FloatArray
+from .._layout import channel_axis
 from .look import GUIDE, INK
 
 Kind = Literal["grey", "colour", "vector"]
 
 
 def kind_of(shape: tuple[int, ...]) -> Kind:
-    """``(h, w)`` and ``(h, w, 1)`` are grey, ``(h, w, 3)`` is colour; everything else is drawn as a curve."""
-    if len(shape) == 3 and shape[-1] == 3:
-        return "colour"
-    if len(shape) == 2 or (len(shape) == 3 and shape[-1] == 1):
+    """``(h, w)`` and one channel are grey, three channels are colour, channels last or first; all else is drawn as a curve."""
+    if len(shape) == 2:
         return "grey"
-    return "vector"
+    axis = channel_axis(shape)
+    kinds: dict[int, Kind] = {1: "grey", 3: "colour"}
+    return "vector" if axis is None else kinds.get(shape[axis], "vector")
 
 
 def as_drawn(array: FloatArray, kind: Kind) -> FloatArray:
     """The array as (h, w), (h, w, 3) or, for what is no image, flattened to (d,)."""
     if kind == "vector":
         return array.reshape(-1)
-    return array[..., 0] if kind == "grey" and array.ndim == 3 else array
+    images = np.moveaxis(array, 0, -1) if channel_axis(array.shape) == 0 else array
+    return images[..., 0] if kind == "grey" and images.ndim == 3 else images
 
 
 def picture(array: FloatArray, kind: Kind) -> FloatArray:

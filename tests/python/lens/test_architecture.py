@@ -25,10 +25,11 @@ from kappaflow.lens.architecture.optimal import (
     non_commutation,
 )
 from kappaflow.lens.architecture.study import architecture_study
-from kappaflow.lens.stationary import SpatialLayout, SpectralStatistics
+from kappaflow.lens.layout import SpatialLayout
+from kappaflow.lens.stationary import SpectralStatistics
 from kappaflow.models.rows import RowDenoiser
 
-SHAPES = [(12,), (5, 4), (3, 4, 2)]
+SHAPES = [(12,), (5, 4), (5, 3, 2)]
 BIASES = ["image", "scalar", "none"]
 
 
@@ -166,7 +167,7 @@ def test_modes_that_are_pixels() -> None:
 
 # ---------------------------------------------------------------- the optimum
 @pytest.mark.parametrize("bias", BIASES)
-@pytest.mark.parametrize(("shape", "rank"), [((12,), None), ((12,), 5), ((3, 4, 2), None), ((3, 4, 2), 7)])
+@pytest.mark.parametrize(("shape", "rank"), [((12,), None), ((12,), 5), ((5, 3, 2), None), ((5, 3, 2), 7)])
 def test_full_convolution_is_the_bfgs_optimum(shape: tuple[int, ...], rank: int | None, bias: str) -> None:
     p = population(shape, rank=rank)
     w, b = bfgs(p, None, "circular", bias, 0.5)
@@ -192,7 +193,7 @@ def least_squares(
 
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("sigma", [0.05, 3.0])
-@pytest.mark.parametrize(("shape", "rank"), [((12,), 5), ((3, 4, 2), None)])
+@pytest.mark.parametrize(("shape", "rank"), [((12,), 5), ((5, 3, 2), None)])
 def test_all_filters_solve_the_dense_least_squares_problem(
     shape: tuple[int, ...], rank: int | None, sigma: float, bias: str
 ) -> None:
@@ -223,7 +224,7 @@ def test_covariance_alone_is_not_the_optimum_without_a_bias_image(bias: str) -> 
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("padding", ["circular", "zero"])
 @pytest.mark.parametrize(
-    ("shape", "patch", "rank"), [((12,), (5,), None), ((5, 4), (3, 3), 6), ((3, 4, 2), (1, 3), None)]
+    ("shape", "patch", "rank"), [((12,), (5,), None), ((5, 4), (3, 3), 6), ((5, 3, 2), (1, 3), None)]
 )
 def test_patch_is_the_bfgs_optimum(
     shape: tuple[int, ...], patch: tuple[int, ...], rank: int | None, padding: str, bias: str
@@ -327,7 +328,7 @@ def test_a_noise_level_for_each_row() -> None:
 
 
 # ---------------------------------------------------------------- the generated law
-@pytest.mark.parametrize(("shape", "rank"), [((9,), None), ((9,), 4), ((4, 4), 5), ((3, 4, 2), None)])
+@pytest.mark.parametrize(("shape", "rank"), [((9,), None), ((9,), 4), ((4, 4), 5), ((5, 3, 2), None)])
 def test_laws_are_where_the_probability_flow_leads(shape: tuple[int, ...], rank: int | None) -> None:
     """Each sample against an ODE solver of its own, through the denoiser's rows; default σ_T and σ₀."""
     p = population(shape, rank=rank)
@@ -422,12 +423,12 @@ def two_channels(size: int = 24) -> kf.Population:
     lags = np.fft.ifft(spectra, axis=0).real
     gaps = (np.arange(size)[:, None] - np.arange(size)) % size
     dense = lags[gaps].swapaxes(1, 2).reshape(2 * size, 2 * size)
-    return kf.Population.from_covariance(0.5 * (dense + dense.T), shape=(1, size, 2))
+    return kf.Population.from_covariance(0.5 * (dense + dense.T), shape=(size, 1, 2))
 
 
 def test_filters_of_several_channels_do_not_commute() -> None:
     p = two_channels()
-    patch, full = PatchDenoiser.fit(p, patch=(1, 5)), ConvolutionDenoiser.fit(p)
+    patch, full = PatchDenoiser.fit(p, patch=(5, 1)), ConvolutionDenoiser.fit(p)
     assert non_commutation(full, (0.3, 2.0)) < 1e-14
     assert non_commutation(PatchDenoiser.fit(smooth(), patch=5), (0.3, 2.0)) < 1e-14
     assert non_commutation(patch, (0.3, 2.0)) > 1e-3
@@ -454,11 +455,11 @@ def test_zero_padding_is_not_stationary() -> None:
 
 
 def test_samples_have_the_moments_of_their_law() -> None:
-    p = population((3, 4, 2), rank=8)
+    p = population((5, 3, 2), rank=8)
     for denoiser in architectures(p):
         law = denoiser.law(sigma_min=0.05)
         draws = law.sample(20_000, rng=rng(8))
-        assert draws.shape == (20_000, 3, 4, 2)
+        assert draws.shape == (20_000, 5, 3, 2)
         spread = np.sqrt(law.variances)
         np.testing.assert_allclose((draws.mean(axis=0) - law.mean.reshape(p.shape)) / spread, 0, atol=5 / 20_000**0.5)
         np.testing.assert_allclose(draws.var(axis=0) / law.variances, 1, atol=6 * (2 / 20_000) ** 0.5)
@@ -586,7 +587,7 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(ValueError, match="noise must have shape"):
         denoiser.law().from_noise(np.zeros(3))
     with pytest.raises(ValueError, match="log_covariance needs circular padding and one channel"):
-        PatchDenoiser.fit(population((3, 4, 2)), patch=3).log_covariance()
+        PatchDenoiser.fit(population((5, 3, 2)), patch=3).log_covariance()
     with pytest.raises(ValueError, match="padding must be 'circular' for a transfer function"):
         PatchDenoiser.fit(p, patch=3, padding="zero").transfer(1.0)
     with pytest.raises(ValueError, match="padding must be 'zero' for a matrix"):
@@ -594,7 +595,7 @@ def test_bad_input_is_refused() -> None:
 
 
 def test_bad_data_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"shape must be \(N,\), \(H, W\) or \(H, W, C\)"):
+    with pytest.raises(ValueError, match=r"shape must be \(N,\), \(H, W\), \(H, W, C\) or \(C, H, W\)"):
         SpectralStatistics.from_samples(np.zeros((3, 2, 2, 2, 2)))
     with pytest.raises(ValueError, match="samples must have shape"):
         SpectralStatistics.from_samples(np.zeros((1, 4)))

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import kappaflow as kf
+from kappaflow.lens import layout
+from kappaflow.lens.layout import SpatialLayout
 from kappaflow.lens.receptive_field import (
     FieldSize,
     collapse_channels,
@@ -23,12 +25,10 @@ from kappaflow.lens.receptive_field import (
     field_size,
     fit_power_law,
     frequencies,
-    jacobian,
     jacobian_rows,
     lattice_field,
     lattice_spectrum,
     local_equivariance_error,
-    pixel_grid,
     power_law_defect,
     power_law_field,
     power_law_field_2d,
@@ -150,15 +150,17 @@ def test_channels_are_summed_as_written(shape: tuple[int, ...]) -> None:
 
 
 def test_grids() -> None:
-    assert pixel_grid((8, 8, 1)).size == (8, 8)
-    assert pixel_grid((3, 8, 6)).size == (8, 6)
-    assert pixel_grid((2, 5, 7)).size == (70,)
-    assert pixel_grid((9,)).centre == (4,)
-    grid = pixel_grid((3, 8, 6))
+    assert SpatialLayout.of_any((8, 8, 1)).grid == (8, 8)
+    assert SpatialLayout.of_any((3, 8, 6)).grid == (8, 6)
+    assert SpatialLayout.of_any((2, 5, 7)).grid == (70,)
+    assert SpatialLayout.of_any((9,)).centre == (4,)
+    grid = SpatialLayout.of_any((3, 8, 6))
     rows = rng(0).standard_normal((2, 144))
     np.testing.assert_array_equal(grid.planes(rows), rows.reshape(2, 3, 8, 6))
-    np.testing.assert_array_equal(pixel_grid((8, 6, 3)).planes(rows), np.moveaxis(rows.reshape(2, 8, 6, 3), 3, 1))
-    np.testing.assert_array_equal(pixel_grid((8, 6, 1)).entries((2, 3)), [15])
+    np.testing.assert_array_equal(
+        SpatialLayout.of_any((8, 6, 3)).planes(rows), np.moveaxis(rows.reshape(2, 8, 6, 3), 3, 1)
+    )
+    np.testing.assert_array_equal(SpatialLayout.of_any((8, 6, 1)).entries((2, 3)), [15])
 
 
 # ---------------------------------------------------------------- limits
@@ -251,7 +253,7 @@ def test_the_fourier_form_is_the_dense_solution(size: Any, sigma: float) -> None
     first = np.linalg.solve(s + sigma**2 * np.eye(len(s)), s)[0]
     np.testing.assert_allclose(stationary_field(spectrum, sigma).ravel(), first, atol=1e-10)
     p = kf.Population.from_covariance(s, shape=spectrum.shape if spectrum.ndim == 2 else None)
-    centre = pixel_grid(p.shape).centre
+    centre = SpatialLayout.of_any(p.shape).centre
     moved = np.roll(stationary_field(spectrum, sigma), centre, range(spectrum.ndim))
     np.testing.assert_allclose(
         receptive_field(p, sigma, centre if spectrum.ndim == 2 else centre[0]), moved, atol=1e-10
@@ -260,7 +262,7 @@ def test_the_fourier_form_is_the_dense_solution(size: Any, sigma: float) -> None
 
 def test_the_stationary_spectrum_is_that_of_the_average_over_shifts() -> None:
     for p in (full_rank((4, 5)), low_rank((4, 5)), low_rank((20,))):
-        s, shape = covariance(p), pixel_grid(p.shape).size
+        s, shape = covariance(p), SpatialLayout.of_any(p.shape).grid
         shifts = list(np.ndindex(*shape))
         numbers = np.arange(20).reshape(shape)
         average = np.zeros((20, 20))
@@ -775,6 +777,6 @@ def test_the_example_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_doctests() -> None:
-    result = doctest.testmod(jacobian)
+    result = doctest.testmod(layout)
     assert result.attempted > 0
     assert result.failed == 0

@@ -10,7 +10,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import kappaflow as kf  # noqa: E402
-from kappaflow.lens.receptive_field import collapse_channels, jacobian_rows, pixel_grid, receptive_field  # noqa: E402
+from kappaflow.lens.layout import SpatialLayout  # noqa: E402
+from kappaflow.lens.receptive_field import collapse_channels, jacobian_rows, receptive_field  # noqa: E402
 from kappaflow.lens.receptive_field.network import difference_receptive_field, network_receptive_field, noised  # noqa: E402
 from kappaflow.models.denoisers import LinearDenoiser  # noqa: E402
 from kappaflow.models.layout import to_rows, to_tensor  # noqa: E402
@@ -55,7 +56,7 @@ def test_the_linear_denoiser_has_the_linear_jacobian(direction: str) -> None:
     found = network_receptive_field(
         LinearDenoiser.from_images(images), DATA[:5], SIGMA, [(1, 2), (0, 0, 1)], direction=direction
     )
-    grid = pixel_grid(SHAPE)
+    grid = SpatialLayout.of_any(SHAPE)
     entries = np.concatenate([grid.entries((1, 2)), grid.entries((0, 0, 1))])
     np.testing.assert_array_equal(found.entries, entries)
     values = POPULATION.eigenvalues

@@ -191,7 +191,7 @@ def test_figures_draw_and_hold_what_the_study_does(studies: dict[str, ScoresStud
     study = studies[kind]
     shown = window(study)
     assert [each.name for each in shown.pictures] == ["scores_loss", "scores_fraction", "scores_law", "scores_film"]
-    assert shown.pictures[-1].raster == (kind in ("grey", "grey, network", "colour"))
+    assert shown.pictures[-1].raster == (kind in ("grey", "grey, network", "colour", "channels first"))
     figures = {each.name: each.draw() for each in shown.pictures}
     others = [name for name in study.losses if name != study.reference]
     drawn = {line.get_gid(): line for figure in figures.values() for ax in figure.axes for line in ax.lines}

@@ -14,7 +14,8 @@ import numpy as np
 
 from ..._checks import FloatArray, integer
 from ...population import Population
-from ..stationary import ComplexArray, SpatialLayout, mode_rows
+from ..layout import ComplexArray, SpatialLayout
+from ..stationary import mode_rows
 
 __all__ = ["AffineLaw", "GeneratedLaw", "LinearLaw", "StationaryLaw"]
 
@@ -82,7 +83,7 @@ class StationaryLaw(GeneratedLaw):
     @property
     def variances(self) -> FloatArray:
         per_channel = np.einsum("...aa->...a", self.spectra).real.reshape(-1, self.layout.channels).mean(axis=0)
-        return np.tile(per_channel, self.layout.positions).reshape(self.layout.shape)
+        return self.layout.uniform(per_channel).reshape(self.layout.shape)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,10 @@ from scipy.integrate import solve_ivp
 from ..._checks import FloatArray, choice, positive
 from ...population import Population
 from ...sampling import SIGMA_MAX, SIGMA_MIN
+from ..layout import ComplexArray, SpatialLayout
 from ..linear import flow_gain, wiener_gain
 from ..noise_levels import noise_levels_above_zero
-from ..stationary import BIASES, ComplexArray, SpatialLayout, SpectralStatistics, centred_rows
+from ..stationary import BIASES, SpectralStatistics, centred_rows
 from .generated import AffineLaw, GeneratedLaw, LinearLaw, StationaryLaw
 from .patch_filters import (
     PADDINGS,
@@ -345,7 +346,7 @@ class PatchDenoiser(Architecture):
         weights, centred = self.filter(sigma), rows - self.centre
         if self.padding == "circular":
             return self.centre + self.layout.mix(self._transfer(weights), centred)
-        added = np.tile(self._offset(weights), self.layout.positions)
+        added = self.layout.uniform(self._offset(weights))
         return self.centre + added + zero_convolution(self.layout, weights, centred)
 
     def _loss(self, sigma: FloatArray) -> FloatArray:
@@ -372,7 +373,7 @@ class PatchDenoiser(Architecture):
         def growth(state: FloatArray, sigma: float) -> FloatArray:
             change = matrix(sigma) @ state
             if self.bias == "scalar":  # the last column follows the mean, in the units of the others
-                change[:, -1] += high / sigma * np.tile(self._offset(self.filter(sigma)), self.layout.positions)
+                change[:, -1] += high / sigma * self.layout.uniform(self._offset(self.filter(sigma)))
             return np.asarray(change)
 
         moved = _propagated(np.eye(size, size + 1), growth, high, low)

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer
+from ..layout import SpatialLayout
 from ..linear import wiener_gain
-from ..stationary import BIASES, SpatialLayout, SpectralStatistics, centred_rows
+from ..stationary import BIASES, SpectralStatistics, centred_rows
 
 __all__ = ["PADDINGS", "PatchRegression", "circular_regression", "patch_size", "zero_regression"]
 
@@ -117,7 +118,7 @@ def zero_regression(
         moment += _pooled(layout, patch, iter([(mean[None], np.ones(1))]))
     if bias == "scalar":
         patch_mean = _patches(layout, patch, mean[None]).mean(axis=0)
-        target = mean.reshape(-1, layout.channels).mean(axis=0)
+        target = layout.images(mean[None]).reshape(-1, layout.channels).mean(axis=0)
         moment -= np.outer(patch_mean, patch_mean)
     inside = _patches(SpatialLayout.of(layout.grid), patch, np.ones((1, layout.positions))).mean(axis=0)
     return _solved(layout, patch, moment, np.repeat(inside, layout.channels)), patch_mean, target
@@ -126,6 +127,7 @@ def zero_regression(
 def zero_entries(layout: SpatialLayout, patch: tuple[int, ...]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Where weight number w of a filter stands in the (d, d) matrix of a zero-padded layer: places in it and numbers w."""
     channels, grid = layout.channels, np.array(layout.grid)
+    numbers_of = layout.numbers.reshape(layout.positions, channels)
     here = np.moveaxis(np.indices(layout.grid), 0, -1).reshape(-1, len(grid))
     strides = np.array([math.prod(layout.grid[a + 1 :]) for a in range(len(grid))])
     into, out = np.indices((channels, channels))
@@ -133,8 +135,8 @@ def zero_entries(layout: SpatialLayout, patch: tuple[int, ...]) -> tuple[npt.NDA
     for k, offset in enumerate(offsets(patch)):
         there = here + offset
         valid = np.all((there >= 0) & (there < grid), axis=1)
-        rows, columns = here[valid] @ strides * channels, there[valid] @ strides * channels
-        places.append((rows[:, None, None] + out) * layout.dimension + columns[:, None, None] + into)
+        rows, columns = numbers_of[here[valid] @ strides], numbers_of[there[valid] @ strides]
+        places.append(rows[:, out] * layout.dimension + columns[:, into])
         numbers.append(np.broadcast_to((k * channels + into) * channels + out, places[-1].shape))
     return np.concatenate([p.ravel() for p in places]), np.concatenate([n.ravel() for n in numbers])
 
@@ -148,7 +150,7 @@ def zero_convolution(layout: SpatialLayout, weights: FloatArray, rows: FloatArra
         start = [int(o) + size // 2 for o, size in zip(offset, patch, strict=True)]
         window = tuple(slice(s, s + n) for s, n in zip(start, layout.grid, strict=True))
         result += padded[(slice(None), *window)] @ weights[tuple(start)]
-    return result.reshape(len(rows), -1)
+    return layout.flattened(result)
 
 
 def _padded(layout: SpatialLayout, patch: tuple[int, ...], rows: FloatArray) -> FloatArray:

@@ -12,8 +12,9 @@ import numpy as np
 from ..._checks import FloatArray, integer
 from ...population import Population
 from ...sampling import SIGMA_MAX, SIGMA_MIN
+from ..layout import SpatialLayout
 from ..noise_levels import noise_levels_above_zero
-from ..stationary import SpatialLayout, SpectralStatistics
+from ..stationary import SpectralStatistics
 from .generated import GeneratedLaw
 from .optimal import (
     Architecture,

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..._checks import FloatArray, integer, positive, real_array
 from ...population import Population
-from ..stationary import SpatialLayout
+from ..layout import SpatialLayout
 from .gains import NoiseRange, OneLayer
 
 __all__ = ["PatchConvolution", "fourier_spectrum", "patch_convolution"]
@@ -131,11 +131,11 @@ def fourier_spectrum(population: Population) -> FloatArray:
         raise ValueError(f"population must hold images (H, W) or (H, W, C), got shape {shape}")
     if population.eigenvectors is None:
         raise ValueError("population must have eigenvectors, got a spectrum alone")
-    channels = SpatialLayout.of(shape).channels
-    total = np.zeros(shape[:2])
+    layout = SpatialLayout.of(shape)
+    total = np.zeros(layout.grid)
     for first in range(0, len(population.eigenvalues), 256):
         chosen = slice(first, first + 256)
-        modes = population.eigenvectors[:, chosen].T.reshape(-1, *shape[:2], channels)
+        modes = layout.images(population.eigenvectors[:, chosen].T)
         power = np.abs(np.fft.fft2(modes, axes=(1, 2), norm="ortho")) ** 2
-        total += np.einsum("k,khwc->hw", population.eigenvalues[chosen], power) / channels
+        total += np.einsum("k,khwc->hw", population.eigenvalues[chosen], power) / layout.channels
     return total

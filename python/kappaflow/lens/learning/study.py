@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer, positive
 from ...population import Population
+from ..layout import SpatialLayout
 from .emergence import THRESHOLDS, LearningEmergence, PowerLaw, emergence_times, power_law
 from .gains import (
     LinearLearner,
@@ -320,17 +321,17 @@ def _convolutions(
     population: Population, patches: tuple[int, ...], noise: NoiseRange, target: str, exclude: float, rate: float
 ) -> tuple[FloatArray | None, FloatArray | None, int, tuple[ConvolutionCurves, ...]]:
     shape = population.shape
-    image = len(shape) in (2, 3) and min(shape[:2]) >= 3
-    if not image or population.eigenvectors is None:
+    grid = SpatialLayout.of(shape).grid if len(shape) in (2, 3) else ()
+    if not grid or min(grid) < 3 or population.eigenvectors is None:
         return None, None, 0, ()
     power, pixels = fourier_spectrum(population), int(np.prod(shape))
-    waves = np.meshgrid(*(np.fft.fftfreq(n, 1 / n) for n in shape[:2]), indexing="ij")
+    waves = np.meshgrid(*(np.fft.fftfreq(n, 1 / n) for n in grid), indexing="ij")
     # of m and −m, which have the same power, one; without the constant mode
     kept = np.flatnonzero(((waves[0] > 0) | ((waves[0] == 0) & (waves[1] > 0))).ravel())
     values = power.ravel()[kept]
     window = (1e-6 / (rate * pixels * power.max()), 1e4 / (rate * pixels * max(values.min(), noise.sigma_min**2)))
     out = []
-    for patch in (*(p for p in patches if p < min(shape[:2])), None):
+    for patch in (*(p for p in patches if p < min(grid)), None):
         law, final = _convolution(power, kept, patch, rate * pixels, noise)
         found = emergence_times(law, values if target == "data" else final, exclude=exclude, window=window)
         ratio = np.divide(final, values, out=np.full(values.shape, np.nan), where=values > 0)

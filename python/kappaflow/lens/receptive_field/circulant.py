@@ -20,9 +20,9 @@ from scipy.optimize import brentq
 
 from ..._checks import FloatArray, integer, not_negative, positive, real_array
 from ...population import Population
+from ..layout import SpatialLayout
 from ..linear import wiener_gain
 from .field_size import FieldSize
-from .jacobian import pixel_grid
 
 __all__ = [
     "PowerLawFit",
@@ -86,12 +86,12 @@ def stationary_spectrum(population: Population) -> FloatArray:
     """
     if np.any(population.multiplicity != 1):
         raise ValueError("population must have no multiplicities above 1: pixels are not told apart")
-    grid = pixel_grid(population.shape)
+    layout = SpatialLayout.of_any(population.shape)
     if population.eigenvectors is None:  # uncorrelated pixels: white
-        return np.full(grid.size, population.total_variance / population.dimension)
-    modes = grid.planes(population.eigenvectors.T).sum(axis=1) / math.sqrt(grid.channels)
+        return np.full(layout.grid, population.total_variance / population.dimension)
+    modes = layout.planes(population.eigenvectors.T).sum(axis=1) / math.sqrt(layout.channels)
     axes = tuple(range(1, modes.ndim))
-    total = np.zeros(grid.size)
+    total = np.zeros(layout.grid)
     for start in range(0, len(modes), 256):
         hat = np.fft.fftn(modes[start : start + 256], axes=axes, norm="ortho")
         weights = population.eigenvalues[start : start + 256]

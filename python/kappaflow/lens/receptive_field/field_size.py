@@ -10,8 +10,9 @@ import numpy as np
 
 from ..._checks import FloatArray, integer, real_array
 from ...population import Population
+from ..layout import IntArray, SpatialLayout
 from ..noise_levels import noise_levels_from_zero
-from .jacobian import IntArray, PixelGrid, denoiser_gains, jacobian_rows, pixel_grid
+from .jacobian import denoiser_gains, jacobian_rows
 
 __all__ = ["FieldSize", "default_radius", "equivariance_error", "field_size", "local_equivariance_error"]
 
@@ -91,30 +92,30 @@ def _width(distance: FloatArray, profile: FloatArray) -> float:
 # ---------------------------------------------------------------- equivariance
 def default_radius(shape: Sequence[int]) -> int:
     """A quarter of the shorter side: window and interior then have about half of each side."""
-    return max(1, min(pixel_grid(shape).size) // 4)
+    return max(1, min(SpatialLayout.of_any(shape).grid) // 4)
 
 
-def _interior(grid: PixelGrid, radius: int, circular: bool, stride: int) -> list[IntArray]:
+def _interior(layout: SpatialLayout, radius: int, circular: bool, stride: int) -> list[IntArray]:
     """Coordinates of the pixels whose window lies inside, one array for each direction."""
-    if not circular and min(grid.size) < 2 * radius + 2:
+    if not circular and min(layout.grid) < 2 * radius + 2:
         raise ValueError(
-            f"radius must leave at least 2 interior pixels in {grid.size}, got {radius}: a window of {2 * radius + 1}"
+            f"radius must leave at least 2 interior pixels in {layout.grid}, got {radius}: a window of {2 * radius + 1}"
         )
-    if circular and min(grid.size) < 2 * radius + 1:
-        raise ValueError(f"radius must fit around {grid.size}, got {radius}: a window of {2 * radius + 1}")
+    if circular and min(layout.grid) < 2 * radius + 1:
+        raise ValueError(f"radius must fit around {layout.grid}, got {radius}: a window of {2 * radius + 1}")
     edge = 0 if circular else radius
-    ranges = [np.arange(edge, length - edge, stride, dtype=np.intp) for length in grid.size]
+    ranges = [np.arange(edge, length - edge, stride, dtype=np.intp) for length in layout.grid]
     return [axis.ravel() for axis in np.meshgrid(*ranges, indexing="ij")]
 
 
-def _window_columns(grid: PixelGrid, places: list[IntArray], radius: int) -> IntArray:
+def _window_columns(layout: SpatialLayout, places: list[IntArray], radius: int) -> IntArray:
     """(P, window pixels, C) places in a flattened sample of the window around each pixel, around the torus."""
-    offsets = np.meshgrid(*[np.arange(-radius, radius + 1)] * len(grid.size), indexing="ij")
+    offsets = np.meshgrid(*[np.arange(-radius, radius + 1)] * len(layout.grid), indexing="ij")
     index = tuple(
         (place[:, None] + offset.ravel()[None, :]) % length
-        for place, offset, length in zip(places, offsets, grid.size, strict=True)
+        for place, offset, length in zip(places, offsets, layout.grid, strict=True)
     )
-    columns: IntArray = grid.numbers[index]
+    columns: IntArray = layout.numbers[index]
     return columns
 
 
@@ -128,15 +129,15 @@ def equivariance_error(
     jacobian: Any, shape: Sequence[int], *, radius: int | None = None, circular: bool = False
 ) -> float:
     """As :func:`local_equivariance_error`, of a given Jacobian (d, d), for instance that of a network."""
-    grid = pixel_grid(shape)
+    layout = SpatialLayout.of_any(shape)
     matrix = real_array("jacobian", jacobian)
-    dimension = int(np.prod(grid.shape))
+    dimension = layout.dimension
     if matrix.shape != (dimension, dimension):
         raise ValueError(f"jacobian must have shape ({dimension}, {dimension}), got {matrix.shape}")
     window = default_radius(shape) if radius is None else integer("radius", radius, 0)
-    places = _interior(grid, window, circular, 1)
-    columns = _window_columns(grid, places, window)
-    rows = grid.numbers[tuple(places)]  # (P, C)
+    places = _interior(layout, window, circular, 1)
+    columns = _window_columns(layout, places, window)
+    rows = layout.numbers[tuple(places)]  # (P, C)
     return _relative_spread(matrix[rows[:, :, None, None], columns[:, None, :, :]])
 
 
@@ -161,11 +162,11 @@ def local_equivariance_error(
     It is not monotone in σ. Where Σ has full rank it vanishes as σ → 0, where it has not it goes to that of the projector.
     """
     levels = noise_levels_from_zero(sigma)
-    grid = pixel_grid(population.shape)
+    layout = SpatialLayout.of_any(population.shape)
     window = default_radius(population.shape) if radius is None else integer("radius", radius, 0)
-    places = _interior(grid, window, circular, integer("stride", stride, 1))
-    columns = _window_columns(grid, places, window)
-    entries = grid.numbers[tuple(places)]  # (P, C)
+    places = _interior(layout, window, circular, integer("stride", stride, 1))
+    columns = _window_columns(layout, places, window)
+    entries = layout.numbers[tuple(places)]  # (P, C)
     flat = entries.ravel()
     errors = []
     for gains in np.atleast_2d(denoiser_gains(population, levels)):
@@ -174,7 +175,7 @@ def local_equivariance_error(
         for start in range(0, len(flat), _BLOCK):
             stop = min(start + _BLOCK, len(flat))
             rows = jacobian_rows(population, gains, flat[start:stop])
-            chosen = columns[np.arange(start, stop) // grid.channels]
+            chosen = columns[np.arange(start, stop) // layout.channels]
             parts[start:stop] = rows[np.arange(stop - start)[:, None, None], chosen]
         errors.append(_relative_spread(windows))
     return np.asarray(errors).reshape(levels.shape)

@@ -8,29 +8,25 @@ For any exact posterior mean the Jacobian at x is Cov[x₀ | x]/σ², which J is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..._checks import FloatArray, choice, integer, real_array
-from ..._layout import channel_axis
+from ..._checks import FloatArray, choice, real_array
 from ...population import RANK_TOLERANCE, Population
 from ...splits import Splits
+from ..layout import SpatialLayout
 from ..linear import wiener_gain
 from ..noise_levels import noise_levels_from_zero
 
 __all__ = [
     "CHANNELS",
-    "PixelGrid",
     "collapse_channels",
     "degrees_of_freedom",
     "denoiser_gains",
     "expected_degrees_of_freedom",
     "expected_receptive_field",
     "jacobian_rows",
-    "pixel_grid",
     "receptive_field",
     "receptive_field_spread",
     "receptive_field_variance",
@@ -40,89 +36,8 @@ __all__ = [
 CHANNELS = ("row", "grey", "energy")
 _SCALE = 1e4  # of the probe of a matrix's variance, so that the mean's own is below what rounding shows
 
-IntArray = npt.NDArray[np.intp]
 
-
-# ---------------------------------------------------------------- where pixels are
-@dataclass(frozen=True)
-class PixelGrid:
-    """Positions and channels of one sample.
-
-    Attributes
-    ----------
-    shape : of the sample: (H, W), (H, W, C), (C, H, W); anything else is a signal of its entries in their order
-    size : (H, W), or (d,) of a signal
-    channels : C, 1 where there are none
-    channel_axis : of `shape`, None where there is none
-    """
-
-    shape: tuple[int, ...]
-    size: tuple[int, ...]
-    channels: int
-    channel_axis: int | None
-
-    @property
-    def is_image(self) -> bool:
-        """Whether there are two directions."""
-        return len(self.size) == 2
-
-    @property
-    def centre(self) -> tuple[int, ...]:
-        """The pixel at (H//2, W//2), or (d//2,)."""
-        return tuple(length // 2 for length in self.size)
-
-    @property
-    def corner(self) -> tuple[int, ...]:
-        """The first pixel."""
-        return (0,) * len(self.size)
-
-    @property
-    def numbers(self) -> IntArray:
-        """(*size, C) places of the entries in a flattened sample."""
-        flat = np.arange(int(np.prod(self.shape)), dtype=np.intp)
-        if self.channel_axis is None:
-            return flat.reshape(*self.size, 1)
-        return np.moveaxis(flat.reshape(self.shape), self.channel_axis, -1)
-
-    def planes(self, rows: FloatArray) -> FloatArray:
-        """Rows (..., d) as (..., C, *size), channels first."""
-        order = np.moveaxis(self.numbers, -1, 0).reshape(-1)
-        return rows[..., order].reshape(*rows.shape[:-1], self.channels, *self.size)
-
-    def entries(self, pixel: int | Sequence[int]) -> IntArray:
-        """Places of a pixel in a flattened sample: one for an index into `shape`, (C,) for a position without a channel.
-
-        Raises TypeError for anything but integers, ValueError for an index of another length or outside of the sample.
-        """
-        index = tuple(pixel) if isinstance(pixel, Sequence | np.ndarray) else (pixel,)
-        index = tuple(integer("pixel", i, 0) for i in index)
-        shape: tuple[int, ...]
-        if len(index) == len(self.size):
-            table, shape = self.numbers, self.size
-        elif len(index) == len(self.shape):
-            table, shape = np.arange(int(np.prod(self.shape)), dtype=np.intp).reshape(self.shape), self.shape
-        else:
-            raise ValueError(f"pixel must index positions {self.size} or samples {self.shape}, got {index}")
-        if any(i >= length for i, length in zip(index, shape, strict=True)):
-            raise ValueError(f"pixel must lie within {shape}, got {index}")
-        return np.atleast_1d(table[index])
-
-
-def pixel_grid(shape: Sequence[int]) -> PixelGrid:
-    """The grid of samples of a shape.
-
-    >>> pixel_grid((8, 8, 3)).size, pixel_grid((8, 8, 3)).channels, pixel_grid((5,)).size
-    ((8, 8), 3, (5,))
-    """
-    lengths = tuple(integer("shape", length, 1) for length in shape)
-    if len(lengths) == 2:
-        return PixelGrid(lengths, lengths, 1, None)
-    axis = channel_axis(lengths)
-    if axis is not None:
-        return PixelGrid(lengths, lengths[:axis] + lengths[axis + 1 :], lengths[axis], axis)
-    return PixelGrid(lengths, (int(np.prod(lengths)),), 1, None)
-
-
+# ---------------------------------------------------------------- channels
 def collapse_channels(rows: Any, shape: Sequence[int], channels: str) -> FloatArray:
     r"""What the rows of all channels of one pixel say of positions.
 
@@ -138,15 +53,15 @@ def collapse_channels(rows: Any, shape: Sequence[int], channels: str) -> FloatAr
     (..., *size)
     """
     choice("channels", channels, CHANNELS[1:])
-    values, grid = real_array("rows", rows), pixel_grid(shape)
-    dimension = int(np.prod(grid.shape))
-    if values.ndim < 2 or values.shape[-2:] != (grid.channels, dimension):
-        raise ValueError(f"rows must have shape (..., {grid.channels}, {dimension}), got {values.shape}")
-    planes = grid.planes(values)  # (..., C out, C in, *size)
+    values, layout = real_array("rows", rows), SpatialLayout.of_any(shape)
+    dimension = layout.dimension
+    if values.ndim < 2 or values.shape[-2:] != (layout.channels, dimension):
+        raise ValueError(f"rows must have shape (..., {layout.channels}, {dimension}), got {values.shape}")
+    planes = layout.planes(values)  # (..., C out, C in, *size)
     axes = (values.ndim - 2, values.ndim - 1)
     if channels == "grey":
-        return np.asarray(planes.sum(axis=axes) / grid.channels)
-    return np.asarray(np.sqrt(np.sum(planes**2, axis=axes) / grid.channels))
+        return np.asarray(planes.sum(axis=axes) / layout.channels)
+    return np.asarray(np.sqrt(np.sum(planes**2, axis=axes) / layout.channels))
 
 
 # ---------------------------------------------------------------- rows of f(Σ)
@@ -192,16 +107,16 @@ def jacobian_rows(population: Population, gains: Any, entries: Any, *, null_gain
 def _field(population: Population, gains: FloatArray, pixel: int | Sequence[int], channels: str) -> FloatArray:
     """The field of gains (k,) or (S, k) at a pixel, as :func:`receptive_field` returns it."""
     choice("channels", channels, CHANNELS)
-    grid = pixel_grid(population.shape)
-    places = grid.entries(pixel)
+    layout = SpatialLayout.of_any(population.shape)
+    places = layout.entries(pixel)
     if channels == "row" and len(places) != 1:
         raise ValueError(f"pixel must name a channel with channels='row', got {pixel!r} for samples {population.shape}")
-    if channels != "row" and len(places) != grid.channels:
-        raise ValueError(f"pixel must name a position in {grid.size} with channels={channels!r}, got {pixel!r}")
+    if channels != "row" and len(places) != layout.channels:
+        raise ValueError(f"pixel must name a position in {layout.grid} with channels={channels!r}, got {pixel!r}")
     rows = np.stack([jacobian_rows(population, g, places) for g in np.atleast_2d(gains)])
     if channels != "row":
         rows = collapse_channels(rows, population.shape, channels)
-    fields = rows.reshape(len(rows), *(population.shape if channels == "row" else grid.size))
+    fields = rows.reshape(len(rows), *(population.shape if channels == "row" else layout.grid))
     return np.asarray(fields[0] if gains.ndim == 1 else fields)
 
 
@@ -273,7 +188,7 @@ def _probes(population: Population, pixel: int | Sequence[int]) -> FloatArray:
     The output's variance is a quadratic form of the centred input, and a linear one where skewed data tie mean and covariance,
     plus what the estimated mean adds: the second difference leaves that of the matrix alone, for every law.
     """
-    places = pixel_grid(population.shape).entries(pixel)
+    places = SpatialLayout.of_any(population.shape).entries(pixel)
     if len(places) != 1:
         raise ValueError(f"pixel must name a channel, got {pixel!r} for samples {population.shape}")
     inputs = np.tile(population.mean, (3, 1))

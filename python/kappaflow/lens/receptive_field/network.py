@@ -19,7 +19,7 @@ import numpy as np
 
 from ..._checks import FloatArray, choice, integer, positive, real_array
 from ...models.rows import RowDenoiser
-from .jacobian import IntArray, pixel_grid
+from ..layout import IntArray, SpatialLayout
 
 __all__ = ["FieldStatistics", "difference_receptive_field", "network_receptive_field", "noised"]
 
@@ -98,10 +98,10 @@ def _statistics(
 
 def _entries(shape: tuple[int, ...], pixels: Sequence[int | Sequence[int]]) -> IntArray:
     """Places of all pixels named: all channels of a position where none is named."""
-    grid = pixel_grid(shape)
+    layout = SpatialLayout.of_any(shape)
     if len(pixels) == 0:
         raise ValueError("pixels must name at least one pixel, got none")
-    return np.concatenate([grid.entries(pixel) for pixel in pixels])
+    return np.concatenate([layout.entries(pixel) for pixel in pixels])
 
 
 # ---------------------------------------------------------------- networks

@@ -16,6 +16,7 @@ from scipy.optimize import brentq
 from ..._checks import FloatArray, integer, real_array
 from ...population import RANK_TOLERANCE, Population
 from ...splits import Splits
+from ..layout import SpatialLayout
 from .circulant import (
     PowerLawFit,
     fit_power_law,
@@ -26,12 +27,10 @@ from .circulant import (
 )
 from .field_size import FieldSize, default_radius, field_size, local_equivariance_error
 from .jacobian import (
-    PixelGrid,
     degrees_of_freedom,
     denoiser_gains,
     expected_degrees_of_freedom,
     jacobian_rows,
-    pixel_grid,
     receptive_field,
     receptive_field_spread,
 )
@@ -53,7 +52,7 @@ class ReceptiveFieldStudy:
 
     Attributes
     ----------
-    grid : positions and channels of a sample
+    layout : positions and channels of a sample
     rank : number of modes with variance
     sigma : (S,) noise levels, ascending
     degrees : (S,) effective degrees of freedom tr J
@@ -64,7 +63,7 @@ class ReceptiveFieldStudy:
         the levels that are shown
     shown : (s,) noise levels that are shown, where set shares of the rank are left
     shares : (s,) those shares
-    fields : "centre" and "corner" → (s, *grid.size), of the mean of the channels ("grey")
+    fields : "centre" and "corner" → (s, *grid), of the mean of the channels ("grey")
     pixels : "centre" and "corner" → position: the nearest to them that has variance
     sizes : whose → measure of :class:`FieldSize` → (S,): "centre" and "corner" of the population; "stationary", its circulant
         projection; "power law", the fitted spectrum on the same torus; "closed form", p = 2 in the continuum
@@ -80,7 +79,7 @@ class ReceptiveFieldStudy:
     colour_share : (S,) share of the energy of the centre pixel's fields in other channels than the output's, None without channels
     """
 
-    grid: PixelGrid
+    layout: SpatialLayout
     rank: int
     sigma: FloatArray
     degrees: FloatArray
@@ -126,24 +125,24 @@ def receptive_field_study(
     """
     if population.eigenvectors is None:
         raise ValueError("population must have eigenmodes for receptive fields, got its spectrum alone")
-    grid, values = pixel_grid(population.shape), population.eigenvalues
+    layout, values = SpatialLayout.of_any(population.shape), population.eigenvalues
     rank = int(np.sum(values > population.dimension * RANK_TOLERANCE * values[0]))
     levels = _levels(values[:rank], sigma)
     sizes_n = _training_sizes(population.dimension, n)
     ensembles = [Splits(population, size, population_is="exact") for size in sizes_n]
     shown = np.array([_sigma_of_share(values[:rank], share) for share in SHARES])
-    varied = _varied_pixels(population, grid)
-    pixels = {"centre": _nearest(varied, grid.centre), "corner": _nearest(varied, grid.corner)}
+    varied = _varied_pixels(population, layout)
+    pixels = {"centre": _nearest(varied, layout.centre), "corner": _nearest(varied, layout.corner)}
     entry = tuple(
-        int(i) for i in np.unravel_index(_loudest_channel(population, grid, pixels["centre"]), population.shape)
+        int(i) for i in np.unravel_index(_loudest_channel(population, layout, pixels["centre"]), population.shape)
     )
     fit, fit2 = _fits(stationary_spectrum(population))
-    sizes = _all_sizes(population, grid, pixels, levels, fit, fit2)
-    slopes, slope_range = _slopes(grid, levels, sizes)
+    sizes = _all_sizes(population, layout, pixels, levels, fit, fit2)
+    slopes, slope_range = _slopes(layout, levels, sizes)
     window = default_radius(population.shape) if radius is None else integer("radius", radius, 1)
-    equivariance, limit = _equivariance(population, grid, levels, window)
+    equivariance, limit = _equivariance(population, layout, levels, window)
     return ReceptiveFieldStudy(
-        grid=grid,
+        layout=layout,
         rank=rank,
         sigma=levels,
         degrees=degrees_of_freedom(population, levels),
@@ -164,7 +163,7 @@ def receptive_field_study(
         equivariance=equivariance,
         projector_equivariance=limit,
         identity_defect=float(np.sqrt(1 - rank / population.dimension)),
-        colour_share=_colour_share(population, grid, pixels["centre"], levels),
+        colour_share=_colour_share(population, layout, pixels["centre"], levels),
     )
 
 
@@ -175,9 +174,9 @@ def _variances(population: Population) -> FloatArray:
     return np.asarray(population.eigenvectors**2 @ population.eigenvalues)
 
 
-def _varied_pixels(population: Population, grid: PixelGrid) -> FloatArray:
+def _varied_pixels(population: Population, layout: SpatialLayout) -> FloatArray:
     """(P, 1 or 2) positions with at least 1e-3 of the largest variance: fields of a dead border say nothing."""
-    variance = grid.planes(_variances(population)).sum(axis=0)
+    variance = layout.planes(_variances(population)).sum(axis=0)
     return np.argwhere(variance >= _VARIED * variance.max()).astype(np.float64)
 
 
@@ -186,9 +185,9 @@ def _nearest(places: FloatArray, to: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(i) for i in places[int(np.argmin(distance))])
 
 
-def _loudest_channel(population: Population, grid: PixelGrid, place: tuple[int, ...]) -> int:
+def _loudest_channel(population: Population, layout: SpatialLayout, place: tuple[int, ...]) -> int:
     """The entry of a pixel with most variance, in a flattened sample."""
-    entries = grid.entries(place)
+    entries = layout.entries(place)
     return int(entries[int(np.argmax(_variances(population)[entries]))])
 
 
@@ -237,7 +236,7 @@ def _collect(found: list[FieldSize]) -> Sizes:
 
 def _all_sizes(
     population: Population,
-    grid: PixelGrid,
+    layout: SpatialLayout,
     pixels: Mapping[str, tuple[int, ...]],
     levels: FloatArray,
     fit: PowerLawFit | None,
@@ -249,15 +248,15 @@ def _all_sizes(
         sizes[name] = _collect([_size_or_nan(field, place) for field in found])
     spectra = {"stationary": stationary_spectrum(population)}
     if fit is not None:
-        spectra["power law"] = power_law_spectrum(grid.size, fit.amplitude, fit.exponent, dc=fit.dc)
+        spectra["power law"] = power_law_spectrum(layout.grid, fit.amplitude, fit.exponent, dc=fit.dc)
     for name, spectrum in spectra.items():
         # the same distances as within the image: the centre of the torus, not around it
-        moved = [np.roll(stationary_field(spectrum, float(s)), grid.centre, range(len(grid.size))) for s in levels]
-        sizes[name] = _collect([_size_or_nan(field, grid.centre) for field in moved])
+        moved = [np.roll(stationary_field(spectrum, float(s)), layout.centre, range(len(layout.grid))) for s in levels]
+        sizes[name] = _collect([_size_or_nan(field, layout.centre) for field in moved])
     if fit2 is not None:
-        side = float(np.prod(grid.size)) ** (1 / len(grid.size))
+        side = float(np.prod(layout.grid)) ** (1 / len(layout.grid))
         sizes["closed form"] = _collect(
-            [power_law_size(side, fit2.amplitude, float(s), dimensions=len(grid.size)) for s in levels]
+            [power_law_size(side, fit2.amplitude, float(s), dimensions=len(layout.grid)) for s in levels]
         )
     return sizes
 
@@ -269,27 +268,31 @@ def _size_or_nan(field: FloatArray, place: tuple[int, ...]) -> FieldSize:
     return field_size(field, place)
 
 
-def _slopes(grid: PixelGrid, levels: FloatArray, sizes: Mapping[str, Sizes]) -> tuple[dict[str, float], FloatArray]:
+def _slopes(
+    layout: SpatialLayout, levels: FloatArray, sizes: Mapping[str, Sizes]
+) -> tuple[dict[str, float], FloatArray]:
     """Growth of lengths with σ where the power law's field is neither a pixel nor the image."""
     nothing = {name: float("nan") for name in sizes}
     if "power law" not in sizes:
         return nothing, np.full(2, np.nan)
     part = sizes["power law"]["participation"]
-    inside = (part > 4) & (part < np.prod(grid.size) / 4)
+    inside = (part > 4) & (part < np.prod(layout.grid) / 4)
     if inside.sum() < 3:
         return nothing, np.full(2, np.nan)
     x = np.log(levels[inside])
     slopes = {
-        name: float(np.polyfit(x, np.log(found["participation"][inside]) / len(grid.size), 1)[0])
+        name: float(np.polyfit(x, np.log(found["participation"][inside]) / len(layout.grid), 1)[0])
         for name, found in sizes.items()
         if np.all(np.isfinite(found["participation"][inside]))
     }
     return {**nothing, **slopes}, levels[inside][[0, -1]]
 
 
-def _equivariance(population: Population, grid: PixelGrid, levels: FloatArray, radius: int) -> tuple[FloatArray, float]:
+def _equivariance(
+    population: Population, layout: SpatialLayout, levels: FloatArray, radius: int
+) -> tuple[FloatArray, float]:
     """The local equivariance error and its limit; NaN where no two pixels have their window inside."""
-    interior = [length - 2 * radius for length in grid.size]
+    interior = [length - 2 * radius for length in layout.grid]
     if min(interior) < 2:
         return np.full(levels.shape, np.nan), float("nan")
     stride = max(1, int(np.ceil((np.prod(interior) / _INTERIOR) ** (1 / len(interior)))))
@@ -298,14 +301,14 @@ def _equivariance(population: Population, grid: PixelGrid, levels: FloatArray, r
 
 
 def _colour_share(
-    population: Population, grid: PixelGrid, place: tuple[int, ...], levels: FloatArray
+    population: Population, layout: SpatialLayout, place: tuple[int, ...], levels: FloatArray
 ) -> FloatArray | None:
-    if grid.channels == 1:
+    if layout.channels == 1:
         return None
-    places = grid.entries(place)
+    places = layout.entries(place)
     shares = []
     for gains in denoiser_gains(population, levels):
-        planes = grid.planes(jacobian_rows(population, gains, places))  # (C out, C in, *size)
+        planes = layout.planes(jacobian_rows(population, gains, places))  # (C out, C in, *size)
         energy = np.sum(planes**2, axis=tuple(range(2, planes.ndim)))
         shares.append(1 - np.trace(energy) / energy.sum())
     return np.asarray(shares)

@@ -38,12 +38,12 @@ _LOOK = {
 @styled
 def fields(study: ReceptiveFieldStudy) -> Figure:
     """Receptive fields of the centre and the corner at some noise levels."""
-    return _images(study) if study.grid.is_image else _curves(study)
+    return _images(study) if study.layout.is_image else _curves(study)
 
 
 def _images(study: ReceptiveFieldStudy) -> Figure:
     columns = len(study.shown)
-    height, width = study.grid.size
+    height, width = study.layout.grid
     cell = WIDTH / columns
     figure = Figure(figsize=(WIDTH, 2 * cell * min(height / width, 2.0) + 0.7), layout="constrained")
     axes = figure.subplots(2, columns, squeeze=False)
@@ -85,15 +85,15 @@ def sizes(study: ReceptiveFieldStudy) -> Figure:
     """Pixels that take part, and the radius of half of the mass, against σ."""
     figure = Figure(figsize=(WIDTH, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    pixels = math.prod(study.grid.size)
+    pixels = math.prod(study.layout.grid)
     _size_panel(left, study, "participation", 0.8, 1.5 * pixels)
     left.axhline(pixels, color=GUIDE, lw=0.8)
-    unit = "pixels" if study.grid.is_image else "entries"
+    unit = "pixels" if study.layout.is_image else "entries"
     left.text(
         0.02, pixels * 0.93, f"all {unit}", transform=left.get_yaxis_transform(), va="top", color=MUTED, fontsize=8
     )
     left.set_ylabel(f"{unit} that take part")
-    _size_panel(right, study, "r50", 0.1, 1.2 * math.hypot(*study.grid.size))
+    _size_panel(right, study, "r50", 0.1, 1.2 * math.hypot(*study.layout.grid))
     right.set_ylabel(f"radius of half of the mass, {unit}")
     handles = [
         Line2D([], [], color=colour, ls=line, lw=1.8, label=label)
@@ -135,7 +135,7 @@ def spectrum(study: ReceptiveFieldStudy) -> Figure:
     bounds = numbers.finite_range(fit.variance, two.amplitude * m**-2.0)
     assert bounds is not None  # a fit has positive variance
     look.log_axis(ax.yaxis, *numbers.log_limits(*bounds))
-    ax.set_xlabel("periods over the side of the image" if study.grid.is_image else "periods over the signal")
+    ax.set_xlabel("periods over the side of the image" if study.layout.is_image else "periods over the signal")
     ax.set_ylabel("variance")
     ax.legend(loc="lower left")
     return figure
@@ -187,8 +187,8 @@ def equivariance(study: ReceptiveFieldStudy) -> Figure:
 
 # ---------------------------------------------------------------- words
 def _findings(study: ReceptiveFieldStudy) -> tuple[str, ...]:
-    total, unit = math.prod(study.grid.shape), "pixel" if study.grid.is_image else "entry"
-    units = "pixels" if study.grid.is_image else "entries"
+    total, unit = math.prod(study.layout.shape), "pixel" if study.layout.is_image else "entry"
+    units = "pixels" if study.layout.is_image else "entries"
     found = [
         f"Half of the {study.rank:,} directions with variance are left at σ = {number(study.half_sigma)}: the trace of the "
         f"Jacobian falls from {number(float(study.degrees[0]))} at σ = {number(float(study.sigma[0]))} to "
@@ -205,7 +205,7 @@ def _findings(study: ReceptiveFieldStudy) -> tuple[str, ...]:
     if np.isfinite(part).all():
         found.append(
             f"In the centre's field {number(float(part[0]))} {units} take part at σ = {number(float(study.sigma[0]))} and "
-            f"{number(float(part[-1]))} of {math.prod(study.grid.size):,} at σ = {number(float(study.sigma[-1]))}."
+            f"{number(float(part[-1]))} of {math.prod(study.layout.grid):,} at σ = {number(float(study.sigma[-1]))}."
         )
     found += _law_findings(study)
     few, smallest = study.n[0], study.degrees_n[0]
@@ -258,10 +258,12 @@ def _equivariance_findings(study: ReceptiveFieldStudy) -> list[str]:
 
 
 def _pictures(study: ReceptiveFieldStudy) -> tuple[Picture, ...]:
-    image, total = study.grid.is_image, math.prod(study.grid.size)
+    image, total = study.layout.is_image, math.prod(study.layout.grid)
     shown = ", ".join(short(float(s), 2) for s in study.shown)
     shares = ", ".join(percent(share) for share in study.shares)
-    grey = " Channels are taken together: how their mean answers to a change of all." if study.grid.channels > 1 else ""
+    grey = (
+        " Channels are taken together: how their mean answers to a change of all." if study.layout.channels > 1 else ""
+    )
     reading = (
         "Red is positive, blue negative, each image on its own scale; the number below is its largest entry."
         if image
