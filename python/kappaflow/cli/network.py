@@ -332,12 +332,10 @@ def _facts(device: str) -> dict[str, str]:
 def write_results(directory: Path, found: NetworkValidation, machine: Mapping[str, str]) -> None:
     """Report and numbers into a folder."""
     from ..report.network import write_network_report  # lazy: matplotlib
-    from ..validation.linear.export import plain  # lazy: a quick start
+    from ..validation.network.export import network_to_json  # lazy: torch
 
     write_network_report(found, directory, facts=dict(machine))
-    numbers = {
-        name: plain(value) for name, value in vars(found).items() if name != "galleries"
-    }  # images: in the report
+    numbers = network_to_json(found)
     write_json(directory / "validation.json", {"format": NETWORK_FORMAT, "version": machine["kappaflow"], **numbers})
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from kappaflow.bands import default_bands
+from kappaflow.disagreement import Disagreement
 from kappaflow.report.network import find, render_network_page, write_network_report
 from kappaflow.report.network.page import DRAWINGS, available
 from kappaflow.validation.laws import LAWS
@@ -63,9 +64,17 @@ def pair(arch: str, n: int, arm: str, passed: bool, size: float) -> NetworkPair:
     keys = {"same": ("A0", "B0"), "different": ("A0", "B1"), "floor": ("B0", "B1"), "given": ("A0", "B0")}[arm]
     return NetworkPair(
         arch=arch, n=n, repeat=0, arm=arm, runs=(f"{arch} n={n} {keys[0]} repeat 1", f"{arch} n={n} {keys[1]} repeat 1"),
-        trained=passed, seeds=seeds, modes=modes, bands=bands, pixels=np.full((4, 4), seeds.mean()), unrelated=1.0,
-        unrelated_modes=S / S.sum(), unrelated_bands=np.array([0.6, 0.2, 0.1, 0.1]), sigma=SIGMA, denoiser=seeds.mean() * SIGMA,
+        trained=passed, disagreement=Disagreement(
+            seeds=seeds, modes=modes, bands=bands, unrelated=1.0, unrelated_modes=S / S.sum(),
+            unrelated_bands=np.array([0.6, 0.2, 0.1, 0.1]),
+        ),
+        pixels=np.full((4, 4), seeds.mean()), sigma=SIGMA, denoiser=seeds.mean() * SIGMA,
     )  # fmt: skip
+
+
+def half(whole: Disagreement) -> Disagreement:
+    """Half as far apart, beside the same unrelated seeds."""
+    return dataclasses.replace(whole, seeds=whole.seeds / 2, modes=whole.modes / 2, bands=whole.bands / 2)
 
 
 def validation(archs: tuple[str, ...] = ("unet", "dit"), sizes: tuple[int, ...] = (30, 200, 900)) -> NetworkValidation:
@@ -83,26 +92,10 @@ def validation(archs: tuple[str, ...] = ("unet", "dit"), sizes: tuple[int, ...] 
     for n in sizes:
         same = next(p for p in pairs if p.n == n and p.arm == "same")
         for kind in ("linear", "memorising"):
-            baselines.append(
-                Baseline(
-                    kind, n, 0, same.seeds / 2, same.modes / 2, same.bands / 2, 1.0, S / S.sum(), same.unrelated_bands
-                )
-            )
+            baselines.append(Baseline(kind, n, 0, half(same.disagreement)))
         for law in ("gaussian", "empirical"):
-            ceiling = S / S.sum()
             forecasts.append(
-                Forecast(
-                    law,
-                    n,
-                    same.seeds / 2,
-                    same.modes / 2,
-                    same.bands / 2,
-                    1.0,
-                    ceiling,
-                    same.unrelated_bands,
-                    np.sqrt(0.9 * S) / 80,
-                    same.denoiser / 2,
-                )
+                Forecast(law, n, half(same.disagreement), gain=np.sqrt(0.9 * S) / 80, denoiser=same.denoiser / 2)
             )
     for a in archs:
         for n in sizes:
@@ -111,8 +104,10 @@ def validation(archs: tuple[str, ...] = ("unet", "dit"), sizes: tuple[int, ...] 
                     continue
                 same = next(p for p in pairs if (p.arch, p.n, p.arm) == (a, n, "same"))
                 for name in ("gaussian", "empirical", "linear"):
-                    by_seed = correlate(same.seeds * np.exp(0.2 * rng.standard_normal(Z)), same.seeds)
-                    by_mode = correlate(same.modes, same.modes)
+                    by_seed = correlate(
+                        same.disagreement.seeds * np.exp(0.2 * rng.standard_normal(Z)), same.disagreement.seeds
+                    )
+                    by_mode = correlate(same.disagreement.modes, same.disagreement.modes)
                     predictions.append(
                         PredictorScore(
                             a,
@@ -221,7 +216,7 @@ def test_answer_is_that_of_the_numbers() -> None:
     words = find(found)
     assert words.mood == "yes"
     same = [p for p in found.pairs if p.arm == "same" and p.n == 900]
-    percent = f"{100 * np.mean([p.ratio for p in same]):.1f}"
+    percent = f"{100 * np.mean([p.disagreement.ratio for p in same]):.1f}"
     assert f"{percent}\N{NO-BREAK SPACE}% as far apart" in words.answer
     assert "that networks agree more with more data, which modes agree first and on which seeds" in words.answer
     assert "gate: 15 of 18 runs pass" in words.lines[0]
@@ -239,7 +234,10 @@ def test_what_the_theory_does_not_tell_is_said() -> None:
     words = find(dataclasses.replace(found, predictions=tuple(blind)))
     assert words.mood == "partly"
     assert "but not which modes agree first nor on which seeds they differ" in words.answer
-    rising = [dataclasses.replace(p, seeds=p.seeds * p.n**2) for p in found.pairs]
+    rising = [
+        dataclasses.replace(p, disagreement=dataclasses.replace(p.disagreement, seeds=p.disagreement.seeds * p.n**2))
+        for p in found.pairs
+    ]
     assert find(dataclasses.replace(found, predictions=tuple(blind), pairs=tuple(rising))).mood == "no"
 
 
@@ -291,16 +289,18 @@ def test_given_models_without_a_prediction() -> None:
 def test_figures_draw_the_numbers() -> None:
     found = validation()
     consistency = lines_of("consistency", found)
-    expected = [p.ratio for p in found.pairs if (p.arch, p.arm) == ("unet", "different")]
+    expected = [p.disagreement.ratio for p in found.pairs if (p.arch, p.arm) == ("unet", "different")]
     np.testing.assert_allclose(consistency["mean-unet-different"].get_ydata(), expected)
-    theory = [f.modes.sum() / f.unrelated for f in found.forecasts if f.law == "empirical"]
+    theory = [f.disagreement.modes.sum() / f.disagreement.unrelated for f in found.forecasts if f.law == "empirical"]
     np.testing.assert_allclose(consistency["theory-unet"].get_ydata(), theory)
     bands = lines_of("bands", found)
     same = [p for p in found.pairs if (p.arch, p.arm) == ("unet", "same")]
-    np.testing.assert_allclose(bands["unet-band-1"].get_ydata(), [p.bands[1] / p.unrelated_bands[1] for p in same])
+    np.testing.assert_allclose(
+        bands["unet-band-1"].get_ydata(), [p.disagreement.bands[1] / p.disagreement.unrelated_bands[1] for p in same]
+    )
     seeds = lines_of("by_seed", found)["law-unet-900"]
-    np.testing.assert_allclose(seeds.get_ydata(), same[-1].seeds)
-    np.testing.assert_allclose(seeds.get_xdata(), found.forecast("empirical", 900).seeds)  # type: ignore[union-attr]
+    np.testing.assert_allclose(seeds.get_ydata(), same[-1].disagreement.seeds)
+    np.testing.assert_allclose(seeds.get_xdata(), found.forecast("empirical", 900).disagreement.seeds)  # type: ignore[union-attr]
     denoisers = lines_of("denoisers", found)
     np.testing.assert_allclose(denoisers["unet-200"].get_ydata(), same[1].denoiser)
     changed = lines_of("manipulations", found)["unet-top-2-200"]

@@ -22,6 +22,7 @@ from kappaflow.validation.network import analysis, sweep  # noqa: E402
 from kappaflow.validation.network import experiment as experiment_module  # noqa: E402
 from kappaflow.validation.network.baselines import linear_samples  # noqa: E402
 from kappaflow.validation.network.experiment import make_context, validate_networks  # noqa: E402
+from kappaflow.validation.network.export import network_to_json  # noqa: E402
 from kappaflow.validation.network.gate import judge, linear_loss  # noqa: E402
 from kappaflow.validation.network.given import compare_given, open_pair, outside  # noqa: E402
 from kappaflow.validation.network.plan import PRESETS, make_plan  # noqa: E402
@@ -246,13 +247,13 @@ def test_linear_networks_disagree_as_linear_models_of_the_same_splits(experiment
     for n in (30, 60):
         (pair,) = found.trained_pairs("linear", n, "same")
         base = next(b for b in found.baselines if (b.kind, b.n) == ("linear", n))
-        assert pair.disagreement == pytest.approx(base.disagreement, rel=0.25)
-        assert np.corrcoef(pair.seeds, base.seeds)[0, 1] > 0.9
+        assert pair.disagreement.mean == pytest.approx(base.disagreement.mean, rel=0.25)
+        assert np.corrcoef(pair.disagreement.seeds, base.disagreement.seeds)[0, 1] > 0.9
         run = next(r for r in found.runs if (r.arch, r.n, r.split, r.member) == ("linear", n, "A", 0))
         assert run.r2_own > 0.97
         assert run.r2_own_zero > run.r2_own
         floor = found.trained_pairs("linear", n, "floor")[0]
-        assert floor.disagreement < 0.25 * pair.disagreement
+        assert floor.disagreement.mean < 0.25 * pair.disagreement.mean
 
 
 def test_theory_predicts_linear_networks(experiment: Any) -> None:
@@ -272,17 +273,30 @@ def test_pairs_are_what_their_samples_say(experiment: Any) -> None:
     kinds = {(pair.arch, pair.n, pair.arm) for pair in found.pairs}
     assert kinds == {("linear", n, arm) for n in (30, 60) for arm in ("same", "different", "floor")}
     for pair in found.pairs:
-        assert pair.modes.sum() == pytest.approx(pair.disagreement)
-        assert pair.bands.sum() == pytest.approx(pair.disagreement)
+        assert pair.disagreement.modes.sum() == pytest.approx(pair.disagreement.mean)
+        assert pair.disagreement.bands.sum() == pytest.approx(pair.disagreement.mean)
         assert pair.pixels.shape == SHAPE
-        assert pair.pixels.mean() == pytest.approx(pair.disagreement)
+        assert pair.pixels.mean() == pytest.approx(pair.disagreement.mean)
         assert pair.denoiser.shape == (len(LEVELS),)
     for forecast in found.forecasts:
         splits = Splits(context.population, forecast.n, **next(w.options for w in found.laws if w.name == forecast.law))
         f = splits.sampling_map(0.0, 80.0)
-        np.testing.assert_allclose(forecast.seeds, splits.disagreement(f, context.noise["seeds"]))
-        relative = forecast.modes.sum() / forecast.unrelated
+        np.testing.assert_allclose(forecast.disagreement.seeds, splits.disagreement(f, context.noise["seeds"]))
+        relative = forecast.disagreement.modes.sum() / forecast.disagreement.unrelated
         assert relative == pytest.approx(float(splits.mean_disagreement(f, input_variance=80.0**2, relative=True)))
+
+
+def test_json_holds_the_parts_of_a_disagreement_beside_what_they_are_of(experiment: Any) -> None:
+    found, *_ = experiment
+    content = network_to_json(found)
+    parts = {"seeds", "modes", "bands", "unrelated", "unrelated_modes", "unrelated_bands"}
+    assert set(content["pairs"][0]) == parts | {
+        "arch", "n", "repeat", "arm", "runs", "trained", "pixels", "sigma", "denoiser",
+    }  # fmt: skip
+    assert set(content["baselines"][0]) == parts | {"kind", "n", "repeat"}
+    assert set(content["forecasts"][0]) == parts | {"law", "n", "gain", "denoiser"}
+    assert content["pairs"][0]["seeds"] == found.pairs[0].disagreement.seeds.tolist()
+    assert set(content) == {field.name for field in dataclasses.fields(found)} - {"galleries"}
 
 
 def test_strata_and_manipulations(experiment: Any) -> None:
@@ -332,7 +346,7 @@ def test_a_second_run_trains_nothing(experiment: Any, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sweep, "train", never)
     again = validate_networks(plan, context, folder, source="smooth", workers=1)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")} == before
-    assert [p.disagreement for p in again.pairs] == [p.disagreement for p in found.pairs]
+    assert [p.disagreement.mean for p in again.pairs] == [p.disagreement.mean for p in found.pairs]
 
 
 def test_a_stopped_sweep_goes_on(tmp_path: Path) -> None:
@@ -458,7 +472,7 @@ def test_given_checkpoints_are_the_pair_that_was_trained(experiment: Any) -> Non
     given = compare_given(context, pair, train=[None, None], n=None, sampler_steps=18, source="smooth")
     (one,) = given.pairs
     (same,) = [p for p in found.pairs if (p.arch, p.n, p.arm) == ("linear", 60, "same")]
-    np.testing.assert_allclose(one.seeds, same.seeds)
+    np.testing.assert_allclose(one.disagreement.seeds, same.disagreement.seeds)
     assert given.n == (60,)  # read off the checkpoints, which name their images
     assert given.notes == ()
     assert given.runs[0].r2_own == pytest.approx(next(r for r in found.runs if r.key == same.runs[0]).r2_own)
@@ -479,7 +493,7 @@ def test_given_models_of_unknown_training_sets(experiment: Any) -> None:
     pair = dataclasses.replace(open_pair(checkpoints(experiment, 60), SHAPE, sigma_max=80.0), denoisers=(exact, exact))
     pair = dataclasses.replace(pair, names=("a", "b"))
     found = compare_given(context, pair, train=[None, None], n=None, sampler_steps=18)
-    assert found.pairs[0].disagreement == 0
+    assert found.pairs[0].disagreement.mean == 0
     assert found.n == (0,)
     assert found.forecasts == ()
     assert len(found.notes) == 2

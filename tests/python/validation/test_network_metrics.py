@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import tracemalloc
@@ -13,6 +14,7 @@ from scipy import stats
 
 import kappaflow as kf
 from kappaflow.bands import Band
+from kappaflow.disagreement import Disagreement
 from kappaflow.validation import metrics
 from kappaflow.validation.metrics import (
     Memorisation,
@@ -24,6 +26,7 @@ from kappaflow.validation.metrics import (
     memorisation,
     memorised_fraction,
     nearest,
+    pixel_disagreement,
 )
 
 KINDS: tuple[Any, ...] = ("spearman", "pearson")
@@ -250,7 +253,8 @@ def test_cross_split_is_its_definition(count: int, samples: int, offset: float) 
     found = cross_split(a + offset, b + offset, known, bands)
     rtol = 1e-12 if offset == 0 else 1e-8  # the offset itself rounds to 1e-10
     np.testing.assert_allclose(found.seeds, ((a - b) ** 2).sum(axis=1) / 8, rtol=rtol)
-    np.testing.assert_allclose(found.pixels, ((a - b) ** 2).mean(axis=0), rtol=rtol)
+    pixels = pixel_disagreement(a + offset, b + offset, known)
+    np.testing.assert_allclose(pixels, ((a - b) ** 2).mean(axis=0), rtol=rtol)
     np.testing.assert_allclose(found.modes, (((a - b) @ U) ** 2).mean(axis=0) / 8, rtol=rtol)
     np.testing.assert_allclose(found.unrelated, literal_unrelated(a, b).sum() / 8, rtol=rtol)
     np.testing.assert_allclose(found.unrelated_modes, literal_unrelated(a @ U, b @ U) / 8, rtol=rtol)
@@ -258,7 +262,7 @@ def test_cross_split_is_its_definition(count: int, samples: int, offset: float) 
     np.testing.assert_allclose(
         found.unrelated_bands, [found.unrelated_modes[0], found.unrelated_modes[1:].sum()], rtol=1e-14
     )
-    np.testing.assert_allclose(found.pixels.mean(), found.seeds.mean(), rtol=1e-14)
+    np.testing.assert_allclose(pixels.mean(), found.seeds.mean(), rtol=1e-14)
     if modes == 8:
         np.testing.assert_allclose(found.modes.sum(), found.seeds.mean(), rtol=1e-12)
         np.testing.assert_allclose(found.unrelated_modes.sum(), found.unrelated, rtol=1e-12)
@@ -283,7 +287,9 @@ def test_unrelated_seeds_of_gaussian_models_are_twice_the_trace() -> None:
     found = cross_split(a, b, known, 2)
     np.testing.assert_allclose(found.unrelated_modes, 2 * values / 5, rtol=0.04)  # standard error 1 %
     np.testing.assert_allclose(found.unrelated, 2 * values.sum() / 5, rtol=0.04)
-    np.testing.assert_array_equal(found.modes, found.pixels / 5)  # modes are the pixels of a bare spectrum
+    np.testing.assert_array_equal(
+        found.modes, pixel_disagreement(a, b, known) / 5
+    )  # modes are the pixels of a bare spectrum
     assert found.bands.shape == (2,)
 
 
@@ -299,7 +305,7 @@ def test_images_may_keep_their_shape() -> None:
     known = kf.Population.from_samples(images)
     flat, shaped = (cross_split(images[:9].reshape(s), images[9:18].reshape(s), known) for s in ((9, 6), (9, 2, 3)))
     np.testing.assert_array_equal(flat.seeds, shaped.seeds)
-    assert shaped.pixels.shape == (6,)
+    assert pixel_disagreement(images[:9], images[9:18], known).shape == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -315,6 +321,26 @@ def test_images_may_keep_their_shape() -> None:
 def test_cross_split_refuses(a: Any, b: Any, bands: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         cross_split(a, b, population(4, 0), bands)
+
+
+def test_pixel_disagreement_refuses() -> None:
+    with pytest.raises(ValueError, match="a and b must hold the same seeds, got 3 and 2"):
+        pixel_disagreement(np.ones((3, 4)), np.ones((2, 4)), population(4, 0))
+
+
+def test_an_average_is_that_of_every_field() -> None:
+    known = population(4, 0)
+    parts = [cross_split(*rng(seed).standard_normal((2, 9, 4)), known, 2) for seed in (1, 2)]
+    found = Disagreement.average(parts)
+    for field in dataclasses.fields(Disagreement):
+        both = [getattr(part, field.name) for part in parts]
+        np.testing.assert_allclose(getattr(found, field.name), (both[0] + both[1]) / 2, rtol=1e-15)
+    assert found.mean == found.seeds.mean()
+    assert found.ratio == found.mean / found.unrelated
+    np.testing.assert_array_equal(found.relative_bands, found.bands / found.unrelated_bands)
+    assert repr(found) == f"Disagreement({found.mean:.4g}, {found.ratio:.3g} of unrelated seeds, 9 seeds)"
+    with pytest.raises(ValueError, match="parts must hold at least one disagreement, got none"):
+        Disagreement.average([])
 
 
 def test_explained_closed_forms() -> None:

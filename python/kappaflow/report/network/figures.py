@@ -111,7 +111,7 @@ def consistency(found: NetworkValidation) -> Figure:
     for arch, ax in zip(found.archs, axes, strict=True):
         for arm in found.arms:
             colour = ARM_COLOURS[arm]
-            x, mean = select.mean_over_pairs(found, arch, arm, lambda pair: pair.ratio)
+            x, mean = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.ratio)
             marker = "s" if arm == "different" else "D" if arm == "floor" else "o"
             curve(ax, x, mean, ARM_TITLES[arm], color=colour, marker=marker, ms=4, lw=1.6, gid=f"mean-{arch}-{arm}")
             every = select.pairs_of(found, arch, arm)
@@ -122,14 +122,14 @@ def consistency(found: NetworkValidation) -> Figure:
                     style = {"mfc": "none", "mec": FAILED}
                 ax.plot(
                     [max(pair.n, 1)],
-                    numbers.positive(np.array([pair.ratio])),
+                    numbers.positive(np.array([pair.disagreement.ratio])),
                     ls="",
                     marker=marker,
                     ms=3.4,
                     gid=name,
                     **style,
                 )
-                drawn.append(np.array([pair.ratio]))
+                drawn.append(np.array([pair.disagreement.ratio]))
         for kind, label, style in (
             ("linear", "linear models of the same splits", {"color": INK, "lw": 1.2}),
             ("memorising", "memorising score", {"color": MUTED, "lw": 1.2, "ls": (0, (1, 1))}),
@@ -139,7 +139,7 @@ def consistency(found: NetworkValidation) -> Figure:
         forecasts = [f for f in found.forecasts if f.law == law]
         x, y = (
             np.array([f.n for f in forecasts], dtype=float),
-            np.array([f.modes.sum() / f.unrelated for f in forecasts]),
+            np.array([f.disagreement.modes.sum() / f.disagreement.unrelated for f in forecasts]),
         )
         curve(ax, x, y, f"theory ({PREDICTOR_TITLES.get(law or '', '')})", gid=f"theory-{arch}", **THEORY)
         size_axis(ax.xaxis, found)
@@ -237,7 +237,7 @@ def bands(found: NetworkValidation) -> Figure:
     law = select.best_law(found)
     drawn: list[FloatArray] = []
     for arch, ax in zip(found.archs, axes, strict=True):
-        x, values = select.mean_over_pairs(found, arch, arm, lambda pair: pair.bands / pair.unrelated_bands)
+        x, values = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.relative_bands)
         for place, _ in enumerate(found.bands):
             colour, marker = look.band_colour(place), look.band_marker(place)
             if x.size:
@@ -246,7 +246,7 @@ def bands(found: NetworkValidation) -> Figure:
                 drawn.append(values[:, place])
             forecasts = [f for f in found.forecasts if f.law == law]
             if forecasts:
-                y = np.array([f.bands[place] / f.unrelated_bands[place] for f in forecasts])
+                y = np.array([f.disagreement.relative_bands[place] for f in forecasts])
                 ax.plot(
                     [f.n for f in forecasts],
                     numbers.positive(y),

@@ -90,7 +90,7 @@ def _answer(found: NetworkValidation) -> tuple[str, str]:
     by_seed = bool(seeds) and bool(np.mean(seeds) > 0.5)
     less = all(fall is not False for fall in falls)
     largest = max(pair.n for pair in trained)
-    ratio = np.mean([pair.ratio for pair in trained if pair.n == largest])
+    ratio = np.mean([pair.disagreement.ratio for pair in trained if pair.n == largest])
     size = f"at n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{largest:,}"
     close = f"{size} images of one seed are {percent(float(ratio))} as far apart as those of unrelated seeds"
     claims = [
@@ -111,7 +111,7 @@ def _join(parts: list[str], last: str = "and") -> str:
 
 
 def _given_answer(found: NetworkValidation, pair: NetworkPair) -> tuple[str, str]:
-    close = f"draw images {percent(pair.ratio)} as far apart as unrelated seeds do"
+    close = f"draw images {percent(pair.disagreement.ratio)} as far apart as unrelated seeds do"
     laws = [p for p in found.predictions if p.predictor != "linear"]
     if not laws:
         return "partly", f"The two models {close}; without their number of training images nothing is predicted."
@@ -129,7 +129,7 @@ def _best_rows(found: NetworkValidation, arm: str) -> list[PredictorScore]:
 
 def _falls(found: NetworkValidation, arch: str, arm: str) -> bool | None:
     """Whether the ratio at the largest trained n is below that at the smallest; None where there is one n alone."""
-    sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.ratio)
+    sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.ratio)
     return None if sizes.size < 2 else bool(ratios[-1] < ratios[0])
 
 
@@ -138,7 +138,7 @@ def _lines(found: NetworkValidation) -> list[str]:
     lines = [f"gate: {passed:,} of {len(found.runs):,} runs pass"]
     for arch in found.archs:
         for arm in select.shown_arms(found):
-            sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.ratio)
+            sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.ratio)
             if sizes.size:
                 steps = ", ".join(
                     number(float(r), 2) + (f" (n = {int(n):,})" if n else "")
@@ -194,7 +194,7 @@ def _tiles(found: NetworkValidation) -> list[Quantity]:
     if not trained:
         return tiles
     largest = max(pair.n for pair in trained)
-    ratio = float(np.mean([pair.ratio for pair in trained if pair.n == largest]))
+    ratio = float(np.mean([pair.disagreement.ratio for pair in trained if pair.n == largest]))
     at = f"at n = {largest:,}, {ARM_TITLES[arm]}" if largest else ARM_TITLES[arm]
     tiles.append(Quantity("Disagreement / unrelated seeds", percent(ratio), repr(ratio), at))
     runs = [run for run in found.runs if run.quality.passed and run.n == largest and run.split in ("A", "B")]
@@ -235,7 +235,7 @@ def _takeaways(found: NetworkValidation) -> dict[str, str]:
     )
     sentences = []
     for arch in found.archs:
-        sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.ratio)
+        sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.ratio)
         if sizes.size > 1:
             verb = "falls" if ratios[-1] < ratios[0] else "does not fall"
             sentences.append(
@@ -266,7 +266,7 @@ def _floor_words(found: NetworkValidation) -> str:
         for n in reversed(found.n):
             floor, same = (found.trained_pairs(arch, n, arm) for arm in ("floor", "same"))
             if floor and same:
-                ratio = np.mean([p.disagreement for p in same]) / np.mean([p.disagreement for p in floor])
+                ratio = np.mean([p.disagreement.mean for p in same]) / np.mean([p.disagreement.mean for p in floor])
                 parts.append(
                     f"{_at(arch, n)}: two networks on different data differ {number(float(ratio), 2)} times as much "
                     "as two on the same data with another initialisation."
@@ -324,7 +324,7 @@ def _variance_words(found: NetworkValidation) -> str:
 def _band_words(found: NetworkValidation, arm: str) -> str:
     parts = []
     for arch in found.archs:
-        sizes, values = select.mean_over_pairs(found, arch, arm, lambda pair: pair.bands / pair.unrelated_bands)
+        sizes, values = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.relative_bands)
         if sizes.size:
             last = values[-1]
             order = (
@@ -357,7 +357,7 @@ def _distance_words(found: NetworkValidation, arm: str) -> str:
             if trained:
                 runs = [select.run_by_key(found, pair.runs[0]) for pair in trained]
                 x = np.mean([run.distance_linear for run in runs], axis=0)
-                y = np.mean([pair.seeds for pair in trained], axis=0)
+                y = np.mean([pair.disagreement.seeds for pair in trained], axis=0)
                 if np.ptp(x) > 0 and np.ptp(y) > 0:
                     rank = stats.spearmanr(x, y)
                     parts.append(f"{_at(arch, n)}: Spearman {rank.statistic:.2f}, p = {_p(float(rank.pvalue))}.")
@@ -464,7 +464,7 @@ def _run_line(run: Run) -> Line:
 
 def _pair_line(pair: NetworkPair) -> Line:
     name = f"{_at(pair.arch, pair.n)}, repeat {pair.repeat + 1}"
-    cells = (_cell(pair.disagreement), _cell(pair.unrelated), _cell(pair.ratio))
+    cells = (_cell(pair.disagreement.mean), _cell(pair.disagreement.unrelated), _cell(pair.disagreement.ratio))
     words = ARM_TITLES[pair.arm] + ("" if pair.trained else "; undertrained, in no average")
     return Line("yes" if pair.trained else "no", name, words, cells)
 

@@ -78,11 +78,11 @@ def _scatter(found: NetworkValidation, name: str) -> Figure:
                 ax.set_axis_off()
                 ax.text(0.5, 0.5, "undertrained", transform=ax.transAxes, ha="center", color=look.MUTED)
                 continue
-            observed = np.mean([pair.seeds for pair in trained], axis=0)
+            observed = np.mean([pair.disagreement.seeds for pair in trained], axis=0)
             if name == "law":
                 forecast = found.forecast(select.best_law(found) or "", n)
                 assert forecast is not None  # the figure is drawn with forecasts alone
-                x, label = forecast.seeds, "predicted disagreement"
+                x, label = forecast.disagreement.seeds, "predicted disagreement"
             else:
                 runs = [select.run_by_key(found, pair.runs[0]) for pair in trained]
                 x, label = np.mean([run.distance_linear for run in runs], axis=0), "distance² to linear model"
@@ -176,7 +176,7 @@ def arms(found: NetworkValidation) -> Figure:
             for n in found.n:
                 two = [found.trained_pairs(arch, n, name) for name in (arm, "floor")]
                 if all(two):
-                    values = [np.mean([pair.disagreement for pair in pairs]) for pairs in two]
+                    values = [np.mean([pair.disagreement.mean for pair in pairs]) for pairs in two]
                     ratios.append(values[0] / values[1])
                     sizes.append(n)
             if sizes:

@@ -72,7 +72,7 @@ def mean_over_pairs(
 def baseline_ratio(found: NetworkValidation, kind: str) -> tuple[FloatArray, FloatArray]:
     """(T,) sizes and mean disagreement over unrelated of a baseline."""
     sizes = [n for n in found.n if any(b.kind == kind and b.n == n for b in found.baselines)]
-    ratios = [np.mean([b.ratio for b in found.baselines if b.kind == kind and b.n == n]) for n in sizes]
+    ratios = [np.mean([b.disagreement.ratio for b in found.baselines if b.kind == kind and b.n == n]) for n in sizes]
     return np.array(sizes, dtype=np.float64), np.array(ratios)
 
 

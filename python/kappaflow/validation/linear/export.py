@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
+from ..export import plain
 from .experiment import Validation
 
-__all__ = ["plain", "validation_to_json"]
+__all__ = ["validation_to_json"]
 
 
 def validation_to_json(validation: Validation) -> dict[str, Any]:
-    """Every field by name; arrays as nested lists, what is not finite as None."""
+    """Every field by name, see :func:`~kappaflow.validation.export.plain`; a comparison holds the fields of its agreement."""
     content = {
         name: plain(value)
         for name, value in vars(validation).items()
@@ -34,18 +32,3 @@ def validation_to_json(validation: Validation) -> dict[str, Any]:
         for comparison in validation.comparisons
     ]
     return content
-
-
-def plain(value: Any) -> Any:
-    """Arrays as nested lists, dataclasses and mappings as objects, what is not finite as None."""
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if is_dataclass(value):
-        return {name: plain(item) for name, item in vars(value).items()}
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return int(value) if isinstance(value, np.integer) else value

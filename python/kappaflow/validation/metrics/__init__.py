@@ -2,14 +2,13 @@
 
 from .agreement import FALSE_ALARM, SHOWN, Agreement, Outcome, agreement, describe_factor, mean_interval
 from .association import Correlation, correlate
-from .consistency import Consistency, cross_split, explained, generated_variance
+from .consistency import cross_split, explained, generated_variance, pixel_disagreement
 from .neighbours import Memorisation, memorisation, memorised_fraction, nearest
 
 __all__ = [
     "FALSE_ALARM",
     "SHOWN",
     "Agreement",
-    "Consistency",
     "Correlation",
     "Memorisation",
     "Outcome",
@@ -23,4 +22,5 @@ __all__ = [
     "memorisation",
     "memorised_fraction",
     "nearest",
+    "pixel_disagreement",
 ]

@@ -3,48 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..._checks import FloatArray, real_array
 from ...bands import band_sums, resolve_bands
+from ...disagreement import Disagreement
 from ...population import Population
 
-__all__ = ["Consistency", "cross_split", "explained", "generated_variance"]
+__all__ = ["cross_split", "explained", "generated_variance", "pixel_disagreement"]
 
 #: Variation below this share of the largest magnitude is rounding.
 ROUNDING = 1e-13
 
 
-@dataclass(frozen=True)
-class Consistency:
-    """Squared distances of what two models make of the same Z seeds, per dimension.
-
-    Modes, and bands where they cover all modes, add up to the mean over seeds if the population has d modes. One of fewer images
-    than dimensions has fewer; what models generate outside the span of its modes is then in `seeds` and `pixels` alone.
-
-    Attributes
-    ----------
-    seeds : (Z,) ‖a − b‖²/d of each seed
-    modes : (k,) mean over seeds of (uₖᵀ(a − b))²/d
-    bands : (K,) sums of `modes`
-    pixels : (d,) mean over seeds of the squared difference; its mean over pixels is the mean of `seeds`
-    unrelated : mean over ordered pairs of different seeds i ≠ j of ‖aᵢ − bⱼ‖²/d
-    unrelated_modes, unrelated_bands : (k,), (K,) parts of that
-    """
-
-    seeds: FloatArray
-    modes: FloatArray
-    bands: FloatArray
-    pixels: FloatArray
-    unrelated: float
-    unrelated_modes: FloatArray
-    unrelated_bands: FloatArray
-
-
-def cross_split(a: Any, b: Any, population: Population, bands: Any = None) -> Consistency:
+def cross_split(a: Any, b: Any, population: Population, bands: Any = None) -> Disagreement:
     r"""Disagreement of two models on the same seeds, and on unrelated ones.
 
     With aᵢ, bᵢ the outputs less their own means over the Z seeds, and δ the difference of the means, the mean over pairs is::
@@ -64,9 +38,7 @@ def cross_split(a: Any, b: Any, population: Population, bands: Any = None) -> Co
     ValueError, TypeError : shapes that differ from each other or the population's, fewer than 2 seeds, entries that are no finite
         real numbers, bad bands
     """
-    first, second = population.flatten(a, "a"), population.flatten(b, "b")
-    if first.shape != second.shape:
-        raise ValueError(f"a and b must hold the same seeds, got {len(first)} and {len(second)}")
+    first, second = _same_seeds(a, b, population)
     if len(first) < 2:
         raise ValueError(f"a and b must hold at least 2 seeds, got {len(first)}")
     chosen = resolve_bands(bands, len(population.eigenvalues))
@@ -84,15 +56,38 @@ def cross_split(a: Any, b: Any, population: Population, bands: Any = None) -> Co
         / dimension
     )
 
-    return Consistency(
+    return Disagreement(
         seeds=squares.mean(axis=1),
         modes=modes,
         bands=band_sums(modes, chosen),
-        pixels=squares.mean(axis=0),
         unrelated=float(unrelated),
         unrelated_modes=unrelated_modes,
         unrelated_bands=band_sums(unrelated_modes, chosen),
     )
+
+
+def pixel_disagreement(a: Any, b: Any, population: Population) -> FloatArray:
+    """Mean over seeds of the squared difference of each pixel, (*shape); its mean over pixels is the mean disagreement.
+
+    Parameters
+    ----------
+    a, b : (Z, d) or (Z, *shape) outputs, row i of both from seed i
+    population : gives the shape
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes that differ from each other or from the population's, entries that are not finite real numbers.
+    """
+    first, second = _same_seeds(a, b, population)
+    return np.asarray(((first - second) ** 2).mean(axis=0).reshape(population.shape))
+
+
+def _same_seeds(a: Any, b: Any, population: Population) -> tuple[FloatArray, FloatArray]:
+    first, second = population.flatten(a, "a"), population.flatten(b, "b")
+    if first.shape != second.shape:
+        raise ValueError(f"a and b must hold the same seeds, got {len(first)} and {len(second)}")
+    return first, second
 
 
 def _rotated(rows: FloatArray, population: Population) -> FloatArray:

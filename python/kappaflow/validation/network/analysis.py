@@ -10,11 +10,11 @@ import numpy as np
 
 from ..._checks import FloatArray
 from ...bands import Band, band_sums
+from ...disagreement import Disagreement
 from ...population import Population
 from ...splits import Splits
 from ..laws import ComparedLaw
 from ..metrics import (
-    Consistency,
     Correlation,
     correlate,
     cross_split,
@@ -23,6 +23,7 @@ from ..metrics import (
     memorisation,
     memorised_fraction,
     nearest,
+    pixel_disagreement,
 )
 from ..strata import PROFILES, STRATA, strata
 from .baselines import amplified, linear_samples, memorising_samples
@@ -146,13 +147,13 @@ def pair_members(members: Sequence[Member]) -> dict[tuple[str, int, int, str], t
 def compare_pair(context: Context, key: tuple[str, int, int, str], a: Member, b: Member) -> NetworkPair:
     """Two runs from the same seeds."""
     arch, n, repeat, arm = key
-    found = cross_split(a.answers.samples["seeds"], b.answers.samples["seeds"], context.population, context.bands)
+    first, second = a.answers.samples["seeds"], b.answers.samples["seeds"]
     apart = a.answers.shared - b.answers.shared
     return NetworkPair(
         arch=arch, n=n, repeat=repeat, arm=arm, runs=(a.run.key, b.run.key),
         trained=a.run.quality.passed and b.run.quality.passed,
-        seeds=found.seeds, modes=found.modes, bands=found.bands, pixels=found.pixels.reshape(context.shape),
-        unrelated=found.unrelated, unrelated_modes=found.unrelated_modes, unrelated_bands=found.unrelated_bands,
+        disagreement=cross_split(first, second, context.population, context.bands),
+        pixels=pixel_disagreement(first, second, context.population),
         sigma=np.array(LEVELS), denoiser=np.mean(apart**2, axis=(1, 2)),
     )  # fmt: skip
 
@@ -169,23 +170,10 @@ def baselines(context: Context, a: RunSpec) -> list[Baseline]:
             rows, context.shape, noise, steps=context.steps, sigma_max=context.sigma_max
         ),
     }
-    found = []
-    for kind, make in makers.items():
-        both: Consistency = cross_split(make(own), make(other), context.population, context.bands)
-        found.append(
-            Baseline(
-                kind=kind,
-                n=a.n,
-                repeat=a.repeat,
-                seeds=both.seeds,
-                modes=both.modes,
-                bands=both.bands,
-                unrelated=both.unrelated,
-                unrelated_modes=both.unrelated_modes,
-                unrelated_bands=both.unrelated_bands,
-            )
-        )
-    return found
+    return [
+        Baseline(kind, a.n, a.repeat, cross_split(make(own), make(other), context.population, context.bands))
+        for kind, make in makers.items()
+    ]
 
 
 def forecast(context: Context, law: ComparedLaw, n: int) -> Forecast:
@@ -199,8 +187,17 @@ def forecast(context: Context, law: ComparedLaw, n: int) -> Forecast:
     everything = Band(0, population.eigenvalues.size)  # bands need not cover all modes
     parts = splits.disagreement(f, context.noise["seeds"], bands=(*context.bands, everything))
     return Forecast(
-        law=law.name, n=n, seeds=parts[:, -1], modes=modes, bands=parts[:, :-1].mean(axis=0),
-        unrelated=float(ceiling.sum()), unrelated_modes=ceiling, unrelated_bands=band_sums(ceiling, context.bands), gain=gain,
+        law=law.name,
+        n=n,
+        disagreement=Disagreement(
+            seeds=parts[:, -1],
+            modes=modes,
+            bands=parts[:, :-1].mean(axis=0),
+            unrelated=float(ceiling.sum()),
+            unrelated_modes=ceiling,
+            unrelated_bands=band_sums(ceiling, context.bands),
+        ),
+        gain=gain,
         denoiser=np.array([
             float(splits.mean_disagreement(splits.denoiser(sigma), input_variance=population.eigenvalues + sigma**2))
             for sigma in LEVELS
@@ -216,11 +213,11 @@ def score_predictors(
     if not pairs:
         return []
     repeats = {pair.repeat for pair in pairs}
-    observed = _disagreements(pairs)
-    sources = {f.law: _Disagreement(f.seeds, f.modes, f.unrelated_modes, f.bands) for f in forecasts}
+    observed = Disagreement.average([pair.disagreement for pair in pairs])
+    sources = {f.law: f.disagreement for f in forecasts}
     same = [base for base in linear if base.kind == "linear" and base.repeat in repeats]
     if same:
-        sources["linear"] = _disagreements(same)
+        sources["linear"] = Disagreement.average([base.disagreement for base in same])
     s = context.population.eigenvalues
     alive = (s > LEAST_MODE * s[0]) & (observed.modes > 0)
     return [
@@ -229,28 +226,12 @@ def score_predictors(
     ]
 
 
-@dataclass(frozen=True)
-class _Disagreement:
-    """Of a predictor, or observed: by seed, by mode, of unrelated seeds by mode, by band."""
-
-    seeds: FloatArray
-    modes: FloatArray
-    ceiling: FloatArray
-    bands: FloatArray
-
-
-def _disagreements(found: Sequence[NetworkPair] | Sequence[Baseline]) -> _Disagreement:
-    """Means over pairs or baselines."""
-    names = ("seeds", "modes", "unrelated_modes", "bands")
-    return _Disagreement(*(np.mean([getattr(each, name) for each in found], axis=0) for name in names))
-
-
 def _prediction(
-    arch: str, n: int, arm: str, name: str, count: int, source: _Disagreement, observed: _Disagreement, kept: FloatArray
+    arch: str, n: int, arm: str, name: str, count: int, source: Disagreement, observed: Disagreement, kept: FloatArray
 ) -> PredictorScore:
     """Correlations over seeds and over the modes that are kept; what does not vary has none."""
     modes = [each.modes[kept] for each in (source, observed)]
-    relative = [each.modes[kept] / each.ceiling[kept] for each in (source, observed)]
+    relative = [each.modes[kept] / each.unrelated_modes[kept] for each in (source, observed)]
     seeds = [source.seeds, observed.seeds]
     by_band = np.divide(observed.bands, source.bands, out=np.full(len(source.bands), np.nan), where=source.bands > 0)
     return PredictorScore(

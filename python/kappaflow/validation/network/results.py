@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..._checks import FloatArray
 from ...bands import Band
+from ...disagreement import Disagreement
 from ..laws import ComparedLaw
 from ..metrics import Correlation
 
@@ -138,10 +139,8 @@ class NetworkPair:
     arm : one of :data:`ARMS`
     runs : keys of the two
     trained : whether both pass the gate; a pair that does not is in no average
-    seeds : (Z,) ‖a − b‖²/d of each seed
-    modes, bands : (k,), (K,) parts of the mean over seeds
+    disagreement : of the two, on the same seeds; of unrelated seeds it is the mean over all pairs of different seeds
     pixels : mean squared difference of each pixel, image-shaped
-    unrelated, unrelated_modes, unrelated_bands : the same of two models *and* two unrelated seeds, mean over all pairs of seeds
     sigma, denoiser : (S,) noise levels, and mean ‖D_a − D_b‖²/d on noised held-out images
     """
 
@@ -151,25 +150,10 @@ class NetworkPair:
     arm: str
     runs: tuple[str, str]
     trained: bool
-    seeds: FloatArray
-    modes: FloatArray
-    bands: FloatArray
+    disagreement: Disagreement
     pixels: FloatArray
-    unrelated: float
-    unrelated_modes: FloatArray
-    unrelated_bands: FloatArray
     sigma: FloatArray
     denoiser: FloatArray
-
-    @property
-    def disagreement(self) -> float:
-        """Mean over seeds."""
-        return float(self.seeds.mean())
-
-    @property
-    def ratio(self) -> float:
-        """Disagreement over that of unrelated seeds: 0 equal images, 1 as different as unrelated ones."""
-        return self.disagreement / self.unrelated
 
 
 @dataclass(frozen=True)
@@ -181,28 +165,13 @@ class Baseline:
     kind : "linear" (the exact sampling map of each split's moments) or "memorising" (the exact score of each split's images, which
         returns the images themselves)
     n, repeat : which splits
-    seeds, modes, bands, unrelated, unrelated_modes, unrelated_bands : as in :class:`NetworkPair`
+    disagreement : as in :class:`NetworkPair`
     """
 
     kind: str
     n: int
     repeat: int
-    seeds: FloatArray
-    modes: FloatArray
-    bands: FloatArray
-    unrelated: float
-    unrelated_modes: FloatArray
-    unrelated_bands: FloatArray
-
-    @property
-    def disagreement(self) -> float:
-        """Mean over seeds."""
-        return float(self.seeds.mean())
-
-    @property
-    def ratio(self) -> float:
-        """Disagreement over that of unrelated seeds."""
-        return self.disagreement / self.unrelated
+    disagreement: Disagreement
 
 
 @dataclass(frozen=True)
@@ -212,22 +181,15 @@ class Forecast:
     Attributes
     ----------
     law, n : its name and the training-set size
-    seeds : (Z,) expected ‖a − b‖²/d of each seed
-    modes : (k,) of its mean over all seeds there are
-    bands : (K,) of its mean over these seeds
-    unrelated, unrelated_modes, unrelated_bands : of two models and two unrelated seeds
+    disagreement : expected ‖a − b‖²/d of each of the Z seeds; `bands` are parts of its mean over these seeds, `modes` and all that
+        is unrelated are means over all seeds there are
     gain : (k,) expected gain of the sampling map, overshrinkage included: generated variance is (gain σ_max)²
     denoiser : (S,) disagreement of the denoisers at the noise levels of the pairs
     """
 
     law: str
     n: int
-    seeds: FloatArray
-    modes: FloatArray
-    bands: FloatArray
-    unrelated: float
-    unrelated_modes: FloatArray
-    unrelated_bands: FloatArray
+    disagreement: Disagreement
     gain: FloatArray
     denoiser: FloatArray
 

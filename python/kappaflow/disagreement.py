@@ -1,0 +1,73 @@
+"""How far apart two models are on the same seeds: one value for networks, for models that need no training, and for forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._checks import FloatArray
+
+__all__ = ["Disagreement"]
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Squared distances of what two models make of the same Z seeds, and of unrelated seeds, per dimension of the data.
+
+    Modes add up to the mean over seeds where a population has as many modes as dimensions; bands do where they cover all modes.
+
+    Attributes
+    ----------
+    seeds : (Z,) ‖a − b‖²/d of each seed
+    modes : (k,) mean over seeds of (uₖᵀ(a − b))²/d
+    bands : (K,) sums of `modes` over each eigenband
+    unrelated : ‖a − b‖²/d of two models and two unrelated seeds
+    unrelated_modes, unrelated_bands : (k,), (K,) parts of that
+    """
+
+    seeds: FloatArray
+    modes: FloatArray
+    bands: FloatArray
+    unrelated: float
+    unrelated_modes: FloatArray
+    unrelated_bands: FloatArray
+
+    @property
+    def mean(self) -> float:
+        """Mean over the seeds."""
+        return float(self.seeds.mean())
+
+    @property
+    def ratio(self) -> float:
+        """Mean over the seeds relative to unrelated seeds: 0 for equal images, 1 for images as different as unrelated ones."""
+        return self.mean / self.unrelated
+
+    @property
+    def relative_bands(self) -> FloatArray:
+        """(K,) each band relative to unrelated seeds in the band."""
+        return self.bands / self.unrelated_bands
+
+    @classmethod
+    def average(cls, parts: Sequence[Disagreement]) -> Disagreement:
+        """Field by field, the mean of several disagreements on the same seeds, modes and bands.
+
+        Raises
+        ------
+        ValueError
+            No parts.
+        """
+        if not parts:
+            raise ValueError("parts must hold at least one disagreement, got none")
+        return cls(
+            seeds=np.mean([part.seeds for part in parts], axis=0),
+            modes=np.mean([part.modes for part in parts], axis=0),
+            bands=np.mean([part.bands for part in parts], axis=0),
+            unrelated=float(np.mean([part.unrelated for part in parts])),
+            unrelated_modes=np.mean([part.unrelated_modes for part in parts], axis=0),
+            unrelated_bands=np.mean([part.unrelated_bands for part in parts], axis=0),
+        )
+
+    def __repr__(self) -> str:
+        return f"Disagreement({self.mean:.4g}, {self.ratio:.3g} of unrelated seeds, {len(self.seeds)} seeds)"
