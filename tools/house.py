@@ -197,7 +197,7 @@ def verdict(measure: str, offenders: Offenders, allowed: set[str]) -> list[str]:
 
 
 def pay() -> None:
-    """Take the places where nothing offends any more from the list of debts; nothing is added. It also ends a conflict of merging."""
+    """Take the places where nothing offends any more from the list of debts; nothing is added. Ends merge conflicts too."""
     offending = {f"{measure} {place}" for measure, find in MEASURES.items() for place in find()}
     kept = [line for line in dict.fromkeys(DEBTS.read_text(encoding="utf-8").splitlines()) if line in offending]
     DEBTS.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
