@@ -1,0 +1,169 @@
+"""Progress of long calls: one bar for a terminal and for a notebook, or the user's own callable.
+
+Long functions take ``progress``: None or False shows nothing, True shows a bar, and a callable is called instead. There are
+two kinds. :func:`counted` reports how many of something are done, to a callable ``(done)``; :func:`steps` reports the step and
+the fraction of the work that is done, to a callable ``(step, fraction)``. Both are context managers that give the callable to
+report to::
+
+    with counted(progress, "reading images", total=source.count) as report:
+        for batch in batches:
+            ...
+            report(seen)
+
+With True the bar stands on standard error if that is a terminal, or below the cell of a Jupyter notebook. Elsewhere, as in a
+log file, nothing is shown.
+"""
+
+from __future__ import annotations
+
+import html
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
+
+__all__ = ["CountProgress", "StepProgress", "counted", "steps", "terminal_bar"]
+
+#: What functions that count take as ``progress``.
+CountProgress: TypeAlias = "bool | Callable[[int], None] | None"
+#: What functions that work in named steps take as ``progress``.
+StepProgress: TypeAlias = "bool | Callable[[str, float], None] | None"
+
+#: Seconds between two updates of the bar in a notebook; each is a message to the browser.
+_NOTEBOOK_SECONDS = 0.2
+
+
+class _Bar(Protocol):
+    """A bar that is shown."""
+
+    def update(self, done: float, title: str) -> None:
+        """Move to `done`, in the unit of the total."""
+
+
+@contextmanager
+def counted(progress: CountProgress, title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A callable (done) that reports how many of `total` are done; `total` may be None where it is unknown.
+
+    Raises
+    ------
+    TypeError
+        `progress` is neither True, False, None nor callable.
+    """
+    if callable(progress):
+        yield progress
+        return
+    with _shown(progress, title, total, unit="") as bar:
+        yield (lambda _done: None) if bar is None else (lambda done: bar.update(done, title))
+
+
+@contextmanager
+def steps(progress: StepProgress, title: str) -> Iterator[Callable[[str, float], None]]:
+    """A callable (step, fraction) that reports the name of the present step and the fraction of all work that is done.
+
+    Raises
+    ------
+    TypeError
+        `progress` is neither True, False, None nor callable.
+    """
+    if callable(progress):
+        yield progress
+        return
+    with _shown(progress, title, 1.0, unit="%") as bar:
+        yield (
+            (lambda _step, _fraction: None)
+            if bar is None
+            else (lambda step, fraction: bar.update(fraction, f"{title}: {step}"))
+        )
+
+
+@contextmanager
+def _shown(progress: object, title: str, total: float | None, *, unit: str) -> Iterator[_Bar | None]:
+    """The bar that True asks for; None where nothing is to be shown."""
+    if progress is not None and not isinstance(progress, bool):
+        raise TypeError(f"progress must be True, False, None or a callable, got {progress!r}")
+    if not progress:
+        yield None
+        return
+    if _in_notebook():
+        bar = _NotebookBar(title, total, unit)
+        try:
+            yield bar
+        finally:
+            bar.close()
+        return
+    from rich.progress import MofNCompleteColumn, TaskProgressColumn, TimeRemainingColumn  # lazy: a quick start
+
+    column = TaskProgressColumn() if unit == "%" else MofNCompleteColumn()
+    with terminal_bar(column, TimeRemainingColumn()) as shown:
+        task = shown.add_task(title, total=total)
+        yield _TerminalBar(lambda done, text: shown.update(task, completed=done, description=text))
+
+
+@contextmanager
+def terminal_bar(*columns: ProgressColumn, quiet: bool = False) -> Iterator[Progress]:
+    """rich's progress bar on standard error with a title, a bar and the given columns; gone when it is done.
+
+    Shows nothing if `quiet`, or if standard error is no terminal.
+    """
+    from rich.console import Console  # lazy: a quick start
+    from rich.progress import BarColumn, Progress, TextColumn  # lazy: a quick start
+
+    console = Console(stderr=True, highlight=False)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *columns,
+        console=console,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+    ) as progress:
+        yield progress
+
+
+class _TerminalBar:
+    def __init__(self, update: Callable[[float, str], None]) -> None:
+        self.update = update
+
+
+class _NotebookBar:
+    """A ``<progress>`` element below the cell; needs IPython alone, no widgets."""
+
+    def __init__(self, title: str, total: float | None, unit: str) -> None:
+        from IPython.display import HTML, display  # lazy: only notebooks have it
+
+        self._html, self._total, self._unit = HTML, total, unit
+        self._last: tuple[float, str] = (0.0, title)
+        self._handle: Any = display(HTML(self._text()), display_id=True)
+        self._time = time.monotonic()
+
+    def update(self, done: float, title: str) -> None:
+        self._last = (done, title)
+        if time.monotonic() - self._time >= _NOTEBOOK_SECONDS:
+            self.close()
+            self._time = time.monotonic()
+
+    def close(self) -> None:
+        """Show the last state."""
+        self._handle.update(self._html(self._text()))
+
+    def _text(self) -> str:
+        done, title = self._last
+        value = "" if self._total is None else f' value="{done:g}" max="{self._total:g}"'
+        if self._unit == "%":
+            words = f"{100 * done:.0f}&nbsp;%"
+        else:
+            words = f"{done:,.0f}" if self._total is None else f"{done:,.0f} of {self._total:,.0f}"
+        return f"{html.escape(title)} <progress{value}></progress> {words}"
+
+
+def _in_notebook() -> bool:
+    """Whether the code runs in a Jupyter kernel, or in a service built on one."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return shell is not None and (
+        type(shell).__name__ == "ZMQInteractiveShell" or type(shell).__module__.startswith("google.colab")
+    )
