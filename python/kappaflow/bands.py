@@ -1,4 +1,4 @@
-"""Eigenbands: contiguous groups of modes, and which modes have variance at all."""
+"""Eigenbands: contiguous groups of modes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ import numpy as np
 
 from ._checks import FloatArray, integer
 
-__all__ = ["NO_VARIANCE", "Band", "band_sums", "default_bands", "resolve_bands"]
-
-#: Modes below this fraction of the largest eigenvalue have no variance but rounding.
-NO_VARIANCE = 1e-12
+__all__ = ["Band", "band_sums", "default_bands", "resolve_bands"]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from . import _core
 from ._checks import FloatArray, not_negative, positive, real_array, spectrum_arrays, variance_of
+from ._tables import Columns, Tabular
 from .sampling import SIGMA_MAX
 
 __all__ = [
@@ -28,8 +29,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class KappaInfo:
+@dataclass(frozen=True, repr=False)
+class KappaInfo(Tabular):
     """κ and what :func:`solve_kappa` knows of it; every array has the shape of the noise levels.
 
     Attributes
@@ -52,6 +53,16 @@ class KappaInfo:
     iterations: npt.NDArray[np.int64]
     certified: npt.NDArray[np.bool_]
     total_terms: int
+
+    def __repr__(self) -> str:
+        count = self.kappa.size
+        good = "all certified" if self.certified.all() else f"{int(self.certified.sum())} certified"
+        worst = f", largest residual {self.residual.max():.2g}" if count else ""
+        return f"KappaInfo({count} noise levels, {good}{worst})"
+
+    def _columns(self) -> Columns:
+        names = ("noise_variance", "kappa", "derivative", "df1", "residual", "iterations", "certified")
+        return {name: getattr(self, name).ravel() for name in names}
 
 
 class SpectralSupport(NamedTuple):

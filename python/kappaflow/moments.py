@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _core
 from ._checks import FloatArray, integer, real_array
 
-__all__ = ["Moments", "gram_eigensystem", "require_memory", "symmetric_eigensystem"]
+__all__ = [
+    "Eigensystem",
+    "Moments",
+    "available_memory",
+    "gram_eigensystem",
+    "has_variance",
+    "linear_algebra",
+    "require_memory",
+    "symmetric_eigensystem",
+]
+
+_EPSILON = float(np.finfo(np.float64).eps)
 
 
 @functools.cache
@@ -34,7 +46,13 @@ def available_memory() -> int | None:
 
 
 def require_memory(dimension: int, matrices: int = 3) -> None:
-    """Raise MemoryError, with the need and the ways out, if `matrices` d×d float64 matrices do not fit."""
+    """Check that `matrices` d×d float64 matrices fit in the memory that is free.
+
+    Raises
+    ------
+    MemoryError
+        They do not; the message says how much they need and what to do.
+    """
     need, free = 8 * matrices * dimension**2, available_memory()
     if free is not None and need > free:
         raise MemoryError(
@@ -47,6 +65,19 @@ def require_memory(dimension: int, matrices: int = 3) -> None:
 class Moments:
     """Mean and covariance of a stream of batches in one pass; two of them can be merged.
 
+    Parameters
+    ----------
+    dimension : length d of a sample
+
+    Raises
+    ------
+    TypeError, ValueError
+        `dimension` is not an integer of at least 1.
+    MemoryError
+        The covariance and what its eigenvectors need do not fit.
+
+    Examples
+    --------
     >>> m = Moments(2)
     >>> m.add([[0.0, 1.0], [2.0, 1.0]])
     >>> m.count, m.mean.tolist(), m.covariance().tolist()
@@ -58,15 +89,32 @@ class Moments:
         require_memory(self._dimension)
         self._core = _core.Moments(self._dimension)
 
+    def __repr__(self) -> str:
+        return f"Moments(dimension={self.dimension}, count={self.count})"
+
     def add(self, batch: Any) -> None:
-        """Add the rows of a batch (B, d). A batch that is refused leaves everything as it was."""
+        """Add the rows of a batch (B, d). A batch that is refused leaves everything as it was.
+
+        Raises
+        ------
+        TypeError
+            Values that are not real numbers.
+        ValueError
+            NaN or infinite values, or another shape.
+        """
         rows = real_array("batch", batch)
         if rows.ndim != 2 or rows.shape[1] != self._dimension:
             raise ValueError(f"batch must have shape (B, {self._dimension}), got {rows.shape}")
         self._core.add(np.ascontiguousarray(rows), linear_algebra())
 
     def merge(self, other: Moments) -> None:
-        """Add everything that `other` has seen."""
+        """Add everything that `other` has seen.
+
+        Raises
+        ------
+        ValueError
+            `other` has another dimension.
+        """
         if other._dimension != self._dimension:
             raise ValueError(f"other must have dimension {self._dimension}, got {other._dimension}")
         self._core.merge(other._core)
@@ -87,19 +135,52 @@ class Moments:
         return self._core.mean
 
     def covariance(self) -> FloatArray:
-        """(d, d) covariance with divisor `count`."""
+        """(d, d) covariance with divisor `count`.
+
+        Raises
+        ------
+        ValueError
+            No sample was added.
+        """
         if self.count == 0:
             raise ValueError("covariance needs at least one sample, got none")
         return self._core.covariance()
 
 
-def symmetric_eigensystem(matrix: FloatArray, *, vectors: bool = True) -> tuple[FloatArray, FloatArray | None]:
-    """Eigenvalues (d,), descending, and eigenvectors (d, d), columns, of a symmetric matrix (lower triangle read)."""
-    values, columns = _core.symmetric_eigensystem(matrix, vectors, linear_algebra())
-    return values, columns if vectors else None
+class Eigensystem(NamedTuple):
+    """Eigenvalues (r,), descending, and eigenvectors (d, r), as columns."""
+
+    values: FloatArray
+    vectors: FloatArray
 
 
-def gram_eigensystem(centred: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Non-zero eigenvalues (r,) and eigenvectors (d, r) of XᵀX/N of N < d centred samples X (N, d)."""
-    values, columns = _core.gram_eigensystem(centred, float(len(centred)), True, linear_algebra())
-    return values, columns
+def symmetric_eigensystem(matrix: FloatArray) -> Eigensystem:
+    """All d eigenvalues and eigenvectors of a symmetric matrix (d, d), of which the lower triangle is read.
+
+    Raises
+    ------
+    ConvergenceError
+        LAPACK does not converge.
+    """
+    return Eigensystem(*_core.symmetric_eigensystem(matrix, True, linear_algebra()))
+
+
+def gram_eigensystem(centred: FloatArray) -> Eigensystem:
+    """Non-zero eigenvalues and their eigenvectors of XᵀX/N for N < d centred samples X (N, d).
+
+    Raises
+    ------
+    ConvergenceError
+        LAPACK does not converge.
+    """
+    return Eigensystem(*_core.gram_eigensystem(centred, float(len(centred)), True, linear_algebra()))
+
+
+def has_variance(eigenvalues: FloatArray) -> npt.NDArray[np.bool_]:
+    """(k,) which modes have variance: eigenvalues (k,) above the rounding errors of an eigensolver, k ε times the largest.
+
+    This is the one rule for "has variance" in the package. Below this bound, ε = 2.2e-16, an eigensolver gives noise of either
+    sign in place of 0.
+    """
+    values = np.asarray(eigenvalues, dtype=np.float64)
+    return np.asarray(values > values.size * _EPSILON * float(np.max(values, initial=0.0)))

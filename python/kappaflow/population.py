@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ import numpy.typing as npt
 
 from . import _core
 from ._checks import FloatArray, integer, real_array, spectrum_arrays
+from ._progress import CountProgress, counted
+from ._samples import ImageBatches, SampleReader, batches, count_of
+from ._tables import Columns, Tabular, html_table
 from ._tensors import read_tensors, write_tensors
-from .moments import Moments, gram_eigensystem, linear_algebra, require_memory, symmetric_eigensystem
+from .moments import has_variance, linear_algebra, require_memory, symmetric_eigensystem
 
 __all__ = ["Population", "ProfileArray", "scaled_profiles"]
 
@@ -22,30 +27,42 @@ ProfileArray = npt.NDArray[np.float32]
 
 #: Asymmetry and negative eigenvalues up to this fraction of the largest eigenvalue are rounding.
 COVARIANCE_TOLERANCE = 1e-10
-#: Eigenvalues of d samples' covariance below this multiple of d times the largest are rounding: directions without variance.
-RANK_TOLERANCE = float(np.finfo(np.float64).eps)
-_BATCH = 4096
+#: Above this dimension the mean of a population that is known by its spectrum alone is not stored.
+_LARGEST_MEAN = 10**8
 _FORMAT = "kappaflow-population-1"
 
 
-class Population:
+@dataclass(frozen=True, init=False, repr=False, eq=False)
+class Population(Tabular):
     """Mean, eigenvalues and eigenmodes of a data distribution; immutable, knows nothing of n.
 
-    Build one with :meth:`from_samples`, :meth:`from_covariance`, :meth:`from_spectrum` or :meth:`load`.
+    Build one with :meth:`from_samples`, :meth:`from_covariance`, :meth:`from_spectrum` or :meth:`load`, and a changed copy with
+    :meth:`replace`. All arrays are read-only.
 
     Attributes
     ----------
     eigenvalues : (k,) descending, ≥ 0. k = d, or the rank where there were fewer samples than dimensions: the d − k modes
         that are left out then have zero variance.
-    eigenvectors : (d, k) columns = modes, or None where only the spectrum is known
     multiplicity : (k,) how often each eigenvalue occurs (1 wherever there are eigenvectors)
+    dimension : d, the number of values of one sample
     mean : (d,), zeros where only the spectrum is known
+    eigenvectors : (d, k) columns = modes, or None where only the spectrum is known
     shape : shape of one sample
     sample_size : number of samples it was estimated from, None if it is exact
     profiles : (M, k) float32 mode coordinates of a random subset of the samples, or None; scaled so that the mean square of
-        each mode is its eigenvalue. What the empirical law knows beyond the covariance.
+        each mode is its eigenvalue. They are what the empirical law knows beyond the covariance.
     description : free text that travels with it, for instance how pixels were scaled
     """
+
+    eigenvalues: FloatArray
+    multiplicity: FloatArray
+    dimension: int
+    mean: FloatArray
+    eigenvectors: FloatArray | None
+    shape: tuple[int, ...]
+    sample_size: int | None
+    profiles: ProfileArray | None
+    description: str
 
     def __init__(
         self,
@@ -60,23 +77,72 @@ class Population:
         profiles: ProfileArray | None = None,
         description: str = "",
     ) -> None:
-        self.eigenvalues = eigenvalues
-        self.multiplicity = multiplicity
-        self.eigenvectors = eigenvectors
-        self.dimension = dimension
-        self.mean = np.zeros(dimension if dimension <= 10**8 else 0) if mean is None else mean
-        self.shape = (dimension,) if shape is None else shape
-        self.sample_size = sample_size
-        self.profiles = profiles
-        self.description = description
-        self._radial_scales: _core.RadialScales | None = None
-        for array in (self.eigenvalues, self.multiplicity, self.eigenvectors, self.mean, self.profiles):
-            if array is not None:
-                array.setflags(write=False)
+        """Take the fields as they are; `mean` is zero and `shape` is (d,) by default."""
+        self.__setstate__(
+            {
+                "eigenvalues": eigenvalues,
+                "multiplicity": multiplicity,
+                "dimension": dimension,
+                "mean": np.zeros(dimension if dimension <= _LARGEST_MEAN else 0) if mean is None else mean,
+                "eigenvectors": eigenvectors,
+                "shape": (dimension,) if shape is None else shape,
+                "sample_size": sample_size,
+                "profiles": profiles,
+                "description": description,
+            }
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+            object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
         origin = "exact" if self.sample_size is None else f"from {self.sample_size} samples"
         return f"Population(dimension={self.dimension}, modes={len(self.eigenvalues)}, shape={self.shape}, {origin})"
+
+    def _columns(self) -> Columns:
+        """The modes: number from 1, eigenvalue, multiplicity, and the share of the variance up to here."""
+        variance = self.eigenvalues * self.multiplicity
+        total = self.total_variance
+        return {
+            "mode": np.arange(1, len(variance) + 1),
+            "eigenvalue": self.eigenvalues,
+            "multiplicity": self.multiplicity,
+            "share": np.cumsum(variance) / total if total > 0 else np.zeros_like(variance),
+        }
+
+    def _repr_html_(self) -> str:
+        """The facts in a notebook; :meth:`to_dataframe` has the modes."""
+        facts = {
+            "dimension": f"{self.dimension:,}",
+            "shape": " × ".join(map(str, self.shape)),
+            "modes": f"{len(self.eigenvalues):,}, {int(has_variance(self.eigenvalues).sum()):,} with variance",
+            "samples": "exactly known" if self.sample_size is None else f"{self.sample_size:,}",
+            "profiles": "none" if self.profiles is None else f"{len(self.profiles):,}",
+            "total variance": f"{self.total_variance:.4g}",
+            "description": self.description,
+        }
+        return html_table({"": list(facts), " ": list(facts.values())}, caption="Population")
+
+    def replace(self, **changes: Any) -> Population:
+        """A copy with other values of the named fields; this one stays as it is.
+
+        Raises
+        ------
+        TypeError
+            A name that is no field.
+
+        Examples
+        --------
+        >>> Population.from_spectrum([2.0, 1.0]).replace(description="toy").description
+        'toy'
+        """
+        return dataclasses.replace(self, **changes)
 
     @classmethod
     def from_samples(
@@ -85,90 +151,90 @@ class Population:
         *,
         shape: tuple[int, ...] | None = None,
         profiles: int = 0,
-        description: str = "",
-        progress: Callable[[int], None] | None = None,
+        description: str | None = None,
+        progress: CountProgress = None,
     ) -> Population:
         """Population whose mean and covariance (divisor N) are those of N samples.
 
         Parameters
         ----------
-        images : (N, ...) array, memmap or torch tensor, or an iterable of such batches
-            The first axis counts samples. Values are used as they are; see :mod:`kappaflow.datasets` for readers that
-            scale pixels to [−1, 1].
+        images : (N, ...) array, memmap or torch tensor, an iterable of such batches, or an image source
+            The first axis counts samples. Values are used as they are. An image source, which
+            :func:`kappaflow.datasets.open_images` returns, is read in batches and scales pixels to [−1, 1]; it says what the
+            shape of an image is.
         shape : tuple, optional
             Shape of one sample where it comes flat.
         profiles : int
-            How many samples to keep in mode coordinates for the empirical law: a random subset, seeded, all of them where
-            there are fewer. They take 4·k bytes each, and three times that while images are read.
-        progress : callable, optional
-            Called with the number of samples seen so far after each batch.
+            How many samples to keep in mode coordinates for the elliptical and the empirical law: a random subset, seeded, or
+            all of them where there are fewer. They take 4·k bytes each, and three times that while images are read.
+        description : str, optional
+            Text that travels with the population; by default that of the image source, which says how pixels were scaled.
+        progress : bool or callable
+            True shows a progress bar on a terminal and in a notebook. A callable is called with the number of samples seen so
+            far after each batch.
 
         Raises
         ------
+        TypeError
+            `images` is not of these types, or does not hold real numbers.
         ValueError
-            NaN or infinite values, no or one sample, or batches of different shapes.
+            NaN or infinite values, no or one sample, samples that are all equal, or batches of different shapes.
         MemoryError
             The d×d covariance does not fit; the message says how much it needs.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Population.from_samples(np.random.default_rng(0).standard_normal((50, 2, 3)))
+        Population(dimension=6, modes=6, shape=(2, 3), from 50 samples)
         """
-        sample_shape: tuple[int, ...] | None = None
-        moments: Moments | None = None
-        held: list[
-            FloatArray
-        ] = []  # samples are kept while they are fewer than dimensions: then the Gram route is taken
-        seen = 0
-        subset = _Subset(integer("profiles", profiles, 0))
-        for batch in _batches(images):
-            if sample_shape is None:
-                sample_shape = batch.shape[1:]
-            elif batch.shape[1:] != sample_shape:
-                raise ValueError(f"images must all have the shape {sample_shape} of the first, got {batch.shape[1:]}")
-            rows = batch.reshape(len(batch), -1)
-            seen += len(rows)
-            subset.add(rows)
-            if moments is None:
-                held.append(rows)
-                if seen >= rows.shape[1]:
-                    moments = Moments(rows.shape[1])
-                    for block in held:
-                        moments.add(block)
-                    held = []
-            else:
-                moments.add(rows)
-            if progress is not None:
-                progress(seen)
-        if sample_shape is None or seen < 2:
-            raise ValueError(f"images must hold at least 2 samples, got {seen}")
-        final_shape = _sample_shape(shape, sample_shape)
-        if moments is None:
-            samples = np.concatenate(held)
-            mean = samples.mean(axis=0)
-            values, vectors = gram_eigensystem(samples - mean)
-        else:
-            mean = moments.mean
-            covariance = moments.covariance()
-            del moments
-            values, columns = symmetric_eigensystem(covariance)
-            assert columns is not None
-            values, vectors = np.where(values > RANK_TOLERANCE * len(values) * values[0], values, 0.0), columns
-        if values.size == 0 or values[0] <= 0:
-            raise ValueError("images must differ from each other, got samples that are all equal")
+        reader = SampleReader(integer("profiles", profiles, 0))
+        if isinstance(images, ImageBatches):
+            shape = images.shape if shape is None else shape
+            description = images.summary if description is None else description
+        with counted(progress, "reading images", count_of(images)) as report:
+            for batch in batches(images):
+                reader.add(batch)
+                report(reader.seen)
+        final_shape = _sample_shape(shape, reader.shape) if reader.seen > 1 else ()
+        modes = reader.modes()
+        kept = None
+        if modes.subset is not None:
+            kept = scaled_profiles((modes.subset - modes.mean) @ modes.eigenvectors, modes.eigenvalues)
         return cls(
-            values,
-            np.ones_like(values),
-            dimension=mean.size,
-            mean=mean,
-            eigenvectors=vectors,
+            modes.eigenvalues,
+            np.ones_like(modes.eigenvalues),
+            dimension=modes.mean.size,
+            mean=modes.mean,
+            eigenvectors=modes.eigenvectors,
             shape=final_shape,
-            sample_size=seen,
-            profiles=scaled_profiles((subset.rows() - mean) @ vectors, values) if profiles else None,
-            description=description,
+            sample_size=reader.seen,
+            profiles=kept,
+            description=description or "",
         )
 
     @classmethod
     def from_covariance(cls, covariance: Any, mean: Any = None, *, shape: tuple[int, ...] | None = None) -> Population:
-        """Population with an exactly known covariance (d, d) and mean (d,), zero by default.
+        """Population with an exactly known covariance.
 
-        Raises ValueError unless the matrix is square, symmetric and positive semi-definite to 1e-10 of its largest eigenvalue.
+        Parameters
+        ----------
+        covariance : (d, d)
+            Symmetric and positive semi-definite to 1e-10 of its largest eigenvalue.
+        mean : (d,), optional
+            Zero by default.
+        shape : tuple, optional
+            Shape of one sample; (d,) by default.
+
+        Raises
+        ------
+        TypeError
+            Values that are not real numbers.
+        ValueError
+            NaN or infinite values; a matrix that is not square, symmetric and positive semi-definite; another length of the
+            mean.
+        MemoryError
+            Three d×d matrices do not fit.
         """
         matrix = real_array("covariance", covariance)
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
@@ -196,9 +262,21 @@ class Population:
 
     @classmethod
     def from_spectrum(cls, eigenvalues: Any, multiplicity: Any = None) -> Population:
-        """Population of which only the eigenvalues (k,) and their multiplicities are known; sorted descending.
+        """Population of which only the spectrum is known.
 
-        Multiplicities are whole numbers; where all are 1, inputs are taken in mode coordinates.
+        Parameters
+        ----------
+        eigenvalues : (k,)
+            ≥ 0, in any order; they are sorted.
+        multiplicity : (k,), optional
+            How often each eigenvalue occurs, whole numbers. Where all are 1, inputs are taken in mode coordinates.
+
+        Raises
+        ------
+        TypeError
+            Values that are not real numbers.
+        ValueError
+            Negative, NaN or infinite values, other shapes, or multiplicities that are not whole.
         """
         values, counts = spectrum_arrays(eigenvalues, multiplicity)
         if np.any(counts != np.round(counts)):
@@ -211,19 +289,18 @@ class Population:
         """Eigenvalues and multiplicities as the core's object."""
         return _core.Spectrum(self.eigenvalues, self.multiplicity)
 
-    @property
+    @cached_property
     def radial_scales(self) -> _core.RadialScales:
         """Sizes of the profiles in the metric of the resolvent, tabulated where they are asked; kept for every n.
 
-        Raises ValueError without profiles.
+        Raises
+        ------
+        ValueError
+            The population holds no profiles.
         """
         if self.profiles is None:
             raise ValueError("population must hold profiles for radial scales, got none")
-        if self._radial_scales is None:
-            self._radial_scales = _core.RadialScales(
-                np.ascontiguousarray(self.profiles), self.eigenvalues, linear_algebra()
-            )
-        return self._radial_scales
+        return _core.RadialScales(np.ascontiguousarray(self.profiles), self.eigenvalues, linear_algebra())
 
     @property
     def total_variance(self) -> float:
@@ -233,12 +310,27 @@ class Population:
     def compressed(self) -> Population:
         """The spectrum alone in a few hundred atoms, for dimensions of 1e5 and more (see :func:`compress_spectrum`)."""
         small = self.spectrum.compressed()
-        return Population(small.eigenvalues, small.multiplicity, dimension=self.dimension, sample_size=self.sample_size)
+        return self.replace(
+            eigenvalues=small.eigenvalues,
+            multiplicity=small.multiplicity,
+            mean=None,
+            eigenvectors=None,
+            shape=None,
+            profiles=None,
+        )
 
     def flatten(self, x: Any, name: str = "inputs") -> FloatArray:
-        """Inputs (B, d), (B, *shape) or one of them as a (B, d) array; ValueError for any other shape."""
+        """Inputs (B, d) or (B, *shape), or a single one, as a (B, d) array; `name` stands in the messages.
+
+        Raises
+        ------
+        TypeError
+            Values that are not real numbers.
+        ValueError
+            NaN or infinite values, any other shape, or a population with multiplicities, whose modes cannot be told apart.
+        """
         if np.any(self.multiplicity != 1):
-            raise ValueError(f"{name} need a population without multiplicities above 1: modes are not told apart")
+            raise ValueError(f"{name} need a population without multiplicities above 1: modes cannot be told apart")
         array = real_array(name, x)
         if array.shape[1:] == self.shape or array.shape[1:] == (self.dimension,):
             return array.reshape(len(array), self.dimension)
@@ -247,12 +339,20 @@ class Population:
         raise ValueError(f"{name} must have shape (B, {self.dimension}) or (B, *{self.shape}), got {array.shape}")
 
     def coordinates(self, x: Any, name: str = "inputs") -> FloatArray:
-        """Mode coordinates uₖᵀ(x − μ), (B, k), of inputs (B, *shape) or (B, d)."""
+        """Mode coordinates uₖᵀ(x − μ), (B, k), of inputs (B, *shape) or (B, d). Errors are those of :meth:`flatten`."""
         centred = self.flatten(x, name) - self.mean
         return centred if self.eigenvectors is None else centred @ self.eigenvectors
 
     def reconstruct(self, coordinates: Any) -> FloatArray:
-        """μ + Σₖ cₖ uₖ, (B, *shape), from mode coordinates (B, k)."""
+        """μ + Σₖ cₖ uₖ, (B, *shape), from mode coordinates (B, k).
+
+        Raises
+        ------
+        TypeError
+            Values that are not real numbers.
+        ValueError
+            NaN or infinite values, or another shape.
+        """
         c = np.atleast_2d(real_array("coordinates", coordinates))
         if c.ndim != 2 or c.shape[1] != len(self.eigenvalues):
             raise ValueError(f"coordinates must have shape (B, {len(self.eigenvalues)}), got {c.shape}")
@@ -260,9 +360,21 @@ class Population:
         return flat.reshape(len(c), *self.shape)
 
     def apply(self, x: Any, gains: Any, *, null_gain: float = 0.0, name: str = "inputs") -> FloatArray:
-        """μ + f(Σ)(x − μ), (B, d), for gains f(λₖ) of the modes, (k,) or (B, k) where they differ by input.
+        """μ + f(Σ)(x − μ), (B, d).
 
-        What is outside of the modes has f(0) = `null_gain`.
+        Parameters
+        ----------
+        x : inputs (B, *shape) or (B, d)
+        gains : f(λₖ) of the modes, (k,), or (B, k) where they differ by input
+        null_gain : f(0), the gain of directions outside of the modes
+        name : what the inputs are called in messages
+
+        Raises
+        ------
+        TypeError
+            Values that are not real numbers.
+        ValueError
+            NaN or infinite values, or other shapes.
         """
         factors = real_array("gains", gains)
         centred = self.flatten(x, name) - self.mean
@@ -275,7 +387,13 @@ class Population:
         return np.asarray(self.mean + (inside if null_gain == 0 else null_gain * centred + inside))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file with JSON metadata, whole or not at all."""
+        """Write a safetensors file with JSON metadata, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written; an older file of that name is left as it was.
+        """
         tensors: dict[str, npt.NDArray[Any]] = {
             "eigenvalues": self.eigenvalues,
             "multiplicity": self.multiplicity,
@@ -295,7 +413,15 @@ class Population:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Population:
-        """Read a file written by :meth:`save`. Raises ValueError for any other file."""
+        """Read a file written by :meth:`save`.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        ValueError
+            It is another kind of file, or damaged.
+        """
         if not Path(path).is_file():
             raise FileNotFoundError(f"path must name a saved population, got {os.fspath(path)!r}: no such file")
         tensors, metadata = read_tensors(
@@ -315,37 +441,9 @@ class Population:
         )
 
 
-class _Subset:
-    """A uniform random subset of the rows of a stream: those with the smallest of seeded random keys."""
-
-    def __init__(self, size: int) -> None:
-        self._size, self._rng = size, np.random.default_rng(0)
-        self._keys = np.empty(0)
-        self._held: list[ProfileArray] = []
-
-    def add(self, rows: FloatArray) -> None:
-        """Offer some rows."""
-        if self._size:
-            self._keys = np.concatenate([self._keys, self._rng.random(len(rows))])
-            self._held.append(rows.astype(np.float32))
-            if self._keys.size > 2 * self._size:
-                self._cut()
-
-    def _cut(self) -> None:
-        held = np.concatenate(self._held)
-        if self._keys.size > self._size:
-            kept = np.sort(np.argpartition(self._keys, self._size)[: self._size])
-            held, self._keys = held[kept], self._keys[kept]
-        self._held = [held]
-
-    def rows(self) -> ProfileArray:
-        """(M, d) the subset, in the order of the stream."""
-        self._cut()
-        return self._held[0]
-
-
-def scaled_profiles(coordinates: FloatArray, eigenvalues: FloatArray) -> ProfileArray:
-    """Mode coordinates (M, k) as profiles: float32, scaled so that the mean square of each mode is its eigenvalue."""
+def scaled_profiles(coordinates: FloatArray | ProfileArray, eigenvalues: FloatArray) -> ProfileArray:
+    """Mode coordinates (M, k) as profiles: float32, scaled so that the mean square of each mode is its eigenvalue (k,)."""
+    coordinates = np.asarray(coordinates, dtype=np.float64)
     square = np.mean(coordinates**2, axis=0)
     scale = np.sqrt(np.divide(eigenvalues, square, out=np.zeros_like(square), where=square > 0))
     return np.asarray(coordinates * scale, dtype=np.float32)
@@ -357,22 +455,3 @@ def _sample_shape(shape: tuple[int, ...] | None, found: tuple[int, ...]) -> tupl
     if int(np.prod(shape)) != int(np.prod(found)):
         raise ValueError(f"shape must have {int(np.prod(found))} entries in all as the samples have, got {shape}")
     return tuple(int(length) for length in shape)
-
-
-def _batches(images: Any) -> Iterator[FloatArray]:
-    """Float64 batches (B, ...) of an array, a tensor or an iterable of them; NaN and infinity raise with their index."""
-    is_array = hasattr(images, "shape") and hasattr(images, "__getitem__")
-    if not is_array and not isinstance(images, Iterable):
-        raise TypeError(f"images must be an array or an iterable of batches, got {type(images).__name__}")
-    if isinstance(images, (list, tuple)) and images and np.ndim(images[0]) < 2:
-        images, is_array = np.asarray(images), True
-    if is_array and len(images.shape) < 2:
-        raise ValueError(f"images must have shape (N, ...), got {tuple(images.shape)}")
-    blocks = (images[i : i + _BATCH] for i in range(0, len(images), _BATCH)) if is_array else iter(images)
-    first = 0
-    for block in blocks:
-        batch = real_array(f"images[{first}:]", block)
-        if batch.ndim < 2:
-            raise ValueError(f"each batch of images must have shape (B, ...), got {batch.shape}")
-        first += len(batch)
-        yield batch

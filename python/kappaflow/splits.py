@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _core
 from ._checks import FloatArray, choice, integer, not_negative, positive, real_array, variance_of
+from ._tables import Columns, Tabular
 from .laws import DEFAULT_LAW, REGISTRY, Ensemble, Law, LawSpec, law_spec
 from .population import Population
 from .sampling import SIGMA_MAX
@@ -26,8 +27,8 @@ class Support(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True)
-class ModeDisagreement:
+@dataclass(frozen=True, repr=False)
+class ModeDisagreement(Tabular):
     """Mean disagreement by mode, of one mode of each eigenvalue.
 
     Attributes
@@ -38,6 +39,12 @@ class ModeDisagreement:
 
     part: FloatArray
     relative: FloatArray
+
+    def __repr__(self) -> str:
+        return f"ModeDisagreement({len(self.part)} modes)"
+
+    def _columns(self) -> Columns:
+        return {"mode": np.arange(1, len(self.part) + 1), "part": self.part, "relative": self.relative}
 
 
 class Splits:
@@ -130,8 +137,11 @@ class Splits:
         self._law: Law = spec.build(ensemble)
 
     def __repr__(self) -> str:
-        options = f"law={self.law!r}, mean={self.mean!r}, terms={self.terms!r}, population_is={self.population_is!r}"
-        return f"Splits({self.population!r}, n={self.n}, {options})"
+        defaults = {"mean": "estimated", "terms": "full", "population_is": "sample"}
+        options = "".join(
+            f", {name}={getattr(self, name)!r}" for name in defaults if getattr(self, name) != defaults[name]
+        )
+        return f"Splits(n={self.n}, law={self.law!r}{options}, population={self.population!r})"
 
     def kappa(self, *, sigma: Any = None, noise_variance: Any = None) -> FloatArray:
         """Renormalised noise κ(σ²) for Σ̂ with divisor n, of the shape of the noise levels.
@@ -395,13 +405,24 @@ def _band_ranges(bands: Sequence[Any], count: int) -> list[tuple[int, int]]:
 
 
 @dataclass(frozen=True)
-class SampleSize:
-    """Answer of :func:`samples_for`: `n` meets the tolerance, `n_below` = n − 1 (or None at the smallest n) does not."""
+class SampleSize(Tabular):
+    """Answer of :func:`samples_for`.
+
+    Attributes
+    ----------
+    n, value : the smallest training-set size that meets the tolerance, and the measure there
+    n_below, value_below : n − 1, which does not meet it, and the measure there; None where n is the smallest possible
+    """
 
     n: int
     value: float
     n_below: int | None
     value_below: float | None
+
+    def _columns(self) -> Columns:
+        if self.n_below is None:
+            return {"n": [self.n], "value": [self.value], "meets": [True]}
+        return {"n": [self.n_below, self.n], "value": [self.value_below, self.value], "meets": [False, True]}
 
 
 def _relative_disagreement(splits: Splits, f: _core.SpectralFunction, bands: Any, input_variance: Any) -> float:

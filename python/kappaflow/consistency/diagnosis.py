@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray, choice, integer, positive
-from ..bands import NO_VARIANCE, Band, default_bands
+from ..bands import Band, default_bands
 from ..functions import df1, df2
 from ..laws import radial_scales, require_profiles
 from ..maps import Map
-from ..moments import gram_eigensystem, symmetric_eigensystem
+from ..moments import gram_eigensystem, has_variance, symmetric_eigensystem
 from ..population import Population, scaled_profiles
 from ..sampling import SIGMA_MAX
 from ..splits import Splits
@@ -32,7 +32,6 @@ __all__ = [
     "choose_law",
     "diagnose",
     "diagnosis_to_json",
-    "with_profiles",
 ]
 
 #: What may be asked for; "auto" lets the diagnosis decide.
@@ -231,9 +230,11 @@ def _leverages(population: Population, n: int) -> tuple[float, FloatArray, float
 
     spectrum: dict[str, Any] = {"eigenvalues": population.eigenvalues, "multiplicity": population.multiplicity}
     top = float(population.eigenvalues[0])
-    alive = population.eigenvalues > NO_VARIANCE * top
+    alive = has_variance(population.eigenvalues)
     wanted = 0.5 * min(float(n), float(population.multiplicity[alive].sum()))
-    low, high = np.log(NO_VARIANCE * top * 1e-3), np.log(2 * population.total_variance / wanted)
+    # far enough below the least mode with variance that df1(low) is nearly their number
+    low = np.log(min(1e-12, 100 * len(alive) * np.finfo(np.float64).eps) * top * 1e-3)
+    high = np.log(2 * population.total_variance / wanted)
     shift = float(np.exp(brentq(lambda x: float(df1(np.exp(x), **spectrum)) - wanted, low, high, xtol=1e-10)))
     leverage = radial_scales(population, np.array([shift]))[:, 0]
     first, second = float(df1(shift, **spectrum)), float(df2(shift, shift, **spectrum))
@@ -246,7 +247,7 @@ def _kurtosis(population: Population) -> FloatArray:
     assert population.profiles is not None
     squares = np.square(population.profiles, dtype=np.float64)
     second = squares.mean(axis=0)
-    alive = population.eigenvalues > NO_VARIANCE * population.eigenvalues[0]
+    alive = has_variance(population.eigenvalues)
     fourth = np.einsum("ak,ak->k", squares, squares) / len(squares)
     return np.asarray(np.divide(fourth, second**2, out=np.full(second.shape, np.nan), where=alive & (second > 0)))
 
@@ -259,7 +260,7 @@ def _exact_population(held: npt.NDArray[np.float32], limit: int, rng: np.random.
     chosen = held if len(held) <= limit else held[np.sort(rng.permutation(len(held))[:limit])]
     own = Population.from_samples(chosen, profiles=len(chosen))
     assert own.profiles is not None
-    alive = own.eigenvalues > NO_VARIANCE * own.eigenvalues[0]
+    alive = has_variance(own.eigenvalues)
     values = own.eigenvalues[alive]
     return Population(
         values, np.ones_like(values), dimension=len(values), profiles=np.ascontiguousarray(own.profiles[:, alive])
@@ -295,7 +296,6 @@ def _simulate(
 
 def _covariance_eigensystem(centred: FloatArray) -> tuple[FloatArray, FloatArray]:
     values, vectors = symmetric_eigensystem(centred.T @ centred / len(centred))
-    assert vectors is not None
     return np.maximum(values, 0.0), vectors
 
 
@@ -359,24 +359,10 @@ def _subsampling_error(population: Population, n: int, sigma_max: float) -> floa
         return None
     totals = []
     for quarter in range(4):
-        splits = Splits(with_profiles(population, profiles[quarter::4]), n, law="empirical")
+        chosen = scaled_profiles(profiles[quarter::4], population.eigenvalues)
+        splits = Splits(population.replace(profiles=chosen), n, law="empirical")
         totals.append(float(splits.mean_disagreement(splits.sampling_map(0.0, sigma_max), input_sigma=sigma_max)))
     return float(np.std(totals, ddof=1) / np.mean(totals) / 2 * np.sqrt(1 - len(profiles) / samples))
-
-
-def with_profiles(population: Population, profiles: npt.NDArray[np.float32]) -> Population:
-    """The same population with other profiles (M, k), scaled to its eigenvalues."""
-    return Population(
-        population.eigenvalues,
-        population.multiplicity,
-        dimension=population.dimension,
-        mean=population.mean,
-        eigenvectors=population.eigenvectors,
-        shape=population.shape,
-        sample_size=population.sample_size,
-        profiles=scaled_profiles(profiles.astype(np.float64), population.eigenvalues),
-        description=population.description,
-    )
 
 
 # --- the rule that predictions follow -----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..bands import NO_VARIANCE
+from ..moments import has_variance
 from ..population import Population
 from .diagnosis import LawChoice
 from .needed import largest_n
@@ -49,7 +49,7 @@ def prediction_notes(
     total = population.sample_size
     if total is None:
         return tuple(notes)
-    rank = int((population.eigenvalues > NO_VARIANCE * population.eigenvalues[0]).sum())
+    rank = int(has_variance(population.eigenvalues).sum())
     notes.append(
         f"The population is known through {total:,} images only. That their covariance is not the population's is allowed "
         f"for; what {total:,} images leave to chance in {rank:,} modes remains."

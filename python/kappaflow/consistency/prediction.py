@@ -16,10 +16,10 @@ from .._checks import FloatArray, integer, not_negative, positive
 from .._core import SpectralFunction, UnidentifiedError
 from ..bands import Band, default_bands, resolve_bands
 from ..functions import denoiser
-from ..population import Population
+from ..population import Population, scaled_profiles
 from ..sampling import SIGMA_MAX, SIGMA_MIN, initial_noise
 from ..splits import LARGEST_N, Splits
-from .diagnosis import Diagnosis, choose_law, diagnosis_to_json, with_profiles
+from .diagnosis import Diagnosis, choose_law, diagnosis_to_json
 from .needed import CHEAPER, Correction, images_needed, largest_n
 from .notes import MOST_PAIRED_MODES, prediction_notes
 
@@ -214,7 +214,8 @@ def _mode_pairs(population: Population, n: int, asked: _Request, modes: IntArray
         if population.eigenvalues.size > MOST_PAIRED_MODES:
             law = CHEAPER
         elif population.profiles is not None and len(population.profiles) > _PAIR_PROFILES:
-            chosen = with_profiles(population, population.profiles[:: -(-len(population.profiles) // _PAIR_PROFILES)])
+            some = population.profiles[:: -(-len(population.profiles) // _PAIR_PROFILES)]
+            chosen = population.replace(profiles=scaled_profiles(some, population.eigenvalues))
     splits = Splits(chosen, n, law=law)
     return splits.mode_variance(splits.sampling_map(0.0, asked.sigma_max), modes)
 

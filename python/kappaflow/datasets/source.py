@@ -16,7 +16,7 @@ from .options import checked_int
 __all__ = [
     "FloatArray",
     "ImageSource",
-    "Scaling",
+    "PixelScaling",
     "check_finite",
     "float_scaling",
     "integer_scaling",
@@ -58,6 +58,11 @@ class ImageSource:
         """Number d of pixel values in one image."""
         return math.prod(self.shape)
 
+    @property
+    def summary(self) -> str:
+        """What the images are and how their pixels were scaled."""
+        return self.description if self.scaling in self.description else f"{self.description}; {self.scaling}"
+
     def batches(self, batch_size: int = 4096) -> Iterator[FloatArray]:
         """Yield the images as ``(B, d)`` arrays: float64, C-contiguous, owned by the caller.
 
@@ -79,7 +84,7 @@ class ImageSource:
 
 
 @dataclass(frozen=True)
-class Scaling:
+class PixelScaling:
     """Map of stored values to pixel values: x / divisor − 1, or x itself where ``divisor`` is None."""
 
     divisor: float | None
@@ -94,17 +99,17 @@ class Scaling:
         return pixels
 
 
-def integer_scaling(dtype: np.dtype[Any]) -> Scaling | None:
+def integer_scaling(dtype: np.dtype[Any]) -> PixelScaling | None:
     """Scaling that the dtype alone decides: bool, uint8 and uint16 by their full range; None for all others."""
     if dtype.kind == "b":
-        return Scaling(0.5, "bool False and True mapped to -1 and 1")
+        return PixelScaling(0.5, "bool False and True mapped to -1 and 1")
     if dtype.kind == "u" and dtype.itemsize <= 2:
         top = int(np.iinfo(dtype).max)
-        return Scaling(top / 2, f"{dtype.name} 0…{top} mapped to [-1, 1]")
+        return PixelScaling(top / 2, f"{dtype.name} 0…{top} mapped to [-1, 1]")
     return None
 
 
-def float_scaling(dtype: np.dtype[Any], low: float, high: float) -> Scaling:
+def float_scaling(dtype: np.dtype[Any], low: float, high: float) -> PixelScaling:
     """Scaling of values of which the smallest and the largest in the whole data set are known.
 
     Floats within [0, 1] are mapped by 2x − 1. Everything else is used as it is: values with a negative one may be
@@ -112,8 +117,8 @@ def float_scaling(dtype: np.dtype[Any], low: float, high: float) -> Scaling:
     """
     span = f"range {low:.6g}…{high:.6g}"
     if dtype.kind == "f" and low >= 0.0 and high <= 1.0:
-        return Scaling(0.5, f"{dtype.name} values ({span}) mapped from [0, 1] to [-1, 1]")
-    return Scaling(None, f"{dtype.name} values used as they are ({span})")
+        return PixelScaling(0.5, f"{dtype.name} values ({span}) mapped from [0, 1] to [-1, 1]")
+    return PixelScaling(None, f"{dtype.name} values used as they are ({span})")
 
 
 def check_finite(images: npt.NDArray[Any], first: int, name: str) -> None:

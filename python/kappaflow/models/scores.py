@@ -15,7 +15,8 @@ import numpy as np
 from scipy.special import logsumexp
 
 from .._checks import FloatArray, integer, positive, real_array
-from ..population import RANK_TOLERANCE, Population
+from ..moments import has_variance
+from ..population import Population
 
 __all__ = ["DeltaScore", "GaussianScore", "MeanScore", "MixtureScore", "Score", "row_noise_levels"]
 
@@ -184,8 +185,7 @@ class GaussianScore(Score):
     def projection(self, x: Any) -> FloatArray:
         """The limit σ → 0 of the denoiser, (B, d): the nearest point that the Gaussian reaches. The score has no limit there."""
         rows = self._rows(x)
-        floor = RANK_TOLERANCE * self.dimension * self.eigenvalues[0]  # below it is rounding
-        alive = (self.eigenvalues > floor).astype(np.float64)
+        alive = has_variance(self.eigenvalues).astype(np.float64)
         if self.residual_variance > 0:
             return rows.copy()
         centred = rows - self.mean

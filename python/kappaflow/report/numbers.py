@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from .._checks import FloatArray
 
-__all__ = ["finite_range", "log_limits", "positive", "ratio", "with_variance"]
+__all__ = ["finite_range", "log_limits", "positive", "ratio"]
 
 
 def positive(values: FloatArray) -> FloatArray:
@@ -27,12 +26,6 @@ def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     out = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=out, where=good)
     return out
-
-
-def with_variance(eigenvalues: FloatArray) -> npt.NDArray[np.bool_]:
-    """Modes that have variance: eigenvalues above the rounding errors of an eigensolver, d ε times the largest."""
-    noise = eigenvalues.size * np.finfo(np.float64).eps * float(np.max(eigenvalues, initial=0.0))
-    return np.isfinite(eigenvalues) & (eigenvalues > noise)
 
 
 def finite_range(*arrays: FloatArray) -> tuple[float, float] | None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer, positive
+from ...moments import has_variance
 from ...population import Population
 from ..layout import SpatialLayout
 from .emergence import THRESHOLDS, LearningEmergence, PowerLaw, emergence_times, power_law
@@ -221,7 +222,7 @@ def learning_study(
         for title, model in models.items()
     )
     frequency, spectrum, pixels, convolutions = _convolutions(population, patches, noise, target, exclude, rate)
-    null = population.dimension - round(float(population.multiplicity[values > 0].sum()))
+    null = population.dimension - round(float(population.multiplicity[has_variance(values)].sum()))
     return LearningStudy(
         noise, float(rate), target, float(exclude), values, int(learned.size), null, times, selected, rows, level, found,
         convolutions, frequency, spectrum, pixels, _joint(population, level, times, rate),

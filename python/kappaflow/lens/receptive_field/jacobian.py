@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, choice, real_array
-from ...population import RANK_TOLERANCE, Population
+from ...moments import has_variance
+from ...population import Population
 from ...splits import Splits
 from ..layout import SpatialLayout
 from ..linear import wiener_gain
@@ -69,9 +70,8 @@ def denoiser_gains(population: Population, sigma: Any) -> FloatArray:
     """(k,) gains λ/(λ + σ²) of the modes, (S, k) for several σ ≥ 0; at σ = 0 one where there is variance, zero elsewhere."""
     levels = noise_levels_from_zero(sigma)
     values = population.eigenvalues
-    floor = population.dimension * RANK_TOLERANCE * float(values.max(initial=0.0))
     noise = levels[..., None] ** 2
-    limit = np.where(values > floor, 1.0, 0.0)  # an eigensolver's rounding is no variance
+    limit = np.where(has_variance(values), 1.0, 0.0)
     return np.where(noise > 0, wiener_gain(values, np.where(noise > 0, noise, 1.0)), limit)
 
 

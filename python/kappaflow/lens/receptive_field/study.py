@@ -14,7 +14,8 @@ import numpy as np
 from scipy.optimize import brentq
 
 from ..._checks import FloatArray, integer, real_array
-from ...population import RANK_TOLERANCE, Population
+from ...moments import has_variance
+from ...population import Population
 from ...splits import Splits
 from ..layout import SpatialLayout
 from .circulant import (
@@ -126,7 +127,7 @@ def receptive_field_study(
     if population.eigenvectors is None:
         raise ValueError("population must have eigenmodes for receptive fields, got its spectrum alone")
     layout, values = SpatialLayout.of_any(population.shape), population.eigenvalues
-    rank = int(np.sum(values > population.dimension * RANK_TOLERANCE * values[0]))
+    rank = int(has_variance(values).sum())
     levels = _levels(values[:rank], sigma)
     sizes_n = _training_sizes(population.dimension, n)
     ensembles = [Splits(population, size, population_is="exact") for size in sizes_n]

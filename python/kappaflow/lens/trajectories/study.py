@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer, positive
-from ...population import RANK_TOLERANCE, Population
+from ...moments import has_variance
+from ...population import Population
 from ...sampling import SIGMA_MAX, SIGMA_MIN
 from ...splits import Splits
 from .over_splits import ModeSpread, mode_spread, trajectory_covariance
@@ -177,7 +178,7 @@ def _bottom(schedule: Schedule) -> float:
 
 def _shown_modes(values: FloatArray, count: int) -> npt.NDArray[np.int64]:
     """Modes with variance, evenly in the logarithm of their number."""
-    top = int(np.sum(values > RANK_TOLERANCE * values.size * values[0]))
+    top = int(has_variance(values).sum())
     return np.unique(np.round(np.geomspace(1, top, min(count, top))).astype(np.int64)) - 1
 
 

@@ -20,6 +20,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from ..._checks import FloatArray
 from ...consistency.prediction import Prediction, SeedImages
+from ...moments import has_variance
 from .. import look, numbers
 from ..arrays import Kind, as_drawn, frame, kind_of, pixel_level, show
 from ..look import ACCENT, GUIDE, INK, MUTED, WIDTH, styled
@@ -67,7 +68,7 @@ def spectrum(prediction: Prediction) -> Figure:
     """Eigenvalues of the population by mode, the eigenbands, and the renormalised noise at the lowest noise level."""
     figure, ax = _panel(3.5)
     shown = _shown_modes(prediction)
-    values = np.where(numbers.with_variance(prediction.eigenvalues), prediction.eigenvalues, np.nan)
+    values = np.where(has_variance(prediction.eigenvalues), prediction.eigenvalues, np.nan)
     low, high = numbers.finite_range(values) or (0.1, 1.0)
     look.mode_axis(ax, values.size)
     look.log_axis(ax.yaxis, *numbers.log_limits(low, high))
@@ -189,7 +190,7 @@ def shrinkage(prediction: Prediction) -> Figure:
     look.mode_axis(top, total)
     top.axhline(1.0, color=MUTED, lw=1.1, ls=(0, (4, 2)))
     relative = numbers.ratio(prediction.map_gain, prediction.map_gain_ideal)
-    relative = np.where(numbers.with_variance(prediction.eigenvalues), relative, np.nan)
+    relative = np.where(has_variance(prediction.eigenvalues), relative, np.nan)
     for index, colour in enumerate(colours):
         top.plot(modes, relative[index, shown], color=colour, gid=f"gain-{index}", **marks)
     top.set_ylim(0, max(1.06, 1.03 * float(np.nanmax(relative, initial=1.0))))
@@ -322,7 +323,7 @@ def disagreement_by_mode(prediction: Prediction) -> Figure:
     shown = _shown_modes(prediction)
     marks = _line_style(prediction.eigenvalues.size)
     # a mode without variance has nothing to agree on
-    alive = numbers.with_variance(prediction.eigenvalues)
+    alive = has_variance(prediction.eigenvalues)
     relative = np.where(alive, prediction.mode_relative, np.nan)
     parts = np.where(alive, prediction.mode_disagreement, np.nan)
     low, high = numbers.finite_range(parts) or (0.1, 1.0)

@@ -10,6 +10,7 @@ from ..._checks import FloatArray
 from ...bands import Band
 from ...consistency.diagnosis import TITLES
 from ...consistency.prediction import Prediction
+from ...moments import has_variance
 from ...splits import LARGEST_N
 from .. import numbers
 from ..words import count, number, percent, percent_setting, short
@@ -226,7 +227,7 @@ def _quantities(prediction: Prediction) -> tuple[Quantity, ...]:
 def _kept(prediction: Prediction) -> FloatArray:
     """(T, d) part of each mode's amplitude that survives, NaN for modes without variance."""
     kept = numbers.ratio(prediction.map_gain, prediction.map_gain_ideal)
-    return np.where(numbers.with_variance(prediction.eigenvalues), kept, np.nan)
+    return np.where(has_variance(prediction.eigenvalues), kept, np.nan)
 
 
 # ---------------------------------------------------------------- takeaways
@@ -268,7 +269,7 @@ def _verb(prediction: Prediction, band: int, verb: str) -> str:
 
 def _take_mode(prediction: Prediction) -> str:
     row = reference_row(prediction)
-    relative = np.where(numbers.with_variance(prediction.eigenvalues), prediction.mode_relative[row], np.nan)
+    relative = np.where(has_variance(prediction.eigenvalues), prediction.mode_relative[row], np.nan)
     alive = np.isfinite(relative)
     if not alive.any():
         return "No mode has any variance."
@@ -359,7 +360,7 @@ def _take_spectrum(prediction: Prediction) -> str:
     if not s.sum() > 0:
         return "The data have no variance."
     enough = int(np.searchsorted(np.cumsum(s), 0.9 * s.sum())) + 1
-    alive = s[numbers.with_variance(s)]
+    alive = s[has_variance(s)]
     span = f"the eigenvalues span a factor of {number(float(alive.max() / alive.min()), 2)}."
     if not _each_mode_once(prediction):
         return span[0].upper() + span[1:]

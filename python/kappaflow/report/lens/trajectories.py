@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from ..._checks import FloatArray
 from ...lens.trajectories import SamplerError, TrajectoriesStudy
+from ...moments import has_variance
 from .. import look, numbers
 from ..arrays import kind_of, show
 from ..look import GUIDE, INK, MUTED, WIDTH, styled
@@ -45,7 +46,7 @@ def window(study: TrajectoriesStudy) -> Window:
 
 
 def _varying(study: TrajectoriesStudy) -> np.ndarray:
-    return np.flatnonzero(numbers.with_variance(study.eigenvalues))
+    return np.flatnonzero(has_variance(study.eigenvalues))
 
 
 # ---------------------------------------------------------------- sentences

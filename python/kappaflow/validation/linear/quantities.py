@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray
-from ...bands import NO_VARIANCE, Band
+from ...bands import Band
 from ...maps import Map
+from ...moments import has_variance
 from ...splits import Splits
 from .statistics import Design, Statistics
 
@@ -80,14 +81,13 @@ class Quantity:
     compare: Callable[[Statistics, Subject, Splits], QuantityPair]
 
 
-def with_variance(splits: Splits) -> npt.NDArray[np.int64]:
+def _modes_with_variance(splits: Splits) -> npt.NDArray[np.int64]:
     """Indices of the modes that have variance."""
-    s = splits.population.eigenvalues
-    return np.flatnonzero(s > NO_VARIANCE * s[0])
+    return np.flatnonzero(has_variance(splits.population.eigenvalues))
 
 
 def _gains(statistics: Statistics, subject: Subject, splits: Splits) -> QuantityPair:
-    modes = with_variance(splits)
+    modes = _modes_with_variance(splits)
     f = subject.map.function(splits)
     gain = splits.expectation(f)
     if splits.law == "gaussian" and splits.terms == "full":
@@ -97,7 +97,7 @@ def _gains(statistics: Statistics, subject: Subject, splits: Splits) -> Quantity
 
 def _mode_pairs(statistics: Statistics, subject: Subject, splits: Splits) -> QuantityPair:
     f, chosen = subject.map.function(splits), np.array(subject.design.pair_modes)
-    inside = np.flatnonzero(np.isin(chosen, with_variance(splits)))
+    inside = np.flatnonzero(np.isin(chosen, _modes_with_variance(splits)))
     simulated = statistics.arrays[f"pairs/{subject.key}"][:, inside][:, :, inside]
     upper = np.triu_indices(len(inside))  # the matrix is symmetric: each pair once
     predicted = splits.mode_variance(f, chosen[inside])
@@ -111,13 +111,13 @@ def _mode_pairs(statistics: Statistics, subject: Subject, splits: Splits) -> Qua
 
 
 def _equal_modes(statistics: Statistics, subject: Subject, splits: Splits) -> QuantityPair:
-    modes = with_variance(splits)
+    modes = _modes_with_variance(splits)
     variance = splits.equal_mode_variance(subject.map.function(splits))
     return QuantityPair(statistics.arrays[f"equal/{subject.key}"][:, modes], variance[modes], modes)
 
 
 def _mode_average(statistics: Statistics, subject: Subject, splits: Splits) -> QuantityPair:
-    modes = with_variance(splits)
+    modes = _modes_with_variance(splits)
     spread = subject.design.spread[subject.key]
     predicted = splits.mode_disagreement(subject.map.function(splits), input_variance=spread).part
     scale = 2 / splits.population.dimension
@@ -142,7 +142,7 @@ def _bands(statistics: Statistics, subject: Subject, splits: Splits) -> Quantity
 def _pixels(statistics: Statistics, subject: Subject, splits: Splits) -> QuantityPair:
     f = subject.map.function(splits)
     predicted = splits.pixel_variance(f, subject.inputs[0]).ravel()
-    varies = predicted > NO_VARIANCE * predicted.max()  # constant pixels, as the corners of the digits are
+    varies = has_variance(predicted)  # constant pixels, as the corners of the digits are
     return QuantityPair(statistics.arrays[f"pixel/{subject.key}"][:, varies], predicted[varies], np.flatnonzero(varies))
 
 

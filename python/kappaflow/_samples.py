@@ -1,0 +1,175 @@
+"""Samples as they come: batches of arrays and image sources, a random subset of them, their mean and eigenmodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from ._checks import FloatArray, real_array
+from .moments import Moments, gram_eigensystem, has_variance, symmetric_eigensystem
+
+__all__ = ["ImageBatches", "SampleModes", "SampleReader", "batches", "count_of"]
+
+#: Rows of a batch that is cut from an array.
+_BATCH = 4096
+
+
+@runtime_checkable
+class ImageBatches(Protocol):
+    """Images that are read in batches, as :class:`kappaflow.datasets.ImageSource`.
+
+    Attributes
+    ----------
+    shape : shape of one image; batches hold them flat
+    count : number of images where it is known before reading, else None
+    summary : what the images are and how their pixels were scaled
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def count(self) -> int | None: ...
+    @property
+    def summary(self) -> str: ...
+    def batches(self) -> Iterator[FloatArray]:
+        """Float64 batches (B, d)."""
+
+
+class SampleModes(NamedTuple):
+    """Mean (d,), eigenvalues (k,), descending, and eigenvectors (d, k) of samples, and profiles (M, d) as they were read."""
+
+    mean: FloatArray
+    eigenvalues: FloatArray
+    eigenvectors: FloatArray
+    subset: npt.NDArray[np.float32] | None
+
+
+class SampleReader:
+    """Takes batches of samples and gives their mean and eigenmodes, covariance with divisor N.
+
+    Samples are kept while they are fewer than dimensions; then their Gram matrix is diagonalised. From d samples on only the
+    covariance is kept.
+    """
+
+    def __init__(self, profiles: int) -> None:
+        self.seen = 0
+        self.shape: tuple[int, ...] = ()
+        self._moments: Moments | None = None
+        self._held: list[FloatArray] = []
+        self._subset = _Subset(profiles)
+
+    def add(self, batch: FloatArray) -> None:
+        """Take a batch (B, ...). Raises ValueError where its samples differ in shape from the first."""
+        if self.seen == 0 and not self._held:
+            self.shape = batch.shape[1:]
+        elif batch.shape[1:] != self.shape:
+            raise ValueError(f"images must all have the shape {self.shape} of the first, got {batch.shape[1:]}")
+        rows = batch.reshape(len(batch), -1)
+        self.seen += len(rows)
+        self._subset.add(rows)
+        if self._moments is not None:
+            self._moments.add(rows)
+            return
+        self._held.append(rows)
+        if self.seen >= rows.shape[1]:
+            self._moments = Moments(rows.shape[1])
+            for block in self._held:
+                self._moments.add(block)
+            self._held = []
+
+    def modes(self) -> SampleModes:
+        """Mean and eigenmodes of what was read, once.
+
+        Raises
+        ------
+        ValueError
+            Fewer than two samples, or samples that are all equal.
+        """
+        if self.seen < 2:
+            raise ValueError(f"images must hold at least 2 samples, got {self.seen}")
+        if self._moments is None:
+            samples = np.concatenate(self._held)
+            mean = samples.mean(axis=0)
+            values, vectors = gram_eigensystem(samples - mean)
+        else:
+            mean, covariance = self._moments.mean, self._moments.covariance()
+            self._moments = None  # frees a matrix before the largest step
+            values, vectors = symmetric_eigensystem(covariance)
+            values = np.where(has_variance(values), values, 0.0)
+        if values.size == 0 or values[0] <= 0:
+            raise ValueError("images must differ from each other, got samples that are all equal")
+        return SampleModes(mean, values, vectors, self._subset.rows())
+
+
+class _Subset:
+    """A uniform random subset of the rows of a stream: those with the smallest of seeded random keys."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._rng = size, np.random.default_rng(0)
+        self._keys = np.empty(0)
+        self._held: list[npt.NDArray[np.float32]] = []
+
+    def add(self, rows: FloatArray) -> None:
+        """Offer some rows."""
+        if self._size:
+            self._keys = np.concatenate([self._keys, self._rng.random(len(rows))])
+            self._held.append(rows.astype(np.float32))
+            if self._keys.size > 2 * self._size:
+                self._cut()
+
+    def _cut(self) -> None:
+        held = np.concatenate(self._held)
+        if self._keys.size > self._size:
+            kept = np.sort(np.argpartition(self._keys, self._size)[: self._size])
+            held, self._keys = held[kept], self._keys[kept]
+        self._held = [held]
+
+    def rows(self) -> npt.NDArray[np.float32] | None:
+        """(M, d) the subset, in the order of the stream; None for an empty subset."""
+        if not self._size:
+            return None
+        self._cut()
+        return self._held[0]
+
+
+def count_of(images: Any) -> int | None:
+    """How many samples there are, where that is known before they are read."""
+    if isinstance(images, ImageBatches):
+        return images.count
+    return int(images.shape[0]) if _is_array(images) and len(images.shape) > 0 else None
+
+
+def _is_array(images: Any) -> bool:
+    return hasattr(images, "shape") and hasattr(images, "__getitem__")
+
+
+def batches(images: Any) -> Iterator[FloatArray]:
+    """Float64 batches (B, ...) of an image source, an array, a tensor or an iterable of them.
+
+    Raises
+    ------
+    TypeError
+        Neither of these, or values that are not real numbers.
+    ValueError
+        NaN or infinite values, with their index; arrays without an axis that counts samples.
+    """
+    if isinstance(images, ImageBatches):
+        images = images.batches()
+    is_array = _is_array(images)
+    if not is_array and not isinstance(images, Iterable):
+        raise TypeError(f"images must be an array or an iterable of batches, got {type(images).__name__}")
+    if isinstance(images, (list, tuple)) and images and np.ndim(images[0]) < 2:
+        images, is_array = np.asarray(images), True
+    if is_array and len(images.shape) < 2:
+        raise ValueError(f"images must have shape (N, ...), got {tuple(images.shape)}")
+    blocks = (images[i : i + _BATCH] for i in range(0, len(images), _BATCH)) if is_array else iter(images)
+    first = 0
+    for block in blocks:
+        batch = real_array(f"images[{first}:]", block)
+        if batch.ndim < 2:
+            raise ValueError(f"each batch of images must have shape (B, ...), got {batch.shape}")
+        first += len(batch)
+        yield batch
