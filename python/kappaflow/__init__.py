@@ -22,7 +22,8 @@ from .functions import (
 )
 from .moments import Moments
 from .population import Population
-from .splits import SampleSize, Splits, samples_for
+from .sample_size import SampleSize, samples_for
+from .splits import Splits
 
 __all__ = [
     "ConvergenceError",

@@ -15,9 +15,7 @@ from .laws import DEFAULT_LAW, REGISTRY, Ensemble, Law, LawSpec, law_spec
 from .population import Population
 from .sampling import SIGMA_MAX
 
-__all__ = ["MEASURES", "ModeDisagreement", "SampleSize", "Splits", "Support", "samples_for"]
-
-_INPUT_LEVELS = ("input_sigma", "input_variance")
+__all__ = ["ModeDisagreement", "Splits", "Support", "input_spread"]
 
 
 class Support(NamedTuple):
@@ -350,9 +348,9 @@ class Splits:
     ) -> tuple[FloatArray, FloatArray]:
         """Per mode: variance over training sets, and over training sets and inputs together."""
         modes = len(self.population.eigenvalues)
-        spread = variance_of(input_sigma, input_variance, names=_INPUT_LEVELS)
+        spread = input_spread(input_sigma, input_variance)
         if spread.shape not in ((), (modes,)):
-            name = _INPUT_LEVELS[0] if input_variance is None else _INPUT_LEVELS[1]
+            name = "input_sigma" if input_variance is None else "input_variance"
             raise ValueError(f"{name} must be a number or have shape ({modes},), got shape {spread.shape}")
         spread = np.broadcast_to(spread, (modes,))
         variance = _finite("mode_disagreement", self._law.spread(f, spread, self.population.multiplicity))
@@ -404,117 +402,12 @@ def _band_ranges(bands: Sequence[Any], count: int) -> list[tuple[int, int]]:
     return ranges
 
 
-@dataclass(frozen=True)
-class SampleSize(Tabular):
-    """Answer of :func:`samples_for`.
-
-    Attributes
-    ----------
-    n, value : the smallest training-set size that meets the tolerance, and the measure there
-    n_below, value_below : n − 1, which does not meet it, and the measure there; None where n is the smallest possible
-    """
-
-    n: int
-    value: float
-    n_below: int | None
-    value_below: float | None
-
-    def _columns(self) -> Columns:
-        if self.n_below is None:
-            return {"n": [self.n], "value": [self.value], "meets": [True]}
-        return {"n": [self.n_below, self.n], "value": [self.value_below, self.value], "meets": [False, True]}
-
-
-def _relative_disagreement(splits: Splits, f: _core.SpectralFunction, bands: Any, input_variance: Any) -> float:
-    return float(np.max(splits.mean_disagreement(f, input_variance=input_variance, bands=bands, relative=True)))
-
-
-def _disagreement(splits: Splits, f: _core.SpectralFunction, bands: Any, input_variance: Any) -> float:
-    return float(np.max(splits.mean_disagreement(f, input_variance=input_variance, bands=bands)))
-
-
-#: Named measures of :func:`samples_for`: the worst band's mean disagreement, absolute per dimension or relative.
-MEASURES = {"disagreement": _disagreement, "relative_disagreement": _relative_disagreement}
-
-#: The largest training set that :func:`samples_for` considers.
-LARGEST_N = 10**12
-
-
-def samples_for(
-    population: Population,
-    f_of_splits: Callable[[Splits], _core.SpectralFunction],
-    tolerance: float,
-    *,
-    measure: str | Callable[[Splits, _core.SpectralFunction], float] = "relative_disagreement",
-    law: str = DEFAULT_LAW,
-    population_is: str = "sample",
-    bands: Any = None,
-    input_sigma: Any = None,
-    input_variance: Any = None,
-) -> SampleSize:
-    """Smallest n from which on a measure of the splits meets a tolerance, with its bracket.
-
-    Parameters
-    ----------
-    f_of_splits : callable
-        Gives the spectral function for a `Splits`, as ``lambda splits: splits.sampling_map()``.
-    tolerance : number > 0
-        The measure must be at most this.
-    measure : name in :data:`MEASURES`, or a callable (splits, f) → float that decreases for large n
-    law, population_is : of the :class:`Splits`
-    bands, input_sigma, input_variance
-        Passed to the named measures, which need one of the last two; see :meth:`Splits.mean_disagreement`.
+def input_spread(input_sigma: Any, input_variance: Any) -> FloatArray:
+    """Variance of the mode coordinates of inputs, from exactly one of the two keywords.
 
     Raises
     ------
-    ValueError
-        The tolerance is not met at n = 10¹², or, where the population is known through N samples that do not tell beyond N, at
-        n = N.
-
-    Notes
-    -----
-    Measures need not be monotone where n is far below the rank; the search comes from large n downwards, so that every
-    larger n (on a grid of powers of two) meets the tolerance as well.
+    TypeError, ValueError
+        Both or neither are given, or values that are not finite and ≥ 0.
     """
-    allowed = positive("tolerance", tolerance)
-    evaluate: Callable[[Splits, _core.SpectralFunction], float]
-    if isinstance(measure, str):
-        choice("measure", measure, tuple(MEASURES))
-        if input_sigma is None and input_variance is None:
-            raise TypeError(f"the measure {measure!r} needs input_sigma, for instance sigma_max, or input_variance")
-        named, spread = MEASURES[measure], variance_of(input_sigma, input_variance, names=_INPUT_LEVELS)
-        evaluate = lambda splits, f: named(splits, f, bands, spread)  # noqa: E731
-    else:
-        evaluate = measure
-
-    def value(n: int) -> float:
-        splits = Splits(population, n, law=law, population_is=population_is)
-        return evaluate(splits, f_of_splits(splits))
-
-    high, reason = LARGEST_N, ""
-    try:
-        at_high = value(high)
-    except _core.UnidentifiedError:
-        assert population.sample_size is not None  # else nothing is unidentified
-        high, reason = population.sample_size, ", beyond which so few images do not tell"
-        at_high = value(high)
-    if not at_high <= allowed:
-        raise ValueError(
-            f"tolerance must be at least {at_high:.3g}, the measure at n = {high}{reason}, got {allowed:.3g}"
-        )
-    while True:
-        low = max(2, high // 2)
-        at_low = value(low)
-        if not at_low <= allowed:
-            break
-        high, at_high = low, at_low
-        if low == 2:
-            return SampleSize(2, at_high, None, None)
-    while high - low > 1:
-        middle = (low + high) // 2
-        at_middle = value(middle)
-        if at_middle <= allowed:
-            high, at_high = middle, at_middle
-        else:
-            low, at_low = middle, at_middle
-    return SampleSize(high, at_high, low, at_low)
+    return variance_of(input_sigma, input_variance, names=("input_sigma", "input_variance"))

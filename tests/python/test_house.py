@@ -28,7 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 #: The theory asks the registry of laws, and the package's front names what users ask first.
-ALLOWED_UP = {("splits", "laws"), ("", "consistency"), ("__main__", "cli")}
+ALLOWED_UP = {("splits", "laws"), ("sample_size", "laws"), ("", "consistency"), ("__main__", "cli")}
 LAZY = "# lazy: "
 
 

@@ -7,7 +7,7 @@ from rich.table import Table
 from ..bands import Band
 from ..consistency.diagnosis import choose_law
 from ..consistency.needed import images_needed, largest_n
-from ..splits import SampleSize
+from ..sample_size import SampleSize
 from .common import (
     BandsOption,
     DataArgument,

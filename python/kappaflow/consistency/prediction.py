@@ -17,8 +17,9 @@ from .._core import SpectralFunction, UnidentifiedError
 from ..bands import Band, default_bands, resolve_bands
 from ..functions import denoiser
 from ..population import Population, scaled_profiles
+from ..sample_size import LARGEST_N
 from ..sampling import SIGMA_MAX, SIGMA_MIN, initial_noise
-from ..splits import LARGEST_N, Splits
+from ..splits import Splits
 from .diagnosis import Diagnosis, choose_law, diagnosis_to_json
 from .needed import CHEAPER, Correction, images_needed, largest_n
 from .notes import MOST_PAIRED_MODES, prediction_notes

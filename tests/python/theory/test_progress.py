@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -58,6 +57,17 @@ def test_a_callable_is_called_instead(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err == ""
 
 
+def test_the_search_for_n_counts_the_sizes_that_it_tries(capsys: pytest.CaptureFixture[str]) -> None:
+    tried: list[int] = []
+    population = kf.Population.from_spectrum([2.0, 1.0])
+    answer = kf.samples_for(population, kf.Splits.sampling_map, 0.1, input_sigma=80.0, progress=tried.append)
+    assert answer.n > 2
+    assert tried == list(range(1, len(tried) + 1))
+    assert len(tried) > 40  # from 10¹² down by halves
+    assert answer == kf.samples_for(population, kf.Splits.sampling_map, 0.1, input_sigma=80.0, progress=True)
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize("manager", [counted, steps])
 def test_anything_else_is_refused(manager: Any) -> None:
     with (
@@ -78,7 +88,7 @@ class Cell:
 
 
 @pytest.fixture
-def cell(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cell]:
+def cell(monkeypatch: pytest.MonkeyPatch) -> Cell:
     """IPython as a Jupyter kernel has it."""
     output = Cell()
 
@@ -93,7 +103,7 @@ def cell(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cell]:
     module.HTML, module.display = str, display  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", module)
-    yield output
+    return output
 
 
 def test_true_shows_a_bar_in_a_notebook(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:

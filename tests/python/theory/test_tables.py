@@ -78,7 +78,7 @@ def test_sample_size_kappa_and_modes_are_tables() -> None:
         {"n": 30, "value": 0.04, "meets": True},
     ]
     assert "<td>0.051</td><td>no</td>" in answer._repr_html_()
-    assert len(kf.SampleSize(2, 0.01, None, None).to_dataframe()) == 1
+    assert len(kf.SampleSize(n=2, value=0.01, n_below=None, value_below=None).to_dataframe()) == 1
     info = kf.solve_kappa([1.0, 2.0], 5, sigma=[0.1, 1.0], return_info=True)
     table = info.to_dataframe()
     assert list(table.columns) == [

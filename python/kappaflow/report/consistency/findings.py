@@ -11,7 +11,7 @@ from ...bands import Band
 from ...consistency.diagnosis import TITLES
 from ...consistency.prediction import Prediction
 from ...moments import has_variance
-from ...splits import LARGEST_N
+from ...sample_size import LARGEST_N
 from .. import numbers
 from ..words import count, number, percent, percent_setting, short
 from .figures import MAX_MODES, seed_relative

@@ -1,0 +1,163 @@
+"""How many training samples are needed: the smallest n at which a measure of the splits meets a tolerance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from . import _core
+from ._checks import choice, positive
+from ._progress import CountProgress, counted
+from ._tables import Columns, Tabular
+from .laws import DEFAULT_LAW
+from .population import Population
+from .splits import Splits, input_spread
+
+__all__ = ["LARGEST_N", "MEASURES", "NotReachedError", "SampleSize", "samples_for"]
+
+#: A measure of the splits for a map, which decreases for large n.
+Measure: TypeAlias = Callable[[Splits, _core.SpectralFunction], float]
+
+#: The largest training set that :func:`samples_for` considers.
+LARGEST_N = 10**12
+
+
+class NotReachedError(ValueError):
+    """No training-set size that can be asked meets the tolerance."""
+
+
+@dataclass(frozen=True)
+class SampleSize(Tabular):
+    """Answer of :func:`samples_for`.
+
+    Attributes
+    ----------
+    n, value : the smallest training-set size that meets the tolerance, and the measure there
+    n_below, value_below : n − 1, which does not meet it, and the measure there; None where n is the smallest possible
+    """
+
+    n: int
+    value: float
+    n_below: int | None
+    value_below: float | None
+
+    def _columns(self) -> Columns:
+        if self.n_below is None:
+            return {"n": [self.n], "value": [self.value], "meets": [True]}
+        return {"n": [self.n_below, self.n], "value": [self.value_below, self.value], "meets": [False, True]}
+
+
+def _disagreement(relative: bool, spread: Any, bands: Any) -> Measure:
+    """The mean disagreement of the band where it is largest."""
+    return lambda splits, f: float(
+        np.max(splits.mean_disagreement(f, input_variance=spread, bands=bands, relative=relative))
+    )
+
+
+#: Named measures of :func:`samples_for`, and whether each is relative: the mean disagreement of the worst band.
+MEASURES = {"disagreement": False, "relative_disagreement": True}
+
+
+def _evaluation(measure: str | Measure, bands: Any, input_sigma: Any, input_variance: Any) -> Measure:
+    if not isinstance(measure, str):
+        return measure
+    choice("measure", measure, tuple(MEASURES))
+    if input_sigma is None and input_variance is None:
+        raise TypeError(f"the measure {measure!r} needs input_sigma, for instance sigma_max, or input_variance")
+    return _disagreement(MEASURES[measure], input_spread(input_sigma, input_variance), bands)
+
+
+def samples_for(
+    population: Population,
+    f_of_splits: Callable[[Splits], _core.SpectralFunction],
+    tolerance: float,
+    *,
+    measure: str | Measure = "relative_disagreement",
+    law: str = DEFAULT_LAW,
+    population_is: str = "sample",
+    bands: Any = None,
+    input_sigma: Any = None,
+    input_variance: Any = None,
+    progress: CountProgress = None,
+) -> SampleSize:
+    """Smallest n from which on a measure of the splits meets a tolerance, with its bracket.
+
+    Parameters
+    ----------
+    population : Population
+    f_of_splits : callable
+        Gives the spectral function for a `Splits`, as ``lambda splits: splits.sampling_map()``.
+    tolerance : number > 0
+        The measure must be at most this.
+    measure : name in :data:`MEASURES`, or a callable (splits, f) → float that decreases for large n
+        "relative_disagreement" and "disagreement" are the mean disagreement of the band where it is largest.
+    law, population_is : of the :class:`Splits`
+    bands, input_sigma, input_variance
+        Of the named measures, which need exactly one of the last two; see :meth:`Splits.mean_disagreement`.
+    progress : bool or callable
+        True shows a progress bar on a terminal and in a notebook. A callable is called with the number of sizes that were
+        tried so far.
+
+    Raises
+    ------
+    TypeError
+        A named measure without `input_sigma` and `input_variance`, or with both.
+    NotReachedError
+        A ValueError: the tolerance is not met at n = 10¹², or, where the population is known through N samples that determine
+        nothing beyond N, at n = N.
+    ValueError
+        Bad options.
+
+    Notes
+    -----
+    A measure need not be monotone where n is far below the rank. The search comes from large n downwards, so that every
+    larger n (on a grid of powers of two) meets the tolerance as well.
+    """
+    allowed = positive("tolerance", tolerance)
+    evaluate = _evaluation(measure, bands, input_sigma, input_variance)
+    with counted(progress, "training-set sizes tried") as report:
+        tried = 0
+
+        def value(n: int) -> float:
+            nonlocal tried
+            splits = Splits(population, n, law=law, population_is=population_is)
+            found = evaluate(splits, f_of_splits(splits))
+            tried += 1
+            report(tried)
+            return found
+
+        return _search(value, allowed, population.sample_size)
+
+
+def _search(value: Callable[[int], float], allowed: float, sample_size: int | None) -> SampleSize:
+    """Halve n from the largest one while the tolerance is met, then bisect."""
+    high, reason = LARGEST_N, ""
+    try:
+        at_high = value(high)
+    except _core.UnidentifiedError:
+        assert sample_size is not None  # else nothing is unidentified
+        high, reason = sample_size, ", and so few images determine nothing beyond it"
+        at_high = value(high)
+    if not at_high <= allowed:
+        raise NotReachedError(
+            f"tolerance must be at least {at_high:.3g}, the measure at n = {high}{reason}, got {allowed:.3g}"
+        )
+    while True:
+        low = max(2, high // 2)
+        at_low = value(low)
+        if not at_low <= allowed:
+            break
+        high, at_high = low, at_low
+        if low == 2:
+            return SampleSize(n=2, value=at_high, n_below=None, value_below=None)
+    while high - low > 1:
+        middle = (low + high) // 2
+        at_middle = value(middle)
+        if at_middle <= allowed:
+            high, at_high = middle, at_middle
+        else:
+            low, at_low = middle, at_middle
+    return SampleSize(n=high, value=at_high, n_below=low, value_below=at_low)
