@@ -36,8 +36,8 @@ class ShortRepr:
     __slots__ = ()
 
     def __repr__(self) -> str:
-        assert is_dataclass(self)
-        shown = ", ".join(f"{field.name}={_brief(getattr(self, field.name))}" for field in fields(self) if field.repr)
+        held = fields(self)  # type: ignore[arg-type]  # a dataclass, see above
+        shown = ", ".join(f"{field.name}={_brief(getattr(self, field.name))}" for field in held if field.repr)
         return f"{type(self).__name__}({shown})"
 
 
