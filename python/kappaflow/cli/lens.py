@@ -40,7 +40,7 @@ from .output import OutputDirectory, write_json
 
 if TYPE_CHECKING:
     from ..models.rows import RowDenoiser
-    from ..report.lens.window import Window
+    from ..report.document import Section
 
 LENS_FORMAT = "kappaflow-lens-1"
 WINDOWS = ("scores", "trajectory", "receptive-field", "architecture", "learning", "teleport")
@@ -113,7 +113,7 @@ def command(
                 rows = (
                     None if source.is_population or not _needs_images(shown, network) else _rows(source, images, seed)
                 )
-                made: list[Window] = []
+                made: list[Section] = []
                 for place, one in enumerate(shown):
                     told = _within(progress, place, len(shown))
                     told(one, 0.0)
@@ -230,11 +230,11 @@ class _Given:
         self.sigma_max, self.seeds, self.seed = sigma_max, seeds, seed
 
 
-def _scores(given: _Given, told: Told) -> Window:
+def _scores(given: _Given, told: Told) -> Section:
     from ..lens.scores import scores_study  # lazy: a quick start
-    from ..report.lens.scores import window  # lazy: matplotlib
+    from ..report.lens.scores import section  # lazy: matplotlib
 
-    return window(
+    return section(
         scores_study(
             given.rows, given.population.shape, network=given.network, sigma_max=given.sigma_max, seed=given.seed,
             progress=told,
@@ -242,38 +242,38 @@ def _scores(given: _Given, told: Told) -> Window:
     )  # fmt: skip
 
 
-def _trajectory(given: _Given, _told: Told) -> Window:
+def _trajectory(given: _Given, _told: Told) -> Section:
     from ..lens.trajectories import trajectories_study  # lazy: a quick start
-    from ..report.lens.trajectories import window  # lazy: matplotlib
+    from ..report.lens.trajectories import section  # lazy: matplotlib
 
-    return window(trajectories_study(given.population, sigma_max=given.sigma_max, seed=given.seed))
+    return section(trajectories_study(given.population, sigma_max=given.sigma_max, seed=given.seed))
 
 
-def _receptive_field(given: _Given, _told: Told) -> Window:
+def _receptive_field(given: _Given, _told: Told) -> Section:
     from ..lens.receptive_field import receptive_field_study  # lazy: a quick start
-    from ..report.lens.receptive_field import window  # lazy: matplotlib
+    from ..report.lens.receptive_field import section  # lazy: matplotlib
 
-    return window(receptive_field_study(given.population))
+    return section(receptive_field_study(given.population))
 
 
-def _architecture(given: _Given, _told: Told) -> Window:
+def _architecture(given: _Given, _told: Told) -> Section:
     from ..lens.architecture import architecture_study  # lazy: a quick start
-    from ..report.lens.architecture import window  # lazy: matplotlib
+    from ..report.lens.architecture import section  # lazy: matplotlib
 
-    return window(architecture_study(given.population, sigma_max=given.sigma_max, seed=given.seed))
+    return section(architecture_study(given.population, sigma_max=given.sigma_max, seed=given.seed))
 
 
-def _learning(given: _Given, _told: Told) -> Window:
+def _learning(given: _Given, _told: Told) -> Section:
     from ..lens.learning import NoiseRange, learning_study  # lazy: a quick start
-    from ..report.lens.learning import window  # lazy: matplotlib
+    from ..report.lens.learning import section  # lazy: matplotlib
 
-    return window(learning_study(given.population, noise=NoiseRange(sigma_max=given.sigma_max)))
+    return section(learning_study(given.population, noise=NoiseRange(sigma_max=given.sigma_max)))
 
 
-def _teleport(given: _Given, told: Told) -> Window:
+def _teleport(given: _Given, told: Told) -> Section:
     from ..lens.teleport import teleport_study  # lazy: a quick start
     from ..models.scores import MixtureScore  # lazy: a quick start
-    from ..report.lens.teleport import window  # lazy: matplotlib
+    from ..report.lens.teleport import section  # lazy: matplotlib
 
     denoiser, name = given.network, "the network"
     if denoiser is None:
@@ -282,14 +282,14 @@ def _teleport(given: _Given, told: Told) -> Window:
         told(f"fitting {count} Gaussians", 0.0)
         denoiser = MixtureScore.fit(given.rows, count, seed=given.seed)
         name = f"the exact denoiser of {count} Gaussians fitted to the data"
-    return window(
+    return section(
         teleport_study(
             denoiser, given.population, name=name, seeds=given.seeds, sigma_max=given.sigma_max, seed=given.seed, progress=told
         )
     )  # fmt: skip
 
 
-_MAKERS: Mapping[str, Callable[[_Given, Told], Window]] = {
+_MAKERS: Mapping[str, Callable[[_Given, Told], Section]] = {
     "scores": _scores,
     "trajectory": _trajectory,
     "receptive-field": _receptive_field,
@@ -304,15 +304,16 @@ _MAKERS: Mapping[str, Callable[[_Given, Told], Window]] = {
 
 def _write(
     directory: Path,
-    made: Sequence[Window],
+    made: Sequence[Section],
     name: str,
     population: Population,
     notes: Sequence[str],
     machine: Mapping[str, str],
 ) -> None:
-    from ..report.lens.page import write_lens_report  # lazy: matplotlib
+    from ..report.lens import build  # lazy: matplotlib
+    from ..report.write import write  # lazy: matplotlib
 
-    write_lens_report(made, directory, source=name, population=_described(population), notes=notes, facts=dict(machine))
+    write(build(made, source=name, population=_described(population), notes=notes, facts=machine), directory)
     content = {
         "format": LENS_FORMAT,
         "version": machine["kappaflow"],
@@ -321,7 +322,7 @@ def _write(
         "notes": list(notes),
         "windows": {
             window.name: {
-                "findings": list(window.findings),
+                "findings": list(window.takeaways),
                 "figures": [one.name for one in window.pictures],
                 "tables": [table.name for table in window.tables],
             }
@@ -343,7 +344,7 @@ def _described(population: Population) -> str:
     )
 
 
-def _print_window(console: Console, window: Window) -> None:
+def _print_window(console: Console, window: Section) -> None:
     plain_line(console, window.title, "bold")
-    for sentence in window.findings:
+    for sentence in window.takeaways:
         plain_line(console, f"  {sentence}")

@@ -5,7 +5,6 @@ alone.
 """
 
 from .consistency import figures
-from .page import render_page
-from .write import write_report
+from .embed import render_page, write_report
 
 __all__ = ["figures", "render_page", "write_report"]

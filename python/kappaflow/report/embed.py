@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import base64
-import re
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from html import escape
+from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from .._files import write_bytes
 from ..consistency.prediction import Prediction
 from . import look
 from .arrays import kind_of
 from .consistency import figures, law
+from .consistency.findings import find
+from .page import inline
 
 #: The bytes of each figure by name and format.
 Encoded = dict[str, dict[look.Format, bytes]]
@@ -80,7 +85,7 @@ def encode(prediction: Prediction) -> Encoded:
 
 def encode_each(subject: Subject, drawings: Mapping[str, Drawing[Subject]], names: Iterable[str]) -> Encoded:
     """The named figures of any report in every format, each drawn once."""
-    return {name: look.save(drawings[name].draw(subject)) for name in names}
+    return {name: look.save(drawings[name].draw(subject), ["svg", "png"]) for name in names}
 
 
 def element(name: str, prediction: Prediction, encoded: Mapping[look.Format, bytes], alternative: str) -> Markup:
@@ -97,21 +102,96 @@ def picture(name: str, encoded: Mapping[look.Format, bytes], alternative: str, *
     return Markup(inline(encoded["svg"].decode("utf-8"), name, alternative))
 
 
-def inline(svg: str, prefix: str, alternative: str) -> str:
-    """An SVG document as an element of an HTML page.
+_NO_FACTS: Mapping[str, str] = MappingProxyType({})
+_FORMATS: tuple[look.Format, ...] = ("svg", "png")
 
-    Identifiers get `prefix`, because a page has one name space for all of its figures, and lose their spaces; prolog,
-    metadata, comments and global styles go; the size gives way to that of the page.
+
+def render_page(prediction: Prediction, *, facts: Mapping[str, str] = _NO_FACTS, figures: Encoded | None = None) -> str:
+    """The consistency report of a prediction as a self-contained HTML page.
+
+    Parameters
+    ----------
+    prediction : what to show
+    facts : rows of the footer as label → text, such as version, command and options; plain text, escaped here
+    figures : the encoded figures where they have been drawn already
+
+    Returns
+    -------
+    str
+        HTML with inline style and figures; the same arguments give the same text.
     """
-    svg = svg[svg.index("<svg") :]
-    for unwanted in (r"<metadata>.*?</metadata>", r"<style[^>]*>.*?</style>", r"<!--.*?-->"):
-        svg = re.sub(unwanted, "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="([^"]+)"', lambda found: f' id="{prefix}-' + "-".join(found[1].split()) + '"', svg)
-    svg = re.sub(r' xlink:href="#', f' href="#{prefix}-', svg)
-    svg = svg.replace(" xlink:href=", " href=").replace("url(#", f"url(#{prefix}-")
-    head, body = svg.split(">", 1)
-    box = re.search(r' viewBox="[^"]+"', head)
-    if box is None:
-        raise ValueError(f"inline: the SVG of {prefix} must have a viewBox, got {head!r}")
-    body = re.sub(r"\n\s*", "\n", body).strip()
-    return f'<svg xmlns="http://www.w3.org/2000/svg"{box[0]} role="img" aria-label="{escape(alternative)}">{body}'
+    findings = find(prediction)
+    encoded = encode(prediction) if figures is None else figures
+    drawn = {name: element(name, prediction, each, findings.alternatives[name]) for name, each in encoded.items()}
+    template = environment().get_template("report.html.j2")
+    return template.render(p=prediction, f=findings, figures=drawn, facts=dict(facts))
+
+
+def environment() -> Environment:
+    """The templates of all reports: everything is escaped, and an undefined name is an error."""
+    return Environment(
+        loader=FunctionLoader(_template),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _template(name: str) -> str:
+    return files("kappaflow.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def write_report(prediction: Prediction, directory: str | os.PathLike[str], *, facts: Mapping[str, str]) -> Path:
+    """Write ``report.html`` and ``figures/<name>.svg`` and ``.png`` into a directory, which is made if need be.
+
+    Files are written as :func:`write_files` does it.
+
+    Parameters
+    ----------
+    prediction : what to show
+    directory : where to write
+    facts : rows of the page's footer, see :func:`~kappaflow.report.render_page`
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    drawn = encode(prediction)
+    return write_files(directory, render_page(prediction, facts=facts, figures=drawn), drawn, DRAWINGS)
+
+
+def write_files(directory: str | os.PathLike[str], page: str, figures: Encoded, names: Iterable[str]) -> Path:
+    """Write a page as ``report.html`` and its figures beside it into a directory, which is made if need be.
+
+    The page is written last, so that a page on disk always has its figures. Every file is written beside its place
+    and moved there; whatever interrupts, no half-written file and no temporary file remains. Figures of an earlier
+    report that this one does not have are removed.
+
+    Parameters
+    ----------
+    directory : where to write
+    page : HTML
+    figures : the encoded figures of this report
+    names : every figure that reports of this kind may have
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    target = Path(directory)
+    folder = target / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        for kind in _FORMATS:
+            path = folder / f"{name}.{kind}"
+            if name in figures:
+                write_bytes(path, figures[name][kind])
+            else:
+                path.unlink(missing_ok=True)
+    report = target / "report.html"
+    write_bytes(report, page.encode("utf-8"))
+    return report

@@ -99,7 +99,7 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return wrapper
 
 
-def save(figure: Figure) -> dict[Format, bytes]:
+def save(figure: Figure, formats: Sequence[Format]) -> dict[Format, bytes]:
     """Bytes of a figure in each format; the same figure gives the same bytes (no date, no version, fixed identifiers).
 
     The layout is solved once, because that costs more than drawing.
@@ -109,9 +109,9 @@ def save(figure: Figure) -> dict[Format, bytes]:
     with mpl.rc_context(_RC):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        for format, facts in metadata.items():
+        for format in formats:
             buffer = io.BytesIO()
-            figure.savefig(buffer, format=format, dpi=PNG_DPI, metadata=facts)
+            figure.savefig(buffer, format=format, dpi=PNG_DPI, metadata=metadata[format])
             encoded[format] = buffer.getvalue()
     return encoded
 

@@ -1,44 +1,178 @@
-"""The report as one HTML page that needs nothing beside itself."""
+"""A document as one HTML page that needs nothing beside itself."""
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from html import escape
 from importlib.resources import files
-from types import MappingProxyType
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
 
-from ..consistency.prediction import Prediction
-from .consistency.findings import find
-from .embed import Encoded, element, encode
+from .document import Cell, Document, Mood, Picture, Prose, Table, Value
+from .look import Format, save
+from .words import number
 
-_NO_FACTS: Mapping[str, str] = MappingProxyType({})
+__all__ = ["Encoded", "draw", "page", "shown"]
+
+#: The bytes of each figure by name and format.
+Encoded = Mapping[str, Mapping[Format, bytes]]
+#: Longer tables that have a file are left to it.
+_ROWS_SHOWN = 40
 
 
-def render_page(prediction: Prediction, *, facts: Mapping[str, str] = _NO_FACTS, figures: Encoded | None = None) -> str:
-    """The consistency report of a prediction as a self-contained HTML page.
+def page(document: Document, figures: Encoded | None = None) -> str:
+    """A document as a self-contained HTML page.
 
     Parameters
     ----------
-    prediction : what to show
-    facts : rows of the footer as label → text, such as version, command and options; plain text, escaped here
-    figures : the encoded figures where they have been drawn already
+    document : what to show
+    figures : its figures where they have been drawn already, see :func:`draw`
 
     Returns
     -------
     str
-        HTML with inline style and figures; the same arguments give the same text.
+        HTML with inline style and figures; the same document gives the same text.
     """
-    findings = find(prediction)
-    encoded = encode(prediction) if figures is None else figures
-    drawn = {name: element(name, prediction, each, findings.alternatives[name]) for name, each in encoded.items()}
-    template = environment().get_template("report.html.j2")
-    return template.render(p=prediction, f=findings, figures=drawn, facts=dict(facts))
+    drawn = draw(document) if figures is None else figures
+    before, _, after = document.title.partition("{source}")
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            document=document,
+            before=before,
+            after=after,
+            figures={picture.name: embed(picture, drawn[picture.name]) for picture in document.pictures},
+        )
+    )
 
 
-def environment() -> Environment:
-    """The templates of all reports: everything is escaped, and an undefined name is an error."""
-    return Environment(
+# ---------------------------------------------------------------- figures
+def draw(document: Document, *, png: bool = False) -> dict[str, dict[Format, bytes]]:
+    """Every figure of a document, drawn once: as SVG, as PNG where it is made of pixels.
+
+    Parameters
+    ----------
+    document : whose figures to draw
+    png : whether every figure is encoded as PNG too
+
+    Returns
+    -------
+    dict
+        name → format → bytes
+    """
+    encoded: dict[str, dict[Format, bytes]] = {}
+    for picture in document.pictures:
+        first: Format = "png" if picture.raster else "svg"
+        formats = dict.fromkeys([first, "png"] if png else [first])
+        encoded[picture.name] = save(picture.draw(), list(formats))
+    return encoded
+
+
+def embed(picture: Picture, encoded: Mapping[Format, bytes]) -> Markup:
+    """A figure as an HTML element with its alternative text: an image where it is made of pixels, else inline SVG."""
+    if picture.raster:
+        data = base64.b64encode(encoded["png"]).decode("ascii")
+        return Markup('<img src="data:image/png;base64,{}" alt="{}">').format(Markup(data), picture.alternative)
+    return Markup(inline(encoded["svg"].decode("utf-8"), picture.name, picture.alternative))
+
+
+def inline(svg: str, prefix: str, alternative: str) -> str:
+    """An SVG document as an element of an HTML page.
+
+    Identifiers get `prefix`, because a page has one name space for all of its figures, and lose their spaces; prolog,
+    metadata, comments and global styles go; the size gives way to that of the page.
+
+    Raises
+    ------
+    ValueError
+        The SVG has no viewBox, without which its size cannot change.
+    """
+    svg = svg[svg.index("<svg") :]
+    for unwanted in (r"<metadata>.*?</metadata>", r"<style[^>]*>.*?</style>", r"<!--.*?-->"):
+        svg = re.sub(unwanted, "", svg, flags=re.DOTALL)
+    svg = re.sub(r' id="([^"]+)"', lambda match: f' id="{prefix}-' + "-".join(match[1].split()) + '"', svg)
+    svg = re.sub(r' xlink:href="#', f' href="#{prefix}-', svg)
+    svg = svg.replace(" xlink:href=", " href=").replace("url(#", f"url(#{prefix}-")
+    head, body = svg.split(">", 1)
+    box = re.search(r' viewBox="[^"]+"', head)
+    if box is None:
+        raise ValueError(f"inline: the SVG of {prefix} must have a viewBox, got {head!r}")
+    body = re.sub(r"\n\s*", "\n", body).strip()
+    return f'<svg xmlns="http://www.w3.org/2000/svg"{box[0]} role="img" aria-label="{escape(alternative)}">{body}'
+
+
+# ---------------------------------------------------------------- tables
+@dataclass(frozen=True)
+class _ShownCell:
+    text: str
+    value: float | int | None
+    mood: Mood
+    words: bool
+
+
+@dataclass(frozen=True)
+class _ShownRow:
+    css: str
+    cells: tuple[_ShownCell, ...]
+
+
+@dataclass(frozen=True)
+class _ShownGroup:
+    title: str
+    rows: tuple[_ShownRow, ...]
+
+
+def shown(value: Value) -> str:
+    """A value of a table as the page has it: numbers rounded, thousands separated, a dash where there is none."""
+    if value is None:
+        return "–"
+    if isinstance(value, Cell):
+        return value.text
+    if isinstance(value, float):
+        return number(value)
+    return value if isinstance(value, str) else f"{value:,}"
+
+
+def _shown_cell(value: Value, *, words: bool) -> _ShownCell:
+    if isinstance(value, Cell):
+        return _ShownCell(value.text, value.value, value.mood, words)
+    return _ShownCell(shown(value), None, "", words)
+
+
+def _groups(table: Table) -> list[_ShownGroup] | None:
+    """The rows of a table in their groups, None where they are too many for the page."""
+    values = list(zip(*table.columns.values(), strict=True))
+    if table.file and len(values) > _ROWS_SHOWN:
+        return None
+    words = [heading in table.words for heading in table.columns]
+    rows = []
+    for index, row in enumerate(values):
+        css = ["" if table.moods is None else table.moods[index], "marked" if index == table.marked else ""]
+        cells = tuple(_shown_cell(value, words=left) for value, left in zip(row, words, strict=True))
+        rows.append(_ShownRow(" ".join(filter(None, css)), cells))
+    start, groups = 0, []
+    for title, size in (table.groups or {"": len(rows)}).items():
+        groups.append(_ShownGroup(title, tuple(rows[start : start + size])))
+        start += size
+    return groups
+
+
+def _summary(table: Table) -> str:
+    """The line under which a table is folded: its file where it has one."""
+    return table.summary or (f"Table: tables/{table.name}.csv" if table.file else "")
+
+
+# ---------------------------------------------------------------- templates
+@cache
+def _environment() -> Environment:
+    """The templates: everything is escaped, and an undefined name is an error."""
+    environment = Environment(
         loader=FunctionLoader(_template),
         autoescape=True,
         undefined=StrictUndefined,
@@ -46,7 +180,24 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters |= {"block": _block, "rows": _groups, "summary": _summary}
+    environment.tests |= {
+        "picture": lambda part: isinstance(part, Picture),
+        "table": lambda part: isinstance(part, Table),
+    }
+    return environment
 
 
 def _template(name: str) -> str:
     return files("kappaflow.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _block(prose: Prose) -> Markup:
+    """A block of a template of prose as HTML."""
+    template = _environment().get_template(f"prose/{prose.template}")
+    if prose.block not in template.blocks:
+        raise ValueError(
+            f"block must be one of {', '.join(sorted(template.blocks))} in {prose.template}, got {prose.block!r}"
+        )
+    context = template.new_context(dict(prose.context))
+    return Markup("".join(template.blocks[prose.block](context)).strip())

@@ -503,15 +503,15 @@ def test_a_study_fills_its_window(name: str) -> None:
     pytest.importorskip("matplotlib")
     if name == "digits":
         pytest.importorskip("sklearn")
-    from kappaflow.report.lens.architecture import window
+    from kappaflow.report.lens.architecture import section
 
     p = POPULATIONS[name]()
     study = architecture_study(p)
-    shown = window(study)
+    shown = section(study)
     assert shown.name == "architecture"
     assert len(shown.pictures) == 5
     assert len(shown.tables) == 3
-    assert all(text and "nan" not in text and "inf " not in text for text in shown.findings)
+    assert all(text and "nan" not in text and "inf " not in text for text in shown.takeaways)
     for table in shown.tables:
         assert len({len(values) for values in table.columns.values()}) == 1
     for picture in shown.pictures:

@@ -662,7 +662,7 @@ def populations() -> dict[str, kf.Population]:
 def test_study_and_its_window(name: str) -> None:
     import matplotlib.pyplot as plt
 
-    from kappaflow.report.lens.learning import window
+    from kappaflow.report.lens.learning import section
 
     known = populations()[name]
     study = learning_study(known)
@@ -679,11 +679,11 @@ def test_study_and_its_window(name: str) -> None:
         )
         assert curves.divergence[-1] < 0.01 * curves.divergence[0]
         assert np.isnan(curves.mean_left).all() == (name == "spectrum")
-    page = window(study)
+    page = section(study)
     assert [p.name for p in page.pictures] == [
         "learning_weights", "learning_variance", "learning_emergence", "learning_divergence", "learning_convolutions",
     ][: 5 if image else 4]  # fmt: skip
-    assert "nan" not in " ".join([*page.findings, *(p.alternative for p in page.pictures)])
+    assert "nan" not in " ".join([*page.takeaways, *(p.alternative for p in page.pictures)])
     for table in page.tables:
         assert len({len(column) for column in table.columns.values()}) == 1
     assert page.tables[0].columns["α"]

@@ -42,7 +42,7 @@ from kappaflow.lens.receptive_field import (
     stationary_field,
     stationary_spectrum,
 )
-from kappaflow.report.lens.receptive_field import window
+from kappaflow.report.lens.receptive_field import section
 from kappaflow.report.look import save
 
 SIGMAS = (1e-3, 0.1, 1.0, 30.0)
@@ -704,19 +704,19 @@ def tiny() -> kf.Population:
 def test_studies_and_windows(make: Any) -> None:
     p = make()
     study = receptive_field_study(p)
-    view = window(study)
+    view = section(study)
     assert view.name == "receptive-field"
-    assert len(view.findings) >= 4
+    assert len(view.takeaways) >= 4
     names = {picture.name for picture in view.pictures}
     assert {"receptive_fields", "receptive_field_size", "receptive_field_degrees"} <= names
     assert len(names) == len(view.pictures) <= 5
     for picture in view.pictures:
-        assert len(save(picture.draw())["png"]) > 5000
+        assert len(save(picture.draw(), ["png"])["png"]) > 5000
         assert "nan" not in picture.caption + picture.alternative
     for table in view.tables:
         assert len({len(values) for values in table.columns.values()}) == 1
         assert all(math.isfinite(v) for values in table.columns.values() for v in values if isinstance(v, float))
-    assert "nan" not in " ".join(view.findings)
+    assert "nan" not in " ".join(view.takeaways)
 
 
 def test_what_a_study_holds() -> None:
@@ -755,7 +755,7 @@ def test_a_stationary_population_follows_its_power_law() -> None:
     assert np.nanmax(study.equivariance) < 1e-20
     for measure, values in study.sizes["centre"].items():
         np.testing.assert_allclose(values, study.sizes["stationary"][measure], rtol=1e-7, atol=1e-9)
-    assert "shifts of one field to rounding" in " ".join(window(study).findings)
+    assert "shifts of one field to rounding" in " ".join(section(study).takeaways)
 
 
 def test_bad_studies() -> None:

@@ -18,7 +18,7 @@ from kappaflow.lens.scores.comparison import LAWS, fraction_of_squared_error, he
 from kappaflow.lens.scores.study import ScoresStudy, closed_form_scores, scores_study
 from kappaflow.models.scores import DeltaScore, GaussianScore, MeanScore, MixtureScore
 from kappaflow.report import look
-from kappaflow.report.lens.scores import window
+from kappaflow.report.lens.scores import section
 from kappaflow.report.words import number, percent
 
 FloatArray = npt.NDArray[np.float64]
@@ -138,8 +138,8 @@ def test_fewer_samples_than_asked_for_are_all_used() -> None:
         "2 Gaussians",
         "training samples",
     ]
-    assert window(study).findings
-    assert window(study).pictures[0].draw()
+    assert section(study).takeaways
+    assert section(study).pictures[0].draw()
 
 
 def test_progress_names_steps_and_ends_at_one() -> None:
@@ -189,7 +189,7 @@ def test_wrong_input_names_the_argument_before_anything_is_fitted() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_figures_draw_and_hold_what_the_study_does(studies: dict[str, ScoresStudy], kind: str) -> None:
     study = studies[kind]
-    shown = window(study)
+    shown = section(study)
     assert [each.name for each in shown.pictures] == ["scores_loss", "scores_fraction", "scores_law", "scores_film"]
     assert shown.pictures[-1].raster == (kind in ("grey", "grey, network", "colour", "channels first"))
     figures = {each.name: each.draw() for each in shown.pictures}
@@ -213,7 +213,7 @@ def test_figures_draw_and_hold_what_the_study_does(studies: dict[str, ScoresStud
     assert len(panels) == 6 + 5 * len(study.losses)
     if kind in ("grey, network", "colour", "vector"):  # of the others the drawing is not another
         for name in ("scores_loss", "scores_film"):
-            files = look.save(figures[name])
+            files = look.save(figures[name], ["svg", "png"])
             assert files["png"].startswith(b"\x89PNG")
             assert b"<svg" in files["svg"]
     for each in shown.pictures:
@@ -224,7 +224,7 @@ def test_figures_draw_and_hold_what_the_study_does(studies: dict[str, ScoresStud
 
 def test_curves_of_vectors_share_one_scale(studies: dict[str, ScoresStudy]) -> None:
     study = studies["vector"]
-    figure = window(study).pictures[-1].draw()
+    figure = section(study).pictures[-1].draw()
     panels = [ax for ax in figure.axes if ax.axison][5:]
     assert len({ax.get_ylim() for ax in panels}) == 1
     low, high = panels[0].get_ylim()
@@ -236,7 +236,7 @@ def test_curves_of_vectors_share_one_scale(studies: dict[str, ScoresStudy]) -> N
 @pytest.mark.parametrize("kind", KINDS)
 def test_tables_are_the_study(studies: dict[str, ScoresStudy], kind: str) -> None:
     study = studies[kind]
-    loss, fraction = window(study).tables
+    loss, fraction = section(study).tables
     for table in (loss, fraction):
         assert len({len(column) for column in table.columns.values()}) == 1
     assert loss.columns["sigma"] == study.sigmas.tolist()
@@ -271,7 +271,7 @@ def best_forms(study: ScoresStudy) -> list[str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_sentences_say_what_the_study_holds(studies: dict[str, ScoresStudy], kind: str) -> None:
     study = studies[kind]
-    found = " ".join(window(study).findings)
+    found = " ".join(section(study).takeaways)
     assert f"On {study.count:,} samples that no score has seen" in found
     assert "nan" not in found
     forms = best_forms(study)
@@ -335,7 +335,7 @@ def test_sentences_that_do_not_apply_are_left_out(studies: dict[str, ScoresStudy
     poor = replace(gaussian, score_ratio_of_means=np.full(12, 0.5))
     fractions = {**study.fractions, "data": {**study.fractions["data"], "Gaussian": poor}}
     losses = {**study.losses, "training samples": study.losses["Gaussian"]}
-    (only,) = window(replace(study, fractions=fractions, losses=losses)).findings
+    (only,) = section(replace(study, fractions=fractions, losses=losses)).takeaways
     assert only.startswith("On 100 samples")
 
 

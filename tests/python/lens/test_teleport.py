@@ -12,7 +12,7 @@ import kappaflow as kf
 from kappaflow.lens.teleport.jumps import TeleportPlan, jump, plan_teleport, teleport
 from kappaflow.lens.teleport.study import WAYS, teleport_study
 from kappaflow.models.scores import DeltaScore, GaussianScore, MixtureScore
-from kappaflow.report.lens.teleport import window
+from kappaflow.report.lens.teleport import section
 from kappaflow.sampling import heun, noise_schedule
 
 FloatArray = npt.NDArray[np.float64]
@@ -153,7 +153,7 @@ def test_points_far_apart_are_met_without_error_by_any_way() -> None:
         DeltaScore(points), kf.Population.from_samples(points), name="three points", seeds=4, steps=[6, 8]
     )
     assert study.errors[WAYS[0]].max() == 0
-    assert window(study).findings == (
+    assert section(study).takeaways == (
         "With three points and 11 evaluations, the samples are those of 96 steps to rounding: there is no error to save.",
     )
 

@@ -17,8 +17,8 @@ import kappaflow as kf
 from kappaflow.lens.teleport.jumps import jump, plan_teleport, teleport, typical_error
 from kappaflow.lens.teleport.study import WAYS, TeleportStudy, teleport_study
 from kappaflow.models.scores import GaussianScore, MixtureScore
-from kappaflow.report.lens.teleport import window
-from kappaflow.report.lens.window import Table
+from kappaflow.report.document import Table
+from kappaflow.report.lens.teleport import section
 from kappaflow.report.words import number
 from kappaflow.sampling import heun, noise_schedule
 
@@ -152,7 +152,7 @@ def test_power_of_the_correction_far_above_the_data(weights: tuple[float, float]
 
 # ---------------------------------------------------------------- window
 def table(found: TeleportStudy, name: str) -> Table:
-    (one,) = [table for table in window(found).tables if table.name == name]
+    (one,) = [table for table in section(found).tables if table.name == name]
     return one
 
 
@@ -164,7 +164,7 @@ def numbers(sentence: str) -> list[float]:
 def test_findings_are_of_the_study(name: str) -> None:
     found = study(name)
     plain, jumped, corrected = (found.errors[way] for way in (WAYS[0], WAYS[2], WAYS[3]))
-    pays, levels, saves, mends = window(found).findings
+    pays, levels, saves, mends = section(found).takeaways
     said = numbers(pays)  # components, evaluations, σ_max, σ′, steps, ratio, steps, errors
     expected = [COMPONENTS[name], 11, 80, found.plans[0].sigma_start, 6, plain[0] / jumped[0], 6, jumped[0], plain[0]]
     np.testing.assert_allclose(said, expected, rtol=6e-3)
@@ -187,7 +187,7 @@ def test_a_denoiser_of_other_data_is_told() -> None:
     _, population = case("vector")
     other = kf.Population.from_covariance(10 * np.diag(1 / np.arange(1.0, 31.0)), np.full(30, 3.0))
     found = teleport_study(GaussianScore(other), population, name="another", steps=(40, 20), seeds=4)
-    first, *rest = window(found).findings
+    first, *rest = section(found).takeaways
     assert "no jump pays" in first
     assert "none of these numbers" in rest[-1]
     assert not any("at least as exact" in sentence for sentence in rest)
@@ -199,7 +199,7 @@ def test_a_gaussian_denoiser_is_drawn_too() -> None:
     found = teleport_study(GaussianScore(population), population, name="Gaussian", steps=(4,), seeds=4)
     assert found.plans[0].jump_error.max() < 1e-12
     assert found.plans[0].sigma_start == pytest.approx(found.plans[0].sigmas[-1])
-    for picture in window(found).pictures:
+    for picture in section(found).pictures:
         picture.draw().draw_without_rendering()
 
 
@@ -210,7 +210,7 @@ def lines(figure: Figure) -> dict[str, Any]:
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_pictures_and_tables_hold_the_study(name: str) -> None:
     found = study(name)
-    shown = window(found)
+    shown = section(found)
     assert [picture.name for picture in shown.pictures] == ["teleport_cost", "teleport_level", "teleport_samples"]
     assert shown.pictures[2].raster == (name != "vector")
     cost, level, samples = (picture.draw() for picture in shown.pictures)

@@ -29,7 +29,7 @@ from kappaflow.lens.trajectories.solution import (
     trajectory,
 )
 from kappaflow.lens.trajectories.study import trajectories_study
-from kappaflow.report.lens.trajectories import window
+from kappaflow.report.lens.trajectories import section
 
 D = 12
 SCHEDULES: dict[str, tuple[Schedule, float, float]] = {  # schedule, first and last time
@@ -606,7 +606,7 @@ def study_population(name: str) -> kf.Population:
 @pytest.mark.parametrize("name", ["digits", "colour", "vector", "exact"])
 def test_window_of_any_population(name: str) -> None:
     study = trajectories_study(study_population(name), seeds=2, n=[16, 64] if name == "digits" else None)
-    shown = window(study)
+    shown = section(study)
     names = [picture.name for picture in shown.pictures]
     assert ("trajectories_film" in names) == (name in ("digits", "colour"))
     for picture in shown.pictures:
@@ -618,14 +618,14 @@ def test_window_of_any_population(name: str) -> None:
             figure.draw_without_rendering()
     for table in shown.tables:
         assert len({len(values) for values in table.columns.values()}) == 1
-    assert shown.findings
-    assert not any("nan" in sentence for sentence in shown.findings)
-    assert any("no variance" in sentence for sentence in shown.findings) == (name in ("digits", "vector"))
+    assert shown.takeaways
+    assert not any("nan" in sentence for sentence in shown.takeaways)
+    assert any("no variance" in sentence for sentence in shown.takeaways) == (name in ("digits", "vector"))
 
 
 def test_a_start_at_too_little_noise_is_said() -> None:
-    shown = window(trajectories_study(study_population("exact"), sigma_max=0.5, sigma_min=0.0, n=[30]))
-    assert any("σ_max is too small for 6 of them" in sentence for sentence in shown.findings)
+    shown = section(trajectories_study(study_population("exact"), sigma_max=0.5, sigma_min=0.0, n=[30]))
+    assert any("σ_max is too small for 6 of them" in sentence for sentence in shown.takeaways)
 
 
 def test_study_holds_what_its_functions_say() -> None:
@@ -661,7 +661,7 @@ def test_other_laws(law: str) -> None:
     assert np.allclose(found.outcome_std, gaussian_law.outcome_std, rtol=0.1)
     assert np.allclose(found.state_std[1:], gaussian_law.state_std[1:], rtol=0.1)
     study = trajectories_study(population, n=[100], law=law, modes=2)
-    assert any(law in picture.caption for picture in window(study).pictures)
+    assert any(law in picture.caption for picture in section(study).pictures)
 
 
 def test_example_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,8 +17,9 @@ from kappaflow.consistency.prediction import Band, Prediction, SeedImages
 from kappaflow.report import look, render_page, write_report
 from kappaflow.report.consistency import figures, law
 from kappaflow.report.consistency.findings import find
-from kappaflow.report.embed import DRAWINGS, available, inline
+from kappaflow.report.embed import DRAWINGS, available
 from kappaflow.report.numbers import ratio
+from kappaflow.report.page import inline
 from kappaflow.report.words import count, number, percent, percent_setting, short
 
 SIGMA_MAX = 80.0
@@ -443,13 +444,13 @@ def test_page_says_where_larger_sizes_are_not_identified(grey):
 
 def test_drawing_leaves_no_trace_in_matplotlib(grey):
     before = dict(mpl.rcParams)
-    look.save(figures.spectrum(grey))
+    look.save(figures.spectrum(grey), ["svg", "png"])
     assert dict(mpl.rcParams) == before
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_figures_are_reproducible(name, grey):
-    assert look.save(DRAWINGS[name].draw(grey)) == look.save(DRAWINGS[name].draw(grey))
+    assert look.save(DRAWINGS[name].draw(grey), ["svg", "png"]) == look.save(DRAWINGS[name].draw(grey), ["svg", "png"])
 
 
 @pytest.mark.parametrize("name", sorted(set(DRAWINGS) - {"seed_images", "eigenmodes"}))
@@ -651,8 +652,8 @@ def test_write_report_writes_the_page_and_every_figure(tmp_path, grey, grey_page
 @pytest.fixture
 def quick(monkeypatch):
     """Stand-ins for the slow parts, for tests of files alone."""
-    monkeypatch.setattr(look, "save", lambda _figure: {"svg": b"svg", "png": b"png"})
-    monkeypatch.setattr("kappaflow.report.write.render_page", lambda _prediction, *, facts, figures: str(facts))
+    monkeypatch.setattr(look, "save", lambda _figure, _formats: {"svg": b"svg", "png": b"png"})
+    monkeypatch.setattr("kappaflow.report.embed.render_page", lambda _prediction, *, facts, figures: str(facts))
 
 
 @pytest.mark.usefixtures("quick")

@@ -690,7 +690,7 @@ def test_many_modes_and_inputs_are_thinned():
     assert len(artists(figure, "map_0-simulated-60")[0].get_xdata()) <= 36
     assert len(artists(figure, "map_0-gaussian-60")[0].get_xdata()) == 3072
     assert len(artists(DRAWINGS["inhomogeneity"].draw(validation), "map_0-simulated-60")[0].get_xdata()) == 200
-    assert len(look.save(figure)["svg"]) < 1e6
+    assert len(look.save(figure, ["svg"])["svg"]) < 1e6
 
 
 def test_rows_of_the_overview_name_every_map(right):
@@ -727,7 +727,7 @@ def test_write_writes_the_page_and_every_figure(tmp_path, right, right_page):
 
 
 def test_write_that_fails_leaves_nothing_half_done(tmp_path, right, monkeypatch):
-    monkeypatch.setattr(look, "save", lambda _figure: BLANK)
+    monkeypatch.setattr(look, "save", lambda _figure, _formats: BLANK)
 
     def fail(_source, _target):
         raise OSError("disk gone")

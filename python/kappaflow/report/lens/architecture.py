@@ -15,26 +15,25 @@ from matplotlib.ticker import MaxNLocator
 from ..._checks import FloatArray
 from .. import look, numbers
 from ..arrays import frame, kind_of, show
+from ..document import Picture, Section, Table
 from ..look import BAND_COLOURS, GUIDE, INK, MUTED, WIDTH, styled
 from ..words import number, percent, short
-from .window import Picture, Table, Window
 
 if TYPE_CHECKING:
     from ...lens.architecture import ArchitectureStudy, Filters, Generated, Studied
 
-__all__ = ["window"]
+__all__ = ["section"]
 
 _DASHES: dict[str, Any] = {"zero": (0, (4, 1.6)), "scalar": (0, (1, 1.3)), "none": (0, (5, 1.4, 1, 1.4))}
 
 
-def window(study: ArchitectureStudy) -> Window:
+def section(study: ArchitectureStudy) -> Section:
     """Figures, tables and sentences of a study."""
-    return Window(
+    return Section(
         name="architecture",
         title="Architecture: what its best denoiser can do, and what it generates",
-        findings=_findings(study),
-        pictures=_pictures(study),
-        tables=_tables(study),
+        takeaways=_findings(study),
+        parts=(*_pictures(study), *_tables(study)),
     )
 
 
@@ -74,13 +73,15 @@ def _said_of_biases(study: ArchitectureStudy) -> str:
     ratios = numbers.ratio(scalar, full)
     place = int(np.nanargmax(ratios)) if np.isfinite(ratios).any() else 0
     said = (
-        "A bias of one number for each channel makes a convolution take the structure of the mean image "
-        f"(power {number(study.mean_structure)} per pixel value; variance of the data {number(study.variance)}) for variance: "
+        "A bias of one number for each channel makes a convolution take the structure of the mean image (power "
+        f"{number(study.mean_structure)} per pixel value; variance of the data {number(study.variance)}) for "
+        "variance: "
     )
     most = float(ratios[place]) - 1
     if not most > 1e-3:
         return said + "its loss grows by less than 0.1 % at every σ."
-    said += f"its loss grows by up to {percent(most)} over that with a bias image, at σ = {short(float(study.sigma[place]))}"
+    sigma = short(float(study.sigma[place]))
+    said += f"its loss grows by up to {percent(most)} over that with a bias image, at σ = {sigma}"
     worse = study.sigma[scalar > mean * (1 + 1e-9)]
     if not worse.size:
         return said + "."
@@ -108,8 +109,8 @@ def _said_of_order(study: ArchitectureStudy) -> list[str]:
     if moved:
         listed = ", ".join(f"{percent(size)} for {name}" for name, size in moved)
         said.append(
-            f"Filters at σ = {first} and {second} do not commute, so that the law is an ordered product along the flow: "
-            f"their commutator, over their product, is {listed}."
+            f"Filters at σ = {first} and {second} do not commute, so that the law is an ordered product along the "
+            f"flow: their commutator, over their product, is {listed}."
         )
     one = _last_zero(study)
     if one is not None and one.generated is not None:
@@ -118,8 +119,9 @@ def _said_of_order(study: ArchitectureStudy) -> list[str]:
         low, high = float(worst.min()), float(worst.max())
         if high > 1.001 * low:
             said.append(
-                f"What {one.name} generates is not stationary: the variance of {'a pixel' if study.channels == 1 else 'a channel'} "
-                f"depends on position, from {number(low)} to {number(high)}."
+                f"What {one.name} generates is not stationary: the variance of "
+                f"{'a pixel' if study.channels == 1 else 'a channel'} depends on position, from {number(low)} to "
+                f"{number(high)}."
             )
     return said
 
@@ -307,41 +309,43 @@ def _pictures(study: ArchitectureStudy) -> tuple[Picture, ...]:
     kind = kind_of(study.shape)
     found = [
         Picture(
-            "architecture_losses", "What an architecture costs",
-            "Least mean squared error of a denoiser of each architecture, separately at each noise level, per pixel value and as "
-            "a multiple of the loss of an unconstrained linear denoiser. Dashed lines: zeros beyond the edges. Dotted and "
-            "dash-dotted: a bias that is no image. The mean image alone leaves the right axis at small noise.",
-            _said_of_losses(study), partial(losses, study),
+            name="architecture_losses", title="What an architecture costs",
+            caption="Least mean squared error of a denoiser of each architecture, separately at each noise level, "
+            "per pixel value and as a multiple of the loss of an unconstrained linear denoiser. Dashed lines: zeros "
+            "beyond the edges. Dotted and dash-dotted: a bias that is no image. The mean image alone leaves the "
+            "right axis at small noise.",
+            alternative=_said_of_losses(study), draw=partial(losses, study),
         ),
         Picture(
-            "architecture_spectra", "Spectra that are generated",
-            f"Power of a channel, averaged over directions, in the law at σ = {short(study.sigma_min)} of the probability flow "
-            f"from N(0, {short(study.sigma_max)}²), and its ratio to the data. A convolution with a bias image keeps the "
-            "spectrum; a patch smooths its logarithm.",
-            _spectrum_words(study), partial(spectra, study),
+            name="architecture_spectra", title="Spectra that are generated",
+            caption=f"Power of a channel, averaged over directions, in the law at σ = {short(study.sigma_min)} of "
+            f"the probability flow from N(0, {short(study.sigma_max)}²), and its ratio to the data. A convolution "
+            "with a bias image keeps the spectrum; a patch smooths its logarithm.",
+            alternative=_spectrum_words(study), draw=partial(spectra, study),
         ),
         Picture(
-            "architecture_correlations", "Correlations that are generated",
-            "Covariance of two pixels at a distance, averaged over positions, channels and axes. Dotted upright lines: the edge "
-            "of the patch in their colour. Correlations reach beyond a patch, because sampling applies it many times, "
-            "but they are not those of the data.",
-            _said_of_law(study, patches[-1]) if patches else _spectrum_words(study),
-            partial(correlations, study),
+            name="architecture_correlations", title="Correlations that are generated",
+            caption="Covariance of two pixels at a distance, averaged over positions, channels and axes. Dotted "
+            "upright lines: the edge of the patch in their colour. Correlations reach beyond a patch, because "
+            "sampling applies it many times, but they are not those of the data.",
+            alternative=_said_of_law(study, patches[-1]) if patches else _spectrum_words(study),
+            draw=partial(correlations, study),
         ),
         Picture(
-            "architecture_samples", "Samples of each architecture",
-            "Where the probability flow of each architecture leads from the same noise"
+            name="architecture_samples", title="Samples of each architecture",
+            caption="Where the probability flow of each architecture leads from the same noise"
             + (" (a row), pixels in [−1, 1]." if kind != "vector" else ": three starts, a colour each.")
             + " All laws are Gaussian: what differs is only which correlations an architecture can hold.",
-            f"Samples of {', '.join(s.name for s, _ in _with_law(study))} from the same noise.",
-            partial(samples, study), raster=kind != "vector",
+            alternative=f"Samples of {', '.join(s.name for s, _ in _with_law(study))} from the same noise.",
+            draw=partial(samples, study), raster=kind != "vector",
         ),
         Picture(
-            "architecture_filters", "Filters over noise levels",
-            "Weights of a channel on itself (mean over channels) by offset, the pixel itself in the middle"
+            name="architecture_filters", title="Filters over noise levels",
+            caption="Weights of a channel on itself (mean over channels) by offset, the pixel itself in the middle"
             + ("" if kind == "vector" else "; under each picture its largest absolute weight")
-            + ". At small noise a filter copies the pixel; at large noise it averages as far as the architecture lets it.",
-            _filter_words(study), partial(filters, study), raster=kind != "vector",
+            + ". At small noise a filter copies the pixel; at large noise it averages as far as the architecture "
+            "lets it.",
+            alternative=_filter_words(study), draw=partial(filters, study), raster=kind != "vector",
         ),
     ]  # fmt: skip
     return tuple(found)
@@ -373,11 +377,12 @@ def _tables(study: ArchitectureStudy) -> tuple[Table, ...]:
     commutators = dict(study.commutators)
     return (
         Table(
-            "architecture_laws",
-            "Architectures: weights without biases; pixel variance of the generated law over that of the data, mean, least and "
-            "largest over pixel values; share of the mean image that is missing, ‖m − μ‖²/‖μ‖²; relative size of the commutator of "
-            f"filters at σ = {short(study.commutator_sigma[0], 2)} and {short(study.commutator_sigma[1], 2)}.",
-            {
+            name="architecture_laws",
+            caption="Architectures: weights without biases; pixel variance of the generated law over that of the "
+            "data, mean, least and largest over pixel values; share of the mean image that is missing, ‖m − "
+            f"μ‖²/‖μ‖²; relative size of the commutator of filters at σ = {short(study.commutator_sigma[0], 2)} and "
+            f"{short(study.commutator_sigma[1], 2)}.",
+            columns={
                 "architecture": [s.name for s in study.studied],
                 "bias": [s.bias for s in study.studied],
                 "padding": [s.padding for s in study.studied],
@@ -388,20 +393,24 @@ def _tables(study: ArchitectureStudy) -> tuple[Table, ...]:
                 "mean missing": [_cell(g, lambda g: g.mean_missing) for g in laws],
                 "commutator": [commutators.get(s.name) for s in study.studied],
             },
+            file=True,
         ),
         Table(
-            "architecture_losses",
-            "Least loss E‖D − x₀‖²/d of each architecture at each noise level, per pixel value.",
-            {"sigma": study.sigma.tolist(), **{s.name: s.loss.tolist() for s in study.studied}},
+            name="architecture_losses",
+            caption="Least loss E‖D − x₀‖²/d of each architecture at each noise level, per pixel value.",
+            columns={"sigma": study.sigma.tolist(), **{s.name: s.loss.tolist() for s in study.studied}},
+            file=True,
         ),
         Table(
-            "architecture_spectra",
-            "Power of a channel over radial frequency (cycles per pixel): data and generated laws; unitary DFT.",
-            {
+            name="architecture_spectra",
+            caption="Power of a channel over radial frequency (cycles per pixel): data and generated laws; unitary "
+            "DFT.",
+            columns={
                 "frequency": study.frequencies.tolist(),
                 "data": study.spectrum.tolist(),
                 **{s.name: g.spectrum.tolist() for s, g in _with_law(study)},
             },
+            file=True,
         ),
     )
 

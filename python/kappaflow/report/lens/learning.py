@@ -16,77 +16,87 @@ from ..._checks import FloatArray
 from ...lens.learning import THRESHOLDS, ConvolutionCurves, ExponentFit, LearnerCurves, LearningStudy
 from ...lens.linear import wiener_gain
 from .. import look, numbers
+from ..document import Picture, Section, Table
 from ..look import GUIDE, MUTED, WIDTH, styled
 from ..words import count, number, percent, power_of_ten, short
-from .window import Picture, Table, Window
 
-__all__ = ["convolutions", "divergence", "emergence", "variance", "weights", "window"]
+__all__ = ["convolutions", "divergence", "emergence", "section", "variance", "weights"]
 
 _WAY = {1: "grow", -1: "shrink"}
 _FILL: dict[int, Literal["full", "none"]] = {1: "full", -1: "none"}
 
 
-def window(study: LearningStudy) -> Window:
+def section(study: LearningStudy) -> Section:
     """What a study of learning shows."""
     names = ", ".join(c.title for c in study.learners)
     pictures = [
         Picture(
-            "learning_weights",
-            "Weights during training",
-            f"Gain of {len(study.selected)} eigenmodes of the data at noise level σ = {short(study.sigma)} against training "
-            f"time τ (gradient flow, learning rate η = {short(study.rate)}), in closed form for: {names}. Points at the "
-            "right are the Wiener gain λ/(λ + σ²), which all of them converge to. A layer learns at the rate of its input, "
-            "2η(λ + σ²); two layers learn at the rate of the signal, ηλ times 8, after a delay that the size of the start sets.",
-            "Curves of gain against training time; " + _weights_words(study),
-            lambda: weights(study),
+            name="learning_weights",
+            title="Weights during training",
+            caption=f"Gain of {len(study.selected)} eigenmodes of the data at noise level σ = {short(study.sigma)} "
+            f"against training time τ (gradient flow, learning rate η = {short(study.rate)}), in closed form for: "
+            f"{names}. Points at the right are the Wiener gain λ/(λ + σ²), which all of them converge to. A layer "
+            "learns at the rate of its input, 2η(λ + σ²); two layers learn at the rate of the signal, ηλ times 8, "
+            "after a delay that the size of the start sets.",
+            alternative="Curves of gain against training time; " + _weights_words(study),
+            draw=lambda: weights(study),
         ),
         Picture(
-            "learning_variance",
-            "Variance of generated samples during training",
-            "Variance of the same modes in samples of the probability-flow ODE with the denoiser as it is at training time τ, "
-            f"from σ = {short(study.noise.sigma_max)} to {short(study.noise.sigma_min)}. Points at the right: the "
-            "data's eigenvalues λ. Where training starts depends on the initial weights: from 0 all modes grow, from the skip "
-            "connection modes with λ below σ_data² shrink.",
-            "Curves of variance against training time; " + _variance_words(study),
-            lambda: variance(study),
+            name="learning_variance",
+            title="Variance of generated samples during training",
+            caption="Variance of the same modes in samples of the probability-flow ODE with the denoiser as it is at "
+            f"training time τ, from σ = {short(study.noise.sigma_max)} to {short(study.noise.sigma_min)}. Points at "
+            "the right: the data's eigenvalues λ. Where training starts depends on the initial weights: from 0 all "
+            "modes grow, from the skip connection modes with λ below σ_data² shrink.",
+            alternative="Curves of variance against training time; " + _variance_words(study),
+            draw=lambda: variance(study),
         ),
         Picture(
-            "learning_emergence",
-            "When modes emerge, and the exponent",
-            "First training time τ* at which the variance of a mode crosses the harmonic, geometric or arithmetic mean of where "
-            "it starts and where it goes, against λ; filled marks grow, hollow ones shrink. Lines are fits of τ* ∝ λ^−α. The "
-            "same learner has another exponent under each threshold, so that α means nothing without threshold and direction. "
-            f"Modes that end within a factor {short(study.exclude)} of where they start are left out.",
-            _exponent_words(study, "geometric"),
-            lambda: emergence(study),
+            name="learning_emergence",
+            title="When modes emerge, and the exponent",
+            caption="First training time τ* at which the variance of a mode crosses the harmonic, geometric or "
+            "arithmetic mean of where it starts and where it goes, against λ; filled marks grow, hollow ones shrink. "
+            "Lines are fits of τ* ∝ λ^−α. The same learner has another exponent under each threshold, so that α "
+            f"means nothing without threshold and direction. Modes that end within a factor {short(study.exclude)} "
+            "of where they start are left out.",
+            alternative=_exponent_words(study, "geometric"),
+            draw=lambda: emergence(study),
         ),
         Picture(
-            "learning_divergence",
-            "Distance of generated law and data during training",
-            f"Left: KL(generated ‖ data) in nats, summed over the {count(study.learned)} modes with λ of at least ten times "
-            "σ_min². Right: error of the mean of generated samples, ‖E x̄ − μ‖/‖μ‖, of a sampler that starts at N(0, σ_max²): "
-            "the variance that the denoiser keeps from there is a part of the mean that it misses.",
-            "Curves of divergence and of the mean's error against training time; " + _divergence_words(study),
-            lambda: divergence(study),
+            name="learning_divergence",
+            title="Distance of generated law and data during training",
+            caption=f"Left: KL(generated ‖ data) in nats, summed over the {count(study.learned)} modes with λ of at "
+            "least ten times σ_min². Right: error of the mean of generated samples, ‖E x̄ − μ‖/‖μ‖, of a sampler "
+            "that starts at N(0, σ_max²): the variance that the denoiser keeps from there is a part of the mean that "
+            "it misses.",
+            alternative="Curves of divergence and of the mean's error against training time; "
+            + _divergence_words(study),
+            draw=lambda: divergence(study),
         ),
     ]
     if study.convolutions:
         pictures.append(
             Picture(
-                "learning_convolutions",
-                "Convolutions: emergence and final variance by frequency",
-                "Linear circular convolutions that start at 0, one filter for all pixels and channels. Left: emergence time "
-                "(geometric threshold, toward what the convolution converges to) against spatial frequency. Modes below the "
-                "resolution of a patch emerge at about the same time; those beyond it do not. Right: variance after training "
-                "without end, over the data's: a local patch learns neither the data's variance nor its covariance.",
-                _convolution_words(study),
-                lambda: convolutions(study),
+                name="learning_convolutions",
+                title="Convolutions: emergence and final variance by frequency",
+                caption="Linear circular convolutions that start at 0, one filter for all pixels and channels. Left: "
+                "emergence time (geometric threshold, toward what the convolution converges to) against spatial "
+                "frequency. Modes below the resolution of a patch emerge at about the same time; those beyond it do "
+                "not. Right: variance after training without end, over the data's: a local patch learns neither the "
+                "data's variance nor its covariance.",
+                alternative=_convolution_words(study),
+                draw=lambda: convolutions(study),
             )
         )
     tables = [_exponent_table(study), _mode_table(study)]
     if study.convolutions:
         tables.append(_convolution_table(study))
-    return Window("learning", "How linear denoisers learn", tuple(_findings(study)), tuple(pictures), tuple(tables))
+    return Section(
+        name="learning",
+        title="How linear denoisers learn",
+        takeaways=tuple(_findings(study)),
+        parts=(*pictures, *tables),
+    )
 
 
 # ---------------------------------------------------------------- words
@@ -153,9 +163,9 @@ def _findings(study: LearningStudy) -> list[str]:
     if laws:
         low, high = min(laws, key=lambda x: x[0]), max(laws, key=lambda x: x[0])
         out.append(
-            f"The exponent of emergence is no constant of linear learning: from {low[0]:.2f} ({low[1]}, {low[2].threshold} "
-            f"threshold, modes that {_WAY[low[2].direction]}) to {high[0]:.2f} ({high[1]}, {high[2].threshold}, modes that "
-            f"{_WAY[high[2].direction]}) on this spectrum."
+            f"The exponent of emergence is no constant of linear learning: from {low[0]:.2f} ({low[1]}, "
+            f"{low[2].threshold} threshold, modes that {_WAY[low[2].direction]}) to {high[0]:.2f} ({high[1]}, "
+            f"{high[2].threshold}, modes that {_WAY[high[2].direction]}) on this spectrum."
         )
         out.append(_exponent_words(study, "geometric"))
     for curves in study.learners:
@@ -163,8 +173,8 @@ def _findings(study: LearningStudy) -> list[str]:
         if np.isfinite(times).sum() >= 2:
             first, last = np.nanmin(times), np.nanmax(times)
             out.append(
-                f"{curves.title[0].upper() + curves.title[1:]}: the last mode emerges {number(last / first)} times later "
-                "than the first (geometric threshold)."
+                f"{curves.title[0].upper() + curves.title[1:]}: the last mode emerges {number(last / first)} times "
+                "later than the first (geometric threshold)."
             )
     final = study.learners[0].mean_left[-1] if study.learners else math.nan
     if np.isfinite(final):
@@ -407,10 +417,11 @@ def _exponent_table(study: LearningStudy) -> Table:
     rows = [(c.title, f) for c in study.learners for f in c.fits]
     laws = [f.law for _, f in rows]
     return Table(
-        "learning_exponents",
-        "Exponent α of τ* ∝ λ^−α for each learner, threshold and direction, with the 95 % interval of least squares, the share "
-        "of variance that the fit explains, and the eigenvalues of the fit. Intervals measure how curved the relation is.",
-        {
+        name="learning_exponents",
+        caption="Exponent α of τ* ∝ λ^−α for each learner, threshold and direction, with the 95 % interval of least "
+        "squares, the share of variance that the fit explains, and the eigenvalues of the fit. Intervals measure how "
+        "curved the relation is.",
+        columns={
             "learner": [title for title, _ in rows],
             "threshold": [f.threshold for _, f in rows],
             "modes that": [_WAY[f.direction] for _, f in rows],
@@ -422,6 +433,7 @@ def _exponent_table(study: LearningStudy) -> Table:
             "smallest λ": [None if law is None else law.eigenvalue_range[0] for law in laws],
             "largest λ": [None if law is None else law.eigenvalue_range[1] for law in laws],
         },
+        file=True,
     )
 
 
@@ -434,10 +446,11 @@ def _mode_table(study: LearningStudy) -> Table:
         for threshold in THRESHOLDS:
             columns[f"{curves.title}, {threshold}"] = [_number(t) for t in curves.emergence[threshold].times]
     return Table(
-        "learning_times",
-        f"Emergence time τ* of each mode (learning rate {short(study.rate)}, toward the {study.target} variance); empty "
-        "where the mode ends close to where it starts, or does not cross.",
-        columns,
+        name="learning_times",
+        caption=f"Emergence time τ* of each mode (learning rate {short(study.rate)}, toward the {study.target} "
+        "variance); empty where the mode ends close to where it starts, or does not cross.",
+        columns=columns,
+        file=True,
     )
 
 
@@ -453,8 +466,9 @@ def _convolution_table(study: LearningStudy) -> Table:
         columns[f"τ*, {curves.title}"] = [_number(t) for t in curves.emergence.times[order]]
         columns[f"final / data's, {curves.title}"] = [_number(t) for t in curves.final_ratio[order]]
     return Table(
-        "learning_convolutions",
-        "Fourier modes (one of m and −m, without the constant one): the data's power, emergence time under the geometric "
-        "threshold, and variance after training without end over the data's, for each patch.",
-        columns,
+        name="learning_convolutions",
+        caption="Fourier modes (one of m and −m, without the constant one): the data's power, emergence time under "
+        "the geometric threshold, and variance after training without end over the data's, for each patch.",
+        columns=columns,
+        file=True,
     )

@@ -14,14 +14,14 @@ from matplotlib.lines import Line2D
 from ..._checks import FloatArray
 from .. import look, numbers
 from ..arrays import frame
+from ..document import Picture, Section, Table
 from ..look import GUIDE, INK, MUTED, WIDTH, styled
 from ..words import number, percent, short
-from .window import Picture, Table, Window
 
 if TYPE_CHECKING:
     from ...lens.receptive_field import ReceptiveFieldStudy
 
-__all__ = ["window"]
+__all__ = ["section"]
 
 _NAMES = ("centre", "corner")
 #: Line of whose size; the population's are solid, what stands for it is not.
@@ -190,14 +190,14 @@ def _findings(study: ReceptiveFieldStudy) -> tuple[str, ...]:
     total, unit = math.prod(study.layout.shape), "pixel" if study.layout.is_image else "entry"
     units = "pixels" if study.layout.is_image else "entries"
     found = [
-        f"Half of the {study.rank:,} directions with variance are left at σ = {number(study.half_sigma)}: the trace of the "
-        f"Jacobian falls from {number(float(study.degrees[0]))} at σ = {number(float(study.sigma[0]))} to "
+        f"Half of the {study.rank:,} directions with variance are left at σ = {number(study.half_sigma)}: the trace "
+        f"of the Jacobian falls from {number(float(study.degrees[0]))} at σ = {number(float(study.sigma[0]))} to "
         f"{number(float(study.degrees[-1]))} at σ = {number(float(study.sigma[-1]))}."
     ]
     if study.rank < total:
         found.append(
-            f"At σ → 0 fields are rows of the projector on {study.rank:,} of {total:,} directions, not of the identity: "
-            f"the Jacobian stays {percent(study.identity_defect)} away from the identity (Frobenius norm)."
+            f"At σ → 0 fields are rows of the projector on {study.rank:,} of {total:,} directions, not of the "
+            f"identity: the Jacobian stays {percent(study.identity_defect)} away from the identity (Frobenius norm)."
         )
     else:
         found.append(f"At σ → 0 every field shrinks to its own {unit}: all {total:,} directions have variance.")
@@ -210,16 +210,17 @@ def _findings(study: ReceptiveFieldStudy) -> tuple[str, ...]:
     found += _law_findings(study)
     few, smallest = study.n[0], study.degrees_n[0]
     found.append(
-        f"Of {few:,} training samples no more than {number(float(smallest.max()))} degrees of freedom are expected at any σ, "
-        f"and the centre's field of one such set is off the mean field by up to {percent(float(np.nanmax(study.spread[0])))} of "
-        f"its size; at n = {study.n[-1]:,} by up to {percent(float(np.nanmax(study.spread[-1])))} (one standard deviation)."
+        f"Of {few:,} training samples no more than {number(float(smallest.max()))} degrees of freedom are expected "
+        "at any σ, and the centre's field of one such set is off the mean field by up to "
+        f"{percent(float(np.nanmax(study.spread[0])))} of its size; at n = {study.n[-1]:,} by up to "
+        f"{percent(float(np.nanmax(study.spread[-1])))} (one standard deviation)."
     )
     found += _equivariance_findings(study)
     if study.colour_share is not None:
         place = int(np.argmax(study.colour_share))
         found.append(
-            f"Channels see each other: at most {percent(float(study.colour_share[place]))} of a field's energy lies in other "
-            f"channels than the output's, at σ = {number(float(study.sigma[place]))}."
+            f"Channels see each other: at most {percent(float(study.colour_share[place]))} of a field's energy lies "
+            f"in other channels than the output's, at σ = {number(float(study.sigma[place]))}."
         )
     return tuple(found)
 
@@ -229,8 +230,8 @@ def _law_findings(study: ReceptiveFieldStudy) -> list[str]:
         return []
     text = (
         f"Averaged over shifts, variance falls as 1/|m|^{study.fit.exponent:.2f} with spatial frequency (residual "
-        f"{percent(study.fit.residual)}), for which lengths of fields grow as σ^{2 / study.fit.exponent:.2f} where they are "
-        "far from both a pixel and the image."
+        f"{percent(study.fit.residual)}), for which lengths of fields grow as σ^{2 / study.fit.exponent:.2f} where "
+        "they are far from both a pixel and the image."
     )
     low, high = study.slope_range
     slopes = {name: value for name, value in study.slopes.items() if name != "closed form" and math.isfinite(value)}
@@ -251,9 +252,10 @@ def _equivariance_findings(study: ReceptiveFieldStudy) -> list[str]:
         return ["Fields of interior places are shifts of one field to rounding, at every σ: the data are stationary."]
     falls = bool(np.any(np.diff(error) < -1e-3 * error[place]))
     return [
-        f"Fields of interior places differ from shifts of one field by at most {percent(float(error[place]))} of their energy, at "
-        f"σ = {number(float(study.sigma[place]))}; the error {'is not monotone in' if falls else 'grows with'} σ, and goes "
-        f"to {percent(study.projector_equivariance) if study.projector_equivariance > 1e-12 else '0'} at σ → 0."
+        f"Fields of interior places differ from shifts of one field by at most {percent(float(error[place]))} of "
+        f"their energy, at σ = {number(float(study.sigma[place]))}; the error "
+        f"{'is not monotone in' if falls else 'grows with'} σ, and goes to "
+        f"{percent(study.projector_equivariance) if study.projector_equivariance > 1e-12 else '0'} at σ → 0."
     ]
 
 
@@ -273,60 +275,63 @@ def _pictures(study: ReceptiveFieldStudy) -> tuple[Picture, ...]:
     first, last = number(float(part[0])), number(float(part[-1]))
     pictures = [
         Picture(
-            "receptive_fields",
-            "What a pixel looks at" if image else "What an entry looks at",
-            "Rows of the Jacobian Σ(Σ + σ²)⁻¹ of the places nearest to centre and corner that vary, at the noise levels that "
-            f"leave {shares} of the degrees of freedom. {reading}{grey} At low noise a field is a point, or a row of the projector "
-            "where there are directions without variance; at high noise it is the covariance with that place.",
-            f"Receptive fields of two {'pixels' if image else 'entries'} at σ = {shown}.",
-            partial(fields, study),
+            name="receptive_fields",
+            title="What a pixel looks at" if image else "What an entry looks at",
+            caption="Rows of the Jacobian Σ(Σ + σ²)⁻¹ of the places nearest to centre and corner that vary, at the "
+            f"noise levels that leave {shares} of the degrees of freedom. {reading}{grey} At low noise a field is a "
+            "point, or a row of the projector where there are directions without variance; at high noise it is the "
+            "covariance with that place.",
+            alternative=f"Receptive fields of two {'pixels' if image else 'entries'} at σ = {shown}.",
+            draw=partial(fields, study),
             raster=image,
         ),
         Picture(
-            "receptive_field_size",
-            "Size against noise",
-            "Left: participation (Σ|RF|)²/ΣRF², right: radius that holds half of Σ|RF|, which is 0 and not drawn where the "
-            "pixel itself does. “Averaged over shifts” has the circulant projection of the covariance; “power law” a fitted "
-            "A/|m|ᵖ on as many pixels; the closed form is that of p = 2 for fields far from both a pixel and the whole, and "
-            "says nothing outside of that.",
-            f"The centre's participation goes from {first} to {last} of {total:,} over the noise levels.",
-            partial(sizes, study),
+            name="receptive_field_size",
+            title="Size against noise",
+            caption="Left: participation (Σ|RF|)²/ΣRF², right: radius that holds half of Σ|RF|, which is 0 and not "
+            "drawn where the pixel itself does. “Averaged over shifts” has the circulant projection of the "
+            "covariance; “power law” a fitted A/|m|ᵖ on as many pixels; the closed form is that of p = 2 for fields "
+            "far from both a pixel and the whole, and says nothing outside of that.",
+            alternative=f"The centre's participation goes from {first} to {last} of {total:,} over the noise levels.",
+            draw=partial(sizes, study),
         ),
     ]
     if study.fit is not None:
         pictures.append(
             Picture(
-                "receptive_field_spectrum",
-                "Variance by spatial frequency",
-                "Circles of the spectrum of the circulant projection, up to the frequency to which circles are whole, "
-                "and least squares of the logarithms. The DC variance is not part of the fit.",
-                f"The fitted exponent is {study.fit.exponent:.2f}, with a residual of {percent(study.fit.residual)}.",
-                partial(spectrum, study),
+                name="receptive_field_spectrum",
+                title="Variance by spatial frequency",
+                caption="Circles of the spectrum of the circulant projection, up to the frequency to which circles "
+                "are whole, and least squares of the logarithms. The DC variance is not part of the fit.",
+                alternative=f"The fitted exponent is {study.fit.exponent:.2f}, with a residual of "
+                f"{percent(study.fit.residual)}.",
+                draw=partial(spectrum, study),
             )
         )
     pictures.append(
         Picture(
-            "receptive_field_degrees",
-            "Degrees of freedom, and training sets of n",
-            "Left: trace of the Jacobian, dashed of all data, in colour the mean over training sets of n samples. Right: "
-            "standard deviation between training sets of the centre's field over its mean's norm, predicted; at 1 a field "
-            "says as much of the training set as of the data.",
-            f"At most {number(float(study.degrees.max()))} degrees of freedom of all data; of n = {study.n[0]:,} samples at "
-            f"most {number(float(study.degrees_n[0].max()))}.",
-            partial(degrees, study),
+            name="receptive_field_degrees",
+            title="Degrees of freedom, and training sets of n",
+            caption="Left: trace of the Jacobian, dashed of all data, in colour the mean over training sets of n "
+            "samples. Right: standard deviation between training sets of the centre's field over its mean's norm, "
+            "predicted; at 1 a field says as much of the training set as of the data.",
+            alternative=f"At most {number(float(study.degrees.max()))} degrees of freedom of all data; of n = "
+            f"{study.n[0]:,} samples at most {number(float(study.degrees_n[0].max()))}.",
+            draw=partial(degrees, study),
         )
     )
     if np.isfinite(study.equivariance).any():
         side = 2 * study.radius + 1
         pictures.append(
             Picture(
-                "receptive_field_equivariance",
-                "Are fields shifts of one another?",
-                "Energy of the difference between fields and their mean over interior places, after each was shifted to its "
-                f"place, over their energy, in a window of {side}{f' × {side}' if image else ''} around it. 0: a convolution "
-                "does as well; 1: nothing in common. Dashed: the limit at no noise, where it is not 0.",
-                f"Largest error {percent(float(np.nanmax(study.equivariance)))}.",
-                partial(equivariance, study),
+                name="receptive_field_equivariance",
+                title="Are fields shifts of one another?",
+                caption="Energy of the difference between fields and their mean over interior places, after each was "
+                f"shifted to its place, over their energy, in a window of {side}{f' × {side}' if image else ''} "
+                "around it. 0: a convolution does as well; 1: nothing in common. Dashed: the limit at no noise, "
+                "where it is not 0.",
+                alternative=f"Largest error {percent(float(np.nanmax(study.equivariance)))}.",
+                draw=partial(equivariance, study),
             )
         )
     return tuple(pictures)
@@ -356,25 +361,33 @@ def _tables(study: ReceptiveFieldStudy) -> tuple[Table, ...]:
         spread[f"spread_n{n}"] = _column(values)
     return (
         Table(
-            "receptive_field_by_sigma",
-            "Degrees of freedom tr J of all data and expected of n samples, local equivariance error, share of energy in other "
-            "channels.",
-            columns,
+            name="receptive_field_by_sigma",
+            caption="Degrees of freedom tr J of all data and expected of n samples, local equivariance error, share "
+            "of energy in other channels.",
+            columns=columns,
+            file=True,
         ),
         Table(
-            "receptive_field_sizes",
-            "Sizes of |RF| in pixels: FWHM, radii of half and nine tenths of the mass, participation.",
-            by_size,
+            name="receptive_field_sizes",
+            caption="Sizes of |RF| in pixels: FWHM, radii of half and nine tenths of the mass, participation.",
+            columns=by_size,
+            file=True,
         ),
         Table(
-            "receptive_field_spread",
-            "Noise levels that are shown, the share of the rank that they leave, and the standard deviation of the centre's "
-            "field between training sets of n over its mean's norm.",
-            spread,
+            name="receptive_field_spread",
+            caption="Noise levels that are shown, the share of the rank that they leave, and the standard deviation "
+            "of the centre's field between training sets of n over its mean's norm.",
+            columns=spread,
+            file=True,
         ),
     )
 
 
-def window(study: ReceptiveFieldStudy) -> Window:
+def section(study: ReceptiveFieldStudy) -> Section:
     """What the page shows of a study."""
-    return Window("receptive-field", "Receptive fields", _findings(study), _pictures(study), _tables(study))
+    return Section(
+        name="receptive-field",
+        title="Receptive fields",
+        takeaways=_findings(study),
+        parts=(*_pictures(study), *_tables(study)),
+    )

@@ -14,11 +14,11 @@ from ..._checks import FloatArray
 from ...lens.scores import MEAN, SAMPLES, Fraction, ScoresStudy
 from .. import look, numbers
 from ..arrays import kind_of, show
+from ..document import Picture, Section, Table
 from ..look import INK, MUTED, WIDTH, styled
 from ..words import number, percent, short
-from .window import Picture, Table, Window
 
-__all__ = ["window"]
+__all__ = ["section"]
 
 _LAW_TITLES = {"data": "x = sample + σz", "noise": "x = σz", "trajectory": "x on the sampler's path"}
 #: Where most of a denoiser counts as explained.
@@ -29,14 +29,20 @@ _FAR = 1e-4
 _NO_MATTER = 1e-3
 
 
-def window(study: ScoresStudy) -> Window:
+def section(study: ScoresStudy) -> Section:
     """Findings, figures and tables of a study of scores."""
-    return Window(
+    return Section(
         name="scores",
         title="Scores",
-        findings=_findings(study),
-        pictures=(_loss_picture(study), _fraction_picture(study), _law_picture(study), _film_picture(study)),
-        tables=(_loss_table(study), _fraction_table(study)),
+        takeaways=_findings(study),
+        parts=(
+            _loss_picture(study),
+            _fraction_picture(study),
+            _law_picture(study),
+            _film_picture(study),
+            _loss_table(study),
+            _fraction_table(study),
+        ),
     )
 
 
@@ -84,15 +90,16 @@ def _findings(study: ScoresStudy) -> tuple[str, ...]:
         for run in runs
     )
     sentences = [
-        f"On {study.count:,} samples that no score has seen, the closed form that denoises best is: {said}. All were made from "
-        f"{study.training:,} others; another than the Gaussian is named where it is better by more than two standard errors."
+        f"On {study.count:,} samples that no score has seen, the closed form that denoises best is: {said}. All were "
+        f"made from {study.training:,} others; another than the Gaussian is named where it is better by more than "
+        "two standard errors."
     ]
     middle = int(np.argmax(study.losses[SAMPLES].loss / study.losses["Gaussian"].loss))
     ratio = float(study.losses[SAMPLES].loss[middle] / study.losses["Gaussian"].loss[middle])
     if ratio > 1.05:
         sentences.append(
-            f"The exact score of the training samples memorises: at σ = {number(study.sigmas[middle])} its loss on held-out "
-            f"samples is {number(ratio)} times that of the Gaussian."
+            f"The exact score of the training samples memorises: at σ = {number(study.sigmas[middle])} its loss on "
+            f"held-out samples is {number(ratio)} times that of the Gaussian."
         )
     fraction = study.fractions["data"]["Gaussian"]
     told = _reference(study)
@@ -101,8 +108,9 @@ def _findings(study: ScoresStudy) -> tuple[str, ...]:
     if first < study.sigmas.size and np.isfinite(fraction.denoiser_ratio_of_means[first]):
         sentences.append(
             f"The Gaussian explains more than {percent(1 - _EXPLAINED)} of the squared score of {told} from σ = "
-            f"{number(study.sigmas[first])} on; there it leaves {percent(float(fraction.denoiser_ratio_of_means[first]))} of the "
-            "squared denoiser, which is what the samples show (ratios of means)."
+            f"{number(study.sigmas[first])} on; there it leaves "
+            f"{percent(float(fraction.denoiser_ratio_of_means[first]))} of the squared denoiser, which is what the "
+            "samples show (ratios of means)."
         )
     slope = _far_slope(study, fraction)
     if slope is not None and study.reference == SAMPLES:
@@ -139,11 +147,11 @@ def _loss_picture(study: ScoresStudy) -> Picture:
     return Picture(
         name="scores_loss",
         title="Which score denoises unseen samples best",
-        caption="Mean squared error per pixel of each denoiser on held-out samples with noise, over that of the Gaussian. The "
-        "same samples and noise for all; bars are two standard errors of the ratio. Below 1 is better than what mean and "
-        "covariance tell.",
-        alternative=f"Losses over the Gaussian's, at σ = {number(study.sigmas[0])} and at their least: {listed}. Of the "
-        f"closed forms {best[0]} is best at the lowest noise, {best[-1]} at the highest.",
+        caption="Mean squared error per pixel of each denoiser on held-out samples with noise, over that of the "
+        "Gaussian. The same samples and noise for all; bars are two standard errors of the ratio. Below 1 is better "
+        "than what mean and covariance tell.",
+        alternative=f"Losses over the Gaussian's, at σ = {number(study.sigmas[0])} and at their least: {listed}. Of "
+        f"the closed forms {best[0]} is best at the lowest noise, {best[-1]} at the highest.",
         draw=partial(_draw_loss, study),
     )
 
@@ -175,9 +183,9 @@ def _fraction_picture(study: ScoresStudy) -> Picture:
     return Picture(
         name="scores_fraction",
         title=f"How much of {_reference(study)} is explained",
-        caption="Fraction of squared error at x = sample + σz, samples of the training part. Left: of scores, which at high noise "
-        "are mostly the noise itself, so that every approximation looks good. Right: of denoisers. Lines: means of ratios; thin "
-        "dashed: ratio of means.",
+        caption="Fraction of squared error at x = sample + σz, samples of the training part. Left: of scores, which "
+        "at high noise are mostly the noise itself, so that every approximation looks good. Right: of denoisers. "
+        "Lines: means of ratios; thin dashed: ratio of means.",
         alternative=f"At σ = {number(study.sigmas[place])} the Gaussian leaves "
         f"{percent(float(fraction.score_mean_of_ratios[place]))} of the squared score and "
         f"{percent(float(fraction.denoiser_mean_of_ratios[place]))} of the squared denoiser.",
@@ -212,9 +220,9 @@ def _law_picture(study: ScoresStudy) -> Picture:
     return Picture(
         name="scores_law",
         title="At which x",
-        caption="The same fraction, of denoisers and means of ratios, at three laws of x: noised samples, noise alone (which no "
-        "sampler meets at low noise), and the states of the explained denoiser's own sampler. A figure without its law of x says "
-        "little.",
+        caption="The same fraction, of denoisers and means of ratios, at three laws of x: noised samples, noise "
+        "alone (which no sampler meets at low noise), and the states of the explained denoiser's own sampler. A "
+        "figure without its law of x says little.",
         alternative=f"Fraction that the Gaussian leaves at the lowest noise level: {listed}.",
         draw=partial(_draw_laws, study),
     )
@@ -251,8 +259,8 @@ def _film_picture(study: ScoresStudy) -> Picture:
     return Picture(
         name="scores_film",
         title="One unseen sample, denoised",
-        caption="A held-out sample with less and less noise (top), and what each denoiser makes of it; at the end of the first "
-        "row the sample itself"
+        caption="A held-out sample with less and less noise (top), and what each denoiser makes of it; at the end of "
+        "the first row the sample itself"
         + (", dashed behind the answers, which share one scale." if kind_of(study.shape) == "vector" else "."),
         alternative=f"Root mean square error at σ = {number(study.film_levels[-1])}: {listed}.",
         draw=partial(_draw_film, study),
@@ -312,6 +320,7 @@ def _loss_table(study: ScoresStudy) -> Table:
         name="scores_loss",
         caption=f"Denoising loss per pixel on {study.count:,} held-out samples.",
         columns=columns,
+        file=True,
     )
 
 
@@ -331,4 +340,5 @@ def _fraction_table(study: ScoresStudy) -> Table:
         name="scores_fraction",
         caption=f"Fraction of squared error of each score against {study.reference}, for three laws of x.",
         columns=columns,
+        file=True,
     )

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from ...lens.teleport import WAYS, TeleportStudy
 from .. import look, numbers
 from ..arrays import kind_of, show
+from ..document import Picture, Section, Table
 from ..look import INK, MUTED, WIDTH, styled
 from ..words import number, short
-from .window import Picture, Table, Window
 
-__all__ = ["window"]
+__all__ = ["section"]
 
 _LOOKS: dict[str, dict[str, Any]] = {
     WAYS[0]: {"color": MUTED, "marker": "o"},
@@ -25,14 +25,19 @@ _LOOKS: dict[str, dict[str, Any]] = {
 }
 
 
-def window(study: TeleportStudy) -> Window:
+def section(study: TeleportStudy) -> Section:
     """Findings, figures and tables of a study of teleport."""
-    return Window(
+    return Section(
         name="teleport",
         title="Teleport",
-        findings=_findings(study),
-        pictures=(_cost_picture(study), _level_picture(study), _sample_picture(study)),
-        tables=(_cost_table(study), _level_table(study)),
+        takeaways=_findings(study),
+        parts=(
+            _cost_picture(study),
+            _level_picture(study),
+            _sample_picture(study),
+            _cost_table(study),
+            _level_table(study),
+        ),
     )
 
 
@@ -49,21 +54,22 @@ def _findings(study: TeleportStudy) -> tuple[str, ...]:
         )
     if after < 0.98 * before:
         sentences = [
-            f"{cost}, one jump from σ = {short(study.sigma_max)} to {number(first.sigma_start)} and all {first.steps} steps "
-            f"below it leave {number(before / after)} times less error than {first.steps} steps from the start ({number(after)} "
-            f"against {number(before)}, root mean square over pixels)."
+            f"{cost}, one jump from σ = {short(study.sigma_max)} to {number(first.sigma_start)} and all "
+            f"{first.steps} steps below it leave {number(before / after)} times less error than {first.steps} steps "
+            f"from the start ({number(after)} against {number(before)}, root mean square over pixels)."
         ]
     else:
         sentences = [
-            f"{cost}, no jump pays: the error is {number(after)} with the best one and {number(before)} without, root mean square "
-            "over pixels. The denoiser is not that of a Gaussian with this mean and covariance, not even at high noise."
+            f"{cost}, no jump pays: the error is {number(after)} with the best one and {number(before)} without, "
+            "root mean square over pixels. The denoiser is not that of a Gaussian with this mean and covariance, not "
+            "even at high noise."
         ]
     levels = ", ".join(f"{number(plan.sigma_start)} for {plan.steps} steps" for plan in study.plans)
     root = float(np.sqrt(study.eigenvalue))
     ratios = [plan.sigma_start / root for plan in study.plans]
     sentences.append(
-        f"The best level to jump to is σ′ = {levels}: {number(min(ratios), 2)} to {number(max(ratios), 2)} times the largest "
-        f"standard deviation of the data, √λ₁ = {number(root)}."
+        f"The best level to jump to is σ′ = {levels}: {number(min(ratios), 2)} to {number(max(ratios), 2)} times the "
+        f"largest standard deviation of the data, √λ₁ = {number(root)}."
     )
     saved = _saved(study)
     if saved is not None:
@@ -93,9 +99,9 @@ def _cost_picture(study: TeleportStudy) -> Picture:
     return Picture(
         name="teleport_cost",
         title="Error against evaluations",
-        caption=f"Root mean square over pixels, mean over {study.seeds} seeds, of the distance to {study.reference_steps} steps "
-        "from the start; σ′ was chosen on other seeds. Old grid: the steps above σ′ are saved, the others stay where they were. "
-        "Teleport: all steps are laid out below σ′.",
+        caption=f"Root mean square over pixels, mean over {study.seeds} seeds, of the distance to "
+        f"{study.reference_steps} steps from the start; σ′ was chosen on other seeds. Old grid: the steps above σ′ "
+        "are saved, the others stay where they were. Teleport: all steps are laid out below σ′.",
         alternative=f"Errors from the fewest to the most evaluations: {ends}.",
         draw=partial(_draw_cost, study),
     )
@@ -127,9 +133,9 @@ def _level_picture(study: TeleportStudy) -> Picture:
     return Picture(
         name="teleport_level",
         title="Where to jump to",
-        caption="Error of the samples against the level σ′ of the jump, on the seeds that chose it. Coloured: jump and solver "
-        "together, measured; vertical lines: the level that is taken. Dashed: the jump alone, predicted to first order from "
-        "the denoiser along the Gaussian path. Left end: no jump.",
+        caption="Error of the samples against the level σ′ of the jump, on the seeds that chose it. Coloured: jump "
+        "and solver together, measured; vertical lines: the level that is taken. Dashed: the jump alone, predicted "
+        "to first order from the denoiser along the Gaussian path. Left end: no jump.",
         alternative=f"Each curve falls, then rises where the data are no longer Gaussian: {chosen}.",
         draw=partial(_draw_levels, study),
     )
@@ -161,7 +167,8 @@ def _sample_picture(study: TeleportStudy) -> Picture:
     return Picture(
         name="teleport_samples",
         title=f"Samples with {first.steps} steps",
-        caption=f"The same seeds with {study.reference_steps} steps from the start, and in each way with {first.steps} steps.",
+        caption=f"The same seeds with {study.reference_steps} steps from the start, and in each way with "
+        f"{first.steps} steps.",
         alternative="; ".join(f"{way}: error {number(float(each[0]), 2)}" for way, each in study.errors.items()),
         draw=partial(_draw_samples, study),
         raster=kind_of(study.shape) != "vector",
@@ -192,7 +199,10 @@ def _cost_table(study: TeleportStudy) -> Table:
         columns[f"{way}, evaluations"] = [int(value) for value in study.evaluations[way]]
         columns[f"{way}, error"] = study.errors[way].tolist()
     return Table(
-        name="teleport_cost", caption="Evaluations and errors of every way, for each number of steps.", columns=columns
+        name="teleport_cost",
+        caption="Evaluations and errors of every way, for each number of steps.",
+        columns=columns,
+        file=True,
     )
 
 
@@ -206,7 +216,8 @@ def _level_table(study: TeleportStudy) -> Table:
     columns |= {f"total_error_{plan.steps}_steps": plan.total_error.tolist() for plan in study.plans}
     return Table(
         name="teleport_level",
-        caption="What each level of the jump costs, on the seeds that chose it; denoiser_gap is the root mean square of the "
-        "denoiser minus the Gaussian's along the Gaussian path.",
+        caption="What each level of the jump costs, on the seeds that chose it; denoiser_gap is the root mean square "
+        "of the denoiser minus the Gaussian's along the Gaussian path.",
         columns=columns,
+        file=True,
     )

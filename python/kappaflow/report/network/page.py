@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..embed import Drawing, Encoded, encode_each, picture
-from ..page import environment
-from ..write import write_files
+from ..embed import Drawing, Encoded, encode_each, environment, picture, write_files
 from . import figures, pictures, select
 from .findings import find
 

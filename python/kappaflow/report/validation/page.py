@@ -9,9 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..arrays import kind_of
-from ..embed import Drawing, Encoded, encode_each, picture
-from ..page import environment
-from ..write import write_files
+from ..embed import Drawing, Encoded, encode_each, environment, picture, write_files
 from . import clouds, figures
 from .findings import find
 from .select import quantity_names
