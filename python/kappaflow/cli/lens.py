@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from .._checks import FloatArray, choice
+from ..datasets.memory import collect_rows
 from ..population import Population
 from ..sampling import SIGMA_MIN
 from .common import (
@@ -160,8 +161,6 @@ def _needs_images(shown: Sequence[str], network: str | None) -> bool:
 
 def _rows(source: DataOptions, images: int, seed: int) -> FloatArray:
     """A random subset of the images as rows."""
-    from ..validation.linear.draws import collect_rows  # lazy: torch
-
     opened = open_data(source)
     rows, _ = collect_rows(
         opened.batches(),

@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from .._checks import FloatArray
+from ..datasets.memory import collect_rows
 from .common import (
     BandsOption,
     DataArgument,
@@ -273,8 +274,6 @@ def _check_pair(pair: tuple[str, str] | None, sets: Mapping[str, str | None], tr
 
 def read_images(source: DataOptions, memory: float, seed: int) -> tuple[FloatArray, int, str, tuple[int, ...]]:
     """Rows (N, d), how many images there are, what they are, and the shape of one; a random subset where not all fit."""
-    from ..validation.linear.draws import collect_rows  # lazy: torch
-
     console = errors_console()
     opened = open_data(source, lambda message: plain_line(console, f"left out: {message}", "yellow"))
     rows, total = collect_rows(

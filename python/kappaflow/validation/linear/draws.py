@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray
 from ..._tensors import digest
+from ...datasets.memory import collect_rows
 from ...population import Population
 
-__all__ = ["DisjointSets", "GaussianSets", "Pool", "ResampledSets", "TrainingSets", "collect_pool", "collect_rows"]
+__all__ = ["DisjointSets", "GaussianSets", "Pool", "ResampledSets", "TrainingSets", "TrainingSetsBatch", "collect_pool"]
 
 #: Rows that are turned into mode coordinates at once.
 _BLOCK = 8192
@@ -21,49 +22,81 @@ _BLOCK = 8192
 _BARTLETT_FROM = 2
 
 
+class TrainingSetsBatch(NamedTuple):
+    """Some training sets: sample means (b, k), and rows (b, r, k) with Σ̂ = rowsᵀrows/n.
+
+    Rows are centred on the sample mean. Where the mean is known, they are not, and the sample means are zero.
+    """
+
+    means: FloatArray
+    rows: FloatArray
+
+
 class TrainingSets(Protocol):
     """A source of training sets, in mode coordinates relative to the population's mean.
 
-    ``batch`` returns sample means (b, k) and rows (b, r, k) with Σ̂ = rowsᵀrows/n; rows are centred on the sample mean
-    unless it is known. All that is random comes from `rng`, so that a seed gives the same training sets on any device.
+    Everything random comes from `rng`, so that a seed gives the same training sets on any device.
+
+    Attributes
+    ----------
+    name : short identifier
+    population : what the sets are drawn from
+    population_is : what the theory is told of it: "exact" where sets are drawn from the population itself, else "sample"
+    pool : the dataset that sets are drawn from, None for Gaussian samples
     """
 
     name: str
     population: Population
-    population_is: str  # to the theory: "exact" where sets are drawn from the population itself
+    population_is: str
+
+    @property
+    def pool(self) -> Pool | None:
+        """The dataset that sets are drawn from, None for Gaussian samples."""
 
     def check(self, n: int, group_size: int) -> None:
-        """Raise ValueError where sets of n samples, `group_size` at a time, cannot be drawn."""
+        """Check that groups of `group_size` sets of n samples can be drawn.
+
+        Raises
+        ------
+        ValueError
+            They cannot.
+        """
 
     def rows(self, n: int, known_mean: bool) -> int:
-        """How many rows r a training set of n samples has."""
+        """Number of rows r that stand for a training set of n samples."""
 
     def start_group(self, n: int, group_size: int, rng: np.random.Generator) -> None:
         """Called before the batches of each group."""
 
-    def batch(self, n: int, count: int, rng: np.random.Generator, known_mean: bool) -> tuple[FloatArray, FloatArray]:
-        """`count` training sets."""
+    def batch(self, n: int, count: int, rng: np.random.Generator, known_mean: bool) -> TrainingSetsBatch:
+        """The next `count` training sets of n samples."""
 
     def fingerprint(self) -> str:
         """Identifies the data that sets are drawn from."""
 
 
-def _centred(rows: FloatArray, known_mean: bool) -> tuple[FloatArray, FloatArray]:
+def _centred(rows: FloatArray, known_mean: bool) -> TrainingSetsBatch:
     if known_mean:
-        return np.zeros((rows.shape[0], rows.shape[2])), rows
+        return TrainingSetsBatch(np.zeros((rows.shape[0], rows.shape[2])), rows)
     mean = rows.mean(axis=1)
     rows -= mean[:, None, :]
-    return mean, rows
+    return TrainingSetsBatch(mean, rows)
 
 
 class GaussianSets:
     """Gaussian samples with the covariance of a population.
 
-    With many samples per mode the Wishart matrix is drawn by Bartlett's triangular factor, which has the same
-    distribution at a cost that does not depend on n; the sample mean is then drawn apart, as it is independent.
+    With many samples per mode, the Wishart matrix is drawn by its triangular factor (Bartlett 1933). The factor has the same
+    distribution, at a cost that does not depend on n. The sample mean is independent of it and drawn separately.
+
+    Raises
+    ------
+    ValueError
+        A population whose eigenvalues have multiplicities.
     """
 
     name, population_is = "gaussian", "exact"
+    pool: Pool | None = None
 
     def __init__(self, population: Population) -> None:
         if np.any(population.multiplicity != 1):
@@ -78,15 +111,15 @@ class GaussianSets:
         """Any size can be drawn."""
 
     def rows(self, n: int, known_mean: bool) -> int:
-        """n, or one for each mode where the triangular factor is drawn."""
+        """n, or one row for each mode where the triangular factor is drawn."""
         modes, degrees = self._scale.size, n if known_mean else n - 1
         return n if degrees < _BARTLETT_FROM * modes else modes
 
     def start_group(self, n: int, group_size: int, rng: np.random.Generator) -> None:
         """Nothing to prepare."""
 
-    def batch(self, n: int, count: int, rng: np.random.Generator, known_mean: bool) -> tuple[FloatArray, FloatArray]:
-        """Samples √s z, or the factor of their Wishart matrix."""
+    def batch(self, n: int, count: int, rng: np.random.Generator, known_mean: bool) -> TrainingSetsBatch:
+        """Samples √s z, or the triangular factor of their Wishart matrix."""
         modes = self._scale.size
         degrees = n if known_mean else n - 1
         if self.rows(n, known_mean) == n:
@@ -98,7 +131,7 @@ class GaussianSets:
             if not known_mean:
                 mean[place] = rng.standard_normal(modes) * self._scale / np.sqrt(n)
         rows = factor.transpose(0, 2, 1) * self._scale  # rowsᵀrows = √s A Aᵀ √s
-        return mean, rows
+        return TrainingSetsBatch(mean, rows)
 
     def fingerprint(self) -> str:
         """Of the eigenvalues."""
@@ -111,9 +144,9 @@ class Pool:
 
     Attributes
     ----------
-    population : with divisor N
+    population : its covariance has divisor N
     coordinates : (N, k) mode coordinates of every row
-    total : images there were; the pool is a seeded random subset of them where they did not fit
+    total : number of images in the dataset; the pool is a random subset where not all fitted into memory
     """
 
     population: Population
@@ -122,12 +155,12 @@ class Pool:
 
     @property
     def size(self) -> int:
-        """Rows N."""
+        """Number of rows N."""
         return len(self.coordinates)
 
 
 class ResampledSets:
-    """i.i.d. samples, with replacement, of the rows of a pool: real data whose population is exactly known."""
+    """i.i.d. samples of the rows of a pool, with replacement: real data whose population is known exactly."""
 
     name, population_is = "resample", "exact"
 
@@ -144,7 +177,7 @@ class ResampledSets:
     def start_group(self, n: int, group_size: int, rng: np.random.Generator) -> None:
         """Nothing to prepare."""
 
-    def batch(self, n: int, count: int, rng: np.random.Generator, known_mean: bool) -> tuple[FloatArray, FloatArray]:
+    def batch(self, n: int, count: int, rng: np.random.Generator, known_mean: bool) -> TrainingSetsBatch:
         """Rows drawn with replacement."""
         rows = self.pool.coordinates[rng.integers(0, self.pool.size, (count, n))]
         return _centred(rows, known_mean)
@@ -155,10 +188,10 @@ class ResampledSets:
 
 
 class DisjointSets:
-    """Disjoint subsets of a dataset, as one would split it in practice: within a group no two sets share a sample.
+    """Disjoint subsets of a dataset, as one would split it in practice: no two sets of a group share a sample.
 
-    Half the squared difference of two disjoint sets has the variance over i.i.d. sets of the *unknown* distribution
-    behind the dataset as its expectation; theory too takes the dataset for a sample of its population.
+    The expectation of half the squared difference of two disjoint sets is the variance over i.i.d. sets of the *unknown*
+    distribution behind the dataset. Theory therefore takes the dataset for a sample of its population, too.
     """
 
     name, population_is = "disjoint", "sample"
@@ -169,7 +202,13 @@ class DisjointSets:
         self._next = 0
 
     def check(self, n: int, group_size: int) -> None:
-        """Two sets must fit."""
+        """Check that at least two sets, and a whole group, fit into the pool.
+
+        Raises
+        ------
+        ValueError
+            They do not.
+        """
         if 2 * n > self.pool.size:
             raise ValueError(
                 f"n must be at most {self.pool.size // 2} for disjoint splits of {self.pool.size} images, got {n}"
@@ -185,11 +224,17 @@ class DisjointSets:
         return n
 
     def start_group(self, n: int, group_size: int, rng: np.random.Generator) -> None:
-        """A new random order."""
+        """Put the pool into a new random order."""
         self._order, self._next = rng.permutation(self.pool.size), 0
 
-    def batch(self, n: int, count: int, rng: np.random.Generator, known_mean: bool) -> tuple[FloatArray, FloatArray]:
-        """The next sets in the random order of this group."""
+    def batch(self, n: int, count: int, rng: np.random.Generator, known_mean: bool) -> TrainingSetsBatch:
+        """The next sets in the random order of this group.
+
+        Raises
+        ------
+        RuntimeError
+            :meth:`start_group` was not called.
+        """
         if self._order is None:
             raise RuntimeError("batch: start_group must come first")
         chosen = self._order[self._next : self._next + count * n].reshape(count, n)
@@ -211,76 +256,29 @@ def collect_pool(
     profiles: int = 0,
     description: str = "",
 ) -> Pool:
-    """Read a dataset into a pool; where it has more rows than fit, a seeded random subset is kept.
+    """Read a dataset into a pool; where not all rows fit, keep a random subset.
 
     Parameters
     ----------
     batches : (B, d) arrays
     shape : of one sample
-    count : rows in all where known; unknown counts are read whole, and refused when they do not fit
-    most_bytes : of the float64 rows that are kept
-    seed : of the subset
-    profiles : samples that the population keeps for the empirical law
+    count, most_bytes, seed : see :func:`kappaflow.datasets.memory.collect_rows`
+    profiles : number of samples that the population keeps, for the laws that need them
+    description : of the data, in a sentence
 
     Raises
     ------
-    MemoryError : more rows than fit and no `count` to draw a subset by
+    MemoryError, ValueError
+        See :func:`kappaflow.datasets.memory.collect_rows`.
     """
     dimension = int(np.prod(shape))
-    samples, seen = collect_rows(batches, dimension=dimension, count=count, most_bytes=most_bytes, seed=seed)
+    samples, total = collect_rows(batches, dimension=dimension, count=count, most_bytes=most_bytes, seed=seed)
     population = Population.from_samples(samples, shape=shape, profiles=profiles, description=description)
     vectors = population.eigenvectors
     assert vectors is not None  # from_samples always has them
     if vectors.shape[1] < dimension:
-        return Pool(population, (samples - population.mean) @ vectors, seen)
+        return Pool(population, (samples - population.mean) @ vectors, total)
     for start in range(0, len(samples), _BLOCK):  # in place: the rows are most of the memory
         block = samples[start : start + _BLOCK]
         block[:] = (block - population.mean) @ vectors
-    return Pool(population, samples, seen)
-
-
-def collect_rows(
-    batches: Iterable[FloatArray], *, dimension: int, count: int | None, most_bytes: int, seed: int = 0
-) -> tuple[FloatArray, int]:
-    """The rows of a dataset in their order, a seeded random subset where not all fit, and how many there were.
-
-    Parameters and errors as of :func:`collect_pool`.
-    """
-    most_rows = most_bytes // (8 * dimension)
-    if most_rows < 2:
-        raise MemoryError(f"most_bytes must hold at least two samples of {dimension} values, got {most_bytes} bytes")
-    if count is None:
-        return _read_whole(batches, dimension, most_rows)
-    return _read_subset(batches, dimension, count, min(count, most_rows), seed)
-
-
-def _read_whole(batches: Iterable[FloatArray], dimension: int, most_rows: int) -> tuple[FloatArray, int]:
-    """All rows of a source that does not know how many it has."""
-    held: list[FloatArray] = [np.empty((0, dimension))]
-    rows = 0
-    for batch in batches:
-        rows += len(batch)
-        if rows > most_rows:
-            raise MemoryError(
-                f"the images are more than the {most_rows} that memory holds, and their number is not known beforehand: "
-                "give a limit on the images or more memory"
-            )
-        held.append(batch)
-    return np.concatenate(held), rows
-
-
-def _read_subset(
-    batches: Iterable[FloatArray], dimension: int, count: int, rows: int, seed: int
-) -> tuple[FloatArray, int]:
-    """A random subset of `rows` of the `count` rows, in their order, and how many there were."""
-    keep = np.zeros(count, dtype=np.bool_)
-    keep[np.random.default_rng(seed).choice(count, rows, replace=False)] = True
-    samples = np.empty((rows, dimension))
-    seen = filled = 0
-    for batch in batches:
-        if seen + len(batch) > count:
-            raise ValueError(f"count must be the number of images, got {count} and at least {seen + len(batch)} images")
-        chosen = batch[keep[seen : seen + len(batch)]]
-        samples[filled : filled + len(chosen)] = chosen
-        seen, filled = seen + len(batch), filled + len(chosen)
-    return samples[:filled], seen
+    return Pool(population, samples, total)
