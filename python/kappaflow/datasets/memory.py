@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-
-from .._checks import FloatArray
+import numpy.typing as npt
 
 __all__ = ["CollectedRows", "collect_rows"]
+
+FloatArray = npt.NDArray[np.float64]
 
 
 class CollectedRows(NamedTuple):
