@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -28,7 +29,23 @@ class Band:
 
 
 def default_bands(modes: int, count: int = 6) -> tuple[Band, ...]:
-    """`count` eigenbands whose edges grow geometrically with the mode number (fewer where there are too few modes)."""
+    """`count` eigenbands whose edges grow geometrically with the mode number; fewer where there are too few modes.
+
+    Parameters
+    ----------
+    modes : number of modes, k
+    count : number of bands, at least 1
+
+    Raises
+    ------
+    TypeError, ValueError
+        `count` is not an integer of at least 1.
+
+    Examples
+    --------
+    >>> [band.label for band in default_bands(64, 3)]
+    ['modes 1-4', 'modes 5-16', 'modes 17-64']
+    """
     wanted = min(integer("bands", count, 1), modes)
     edges = [0]
     for i in range(1, wanted + 1):
@@ -38,21 +55,50 @@ def default_bands(modes: int, count: int = 6) -> tuple[Band, ...]:
     return tuple(Band(a, b) for a, b in pairwise(edges) if b > a)
 
 
-def resolve_bands(bands: Any, modes: int) -> tuple[Band, ...]:
-    """Bands from what users give: None (the default), their number, or (start, stop) pairs; ValueError for any other."""
+def resolve_bands(bands: Any, modes: int, *, name: str = "bands") -> tuple[Band, ...]:
+    """Eigenbands from what users give.
+
+    Parameters
+    ----------
+    bands : None for :func:`default_bands`, a number of bands, or a sequence of bands
+        A band is a :class:`Band`, a (start, stop) pair, or anything with ``start`` and ``stop``, as a range. Bands may
+        overlap, and need not cover all modes.
+    modes : number of modes, k
+    name : what the argument is called in messages
+
+    Raises
+    ------
+    TypeError
+        Neither of these.
+    ValueError
+        No bands, bands without modes, or modes that do not exist.
+    """
     if bands is None:
         return default_bands(modes)
     if isinstance(bands, int):
         return default_bands(modes, bands)
-    result = []
-    for band in bands:
-        start, stop = (band.start, band.stop) if isinstance(band, Band) else band
-        if not 0 <= start < stop <= modes:
-            raise ValueError(f"bands must be (start, stop) with 0 <= start < stop <= {modes}, got ({start}, {stop})")
-        result.append(Band(int(start), int(stop)))
+    if isinstance(bands, (str, bytes)) or not isinstance(bands, Iterable):
+        raise TypeError(f"{name} must be a number of bands or a sequence of (start, stop), got {bands!r}")
+    result = tuple(_checked_band(band, modes, name) for band in bands)
     if not result:
-        raise ValueError("bands must hold at least one band, got none")
-    return tuple(result)
+        raise ValueError(f"{name} must hold at least one band, got none")
+    return result
+
+
+def _checked_band(band: Any, modes: int, name: str) -> Band:
+    try:
+        start, stop = (band.start, band.stop) if hasattr(band, "start") else band
+        edges = Band(operator.index(start), operator.index(stop))
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be (start, stop) with two integers each, got {band!r}") from None
+    if not 0 <= edges.start < edges.stop:
+        raise ValueError(
+            f"{name} must be (start, stop) with 0 <= start < stop <= {modes}, got ({edges.start}, {edges.stop})"
+        )
+    if edges.stop > modes:
+        given = "" if isinstance(band, Band) else f", (start, stop) = ({edges.start}, {edges.stop})"
+        raise ValueError(f"{name} must lie within the {modes} modes of these data; got {edges.label}{given}")
+    return edges
 
 
 def band_sums(values: FloatArray, bands: Sequence[Band]) -> FloatArray:

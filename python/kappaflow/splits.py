@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 from . import _core
 from ._checks import FloatArray, choice, integer, not_negative, positive, real_array, variance_of
 from ._tables import Columns, Tabular
+from .bands import Band, resolve_bands
 from .laws import DEFAULT_LAW, REGISTRY, Ensemble, Law, LawSpec, law_spec
 from .population import Population
 from .sampling import SIGMA_MAX
@@ -279,10 +280,10 @@ class Splits:
         """
         x = self.population.coordinates(inputs)
         modes = len(self.population.eigenvalues)
-        ranges = [(0, modes)] if bands is None else _band_ranges(bands, modes)
+        ranges = (Band(0, modes),) if bands is None else resolve_bands(bands, modes)
         groups = np.zeros((modes, len(ranges)))
-        for place, (start, stop) in enumerate(ranges):
-            groups[start:stop, place] = 1.0
+        for column, band in enumerate(ranges):
+            groups[band.start : band.stop, column] = 1.0
         parts = 2 / self.population.dimension * _finite("disagreement", self._law.output(f, x, groups))
         return parts[:, 0] if bands is None else parts
 
@@ -361,8 +362,8 @@ class Splits:
         scale = 2 / self.population.dimension
         if bands is None:
             return np.asarray(scale * variance.sum(axis=1))
-        ranges = _band_ranges(bands, variance.shape[1])
-        return scale * np.stack([variance[:, start:stop].sum(axis=1) for start, stop in ranges], axis=1)
+        ranges = resolve_bands(bands, variance.shape[1])
+        return scale * np.stack([variance[:, band.start : band.stop].sum(axis=1) for band in ranges], axis=1)
 
 
 def _finite(name: str, values: FloatArray) -> FloatArray:
@@ -390,16 +391,6 @@ def _mode_indices(modes: Any, count: int) -> Any:
     if indices.size and (indices.min() < 0 or indices.max() >= count):
         raise ValueError(f"modes must lie between 0 and {count - 1}, got {indices.min()}…{indices.max()}")
     return indices.astype(np.int32)
-
-
-def _band_ranges(bands: Sequence[Any], count: int) -> list[tuple[int, int]]:
-    ranges = []
-    for band in bands:
-        start, stop = (band.start, band.stop) if hasattr(band, "start") else band
-        if not 0 <= start < stop <= count:
-            raise ValueError(f"bands must be (start, stop) with 0 <= start < stop <= {count}, got ({start}, {stop})")
-        ranges.append((int(start), int(stop)))
-    return ranges
 
 
 def input_spread(input_sigma: Any, input_variance: Any) -> FloatArray:

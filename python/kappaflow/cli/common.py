@@ -24,7 +24,7 @@ from typer.core import TyperCommand
 from .._checks import choice
 from .._core import ConvergenceError
 from .._version import __version__
-from ..bands import Band, default_bands
+from ..bands import Band, resolve_bands
 from ..consistency.diagnosis import LAW_OPTIONS
 from ..datasets import BUILTIN_NAMES, ImageSource, open_images
 from ..moments import available_memory
@@ -272,12 +272,7 @@ def require_seeds_fit(seeds: int, population: Population) -> None:
 
 def chosen_bands(wanted: int | list[Band], modes: int) -> list[Band]:
     """The bands of a population of so many modes."""
-    if isinstance(wanted, int):
-        return list(default_bands(modes, wanted))
-    for band in wanted:
-        if band.stop > modes:
-            raise ValueError(f"--bands must lie within the {modes} modes of these data; got {band.label}")
-    return wanted
+    return list(resolve_bands(wanted, modes, name="--bands"))
 
 
 def parse_shape(text: str | None) -> tuple[int, ...] | None:

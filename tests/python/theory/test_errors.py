@@ -198,11 +198,32 @@ SPLITS_CASES: list[Case] = [
     (
         lambda: SPLITS.disagreement(F, X, bands=[(0, 4)]),
         ValueError,
+        "bands must lie within the 3 modes of these data; got modes 1-4, (start, stop) = (0, 4)",
+    ),
+    (
+        lambda: SPLITS.disagreement(F, X, bands=[(1, 1)]),
+        ValueError,
         "bands must be (start, stop) with 0 <= start < stop <= 3",
     ),
-    (lambda: SPLITS.disagreement(F, X, bands=[(1, 1)]), ValueError, "bands must be (start, stop)"),
+    (lambda: SPLITS.disagreement(F, X, bands=[]), ValueError, "bands must hold at least one band, got none"),
+    (lambda: SPLITS.disagreement(F, X, bands=0), ValueError, "bands must be an integer of at least 1, got 0"),
+    (
+        lambda: SPLITS.disagreement(F, X, bands="2"),
+        TypeError,
+        "bands must be a number of bands or a sequence of (start, stop)",
+    ),
+    (
+        lambda: SPLITS.disagreement(F, X, bands=[(0, 1.5)]),
+        TypeError,
+        "bands must be (start, stop) with two integers each",
+    ),
+    (lambda: SPLITS.disagreement(F, X, bands=[(0, 1, 2)]), TypeError, "with two integers each, got (0, 1, 2)"),
     (lambda: SPLITS.disagreement(F, X, bands=[(-1, 2)]), ValueError, "bands must be (start, stop)"),
-    (lambda: SPLITS.mean_disagreement(F, input_variance=1.0, bands=[range(2, 9)]), ValueError, "stop <= 3, got (2, 9)"),
+    (
+        lambda: SPLITS.mean_disagreement(F, input_variance=1.0, bands=[range(2, 9)]),
+        ValueError,
+        "within the 3 modes of these data; got modes 3-9, (start, stop) = (2, 9)",
+    ),
     (
         lambda: SPLITS.mean_disagreement(F, input_variance=-1.0),
         ValueError,

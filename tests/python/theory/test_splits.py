@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import kappaflow as kf
+from kappaflow.bands import default_bands
 
 D = 9
 
@@ -108,6 +109,9 @@ def test_disagreement_is_the_trace(n: int, mean: str, terms: str) -> None:
     parts = splits.disagreement(f, x, bands=bands)
     assert parts.shape == (3, 3)
     np.testing.assert_allclose(parts.sum(axis=1), trace, rtol=1e-11)
+    np.testing.assert_array_equal(
+        splits.disagreement(f, x, bands=3), splits.disagreement(f, x, bands=default_bands(D, 3))
+    )
     modes = population.eigenvectors.T
     np.testing.assert_allclose(parts[:, 0], 2 * splits.variance(f, x, modes[:2]).sum(axis=1) / D, rtol=1e-11)
     mean_parts = splits.mean_disagreement(f, input_variance=400.0, bands=bands)

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer, not_negative, positive
-from ...bands import Band, default_bands
+from ...bands import Band, resolve_bands
 from ...maps import Map
 from ...models.devices import resolve_device
 from ...population import Population
@@ -219,7 +219,7 @@ def validate_linear(
     profiles = population.profiles is not None and not isinstance(sets, GaussianSets)
     wanted_laws, wanted = chosen_laws(laws, profiles=profiles), chosen_quantities(quantities)
     modes = population.eigenvalues.size
-    edges = tuple(default_bands(modes)) if bands is None else tuple(bands)
+    edges = resolve_bands(bands, modes)
     maps = _maps(denoiser_sigmas, trajectory_sigma, sigma_max, steps)
     data_inputs = _inputs(sets, maps, integer("inputs", inputs, 1), integer("seed", seed, 0))
     base = Design(

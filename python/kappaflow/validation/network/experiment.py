@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..._checks import FloatArray
-from ...bands import Band, default_bands
+from ...bands import Band, resolve_bands
 from ...population import Population
 from ...sampling import SIGMA_MAX, initial_noise
 from ..laws import ComparedLaw, chosen_laws
@@ -38,7 +38,7 @@ def make_context(
     manipulated, what = analysis.manipulated_noise(noise[:MANIPULATED], population, parts(population))
     return Context(
         images=images, population=population, shape=shape,
-        bands=tuple(default_bands(population.eigenvalues.size)) if bands is None else tuple(bands),
+        bands=resolve_bands(bands, population.eigenvalues.size),
         laws=tuple(chosen_laws(laws, profiles=population.profiles is not None)), sigma_max=sigma_max, steps=sampler_steps,
         noise={"seeds": noise, **manipulated}, manipulations=what, seeds=numbers, count=len(images),
     )  # fmt: skip
