@@ -12,9 +12,14 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def real_array(name: str, value: Any) -> FloatArray:
-    """`value` as a float64 array; a torch tensor is taken through ``__array__``, off its device first.
+    """`value` as a float64 array of its shape; a torch tensor is brought to the CPU first.
 
-    Raises TypeError for anything that is not real numbers, ValueError for NaN or infinity.
+    Raises
+    ------
+    TypeError
+        Anything but real numbers.
+    ValueError
+        NaN or infinity; the message gives the index.
     """
     if hasattr(value, "detach") and hasattr(value, "cpu"):
         value = value.detach().cpu()
@@ -31,7 +36,15 @@ def real_array(name: str, value: Any) -> FloatArray:
 
 
 def spectrum_arrays(eigenvalues: Any, multiplicity: Any) -> tuple[FloatArray, FloatArray]:
-    """Eigenvalues (k,) >= 0 and their multiplicities (k,) > 0, checked."""
+    """Eigenvalues (k,) ≥ 0 and their multiplicities (k,) > 0, 1 by default.
+
+    Raises
+    ------
+    TypeError
+        Anything but real numbers.
+    ValueError
+        Negative, NaN or infinite values; shapes that do not fit.
+    """
     values = real_array("eigenvalues", eigenvalues)
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"eigenvalues must be one-dimensional and not empty, got shape {values.shape}")
@@ -47,19 +60,49 @@ def spectrum_arrays(eigenvalues: Any, multiplicity: Any) -> tuple[FloatArray, Fl
     return values, counts
 
 
-def integer(name: str, value: Any, minimum: int) -> int:
-    """An integer of at least `minimum`; a float is refused even where it is whole, as 1e3 for 1000 is accepted only by CLIs."""
+def integer(
+    name: str, value: Any, minimum: int, maximum: int | None = None, *, error: type[ValueError] = ValueError
+) -> int:
+    """An integer of at least `minimum` and at most `maximum`.
+
+    A float is refused even if it is whole, and so is a bool: ``True`` where a number is meant is a mistake.
+
+    Parameters
+    ----------
+    name : what the argument is called in messages
+    value : what the user gave
+    minimum, maximum : what is allowed, both included; no upper bound if None
+    error : what is raised for an integer out of range
+
+    Raises
+    ------
+    TypeError
+        `value` is no integer.
+    ValueError, or `error`
+        It is out of range.
+    """
+    allowed = f"an integer of at least {minimum}" if maximum is None else f"an integer from {minimum} to {maximum}"
     try:
+        if isinstance(value, bool):
+            raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer of at least {minimum}, got {value!r}") from None
-    if number < minimum:
-        raise ValueError(f"{name} must be an integer of at least {minimum}, got {number}")
+        raise TypeError(f"{name} must be {allowed}, got {value!r}") from None
+    if number < minimum or (maximum is not None and number > maximum):
+        raise error(f"{name} must be {allowed}, got {number}")
     return number
 
 
 def positive(name: str, value: Any) -> float:
-    """A finite number above zero."""
+    """A finite number above zero.
+
+    Raises
+    ------
+    TypeError
+        `value` is no number.
+    ValueError
+        It is not finite and above zero.
+    """
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -70,7 +113,15 @@ def positive(name: str, value: Any) -> float:
 
 
 def not_negative(name: str, value: Any) -> float:
-    """A finite number of at least zero."""
+    """A finite number of at least zero.
+
+    Raises
+    ------
+    TypeError
+        `value` is no number.
+    ValueError
+        It is negative or not finite.
+    """
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -111,7 +162,13 @@ def variance_of(
 
 
 def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
-    """One of a few words."""
+    """One of a few words.
+
+    Raises
+    ------
+    ValueError
+        Any other value; the message lists what is allowed.
+    """
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     return str(value)

@@ -19,8 +19,8 @@ import kappaflow
 PACKAGE = Path(kappaflow.__file__).parent
 #: Rooms from the ground up. Modules that lie in no room are the theory; a room imports rooms below it, and itself.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("theory", "datasets"),
-    ("laws",),
+    ("theory",),
+    ("laws", "datasets"),
     ("models",),
     ("consistency", "validation", "lens"),
     ("report",),

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._checks import FloatArray
 from .errors import DataError
 from .options import Options
 from .source import (
     BATCH_BYTES,
-    FloatArray,
     ImageSource,
     PixelScaling,
     check_finite,

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._checks import FloatArray
 from .arrays import open_array
 from .errors import DataError
 from .folder import read_header, read_image
 from .options import PATCH_DEFAULT, Options
-from .source import FloatArray, ImageSource, PixelScaling
+from .source import ImageSource, PixelScaling
 from .transform import to_grey
 
 __all__ = ["BUILTIN_NAMES", "SUBSET_SEED", "open_builtin"]

@@ -11,9 +11,10 @@ from types import ModuleType
 
 import numpy as np
 
+from .._checks import FloatArray
 from .errors import DataError
 from .options import Options
-from .source import FloatArray, ImageSource
+from .source import ImageSource
 from .transform import resize_image, to_grey
 
 __all__ = ["SUFFIXES", "import_pillow", "open_folder", "read_image"]

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._checks import FloatArray
 from .arrays import NOT_APPLICABLE, as_array, check_array
 from .errors import DataError
 from .options import Options
-from .source import FloatArray, ImageSource, PixelScaling, check_finite, integer_scaling, rebatch
+from .source import ImageSource, PixelScaling, check_finite, integer_scaling, rebatch
 from .transform import plan_transform
 
 __all__ = ["open_iterable"]

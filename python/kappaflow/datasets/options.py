@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .._checks import integer
 from .errors import DataError
 
-__all__ = ["PATCH_DEFAULT", "PATCH_MAX", "PATCH_MIN", "Options", "checked_int"]
+__all__ = ["PATCH_DEFAULT", "PATCH_MAX", "PATCH_MIN", "Options"]
 
 PATCH_MIN = 2  # a 1×1 patch has no structure to speak of
 PATCH_MAX = 64  # d = 12288 in colour: the largest covariance that a workstation still diagonalises
 PATCH_DEFAULT = 16
-
-
-def checked_int(name: str, value: object, low: int, high: int | None = None) -> int:
-    """Return ``value`` as an int between ``low`` and ``high``; name the option where it is none."""
-    allowed = f"at least {low}" if high is None else f"{low} to {high}"
-    if isinstance(value, bool):
-        raise TypeError(f"{name} must be a whole number, {allowed}; got {value!r}")
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{name} must be a whole number, {allowed}; got {value!r}") from None
-    if number < low or (high is not None and number > high):
-        raise DataError(f"{name} must be {allowed}; got {number}")
-    return number
 
 
 @dataclass(frozen=True)
@@ -60,13 +46,13 @@ class Options:
                 raise TypeError(f"shape must be a tuple of whole numbers such as (28, 28); got {shape!r}")
             if len(shape) == 0:
                 raise DataError("shape must have at least one side; got ()")
-            sides = tuple(checked_int("each side of shape", side, 1) for side in shape)
+            sides = tuple(integer("each side of shape", side, 1, error=DataError) for side in shape)
         return cls(
             shape=sides,
-            patch=None if patch is None else checked_int("patch", patch, PATCH_MIN, PATCH_MAX),
-            size=None if size is None else checked_int("size", size, 1),
+            patch=None if patch is None else integer("patch", patch, PATCH_MIN, PATCH_MAX, error=DataError),
+            size=None if size is None else integer("size", size, 1, error=DataError),
             grey=bool(grey),
-            limit=None if limit is None else checked_int("limit", limit, 1),
+            limit=None if limit is None else integer("limit", limit, 1, error=DataError),
             skip_corrupt=bool(skip_corrupt),
             on_skip=on_skip,
         )

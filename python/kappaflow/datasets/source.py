@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._checks import FloatArray, integer
 from .errors import DataError
-from .options import checked_int
 
 __all__ = [
-    "FloatArray",
     "ImageSource",
     "PixelScaling",
     "check_finite",
@@ -23,8 +22,6 @@ __all__ = [
     "rebatch",
     "rows_within",
 ]
-
-FloatArray = npt.NDArray[np.float64]
 
 BATCH_BYTES = 128 * 2**20  # most bytes in one float64 batch: 4096 rows up to d = 4096, fewer beyond
 
@@ -76,7 +73,7 @@ class ImageSource:
         DataError : ``batch_size`` below 1; while reading: values that are not finite, a file that cannot be decoded,
             batches of different shapes, a one-shot iterator asked for a second time
         """
-        rows = rows_within(checked_int("batch_size", batch_size, 1), self.dimension)
+        rows = rows_within(integer("batch_size", batch_size, 1, error=DataError), self.dimension)
         return self.reader(rows)
 
     def __iter__(self) -> Iterator[FloatArray]:

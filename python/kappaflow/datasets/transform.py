@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._checks import FloatArray
 from .errors import DataError
 from .options import Options
-from .source import FloatArray
 
 __all__ = ["Transform", "plan_transform", "resize_image", "to_grey"]
 

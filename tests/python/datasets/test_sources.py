@@ -44,12 +44,12 @@ def test_source_is_frozen_and_passes_through() -> None:
 
 @pytest.mark.parametrize("batch_size", [0, -3])
 def test_batch_size_below_one(batch_size: int) -> None:
-    with pytest.raises(DataError, match=f"batch_size must be at least 1; got {batch_size}"):
+    with pytest.raises(DataError, match=f"batch_size must be an integer of at least 1, got {batch_size}"):
         open_images(random_bytes(3, 4)).batches(batch_size)
 
 
 def test_batch_size_of_a_wrong_type() -> None:
-    with pytest.raises(TypeError, match=r"batch_size must be a whole number, at least 1; got 2\.5"):
+    with pytest.raises(TypeError, match=r"batch_size must be an integer of at least 1, got 2\.5"):
         open_images(random_bytes(3, 4)).batches(2.5)  # type: ignore[arg-type]
 
 
@@ -165,16 +165,16 @@ def test_not_finite_in_iterables() -> None:
     [
         ({"shape": (5, 5)}, r"shape=\(5, 5\) holds 25 values, but one image of shape \(12,\) holds 12"),
         ({"shape": ()}, r"shape must have at least one side"),
-        ({"shape": (3, 0)}, r"each side of shape must be at least 1; got 0"),
-        ({"limit": 0}, r"limit must be at least 1; got 0"),
-        ({"size": 0}, r"size must be at least 1; got 0"),
+        ({"shape": (3, 0)}, r"each side of shape must be an integer of at least 1, got 0"),
+        ({"limit": 0}, r"limit must be an integer of at least 1, got 0"),
+        ({"size": 0}, r"size must be an integer of at least 1, got 0"),
         ({"size": 2}, r"size=2 needs images of shape .* got \(12,\); give shape= for flat vectors"),
         ({"grey": True}, r"grey=True needs images of shape .* got \(12,\)"),
         ({"grey": True, "shape": (3, 1, 4)}, r"grey=True needs 1 or 3 channels, got images of shape \(3, 1, 4\)"),
         ({"patch": 8}, r"patch=8 does not apply to array: it is for the built-in 'patches' only"),
         ({"skip_corrupt": True}, r"skip_corrupt=True does not apply to array: it is for folders"),
-        ({"patch": 1}, r"patch must be 2 to 64; got 1"),
-        ({"patch": 65}, r"patch must be 2 to 64; got 65"),
+        ({"patch": 1}, r"patch must be an integer from 2 to 64, got 1"),
+        ({"patch": 65}, r"patch must be an integer from 2 to 64, got 65"),
     ],
 )
 def test_options_that_cannot_be_used(options: dict[str, Any], message: str) -> None:
@@ -185,9 +185,9 @@ def test_options_that_cannot_be_used(options: dict[str, Any], message: str) -> N
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"limit": 1.5}, r"limit must be a whole number, at least 1; got 1\.5"),
-        ({"limit": True}, r"limit must be a whole number, at least 1; got True"),
-        ({"patch": "8"}, r"patch must be a whole number, 2 to 64; got '8'"),
+        ({"limit": 1.5}, r"limit must be an integer of at least 1, got 1\.5"),
+        ({"limit": True}, r"limit must be an integer of at least 1, got True"),
+        ({"patch": "8"}, r"patch must be an integer from 2 to 64, got '8'"),
         ({"shape": 12}, r"shape must be a tuple of whole numbers"),
         ({"shape": "12"}, r"shape must be a tuple of whole numbers"),
     ],
