@@ -21,6 +21,7 @@ from kappaflow.cli import predict as predict_module
 from kappaflow.consistency.diagnosis import diagnosis_to_json
 from kappaflow.consistency.prediction import Band, default_bands, predict, prediction_to_json
 from kappaflow.datasets import open_images
+from kappaflow.sample_size import NotReachedError
 from kappaflow.sampling import initial_noise
 
 SEED = 20260
@@ -356,7 +357,7 @@ def test_plan_brackets_like_the_library(folder):
 
 def test_plan_says_where_no_n_suffices(folder, monkeypatch):
     def never(*_arguments, **_options):
-        raise ValueError("tolerance must be at least 0.3, the measure at n = 1, got 0.1")
+        raise NotReachedError("tolerance must be at least 0.3, the measure at n = 1, got 0.1")
 
     monkeypatch.setattr("kappaflow.consistency.needed.samples_for", never)
     assert "over 1e12" in succeed("plan", "data.npy", "--json", "p.json").stdout
