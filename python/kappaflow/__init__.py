@@ -22,7 +22,7 @@ from .functions import (
 )
 from .moments import Moments
 from .population import Population
-from .sample_size import SampleSize, samples_for
+from .sample_size import NotReachedError, SampleSize, samples_for
 from .splits import Splits
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "KappaInfo",
     "LawError",
     "Moments",
+    "NotReachedError",
     "Population",
     "SampleSize",
     "SpectralFunction",

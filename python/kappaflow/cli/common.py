@@ -25,8 +25,9 @@ from .._checks import choice
 from .._core import ConvergenceError
 from .._version import __version__
 from ..bands import Band, resolve_bands
-from ..consistency.diagnosis import LAW_OPTIONS
+from ..consistency.diagnosis import AUTO, law_options
 from ..datasets import BUILTIN_NAMES, ImageSource, open_images
+from ..laws import REGISTRY
 from ..moments import available_memory
 from ..population import Population
 
@@ -327,8 +328,9 @@ LawOption = Annotated[
     str,
     typer.Option(
         metavar="LAW",
-        help="auto (what 'kappaflow diagnose' recommends), gaussian, elliptical (contrast differs between samples), or "
-        "empirical (any data).",
+        help=f"{AUTO} (what 'kappaflow diagnose' recommends), "
+        + ", ".join(f"{spec.name} ({spec.assumes})" for spec in REGISTRY.values())
+        + ".",
     ),
 ]
 ProfilesOption = Annotated[
@@ -336,7 +338,9 @@ ProfilesOption = Annotated[
     typer.Option(
         min=0,
         max=10**7,
-        help="Images to keep as they are: what laws other than the Gaussian are built on; 0: none.",
+        help="Number of images to keep as profiles (needed by the "
+        + " and ".join(spec.name for spec in REGISTRY.values() if spec.needs_profiles)
+        + " laws); 0 keeps none.",
         show_default=str(DEFAULT_PROFILES),
         rich_help_panel=_PANEL,
     ),
@@ -485,7 +489,7 @@ def print_reason(console: Console, reason: str) -> None:
 
 def check_law(law: str) -> str:
     """`law` if it is one; ValueError, before any work, if not."""
-    return choice("--law", law, LAW_OPTIONS)
+    return choice("--law", law, law_options())
 
 
 # --- facts ------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..consistency.diagnosis import LAW_NAMES, TITLES, Diagnosis, diagnose, diagnosis_to_json
+from ..consistency.diagnosis import Diagnosis, diagnose, diagnosis_to_json
+from ..laws import law_spec
 from .common import (
     DataArgument,
     DataOptions,
@@ -128,15 +129,9 @@ def _errors_table(diagnosis: Diagnosis) -> Table:
     table.add_column("map")
     for heading in ("total, simulated / predicted", "by eigenband, RMS"):
         table.add_column(heading, justify="right")
-    for law in LAW_NAMES:
-        for each in diagnosis.errors:
-            if each.law == law:
-                ratio = f"{np.exp(each.total):.3g} ± {np.exp(each.total) * each.total_error:.1g}"
-                table.add_row(
-                    TITLES[law],
-                    each.question,
-                    ratio,
-                    f"{100 * np.expm1(each.rms):.0f} % ± {100 * each.rms_error:.0f} %",
-                )
+    for each in diagnosis.errors:  # in the order of the registry
+        ratio = f"{np.exp(each.total):.3g} ± {np.exp(each.total) * each.total_error:.1g}"
+        rms = f"{100 * np.expm1(each.rms):.0f} % ± {100 * each.rms_error:.0f} %"
+        table.add_row(law_spec(each.law).title, each.question, ratio, rms)
     table.caption = "what is simulated and predicted is the variance of the output over training sets"
     return table

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from .._checks import FloatArray
 from ..datasets.memory import collect_rows
+from ..validation.laws import compared_laws
 from .common import (
     BandsOption,
     DataArgument,
@@ -149,7 +150,7 @@ def command(
     ] = None,
     bands: BandsOption = "6",
     laws: Annotated[
-        str | None, typer.Option(metavar="LAWS", help="gaussian, elliptical, empirical, published.", show_default="all")
+        str | None, typer.Option(metavar="LAWS", help=f"{', '.join(compared_laws())}.", show_default="all")
     ] = None,
     profiles: Annotated[int, typer.Option(min=0, help="Images that the empirical law is built on; 0: none.")] = 8192,
     seed: Annotated[int, typer.Option(min=0, help="Of splits, initialisations and noise.")] = 0,

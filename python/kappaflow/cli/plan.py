@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from ..bands import Band
-from ..consistency.diagnosis import choose_law
+from ..consistency.diagnosis import AUTO, choose_law
 from ..consistency.needed import images_needed, largest_n
 from ..sample_size import SampleSize
 from .common import (
@@ -48,7 +48,7 @@ def command(
     tolerance: ToleranceOption = 0.1,
     bands: BandsOption = "6",
     sigma_max: SigmaMaxOption = 80.0,
-    law: LawOption = "auto",
+    law: LawOption = AUTO,
     json: JsonOption = None,
     patch: PatchOption = None,
     grey: GreyOption = False,

@@ -12,7 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 
 from ..consistency import prediction as core
-from ..consistency.diagnosis import TITLES
+from ..consistency.diagnosis import AUTO
+from ..laws import law_spec
 from .common import (
     BandsOption,
     DataArgument,
@@ -65,7 +66,7 @@ def command(
         ),
     ] = None,
     sigma_max: SigmaMaxOption = 80.0,
-    law: LawOption = "auto",
+    law: LawOption = AUTO,
     bands: BandsOption = "6",
     seeds: SeedsOption = "64",
     tolerance: ToleranceOption = 0.1,
@@ -156,7 +157,7 @@ def print_prediction(console: Console, prediction: core.Prediction) -> None:
     """Tables of sizes, bands and seeds, and the caveats."""
     images = "known exactly" if prediction.sample_size is None else f"{prediction.sample_size:,} images"
     shape = "×".join(map(str, prediction.shape))
-    plain_line(console, f"{prediction.source}: {images}, {shape}; {TITLES[prediction.law]}", "bold")
+    plain_line(console, f"{prediction.source}: {images}, {shape}; {law_spec(prediction.law).title}", "bold")
     console.print(_sizes_table(prediction))
     console.print(_bands_table(prediction))
     if prediction.seeds.size:

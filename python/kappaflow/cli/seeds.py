@@ -8,7 +8,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from ..consistency.diagnosis import choose_law
+from ..consistency.diagnosis import AUTO, choose_law
 from ..sampling import initial_noise
 from ..splits import Splits
 from .common import (
@@ -50,7 +50,7 @@ def command(
     seeds: SeedsOption = "64",
     top: Annotated[int, typer.Option(min=1, help="Seeds to show at each end.")] = 10,
     sigma_max: SigmaMaxOption = 80.0,
-    law: LawOption = "auto",
+    law: LawOption = AUTO,
     json: JsonOption = None,
     patch: PatchOption = None,
     grey: GreyOption = False,

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.padding import Padding
 
 from ..population import Population
+from ..validation.laws import compared_laws
 from .common import (
     BandsOption,
     DataArgument,
@@ -92,7 +93,7 @@ def linear(
     steps: Annotated[str, typer.Option(metavar="COUNTS", help="Steps of the finite-step sampler.")] = "18,35",
     bands: BandsOption = "6",
     laws: Annotated[
-        str | None, typer.Option(metavar="LAWS", help="gaussian, elliptical, empirical, published.", show_default="all")
+        str | None, typer.Option(metavar="LAWS", help=f"{', '.join(compared_laws())}.", show_default="all")
     ] = None,
     quantities: Annotated[
         str | None, typer.Option(metavar="NAMES", help="What to compare, as seeds,bands.", show_default="all")

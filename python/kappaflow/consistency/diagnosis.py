@@ -6,7 +6,7 @@ against the variance that is found; :func:`choose_law` is the rule that predicti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from .._checks import FloatArray, choice, integer, positive
 from ..bands import Band, default_bands
 from ..functions import df1, df2
-from ..laws import radial_scales, require_profiles
+from ..laws import DEFAULT_LAW, REGISTRY, law_spec, radial_scales, require_profiles
 from ..maps import Map
 from ..moments import gram_eigensystem, has_variance, symmetric_eigensystem
 from ..population import Population, scaled_profiles
@@ -24,21 +24,18 @@ from ..sampling import SIGMA_MAX
 from ..splits import Splits
 
 __all__ = [
-    "LAW_NAMES",
-    "LAW_OPTIONS",
+    "AUTO",
     "Diagnosis",
     "LawChoice",
     "LawError",
     "choose_law",
     "diagnose",
     "diagnosis_to_json",
+    "law_options",
 ]
 
-#: What may be asked for; "auto" lets the diagnosis decide.
-LAW_OPTIONS = ("auto", "gaussian", "elliptical", "empirical")
-#: The laws from the cheapest to the dearest.
-LAW_NAMES = ("gaussian", "elliptical", "empirical")
-TITLES: Mapping[str, str] = {"gaussian": "Gaussian law", "elliptical": "elliptical law", "empirical": "empirical law"}
+#: The option that lets the diagnosis decide.
+AUTO = "auto"
 #: A law is good enough within this relative error.
 TOLERANCE = 0.1
 #: Fewer profiles than this tell nothing.
@@ -119,7 +116,7 @@ class Diagnosis:
     @property
     def recommendation(self) -> str:
         """What to do, in a sentence with its numbers."""
-        return f"Take the {TITLES[self.law]}: {self.reason}"
+        return f"Take the {law_spec(self.law).title}: {self.reason}"
 
     def error(self, law: str) -> tuple[float, float]:
         """Error of a law, as its worst map shows it (see :attr:`LawError.size`), and the Monte Carlo standard error."""
@@ -178,14 +175,14 @@ def diagnose(
     simulated = _simulate(exact.profiles.astype(np.float64), size, count, questions, rng)
     bands = default_bands(len(exact.eigenvalues))
     errors = []
-    for index, law in enumerate(LAW_NAMES):
-        report(f"{TITLES[law]}", 0.6 + 0.3 * index / len(LAW_NAMES))
+    for index, (law, spec) in enumerate(REGISTRY.items()):
+        report(spec.title, 0.6 + 0.3 * index / len(REGISTRY))
         splits = Splits(exact, size, law=law)
         for (question, x), outputs in zip(questions, simulated, strict=True):
             errors.append(_law_error(splits, question, x, outputs, bands))
     law, words = _rule(errors)
     report("done", 1.0)
-    subsampling = _subsampling_error(population, size, top) if law == "empirical" else None
+    subsampling = _subsampling_error(population, law, size, top) if not law_spec(law).closed_form else None
     if subsampling is not None:
         words += f" That it knows {len(held):,} of the images adds an error of {100 * subsampling:.2g} %."
     return Diagnosis(
@@ -326,14 +323,14 @@ def _law_error(splits: Splits, question: Map, x: FloatArray, outputs: FloatArray
 
 def _rule(errors: list[LawError]) -> tuple[str, str]:
     """The cheapest law within the tolerance, else the cheapest within the tolerance of the most accurate; and why."""
-    sizes = {law: max(each.size for each in errors if each.law == law) for law in LAW_NAMES}
+    sizes = {law: max(each.size for each in errors if each.law == law) for law in REGISTRY}
     least = {law: error - uncertainty for law, (error, uncertainty) in sizes.items()}
     allowed = np.log1p(TOLERANCE)
-    within = [law for law in LAW_NAMES if least[law] <= allowed]
+    within = [law for law in REGISTRY if least[law] <= allowed]
     best = min(error for error, _ in sizes.values())
-    law = within[0] if within else next(name for name in LAW_NAMES if least[name] <= best + allowed)
+    law = within[0] if within else next(name for name in REGISTRY if least[name] <= best + allowed)
     why = f"against training sets that were resampled from your images it is {_off(*sizes[law])}"
-    others = ", ".join(f"the {TITLES[other]} is {_off(*sizes[other])}" for other in LAW_NAMES if other != law)
+    others = ", ".join(f"the {law_spec(other).title} is {_off(*sizes[other])}" for other in REGISTRY if other != law)
     words = f"{why}; {others}."
     if not within:
         words += (
@@ -351,7 +348,7 @@ def _off(error: float, uncertainty: float) -> str:
     return f"off by {per_cent} (±{NO_BREAK}{max(1.0, 100 * uncertainty):.0f}{NO_BREAK}%)"
 
 
-def _subsampling_error(population: Population, n: int, sigma_max: float) -> float | None:
+def _subsampling_error(population: Population, law: str, n: int, sigma_max: float) -> float | None:
     """Standard deviation of the total between four disjoint quarters of the profiles, halved for all of them together."""
     profiles, samples = population.profiles, population.sample_size
     assert profiles is not None
@@ -360,7 +357,7 @@ def _subsampling_error(population: Population, n: int, sigma_max: float) -> floa
     totals = []
     for quarter in range(4):
         chosen = scaled_profiles(profiles[quarter::4], population.eigenvalues)
-        splits = Splits(population.replace(profiles=chosen), n, law="empirical")
+        splits = Splits(population.replace(profiles=chosen), n, law=law)
         totals.append(float(splits.mean_disagreement(splits.sampling_map(0.0, sigma_max), input_sigma=sigma_max)))
     return float(np.std(totals, ddof=1) / np.mean(totals) / 2 * np.sqrt(1 - len(profiles) / samples))
 
@@ -377,9 +374,14 @@ class LawChoice:
     diagnosis: Diagnosis | None
 
 
+def law_options() -> tuple[str, ...]:
+    """What may be asked for: "auto", which lets the diagnosis decide, or a law by name."""
+    return (AUTO, *REGISTRY)
+
+
 def choose_law(
     population: Population,
-    law: str = "auto",
+    law: str = AUTO,
     *,
     n: int | None = None,
     sigma_max: float = SIGMA_MAX,
@@ -389,17 +391,17 @@ def choose_law(
 
     Raises ValueError for a law that does not exist or that needs profiles where there are none.
     """
-    if choice("law", law, LAW_OPTIONS) != "auto":
-        if law != "gaussian":
-            require_profiles(population, f"law={law!r}")
-        return LawChoice(law, f"The {TITLES[law]} was asked for.", None)
+    if choice("law", law, law_options()) != AUTO:
+        law_spec(law).check(population)
+        return LawChoice(law, f"The {law_spec(law).title} was asked for.", None)
     held = 0 if population.profiles is None else len(population.profiles)
     if held < FEWEST_PROFILES:
         without = "no images" if held == 0 else f"only {held} images"
-        reason = f"The Gaussian law was taken unseen: the population holds {without} from which to diagnose another."
-        return LawChoice("gaussian", reason, None)
+        title = law_spec(DEFAULT_LAW).title
+        reason = f"The {title} was taken unseen: the population holds {without} from which to diagnose another."
+        return LawChoice(DEFAULT_LAW, reason, None)
     diagnosis = diagnose(population, n=n, sigma_max=sigma_max, progress=progress)
-    reason = f"The {TITLES[diagnosis.law]} was taken: {diagnosis.reason}"
+    reason = f"The {law_spec(diagnosis.law).title} was taken: {diagnosis.reason}"
     return LawChoice(diagnosis.law, reason, diagnosis)
 
 

@@ -11,14 +11,13 @@ import numpy.typing as npt
 from .._checks import FloatArray
 from .._core import SpectralFunction, UnidentifiedError
 from ..bands import Band
+from ..laws import DEFAULT_LAW
 from ..population import Population
 from ..sample_size import LARGEST_N, NotReachedError, SampleSize, samples_for
 from ..splits import Splits
 
-__all__ = ["CHEAPER", "Correction", "images_needed", "largest_n"]
+__all__ = ["Correction", "images_needed", "largest_n"]
 
-#: The law that answers in the empirical law's place where that has no answer or is too dear.
-CHEAPER = "elliptical"
 #: Sizes at which another law is compared with the Gaussian one, and how far they reach beyond the Gaussian answers, which
 #: data of unequal samples exceed.
 _SIZES = 6
@@ -74,7 +73,7 @@ def images_needed(
     sigma_max: float,
     tolerance: float,
     *,
-    law: str = "gaussian",
+    law: str = DEFAULT_LAW,
     correction: Correction | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[SampleSize | None, ...]:
@@ -94,7 +93,7 @@ def images_needed(
     -------
     The answers with their brackets; None where the tolerance is not met at any n that can be asked, see :func:`largest_n`.
     """
-    if law != "gaussian" and correction is None:
+    if law != DEFAULT_LAW and correction is None:
         first = images_needed(population, bands, sigma_max, tolerance)
         correction = _about(population, [answer.n for answer in first if answer is not None], bands, sigma_max, law)
     known: dict[int, FloatArray] = {}

@@ -4,36 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..laws import DEFAULT_LAW, law_spec
 from ..moments import has_variance
 from ..population import Population
 from .diagnosis import LawChoice
 from .needed import largest_n
 
-__all__ = ["MOST_PAIRED_MODES", "prediction_notes"]
-
-#: With more modes than this the matrix of mode pairs of the empirical law is left to the elliptical law.
-MOST_PAIRED_MODES = 1024
-
-_GAUSSIAN = (
-    "The numbers describe linear diffusion models on Gaussian data with the mean and covariance of your images. "
-)
-_UNKNOWN = (
-    "On natural images the true variance between training sets is larger, up to several times on small patches; the ordering "
-    "of modes, seeds and sizes is more robust than the absolute level."
-)
-_ELLIPTICAL = (
-    "The numbers describe linear diffusion models on data like yours whose samples differ in contrast and are Gaussian "
-    "otherwise (elliptical law). "
-)
-_EMPIRICAL = (
-    "The numbers describe linear diffusion models on data like yours: {count:,} of your images stand for all, and nothing "
-    "else is assumed of them (empirical law). "
-)
-_SEARCHED = (
-    "Images needed are those of the Gaussian law, corrected by the ratio of the two laws at the sizes shown, which is taken as "
-    "constant beyond them."
-)
-_KAPPA = "The empirical law has no single renormalised noise κ: κ is that of the elliptical law."
+__all__ = ["prediction_notes"]
 
 
 def prediction_notes(
@@ -71,15 +48,25 @@ def prediction_notes(
 
 
 def _law_notes(population: Population, choice: LawChoice) -> list[str]:
-    if choice.law == "gaussian":
-        known = choice.diagnosis is not None
-        return [_GAUSSIAN + choice.reason + ("" if known else " " + _UNKNOWN)]
-    if choice.law == "elliptical":
-        return [_ELLIPTICAL + choice.reason, _SEARCHED]
+    """What the numbers describe and why this law, then what another law answered in its place."""
+    spec, default = law_spec(choice.law), law_spec(DEFAULT_LAW)
     count = 0 if population.profiles is None else len(population.profiles)
-    notes = [_EMPIRICAL.format(count=count) + choice.reason, f"{_KAPPA} {_SEARCHED}"]
-    if population.eigenvalues.size > MOST_PAIRED_MODES:
+    first = f"The numbers describe linear diffusion models on {spec.describes.format(profiles=count)}. {choice.reason}"
+    if choice.diagnosis is None and spec.undiagnosed:
+        first += f" {spec.undiagnosed}"
+    replaced, notes = [], [first]
+    stand_in = law_spec(spec.stand_in).title if spec.stand_in else ""
+    if not spec.has_kappa:
+        replaced.append(f"The {spec.title} has no single renormalised noise κ: κ is that of the {stand_in}.")
+    if spec != default:
+        replaced.append(
+            f"Images needed are those of the {default.title}, corrected by the ratio of the two laws at the sizes shown, which is "
+            "taken as constant beyond them."
+        )
+    if replaced:
+        notes.append(" ".join(replaced))
+    if spec.largest_pair_matrix is not None and population.eigenvalues.size > spec.largest_pair_matrix:
         notes.append(
-            f"With more than {MOST_PAIRED_MODES:,} modes the matrix of mode pairs is that of the elliptical law."
+            f"With more than {spec.largest_pair_matrix:,} modes the matrix of mode pairs is that of the {stand_in}."
         )
     return notes

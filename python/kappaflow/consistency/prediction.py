@@ -16,13 +16,14 @@ from .._checks import FloatArray, integer, not_negative, positive
 from .._core import SpectralFunction, UnidentifiedError
 from ..bands import Band, default_bands, resolve_bands
 from ..functions import denoiser
+from ..laws import DEFAULT_LAW, law_spec
 from ..population import Population, scaled_profiles
 from ..sample_size import LARGEST_N
 from ..sampling import SIGMA_MAX, SIGMA_MIN, initial_noise
 from ..splits import Splits
 from .diagnosis import Diagnosis, choose_law, diagnosis_to_json
-from .needed import CHEAPER, Correction, images_needed, largest_n
-from .notes import MOST_PAIRED_MODES, prediction_notes
+from .needed import Correction, images_needed, largest_n
+from .notes import prediction_notes
 
 __all__ = [
     "Band",
@@ -40,8 +41,6 @@ IntArray = npt.NDArray[np.int64]
 _MODE_PAIRS = 48
 _EIGENMODES = 11
 _NOISE_LEVELS = 81
-#: Profiles that the empirical law's mode pairs are built on.
-_PAIR_PROFILES = 2048
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Prediction:
     description: str  # one or two sentences: what the data are, how pixels were scaled, attribution
     shape: tuple[int, ...]  # shape of one image
     sample_size: int | None  # images in the population, None where it is known exactly
-    law: str  # the law of all numbers: "gaussian", "elliptical" or "empirical"
+    law: str  # name of the law of all numbers
     law_reason: str  # why that one, in words
     diagnosis: Diagnosis | None  # what decided, None where the law was named or could not be diagnosed
     sigma_max: float
@@ -188,7 +187,7 @@ def _at_size(population: Population, n: int, asked: _Request) -> _AtSize:
     edges = [slice(band.start, band.stop) for band in asked.bands]
     by_band, whole = (np.array([values[edge].sum() for edge in edges]) for values in (part, apart))
     return _AtSize(
-        kappa=_kappa_splits(population, splits).kappa(noise_variance=asked.noise_variance),
+        kappa=_kappa_splits(splits).kappa(noise_variance=asked.noise_variance),
         map_gain=gain,
         denoiser_gain=np.stack([splits.expectation(denoiser(float(sigma))) for sigma in asked.denoiser_sigmas])
         if asked.denoiser_sigmas.size
@@ -203,21 +202,21 @@ def _at_size(population: Population, n: int, asked: _Request) -> _AtSize:
     )
 
 
-def _kappa_splits(population: Population, splits: Splits) -> Splits:
-    """The splits whose κ is shown: the empirical law has no single one, and the elliptical law stands in."""
-    return Splits(population, splits.n, law=CHEAPER) if splits.law == "empirical" else splits
+def _kappa_splits(splits: Splits) -> Splits:
+    """The splits whose κ is shown: those of the stand-in for a law that has no single κ."""
+    spec = law_spec(splits.law)
+    return splits if spec.has_kappa else Splits(splits.population, splits.n, law=spec.stand_in)
 
 
 def _mode_pairs(population: Population, n: int, asked: _Request, modes: IntArray) -> FloatArray:
-    """Variance of mode pairs; the empirical law takes fewer profiles for the matrix, or leaves it to the elliptical law."""
-    law, chosen = asked.law, population
-    if law == "empirical":
-        if population.eigenvalues.size > MOST_PAIRED_MODES:
-            law = CHEAPER
-        elif population.profiles is not None and len(population.profiles) > _PAIR_PROFILES:
-            some = population.profiles[:: -(-len(population.profiles) // _PAIR_PROFILES)]
-            chosen = population.replace(profiles=scaled_profiles(some, population.eigenvalues))
-    splits = Splits(chosen, n, law=law)
+    """Variance of mode pairs, by fewer profiles or by the law's stand-in where its spec asks for that."""
+    spec, profiles = law_spec(asked.law), population.profiles
+    if spec.largest_pair_matrix is not None and population.eigenvalues.size > spec.largest_pair_matrix:
+        spec = law_spec(spec.stand_in)
+    elif spec.pair_profiles is not None and profiles is not None and len(profiles) > spec.pair_profiles:
+        some = profiles[:: -(-len(profiles) // spec.pair_profiles)]
+        population = population.replace(profiles=scaled_profiles(some, population.eigenvalues))
+    splits = Splits(population, n, law=spec.name)
     return splits.mode_variance(splits.sampling_map(0.0, asked.sigma_max), modes)
 
 
@@ -230,7 +229,7 @@ def _infinite_data(population: Population, asked: _Request) -> tuple[FloatArray,
     s, levels = population.eigenvalues, asked.denoiser_sigmas
     if population.sample_size is not None:
         try:
-            splits = Splits(population, LARGEST_N, law="gaussian")
+            splits = Splits(population, LARGEST_N, law=DEFAULT_LAW)
             gain = splits.expectation(splits.sampling_map(0.0, asked.sigma_max))
             denoised = [splits.expectation(denoiser(float(sigma))) for sigma in levels]
         except UnidentifiedError:
@@ -266,7 +265,7 @@ def predict(
     n : training-set sizes; :func:`default_sizes` of the population by default
     sigma_max : the noise level σ_T at which sampling starts
     law : "auto", what :func:`~kappaflow.diagnose` recommends where the population holds profiles, or a law of
-        :class:`Splits` by name
+        :data:`~kappaflow.laws.REGISTRY` by name
     bands : number of eigenbands, or (start, stop) ranges of modes (0-based)
     seeds : seed numbers, see :func:`~kappaflow.sampling.initial_noise`
     images : how many of the most and of the least consistent seeds to show
@@ -308,7 +307,7 @@ def predict(
 
     report("images needed by band", (steps - 2) / steps)
     correction = None
-    if choice.law != "gaussian":
+    if choice.law != DEFAULT_LAW:
         correction = Correction.of(population, sizes, stacked("band_relative"), wanted_bands, top)
     needed = images_needed(population, wanted_bands, top, tolerance, law=choice.law, correction=correction)
     report("seed images", (steps - 1) / steps)

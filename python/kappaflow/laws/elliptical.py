@@ -51,6 +51,7 @@ SPEC = LawSpec(
     name="elliptical",
     title="elliptical law",
     assumes="contrast differs between samples",
+    treats="lets them differ in contrast",
     describes="data like yours whose samples differ in contrast and are Gaussian otherwise (elliptical law)",
     build=build,
     tolerance=1e-10,

@@ -148,6 +148,7 @@ SPEC = LawSpec(
     name="empirical",
     title="empirical law",
     assumes="any data",
+    treats="takes the images as they are",
     describes="data like yours: {profiles:,} of your images stand for all, and nothing else is assumed of them (empirical law)",
     build=build,
     tolerance=1e-6,

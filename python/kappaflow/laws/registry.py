@@ -25,9 +25,11 @@ class LawSpec:
     name : what users write, as in ``law="..."`` and ``--law ...``
     title : name in a sentence, after "the"
     assumes : what the law assumes of the data, in a few words, for the help of the command line
+    treats : what the law does with the images, as the rest of a sentence that begins with its title
     describes : the data whose linear diffusion models the law describes, as the end of a sentence; "{profiles:,}" in it is
         replaced by the number of profiles
     undiagnosed : a warning that is added where nobody compared this law with others on the data
+    misses : what a validation says where the law misses real data; "" where there is nothing particular to say
     build : makes the law for an ensemble of training sets
     tolerance : relative error of the rule for the sampling map
     needs_profiles : whether the population must hold profiles (or be given `scales`, where the law takes them)
@@ -44,10 +46,12 @@ class LawSpec:
     name: str
     title: str
     assumes: str
+    treats: str
     describes: str
     build: Callable[[Ensemble], Law]
     tolerance: float
     undiagnosed: str = ""
+    misses: str = ""
     needs_profiles: bool = True
     takes_scales: bool = False
     has_kappa: bool = True

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
-__all__ = ["LAWS", "ComparedLaw", "chosen_laws"]
+from ..laws import REGISTRY, LawSpec, law_spec
+
+__all__ = ["ComparedLaw", "chosen_laws", "compared_laws"]
 
 
 @dataclass(frozen=True)
@@ -17,24 +18,35 @@ class ComparedLaw:
     ----------
     name, title : identifier, and words for people
     options : keyword arguments of :class:`~kappaflow.Splits`
-    profiles : whether it needs the profiles of the population
     """
 
     name: str
     title: str
     options: Mapping[str, str]
-    profiles: bool = False
+
+    @property
+    def spec(self) -> LawSpec:
+        """The law itself, without its options."""
+        return law_spec(self.options["law"])
+
+    @property
+    def profiles(self) -> bool:
+        """Whether it needs the profiles of the population."""
+        return self.spec.needs_profiles
 
 
-#: Every law by name. "published" is the law of arXiv 2602.02908, without exchange and mean terms.
-LAWS: Mapping[str, ComparedLaw] = MappingProxyType(
-    {
-        "gaussian": ComparedLaw("gaussian", "Gaussian law", {"law": "gaussian"}),
-        "elliptical": ComparedLaw("elliptical", "elliptical law", {"law": "elliptical"}, profiles=True),
-        "empirical": ComparedLaw("empirical", "empirical law", {"law": "empirical"}, profiles=True),
-        "published": ComparedLaw("published", "published law", {"law": "gaussian", "terms": "published"}),
-    }
-)
+def compared_laws() -> dict[str, ComparedLaw]:
+    """Every registered law by name, and after them each part of a law that can be asked for on its own.
+
+    "published" is such a part: the Gaussian law as arXiv 2602.02908 states it, without the exchange and mean terms.
+    """
+    whole = [ComparedLaw(spec.name, spec.title, {"law": spec.name}) for spec in REGISTRY.values()]
+    parts = [
+        ComparedLaw(terms, f"{terms} law", {"law": spec.name, "terms": terms})
+        for spec in REGISTRY.values()
+        for terms in spec.terms[1:]
+    ]
+    return {law.name: law for law in (*whole, *parts)}
 
 
 def chosen_laws(names: Sequence[str] | None, *, profiles: bool) -> list[ComparedLaw]:
@@ -42,7 +54,7 @@ def chosen_laws(names: Sequence[str] | None, *, profiles: bool) -> list[Compared
 
     Parameters
     ----------
-    names : keys of :data:`LAWS`; by default all laws, without `profiles` those that need none
+    names : keys of :func:`compared_laws`; by default all laws, or without `profiles` those that need none
     profiles : whether the population holds profiles
 
     Raises
@@ -50,11 +62,12 @@ def chosen_laws(names: Sequence[str] | None, *, profiles: bool) -> list[Compared
     ValueError
         An unknown name, or a law that needs profiles where there are none.
     """
+    laws = compared_laws()
     if names is None:
-        return [law for law in LAWS.values() if profiles or not law.profiles]
+        return [law for law in laws.values() if profiles or not law.profiles]
     for name in names:
-        if name not in LAWS:
-            raise ValueError(f"laws must be among {', '.join(LAWS)}, got {name!r}")
-        if LAWS[name].profiles and not profiles:
+        if name not in laws:
+            raise ValueError(f"laws must be among {', '.join(laws)}, got {name!r}")
+        if laws[name].profiles and not profiles:
             raise ValueError(f"laws must not hold {name!r} where training sets come without profiles of real samples")
-    return [LAWS[name] for name in dict.fromkeys(names)]
+    return [laws[name] for name in dict.fromkeys(names)]

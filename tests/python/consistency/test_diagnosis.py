@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import kappaflow as kf
-from kappaflow.consistency.diagnosis import LAW_NAMES, choose_law, diagnosis_to_json
+from kappaflow.consistency.diagnosis import choose_law, diagnosis_to_json
 from kappaflow.consistency.needed import Correction, images_needed
 from kappaflow.consistency.prediction import Band, predict, prediction_to_json
 from kappaflow.datasets import open_images
+from kappaflow.laws import REGISTRY
 from kappaflow.moments import has_variance
 from kappaflow.population import scaled_profiles
 
@@ -41,7 +42,7 @@ def heavy():
 def test_gaussian_data_get_the_gaussian_law(gaussian):
     assert gaussian.law == "gaussian"
     assert gaussian.recommendation.startswith("Take the Gaussian law: against training sets")
-    for law in LAW_NAMES:
+    for law in REGISTRY:
         error, uncertainty = gaussian.error(law)
         assert error < 0.05 + 2 * uncertainty
         assert uncertainty < 0.06
@@ -62,7 +63,7 @@ def test_heavy_tailed_data_get_another_law_and_the_gaussian_error_is_that_of_the
 
 def test_recommendation_is_the_cheapest_within_the_tolerance(gaussian, heavy):
     for found in (gaussian, heavy):
-        good = [law for law in LAW_NAMES if np.subtract(*found.error(law)) <= np.log(1.1)]
+        good = [law for law in REGISTRY if np.subtract(*found.error(law)) <= np.log(1.1)]
         assert found.law == good[0]
         assert f"{100 * np.expm1(found.error(found.law)[0]):.0f}\xa0%" in found.reason
 
@@ -70,7 +71,7 @@ def test_recommendation_is_the_cheapest_within_the_tolerance(gaussian, heavy):
 def test_where_no_law_is_accurate_the_cheapest_of_the_best_is_taken():
     """60 samples in 36 dimensions, training sets of 30: what laws of large n neglect is more than they differ by."""
     found = kf.diagnose(population(60, spectrum=SPECTRUM[:36]))
-    assert min(found.error(law)[0] for law in LAW_NAMES) > np.log(1.1)
+    assert min(found.error(law)[0] for law in REGISTRY) > np.log(1.1)
     assert found.law == "gaussian"
     assert "No law comes within 10 %" in found.reason
 
@@ -214,7 +215,7 @@ def test_choice_of_the_law():
         choose_law(population(600, profiles=0), "empirical")
 
 
-@pytest.mark.parametrize("law", LAW_NAMES)
+@pytest.mark.parametrize("law", REGISTRY)
 def test_numbers_of_a_prediction_are_those_of_its_law(law):
     data = population(400, tail=1.0, spectrum=SPECTRUM[:16])
     bands = [(0, 3), (3, 16)]

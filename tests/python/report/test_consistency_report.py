@@ -407,7 +407,7 @@ def test_leverage_plots_densities_that_integrate_to_one(grey):
     figure = law.leverage(grey)
     (ax,) = figure.get_axes()
     assert ax.get_xscale() == "log"
-    curve = line(figure, "gaussian")
+    curve = line(figure, "gaussian-data")
     x, y = np.log(np.asarray(curve.get_xdata())), np.asarray(curve.get_ydata())
     assert trapezoid(y, x) == pytest.approx(1.0, abs=2e-3)
     mean = trapezoid(y * np.exp(x), x)

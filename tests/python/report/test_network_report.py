@@ -16,7 +16,7 @@ from kappaflow.bands import default_bands
 from kappaflow.disagreement import Disagreement
 from kappaflow.report.network import find, render_network_page, write_network_report
 from kappaflow.report.network.page import DRAWINGS, available
-from kappaflow.validation.laws import LAWS
+from kappaflow.validation.laws import compared_laws
 from kappaflow.validation.metrics import correlate
 from kappaflow.validation.network.results import (
     Baseline,
@@ -33,6 +33,8 @@ from kappaflow.validation.network.results import (
 
 Z, SIGMA = 40, np.array([0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0])
 S = 1 / np.arange(1, 17.0) ** 1.5
+
+LAWS = tuple(compared_laws()[name] for name in ("gaussian", "empirical"))
 
 
 def quality(passed: bool) -> Quality:
@@ -172,7 +174,7 @@ def validation(archs: tuple[str, ...] = ("unet", "dit"), sizes: tuple[int, ...] 
     return NetworkValidation(
         source="pictures", description="made up", shape=(4, 4), dimension=16, images=2000, eigenvalues=S, bands=bands,
         n=sizes, archs=archs, arms=arms, repeats=1, seeds=np.arange(Z), sigma_max=80.0, sampler_steps=35, preset="quick",
-        device="cpu", seed=0, laws=(LAWS["gaussian"], LAWS["empirical"]), runs=tuple(runs), pairs=tuple(pairs),
+        device="cpu", seed=0, laws=LAWS, runs=tuple(runs), pairs=tuple(pairs),
         baselines=tuple(baselines), forecasts=tuple(forecasts), predictions=tuple(predictions), galleries=tuple(galleries),
         manipulations=tuple(changes), strata=tuple(strata), notes=("mind <this>",),
     )  # fmt: skip

@@ -21,6 +21,7 @@ from kappaflow.report.validation.marks import OUTCOME_COLOURS
 from kappaflow.report.validation.page import DRAWINGS, available
 from kappaflow.report.validation.takeaways import times
 from kappaflow.report.words import number
+from kappaflow.validation.laws import ComparedLaw
 from kappaflow.validation.metrics import agreement
 
 FACTS = {"version": "0.0.0", "command": "kappaflow validate linear digits"}
@@ -29,13 +30,6 @@ GROUPS = 12
 
 
 # ---------------------------------------------------------------- stand-ins for what needs torch to be imported
-@dataclass(frozen=True)
-class Law:
-    name: str
-    title: str
-    options: dict
-
-
 @dataclass(frozen=True)
 class Named:
     name: str
@@ -128,9 +122,9 @@ class Validation:
 
 LAWS = MappingProxyType(
     {
-        "gaussian": Law("gaussian", "Gaussian law", {"law": "gaussian"}),
-        "other": Law("other", "other law", {"law": "empirical"}),
-        "published": Law("published", "published law", {"law": "gaussian", "terms": "published"}),
+        "gaussian": ComparedLaw("gaussian", "Gaussian law", {"law": "gaussian"}),
+        "other": ComparedLaw("other", "other law", {"law": "empirical"}),
+        "published": ComparedLaw("published", "published law", {"law": "gaussian", "terms": "published"}),
     }
 )
 TITLES = MappingProxyType(
@@ -746,7 +740,6 @@ def test_the_report_needs_no_torch():
 
 def test_a_real_validation_makes_a_page(tmp_path):
     import kappaflow as kf
-    from kappaflow.validation.laws import ComparedLaw
     from kappaflow.validation.linear import experiment as linear
     from kappaflow.validation.linear.draws import GaussianSets
 
@@ -761,6 +754,5 @@ def test_a_real_validation_makes_a_page(tmp_path):
         (Comparison, linear.Comparison),
         (StepError, linear.StepError),
         (Scaling, linear.SizeScaling),
-        (Law, ComparedLaw),
     ):
         assert {f.name for f in fields(ours)} <= {f.name for f in fields(theirs)}

@@ -163,7 +163,8 @@ def test_beyond_the_samples_what_is_not_identified_is_refused(law: str) -> None:
 def test_sample_size_beyond_which_nothing_is_told() -> None:
     few = samples_of(power_law(80), 60, 0)
     with pytest.raises(
-        ValueError, match=r"tolerance must be at least .* at n = 60, and so few images determine nothing beyond it"
+        kf.NotReachedError,
+        match=r"tolerance must be at least .* at n = 60, and so few images determine nothing beyond it",
     ):
         kf.samples_for(few, lambda splits: splits.sampling_map(), 1e-4, input_variance=6400.0)
     loose = kf.samples_for(few, lambda splits: splits.sampling_map(), 0.7, input_variance=6400.0)

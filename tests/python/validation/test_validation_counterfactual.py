@@ -12,7 +12,7 @@ import kappaflow as kf
 pytest.importorskip("torch")
 
 from kappaflow.maps import Map
-from kappaflow.validation.laws import LAWS
+from kappaflow.validation.laws import compared_laws
 from kappaflow.validation.linear.counterfactual import compare_strata
 from kappaflow.validation.linear.draws import Pool, collect_pool
 from kappaflow.validation.linear.statistics import Design
@@ -92,7 +92,7 @@ def models(pool: Pool, design: Design, place: int, chosen: np.ndarray) -> np.nda
 def test_distances_are_means_over_pairs_of_models(map_: Any, mean: str) -> None:
     pool, n = some_pool(), 4  # fewer samples than dimensions
     design = design_of(map_, n, mean=mean)
-    found = compare_strata(pool, design, [LAWS["gaussian"]], component=1)
+    found = compare_strata(pool, design, [compared_laws()["gaussian"]], component=1)
     parts = strata(pool.coordinates[:, 1]).values()
     outputs = [models(pool, design, place, chosen) for place, chosen in enumerate(parts)]
     for i, a in enumerate(outputs):
@@ -114,7 +114,7 @@ def test_gaussian_strata_are_predicted(map_: Any, mean: str) -> None:
     """Along the smallest mode strata are as Gaussian as the pool, but for the one of two halves: that has two peaks there."""
     pool = some_pool(60_000)  # the kurtosis of a finite pool is its own: √(24/N), and half of it in variances
     design = design_of(map_, 30, mean=mean, groups=40, group_size=50)
-    found = compare_strata(pool, design, [LAWS["gaussian"], LAWS["published"]], component=D - 1)
+    found = compare_strata(pool, design, [compared_laws()["gaussian"], compared_laws()["published"]], component=D - 1)
     gaussian = np.ix_(range(4), range(4))
     width = (found.interval_high - found.interval_low)[gaussian] / 4  # standard errors
     assert np.abs((found.predicted["gaussian"] - found.simulated)[gaussian] / width).max() < 4.5
@@ -128,7 +128,7 @@ def test_gaussian_strata_are_predicted(map_: Any, mean: str) -> None:
 def test_predictions_are_of_the_population_of_each_stratum(mean: str) -> None:
     pool, map_, n = some_pool(), Map.sampling(0.0, 10.0), 25
     design = design_of(map_, n, mean=mean)
-    found = compare_strata(pool, design, [LAWS["gaussian"]])
+    found = compare_strata(pool, design, [compared_laws()["gaussian"]])
     inputs = pool.population.reconstruct(design.inputs[map_.key])
     means, variances, limits = [], [], []
     for chosen in strata(pool.coordinates[:, 0]).values():

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..._checks import FloatArray, choice, integer, positive
+from ..._checks import FloatArray, integer, positive
+from ...laws import DEFAULT_LAW, law_spec
 from ...moments import has_variance
 from ...population import Population
 from ...sampling import SIGMA_MAX, SIGMA_MIN
@@ -113,7 +114,7 @@ def trajectories_study(
     modes: int = 6,
     seeds: int = 3,
     steps: Sequence[int] = (10, 18, 50),
-    law: str = "gaussian",
+    law: str = DEFAULT_LAW,
     seed: int = 0,
 ) -> TrajectoriesStudy:
     """Closed-form trajectories of a population and how they spread over training sets.
@@ -162,7 +163,7 @@ def trajectories_study(
         exact_law=sample_law(population, schedule, initial="exact"),
         sampler_errors=_sampler_errors(values, schedule, steps),
         n=sizes,
-        law_name=choice("law", law, ("gaussian", "elliptical", "empirical")),
+        law_name=law_spec(law).name,
         spread_levels=spread_levels,
         spreads=spreads,
         relative_spread=np.stack([_relative(one) for one in spreads]),

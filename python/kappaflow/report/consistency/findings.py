@@ -8,8 +8,8 @@ import numpy as np
 
 from ..._checks import FloatArray
 from ...bands import Band
-from ...consistency.diagnosis import TITLES
 from ...consistency.prediction import Prediction
+from ...laws import REGISTRY, LawSpec, law_spec
 from ...moments import has_variance
 from ...sample_size import LARGEST_N
 from .. import numbers
@@ -66,7 +66,8 @@ class Findings:
     sizes: tuple[Row, ...]
     kappa_levels: tuple[str, ...]
     seeds: tuple[tuple[str, tuple[Row, ...]], ...]
-    law: str  # its name in words
+    law: LawSpec
+    laws: tuple[LawSpec, ...]  # all there are
     kurtosis: str
 
 
@@ -97,7 +98,8 @@ def find(prediction: Prediction) -> Findings:
         sizes=_size_rows(prediction, levels),
         kappa_levels=tuple(short(float(prediction.noise_sigma[k]), 2) for k in levels),
         seeds=_seed_rows(prediction),
-        law=TITLES[prediction.law],
+        law=law_spec(prediction.law),
+        laws=tuple(REGISTRY.values()),
         kurtosis=kurtosis_words(prediction),
     )
 

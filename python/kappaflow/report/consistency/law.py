@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,18 +12,16 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator
 
 from ..._checks import FloatArray
-from ...consistency.diagnosis import LAW_NAMES, TITLES, TOLERANCE, Diagnosis, LawError
+from ...consistency.diagnosis import TOLERANCE, Diagnosis, LawError
 from ...consistency.prediction import Prediction
+from ...laws import law_spec
 from .. import look, numbers
-from ..look import GUIDE, INK, MUTED, WIDTH, factor_axis, points, styled
+from ..laws import law_look
+from ..look import GUIDE, MUTED, WIDTH, factor_axis, points, styled
 from ..words import number, percent_setting
 
 __all__ = ["kurtosis_words", "law_alternatives", "law_errors", "law_takeaways", "leverage"]
 
-#: Colours and markers of the laws; neither is that of a band or of an n.
-_LOOKS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {"gaussian": (MUTED, "s"), "elliptical": ("#7b4fa3", "D"), "empirical": (INK, "o")}
-)
 _BINS = 48
 #: How far the laws' marks stand apart within a band.
 _APART = 0.13
@@ -63,7 +59,7 @@ def leverage(prediction: Prediction) -> Figure:
     ax.stairs(density, edges, fill=True, color="#c9d7e6", lw=0, gid="samples")
     ax.stairs(density, edges, color="#5b7ea3", lw=0.9)
     x = np.geomspace(low / 1.08, high * 1.08, 600)
-    ax.plot(x, _gamma_density(x, found.leverage_gaussian), color=MUTED, ls=(0, (4, 2)), gid="gaussian")
+    ax.plot(x, _gamma_density(x, found.leverage_gaussian), color=MUTED, ls=(0, (4, 2)), gid="gaussian-data")
     ax.axvline(1.0, color=GUIDE, lw=0.7, zorder=0)
     ax.set_ylim(bottom=0)
     ax.set_xlabel("leverage τ of an image (1: the average)")
@@ -117,7 +113,7 @@ def law_errors(prediction: Prediction) -> Figure:
         ax.grid(False, axis="x")
         ax.set_xlabel("eigenband: modes")
     panels[0].set_ylabel("variance, simulated / predicted")
-    shown = [law for law in LAW_NAMES if any(each.law == law for each in found.errors)]
+    shown = list(dict.fromkeys(each.law for each in found.errors))
     handles = [_law_handle(law, taken=law == prediction.law) for law in shown]
     band = Patch(facecolor="#edf3ee", label=f"within {percent_setting(TOLERANCE)}")
     figure.legend(handles=[*handles, band], loc="outside right upper", alignment="left")
@@ -131,14 +127,14 @@ def _law_panel(ax: Axes, errors: list[LawError], column: int) -> None:
     for place, each in enumerate(errors):
         x = np.arange(each.band.size, dtype=np.float64) + _APART * (place - 0.5 * (len(errors) - 1)) * 2
         low, middle, high = (np.exp(each.band + step * each.band_error) for step in (-2, 0, 2))
-        colour, marker = _LOOKS[each.law]
-        points(ax, x, middle, low, high, gid=f"{each.law}-{column}", color=colour, marker=marker, ms=4.2)
+        drawn = law_look(each.law)
+        points(ax, x, middle, low, high, gid=f"{each.law}-{column}", color=drawn.colour, marker=drawn.marker, ms=4.2)
 
 
 def _law_handle(law: str, *, taken: bool) -> Line2D:
-    colour, marker = _LOOKS[law]
-    style: dict[str, Any] = {"color": colour, "marker": marker, "ms": 4.2, "ls": "", "mew": 0.0}
-    return Line2D([], [], label=TITLES[law] + (" (taken)" if taken else ""), **style)
+    drawn = law_look(law)
+    style: dict[str, Any] = {"color": drawn.colour, "marker": drawn.marker, "ms": 4.2, "ls": "", "mew": 0.0}
+    return Line2D([], [], label=law_spec(law).title + (" (taken)" if taken else ""), **style)
 
 
 # ---------------------------------------------------------------- in words

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..._checks import FloatArray
+from ...laws import law_spec
 from ...lens.trajectories import SamplerError, TrajectoriesStudy
 from ...moments import has_variance
 from .. import look, numbers
@@ -20,7 +21,6 @@ from ..words import number, percent, plain_number, power_of_ten, short
 
 __all__ = ["section"]
 
-_LAWS = {"gaussian": "Gaussian", "elliptical": "elliptical", "empirical": "empirical"}
 _METHOD_NAMES = {"euler": "Euler (DDIM)", "heun": "Heun"}
 _TIME_LOOKS = ("-", "--", ":")
 _SEEDS = 3
@@ -231,7 +231,7 @@ def _modes_picture(study: TrajectoriesStudy) -> Picture:
         caption="Expected outcome of the denoiser on the path of a model of n samples, as a share of the mode's "
         "standard deviation in the data, and one standard deviation over training sets around it (root mean square "
         "over seeds). Dashed: the population's own model. Expectation and spread are those of the "
-        f"{_LAWS[study.law_name]} law.",
+        f"{law_spec(study.law_name).title}.",
         alternative=f"A panel for each mode. In mode {last} the final outcome is {ends} of the data's standard "
         "deviation.",
         draw=partial(_draw_modes, study),

@@ -14,7 +14,7 @@ from .. import look, numbers
 from ..look import GUIDE, INK, MUTED, WIDTH, styled
 from ..words import plain_number
 from . import select
-from .select import ARM_COLOURS, ARM_TITLES, PREDICTOR_COLOURS, PREDICTOR_TITLES, arch_title
+from .select import ARM_COLOURS, ARM_TITLES, arch_title, predictor_colour, predictor_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation
@@ -141,7 +141,7 @@ def consistency(found: NetworkValidation) -> Figure:
             np.array([f.n for f in forecasts], dtype=float),
             np.array([f.disagreement.modes.sum() / f.disagreement.unrelated for f in forecasts]),
         )
-        curve(ax, x, y, f"theory ({PREDICTOR_TITLES.get(law or '', '')})", gid=f"theory-{arch}", **THEORY)
+        curve(ax, x, y, f"theory ({'' if law is None else predictor_title(law)})", gid=f"theory-{arch}", **THEORY)
         size_axis(ax.xaxis, found)
         ax.set_xlabel("training images n")
     low, high = numbers.finite_range(*drawn) or (0.01, 1.0)
@@ -297,7 +297,7 @@ def predictors(found: NetworkValidation) -> Figure:
                         continue
                     value = getattr(row, level)
                     x = place + spread * (step - (len(names) * len(arms) - 1) / 2) * 1.6
-                    style: dict[str, Any] = {"color": PREDICTOR_COLOURS[name]}
+                    style: dict[str, Any] = {"color": predictor_colour(name)}
                     ax.vlines(x, value.low, value.high, lw=1.0, **style)
                     ax.plot(
                         [x], [value.value], ls="", marker="s" if arm == "different" else "o", ms=4,
@@ -310,7 +310,7 @@ def predictors(found: NetworkValidation) -> Figure:
     top[0].set_ylabel("rank correlation\nover modes, relative")
     bottom[0].set_ylabel("rank correlation\nover seeds")
     handles = [
-        Line2D([], [], ls="", marker="o", color=PREDICTOR_COLOURS[name], label=PREDICTOR_TITLES[name]) for name in names
+        Line2D([], [], ls="", marker="o", color=predictor_colour(name), label=predictor_title(name)) for name in names
     ]
     handles += [
         Line2D([], [], ls="", marker="s" if arm == "different" else "o", mfc="none", color=INK, label=ARM_TITLES[arm])
@@ -350,7 +350,7 @@ def factors(found: NetworkValidation) -> Figure:
     for name in names:
         dashes: Any = (0, (2, 1.5)) if name == "linear" else "-"
         marker = None if name == "linear" else "o"
-        handles.append(Line2D([], [], color=INK, ls=dashes, marker=marker, ms=4, label=PREDICTOR_TITLES[str(name)]))
+        handles.append(Line2D([], [], color=INK, ls=dashes, marker=marker, ms=4, label=predictor_title(str(name))))
     legend(figure, handles)
     return figure
 

@@ -14,7 +14,7 @@ from ..words import number, percent, short
 from . import select
 from .figures import quotient
 from .pictures import scatter_sizes
-from .select import ARM_TITLES, PREDICTOR_TITLES, arch_title
+from .select import ARM_TITLES, arch_title, predictor_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkPair, NetworkValidation, PredictorScore, Run
@@ -161,7 +161,7 @@ def _lines(found: NetworkValidation) -> list[str]:
 
 
 def _predicted_line(row: PredictorScore) -> str:
-    where = f"{_at(row.arch, row.n)}, {PREDICTOR_TITLES[row.predictor]}"
+    where = f"{_at(row.arch, row.n)}, {predictor_title(row.predictor)}"
     seeds = f"{_two(row.seeds.value)} ({_two(row.seeds.low)} to {_two(row.seeds.high)}, p {_p(row.seeds.p_value)})"
     return (
         f"{where}: rank correlation over modes (relative) {_two(row.relative.value)}, over seeds {seeds}, observed / predicted "
@@ -375,7 +375,7 @@ def _predictor_words(found: NetworkValidation, arm: str) -> str:
     if not laws:
         return ""
     best = max(laws, key=lambda entry: entry[2])
-    rest = "; ".join(f"{PREDICTOR_TITLES[name]} {_two(modes)} and {_two(seeds)}" for name, modes, seeds in means)
+    rest = "; ".join(f"{predictor_title(name)} {_two(modes)} and {_two(seeds)}" for name, modes, seeds in means)
     floor = _mean([p.relative.value for p in found.predictions if p.arm == "floor" and p.predictor == best[0]])
     alone = (
         ""
@@ -383,7 +383,7 @@ def _predictor_words(found: NetworkValidation, arm: str) -> str:
         else f" Two networks on the same data, which theory does not speak of, show {floor:.2f} over modes."
     )
     return (
-        f"Of the laws the {PREDICTOR_TITLES[best[0]]} orders seeds best. Mean rank correlation over modes (relative) and seeds: "
+        f"Of the laws the {predictor_title(best[0])} orders seeds best. Mean rank correlation over modes (relative) and seeds: "
         f"{rest}.{alone}"
     )
 
@@ -477,7 +477,7 @@ def _predictor_lines(found: NetworkValidation) -> list[Line]:
         values = (p.modes, p.relative, p.relative_pearson, p.seeds)
         last = (interval, Cell(_p(p.seeds.p_value), ""), _cell(p.seeds_pearson.value, 2), _cell(p.factor, 2))
         cells = (*(_cell(value.value, 2) for value in values), *last)
-        lines.append(Line(mood, f"{_at(p.arch, p.n)}, {ARM_TITLES[p.arm]}", PREDICTOR_TITLES[p.predictor], cells))
+        lines.append(Line(mood, f"{_at(p.arch, p.n)}, {ARM_TITLES[p.arm]}", predictor_title(p.predictor), cells))
     return lines
 
 

@@ -138,7 +138,7 @@ def strata(found: NetworkValidation) -> Figure:
     for row, block in enumerate(blocks):
         matrices = [("networks", block.observed), ("linear models", block.linear)]
         if law in block.predicted and law is not None:
-            matrices.append((select.PREDICTOR_TITLES[law], block.predicted[law]))
+            matrices.append((select.predictor_title(law), block.predicted[law]))
         for column, ax in enumerate(grid[row]):
             if column >= len(matrices):
                 ax.set_axis_off()

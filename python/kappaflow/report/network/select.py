@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._checks import FloatArray
+from ...laws import REGISTRY
+from ...validation.laws import compared_laws
 from ...validation.network.results import LEAST_MODE
-from ..look import BAND_COLOURS
+from ..laws import law_look
+from ..look import BAND_COLOURS, INK
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkPair, NetworkValidation, PredictorScore, Run
@@ -25,14 +28,8 @@ ARM_TITLES = {
     "given": "given models",
 }
 ARM_COLOURS = {"same": BAND_COLOURS[0], "different": BAND_COLOURS[1], "floor": "#6e7781", "given": BAND_COLOURS[0]}
-PREDICTOR_TITLES = {
-    "linear": "linear models of the same splits", "empirical": "empirical law", "elliptical": "elliptical law",
-    "gaussian": "Gaussian law", "published": "published law",
-}  # fmt: skip
-PREDICTOR_COLOURS = {
-    "linear": "#1f2328", "empirical": BAND_COLOURS[0], "elliptical": BAND_COLOURS[2], "gaussian": BAND_COLOURS[1],
-    "published": BAND_COLOURS[3],
-}  # fmt: skip
+#: The predictor that is no law: linear models of the very same splits.
+LINEAR = "linear"
 
 
 def arch_title(name: str) -> str:
@@ -46,9 +43,25 @@ def shown_arms(found: NetworkValidation) -> list[str]:
 
 
 def best_law(found: NetworkValidation) -> str | None:
-    """The most general law there are forecasts of."""
+    """The most general law for which there are forecasts."""
     names = {forecast.law for forecast in found.forecasts}
-    return next((name for name in ("empirical", "elliptical", "gaussian", "published") if name in names), None)
+    return next((name for name in laws_by_generality() if name in names), None)
+
+
+def laws_by_generality() -> list[str]:
+    """Names of the laws, the most general first; parts of a law come last."""
+    laws = compared_laws()
+    return [*reversed(list(REGISTRY)), *(name for name in laws if name not in REGISTRY)]
+
+
+def predictor_title(name: str) -> str:
+    """``empirical law``."""
+    return "linear models of the same splits" if name == LINEAR else compared_laws()[name].title
+
+
+def predictor_colour(name: str) -> str:
+    """Colour of a predictor in every figure of this report."""
+    return INK if name == LINEAR else law_look(name).predictor
 
 
 def pairs_of(found: NetworkValidation, arch: str, arm: str) -> list[NetworkPair]:
@@ -95,7 +108,7 @@ def prediction_of(found: NetworkValidation, arch: str, n: int, arm: str, predict
 def predictors(found: NetworkValidation) -> list[str]:
     """Predictors in the order in which they are shown."""
     present = {p.predictor for p in found.predictions}
-    return [name for name in PREDICTOR_TITLES if name in present]
+    return [name for name in (LINEAR, *laws_by_generality()) if name in present]
 
 
 def alive(found: NetworkValidation) -> FloatArray:

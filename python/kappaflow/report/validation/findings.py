@@ -245,13 +245,7 @@ def _reason(validation: Validation, law: ComparedLaw, found: Sequence[Comparison
     if not misses:
         return "Nothing in these data tells them from the data that the law assumes, as far as these quantities go."
     reason = "The simulation is of these very data, so that a miss is a property of the law on them, not of chance."
-    if law.options.get("law") == "gaussian":
-        reason = (
-            "The Gaussian law knows mean and covariance of the data and nothing else. Real images differ in contrast from "
-            "one to the next, which makes the variance over training sets larger or smaller than the law says: on small "
-            "patches of photographs by several times. Misses of that size are expected there. The order of modes, inputs "
-            "and sizes is more robust; the figures show how far it holds here."
-        )
+    reason = law.spec.misses or reason
     if validation.sampling == "disjoint":
         reason += " With disjoint splits a part of any difference is not the law's; see the note."
     return reason

@@ -294,9 +294,7 @@ def validate_linear(
         comparisons=tuple(comparisons),
         kappa_grid=grid,
         kappa={
-            law.name: _kappa_curves(sets, sizes, grid, mean, law)
-            for law in wanted_laws
-            if law.options["law"] == "gaussian"
+            law.name: _kappa_curves(sets, sizes, grid, mean, law) for law in wanted_laws if law.spec.has_corrections
         },
         scaling=_scaling(sets, sizes, final, data_inputs[final.key], edges, wanted_laws, mean),
         step_errors=tuple(errors),
@@ -401,7 +399,7 @@ def _comparisons(
         for subject in _subjects(quantity, design, data_inputs, bands):
             if quantity.name == "pixels" and splits.population.eigenvectors is None:
                 continue  # the pixels of a bare spectrum are its modes
-            if quantity.name == "kappa" and splits.law != "gaussian":
+            if quantity.name == "kappa" and not law.spec.has_corrections:
                 continue  # traces show t/E r, which is κ = t/E[τr] for samples of equal size alone
             entries, result = compare(statistics, design, quantity, subject, splits)
             named = quantity.covers != "noise"
@@ -475,7 +473,7 @@ def _scaling(
     grid = np.unique(np.round(np.geomspace(max(3, min(sizes) // 3), 10 * max(sizes), _CURVE_POINTS)).astype(np.int64))
     curves = {}
     for law in laws:
-        if law.options["law"] == "empirical":
+        if not law.spec.closed_form:
             continue  # a fixed point for each n: shown at the sizes that are simulated
         rows = []
         for n in grid.tolist():

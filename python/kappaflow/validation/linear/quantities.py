@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..._checks import FloatArray
 from ...bands import Band
+from ...laws import law_spec
 from ...maps import Map
 from ...moments import has_variance
 from ...splits import Splits
@@ -90,7 +91,7 @@ def _gains(statistics: Statistics, subject: Subject, splits: Splits) -> Quantity
     modes = _modes_with_variance(splits)
     f = subject.map.function(splits)
     gain = splits.expectation(f)
-    if splits.law == "gaussian" and splits.terms == "full":
+    if law_spec(splits.law).has_corrections and splits.terms == "full":
         gain = gain + splits.expectation_correction(f)
     return QuantityPair(statistics.arrays[f"gain/{subject.key}"][:, modes], gain[modes], modes)
 

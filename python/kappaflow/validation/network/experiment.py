@@ -9,6 +9,7 @@ import numpy as np
 
 from ..._checks import FloatArray
 from ...bands import Band, resolve_bands
+from ...laws import DEFAULT_LAW, REGISTRY
 from ...population import Population
 from ...sampling import SIGMA_MAX, initial_noise
 from ..laws import ComparedLaw, chosen_laws
@@ -130,10 +131,9 @@ def assemble(
 
 
 def _shown(laws: Sequence[ComparedLaw]) -> list[ComparedLaw]:
-    """Laws of the noise-space manipulation: the Gaussian one and the most general there is."""
-    names = [law.name for law in laws]
-    wanted = {"gaussian", "empirical" if "empirical" in names else "elliptical"}
-    return [law for law in laws if law.name in wanted] or list(laws)
+    """Laws of the noise-space manipulation: the default one and the most general there is."""
+    general = [law.name for law in laws if law.name in REGISTRY][-1:]
+    return [law for law in laws if law.name in (DEFAULT_LAW, *general)] or list(laws)
 
 
 def _scale_notes(context: Context) -> list[str]:
