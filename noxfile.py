@@ -14,9 +14,9 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """C++ and Python tests."""
+    """C++ and Python tests, on every core."""
     session.install(".[test]")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *(session.posargs or ["-n", "logical", "--dist", "worksteal"]))
 
 
 @nox.session
