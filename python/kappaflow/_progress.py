@@ -11,7 +11,7 @@ report to::
             report(seen)
 
 With True the bar stands on standard error if that is a terminal, or below the cell of a Jupyter notebook. Elsewhere, as in a
-log file, nothing is shown.
+log file, nothing is shown; :class:`ProgressLines` is a callable that writes lines now and then.
 """
 
 from __future__ import annotations
@@ -26,13 +26,28 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
-__all__ = ["CountProgress", "StepProgress", "counted", "steps", "terminal_bar"]
+__all__ = [
+    "CountProgress",
+    "ProgressLines",
+    "StepProgress",
+    "StepReport",
+    "counted",
+    "duration",
+    "part_of",
+    "steps",
+    "terminal_bar",
+]
 
 #: What functions that count take as ``progress``.
 CountProgress: TypeAlias = "bool | Callable[[int], None] | None"
 #: What functions that work in named steps take as ``progress``.
 StepProgress: TypeAlias = "bool | Callable[[str, float], None] | None"
 
+#: What work in named steps calls: the step, and the fraction of all the work that is done, from 0 to 1.
+StepReport: TypeAlias = "Callable[[str, float], None]"
+
+#: Seconds between two lines of a log.
+_LOG_SECONDS = 30.0
 #: Seconds between two updates of the bar in a notebook; each is a message to the browser.
 _NOTEBOOK_SECONDS = 0.2
 
@@ -167,3 +182,54 @@ def _in_notebook() -> bool:
     return shell is not None and (
         type(shell).__name__ == "ZMQInteractiveShell" or type(shell).__module__.startswith("google.colab")
     )
+
+
+# --- parts and logs ---------------------------------------------------------------------------------------------------
+
+
+def part_of(report: StepReport, start: float, stop: float) -> StepReport:
+    """What a part of the work calls, which takes all of it from the fraction `start` to the fraction `stop`."""
+    return lambda step, fraction: report(step, start + (stop - start) * fraction)
+
+
+def duration(seconds: float) -> str:
+    """A time span in words, with one unit.
+
+    >>> duration(45.2), duration(700), duration(12600), duration(4 * 86400)
+    ('45 seconds', '12 minutes', '3.5 hours', '4 days')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours" if seconds < 2 * 86400 else f"{seconds / 86400:.0f} days"
+
+
+class ProgressLines:
+    """Progress as plain lines for a log: a callable (step, fraction) that writes at most one line every `seconds`.
+
+    Parameters
+    ----------
+    write : called with each line
+    seconds : between two lines, and before the first
+    clock : seconds that only grow
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        *,
+        seconds: float = _LOG_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._write, self._seconds, self._clock = write, seconds, clock
+        self._start = self._last = clock()
+
+    def __call__(self, step: str, fraction: float) -> None:
+        """Write a line if it is time for one."""
+        now = self._clock()
+        if now - self._last < self._seconds:
+            return
+        self._last = now
+        done = "" if fraction <= 0 else f"{100 * min(fraction, 1.0):.0f} % done, "
+        self._write(f"{step} ({done}{duration(now - self._start)} so far)")

@@ -1,4 +1,8 @@
-"""The command line: one file a command, :mod:`.common` for what they share, :mod:`.output` for what they write."""
+"""The command line.
+
+One file a command. What they share: :mod:`.options` (every option, once), :mod:`.signature` (commands that take option objects),
+:mod:`.parsing`, :mod:`.loading`, :mod:`.console`, :mod:`.errors` (exit codes), :mod:`.output` and :mod:`.run` (results).
+"""
 
 from __future__ import annotations
 
@@ -9,22 +13,26 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
-from . import diagnose, info, lens, moments, network, plan, predict, seeds, validate
-from .common import SizesCommand
+from . import diagnose, info, lens, linear, moments, network, plan, predict, seeds
+from .errors import DEBUG_VARIABLE, EXIT_CODES, ExitCode
+from .parsing import SizesCommand
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="kappaflow",
-    help="Random-matrix theory of diffusion models: how consistent will models trained on n of your images be?",
+    help="Random-matrix theory of diffusion models: how much will models trained on n of your images agree?",
     epilog=(
         "DATA is a folder of images, a .npy, .npz, .h5 or .zarr file, a saved population (.safetensors), or the name "
-        "of a built-in set: see 'kappaflow info'. With KAPPAFLOW_DEBUG=1 in the environment, errors show where they "
-        "were raised."
+        "of a built-in data set: see 'kappaflow info'.\n\n"
+        f"Exit codes: {'; '.join(f'{code.value} {meaning}' for code, meaning in EXIT_CODES.items())}.\n\n"
+        f"With {DEBUG_VARIABLE}=1 in the environment, errors show where they were raised. Exit codes stay the same."
     ),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+)
+validate = typer.Typer(
+    help="Compare the theory with simulations, or with networks.", no_args_is_help=True, pretty_exceptions_enable=False
 )
 
 
@@ -44,18 +52,19 @@ def _root(
 
 
 app.command("predict", cls=SizesCommand)(predict.command)
-app.command("moments")(moments.command)
-app.command("seeds")(seeds.command)
+app.command("diagnose", cls=SizesCommand)(diagnose.command)
 app.command("plan")(plan.command)
-app.command("diagnose")(diagnose.command)
-app.command("info")(info.command)
+app.command("seeds", cls=SizesCommand)(seeds.command)
+app.command("moments")(moments.command)
 app.command("lens")(lens.command)
-validate.app.command("network", cls=SizesCommand)(network.command)
-app.add_typer(validate.app, name="validate")
+app.command("info")(info.command)
+validate.command("linear", cls=SizesCommand)(linear.command)
+validate.command("network", cls=SizesCommand)(network.command)
+app.add_typer(validate, name="validate")
 
 
 def _terminated(_signal: int, _frame: object) -> None:
-    sys.exit(128 + signal.SIGTERM)
+    sys.exit(ExitCode.TERMINATED)
 
 
 def main() -> None:

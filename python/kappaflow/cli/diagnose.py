@@ -5,99 +5,69 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-import typer
 from rich.console import Console
 from rich.table import Table
 
 from ..consistency.diagnosis import Diagnosis, diagnose, diagnosis_to_json
 from ..laws import law_spec
-from .common import (
-    DataArgument,
-    DataOptions,
-    GreyOption,
-    JsonOption,
-    LimitOption,
-    OverwriteOption,
-    PatchOption,
-    ProfilesOption,
-    QuietOption,
-    ShapeOption,
-    SigmaMaxOption,
-    SizeOption,
-    SkipOption,
-    data_name,
-    guarded,
-    load_population,
-    output_console,
-    parse_sizes,
-    plain_line,
-    step_progress,
-)
-from .output import check_file, write_json
+from .console import ProgressDisplay, plain_line
+from .loading import load_population
+from .options import Data, JsonResult, Profiles, RandomSeed, Sampling, Sizes
+from .run import check_json, print_result
+from .signature import changed, takes_options
 
 DIAGNOSIS_FORMAT = "kappaflow-diagnosis-1"
 _QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 
 
-@guarded
+@takes_options()
 def command(
-    data: DataArgument,
-    n: Annotated[
-        str | None,
-        typer.Option(
+    data: Data,
+    sizes: Annotated[
+        Sizes,
+        changed(
+            "n",
             metavar="SIZE",
-            help="Images in a training set of the experiment.",
-            show_default="half of the profiles, 300 at most",
+            shown="half of the profiles, 300 at most",
+            help="Number of images in each training set of the experiment.",
         ),
-    ] = None,
-    sigma_max: SigmaMaxOption = 80.0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of training sets and inputs.")] = 0,
-    json: JsonOption = None,
-    patch: PatchOption = None,
-    grey: GreyOption = False,
-    size: SizeOption = None,
-    limit: LimitOption = None,
-    shape: ShapeOption = None,
-    skip_corrupt: SkipOption = False,
-    profiles: ProfilesOption = None,
-    overwrite: OverwriteOption = False,
-    quiet: QuietOption = False,
+    ],
+    sampling: Sampling,
+    seed: RandomSeed,
+    profiles: Profiles,
+    result: JsonResult,
 ) -> None:
-    """Which law of the data to take: leverage and kurtosis of your images, and the error of each law on them."""
-    sizes = parse_sizes(None if n is None else [n])
-    if sizes is not None and len(sizes) != 1:
-        raise ValueError(f"--n must be one training-set size, got {n!r}")
-    if json is not None:
-        check_file("--json", json, overwrite=overwrite)
-    options = DataOptions(data, patch, grey, size, limit, shape, skip_corrupt, profiles)
-    population = load_population(options, quiet=quiet)
-    if population.profiles is None:
-        raise ValueError(_no_profiles(options))
-    with step_progress(quiet) as progress:
-        diagnosis = diagnose(
-            population, n=None if sizes is None else sizes[0], sigma_max=sigma_max, seed=seed, progress=progress
-        )
-    if json is not None:
-        content = {"format": DIAGNOSIS_FORMAT, "source": data_name(data), "seed": seed, **diagnosis_to_json(diagnosis)}
-        write_json(json, content)
-    console = output_console()
-    if not quiet:
-        print_diagnosis(console, data_name(data), diagnosis)
-    if json is not None:
-        plain_line(console, str(json))
+    """Find out which law your images follow: how unequal they are, and how far each law is off on them.
+
+    Example: kappaflow diagnose faces --json faces.json
+    """
+    n = sizes.one()
+    check_json(result)
+    with ProgressDisplay(quiet=result.quiet) as display:
+        population = load_population(data, profiles, display)
+        if population.profiles is None:
+            raise ValueError(_no_profiles(data))
+        diagnosis = diagnose(population, n=n, sigma_max=sampling.sigma_max, seed=seed.seed, progress=display)
+    content = {
+        "format": DIAGNOSIS_FORMAT,
+        "source": data.name,
+        "seed": seed.seed,
+        **diagnosis_to_json(diagnosis),
+    }
+    print_result(result, content, lambda console: print_diagnosis(console, data.name, diagnosis))
 
 
-def _no_profiles(options: DataOptions) -> str:
-    if not options.is_population:
+def _no_profiles(data: Data) -> str:
+    if not data.is_population:
         return "--profiles must be above 0 for a diagnosis, got 0"
     return (
-        f"the saved population {options.data!r} holds no profiles: make it again from its images, with "
-        f"kappaflow moments IMAGES --out {options.data} --profiles 8192"
+        f"the saved population {data.data!r} holds no profiles: make it again from its images, with "
+        f"kappaflow moments IMAGES --out {data.data} --profiles 8192"
     )
 
 
 def print_diagnosis(console: Console, name: str, diagnosis: Diagnosis) -> None:
-    """Tables of leverage and kurtosis and of the error of each law, and the recommendation."""
+    """Print tables of leverage and kurtosis and of the error of each law, and the recommendation."""
     console.print(_samples_table(name, diagnosis))
     console.print(_errors_table(diagnosis))
     console.print()

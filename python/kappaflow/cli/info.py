@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,44 +13,29 @@ from rich.text import Text
 from .. import _core
 from ..datasets import BUILTIN_NAMES
 from ..population import Population
-from .common import (
-    DataOptions,
-    GreyOption,
-    LimitOption,
-    PatchOption,
-    ShapeOption,
-    SizeOption,
-    SkipOption,
-    errors_console,
-    guarded,
-    machine_facts,
-    open_data,
-    output_console,
-    plain_line,
-    saved_population,
-)
+from .console import ProgressDisplay, output_console
+from .loading import open_data, saved_population
+from .options import Data
+from .run import machine_facts
+from .signature import changed, takes_options
+
+_NOTHING = ""
 
 
-@guarded
+@takes_options()
 def command(
-    data: Annotated[
-        str | None, typer.Argument(metavar="[DATA]", help="Images or a saved population.", show_default=False)
-    ] = None,
-    patch: PatchOption = None,
-    grey: GreyOption = False,
-    size: SizeOption = None,
-    limit: LimitOption = None,
-    shape: ShapeOption = None,
-    skip_corrupt: SkipOption = False,
+    data: Annotated[Data, changed("data", default=_NOTHING, metavar="[DATA]", help="Images or a saved population.")],
 ) -> None:
-    """Show versions and the built-in data that are available; with DATA, what is in it."""
+    """Show versions and the built-in data that are available; with DATA, show what it holds.
+
+    Example: kappaflow info patches --patch 8
+    """
     console = output_console()
-    if data is None:
+    if data.data == _NOTHING:
         _print(console, {**machine_facts(), "core": Path(_core.__file__).name})
         _print(console, {name: _availability(name) for name in BUILTIN_NAMES}, "Built-in data")
         return
-    options = DataOptions(data, patch, grey, size, limit, shape, skip_corrupt)
-    _print(console, _population_facts(saved_population(options)) if options.is_population else _image_facts(options))
+    _print(console, _population_facts(saved_population(data)) if data.is_population else _image_facts(data))
 
 
 def _print(console: Console, facts: Mapping[str, str], title: str | None = None) -> None:
@@ -66,7 +50,7 @@ def _print(console: Console, facts: Mapping[str, str], title: str | None = None)
 def _availability(name: str) -> str:
     """Count and shape of a built-in set, or which package is missing."""
     try:
-        source = open_data(DataOptions(name))
+        source = open_data(Data(name))
     except (ImportError, ValueError, OSError) as error:
         return f"not available: {error}"
     return f"{source.count:,} images, {_times(source.shape)}"
@@ -76,8 +60,8 @@ def _times(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape))
 
 
-def _image_facts(options: DataOptions) -> dict[str, str]:
-    source = open_data(options, lambda message: plain_line(errors_console(), f"left out: {message}", "yellow"))
+def _image_facts(data: Data) -> dict[str, str]:
+    source = open_data(data, ProgressDisplay(quiet=False))
     return {
         "name": source.name,
         "images": "known when read" if source.count is None else f"{source.count:,}",

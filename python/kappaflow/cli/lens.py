@@ -1,148 +1,96 @@
-"""``kappaflow lens``: what mean and covariance of the data say of a diffusion model, window by window."""
+"""``kappaflow lens``: what the mean and covariance of the data tell about a diffusion model, window by window."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import typer
 from rich.console import Console
 
-from .._checks import FloatArray, choice
-from ..datasets.memory import collect_rows
+from .._checks import FloatArray
+from .._progress import StepReport, part_of
+from ..models.errors import ModelError
 from ..population import Population
 from ..sampling import SIGMA_MIN
-from .common import (
-    DataArgument,
-    DataOptions,
-    GreyOption,
-    LimitOption,
-    OverwriteOption,
-    PatchOption,
-    QuietOption,
-    ShapeOption,
-    SigmaMaxOption,
-    SizeOption,
-    SkipOption,
-    data_name,
-    errors_console,
-    guarded,
-    interrupted,
-    load_population,
-    machine_facts,
-    open_data,
-    output_console,
-    plain_line,
-    step_progress,
-)
-from .output import OutputDirectory, write_json
+from .console import ProgressDisplay, errors_console, plain_line
+from .loading import load_population, open_data, open_network, read_rows
+from .options import Data, Device, FolderResult, RandomSeed, Sampling, Seeds, Windows
+from .output import write_json
+from .run import machine_facts, report_run, results_directory
+from .signature import changed, takes_options
 
 if TYPE_CHECKING:
     from ..models.rows import RowDenoiser
     from ..report.document import Section
 
 LENS_FORMAT = "kappaflow-lens-1"
-WINDOWS = ("scores", "trajectory", "receptive-field", "architecture", "learning", "teleport")
-#: Images that scores are fitted to and judged on, at most.
-_IMAGES = 16_384
+_SEEDS = 64
 _COMPONENTS = 10
-Told = Callable[[str, float], None]
 
 
-@guarded
-def command(
-    data: DataArgument,
-    windows: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[WINDOWS]", help=f"{', '.join(WINDOWS)}.", show_default="all that the data allow"),
-    ] = None,
-    network: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="A trained denoiser to look at in scores and teleport: a checkpoint of this program, the folder of a "
-            "diffusers pipeline, or module:function that returns D(x, sigma).",
-            show_default="none",
-        ),
-    ] = None,
-    sigma_max: SigmaMaxOption = 80.0,
-    images: Annotated[int, typer.Option(min=40, help="Images for scores and teleport, at most.")] = _IMAGES,
-    seeds: Annotated[int, typer.Option(min=2, max=100_000, help="Seeds of teleport.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
-    device: Annotated[str, typer.Option(help="Of the network: cpu, cuda or cuda:<number>.")] = "cpu",
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of the results.", show_default="kappaflow-lens-<name of the data>"),
-    ] = None,
-    patch: PatchOption = None,
-    grey: GreyOption = False,
-    size: SizeOption = None,
-    limit: LimitOption = None,
-    shape: ShapeOption = None,
-    skip_corrupt: SkipOption = False,
-    overwrite: OverwriteOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Look at diffusion models through mean and covariance of the data: scores, trajectory, receptive field, architecture,
-    learning dynamics and teleport.
+@dataclass(frozen=True)
+class LensOptions:
+    """The options of the command."""
+
+    data: Data
+    windows: Windows
+    sampling: Sampling
+    seeds: Annotated[Seeds, changed("seeds", metavar="COUNT", help="Number of seeds for teleport, 2 to 100000.")]
+    seed: RandomSeed
+    device: Annotated[Device, changed("device", help="Where the network computes: cpu, cuda or cuda:<number>.")]
+    result: Annotated[FolderResult, changed("out", shown="kappaflow-lens-<name of the data>")]
+
+    @property
+    def seed_count(self) -> int:
+        """As given, or the default."""
+        count = self.seeds.count(2)
+        return _SEEDS if count is None else count
+
+    def as_json(self) -> dict[str, Any]:
+        """For options.json."""
+        return {
+            **self.data.as_json(),
+            "profiles": None if self.data.is_population else 0,
+            "windows": self.windows.names(),
+            "network": self.windows.network,
+            "sigma_max": self.sampling.sigma_max,
+            "images": self.windows.images,
+            "seeds": self.seed_count,
+            "seed": self.seed.seed,
+        }
+
+
+@takes_options()
+def command(options: LensOptions) -> None:
+    """Look at diffusion models through the mean and covariance of the data: scores, trajectory, receptive field, architecture,
+    learning order and teleport.
 
     Writes report.html, its figures, tables as CSV, lens.json and options.json.
+
+    Example: kappaflow lens digits scores teleport --seeds 32
     """
-    source = DataOptions(data, patch, grey, size, limit, shape, skip_corrupt, profiles=None if _saved(data) else 0)
-    asked = [choice("WINDOWS", name, WINDOWS) for name in dict.fromkeys(windows or WINDOWS)]
-    left_out = _without_images(asked, network) if source.is_population else {}
-    if left_out and windows:
-        raise ValueError(f"{next(iter(left_out))} {next(iter(left_out.values()))}; got the saved population {data!r}")
-    options = {
-        **source.as_json(), "windows": asked, "network": network, "sigma_max": sigma_max, "images": images, "seeds": seeds,
-        "seed": seed,
-    }  # fmt: skip
-    name = data_name(data)
-    directory = OutputDirectory(Path(f"kappaflow-lens-{name}") if out is None else out, options, overwrite=overwrite)
-    if directory.replaces is not None:
-        plain_line(errors_console(), directory.replaces)
-    facts: dict[str, Any] = {"command": "lens", "machine": machine_facts()}
-    try:
-        with directory.staged(facts) as staging:
-            population = load_population(source, quiet=quiet)
-            with step_progress(quiet) as progress:
-                progress("reading", 0.0)
-                denoiser = None if network is None else _open_network(network, population, device)
-                shown = [one for one in asked if one not in left_out]
-                rows = (
-                    None if source.is_population or not _needs_images(shown, network) else _rows(source, images, seed)
-                )
-                made: list[Section] = []
-                for place, one in enumerate(shown):
-                    told = _within(progress, place, len(shown))
-                    told(one, 0.0)
-                    try:
-                        made.append(_MAKERS[one](_Given(population, rows, denoiser, sigma_max, seeds, seed), told))
-                    except ValueError as error:  # data that one window refuses leave the others
-                        if windows or (one == shown[-1] and not made):
-                            raise ValueError(f"{one}: {error}") from error
-                        left_out[one] = f"is not for these data: {error}"
-                progress("writing the report", 1.0)
-                notes = [
-                    *_scale_notes(population, sigma_max),
-                    *(f"{key} {reason}." for key, reason in left_out.items()),
-                ]
-                _write(staging, made, name, population, notes, facts["machine"])
-    except KeyboardInterrupt:
-        raise interrupted("nothing was written") from None
-    console = output_console()
-    if not quiet:
-        for window in made:
-            _print_window(console, window)
-        for key, reason in left_out.items():
-            plain_line(errors_console(), f"left out: {key} {reason}", "yellow")
-    plain_line(console, str(directory.given / "report.html"))
-
-
-def _saved(data: str) -> bool:
-    return DataOptions(data).is_population
+    data, windows = options.data, options.windows
+    left_out = _without_images(windows.names(), windows.network) if data.is_population else {}
+    if left_out and windows.windows:
+        raise ValueError(
+            f"{next(iter(left_out))} {next(iter(left_out.values()))}; got the saved population {data.data!r}"
+        )
+    shown = [name for name in windows.names() if name not in left_out]
+    directory = results_directory(f"kappaflow-lens-{data.name}", options.as_json(), options.result)
+    with report_run("lens", directory, quiet=options.result.quiet, machine=machine_facts()) as run:
+        material = _read(options, shown, run.display)
+        made, refused = _look(material, shown, bool(windows.windows), run.display)
+        left_out |= refused
+        notes = [
+            *_scale_notes(material.population, options.sampling.sigma_max),
+            *(f"{name} {reason}." for name, reason in left_out.items()),
+        ]
+        with run.writing() as folder:
+            _write(folder, made, data.name, material.population, notes, run.machine)
+        run.summary = lambda console: _print_windows(console, made, left_out)
 
 
 def _without_images(asked: Sequence[str], network: str | None) -> dict[str, str]:
@@ -155,48 +103,44 @@ def _without_images(asked: Sequence[str], network: str | None) -> dict[str, str]
     return found
 
 
-def _needs_images(shown: Sequence[str], network: str | None) -> bool:
-    return "scores" in shown or ("teleport" in shown and network is None)
-
-
-def _rows(source: DataOptions, images: int, seed: int) -> FloatArray:
-    """A random subset of the images as rows."""
-    opened = open_data(source)
-    rows, _ = collect_rows(
-        opened.batches(),
-        dimension=opened.dimension,
-        count=opened.count,
-        most_bytes=8 * opened.dimension * images,
+def _read(options: LensOptions, shown: Sequence[str], display: ProgressDisplay) -> _Material:
+    """What the windows are made of."""
+    data, network, seed = options.data, options.windows.network, options.seed.seed
+    population = load_population(data, None, display)
+    denoiser = None if network is None else open_network(network, population, options.device.device)
+    rows = None
+    if not data.is_population and ("scores" in shown or ("teleport" in shown and network is None)):
+        source = open_data(data)
+        most_bytes = 8 * source.dimension * options.windows.images
+        rows = read_rows(data, source, most_bytes, seed, display).rows
+    return _Material(
+        population=population,
+        rows=rows,
+        network=denoiser,
+        sigma_max=options.sampling.sigma_max,
+        seeds=options.seed_count,
         seed=seed,
     )
-    return rows
 
 
-def _open_network(name: str, population: Population, device: str) -> RowDenoiser:
-    """A denoiser of rows by name, asked once so that a wrong shape is told before anything is computed."""
-    try:
-        from ..models.adapters import open_denoiser  # lazy: torch
-        from ..models.devices import resolve_device  # lazy: torch
-        from ..models.layout import rows_denoiser  # lazy: torch
-    except ImportError as error:
-        raise ImportError('--network needs PyTorch: pip install "kappaflow[networks]"') from error
-    resolve_device(device)
-    denoiser = rows_denoiser(open_denoiser(name, device=device), population.shape, device=device)
-    probe = population.mean[None] + np.random.default_rng(0).standard_normal((1, population.dimension))
-    try:
-        answer = denoiser(probe, 1.0)
-    except Exception as error:  # networks raise whatever their parts raise
-        raise ValueError(
-            f"--network: {name!r} does not answer for images of shape {population.shape}: {error}"
-        ) from error
-    if answer.shape != probe.shape or not np.isfinite(answer).all():
-        raise ValueError(f"--network: {name!r} must answer with finite images of shape {population.shape}")
-    return denoiser
-
-
-def _within(progress: Told, place: int, count: int) -> Told:
-    """Progress of one window as part of all."""
-    return lambda step, fraction: progress(step, (place + fraction) / count)
+def _look(
+    material: _Material, shown: Sequence[str], asked_for: bool, progress: StepReport
+) -> tuple[list[Section], dict[str, str]]:
+    """The windows, and why some have none: data that one window refuses leave the others, unless it was asked for."""
+    made: list[Section] = []
+    refused: dict[str, str] = {}
+    for place, name in enumerate(shown):
+        part = part_of(progress, place / len(shown), (place + 1) / len(shown))
+        part(name, 0.0)
+        try:
+            made.append(_MAKERS[name](material, part))
+        except ModelError:
+            raise
+        except ValueError as error:
+            if asked_for or (name == shown[-1] and not made):
+                raise ValueError(f"{name}: {error}") from error
+            refused[name] = f"is not for these data: {error}"
+    return made, refused
 
 
 def _scale_notes(population: Population, sigma_max: float) -> list[str]:
@@ -213,82 +157,86 @@ def _scale_notes(population: Population, sigma_max: float) -> list[str]:
 # --- windows ----------------------------------------------------------------------------------------------------------
 
 
-class _Given:
+@dataclass(frozen=True)
+class _Material:
     """What the windows are made of."""
 
-    def __init__(
-        self,
-        population: Population,
-        rows: FloatArray | None,
-        network: RowDenoiser | None,
-        sigma_max: float,
-        seeds: int,
-        seed: int,
-    ) -> None:
-        self.population, self.rows, self.network = population, rows, network
-        self.sigma_max, self.seeds, self.seed = sigma_max, seeds, seed
+    population: Population
+    rows: FloatArray | None
+    network: RowDenoiser | None
+    sigma_max: float
+    seeds: int
+    seed: int
 
 
-def _scores(given: _Given, told: Told) -> Section:
+def _scores(material: _Material, progress: StepReport) -> Section:
     from ..lens.scores import scores_study  # lazy: a quick start
     from ..report.lens.scores import section  # lazy: matplotlib
 
-    return section(
-        scores_study(
-            given.rows, given.population.shape, network=given.network, sigma_max=given.sigma_max, seed=given.seed,
-            progress=told,
-        )
-    )  # fmt: skip
+    study = scores_study(
+        material.rows,
+        material.population.shape,
+        network=material.network,
+        sigma_max=material.sigma_max,
+        seed=material.seed,
+        progress=progress,
+    )
+    return section(study)
 
 
-def _trajectory(given: _Given, _told: Told) -> Section:
+def _trajectory(material: _Material, _progress: StepReport) -> Section:
     from ..lens.trajectories import trajectories_study  # lazy: a quick start
     from ..report.lens.trajectories import section  # lazy: matplotlib
 
-    return section(trajectories_study(given.population, sigma_max=given.sigma_max, seed=given.seed))
+    return section(trajectories_study(material.population, sigma_max=material.sigma_max, seed=material.seed))
 
 
-def _receptive_field(given: _Given, _told: Told) -> Section:
+def _receptive_field(material: _Material, _progress: StepReport) -> Section:
     from ..lens.receptive_field import receptive_field_study  # lazy: a quick start
     from ..report.lens.receptive_field import section  # lazy: matplotlib
 
-    return section(receptive_field_study(given.population))
+    return section(receptive_field_study(material.population))
 
 
-def _architecture(given: _Given, _told: Told) -> Section:
+def _architecture(material: _Material, _progress: StepReport) -> Section:
     from ..lens.architecture import architecture_study  # lazy: a quick start
     from ..report.lens.architecture import section  # lazy: matplotlib
 
-    return section(architecture_study(given.population, sigma_max=given.sigma_max, seed=given.seed))
+    return section(architecture_study(material.population, sigma_max=material.sigma_max, seed=material.seed))
 
 
-def _learning(given: _Given, _told: Told) -> Section:
+def _learning(material: _Material, _progress: StepReport) -> Section:
     from ..lens.learning import NoiseRange, learning_study  # lazy: a quick start
     from ..report.lens.learning import section  # lazy: matplotlib
 
-    return section(learning_study(given.population, noise=NoiseRange(sigma_max=given.sigma_max)))
+    return section(learning_study(material.population, noise=NoiseRange(sigma_max=material.sigma_max)))
 
 
-def _teleport(given: _Given, told: Told) -> Section:
+def _teleport(material: _Material, progress: StepReport) -> Section:
     from ..lens.teleport import teleport_study  # lazy: a quick start
     from ..models.scores import MixtureScore  # lazy: a quick start
     from ..report.lens.teleport import section  # lazy: matplotlib
 
-    denoiser, name = given.network, "the network"
+    denoiser, name = material.network, "the network"
     if denoiser is None:
-        assert given.rows is not None  # otherwise the window is left out
-        count = max(1, min(_COMPONENTS, len(given.rows) // 20))
-        told(f"fitting {count} Gaussians", 0.0)
-        denoiser = MixtureScore.fit(given.rows, count, seed=given.seed)
+        assert material.rows is not None  # otherwise the window is left out
+        count = max(1, min(_COMPONENTS, len(material.rows) // 20))
+        progress(f"fitting {count} Gaussians", 0.0)
+        denoiser = MixtureScore.fit(material.rows, count, seed=material.seed)
         name = f"the exact denoiser of {count} Gaussians fitted to the data"
-    return section(
-        teleport_study(
-            denoiser, given.population, name=name, seeds=given.seeds, sigma_max=given.sigma_max, seed=given.seed, progress=told
-        )
-    )  # fmt: skip
+    study = teleport_study(
+        denoiser,
+        material.population,
+        name=name,
+        seeds=material.seeds,
+        sigma_max=material.sigma_max,
+        seed=material.seed,
+        progress=progress,
+    )
+    return section(study)
 
 
-_MAKERS: Mapping[str, Callable[[_Given, Told], Section]] = {
+_MAKERS: Mapping[str, Callable[[_Material, StepReport], Section]] = {
     "scores": _scores,
     "trajectory": _trajectory,
     "receptive-field": _receptive_field,
@@ -343,7 +291,10 @@ def _described(population: Population) -> str:
     )
 
 
-def _print_window(console: Console, window: Section) -> None:
-    plain_line(console, window.title, "bold")
-    for sentence in window.takeaways:
-        plain_line(console, f"  {sentence}")
+def _print_windows(console: Console, made: Sequence[Section], left_out: Mapping[str, str]) -> None:
+    for window in made:
+        plain_line(console, window.title, "bold")
+        for sentence in window.takeaways:
+            plain_line(console, f"  {sentence}")
+    for name, reason in left_out.items():
+        plain_line(errors_console(), f"left out: {name} {reason}", "yellow")

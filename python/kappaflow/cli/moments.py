@@ -5,55 +5,37 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from .common import (
-    POPULATION_SUFFIX,
-    DataArgument,
-    DataOptions,
-    GreyOption,
-    LimitOption,
-    OverwriteOption,
-    PatchOption,
-    ProfilesOption,
-    QuietOption,
-    ShapeOption,
-    SizeOption,
-    SkipOption,
-    guarded,
-    load_population,
-    output_console,
-    plain_line,
-)
+from .console import ProgressDisplay, output_console, plain_line
+from .errors import writing
+from .loading import load_population
+from .options import POPULATION_SUFFIX, Data, FolderResult, Profiles
 from .output import check_file
+from .signature import REQUIRED, changed, takes_options
 
 
-@guarded
+@takes_options()
 def command(
-    data: DataArgument,
-    out: Annotated[
-        Path, typer.Option(metavar="FILE", help="Where to save the population (.safetensors).", show_default=False)
+    data: Data,
+    profiles: Profiles,
+    result: Annotated[
+        FolderResult,
+        changed("out", default=REQUIRED, metavar="FILE", help="File to save the population in (.safetensors)."),
     ],
-    patch: PatchOption = None,
-    grey: GreyOption = False,
-    size: SizeOption = None,
-    limit: LimitOption = None,
-    shape: ShapeOption = None,
-    skip_corrupt: SkipOption = False,
-    profiles: ProfilesOption = None,
-    overwrite: OverwriteOption = False,
-    quiet: QuietOption = False,
 ) -> None:
-    """Save mean, eigenmodes and profiles of the images: DATA for the other commands, read in a moment."""
+    """Save the mean, eigenmodes and profiles of the images in one file, which the other commands read quickly as DATA.
+
+    Example: kappaflow moments photos --size 64 --out photos.safetensors
+    """
+    out = Path(result.out or "")
     if out.suffix.lower() != POPULATION_SUFFIX:
         raise ValueError(f"--out must end in {POPULATION_SUFFIX}, got {str(out)!r}")
-    check_file("--out", out, overwrite=overwrite)
-    population = load_population(
-        DataOptions(data, patch, grey, size, limit, shape, skip_corrupt, profiles), quiet=quiet
-    )
-    population.save(out)
+    check_file("--out", out, overwrite=result.overwrite)
+    with ProgressDisplay(quiet=result.quiet) as display:
+        population = load_population(data, profiles, display)
+    with writing(f"--out: {str(out)!r}"):
+        population.save(out)
     console = output_console()
-    if not quiet:
+    if not result.quiet:
         origin = "exact" if population.sample_size is None else f"{population.sample_size:,} images"
         facts = f"{origin}, {population.dimension} dimensions, {len(population.eigenvalues)} modes"
         kept = 0 if population.profiles is None else len(population.profiles)

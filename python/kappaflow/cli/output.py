@@ -14,8 +14,9 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from .._files import write_bytes
+from .errors import writing
 
-__all__ = ["OPTIONS_FILE", "RUN_FORMAT", "OutputDirectory", "check_file", "write_json"]
+__all__ = ["OPTIONS_FILE", "RUN_FORMAT", "OutputDirectory", "check_file", "to_json", "write_json"]
 
 OPTIONS_FILE = "options.json"
 RUN_FORMAT = "kappaflow-run-1"
@@ -126,15 +127,17 @@ class OutputDirectory:
         try:
             staging.mkdir()
         except OSError as error:
-            raise OSError(f"--out: cannot write in the folder of {str(self.given)!r}: {error.strerror}") from error
+            message = f"--out: cannot write in the folder of {str(self.given)!r}: {error.strerror}"
+            raise OSError(error.errno, message) from error
         try:
             yield staging
-            self._complete(staging, facts)
-            with _uninterrupted():
-                if inside:
-                    self._merge(staging)
-                else:
-                    os.replace(staging, self.target)
+            with writing(f"--out: {str(self.given)!r}"):
+                self._complete(staging, facts)
+                with _uninterrupted():
+                    if inside:
+                        self._merge(staging)
+                    else:
+                        os.replace(staging, self.target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 

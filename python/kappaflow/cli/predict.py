@@ -6,139 +6,91 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import typer
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 
 from ..consistency import prediction as core
-from ..consistency.diagnosis import AUTO
 from ..laws import law_spec
-from .common import (
-    BandsOption,
-    DataArgument,
-    DataOptions,
-    GreyOption,
-    LawOption,
-    LimitOption,
-    OverwriteOption,
-    PatchOption,
-    ProfilesOption,
-    QuietOption,
-    SeedsOption,
-    ShapeOption,
-    SigmaMaxOption,
-    SizeOption,
-    SkipOption,
-    ToleranceOption,
-    check_law,
-    chosen_bands,
-    data_name,
-    errors_console,
-    guarded,
-    load_population,
-    machine_facts,
-    output_console,
-    over,
-    parse_bands,
-    parse_seeds,
-    parse_sizes,
-    plain_line,
-    require_seeds_fit,
-    step_progress,
-)
-from .output import OutputDirectory, write_json
+from ..population import Population
+from .console import plain_line, print_notes
+from .loading import load_population, require_seeds_fit
+from .options import Bands, Data, FolderResult, Law, Profiles, Sampling, Seeds, Sizes, Tolerance
+from .output import write_json
+from .parsing import chosen_bands, format_over
+from .run import machine_facts, report_run, results_directory
+from .signature import changed, takes_options
 
 PREDICTIONS_FORMAT = "kappaflow-predictions-1"
 _SEEDS_SHOWN = 6
 
 
-@guarded
+@takes_options()
 def command(
-    data: DataArgument,
-    n: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SIZES",
-            help="Training-set sizes, as 100,300 or --n 100 --n 300. By default powers of about three up to the images "
-            "there are.",
-            show_default=False,
-        ),
-    ] = None,
-    sigma_max: SigmaMaxOption = 80.0,
-    law: LawOption = AUTO,
-    bands: BandsOption = "6",
-    seeds: SeedsOption = "64",
-    tolerance: ToleranceOption = 0.1,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of the results.", show_default="kappaflow-<name of the data>"),
-    ] = None,
-    patch: PatchOption = None,
-    grey: GreyOption = False,
-    size: SizeOption = None,
-    limit: LimitOption = None,
-    shape: ShapeOption = None,
-    skip_corrupt: SkipOption = False,
-    profiles: ProfilesOption = None,
-    overwrite: OverwriteOption = False,
-    quiet: QuietOption = False,
+    data: Data,
+    sizes: Annotated[Sizes, changed("n", shown="some of 10, 30, 100, …; half of the images; all of them")],
+    sampling: Sampling,
+    law: Law,
+    bands: Bands,
+    seeds: Seeds,
+    tolerance: Tolerance,
+    profiles: Profiles,
+    result: Annotated[FolderResult, changed("out", shown="kappaflow-<name of the data>")],
 ) -> None:
-    """Predict how consistent models trained on n of your images are, and write a report.
+    """Predict how much models trained on n of your images will agree, and write a report.
 
     Writes report.html, its figures, predictions.json, population.safetensors and options.json.
+
+    Example: kappaflow predict digits --n 100,1000 --out digits-report
     """
-    source = DataOptions(data, patch, grey, size, limit, shape, skip_corrupt, profiles)
-    sizes, wanted_bands, seed_numbers = parse_sizes(n), parse_bands(bands), parse_seeds(seeds)
-    check_law(law)
+    n, wanted, numbers = sizes.several(), bands.wanted(), seeds.numbers()
     options: dict[str, Any] = {
-        **source.as_json(),
-        "n": sizes,
-        "sigma_max": sigma_max,
-        "law": law,
-        "bands": wanted_bands if isinstance(wanted_bands, int) else [band.label for band in wanted_bands],
-        "seeds": seed_numbers,
-        "tolerance": tolerance,
+        **data.as_json(),
+        "profiles": profiles.profiles,
+        "n": n,
+        "sigma_max": sampling.sigma_max,
+        "law": law.law,
+        "bands": bands.as_json(),
+        "seeds": numbers,
+        "tolerance": tolerance.tolerance,
     }
-    name = data_name(data)
-    directory = OutputDirectory(Path(f"kappaflow-{name}") if out is None else out, options, overwrite=overwrite)
-    if directory.replaces is not None:
-        plain_line(errors_console(), directory.replaces)
-    facts: dict[str, Any] = {"command": "predict", "machine": machine_facts()}
-    with directory.staged(facts) as staging:
-        population = load_population(source, quiet=quiet)
-        require_seeds_fit(len(seed_numbers), population)
-        with step_progress(quiet) as progress:
-            prediction = core.predict(
-                population,
-                source=name,
-                n=sizes,
-                sigma_max=sigma_max,
-                law=law,
-                bands=chosen_bands(wanted_bands, len(population.eigenvalues)),
-                seeds=seed_numbers,
-                tolerance=tolerance,
-                progress=progress,
-            )
-            progress("writing the report", 1.0)
-            write_results(staging, population, prediction, facts["machine"])
-        facts["resolved"] = {
-            "n": prediction.n.tolist(),
-            "reference_n": prediction.reference_n,
-            "law": prediction.law,
-            "profiles": 0 if population.profiles is None else len(population.profiles),
-            "bands": [band.label for band in prediction.bands],
-            "images": prediction.sample_size,
-            "image_shape": list(prediction.shape),
-        }
-    console = output_console()
-    if not quiet:
-        print_prediction(console, prediction)
-    plain_line(console, str(directory.given / "report.html"))
+    directory = results_directory(f"kappaflow-{data.name}", options, result)
+    with report_run("predict", directory, quiet=result.quiet, machine=machine_facts()) as run:
+        population = load_population(data, profiles, run.display)
+        require_seeds_fit(len(numbers), population)
+        prediction = core.predict(
+            population,
+            source=data.name,
+            n=n,
+            sigma_max=sampling.sigma_max,
+            law=law.law,
+            bands=chosen_bands(wanted, len(population.eigenvalues)),
+            seeds=numbers,
+            tolerance=tolerance.tolerance,
+            progress=run.display,
+        )
+        with run.writing() as folder:
+            write_results(folder, population, prediction, dict(run.machine))
+        run.resolved = _resolved(population, prediction)
+        run.summary = lambda console: print_prediction(console, prediction)
 
 
-def write_results(directory: Path, population: Any, prediction: core.Prediction, machine: dict[str, str]) -> None:
-    """Report, numbers and population into a folder."""
+def _resolved(population: Population, prediction: core.Prediction) -> dict[str, Any]:
+    """What the options became, for options.json."""
+    return {
+        "n": prediction.n.tolist(),
+        "reference_n": prediction.reference_n,
+        "law": prediction.law,
+        "profiles": 0 if population.profiles is None else len(population.profiles),
+        "bands": [band.label for band in prediction.bands],
+        "images": prediction.sample_size,
+        "image_shape": list(prediction.shape),
+    }
+
+
+def write_results(
+    directory: Path, population: Population, prediction: core.Prediction, machine: dict[str, str]
+) -> None:
+    """Write the report, its numbers and the population into a folder."""
     from ..report import write_report  # lazy: matplotlib
 
     write_report(prediction, directory, facts=machine)
@@ -154,7 +106,7 @@ def write_results(directory: Path, population: Any, prediction: core.Prediction,
 
 
 def print_prediction(console: Console, prediction: core.Prediction) -> None:
-    """Tables of sizes, bands and seeds, and the caveats."""
+    """Print tables of sizes, bands and seeds, and the notes."""
     images = "known exactly" if prediction.sample_size is None else f"{prediction.sample_size:,} images"
     shape = "×".join(map(str, prediction.shape))
     plain_line(console, f"{prediction.source}: {images}, {shape}; {law_spec(prediction.law).title}", "bold")
@@ -162,8 +114,7 @@ def print_prediction(console: Console, prediction: core.Prediction) -> None:
     console.print(_bands_table(prediction))
     if prediction.seeds.size:
         console.print(_seeds_table(prediction))
-    for note in prediction.notes:
-        console.print(Padding(f"note: {note}", (1, 0, 0, 0)), markup=False)
+    print_notes(console, prediction.notes)
 
 
 def _sizes_table(prediction: core.Prediction) -> Table:
@@ -194,7 +145,7 @@ def _bands_table(prediction: core.Prediction) -> Table:
             band.label,
             f"{prediction.band_disagreement[reference, index]:.4g}",
             f"{prediction.band_relative[reference, index]:.3f}",
-            over(prediction.largest_n) if needed is None else f"{needed:,}",
+            format_over(prediction.largest_n) if needed is None else f"{needed:,}",
         )
     return table
 

@@ -25,6 +25,7 @@ import torch
 
 from .._checks import choice
 from .checkpoint import load_network
+from .errors import ModelError
 
 __all__ = [
     "MEANINGS", "PREDICTIONS", "ScheduledDenoiser", "asker", "from_diffusers", "from_flow", "from_vp", "network_of",
@@ -322,6 +323,7 @@ def open_denoiser(name: str | os.PathLike[str], *, device: str = "cpu") -> Any:
     ValueError : none of these; a file or folder that cannot be read; what is no denoiser
     FileNotFoundError : it is not there
     ImportError : diffusers, or the module, is missing
+    ModelError : the module, or its function, raised something else
     """
     text = os.fspath(name)
     path = Path(text)
@@ -371,12 +373,19 @@ def _open_folder(path: Path, device: str) -> ScheduledDenoiser:
 def _open_function(text: str) -> Any:
     module, _, attribute = text.partition(":")
     try:
-        target = getattr(importlib.import_module(module), attribute)
-    except AttributeError:
-        raise ValueError(f"model {text!r}: module {module!r} has no {attribute!r}") from None
+        found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise ImportError(f"model {text!r}: {error}") from error
-    denoiser = target() if callable(target) and not _takes_two(target) else target
+    except Exception as error:  # a module of the user's raises whatever it raises
+        raise ModelError.of(f"model {text!r}: module {module!r} cannot be imported", error) from error
+    if not hasattr(found, attribute):
+        raise ValueError(f"model {text!r}: module {module!r} has no {attribute!r}")
+    target = denoiser = getattr(found, attribute)
+    if callable(target) and not _takes_two(target):
+        try:
+            denoiser = target()
+        except Exception as error:  # so does a function of the user's
+            raise ModelError.of(f"model {text!r} cannot be called without arguments", error) from error
     if not callable(denoiser):
         raise ValueError(f"model {text!r} must be or return a callable D(x, sigma), got {type(denoiser).__name__}")
     return denoiser

@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 import kappaflow as kf
 from kappaflow import report
-from kappaflow.cli import app, common
+from kappaflow.cli import app, errors, loading, parsing
 from kappaflow.cli import output as output_module
 from kappaflow.cli import predict as predict_module
+from kappaflow.cli.options import Data
 from kappaflow.consistency.diagnosis import diagnosis_to_json
 from kappaflow.consistency.prediction import Band, default_bands, predict, prediction_to_json
 from kappaflow.datasets import open_images
@@ -35,7 +36,7 @@ def folder(tmp_path, monkeypatch):
     scales = np.linspace(0.3, 0.02, 36).reshape(6, 6)
     np.save(tmp_path / "data.npy", 0.4 * rng.standard_normal((60, 6, 6)) * scales)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(common.DEBUG_VARIABLE, raising=False)
+    monkeypatch.delenv(errors.DEBUG_VARIABLE, raising=False)
     return tmp_path
 
 
@@ -288,7 +289,9 @@ def test_failing_report_leaves_nothing(folder, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(report, "write_report", fail)
-    assert "No space left on device" in refuse("predict", "data.npy", "--n", "30", "--seeds", "2", "--bands", "1")
+    assert "No space left on device" in refuse(
+        "predict", "data.npy", "--n", "30", "--seeds", "2", "--bands", "1", code=1
+    )
     assert names(folder) == ["data.npy"]
 
 
@@ -464,7 +467,7 @@ def test_version_and_help(folder):
     [
         (["digitz"], "did you mean 'digits'?"),
         (["missing.safetensors"], "no such file"),
-        (["data.npy", "--patch", "8"], "patch=8 does not apply"),
+        (["data.npy", "--patch", "8"], "--patch=8 does not apply"),
         (["data.npy", "--shape", "5,5"], "shape"),
         (["data.npy", "--shape", "a,5"], "--shape must be the sides of one image such as 28,28"),
         (["data.npy", "--n", "ten"], "--n must be whole numbers from 2 to 1e+12"),
@@ -533,20 +536,27 @@ def test_skipped_files_are_named(folder):
 
 
 def test_seeds_that_do_not_fit_in_memory(folder, monkeypatch):
-    monkeypatch.setattr(common, "available_memory", lambda: 10**6)
-    message = refuse("seeds", "data.npy", "--n", "50", "--seeds", "20000")
+    monkeypatch.setattr(loading, "available_memory", lambda: 10**6)
+    message = refuse("seeds", "data.npy", "--n", "50", "--seeds", "20000", code=1)
     assert message.startswith("--seeds: 20000 seeds of 36 dimensions need")
-    monkeypatch.setattr(common, "available_memory", lambda: None)
+    monkeypatch.setattr(loading, "available_memory", lambda: None)
     succeed("seeds", "data.npy", "--n", "50", "--seeds", "2")
 
 
-@pytest.mark.parametrize("error", [MemoryError("needs 9 GiB"), ImportError("needs h5py"), kf.ConvergenceError("stuck")])
-def test_other_errors_of_users(folder, monkeypatch, error):
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (MemoryError("needs 9 GiB"), 1, "needs 9 GiB"),
+        (ImportError("needs h5py"), 2, "needs h5py"),
+        (kf.ConvergenceError("stuck"), 1, "stuck"),
+    ],
+)
+def test_exit_codes_of_errors(folder, monkeypatch, error, code, line):
     def fail(*_arguments, **_options):
         raise error
 
     monkeypatch.setattr(predict_module, "load_population", fail)
-    assert refuse("predict", "data.npy") == str(error)
+    assert refuse("predict", "data.npy", code=code) == line
 
 
 def test_internal_errors_and_debug(folder, monkeypatch):
@@ -556,9 +566,11 @@ def test_internal_errors_and_debug(folder, monkeypatch):
     monkeypatch.setattr(predict_module, "load_population", fail)
     message = refuse("predict", "data.npy", code=1)
     assert message == "internal, ZeroDivisionError: oh (KAPPAFLOW_DEBUG=1 shows where)"
-    monkeypatch.setenv(common.DEBUG_VARIABLE, "1")
-    result = CliRunner().invoke(app, ["predict", "data.npy"])
-    assert isinstance(result.exception, ZeroDivisionError)
+    monkeypatch.setenv(errors.DEBUG_VARIABLE, "1")
+    result = run("predict", "data.npy")
+    assert result.exit_code == 1
+    assert "Traceback" in result.stderr
+    assert result.stderr.splitlines()[-1] == f"error: {message}"
     assert names(folder) == ["data.npy"]
 
 
@@ -566,23 +578,23 @@ def test_internal_errors_and_debug(folder, monkeypatch):
 
 
 def test_lists():
-    assert common.parse_sizes(None) is None
-    assert common.parse_sizes(["300,100", "1e3", "1_000"]) == [100, 300, 1000]
-    assert common.parse_seeds("3") == [0, 1, 2]
-    assert common.parse_seeds("3,") == [3]
-    assert common.parse_seeds("2-4, 9") == [2, 3, 4, 9]
-    assert common.parse_bands("5") == 5
-    assert common.parse_bands("1-4,5,6-20") == [Band(0, 4), Band(4, 5), Band(5, 20)]
-    assert common.parse_shape("28x28") == (28, 28)
-    assert common.parse_shape("32, 32,3") == (32, 32, 3)
+    assert parsing.parse_sizes(None) is None
+    assert parsing.parse_sizes(["300,100", "1e3", "1_000"]) == [100, 300, 1000]
+    assert parsing.parse_seeds("3") == [0, 1, 2]
+    assert parsing.parse_seeds("3,") == [3]
+    assert parsing.parse_seeds("2-4, 9") == [2, 3, 4, 9]
+    assert parsing.parse_bands("5") == 5
+    assert parsing.parse_bands("1-4,5,6-20") == [Band(0, 4), Band(4, 5), Band(5, 20)]
+    assert parsing.parse_shape("28x28") == (28, 28)
+    assert parsing.parse_shape("32, 32,3") == (32, 32, 3)
 
 
 def test_names_of_data(folder):
     make("my photos")
-    assert common.data_name("digits") == "digits"
-    assert common.data_name("data.npy") == "data"
-    assert common.data_name("my photos/") == "my-photos"
-    assert common.data_name(".") == folder.name
+    assert Data("digits").name == "digits"
+    assert Data("data.npy").name == "data"
+    assert Data("my photos/").name == "my-photos"
+    assert Data(".").name == folder.name
 
 
 def test_the_library_imports_no_command_line():

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 import kappaflow as kf
-from kappaflow.cli import app, common
-from kappaflow.cli.lens import WINDOWS
+from kappaflow.cli import app, errors
+from kappaflow.cli.options import WINDOWS
 from kappaflow.report.document import Table
 from kappaflow.report.lens import build
 from kappaflow.report.write import table_text
@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.save(tmp_path / "data.npy", images)
     kf.Population.from_samples(images).save(tmp_path / "population.safetensors")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(common.DEBUG_VARIABLE, raising=False)
+    monkeypatch.delenv(errors.DEBUG_VARIABLE, raising=False)
     return tmp_path
 
 
@@ -205,7 +205,7 @@ def test_vectors_have_scores_and_teleport_too(folder: Path) -> None:
         (["population.safetensors", "--size", "8"], "--size does not apply to the saved population"),
         (["data.npy", "teleport", "--network", "nowhere.safetensors"], "does not exist"),
         (["data.npy", "teleport", "--network", "math:hypot"], "--network: 'math:hypot' does not answer for images"),
-        (["data.npy", "teleport", "--network", "math:hypot", "--device", "gpu"], "device must be 'cpu'"),
+        (["data.npy", "teleport", "--network", "math:hypot", "--device", "gpu"], "--device must be 'cpu'"),
         (["missing.npy"], "missing.npy"),
         (["data.npy", "--out", "no/such/folder"], "--out: the folder of 'no/such/folder' does not exist"),
     ],
@@ -249,7 +249,7 @@ def test_all_but_networks_and_pipelines_need_no_torch() -> None:
         "import kappaflow.lens as lens; import kappaflow.report.lens as pages\n"
         "names = [m.name for p in (lens, pages) for m in pkgutil.walk_packages(p.__path__, p.__name__ + '.')]\n"
         "for name in names:\n"
-        "    if name not in ('kappaflow.models.layout', 'kappaflow.lens.teleport.pipelines'):\n"
+        "    if name not in ('kappaflow.lens.receptive_field.network', 'kappaflow.lens.teleport.pipelines'):\n"
         "        importlib.import_module(name)\n"
         "print(len(names))"
     )

@@ -19,14 +19,28 @@ from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 
-from kappaflow.cli import app, common  # noqa: E402
+from kappaflow.cli import app, errors  # noqa: E402
 from kappaflow.report import network as network_report  # noqa: E402
 from kappaflow.validation.network import sweep  # noqa: E402
 
 SMALL = (
-    "--arch", "mlp", "--n", "10", "20", "--steps", "60", "--batch", "8", "--seeds", "16", "--sampler-steps", "5", "--workers", "1",
+    "--arch",
+    "mlp",
+    "--n",
+    "10",
+    "20",
+    "--steps",
+    "60",
+    "--batch",
+    "8",
+    "--seeds",
+    "16",
+    "--sampler-steps",
+    "5",
+    "--workers",
+    "1",
     "-q",
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -35,7 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     white = np.random.default_rng(0).standard_normal((60, 4, 4))
     np.save(tmp_path / "data.npy", 0.2 * white.cumsum(axis=1).cumsum(axis=2) - 0.1)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(common.DEBUG_VARIABLE, raising=False)
+    monkeypatch.delenv(errors.DEBUG_VARIABLE, raising=False)
     return tmp_path
 
 
@@ -131,9 +145,22 @@ def test_a_pair_of_checkpoints(folder: Path) -> None:
     assert found["n"] == [20]
     np.save(folder / "part.npy", np.load(folder / "data.npy")[:15])
     result = run(
-        "data.npy", "--pair", a, b, "--train-a", "part.npy", "--train-b", "part.npy", "--seeds", 16, "--sampler-steps", 5,
-        "--out", "other", "-q",
-    )  # fmt: skip
+        "data.npy",
+        "--pair",
+        a,
+        b,
+        "--train-a",
+        "part.npy",
+        "--train-b",
+        "part.npy",
+        "--seeds",
+        16,
+        "--sampler-steps",
+        5,
+        "--out",
+        "other",
+        "-q",
+    )
     assert json.loads((folder / "other" / "validation.json").read_text())["n"] == [15]
 
 
@@ -151,9 +178,25 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(folder: Path) -> None:
 def test_killed_in_training_it_goes_on(folder: Path) -> None:
     """SIGTERM to the command, in processes of its own; the second command resumes from checkpoints and ends well."""
     command = [
-        sys.executable, "-m", "kappaflow", "validate", "network", "data.npy", *SMALL[:4], "--steps", "3000", "--seeds", "16",
-        "--sampler-steps", "5", "--workers", "2", "--arms", "same", "-q",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "kappaflow",
+        "validate",
+        "network",
+        "data.npy",
+        *SMALL[:4],
+        "--steps",
+        "3000",
+        "--seeds",
+        "16",
+        "--sampler-steps",
+        "5",
+        "--workers",
+        "2",
+        "--arms",
+        "same",
+        "-q",
+    ]
     environment = {**os.environ, "MPLBACKEND": "Agg"}
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # ignored where the tests run in a shell's background
     process = subprocess.Popen(
@@ -177,16 +220,19 @@ def test_killed_in_training_it_goes_on(folder: Path) -> None:
     ("arguments", "words"),
     [
         (("--preset", "huge"), "--preset must be one of quick, laptop, paper; got 'huge'"),
-        (("--arch", "resnet"), "arch must be one of unet, dit, mlp, linear, linear-conv; got 'resnet'"),
-        (("--n", "31"), "n must be at most 30, half of the 60 images, got 31"),
-        (("--arms", "both"), "arms must be one of 'same', 'different', got 'both'"),
+        (("--arch", "resnet"), "--arch must be among unet, dit, mlp, linear, linear-conv; got 'resnet'"),
+        (("--n", "31"), "--n must be at most 30, half of the 60 images, got 31"),
+        (("--arms", "both"), "--arms must be among same, different; got 'both'"),
         (("--counterfactual", "17"), "--counterfactual must be at most 16, the number of modes of these data; got 17"),
-        (("--device", "cuda:63"), "device must be there, got 'cuda:63'"),
-        (("--device", "tpu"), "device must be 'cpu', 'cuda', 'cuda:<number>' or 'mps', got 'tpu'"),
+        (("--device", "cuda:63"), "--device must be there, got 'cuda:63'"),
+        (("--device", "tpu"), "--device must be 'cpu', 'cuda', 'cuda:<number>' or 'mps', got 'tpu'"),
         (("--train-a", "data.npy"), "--train-a goes with --pair, got 'data.npy' without it"),
-        (("--pair", "a.safetensors", "b.safetensors"), "--arch is of trainings and does not go with --pair, got 'mlp'"),
-        (("--laws", "marchenko"), "laws must be among gaussian, elliptical, empirical, published, got 'marchenko'"),
-        (("--split", "sorted"), "split must be one of 'random', 'contiguous', got 'sorted'"),
+        (
+            ("--pair", "a.safetensors", "b.safetensors"),
+            "--arch is for training networks and does not go with --pair, got 'mlp'",
+        ),
+        (("--laws", "marchenko"), "--laws must be among gaussian, elliptical, empirical, published; got 'marchenko'"),
+        (("--split", "sorted"), "--split must be one of 'random', 'contiguous', got 'sorted'"),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_work(folder: Path, arguments: tuple[str, ...], words: str) -> None:

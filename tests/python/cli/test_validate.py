@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import kappaflow as kf
-from kappaflow.cli import app, common
+from kappaflow.cli import app, errors
 from kappaflow.report import validation as validation_report
 from kappaflow.validation.linear import experiment as linear
 from kappaflow.validation.linear import simulation
@@ -19,7 +19,7 @@ from kappaflow.validation.linear.quantities import QUANTITIES
 from kappaflow.validation.linear.statistics import Statistics
 
 SEED = 31
-SMALL = ("--draws", "40", "--inputs", "2", "--bands", "2", "--steps", "5", "-q")
+SMALL = ("--draws", "40", "--inputs", "2", "--bands", "2", "--sampler-steps", "5", "-q")
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch):
     rng = np.random.default_rng(SEED)
     np.save(tmp_path / "data.npy", 0.3 * rng.standard_normal((90, 3, 4)) * np.linspace(1, 0.1, 12).reshape(3, 4) - 0.1)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(common.DEBUG_VARIABLE, raising=False)
+    monkeypatch.delenv(errors.DEBUG_VARIABLE, raising=False)
     return tmp_path
 
 
@@ -123,7 +123,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_numbers(folder, plain_rep
     with monkeypatch.context() as patch:
         patch.setattr(simulation._Worker, "group", interrupt)
         result = run("data.npy", "--n", "6,20", "--out", "parts", *SMALL)
-    assert result.exit_code == common.INTERRUPTED
+    assert result.exit_code == errors.ExitCode.INTERRUPTED
     assert "the same command goes on from there" in result.stderr
     assert not (folder / "parts").exists()
     again = run("data.npy", "--n", "6,20", "--out", "parts", *SMALL)
@@ -144,7 +144,7 @@ def test_an_interrupted_run_of_other_options_is_not_lost(folder, plain_report, m
 
     with monkeypatch.context() as patch:
         patch.setattr(simulation._Worker, "group", interrupt)
-        assert run("data.npy", "--n", "6", "--out", "x", *SMALL).exit_code == common.INTERRUPTED
+        assert run("data.npy", "--n", "6", "--out", "x", *SMALL).exit_code == errors.ExitCode.INTERRUPTED
     message = refuse("data.npy", "--n", "7", "--out", "x", *SMALL)
     assert message.startswith("--out: 'x.unfinished' holds an interrupted run with other options (n)")
     assert run("data.npy", "--n", "7", "--out", "x", "--overwrite", *SMALL).exit_code == 0
@@ -155,7 +155,7 @@ def test_an_interruption_before_anything_is_done_leaves_nothing(folder, monkeypa
         raise KeyboardInterrupt
 
     monkeypatch.setattr(linear, "validate_linear", interrupt)
-    message = refuse("data.npy", "--n", "6", *SMALL, code=common.INTERRUPTED)
+    message = refuse("data.npy", "--n", "6", *SMALL, code=errors.ExitCode.INTERRUPTED)
     assert message == "interrupted: nothing was written"
 
 
@@ -168,27 +168,31 @@ def test_statistics_are_kept_on_request(folder, plain_report):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--n", "46", "--sampling", "disjoint"), "n must be at most 45 for disjoint splits of 90 images, got 46"),
-        (("--draws", "39"), "draws must be at least 40 for intervals, got 39"),
-        (("--quantities", "seeds,sharpness"), "quantities must be among kappa, gains, .* got 'sharpness'"),
-        (("--laws", "cubic"), "laws must be among gaussian, elliptical, empirical, published, got 'cubic'"),
-        (("--device", "cuda:99"), "device must be there, got 'cuda:99': this machine has"),
-        (("--device", "abacus"), "device must be 'cpu', 'cuda' or 'cuda:<number>', got 'abacus'"),
+        (("--n", "46", "--sampling", "disjoint"), "--n must be at most 45 for disjoint splits of 90 images, got 46"),
+        (("--draws", "39"), "--draws must be at least 40 for intervals, got 39"),
+        (("--quantities", "seeds,sharpness"), "--quantities must be among kappa, gains, .* got 'sharpness'"),
+        (("--laws", "cubic"), "--laws must be among gaussian, elliptical, empirical, published; got 'cubic'"),
+        (("--device", "cuda:99"), "--device must be there, got 'cuda:99': this machine has"),
+        (("--device", "abacus"), "--device must be 'cpu', 'cuda' or 'cuda:<number>', got 'abacus'"),
         (("--sampling", "sorted"), "--sampling must be one of resample, gaussian, disjoint; got 'sorted'"),
-        (("--mean", "median"), "mean must be one of 'estimated', 'known', got 'median'"),
-        (("--steps", "18.5"), "--steps must be whole numbers such as 18,35; got '18.5'"),
-        (("--steps", "1"), "steps must be an integer of at least 2, got 1"),
+        (("--mean", "median"), "--mean must be one of 'estimated', 'known', got 'median'"),
+        (("--sampler-steps", "18.5"), "--sampler-steps must be whole numbers such as 18,35; got '18.5'"),
+        (("--sampler-steps", "1"), "--sampler-steps must be an integer of at least 2, got 1"),
         (("--denoiser-sigma", "0.1,low"), "--denoiser-sigma must be numbers such as 0.1,1; got '0.1,low'"),
-        (("--denoiser-sigma", "0"), "denoiser_sigmas must be finite and above 0, got 0.0"),
-        (("--trajectory-sigma", "90"), "trajectory_sigma must be below sigma_max = 80.0, got 90.0"),
+        (("--denoiser-sigma", "0"), "--denoiser-sigma must be finite and above 0, got 0.0"),
+        (("--trajectory-sigma", "90"), "--trajectory-sigma must be below sigma_max = 80.0, got 90.0"),
         (("--component", "13"), "--component must be at most 12, the number of modes of these data; got 13"),
         (("--n", "lots"), "--n must be whole numbers"),
         (("--bands", "1-99"), "--bands must lie within the 12 modes"),
-        (("--n", "100000000"), "n = 100000000 .* give more memory"),
     ],
 )
 def test_wrong_options_are_named(folder, arguments, message):
-    assert re.search(message, refuse("data.npy", "--n", "6", *SMALL, *arguments))
+    assert re.match(message, refuse("data.npy", "--n", "6", *SMALL, *arguments))
+
+
+def test_training_sets_that_do_not_fit_in_memory_are_a_failure(folder):
+    message = refuse("data.npy", "--n", "100000000", *SMALL, code=1)
+    assert re.search("n = 100000000 .* give more memory", message)
 
 
 def test_results_of_another_run_are_not_overwritten(folder, plain_report):

@@ -1,0 +1,147 @@
+"""Exit codes of the command line, which error has which, and the line that a user reads."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import re
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import ParamSpec, TypeVar
+
+import typer
+
+from .._core import ConvergenceError
+from .console import errors_console, plain_line
+
+__all__ = [
+    "DEBUG_VARIABLE",
+    "EXIT_CODES",
+    "ExitCode",
+    "WritingError",
+    "describe_error",
+    "exit_code",
+    "guarded",
+    "interrupted",
+    "writing",
+]
+
+#: With the value 1 in the environment, errors show where they were raised. It changes no exit code.
+DEBUG_VARIABLE = "KAPPAFLOW_DEBUG"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class ExitCode(IntEnum):
+    """What the command tells the shell."""
+
+    SUCCESS = 0
+    FAILURE = 1
+    WRONG_USE = 2
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+#: What each code means, for ``kappaflow --help`` and the documentation.
+EXIT_CODES: Mapping[ExitCode, str] = {
+    ExitCode.SUCCESS: "the command did what it was asked",
+    ExitCode.FAILURE: "it failed: out of memory, results that cannot be written, a number that cannot be certified, a bug",
+    ExitCode.WRONG_USE: "wrong use: an option, data or a model that it cannot take, or a package that is missing",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
+    ExitCode.TERMINATED: "ended by SIGTERM",
+}
+
+#: Errors of the system that no other input would avoid: no space, quota, input/output error, read-only, too many files.
+_SYSTEM_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+    | ({errno.EDQUOT} if hasattr(errno, "EDQUOT") else set())
+)
+
+
+class WritingError(RuntimeError):
+    """Results could not be written."""
+
+
+def describe_error(error: BaseException) -> str:
+    """One line for the reader, without errno."""
+    if isinstance(error, OSError) and error.strerror is not None:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # that of torch's devices
+
+
+def _is_failure(error: BaseException) -> bool:
+    """Whether no other input would have helped, although nothing is wrong with the program."""
+    system = isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS
+    return system or _out_of_memory(error) or isinstance(error, (WritingError, ConvergenceError))
+
+
+def exit_code(error: BaseException) -> ExitCode:
+    """The exit code of an error.
+
+    Bad values (ValueError, TypeError), data that cannot be read (OSError) and missing packages (ImportError) are wrong use.
+    Running out of memory or disk space, results that cannot be written and numbers that cannot be certified are failures,
+    as is every other error, which is a bug.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    if not _is_failure(error) and isinstance(error, (ValueError, TypeError, OSError, ImportError)):
+        return ExitCode.WRONG_USE
+    return ExitCode.FAILURE
+
+
+def error_line(error: BaseException, options: Mapping[str, str] | None = None) -> str:
+    """What a user reads of an error: options are named as they are typed, bugs are called so.
+
+    `options` maps arguments of the library, whose messages begin with their names, to options of the command.
+    """
+    text = describe_error(error)
+    if exit_code(error) is ExitCode.FAILURE and not _is_failure(error):
+        return f"internal, {type(error).__name__}: {text} ({DEBUG_VARIABLE}=1 shows where)"
+    if _out_of_memory(error) and text == type(error).__name__:
+        return "out of memory"
+    match = re.match(r"(\w+)(?= must |=)", text)
+    option = None if match is None else (options or {}).get(match[1])
+    return text if match is None or option is None else option + text[match.end() :]
+
+
+def interrupted(what: str) -> typer.Exit:
+    """Say what Ctrl-C leaves behind; raise the result."""
+    plain_line(errors_console(), f"interrupted: {what}", "bold red")
+    return typer.Exit(int(ExitCode.INTERRUPTED))
+
+
+def guarded(function: Callable[P, R], options: Mapping[str, str] | None = None) -> Callable[P, R]:
+    """A command whose errors are one red line on stderr and an exit code, see :func:`exit_code`."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            raise interrupted("nothing was written") from None
+        except Exception as error:
+            if os.environ.get(DEBUG_VARIABLE) == "1":
+                errors_console().print(traceback.format_exc(), markup=False, soft_wrap=True)
+            plain_line(errors_console(), f"error: {error_line(error, options)}", "bold red")
+            raise typer.Exit(int(exit_code(error))) from None
+
+    return run
+
+
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """A block that writes `what`: an OSError in it is a failure, not wrong use."""
+    try:
+        yield
+    except OSError as error:
+        raise WritingError(f"{what} could not be written: {error.strerror or describe_error(error)}") from error

@@ -1,0 +1,234 @@
+"""``kappaflow validate linear``: theory and simulation side by side."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from rich.console import Console
+
+from ..population import Population
+from .console import ProgressDisplay, errors_console, plain_line, print_notes
+from .errors import writing
+from .loading import open_data, saved_population, source_description
+from .options import Bands, Data, Device, FolderResult, Profiles, RandomSeed, Sampling, Sizes
+from .options_validate import ComparedLaws, Memory, SamplerSteps, Simulation
+from .output import OutputDirectory, write_json
+from .parsing import chosen_bands
+from .run import machine_facts, report_run, results_directory
+from .signature import changed, takes_options
+
+if TYPE_CHECKING:
+    from ..validation.linear.draws import TrainingSets
+    from ..validation.linear.experiment import Validation
+
+VALIDATION_FORMAT = "kappaflow-validation-1"
+_SIZES = [100, 300, 1000]
+_UNFINISHED = ".unfinished"
+_COLOURS = {"yes": "green", "partly": "yellow", "no": "red"}
+
+
+@takes_options({"denoiser_sigmas": "--denoiser-sigma", "steps": "--sampler-steps"})
+def command(
+    data: Data,
+    sizes: Annotated[Sizes, changed("n", shown="100,300,1000")],
+    simulation: Simulation,
+    sampling: Sampling,
+    steps: Annotated[SamplerSteps, changed("sampler_steps", shown="18,35")],
+    bands: Bands,
+    laws: ComparedLaws,
+    seed: RandomSeed,
+    device: Device,
+    profiles: Profiles,
+    memory: Annotated[Memory, changed("memory", default=2.0, help="Memory in GiB, half of it for the images.")],
+    result: Annotated[FolderResult, changed("out", shown="kappaflow-validate-<name of the data>")],
+) -> None:
+    """Simulate linear diffusion models of many training sets and compare every prediction with them.
+
+    Writes report.html, its figures, validation.json and options.json. Run the same command again after an interruption: it goes
+    on where it stopped.
+
+    Example: kappaflow validate linear digits --n 40,160 --draws 200
+    """
+    n, wanted, kind = sizes.several() or _SIZES, bands.wanted(), _sampling(simulation.sampling, data)
+    arguments: dict[str, Any] = {
+        "draws": simulation.draws,
+        "inputs": simulation.inputs,
+        "denoiser_sigmas": simulation.denoiser_sigmas(),
+        "trajectory_sigma": simulation.trajectory_sigma,
+        "sigma_max": sampling.sigma_max,
+        "steps": steps.several(),
+        "laws": laws.names(),
+        "quantities": simulation.quantity_names(),
+        "mean": simulation.mean,
+        "component": simulation.component - 1,
+        "seed": seed.seed,
+        "device": device.device,
+    }
+    budget = int(memory.memory * 2**30 / 2)
+    more = {"n": n, "sampling": kind, "memory": memory.memory, "keep": simulation.keep, "profiles": profiles.count}
+    options = {**data.as_json(), **arguments, **more, "bands": bands.as_json()}
+    directory = results_directory(f"kappaflow-validate-{data.name}", options, result)
+    machine = _machine()
+    from ..validation.linear.experiment import validate_linear  # lazy: torch
+
+    with (
+        _unfinished(directory, overwrite=result.overwrite) as unfinished,
+        report_run(
+            "validate linear", directory, quiet=result.quiet, machine=machine, kept=lambda: _what_is_kept(unfinished)
+        ) as run,
+    ):
+        sets = training_sets(data, kind, budget, seed.seed, profiles.count, run.display)
+        modes = sets.population.eigenvalues.size
+        if simulation.component > modes:
+            raise ValueError(
+                f"--component must be at most {modes}, the number of modes of these data; got {simulation.component}"
+            )
+        found = validate_linear(
+            sets,
+            n,
+            bands=chosen_bands(wanted, modes),
+            source=data.name,
+            memory=budget,
+            folder=unfinished,
+            progress=run.display,
+            **arguments,
+        )
+        with run.writing() as folder:
+            write_results(folder, found, run.machine)
+            if simulation.keep:
+                shutil.copytree(unfinished, folder / "simulation", ignore=shutil.ignore_patterns("options.json"))
+        run.resolved = {"draws": list(found.draws), "groups": list(found.groups), "images": found.pool_size}
+        run.summary = lambda console: print_verdicts(console, found)
+
+
+def _sampling(kind: str | None, data: Data) -> str:
+    """How training sets are drawn; a saved population holds no images to draw from."""
+    if data.is_population and kind not in (None, "gaussian"):
+        raise ValueError(f"--sampling must be gaussian for a saved population, which holds no images; got {kind!r}")
+    if kind is not None:
+        return kind
+    return "gaussian" if data.is_population else "resample"
+
+
+def _machine() -> dict[str, str]:
+    """Facts of the machine, with the version of torch."""
+    try:
+        return machine_facts(torch_device="")
+    except ImportError as error:
+        raise ImportError('validate linear needs PyTorch: pip install "kappaflow[validation]"') from error
+
+
+def training_sets(
+    data: Data, kind: str, budget: int, seed: int, profiles: int, display: ProgressDisplay
+) -> TrainingSets:
+    """Training sets of the given kind from DATA; of images beyond the budget of bytes, a random subset is kept."""
+    from ..validation.linear.draws import DisjointSets, GaussianSets, ResampledSets, collect_pool  # lazy: a quick start
+
+    if data.is_population:
+        return GaussianSets(saved_population(data))
+    images = open_data(data, display)
+    batches = display.counted(images.batches(), f"reading {data.name}", images.count)
+    if kind == "gaussian":
+        return GaussianSets(
+            Population.from_samples(batches, shape=images.shape, description=source_description(images))
+        )
+    pool = collect_pool(
+        batches,
+        shape=images.shape,
+        count=images.count,
+        most_bytes=budget,
+        seed=seed,
+        profiles=profiles,
+        description=source_description(images),
+    )
+    return ResampledSets(pool) if kind == "resample" else DisjointSets(pool)
+
+
+def write_results(directory: Path, found: Validation, machine: Mapping[str, str]) -> None:
+    """Write the report and its numbers into a folder."""
+    from ..report.validation import write_validation_report  # lazy: matplotlib
+    from ..validation.linear.export import validation_to_json  # lazy: a quick start
+
+    write_validation_report(found, directory, facts=dict(machine))
+    content = {"format": VALIDATION_FORMAT, "version": machine["kappaflow"], **validation_to_json(found)}
+    write_json(directory / "validation.json", content)
+
+
+def print_verdicts(console: Console, found: Validation) -> None:
+    """Print the headline, numbers and a verdict for each quantity and law over all maps and sizes, and the notes."""
+    from ..report.consistency.findings import Cell  # lazy: matplotlib
+    from ..report.validation.findings import find  # lazy: matplotlib
+
+    def span(ends: tuple[Cell, Cell]) -> str:
+        low, high = (end.text for end in ends)
+        return low if low == high else f"{low} to {high}"
+
+    words = find(found)
+    plain_line(console, words.answer, "bold")
+    for title, verdicts in words.verdicts:
+        plain_line(console, title, "bold")
+        for verdict in verdicts:
+            numbers = (
+                f"ratio {span(verdict.ratio)}, RMS log error {span(verdict.log_error)} "
+                f"(Monte Carlo alone {span(verdict.noise)})"
+            )
+            plain_line(console, f"  {verdict.law}: {numbers}")
+            plain_line(console, f"    {verdict.sentence}", _COLOURS[verdict.mood])
+    print_notes(console, found.notes)
+
+
+# --- interrupted runs -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _unfinished(directory: OutputDirectory, *, overwrite: bool) -> Iterator[Path]:
+    """A folder beside the results that holds the simulations while they run.
+
+    It goes once the results are in place. If the run ends before, what is simulated stays for the next run; an empty
+    folder does not.
+    """
+    folder = directory.target.with_name(directory.target.name + _UNFINISHED)
+    note = folder / "options.json"
+    if folder.is_dir() and not _goes_on(folder, directory.options, overwrite=overwrite):
+        shutil.rmtree(folder)
+    if not folder.is_dir():
+        with writing(f"--out: {folder.name!r}"):
+            folder.mkdir()
+            write_json(note, directory.options)
+    try:
+        yield folder
+    except BaseException:
+        if not any(folder.glob("*.safetensors")):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder)
+
+
+def _goes_on(folder: Path, options: Mapping[str, Any], *, overwrite: bool) -> bool:
+    """Whether an interrupted run had the same options; one of other options is refused unless it may be overwritten."""
+    try:
+        former = json.loads((folder / "options.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        former = None
+    if former == options:
+        plain_line(errors_console(), f"going on with the interrupted run in {folder.name}")
+        return True
+    if not overwrite:
+        changes = [] if former is None else [key for key in options if former.get(key) != options[key]]
+        raise FileExistsError(
+            f"--out: {folder.name!r} holds an interrupted run with other options"
+            f"{' (' + ', '.join(changes) + ')' if changes else ''}: give the same options to go on with it, another --out, "
+            "or --overwrite to start anew"
+        )
+    return False
+
+
+def _what_is_kept(folder: Path) -> str:
+    if any(folder.glob("*.safetensors")):
+        return f"what is done is kept in {folder.name}; the same command goes on from there"
+    return "nothing was written"

@@ -1,0 +1,147 @@
+"""Images, populations and models that options name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from .._checks import FloatArray
+from ..datasets import ImageSource, open_images
+from ..datasets.memory import collect_rows
+from ..models.errors import ModelError
+from ..moments import available_memory
+from ..population import Population
+from .console import ProgressDisplay
+from .options import Data, Profiles
+from .parsing import parse_shape
+
+if TYPE_CHECKING:
+    from ..models.rows import RowDenoiser
+
+__all__ = [
+    "load_population",
+    "open_data",
+    "open_network",
+    "read_rows",
+    "require_seeds_fit",
+    "saved_population",
+    "source_description",
+]
+
+
+def open_data(data: Data, display: ProgressDisplay | None = None) -> ImageSource:
+    """The images of DATA; each file that is left out is named on stderr."""
+    return open_images(
+        data.data,
+        shape=parse_shape(data.shape),
+        patch=data.patch,
+        size=data.size,
+        grey=data.grey,
+        limit=data.limit,
+        skip_corrupt=data.skip_corrupt,
+        on_skip=None if display is None else lambda message: display.warn(f"left out: {message}"),
+    )
+
+
+def source_description(source: ImageSource) -> str:
+    """What the images are and how pixels were scaled."""
+    return source.description if source.scaling in source.description else f"{source.description}; {source.scaling}"
+
+
+def saved_population(data: Data, profiles: Profiles | None = None) -> Population:
+    """The population saved in DATA. Options that are for images raise ValueError."""
+    given = {**data.as_json(), "profiles": None if profiles is None else profiles.profiles}
+    for name, value in given.items():
+        if name != "data" and value is not None and value is not False:
+            option = "--" + name.replace("_", "-")
+            raise ValueError(
+                f"{option} does not apply to the saved population {data.data!r}: give it where its images are read"
+            )
+    return Population.load(data.data)
+
+
+def load_population(data: Data, profiles: Profiles | None, display: ProgressDisplay) -> Population:
+    """Mean and eigenmodes of DATA; `profiles` None keeps none."""
+    if data.is_population:
+        return saved_population(data, profiles)
+    source = open_data(data, display)
+
+    def batches() -> Iterator[FloatArray]:
+        yield from display.counted(source.batches(), f"reading {data.name}", source.count)
+        display(f"eigenmodes of {source.dimension} dimensions", None)
+
+    return Population.from_samples(
+        batches(),
+        shape=source.shape,
+        profiles=0 if profiles is None else profiles.count,
+        description=source_description(source),
+    )
+
+
+class Rows(NamedTuple):
+    """Images as rows (N, d), and how many images there are in all."""
+
+    rows: FloatArray
+    total: int
+
+
+def read_rows(data: Data, source: ImageSource, most_bytes: int, seed: int, display: ProgressDisplay) -> Rows:
+    """The images as rows; a random subset of them if not all fit into so many bytes."""
+    rows, total = collect_rows(
+        display.counted(source.batches(), f"reading {data.name}", source.count),
+        dimension=source.dimension,
+        count=source.count,
+        most_bytes=most_bytes,
+        seed=seed,
+    )
+    return Rows(rows, total)
+
+
+class _NamedDenoiser:
+    """A denoiser of rows that calls its errors the model's, by the name that the user gave."""
+
+    def __init__(self, denoiser: RowDenoiser, name: str, shape: tuple[int, ...]) -> None:
+        self._denoiser, self._name, self._shape = denoiser, name, shape
+
+    def __call__(self, x: FloatArray, sigma: float | FloatArray) -> FloatArray:
+        """The answer of the model."""
+        try:
+            return self._denoiser(x, sigma)
+        except MemoryError:
+            raise
+        except Exception as error:  # networks raise whatever their parts raise
+            what = f"--network: {self._name!r} does not answer for images of shape {self._shape}"
+            raise ModelError.of(what, error) from error
+
+
+def open_network(name: str, population: Population, device: str) -> RowDenoiser:
+    """A denoiser of rows by name, asked once so that a wrong shape is reported before anything is computed."""
+    try:
+        from ..models.adapters import open_denoiser  # lazy: torch
+        from ..models.devices import resolve_device  # lazy: torch
+        from ..models.layout import rows_denoiser  # lazy: torch
+    except ImportError as error:
+        raise ImportError('--network needs PyTorch: pip install "kappaflow[networks]"') from error
+    resolve_device(device)
+    shape = population.shape
+    denoiser = _NamedDenoiser(rows_denoiser(open_denoiser(name, device=device), shape, device=device), name, shape)
+    probe = population.mean[None] + np.random.default_rng(0).standard_normal((1, population.dimension))
+    answer = denoiser(probe, 1.0)
+    if answer.shape != probe.shape or not np.isfinite(answer).all():
+        raise ModelError(f"--network: {name!r} must answer with finite images of shape {shape}")
+    return denoiser
+
+
+def require_seeds_fit(seeds: int, population: Population) -> None:
+    """Raise MemoryError where the noise of so many seeds and its images do not fit in memory."""
+    if np.any(population.multiplicity != 1):  # takes no seeds
+        return
+    dimension = population.dimension
+    need, free = 8 * 4 * seeds * dimension, available_memory()
+    if free is not None and need > free:
+        raise MemoryError(
+            f"--seeds: {seeds} seeds of {dimension} dimensions need {need / 2**30:.2g} GiB, {free / 2**30:.2g} GiB are "
+            "free: ask for fewer seeds"
+        )

@@ -1,0 +1,391 @@
+"""The options of every command, each declared once: its name, type, range, help and panel.
+
+An option object is a frozen dataclass whose fields are options. A command takes such objects, and
+:func:`~.signature.takes_options` makes the signature that typer reads of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .._checks import choice
+from ..bands import Band
+from ..consistency.diagnosis import AUTO, law_options
+from ..datasets import BUILTIN_NAMES
+from ..laws import REGISTRY
+from ..sampling import SIGMA_MAX
+from .completion import complete_data, one_of
+from .parsing import (
+    parse_bands,
+    parse_count,
+    parse_seeds,
+    parse_shape,
+    parse_sizes,
+)
+
+DEFAULT_PROFILES = 8192
+POPULATION_SUFFIX = ".safetensors"
+WINDOWS = ("scores", "trajectory", "receptive-field", "architecture", "learning", "teleport")
+
+DATA_PANEL, RESULTS_PANEL = "Data", "Results"
+
+
+def option(
+    *names: str,
+    help: str,
+    metavar: str | None = None,
+    panel: str | None = None,
+    shown: str | bool = True,
+    complete: Callable[[str], list[str]] | None = None,
+    min: float | None = None,
+    max: float | None = None,
+) -> Any:
+    """What typer must know of an option; `shown` is the default in words where the value does not say it."""
+    return typer.Option(
+        *names,
+        help=help,
+        metavar=metavar,
+        rich_help_panel=panel,
+        show_default=shown,
+        autocompletion=complete,
+        min=min,
+        max=max,
+    )
+
+
+def _law_help() -> str:
+    laws = "; ".join(f"{spec.name}: {spec.assumes}" for spec in REGISTRY.values())
+    return f"Law of the data. {AUTO}: the one that 'kappaflow diagnose' recommends; {laws}."
+
+
+def _profiles_help() -> str:
+    laws = " and ".join(spec.name for spec in REGISTRY.values() if spec.needs_profiles)
+    return f"Number of images to keep as profiles (needed by the {laws} laws); 0 keeps none."
+
+
+# --- what is read -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which images are read, and how."""
+
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="Folder of images, .npy, .npz, .h5 or .zarr file, saved population (.safetensors), or name of a "
+            "built-in data set (see 'kappaflow info').",
+            show_default=False,
+            autocompletion=complete_data,
+        ),
+    ]
+    patch: Annotated[
+        int | None,
+        option(
+            "--patch",
+            min=2,
+            max=64,
+            metavar="SIDE",
+            panel=DATA_PANEL,
+            shown="16",
+            help="Side of the square patches in pixels (only for the built-in data 'patches').",
+        ),
+    ] = None
+    grey: Annotated[bool, option("--grey", help="Convert colour images to grey (luma).", panel=DATA_PANEL)] = False
+    size: Annotated[
+        int | None,
+        option(
+            "--size", min=1, max=4096, metavar="SIDE", help="Resize images to SIDE × SIDE pixels.", panel=DATA_PANEL
+        ),
+    ] = None
+    limit: Annotated[
+        int | None, option("--limit", min=1, metavar="COUNT", help="Use at most COUNT images.", panel=DATA_PANEL)
+    ] = None
+    shape: Annotated[
+        str | None,
+        option(
+            "--shape",
+            metavar="SIDES",
+            help="Shape of one image if the file holds flat vectors, as 28,28.",
+            panel=DATA_PANEL,
+        ),
+    ] = None
+    skip_corrupt: Annotated[
+        bool, option("--skip-corrupt", help="Leave out image files that cannot be decoded.", panel=DATA_PANEL)
+    ] = False
+
+    @property
+    def is_population(self) -> bool:
+        """Whether DATA is a saved population."""
+        return Path(self.data).suffix.lower() == POPULATION_SUFFIX
+
+    @property
+    def name(self) -> str:
+        """A short name, fit for a file name: the built-in name, or that of the file or folder."""
+        if self.data in BUILTIN_NAMES:
+            return self.data
+        path = Path(os.path.abspath(self.data))
+        return re.sub(r"[^\w.+-]+", "-", path.name if path.is_dir() and path.suffix != ".zarr" else path.stem) or "data"
+
+    def as_json(self) -> dict[str, Any]:
+        """Options by name, for options.json."""
+        shape = parse_shape(self.shape)
+        return {
+            "data": self.data,
+            "patch": self.patch,
+            "grey": self.grey,
+            "size": self.size,
+            "limit": self.limit,
+            "shape": None if shape is None else list(shape),
+            "skip_corrupt": self.skip_corrupt,
+        }
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """How many images a population keeps."""
+
+    profiles: Annotated[
+        int | None,
+        option(
+            "--profiles",
+            min=0,
+            max=10**7,
+            metavar="COUNT",
+            panel=DATA_PANEL,
+            shown=str(DEFAULT_PROFILES),
+            help=_profiles_help(),
+        ),
+    ] = None
+
+    @property
+    def count(self) -> int:
+        """As given, or the default."""
+        return DEFAULT_PROFILES if self.profiles is None else self.profiles
+
+
+# --- what is asked ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of training sets."""
+
+    n: Annotated[
+        list[str] | None,
+        option("--n", metavar="SIZES", help="Training-set sizes, as 100,300 or --n 100 --n 300."),
+    ] = None
+
+    def several(self) -> list[int] | None:
+        """Sorted; None if the option was not given."""
+        return parse_sizes(self.n)
+
+    def one(self) -> int | None:
+        """The only one; None if the option was not given."""
+        sizes = parse_sizes(self.n)
+        if sizes is None:
+            return None
+        if len(sizes) != 1:
+            raise ValueError(f"--n must be one training-set size, such as --n 1000; got {','.join(self.n or [])!r}")
+        return sizes[0]
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Seeds of initial noise."""
+
+    seeds: Annotated[
+        str | None,
+        option(
+            "--seeds",
+            metavar="SEEDS",
+            shown="64",
+            help="Seeds of the initial noise: a count (64), a range (0-63) or a list (3,7,9).",
+        ),
+    ] = None
+
+    def numbers(self) -> list[int]:
+        """Each seed; the first 64 by default."""
+        return parse_seeds("64" if self.seeds is None else self.seeds)
+
+    def count(self, least: int) -> int | None:
+        """How many, where only their number matters; None if the option was not given."""
+        return None if self.seeds is None else parse_count("--seeds", self.seeds, least, 100_000)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Where sampling starts."""
+
+    sigma_max: Annotated[
+        float,
+        option(
+            "--sigma-max",
+            min=0.01,
+            max=1_000_000,
+            metavar="SIGMA",
+            help="Noise level (standard deviation) at which sampling starts.",
+        ),
+    ] = SIGMA_MAX
+
+
+@dataclass(frozen=True)
+class Law:
+    """The law that predictions follow."""
+
+    law: Annotated[str, option("--law", metavar="LAW", complete=one_of(law_options), help=_law_help())] = AUTO
+
+    def __post_init__(self) -> None:
+        """Refuse a law that does not exist before any work is done."""
+        choice("--law", self.law, law_options())
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Eigenbands."""
+
+    bands: Annotated[
+        str,
+        option(
+            "--bands", metavar="BANDS", help="Eigenbands: their number, or ranges of modes counted from 1, as 1-4,5-20."
+        ),
+    ] = "6"
+
+    def wanted(self) -> int | list[Band]:
+        """The number of bands, or their modes."""
+        return parse_bands(self.bands)
+
+    def as_json(self) -> int | list[str]:
+        """For options.json."""
+        wanted = self.wanted()
+        return wanted if isinstance(wanted, int) else [band.label for band in wanted]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """When two models agree."""
+
+    tolerance: Annotated[
+        float,
+        option(
+            "--tolerance",
+            min=1e-6,
+            max=0.999,
+            metavar="SHARE",
+            help="Relative disagreement to reach: 0 means the same image, 1 as different as unrelated seeds.",
+        ),
+    ] = 0.1
+
+
+@dataclass(frozen=True)
+class RandomSeed:
+    """The seed of everything that is drawn."""
+
+    seed: Annotated[
+        int, option("--seed", min=0, metavar="SEED", help="Seed of everything that is drawn at random.")
+    ] = 0
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where torch computes."""
+
+    device: Annotated[
+        str,
+        option(
+            "--device",
+            metavar="DEVICE",
+            complete=one_of(lambda: ("cpu", "cuda")),
+            help="Where to compute: cpu, cuda or cuda:<number>.",
+        ),
+    ] = "cpu"
+
+
+# --- where results go -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Result:
+    """How results are given."""
+
+    overwrite: Annotated[
+        bool, option("--overwrite", help="Replace results that exist already.", panel=RESULTS_PANEL)
+    ] = False
+    quiet: Annotated[bool, option("--quiet", "-q", help="Print no progress and no tables.", panel=RESULTS_PANEL)] = (
+        False
+    )
+
+
+@dataclass(frozen=True)
+class JsonResult(Result):
+    """Tables, and numbers on request."""
+
+    json: Annotated[
+        Path | None,
+        option(
+            "--json",
+            metavar="FILE",
+            shown=False,
+            panel=RESULTS_PANEL,
+            help="Write the numbers to FILE as well; '-' writes them to standard output, and tables to standard error.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class FolderResult(Result):
+    """A folder of results."""
+
+    out: Annotated[Path | None, option("--out", metavar="DIR", help="Folder of the results.", panel=RESULTS_PANEL)] = (
+        None
+    )
+
+
+# --- options of one command -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """How much of a ranking is printed."""
+
+    top: Annotated[int, option("--top", min=1, metavar="COUNT", help="Number of seeds to print at each end.")] = 10
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What ``kappaflow lens`` looks at."""
+
+    windows: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[WINDOWS]...",
+            help=f"What to look at: {', '.join(WINDOWS)}.",
+            show_default="all that the data allow",
+            autocompletion=one_of(lambda: WINDOWS),
+        ),
+    ] = None
+    network: Annotated[
+        str | None,
+        option(
+            "--network",
+            metavar="MODEL",
+            shown="none",
+            help="Trained denoiser to look at in scores and teleport: a checkpoint of kappaflow, the folder of a "
+            "diffusers pipeline, or module:function for a denoiser D(x, sigma).",
+        ),
+    ] = None
+    images: Annotated[
+        int, option("--images", min=40, metavar="COUNT", help="Use at most COUNT images for scores and teleport.")
+    ] = 16_384
+
+    def names(self) -> list[str]:
+        """Each window once; all of them by default."""
+        return [choice("WINDOWS", name, WINDOWS) for name in dict.fromkeys(self.windows or WINDOWS)]

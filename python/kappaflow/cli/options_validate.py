@@ -1,0 +1,331 @@
+"""The options of the two validations; see :mod:`.options` for those that all commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from .._checks import choice
+from ..validation.laws import compared_laws
+from .completion import complete_data, one_of, several_of
+from .options import DATA_PANEL, RESULTS_PANEL, option
+from .parsing import parse_count, parse_counts, parse_names, parse_numbers
+
+ARCHITECTURES = ("unet", "dit", "mlp", "linear", "linear-conv")
+ARMS = ("same", "different")
+MEANS = ("estimated", "known")
+PRESETS = ("quick", "laptop", "paper")
+SAMPLINGS = ("resample", "gaussian", "disjoint")
+SPLITS = ("random", "contiguous")
+
+_TRAINING, _PAIR = "Training", "Two given models"
+
+
+@dataclass(frozen=True)
+class SamplerSteps:
+    """Steps of the sampler."""
+
+    sampler_steps: Annotated[
+        str | None, option("--sampler-steps", metavar="COUNTS", help="Numbers of steps of the sampler, as 18,35.")
+    ] = None
+
+    def several(self) -> list[int]:
+        """Each number of steps; 18 and 35 by default."""
+        return parse_counts("--sampler-steps", "18,35" if self.sampler_steps is None else self.sampler_steps)
+
+    def one(self) -> int | None:
+        """The only number of steps; None if the option was not given."""
+        return None if self.sampler_steps is None else parse_count("--sampler-steps", self.sampler_steps, 2, 1000)
+
+
+@dataclass(frozen=True)
+class ComparedLaws:
+    """The laws that a validation compares."""
+
+    laws: Annotated[
+        str | None,
+        option(
+            "--laws",
+            metavar="LAWS",
+            shown="all",
+            complete=several_of(compared_laws),
+            help=f"Laws to compare, separated by commas: {', '.join(compared_laws())}.",
+        ),
+    ] = None
+
+    def names(self) -> list[str] | None:
+        """Names of the laws; None if the option was not given."""
+        return parse_names("--laws", self.laws, tuple(compared_laws()))
+
+
+@dataclass(frozen=True)
+class Memory:
+    """How much of the data is held at once."""
+
+    memory: Annotated[
+        float, option("--memory", min=0.01, metavar="GIB", panel=DATA_PANEL, help="Memory for the images in GiB.")
+    ] = 4.0
+
+
+def _quantities() -> Sequence[str]:
+    from ..validation.linear.quantities import QUANTITIES  # lazy: a quick start
+
+    return tuple(QUANTITIES)
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What ``kappaflow validate linear`` simulates and compares."""
+
+    draws: Annotated[
+        int, option("--draws", min=1, metavar="COUNT", help="Number of training sets of each size, at least 40.")
+    ] = 1000
+    sampling: Annotated[
+        str | None,
+        option(
+            "--sampling",
+            metavar="KIND",
+            shown="resample; gaussian for a saved population",
+            complete=one_of(lambda: SAMPLINGS),
+            help="How training sets are drawn. resample: from the images, with replacement; gaussian: from Gaussian data "
+            "of the same covariance; disjoint: from the images, so that the sets of a pair share none.",
+        ),
+    ] = None
+    inputs: Annotated[
+        int,
+        option("--inputs", min=1, max=10_000, metavar="COUNT", help="Number of seeds and of noisy images to follow."),
+    ] = 16
+    denoiser_sigma: Annotated[
+        str, option("--denoiser-sigma", metavar="SIGMAS", help="Noise levels of the denoiser, separated by commas.")
+    ] = "0.1,1"
+    trajectory_sigma: Annotated[
+        float,
+        option(
+            "--trajectory-sigma",
+            min=0,
+            metavar="SIGMA",
+            help="Noise level whose sample is correlated with the final one; 0 leaves this out.",
+        ),
+    ] = 1.0
+    quantities: Annotated[
+        str | None,
+        option(
+            "--quantities",
+            metavar="NAMES",
+            shown="all",
+            complete=several_of(_quantities),
+            help="What to compare, separated by commas, as seeds,bands.",
+        ),
+    ] = None
+    mean: Annotated[
+        str,
+        option(
+            "--mean",
+            metavar="MEAN",
+            complete=one_of(lambda: MEANS),
+            help="Whether models have the mean of their training set (estimated) or that of all data (known).",
+        ),
+    ] = "estimated"
+    component: Annotated[
+        int,
+        option(
+            "--component", min=1, metavar="PC", help="Principal component along which training sets are stratified."
+        ),
+    ] = 1
+    keep: Annotated[bool, option("--keep", help="Keep the statistics of the simulations too.", panel=RESULTS_PANEL)] = (
+        False
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what does not exist before any work is done."""
+        if self.sampling is not None and self.sampling not in SAMPLINGS:
+            raise ValueError(f"--sampling must be one of {', '.join(SAMPLINGS)}; got {self.sampling!r}")
+        choice("--mean", self.mean, MEANS)
+
+    def denoiser_sigmas(self) -> list[float]:
+        """Noise levels as numbers."""
+        return parse_numbers("--denoiser-sigma", self.denoiser_sigma)
+
+    def quantity_names(self) -> list[str] | None:
+        """What to compare; None if the option was not given."""
+        return parse_names("--quantities", self.quantities, _quantities())
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What ``kappaflow validate network`` trains and asks."""
+
+    preset: Annotated[
+        str,
+        option(
+            "--preset",
+            metavar="NAME",
+            complete=one_of(lambda: PRESETS),
+            help="quick, laptop or paper; the options below replace parts of it.",
+        ),
+    ] = "quick"
+    arch: Annotated[
+        str | None,
+        option(
+            "--arch",
+            metavar="NAMES",
+            shown="of the preset",
+            complete=several_of(lambda: ARCHITECTURES),
+            help=f"Architectures, separated by commas: {', '.join(ARCHITECTURES)}.",
+        ),
+    ] = None
+    arms: Annotated[
+        str | None,
+        option(
+            "--arms",
+            metavar="NAMES",
+            shown="both",
+            complete=several_of(lambda: ARMS),
+            help="How the two models of a pair differ. same: only in their images; different: in initialisation and "
+            "noise too.",
+        ),
+    ] = None
+    counterfactual: Annotated[
+        int | None,
+        option(
+            "--counterfactual",
+            min=1,
+            metavar="PC",
+            shown="none",
+            help="Train also on training sets that differ along this principal component.",
+        ),
+    ] = None
+    repeats: Annotated[
+        int | None,
+        option(
+            "--repeats",
+            min=1,
+            max=100,
+            metavar="COUNT",
+            shown="of the preset",
+            help="Pairs of training sets of each size.",
+        ),
+    ] = None
+    split: Annotated[
+        str,
+        option(
+            "--split",
+            metavar="KIND",
+            complete=one_of(lambda: SPLITS),
+            help="How training sets are cut from the images. random: at random; contiguous: the first and the last images.",
+        ),
+    ] = "random"
+    dry_run: Annotated[
+        bool, option("--dry-run", help="Show what would be trained and how long it would take, and stop.")
+    ] = False
+
+    def __post_init__(self) -> None:
+        """Refuse what does not exist before any work is done."""
+        if self.preset not in PRESETS:
+            raise ValueError(f"--preset must be one of {', '.join(PRESETS)}; got {self.preset!r}")
+        choice("--split", self.split, SPLITS)
+
+    def architectures(self) -> list[str] | None:
+        """Names of the architectures; None if the option was not given."""
+        return parse_names("--arch", self.arch, ARCHITECTURES)
+
+    def arm_names(self) -> list[str] | None:
+        """Names of the arms; None if the option was not given."""
+        return parse_names("--arms", self.arms, ARMS)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How networks are trained."""
+
+    steps: Annotated[
+        int | None,
+        option(
+            "--steps",
+            min=1,
+            metavar="COUNT",
+            shown="of the preset",
+            panel=_TRAINING,
+            help="Number of steps of the optimiser.",
+        ),
+    ] = None
+    batch: Annotated[
+        int | None,
+        option(
+            "--batch",
+            min=1,
+            metavar="COUNT",
+            shown="of the preset",
+            panel=_TRAINING,
+            help="Number of images in each step.",
+        ),
+    ] = None
+    learning_rate: Annotated[
+        float | None,
+        option(
+            "--learning-rate",
+            min=1e-8,
+            metavar="RATE",
+            shown="of the preset",
+            panel=_TRAINING,
+            help="Learning rate of Adam.",
+        ),
+    ] = None
+    amp: Annotated[bool, option("--amp", help="Train in bfloat16 where that is safe.", panel=_TRAINING)] = False
+    compile: Annotated[bool, option("--compile", help="Train with torch.compile.", panel=_TRAINING)] = False
+    workers: Annotated[
+        int | None,
+        option(
+            "--workers",
+            min=1,
+            metavar="COUNT",
+            shown="one for each core; 1 on other devices",
+            panel=_TRAINING,
+            help="Number of networks to train at once.",
+        ),
+    ] = None
+    dask: Annotated[
+        str | None,
+        option(
+            "--dask",
+            metavar="ADDRESS",
+            panel=_TRAINING,
+            help="Train on the Dask cluster at ADDRESS, whose machines must see the folder --runs.",
+        ),
+    ] = None
+    runs: Annotated[
+        Path | None,
+        option(
+            "--runs",
+            metavar="DIR",
+            shown="kappaflow-runs-<name of the data>",
+            panel=_TRAINING,
+            help="Folder in which trained networks are kept and found again.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models that were trained elsewhere."""
+
+    pair: Annotated[
+        tuple[str, str] | None,
+        option(
+            "--pair",
+            metavar="A B",
+            panel=_PAIR,
+            help="Compare these two models instead of training any: checkpoints of this command, folders of diffusers "
+            "pipelines, or module:function for a denoiser D(x, sigma).",
+        ),
+    ] = None
+    train_a: Annotated[
+        str | None,
+        option("--train-a", metavar="DATA", panel=_PAIR, complete=complete_data, help="Images that A was trained on."),
+    ] = None
+    train_b: Annotated[
+        str | None,
+        option("--train-b", metavar="DATA", panel=_PAIR, complete=complete_data, help="Images that B was trained on."),
+    ] = None

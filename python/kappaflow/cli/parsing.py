@@ -1,0 +1,183 @@
+"""Lists that options take as text: sizes, seeds, bands, noise levels, names, sides of an image."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from typer.core import TyperCommand
+
+from ..bands import Band, resolve_bands
+
+__all__ = [
+    "LARGEST_SIZE",
+    "SizesCommand",
+    "chosen_bands",
+    "format_over",
+    "parse_bands",
+    "parse_count",
+    "parse_counts",
+    "parse_names",
+    "parse_numbers",
+    "parse_seeds",
+    "parse_shape",
+    "parse_sizes",
+]
+
+#: Largest training set that ``--n`` takes.
+LARGEST_SIZE = 10**12
+_MOST_SEEDS = 10**6
+_MOST_BANDS = 1000
+
+
+def _pieces(text: str) -> list[str]:
+    return [piece for piece in re.split(r"[,\s]+", text.strip()) if piece]
+
+
+def _size(text: str) -> int:
+    """A training-set size; 1e5 and 100_000 are sizes too."""
+    expected = f"--n must be whole numbers from 2 to {LARGEST_SIZE:.0e}, as 100,300 or --n 100 --n 300; got {text!r}"
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(expected) from None
+    if not (2 <= number <= LARGEST_SIZE) or number != int(number):
+        raise ValueError(expected)
+    return int(number)
+
+
+def parse_sizes(texts: Sequence[str] | None) -> list[int] | None:
+    """Sorted sizes of ``--n 100,300 --n 1000``; None if the option was not given."""
+    if not texts:
+        return None
+    sizes = sorted({_size(piece) for text in texts for piece in _pieces(text)})
+    if not sizes:
+        raise ValueError(f"--n must hold at least one training-set size such as 100; got {','.join(texts)!r}")
+    return sizes
+
+
+def parse_numbers(option: str, text: str) -> list[float]:
+    """Numbers of ``"0.1,1"``, in the order given; none of ``""``."""
+    try:
+        return [float(piece) for piece in _pieces(text)]
+    except ValueError:
+        raise ValueError(f"{option} must be numbers such as 0.1,1; got {text!r}") from None
+
+
+def parse_counts(option: str, text: str) -> list[int]:
+    """Whole numbers of ``"18,35"``, in the order given; none of ``""``."""
+    pieces = _pieces(text)
+    if not all(re.fullmatch(r"\d{1,9}", piece) for piece in pieces):
+        raise ValueError(f"{option} must be whole numbers such as 18,35; got {text!r}")
+    return [int(piece) for piece in pieces]
+
+
+def parse_count(option: str, text: str, least: int, most: int) -> int:
+    """One whole number between two others."""
+    if re.fullmatch(r"\d{1,9}", text.strip()) is None or not least <= int(text) <= most:
+        raise ValueError(f"{option} must be one whole number from {least} to {most}; got {text!r}")
+    return int(text)
+
+
+def parse_names(option: str, text: str | None, allowed: Sequence[str]) -> list[str] | None:
+    """Words of ``"seeds,bands"``, each one of those allowed; None if the option was not given."""
+    if text is None:
+        return None
+    names = _pieces(text)
+    for name in names or [text]:
+        if name not in allowed:
+            raise ValueError(f"{option} must be among {', '.join(allowed)}; got {name!r}")
+    return names
+
+
+class SizesCommand(TyperCommand):
+    """A command whose ``--n`` takes several numbers: ``--n 100 300 1000`` is ``--n 100 --n 300 --n 1000``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeat ``--n`` before each further number that follows it."""
+        spread: list[str] = []
+        following = False
+        for place, argument in enumerate(args):
+            if argument == "--":
+                spread += args[place:]
+                break
+            number = re.fullmatch(r"[0-9][0-9_.,e+]*", argument) is not None
+            if following and number and spread[-1] != "--n":
+                spread.append("--n")
+            spread.append(argument)
+            following = argument == "--n" or (following and number)
+        return super().parse_args(ctx, spread)
+
+
+def _range(text: str) -> tuple[int, int] | None:
+    """``"3-7"`` or ``"3"`` as (3, 7) or (3, 3); None for anything else."""
+    match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", text)
+    if match is None:
+        return None
+    first = int(match[1])
+    return first, first if match[2] is None else int(match[2])
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds of ``"64"`` (a count: 0 to 63), ``"0-63"``, ``"3,7,9"`` or ``"0-9,42"``."""
+    expected = "--seeds must be a count such as 64, a range such as 0-63 or a list such as 3,7,9"
+    pieces = _pieces(text)
+    ranges = [_range(piece) for piece in pieces]
+    if not ranges:
+        raise ValueError(f"{expected}; got {text!r}")
+    if len(pieces) == 1 and pieces[0].isdigit() and "," not in text and ranges[0] is not None:
+        ranges = [(0, ranges[0][0] - 1)]
+    total, spans = 0, []
+    for span in ranges:
+        if span is None or span[0] > span[1]:
+            raise ValueError(f"{expected}; got {text!r}")
+        spans.append(range(span[0], span[1] + 1))
+        total += len(spans[-1])
+    if total > _MOST_SEEDS:
+        raise ValueError(f"--seeds must be at most {_MOST_SEEDS} seeds; got {total}")
+    seeds = [seed for span in spans for seed in span]
+    repeated = [seed for seed, count in Counter(seeds).items() if count > 1]
+    if repeated:
+        raise ValueError(f"--seeds must name each seed once; got {repeated[0]} twice in {text!r}")
+    return seeds
+
+
+def parse_bands(text: str) -> int | list[Band]:
+    """``"6"``, a number of bands, or ``"1-4,5-20"``, their modes counted from 1 with both ends included."""
+    expected = "--bands must be a number of bands such as 6, or ranges of modes counted from 1 such as 1-4,5-20"
+    pieces = _pieces(text)
+    if len(pieces) == 1 and pieces[0].isdigit() and "," not in text:
+        if not 1 <= int(pieces[0]) <= _MOST_BANDS:
+            raise ValueError(f"--bands must be 1 to {_MOST_BANDS} bands; got {text!r}")
+        return int(pieces[0])
+    bands = []
+    for piece in pieces:
+        span = _range(piece)
+        if span is None or not 1 <= span[0] <= span[1]:
+            raise ValueError(f"{expected}; got {text!r}")
+        bands.append(Band(span[0] - 1, span[1]))
+    if not bands:
+        raise ValueError(f"{expected}; got {text!r}")
+    return bands
+
+
+def chosen_bands(wanted: int | list[Band], modes: int) -> list[Band]:
+    """The bands of a population of so many modes."""
+    return list(resolve_bands(wanted, modes, name="--bands"))
+
+
+def parse_shape(text: str | None) -> tuple[int, ...] | None:
+    """``"28,28"`` or ``"28x28"`` as (28, 28)."""
+    if text is None:
+        return None
+    sides = re.split(r"\s*[,x×]\s*", text.strip())
+    if not all(re.fullmatch(r"\d{1,9}", side) and int(side) for side in sides):
+        raise ValueError(f"--shape must be the sides of one image such as 28,28 or 32,32,3; got {text!r}")
+    return tuple(int(side) for side in sides)
+
+
+def format_over(largest: int) -> str:
+    """What stands in a table if no n up to the largest is enough."""
+    return f"over {largest:.0e}".replace("e+", "e") if largest >= LARGEST_SIZE else f"over {largest:,}"

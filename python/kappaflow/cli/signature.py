@@ -1,0 +1,132 @@
+"""Commands that take option objects: the signature that typer reads of a command is built from their fields."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from .errors import guarded
+
+__all__ = ["REQUIRED", "Changed", "changed", "takes_options"]
+
+#: Default of an option that a command cannot do without.
+REQUIRED: Any = inspect.Parameter.empty
+_UNCHANGED: Any = object()
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What one command says otherwise of one option: its default, and attributes of typer's declaration."""
+
+    option: str
+    default: Any
+    words: Mapping[str, Any]
+
+
+def changed(option: str, *, default: Any = _UNCHANGED, shown: str | bool | None = None, **words: Any) -> Changed:
+    """A note for ``Annotated[Options, changed("field", help=…)]`` in the signature of a command.
+
+    Parameters
+    ----------
+    option : name of the field
+    default : in place of the declared one; :data:`REQUIRED` for none
+    shown : the default in words
+    words : help, metavar, rich_help_panel or another attribute of the declaration
+    """
+    return Changed(option, default, words if shown is None else {**words, "show_default": shown})
+
+
+def _own_first(group: type) -> list[Field[Any]]:
+    """Fields of a dataclass, its own before those that it inherits."""
+    own = inspect.get_annotations(group)
+    return sorted(fields(group), key=lambda field: field.name not in own)
+
+
+def _parameter(field: Field[Any], hint: Any, changes: tuple[Any, ...]) -> inspect.Parameter:
+    """One keyword parameter as typer wants it."""
+    kind, declared = get_args(hint)
+    declared = copy.copy(declared)
+    default = REQUIRED if field.default is MISSING else field.default
+    for change in changes:
+        if change.option == field.name:
+            default = default if change.default is _UNCHANGED else change.default
+            for name, value in change.words.items():
+                if not hasattr(declared, name):
+                    raise TypeError(f"changed({field.name!r}) has no attribute {name!r}")
+                setattr(declared, name, value)
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, declared]
+    )
+
+
+@dataclass(frozen=True)
+class _Object:
+    """An option object: typer's parameters for its fields, and how it is made of their values."""
+
+    parameters: tuple[inspect.Parameter, ...]
+    build: Callable[[Mapping[str, Any]], Any]
+
+
+def _object(hint: Any) -> _Object:
+    """Of a dataclass of options or of option objects, perhaps with notes of what is :func:`changed`."""
+    group, *changes = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    hints = get_type_hints(group, include_extras=True)
+    for change in changes:
+        if change.option not in hints:
+            raise TypeError(f"{group.__name__} has no option {change.option!r}")
+    parts: dict[str, _Object] = {}
+    for field in _own_first(group):
+        kind = hints[field.name]
+        inner = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+        parts[field.name] = _object(kind) if is_dataclass(inner) else _option(_parameter(field, kind, tuple(changes)))
+    parameters = tuple(parameter for part in parts.values() for parameter in part.parameters)
+    return _Object(parameters, lambda values: group(**{name: part.build(values) for name, part in parts.items()}))
+
+
+def _option(parameter: inspect.Parameter) -> _Object:
+    return _Object((parameter,), lambda values: values[parameter.name])
+
+
+def _objects(command: Callable[..., None]) -> dict[str, _Object]:
+    """The option objects of a command, by the names of its parameters."""
+    hints = get_type_hints(command, include_extras=True)
+    return {name: _object(hint) for name, hint in hints.items() if name != "return"}
+
+
+def _option_names(parameters: list[inspect.Parameter]) -> dict[str, str]:
+    """Name of each field → how it is typed, for messages."""
+    names = {}
+    for parameter in parameters:
+        declared = get_args(parameter.annotation)[1]
+        written = (declared.default, *(declared.param_decls or ()))  # typer takes the first name for a default
+        flags = [text for text in written if isinstance(text, str) and text.startswith("--")]
+        names[parameter.name] = flags[0] if flags else str(declared.metavar)
+    return names
+
+
+def takes_options(arguments: Mapping[str, str] | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator: typer sees one keyword parameter for each option, the command gets the option objects.
+
+    Errors become a line and an exit code, see :func:`~.errors.guarded`. `arguments` maps arguments of the library to the
+    options that set them where their names differ; messages then name the option.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        objects = _objects(command)
+        parameters = [parameter for one in objects.values() for parameter in one.parameters]
+        names = {**_option_names(parameters), **(arguments or {})}
+
+        def build_and_call(**values: Any) -> None:
+            command(**{name: one.build(values) for name, one in objects.items()})
+
+        run = guarded(build_and_call, names)
+        run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
+        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        del run.__wrapped__  # type: ignore[attr-defined]
+        return run
+
+    return decorate
