@@ -12,6 +12,7 @@ import kappaflow._layout
 import kappaflow.functions
 import kappaflow.lens.layout
 import kappaflow.lens.trajectories.schedules
+import kappaflow.maps
 import kappaflow.models.checkpoint
 import kappaflow.models.layout
 import kappaflow.moments
@@ -81,6 +82,7 @@ MODULES = [
     kappaflow.functions,
     kappaflow.lens.layout,
     kappaflow.lens.trajectories.schedules,
+    kappaflow.maps,
     kappaflow.moments,
     kappaflow.validation.linear.experiment,
     kappaflow.validation.metrics.association,

@@ -24,7 +24,7 @@ from .signature import changed, takes_options
 
 if TYPE_CHECKING:
     from ..validation.linear.draws import TrainingSets
-    from ..validation.linear.experiment import Validation
+    from ..validation.linear.results import Validation
 
 VALIDATION_FORMAT = "kappaflow-validation-1"
 _SIZES = [100, 300, 1000]

@@ -740,19 +740,20 @@ def test_the_report_needs_no_torch():
 
 def test_a_real_validation_makes_a_page(tmp_path):
     import kappaflow as kf
-    from kappaflow.validation.linear import experiment as linear
+    from kappaflow.validation.linear import results
     from kappaflow.validation.linear.draws import GaussianSets
+    from kappaflow.validation.linear.experiment import validate_linear
 
     population = kf.Population.from_spectrum(1 / np.arange(1, 13.0))
-    found = linear.validate_linear(GaussianSets(population), [30, 60], draws=60, inputs=3, source="toy")
+    found = validate_linear(GaussianSets(population), [30, 60], draws=60, inputs=3, source="toy")
     path = write_validation_report(found, tmp_path, facts=FACTS)
     page = Page(path.read_text(encoding="utf-8"))
     assert page.open == []
     assert {c.agreement.ratio for c in found.comparisons} <= set(page.data)
     for ours, theirs in (
-        (Validation, linear.Validation),
-        (Comparison, linear.Comparison),
-        (StepError, linear.StepError),
-        (Scaling, linear.SizeScaling),
+        (Validation, results.Validation),
+        (Comparison, results.Comparison),
+        (StepError, results.StepError),
+        (Scaling, results.SizeScaling),
     ):
         assert {f.name for f in fields(ours)} <= {f.name for f in fields(theirs)}

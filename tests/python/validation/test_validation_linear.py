@@ -16,9 +16,11 @@ pytest.importorskip("torch")
 from kappaflow.consistency.prediction import default_bands
 from kappaflow.maps import Map
 from kappaflow.sampling import initial_noise
+from kappaflow.validation.linear.comparisons import compare
 from kappaflow.validation.linear.draws import DisjointSets, GaussianSets, Pool, ResampledSets, collect_pool
-from kappaflow.validation.linear.experiment import Validation, compare, validate_linear
+from kappaflow.validation.linear.experiment import validate_linear
 from kappaflow.validation.linear.quantities import QUANTITIES, Subject
+from kappaflow.validation.linear.results import Validation
 from kappaflow.validation.linear.simulation import simulate
 from kappaflow.validation.linear.statistics import Design, Statistics, spaced_modes
 from kappaflow.validation.metrics import Agreement
@@ -106,7 +108,7 @@ def judged(run: tuple[Design, Statistics], quantity: str, map_: Map, splits: kf.
     design, statistics = run
     second = Map.sampling(1.0, map_.sigma_max) if QUANTITIES[quantity].covers == "pair" else None
     subject = Subject(design, INPUTS[map_.key], BANDS, map_, second)
-    return compare(statistics, design, QUANTITIES[quantity], subject, splits)[1]
+    return compare(statistics, design, QUANTITIES[quantity], subject, splits).agreement
 
 
 def outcome(run: tuple[Design, Statistics], quantity: str, map_: Map, splits: kf.Splits) -> str:
@@ -181,7 +183,7 @@ def test_a_wrong_sigma_max_is_flagged(hundred: tuple[Design, Statistics], top: f
         design, statistics = hundred
         second = Map.sampling(1.0, top) if name == "trajectory" else None
         subject = Subject(design, INPUTS["map_0"], BANDS, Map.sampling(0.0, top), second)
-        assert compare(statistics, design, QUANTITIES[name], subject, splits)[1].outcome == "misses"
+        assert compare(statistics, design, QUANTITIES[name], subject, splits).agreement.outcome == "misses"
 
 
 @pytest.mark.parametrize("power", [-1.1, -1.3])

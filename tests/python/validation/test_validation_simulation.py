@@ -288,7 +288,7 @@ def test_no_half_group_stays_behind() -> None:
     assert statistics.done == [1]
     np.testing.assert_array_equal(statistics.arrays["a"], np.ones((1, 2)))
     np.testing.assert_array_equal(statistics.sums["s"], np.ones(2))
-    with pytest.raises(ValueError, match="number must be of a group that is not yet in, got 1"):
+    with pytest.raises(ValueError, match="number must be of a group that is not done yet, got 1"):
         statistics.add_group(1, {}, {})
 
 
@@ -318,7 +318,7 @@ def test_merging_is_associative() -> None:
 def test_merge_errors() -> None:
     sets, design = SOURCES["gaussian"](), make_design(9)
     statistics = simulate(design, sets, groups=[0, 2])
-    with pytest.raises(ValueError, match=r"other must have other groups, got groups \[2\] that are in already"):
+    with pytest.raises(ValueError, match=r"other must have other groups, got groups \[2\] that are done already"):
         statistics.merge(simulate(design, sets, groups=[1, 2]))
     with pytest.raises(ValueError, match="other must be of the same design, got a different seed"):
         statistics.merge(simulate(replace(design, seed=12), sets, groups=[1]))

@@ -1,4 +1,4 @@
-"""The validation report: theory and simulation side by side, from a :class:`~kappaflow.validation.linear.Validation`.
+"""The validation report: theory and simulation side by side, from a :class:`~kappaflow.validation.linear.results.Validation`.
 
 The numbers come in finished; nothing here simulates or predicts, and nothing here needs torch. Every verdict follows from
 the outcomes of the comparisons.

@@ -30,7 +30,7 @@ from .select import (
 
 if TYPE_CHECKING:
     from ...validation.laws import ComparedLaw
-    from ...validation.linear.experiment import Comparison, Validation
+    from ...validation.linear.results import Comparison, Validation
 
 MAX_INPUTS = 200  # inputs drawn; more are thinned evenly in the order of the prediction
 MARK = 4.0

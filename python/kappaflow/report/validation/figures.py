@@ -1,6 +1,6 @@
 """The figures of theory against simulation by noise level, by mode and by n, and the overview of all ratios.
 
-Each is a function from a :class:`~kappaflow.validation.linear.Validation` to a ``Figure``. Logarithmic axes leave out what
+Each is a function from a :class:`~kappaflow.validation.linear.results.Validation` to a ``Figure``. Logarithmic axes leave out what
 they cannot show; nothing is shifted or clipped to make it fit.
 """
 
@@ -37,7 +37,7 @@ from .select import (
 
 if TYPE_CHECKING:
     from ...validation.laws import ComparedLaw
-    from ...validation.linear.experiment import Comparison, Validation
+    from ...validation.linear.results import Comparison, Validation
 
 FOREST_COLUMNS = 4  # training-set sizes in the overview; more are left to the table
 _ROW = 0.205  # inches of a row in the overview

@@ -25,7 +25,7 @@ from .takeaways import alternatives, takeaways
 
 if TYPE_CHECKING:
     from ...validation.laws import ComparedLaw
-    from ...validation.linear.experiment import Comparison, Validation
+    from ...validation.linear.results import Comparison, Validation
 
 SAMPLING_WORDS = {
     "gaussian": "Gaussian samples with the mean and the covariance of the data",

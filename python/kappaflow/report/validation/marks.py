@@ -26,7 +26,7 @@ from .select import interval, is_published, ordered_laws, spread
 
 if TYPE_CHECKING:
     from ...validation.laws import ComparedLaw
-    from ...validation.linear.experiment import Comparison, Validation
+    from ...validation.linear.results import Comparison, Validation
 
 #: Colour of each verdict; marks differ in shape as well, for eyes that do not tell these colours apart.
 OUTCOME_COLOURS: Mapping[str, str] = MappingProxyType({"agrees": "#1a7f4b", "limit": "#d98e04", "misses": "#b3261e"})

@@ -15,7 +15,7 @@ from .findings import find
 from .select import quantity_names
 
 if TYPE_CHECKING:
-    from ...validation.linear.experiment import Validation
+    from ...validation.linear.results import Validation
 
 #: Every figure of the validation report by name, in the order of the page.
 DRAWINGS: Mapping[str, Drawing[Validation]] = MappingProxyType(

@@ -1,4 +1,4 @@
-"""What the validation report takes from a :class:`~kappaflow.validation.linear.Validation`, and what it is called.
+"""What the validation report takes from a :class:`~kappaflow.validation.linear.results.Validation`, and what it is called.
 
 Nothing here knows a result: which laws, quantities, maps and sizes there are comes from the object.
 """
@@ -19,7 +19,7 @@ from .. import numbers
 
 if TYPE_CHECKING:
     from ...validation.laws import ComparedLaw
-    from ...validation.linear.experiment import Comparison, Validation
+    from ...validation.linear.results import Comparison, Validation
 
 #: Quantities that are means over training sets, and those that are squared distances of two models; all others are single
 #: variances and covariances. Users meet disagreement, so that it is judged apart.

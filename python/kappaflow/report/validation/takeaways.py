@@ -16,7 +16,7 @@ from .figures import anisotropy_subjects
 from .select import comparisons, main_law, map_subjects, middle, rank_correlation, subjects
 
 if TYPE_CHECKING:
-    from ...validation.linear.experiment import Comparison, Validation
+    from ...validation.linear.results import Comparison, Validation
 
 
 def takeaways(validation: Validation) -> dict[str, str]:

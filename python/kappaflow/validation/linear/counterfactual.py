@@ -1,10 +1,10 @@
-"""Training sets that differ on purpose: strata along a principal component, against i.i.d. sets.
+"""Training sets that differ on purpose: from strata along a principal component, beside i.i.d. sets.
 
 The strata are those of :mod:`kappaflow.validation.strata`. Independent models of strata A and B differ by
 
     E‖o_A − o_B‖² = ‖E o_A − E o_B‖² + Var o_A + Var o_B
 
-of which theory knows every part, because each stratum is a population of its own.
+Theory knows every part of that, because each stratum is a population of its own.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Counterfactual:
     names : (S,) strata
     component : the principal component (0-based mode) that orders the samples
     n, draws : of each training set, and training sets of each stratum
-    label : the map that is asked
-    simulated, interval_low, interval_high : (S, S); the diagonal is two independent sets of one stratum
+    label : of the map
+    simulated, interval_low, interval_high : (S, S) with 95 % intervals; the diagonal is two independent sets of one stratum
     predicted : law → (S, S)
-    predicted_limit : (S, S) ‖E o_A − E o_B‖² for infinitely many samples: what more data do not mend
+    predicted_limit : (S, S) ‖E o_A − E o_B‖² for infinitely many samples: the part that more data do not reduce
     """
 
     names: tuple[str, ...]
@@ -71,11 +71,16 @@ def compare_strata(
     Parameters
     ----------
     pool : the data
-    design : of the simulation, whose first map is asked
-    laws : theories
+    design : of the simulation; its first map is used
+    laws : what predicts
     component : mode (0-based) that orders the samples
     device, progress : see :func:`~.simulation.simulate`
-    folder : where checkpoints go, one file a stratum
+    folder : where checkpoints go, one file for each stratum
+
+    Raises
+    ------
+    ValueError
+        A component that the pool does not have; fewer than 36 samples; see :func:`~.simulation.simulate`.
     """
     modes = pool.population.eigenvalues.size
     if integer("component", component, 0) >= modes:
@@ -87,8 +92,8 @@ def compare_strata(
     outputs: dict[str, list[tuple[FloatArray, FloatArray]]] = {law.name: [] for law in laws}
     limits: list[FloatArray] = []
     for place, chosen in enumerate(strata(pool.coordinates[:, component]).values()):
-        rows = pool.coordinates if len(chosen) == pool.size else pool.coordinates[chosen]  # no copy of the whole
-        # a known mean is that of the stratum: training sets and inputs are taken relative to it
+        rows = pool.coordinates if len(chosen) == pool.size else pool.coordinates[chosen]  # the whole is not copied
+        # a known mean is the stratum's: training sets and inputs are taken relative to it
         centre = rows.mean(axis=0) if design.known_mean else np.zeros(modes)
         part = ResampledSets(Pool(pool.population, rows - centre, len(rows)))
         file = None if folder is None else Path(folder) / f"stratum-{place}.safetensors"
@@ -127,7 +132,7 @@ def compare_strata(
 
 
 def _after(progress: Callable[[int], None], before: int) -> Callable[[int], None]:
-    """The callback for a part that comes after so many training sets."""
+    """The callback of a part that comes after so many training sets."""
     return lambda done: progress(before + done)
 
 
@@ -137,7 +142,7 @@ def _limit(population: Population, gain: Callable[[FloatArray], FloatArray], inp
 
 
 def _distance(a: Statistics, b: Statistics, key: str, size: int) -> FloatArray:
-    """(G,) unbiased estimates of E‖o_A − o_B‖², mean over the inputs; for A = B of two independent sets."""
+    """(G,) unbiased estimates of E‖o_A − o_B‖², mean over the inputs; for A = B, of two independent sets."""
     variance = sum(s.arrays[f"output/{key}"].sum(axis=2).mean(axis=1) for s in (a, b))
     if a is b:
         return np.asarray(variance)

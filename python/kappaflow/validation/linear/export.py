@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..export import plain
-from .experiment import Validation
+from .results import Validation
 
 __all__ = ["validation_to_json"]
 

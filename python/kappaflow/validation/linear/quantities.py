@@ -1,4 +1,4 @@
-"""What the API predicts of linear models, beside what a simulation estimates of the same: one entry a quantity."""
+"""The quantities that a validation compares: for each, what the API predicts and what a simulation estimates."""
 
 from __future__ import annotations
 
@@ -20,38 +20,51 @@ from .statistics import Design, Statistics
 
 __all__ = ["QUANTITIES", "Quantity", "QuantityPair", "Subject", "chosen_quantities"]
 
-#: What predictions of a typical entry neglect, in units of 1/m (of totals, 1). Expectations hold their own term of order 1/m.
-#: Of variances the most that a map of one strong mode can show: 1/λ̂, which the denoiser's t/(λ̂ + t) is there, is an
-#: inverse χ² of m degrees, whose relative variance 2m²/((m − 2)²(m − 4)) is the limit's 2/m times 1 + 8/m + ….
+#: What predictions of a typical entry neglect, in units of 1/m; predictions of totals neglect 1. Expectations hold their own term
+#: of order 1/m. For variances it is the most that a map of one strong mode can show: there the denoiser's t/(λ̂ + t) is 1/λ̂, an
+#: inverse χ² with m degrees of freedom, whose relative variance 2m²/((m − 2)²(m − 4)) is the limit's 2/m times 1 + 8/m + ….
 EXPECTATION, VARIANCE = 1.0, 8.0
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a quantity is about: a simulation of one n, a map, and for covariances a second map."""
+    """What a quantity is asked about: a simulation of one n, a map, and for covariances a second map.
+
+    Attributes
+    ----------
+    design : of the simulation
+    inputs : (B, d) inputs of `map` in data space
+    bands : eigenbands
+    map, second : the map, and the one that it is correlated with, None for none
+    """
 
     design: Design
-    inputs: FloatArray  # (B, d) in data space, of `map`
+    inputs: FloatArray
     bands: tuple[Band, ...]
     map: Map
     second: Map | None = None
 
     @property
     def key(self) -> str:
-        """Unique name of what is asked."""
+        """Identifier of the map or maps."""
         return self.map.key if self.second is None else f"{self.map.key}/{self.second.key}"
 
     @property
     def label(self) -> str:
-        """Name for people."""
+        """Name to show to people."""
         return self.map.label if self.second is None else f"{self.map.label} and {self.second.label}"
 
 
 @dataclass(frozen=True)
 class QuantityPair:
-    """Simulated (G, E) and predicted (E,) values, what the entries are of (E,), and totals where they are over more.
+    """The two sides of a comparison.
 
-    Entries are named by mode, input, eigenband or pixel number (0-based) or by the noise variance.
+    Attributes
+    ----------
+    simulated : (G, E) estimates of each group of training sets
+    predicted : (E,)
+    entries : (E,) what each entry is of: number of a mode, input, eigenband or pixel (0-based), noise variance, or place
+    totals, predicted_total : (G,) and number, where the total is over more than the entries
     """
 
     simulated: FloatArray
@@ -63,14 +76,14 @@ class QuantityPair:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A quantity of the API.
+    """A quantity that the API predicts.
 
     Attributes
     ----------
     name, title : identifier, and words for people
     entry : what one entry is, in the singular
-    neglected : c of the relative order c/m that predictions of a typical entry leave out and that is allowed for
     covers : "map" (asked of each map), "pair" (of two maps) or "noise" (of none)
+    neglected : predictions of a typical entry leave out a relative c/m, which is allowed for; this is c
     compare : (statistics, subject, splits) → the two sides
     """
 
@@ -106,8 +119,8 @@ def _mode_pairs(statistics: Statistics, subject: Subject, splits: Splits) -> Qua
         simulated[:, upper[0], upper[1]],
         predicted[upper],
         np.arange(len(upper[0])),
-        statistics.arrays[f"total/{subject.key}"],
-        float(splits.mode_variance(f).sum()),
+        totals=statistics.arrays[f"total/{subject.key}"],
+        predicted_total=float(splits.mode_variance(f).sum()),
     )
 
 
@@ -166,35 +179,97 @@ def _kappa(statistics: Statistics, subject: Subject, splits: Splits) -> Quantity
     kappa = splits.kappa(noise_variance=variances)
     if splits.terms == "full":  # the order 1/m that a trace over finitely many samples shows, kept positive
         kappa = kappa / (1 - splits.kappa_correction(noise_variance=variances) / kappa)
-    relative = (simulated / kappa).mean(axis=1)  # κ spans many decades: its total says nothing
-    return QuantityPair(simulated, kappa, variances, relative, 1.0)
+    relative = (simulated / kappa).mean(axis=1)  # κ spans many decades, so that its total says nothing
+    return QuantityPair(simulated, kappa, variances, totals=relative, predicted_total=1.0)
 
 
-#: Every quantity by name, in the order of the report.
-QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
-    {
-        quantity.name: quantity
-        for quantity in (
-            Quantity("kappa", "renormalised noise κ(σ²)", "noise level", "noise", EXPECTATION, _kappa),
-            Quantity("gains", "expected gain of each mode", "mode", "map", EXPECTATION, _gains),
-            Quantity("mode_variance", "variance of mode pairs", "mode pair", "map", VARIANCE, _mode_pairs),
-            Quantity("equal_mode_variance", "variance of equal modes", "mode", "map", VARIANCE, _equal_modes),
-            Quantity(
-                "mode_disagreement", "disagreement by mode, mean over inputs", "mode", "map", VARIANCE, _mode_average
-            ),
-            Quantity("seeds", "disagreement by input", "input", "map", VARIANCE, _seeds),
-            Quantity("bands", "disagreement by eigenband", "eigenband", "map", VARIANCE, _bands),
-            Quantity("pixels", "variance of pixels for one input", "pixel", "map", VARIANCE, _pixels),
-            Quantity(
-                "trajectory", "covariance along the trajectory", "input and eigenband", "pair", VARIANCE, _trajectory
-            ),
-        )
-    }
+#: Every quantity, in the order of the report.
+_ALL = (
+    Quantity(
+        "kappa",
+        "renormalised noise κ(σ²)",
+        entry="noise level",
+        covers="noise",
+        neglected=EXPECTATION,
+        compare=_kappa,
+    ),
+    Quantity(
+        "gains",
+        "expected gain of each mode",
+        entry="mode",
+        covers="map",
+        neglected=EXPECTATION,
+        compare=_gains,
+    ),
+    Quantity(
+        "mode_variance",
+        "variance of mode pairs",
+        entry="mode pair",
+        covers="map",
+        neglected=VARIANCE,
+        compare=_mode_pairs,
+    ),
+    Quantity(
+        "equal_mode_variance",
+        "variance of equal modes",
+        entry="mode",
+        covers="map",
+        neglected=VARIANCE,
+        compare=_equal_modes,
+    ),
+    Quantity(
+        "mode_disagreement",
+        "disagreement by mode, mean over inputs",
+        entry="mode",
+        covers="map",
+        neglected=VARIANCE,
+        compare=_mode_average,
+    ),
+    Quantity(
+        "seeds",
+        "disagreement by input",
+        entry="input",
+        covers="map",
+        neglected=VARIANCE,
+        compare=_seeds,
+    ),
+    Quantity(
+        "bands",
+        "disagreement by eigenband",
+        entry="eigenband",
+        covers="map",
+        neglected=VARIANCE,
+        compare=_bands,
+    ),
+    Quantity(
+        "pixels",
+        "variance of pixels for one input",
+        entry="pixel",
+        covers="map",
+        neglected=VARIANCE,
+        compare=_pixels,
+    ),
+    Quantity(
+        "trajectory",
+        "covariance along the trajectory",
+        entry="input and eigenband",
+        covers="pair",
+        neglected=VARIANCE,
+        compare=_trajectory,
+    ),
 )
+#: Every quantity by name.
+QUANTITIES: Mapping[str, Quantity] = MappingProxyType({quantity.name: quantity for quantity in _ALL})
 
 
 def chosen_quantities(names: Sequence[str] | None) -> list[Quantity]:
-    """Quantities by name, all of them by default. Raises ValueError for an unknown name."""
+    """Quantities by name, in the order given and without repeats; all of them by default.
+
+    Raises
+    ------
+    ValueError
+        An unknown name.
+    """
     if names is None:
         return list(QUANTITIES.values())
     for name in names:

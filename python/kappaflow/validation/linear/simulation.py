@@ -1,8 +1,8 @@
 """Simulation of linear diffusion models over many training sets, in one pass that can be interrupted and merged.
 
-On a CPU chunks of training sets are worked on side by side, each by one thread: small eigenproblems gain nothing from
-threads inside LAPACK, and lose much where other work runs. Chunks are drawn, and their moments merged, in a fixed order that
-does not depend on the number of processors.
+On a CPU, chunks of training sets are worked on in parallel, each by one thread: small eigenproblems gain nothing from threads
+inside LAPACK, and lose much where other work runs. Chunks are drawn, and their moments merged, in a fixed order that does not
+depend on the number of processors.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +28,11 @@ from .statistics import Design, Statistics, difference
 try:
     import torch
 except ImportError as error:  # pragma: no cover - where torch is not installed
-    raise ImportError("kappaflow.validation needs PyTorch: pip install 'kappaflow[validation]'") from error
+    raise ImportError("kappaflow.validation.linear needs PyTorch: pip install 'kappaflow[validation]'") from error
 
-__all__ = ["simulate"]
+__all__ = ["ChunkLayout", "Eigensystem", "apply_map", "chunk_layout", "eigensystem", "simulate"]
 
-#: Eigenvalues below this fraction of the largest are rounding of zero (found: up to 7e-16): a square root would show them.
+#: Eigenvalues below this fraction of the largest are zero but for rounding (up to 7e-16 was seen); a square root would show them.
 _ZERO = 1e-14
 #: Most training sets in a chunk, the work of one thread at a time.
 _CHUNK = 16
@@ -47,26 +48,29 @@ def simulate(
     save_every: float = 20.0,
     progress: Callable[[int], None] | None = None,
 ) -> Statistics:
-    """Draw training sets, form μ̂ and Σ̂, apply every map exactly and accumulate expectation and variance.
+    """Draw training sets, form μ̂ and Σ̂, apply every map exactly, and accumulate expectation and variance.
 
     Parameters
     ----------
-    design : what is asked
+    design : what is simulated
     sets : where training sets come from
     device : "cpu", "cuda" or "cuda:<number>"; training sets are the same on all
-    groups : numbers of the groups to do, ``range(design.groups)`` by default; other machines can do others and
-        :meth:`Statistics.merge` joins them
-    checkpoint : file to go on from and to write to while the work lasts, at the latest when it ends or is interrupted.
-        An interrupted run that goes on gives bit-identical statistics.
+    groups : numbers of the groups to do, ``range(design.groups)`` by default. Other machines can do other groups;
+        :meth:`~.statistics.Statistics.merge` joins them
+    checkpoint : file that is written while the work lasts, at the latest when it ends or is interrupted. If it exists, the
+        simulation continues from it; a run that was interrupted and continued gives bit-identical statistics.
     save_every : seconds between two writes of the checkpoint
     progress : called with the number of training sets that are done
 
     Raises
     ------
-    ValueError : sizes that cannot be drawn, a device that is not there, a checkpoint of another design or with
-        groups beyond those of the design
-    FileNotFoundError : no folder for the checkpoint
-    MemoryError : one training set does not fit into ``design.memory``
+    ValueError
+        Sizes that cannot be drawn, a device that is not there, a checkpoint of another design or with groups beyond those of
+        the design.
+    FileNotFoundError
+        The folder of the checkpoint does not exist.
+    MemoryError
+        One training set does not fit into ``design.memory``.
     """
     place = resolve_device(device)
     sets.check(design.n, design.group_size)
@@ -105,12 +109,23 @@ def simulate(
     return statistics
 
 
-def chunk_layout(design: Design, sets: TrainingSets) -> tuple[int, int]:
-    """(training sets in a chunk, chunks that may be worked on side by side) within ``design.memory``.
+class ChunkLayout(NamedTuple):
+    """Number of training sets in a chunk, and of chunks that may be worked on at once."""
 
-    A training set takes its rows twice (drawn, on the device) and three matrices of modes; of each map the mean and the
-    products of all mode pairs are kept for the group and for each chunk. Raises MemoryError where two chunks of one do not
-    fit.
+    size: int
+    at_once: int
+
+
+def chunk_layout(design: Design, sets: TrainingSets) -> ChunkLayout:
+    """How the training sets of a group are cut into chunks that fit into ``design.memory``.
+
+    A training set takes its rows twice (as drawn, and on the device) and three matrices of modes. For each map, the mean and the
+    products of all mode pairs are kept for the group and for each chunk.
+
+    Raises
+    ------
+    MemoryError
+        Two chunks of one training set do not fit.
     """
     rows, modes = sets.rows(design.n, design.known_mean), sets.population.eigenvalues.size
     outputs = sum(np.size(value) for value in design.inputs.values())
@@ -123,12 +138,12 @@ def chunk_layout(design: Design, sets: TrainingSets) -> tuple[int, int]:
             f"{design.memory / 2**30:.2g} GiB: give more memory, fewer modes or a smaller n"
         )
     chunk = min(_CHUNK, int((design.memory - 4 * kept) // (2 * each)), -(-design.group_size // 2))
-    return chunk, max(2, int(design.memory // (chunk * each + 2 * kept)) - 1)
+    return ChunkLayout(chunk, max(2, int(design.memory // (chunk * each + 2 * kept)) - 1))
 
 
 @contextmanager
 def _threads(place: torch.device) -> Iterator[ThreadPoolExecutor]:
-    """Threads that do one chunk each, with single-threaded linear algebra; only one for a GPU, which is parallel itself."""
+    """Threads that do one chunk each, with single-threaded linear algebra. A GPU, which is parallel itself, gets one thread."""
     if place.type != "cpu":
         with ThreadPoolExecutor(1) as pool:
             yield pool
@@ -157,7 +172,7 @@ class _Moment:
         self.count, self.mean, self.other, self.product = size, mean, other, product
 
     def merge(self, later: _Moment) -> None:
-        """Add what another one has seen: Chan's update of the mean and the sum of centred products."""
+        """Add the values of another one: the update of mean and sum of centred products of Chan et al. (1979)."""
         total = self.count + later.count
         shift, other_shift = later.mean - self.mean, later.other - self.other
         self.product = self.product + later.product + shift * other_shift * (self.count * later.count / total)
@@ -195,7 +210,7 @@ class _Worker:
         if any(not 0 <= mode < self.modes for mode in design.pair_modes):
             raise ValueError(f"pair_modes must lie between 0 and {self.modes - 1}, got {design.pair_modes}")
         self.pick = torch.as_tensor(np.array(design.pair_modes, dtype=np.int64), device=device)
-        self.chunk, self.side_by_side = chunk_layout(design, sets)
+        self.chunk, self.at_once = chunk_layout(design, sets)
 
     def _tensor(self, array: npt.ArrayLike) -> torch.Tensor:
         return torch.as_tensor(np.array(array, dtype=np.float64), device=self.device)
@@ -211,11 +226,11 @@ class _Worker:
             size = min(self.chunk, design.group_size - start)
             means, rows = self.sets.batch(design.n, size, rng, design.known_mean)
             running.append(threads.submit(self._moments, means, rows))
-            if len(running) >= self.side_by_side:
+            if len(running) >= self.at_once:
                 _merge(moments, running.popleft().result())
         while running:
             _merge(moments, running.popleft().result())
-        return threads.submit(self._estimates, moments).result()  # there, as sums depend on the number of threads
+        return threads.submit(self._estimates, moments).result()  # in a thread, because sums depend on their number
 
     def _moments(self, drawn_means: FloatArray, drawn_rows: FloatArray) -> dict[str, _Moment]:
         """Moments of everything over one chunk of training sets."""
@@ -283,25 +298,35 @@ def _numpy(tensor: torch.Tensor) -> FloatArray:
     return np.array(tensor.cpu().numpy(), dtype=np.float64)
 
 
-def eigensystem(rows: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Eigenvalues (b, r), ascending, and unit eigenvectors (b, k, r) of Σ̂ = rowsᵀrows/n for rows (b, r, k).
+class Eigensystem(NamedTuple):
+    """Eigenvalues (b, r), ascending, and eigenvectors (b, k, r) as columns."""
 
-    With fewer rows than modes the r × r Gram matrix is decomposed; eigenvectors of eigenvalues that are zero to rounding
-    are zero vectors then, as nothing is known of them and nothing needs them.
+    values: torch.Tensor
+    vectors: torch.Tensor
+
+
+def eigensystem(rows: torch.Tensor, n: int) -> Eigensystem:
+    """Eigenvalues (b, r) and unit eigenvectors (b, k, r) of Σ̂ = rowsᵀrows/n for rows (b, r, k).
+
+    With fewer rows than modes, the r × r Gram matrix is decomposed. The eigenvectors of eigenvalues that are zero to rounding
+    are then zero vectors: nothing is known about them and nothing needs them.
     """
     count, modes = rows.shape[1], rows.shape[2]
     if count >= modes:
         values, vectors = torch.linalg.eigh(rows.transpose(1, 2) @ rows / n)
-        return torch.where(values > _ZERO * values[:, -1:], values, 0.0), vectors
+        return Eigensystem(torch.where(values > _ZERO * values[:, -1:], values, 0.0), vectors)
     values, left = torch.linalg.eigh(rows @ rows.transpose(1, 2) / n)
     kept = values > _ZERO * values[:, -1:]
     values = torch.where(kept, values, torch.zeros_like(values))
     scale = torch.where(kept, 1 / torch.sqrt(n * torch.where(kept, values, torch.ones_like(values))), 0.0)
-    return values, rows.transpose(1, 2) @ (left * scale[:, None, :])
+    return Eigensystem(values, rows.transpose(1, 2) @ (left * scale[:, None, :]))
 
 
 def apply_map(map_: Map, eigenvalues: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-    """f(Σ̂) (b, k, k) in mode coordinates; directions without an eigenvector have eigenvalue zero."""
+    """f(Σ̂) (b, k, k) in mode coordinates, of eigenvalues (b, r) and eigenvectors (b, k, r).
+
+    Directions without an eigenvector have eigenvalue zero.
+    """
     constant = float(map_.gain(np.zeros(1))[0])
     matrix: torch.Tensor = (vectors * (map_.gain(eigenvalues) - constant)[:, None, :]) @ vectors.transpose(1, 2)
     if constant:

@@ -1,8 +1,8 @@
-"""What is simulated, and what comes out of it: designs and statistics that can be saved, gone on with and merged.
+"""What is simulated, and what comes out of it: designs, and statistics that can be saved, continued and merged.
 
-Training sets come in groups. Within a group the sample variance (divisor size − 1) is an unbiased estimate of the variance
-over training sets, so that groups give independent estimates of everything, and intervals need no more than to resample
-groups. Whole matrices are kept as sums over groups; vectors and numbers are kept group by group.
+Training sets come in groups. Within a group, the sample variance (divisor size − 1) is an unbiased estimate of the variance over
+training sets. Groups therefore give independent estimates of everything, and an interval only has to resample groups. Whole
+matrices are kept as sums over groups; vectors and numbers are kept group by group.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,29 +21,39 @@ from ..._tensors import digest, read_tensors, write_tensors
 from ...maps import Map
 from .draws import TrainingSets
 
-__all__ = ["DEFAULT_MEMORY", "Design", "Statistics", "group_layout", "spaced_modes"]
+__all__ = ["DEFAULT_MEMORY", "Design", "GroupLayout", "Statistics", "difference", "group_layout", "spaced_modes"]
 
 _FORMAT = "kappaflow-simulation-1"
-#: Fewest groups that an interval is given for, and fewest sets in a group that a variance is taken of.
+#: Fewest groups for which an interval is given, and fewest sets in a group.
 LEAST_GROUPS = 10
 LEAST_SIZE = 4
-#: Working memory by default, in bytes; a constant, because the partition into batches decides the last bits.
+#: Working memory by default, in bytes. It is a constant because the partition into batches decides the last bits of results.
 DEFAULT_MEMORY = 2**30
 
 
-def group_layout(draws: int) -> tuple[int, int]:
-    """(groups, training sets in each) for at least so many draws: 10 to 40 groups.
+class GroupLayout(NamedTuple):
+    """Number of groups, and of training sets in each."""
 
-    Raises ValueError below 40 draws, too few for an interval.
+    groups: int
+    size: int
+
+
+def group_layout(draws: int) -> GroupLayout:
+    """10 to 40 groups that hold at least `draws` training sets together.
+
+    Raises
+    ------
+    ValueError
+        Fewer than 40 draws, too few for an interval.
 
     >>> group_layout(1000)
-    (40, 25)
+    GroupLayout(groups=40, size=25)
     """
     least = LEAST_GROUPS * LEAST_SIZE
     if integer("draws", draws, 1) < least:
         raise ValueError(f"draws must be at least {least} for intervals, got {draws}")
     groups = min(40, max(LEAST_GROUPS, draws // 25))
-    return groups, -(-draws // groups)
+    return GroupLayout(groups, -(-draws // groups))
 
 
 def spaced_modes(modes: int, count: int) -> tuple[int, ...]:
@@ -53,21 +63,26 @@ def spaced_modes(modes: int, count: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Design:
-    """What is simulated for one training-set size; together with the training sets it fixes every number.
+    """What is simulated for one training-set size. Together with the training sets it fixes every number.
 
     Attributes
     ----------
     n : samples in a training set
-    groups, group_size : training sets in all are groups × group_size
+    groups, group_size : number of groups, and of training sets in each
     maps : what is applied to every training set; their keys differ
     inputs : key of the map → (B, k) mode coordinates of the inputs whose outputs are followed; the same B for all
-    pairs : (i, j) indices of maps whose outputs are correlated, the trajectory covariance
-    spread : key of the map → variance of the input coordinates over which averages are taken, a number or (k,)
+    pairs : (i, j) indices of maps whose outputs are correlated: the covariance along the trajectory
+    spread : key of the map → variance of the coordinates of the inputs over which averages are taken, a number or (k,)
     noise_variances : σ² at which κ is estimated
-    pair_modes : modes of the mode-pair variances that are kept group by group
+    pair_modes : modes whose pair variances are kept group by group
     mean : "estimated" or "known"
-    seed : of all that is random
-    memory : bytes of working memory, which decides how many training sets are worked on at once
+    seed : of everything random
+    memory : bytes of working memory, which decide how many training sets are worked on at once
+
+    Raises
+    ------
+    ValueError, TypeError
+        Settings out of range, maps that are not all different, inputs of different shapes.
     """
 
     n: int
@@ -108,28 +123,33 @@ class Design:
         return self.mean == "known"
 
     @property
+    def draws(self) -> int:
+        """Training sets in all."""
+        return self.groups * self.group_size
+
+    @property
     def degrees(self) -> int:
         """Degrees of freedom m of Σ̂."""
         return self.n if self.known_mean else self.n - 1
 
     def identity(self, sets: TrainingSets) -> dict[str, Any]:
-        """Everything that decides the numbers, for comparison with what a file was made with."""
+        """Everything that decides the numbers, to compare with the settings that a file was made with."""
         facts = {key: value for key, value in asdict(self).items() if key not in ("inputs", "spread", "groups")}
         facts["inputs"] = digest(*(np.asarray(self.inputs[q.key]) for q in self.maps))
         facts["spread"] = digest(*(np.atleast_1d(np.asarray(self.spread[q.key])) for q in self.maps))
         facts["sets"] = {"name": sets.name, "fingerprint": sets.fingerprint()}
-        if sets.population.eigenvectors is not None:  # which the pixels depend on
+        if sets.population.eigenvectors is not None:  # pixels depend on them
             facts["eigenvectors"] = digest(sets.population.eigenvectors)
         return dict(json.loads(json.dumps(facts)))
 
 
 class Statistics:
-    """What :func:`simulate` returns; can be saved, loaded, gone on with and merged.
+    """What :func:`~.simulation.simulate` returns; it can be saved, loaded, continued and merged.
 
     Attributes
     ----------
     identity : what decides the numbers, see :meth:`Design.identity`
-    done : numbers of the groups that are in, ascending
+    done : numbers of the groups that are done, ascending
     arrays : name → (G, ...) one estimate for each group, in the order of `done`:
 
         * ``gain/KEY`` (G, k): mean of uₖᵀ f(Σ̂) uₖ
@@ -156,16 +176,22 @@ class Statistics:
         return np.asarray(self.sums[name] / len(self.done))
 
     def add_group(self, number: int, arrays: Mapping[str, FloatArray], sums: Mapping[str, FloatArray]) -> None:
-        """Add a group; sums are added in the order of the calls."""
+        """Add a group. Sums are added in the order of the calls.
+
+        Raises
+        ------
+        ValueError
+            The group is done already.
+        """
         if number in self.done:
-            raise ValueError(f"number must be of a group that is not yet in, got {number}")
+            raise ValueError(f"number must be of a group that is not done yet, got {number}")
         place = int(np.searchsorted(self.done, number))
         new_arrays = {
             name: np.insert(self.arrays.get(name, np.empty((0, *np.shape(value)))), place, value, axis=0)
             for name, value in arrays.items()
         }
         new_sums = {name: self.sums[name] + value if name in self.sums else value for name, value in sums.items()}
-        # all at once: an interrupt must not leave half a group behind, which the checkpoint would then hold
+        # all at once: an interrupt must not leave half a group behind, because the checkpoint would then hold it
         self.done, self.arrays, self.sums = (
             [*self.done[:place], number, *self.done[place:]],
             self.arrays | new_arrays,
@@ -173,12 +199,18 @@ class Statistics:
         )
 
     def merge(self, other: Statistics) -> Statistics:
-        """Statistics of the groups of both, which must be of one design and have no group in common."""
+        """Statistics of the groups of both.
+
+        Raises
+        ------
+        ValueError
+            The two are of different designs, or have groups in common.
+        """
         if self.identity != other.identity:
             raise ValueError(f"other must be of the same design, got {difference(self.identity, other.identity)}")
         both = sorted(set(self.done) & set(other.done))
         if both:
-            raise ValueError(f"other must have other groups, got groups {both} that are in already")
+            raise ValueError(f"other must have other groups, got groups {both} that are done already")
         merged = Statistics(self.identity)
         for source in (self, other):
             for place, number in enumerate(source.done):
@@ -190,7 +222,7 @@ class Statistics:
         return merged
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file, whole or not at all."""
+        """Write a safetensors file. It is written completely or not at all."""
         tensors: dict[str, npt.NDArray[Any]] = {f"array:{name}": value for name, value in self.arrays.items()}
         tensors |= {f"sum:{name}": value for name, value in self.sums.items()}
         tensors["done"] = np.array(self.done, dtype=np.int64)
@@ -198,7 +230,13 @@ class Statistics:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Statistics:
-        """Read a file written by :meth:`save`. Raises ValueError for any other file."""
+        """Read a file written by :meth:`save`.
+
+        Raises
+        ------
+        ValueError
+            Any other file.
+        """
         tensors, metadata = read_tensors(path, format=_FORMAT, what="saved statistics", of_format="statistics")
         found = cls(json.loads(metadata["identity"]))
         found.done = [int(number) for number in tensors.pop("done")]
@@ -209,5 +247,6 @@ class Statistics:
 
 
 def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    """What differs between two identities, in words."""
     changed = [key for key in ours if ours.get(key) != theirs.get(key)]
     return "a different " + ", ".join(changed)
