@@ -2,13 +2,12 @@
 
 #include <Eigen/Core>
 #include <cmath>
+#include <numbers>
 
 namespace kappaflow::detail {
 
-inline constexpr double kPi = 3.14159265358979323846;
-
 /// Chebyshev point j of `count` of the first kind, in (-1, 1), descending.
-inline double chebyshev_point(int j, int count) { return std::cos(kPi * (j + 0.5) / count); }
+inline double chebyshev_point(int j, int count) { return std::cos(std::numbers::pi * (j + 0.5) / count); }
 
 /// Weights at x of the polynomial through values at the Chebyshev points (barycentric form).
 inline void chebyshev_weights(double x, Eigen::Ref<Eigen::VectorXd> weights) {
@@ -21,7 +20,7 @@ inline void chebyshev_weights(double x, Eigen::Ref<Eigen::VectorXd> weights) {
       weights[j] = 1;
       return;
     }
-    weights[j] = (j % 2 == 0 ? 1 : -1) * std::sin(kPi * (j + 0.5) / count) / difference;
+    weights[j] = (j % 2 == 0 ? 1 : -1) * std::sin(std::numbers::pi * (j + 0.5) / count) / difference;
     total += weights[j];
   }
   weights /= total;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "checks.hpp"
 #include "kappaflow/errors.hpp"
 
 namespace kappaflow {
@@ -43,9 +44,9 @@ Eigensystem by_lapack(Eigen::MatrixXd matrix, bool vectors, SyevdFunction syevd)
 
 Eigensystem symmetric_eigensystem(Eigen::MatrixXd matrix, bool vectors, const LinearAlgebra& library) {
   constexpr const char* here = "symmetric_eigensystem";
-  detail::require(matrix.rows() == matrix.cols() && matrix.rows() > 0, here, "matrix must be square, rows",
-                  matrix.rows());
-  detail::require(matrix.allFinite(), here, "matrix must be finite; its sum", matrix.sum());
+  detail::require(matrix.rows() == matrix.cols() && matrix.rows() > 0, here, "matrix must be square and not empty",
+                  detail::shape(matrix));
+  detail::require_finite(here, "matrix", matrix);
   if (library.syevd != nullptr && matrix.rows() <= kLargestLapack) {
     return by_lapack(std::move(matrix), vectors, library.syevd);
   }
@@ -62,7 +63,7 @@ Eigensystem gram_eigensystem(const Eigen::Ref<const Eigen::MatrixXd>& samples, d
                              const LinearAlgebra& library) {
   constexpr const char* here = "gram_eigensystem";
   detail::require(divisor > 0, here, "divisor must be positive", divisor);
-  detail::require(samples.rows() > 0, here, "samples must hold at least one row", samples.rows());
+  detail::require(samples.rows() > 0, here, "samples must have at least one row", detail::shape(samples));
   const Index count = samples.rows();
   Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(count, count);
   gram.selfadjointView<Eigen::Lower>().rankUpdate(samples, 1 / divisor);

@@ -6,6 +6,7 @@
 #include <limits>
 #include <string>
 
+#include "checks.hpp"
 #include "empirical_detail.hpp"
 #include "kappaflow/errors.hpp"
 #include "kappaflow/silverstein.hpp"
@@ -18,6 +19,20 @@ using detail::multiply;
 using Index = Eigen::Index;
 using Matrix = Eigen::MatrixXd;
 using Vector = Eigen::VectorXd;
+
+/// Directions of Anderson's acceleration that agree to this are one direction: the solution along their difference
+/// would be rounding.
+constexpr double kRepeated = 1e-10;
+
+/// Anderson's acceleration forgets its history if the residual exceeds the smallest so far by this factor: the linear
+/// model has then failed, and the plain iteration is safe.
+constexpr double kWorse = 100;
+
+/// Bounds of the options, see EmpiricalOptions.
+constexpr int kLongestHistory = 20;
+constexpr double kLargestTolerance = 0.1;
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 /// Anderson's acceleration of one node's fixed point x -> x + f(x), x = log g.
 class Anderson {
@@ -42,7 +57,7 @@ class Anderson {
       step.col(static_cast<Index>(h)) = steps_[h];
     }
     Eigen::ColPivHouseholderQR<Matrix> qr(change);
-    qr.setThreshold(1e-10);  // directions that repeat are left out
+    qr.setThreshold(kRepeated);
     return x + f - (step + change) * qr.solve(f);
   }
 
@@ -69,24 +84,24 @@ EmpiricalLaw::EmpiricalLaw(Profiles profiles, const Vector& eigenvalues, double 
       n_(n),
       library_(library),
       options_(options) {
-  detail::require(modes_ > 0 && profiles_.cols() == modes_, "EmpiricalLaw",
-                  "profiles must have one column for each eigenvalue; columns", profiles_.cols());
-  detail::require(profiles_.rows() > 1, "EmpiricalLaw", "at least two profiles are needed; rows", profiles_.rows());
-  detail::require(std::isfinite(n) && n > (mean == Mean::estimated ? 1 : 0), "EmpiricalLaw",
+  constexpr const char* here = "EmpiricalLaw";
+  detail::require(modes_ > 0, here, "eigenvalues must hold at least one value", modes_);
+  detail::require(profiles_.cols() == modes_, here, "profiles must have one column for each eigenvalue",
+                  detail::shape(profiles_));
+  detail::require(profiles_.rows() > 1, here, "profiles must have at least two rows", detail::shape(profiles_));
+  detail::require(std::isfinite(n) && n > (mean == Mean::estimated ? 1 : 0), here,
                   "n must be finite and positive, above 1 with estimated mean", n);
-  detail::require(profiles_.allFinite(), "EmpiricalLaw", "profiles must be finite; sum", profiles_.sum());
-  detail::require(options.max_iterations > 0, "EmpiricalLaw", "max_iterations must be positive",
-                  options.max_iterations);
-  detail::require(options.ladder_iterations > 0, "EmpiricalLaw", "ladder_iterations must be positive",
+  detail::require_finite(here, "profiles", profiles_);
+  detail::require(options.max_iterations > 0, here, "options.max_iterations must be positive", options.max_iterations);
+  detail::require(options.ladder_iterations > 0, here, "options.ladder_iterations must be positive",
                   options.ladder_iterations);
-  detail::require(options.history >= 1 && options.history <= 20, "EmpiricalLaw", "history must be from 1 to 20",
-                  options.history);
-  const auto fraction = [](double value) { return value > 0 && value < 0.1; };
-  detail::require(fraction(options.tolerance), "EmpiricalLaw", "tolerance must be in (0, 0.1)", options.tolerance);
-  detail::require(fraction(options.ladder_tolerance), "EmpiricalLaw", "ladder_tolerance must be in (0, 0.1)",
+  detail::require(options.history >= 1 && options.history <= kLongestHistory, here,
+                  "options.history must be from 1 to 20", options.history);
+  const auto fraction = [](double value) { return value > 0 && value < kLargestTolerance; };
+  detail::require(fraction(options.tolerance), here, "options.tolerance must be in (0, 0.1)", options.tolerance);
+  detail::require(fraction(options.ladder_tolerance), here, "options.ladder_tolerance must be in (0, 0.1)",
                   options.ladder_tolerance);
-  detail::require(fraction(options.compression), "EmpiricalLaw", "compression must be in (0, 0.1)",
-                  options.compression);
+  detail::require(fraction(options.compression), here, "options.compression must be in (0, 0.1)", options.compression);
 }
 
 /// Profiles start … start + count as columns (D, count), squared or not, with the coordinate of the mean last.
@@ -100,7 +115,7 @@ void EmpiricalLaw::block(Index start, Index count, Matrix& transposed, bool squa
   if (has_mean()) transposed.row(modes_).setOnes();
 }
 
-/// One step of the fixed point: g (D, N) -> 1/(t + mean_a[z^2 r]).
+/// One step of the fixed point, theory.md (40): g (D, N) -> 1/(t + mean_a[z^2 r]).
 Matrix EmpiricalLaw::iterate(const Vector& shifts, const Matrix& g, Matrix* leverage) const {
   const Index total = profiles_.rows(), count = shifts.size();
   Matrix sums = Matrix::Zero(coordinates_, count), squares, inverse;
@@ -118,30 +133,23 @@ Matrix EmpiricalLaw::iterate(const Vector& shifts, const Matrix& g, Matrix* leve
   return sums.cwiseInverse();
 }
 
-EmpiricalNodes EmpiricalLaw::solve(const Vector& shifts) const {
-  const Index count = shifts.size();
-  EmpiricalNodes nodes{shifts,
-                       Matrix::Zero(coordinates_, count),
-                       Matrix::Ones(coordinates_, count),
-                       Matrix(count, profiles_.rows()),
-                       Eigen::VectorXi::Zero(count),
-                       Vector::Zero(count)};
-  std::vector<Index> active;
-  for (Index i = 0; i < count; ++i) {
-    detail::require(shifts[i] > 0, "EmpiricalLaw::solve", "shifts must be positive", shifts[i]);
-    if (std::isfinite(shifts[i]))
-      active.push_back(i);
-    else if (has_mean())
-      nodes.resolvent(modes_, i) = n_ / (n_ - 1);  // r = 1 - 1/n for all samples
-  }
-  std::vector<Anderson> accelerated(static_cast<std::size_t>(count), Anderson(options_.history));
-  Matrix x(coordinates_, count);
-  for (const Index i : active) {  // the Gaussian law
+/// log g where the fixed point starts: that of the Gaussian law, at these of the shifts.
+Matrix EmpiricalLaw::gaussian_start(const Vector& shifts, const std::vector<Index>& which) const {
+  Matrix x(coordinates_, shifts.size());
+  for (const Index i : which) {
     const double kappa = solve_kappa(Vector::Constant(1, shifts[i]), Spectrum(eigenvalues_), n_).kappa[0];
     x.col(i).head(modes_) = (kappa / (shifts[i] * (eigenvalues_.array() + kappa))).log();
     if (has_mean()) x(modes_, i) = std::log(std::max(kappa / shifts[i], 1.0));
   }
-  Vector best = Vector::Constant(count, std::numeric_limits<double>::infinity());
+  return x;
+}
+
+/// Iterates x = log g of the active shifts until each has converged, and writes resolvents, residuals and iterations.
+void EmpiricalLaw::iterate_to_fixed_point(EmpiricalNodes& nodes, std::vector<Index> active) const {
+  const Vector& shifts = nodes.shifts;
+  std::vector<Anderson> accelerated(static_cast<std::size_t>(shifts.size()), Anderson(options_.history));
+  Vector best = Vector::Constant(shifts.size(), std::numeric_limits<double>::infinity());
+  Matrix x = gaussian_start(shifts, active);
   for (int step = 0; !active.empty(); ++step) {
     Matrix g(coordinates_, static_cast<Index>(active.size()));
     Vector t(static_cast<Index>(active.size()));
@@ -165,16 +173,33 @@ EmpiricalNodes EmpiricalLaw::solve(const Vector& shifts) const {
                                std::to_string(i) + ") has not converged after " + std::to_string(step + 1) +
                                " iterations, residual " + detail::text(nodes.residual[i]));
       }
-      if (nodes.residual[i] > 100 * best[i]) accelerated[static_cast<std::size_t>(i)].forget();
+      if (nodes.residual[i] > kWorse * best[i]) accelerated[static_cast<std::size_t>(i)].forget();
       best[i] = std::min(best[i], nodes.residual[i]);
       x.col(i) = accelerated[static_cast<std::size_t>(i)].next(x.col(i), f);
       left.push_back(i);
     }
     active = std::move(left);
   }
+}
+
+EmpiricalNodes EmpiricalLaw::solve(const Vector& shifts) const {
+  const Index count = shifts.size();
+  EmpiricalNodes nodes{shifts,
+                       Matrix::Zero(coordinates_, count),
+                       Matrix::Ones(coordinates_, count),
+                       Matrix(count, profiles_.rows()),
+                       Eigen::VectorXi::Zero(count),
+                       Vector::Constant(count, kNaN)};
+  std::vector<Index> finite;
   for (Index i = 0; i < count; ++i) {
-    if (std::isfinite(shifts[i])) nodes.remaining.col(i).head(modes_) = shifts[i] * nodes.resolvent.col(i).head(modes_);
+    detail::require(shifts[i] > 0, "EmpiricalLaw::solve", "shifts must be positive", shifts[i]);
+    if (std::isfinite(shifts[i]))
+      finite.push_back(i);
+    else if (has_mean())
+      nodes.resolvent(modes_, i) = n_ / (n_ - 1);  // r = 1 - 1/n for all samples
   }
+  iterate_to_fixed_point(nodes, finite);
+  for (const Index i : finite) nodes.remaining.col(i).head(modes_) = shifts[i] * nodes.resolvent.col(i).head(modes_);
   iterate(Vector::Zero(count), nodes.resolvent, &nodes.leverage);
   return nodes;
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "checks.hpp"
 #include "empirical_detail.hpp"
 #include "kappaflow/empirical.hpp"
 #include "kappaflow/errors.hpp"
@@ -16,7 +17,14 @@ using Index = Eigen::Index;
 using Matrix = Eigen::MatrixXd;
 using Vector = Eigen::VectorXd;
 
-/// The matrices Q of all pairs of nodes in the span of a few: Q_p = sum_q back(p, q) form_q.
+namespace {
+
+/// Eigenvalues of a Gram matrix carry rounding errors of 1e-16: below 1e-14 there is nothing to keep.
+constexpr double kGramRounding = 1e-14;
+
+}  // namespace
+
+/// The matrices Q, theory.md (41), of all pairs of nodes in the span of a few: Q_p = sum_q back(p, q) form_q.
 struct EmpiricalLaw::Forms {
   std::vector<Matrix> forms;  // (D, D) each
   Matrix back;                // (P, rank)
@@ -83,8 +91,8 @@ EmpiricalLaw::Forms EmpiricalLaw::leverage_forms(const EmpiricalNodes& nodes, co
   const Vector scale = gram.diagonal().cwiseSqrt();
   const Eigen::SelfAdjointEigenSolver<Matrix> eigen(scale.cwiseInverse().asDiagonal() * gram *
                                                     scale.cwiseInverse().asDiagonal());
-  // Eigenvalues of a Gram matrix carry rounding errors of 1e-16: below 1e-14 there is nothing to keep.
-  const double dropped = std::max(options_.compression * options_.compression, 1e-14) * eigen.eigenvalues()[count - 1];
+  const double dropped =
+      std::max(options_.compression * options_.compression, kGramRounding) * eigen.eigenvalues()[count - 1];
   Index rank = 1;
   while (rank < count && eigen.eigenvalues()[count - 1 - rank] > dropped) ++rank;
   const Matrix basis = scale.cwiseInverse().asDiagonal() * eigen.eigenvectors().rightCols(rank);  // (P, rank)
@@ -137,8 +145,9 @@ Matrix EmpiricalLaw::mode_covariance(const EmpiricalNodes& nodes, const Vector& 
 
 /// What dressing adds to the third pairing of equal modes, f_kk with g_kk. Sample a changes the second moment of mode k
 /// by z_k^2 r - s, s = mean_a[z_k^2 r], and that of all modes through the leverages of the other samples, so that
-///   phi_k(a) = sum_i f_i t_i gamma_k [(1 - Q_ii diag(gamma))^-1 (z_a^2 r_ai - s_i)]_k,   gamma = g_i^2;
-/// its covariance over samples / n, less the same without the inverse, which theory.md (43) holds already.
+///   phi_k(a) = sum_i f_i t_i gamma_k [(1 - Q_ii diag(gamma))^-1 (z_a^2 r_ai - s_i)]_k,   gamma = g_i^2,
+/// theory.md (45); its covariance over samples / n, less the same without the inverse, which theory.md (43) holds
+/// already.
 Vector EmpiricalLaw::third_pairing(const EmpiricalNodes& nodes, const Vector& f, const Vector& g,
                                    const Dressed& dressed) const {
   const Index total = profiles_.rows();

@@ -4,31 +4,13 @@
 // nodes and their linear systems), empirical_covariance.cpp (mode pairs), empirical_outputs.cpp (given inputs).
 
 #include <Eigen/Core>
-#include <algorithm>
 #include <vector>
 
 #include "kappaflow/empirical.hpp"
+#include "low_rank.hpp"
 #include "products.hpp"
 
 namespace kappaflow {
-namespace detail {
-
-/// Profiles that are worked on at once: their squares at d = 768 take 6 MiB, and a product with them runs at full
-/// speed.
-constexpr Eigen::Index kBlockRows = 1024;
-
-/// left right of a matrix with few independent columns. Rows are multiplied by `importance` (no change where it is
-/// empty) and columns then scaled to length 1 before singular values below the tolerance are dropped: errors are
-/// relative to the columns so weighted.
-struct LowRank {
-  Eigen::MatrixXd left;   // (rows, p)
-  Eigen::MatrixXd right;  // (p, columns)
-
-  LowRank(const Eigen::MatrixXd& matrix, double tolerance, const Eigen::VectorXd& importance = {});
-};
-
-}  // namespace detail
-
 /// Pairs i <= j of nodes with what the law needs of them.
 struct EmpiricalLaw::Pairs {
   std::vector<Eigen::Index> first, second;

@@ -1,40 +1,21 @@
-#include <Eigen/SVD>
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <string>
 #include <vector>
 
+#include "checks.hpp"
 #include "empirical_detail.hpp"
 #include "kappaflow/empirical.hpp"
 #include "kappaflow/errors.hpp"
 
 namespace kappaflow {
 
+using detail::kBlockRows;
+using detail::multiply;
 using Index = Eigen::Index;
 using Matrix = Eigen::MatrixXd;
 using Vector = Eigen::VectorXd;
-
-namespace detail {
-
-LowRank::LowRank(const Eigen::MatrixXd& matrix, double tolerance, const Eigen::VectorXd& importance) {
-  const Vector rows = importance.size() == 0 ? Vector::Ones(matrix.rows()) : importance;
-  const Matrix weighted = rows.asDiagonal() * matrix;
-  Vector scale = weighted.colwise().norm().transpose();
-  for (Index j = 0; j < scale.size(); ++j) scale[j] = scale[j] > 0 ? scale[j] : 1.0;
-  const Eigen::BDCSVD<Matrix> svd(weighted * scale.cwiseInverse().asDiagonal(),
-                                  Eigen::ComputeThinU | Eigen::ComputeThinV);
-  Index rank = 0;
-  while (rank < svd.singularValues().size() && svd.singularValues()[rank] > tolerance * svd.singularValues()[0]) ++rank;
-  rank = std::max<Index>(rank, 1);
-  left = rows.cwiseInverse().asDiagonal() * svd.matrixU().leftCols(rank) * svd.singularValues().head(rank).asDiagonal();
-  right = svd.matrixV().leftCols(rank).transpose() * scale.asDiagonal();
-}
-
-}  // namespace detail
-
-using detail::kBlockRows;
-using detail::multiply;
 
 namespace {
 
@@ -50,14 +31,72 @@ Matrix columns_of(const Matrix& matrix, const std::vector<Index>& which) {
   return chosen;
 }
 
+/// Conjugate gradients for (1 - root Q root) w = begun, one system for each pair of nodes that is still active.
+struct ConjugateGradients {
+  std::vector<Index> active;  // the pair of each column
+  Matrix residual, direction, root;
+  Vector norm;         // squared residuals of the active
+  const Vector begun;  // those at the start, of all pairs
+
+  ConjugateGradients(const Matrix& start, const Matrix& root_gamma)
+      : active(all_columns(start.cols())),
+        residual(start),
+        direction(start),
+        root(root_gamma),
+        norm(start.colwise().squaredNorm().transpose()),
+        begun(norm) {}
+
+  double relative(Index column) const { return norm[column] / begun[active[static_cast<std::size_t>(column)]]; }
+
+  /// Columns of the active whose residual is above the tolerance. NaN goes on, to be reported by the next step.
+  std::vector<Index> unfinished(double tolerance) const {
+    std::vector<Index> columns;
+    for (std::size_t c = 0; c < active.size(); ++c) {
+      const double enough = tolerance * tolerance * begun[active[c]];
+      if (!(norm[static_cast<Index>(c)] <= enough)) columns.push_back(static_cast<Index>(c));
+    }
+    return columns;
+  }
+
+  /// The column of these with the largest relative residual.
+  Index slowest(const std::vector<Index>& columns) const {
+    Index worst = columns.front();
+    for (const Index column : columns) {
+      if (relative(column) > relative(worst)) worst = column;
+    }
+    return worst;
+  }
+
+  void keep(const std::vector<Index>& columns) {
+    if (columns.size() == active.size()) return;
+    residual = columns_of(residual, columns);
+    direction = columns_of(direction, columns);
+    root = columns_of(root, columns);
+    norm = columns_of(norm.transpose(), columns).transpose();
+    std::vector<Index> pairs;
+    for (const Index column : columns) pairs.push_back(active[static_cast<std::size_t>(column)]);
+    active = std::move(pairs);
+  }
+
+  /// One step of a column along its direction, whose image is (1 - root Q root) direction; adds root w to `solution`.
+  void step(Index c, const Matrix& image, double curvature, Matrix& solution) {
+    const double length = norm[c] / curvature;
+    solution.col(active[static_cast<std::size_t>(c)]) += length * root.col(c).cwiseProduct(direction.col(c));
+    residual.col(c) -= length * image.col(c);
+    const double next = residual.col(c).squaredNorm();
+    direction.col(c) = residual.col(c) + next / norm[c] * direction.col(c);
+    norm[c] = next;
+  }
+};
+
 }  // namespace
 
 /// Pairs of nodes whose weight is not zero; `all_equal` adds each node of f or g with itself.
 EmpiricalLaw::Pairs EmpiricalLaw::pairs(const EmpiricalNodes& nodes, const Vector& f, const Vector& g,
                                         bool all_equal) const {
   const Index count = nodes.shifts.size();
-  detail::require(f.size() == count && g.size() == count, "EmpiricalLaw", "weights must have one entry for each node",
-                  f.size());
+  detail::require(f.size() == count, "EmpiricalLaw", "f must have one entry for each node", f.size());
+  detail::require(g.size() == count, "EmpiricalLaw", "g must have one entry for each node", g.size());
   Pairs pairs;
   std::vector<double> weight;
   for (Index i = 0; i < count; ++i) {
@@ -81,7 +120,7 @@ EmpiricalLaw::Pairs EmpiricalLaw::pairs(const EmpiricalNodes& nodes, const Vecto
   return pairs;
 }
 
-/// Q_p v_p for the pairs p = which[c] of the columns c: (D, C) -> (D, C).
+/// Q_p v_p, theory.md (41), for the pairs p = which[c] of the columns c: (D, C) -> (D, C).
 Matrix EmpiricalLaw::apply_leverage(const EmpiricalNodes& nodes, const Pairs& pairs, const Matrix& vectors,
                                     const std::vector<Index>& which) const {
   const Index total = profiles_.rows(), count = vectors.cols();
@@ -101,66 +140,39 @@ Matrix EmpiricalLaw::apply_leverage(const EmpiricalNodes& nodes, const Pairs& pa
   return result;
 }
 
-/// y = (1 - diag(gamma) Q)^-1 right for every pair, by conjugate gradients on the symmetric form: with v = Q y and w =
-/// gamma^(1/2) v, (1 - gamma^(1/2) Q gamma^(1/2)) w = gamma^(1/2) Q right, y = right + gamma^(1/2) w. Pairs that have
-/// converged leave the products.
+/// y = (1 - diag(gamma) Q)^-1 right for every pair, theory.md (42), by conjugate gradients on the symmetric form: with
+/// v = Q y and w = gamma^(1/2) v, (1 - gamma^(1/2) Q gamma^(1/2)) w = gamma^(1/2) Q right, y = right + gamma^(1/2) w.
+/// Pairs that have converged leave the products.
 Matrix EmpiricalLaw::ladder(const EmpiricalNodes& nodes, const Pairs& pairs, Matrix right) const {
-  std::vector<Index> active = all_columns(right.cols());
-  Matrix residual = pairs.root_gamma.cwiseProduct(apply_leverage(nodes, pairs, right, active));
-  Matrix direction = residual, root = pairs.root_gamma;
-  Vector norm = residual.colwise().squaredNorm().transpose();
-  const Vector begun = norm;
+  ConjugateGradients solver(
+      pairs.root_gamma.cwiseProduct(apply_leverage(nodes, pairs, right, all_columns(right.cols()))), pairs.root_gamma);
   for (int step = 0;; ++step) {
-    std::vector<Index> left;  // columns of the active ones that go on
-    Index slowest = 0;
-    double worst = 0;
-    for (std::size_t c = 0; c < active.size(); ++c) {
-      const Index column = static_cast<Index>(c);
-      const double start = begun[active[c]], enough = options_.ladder_tolerance * options_.ladder_tolerance * start;
-      if (norm[column] <= enough) continue;  // what is not a number goes on, to be told of below
-      if (left.empty() || norm[column] / start > worst) {
-        worst = norm[column] / start;
-        slowest = column;
-      }
-      left.push_back(column);
-    }
-    if (left.empty()) return right;
     const auto fail = [&](Index column, const std::string& what) {
-      const Index p = active[static_cast<std::size_t>(column)];
+      const Index p = solver.active[static_cast<std::size_t>(column)];
       throw ConvergenceError("EmpiricalLaw: the ladder at shifts " + detail::text(nodes.shifts[pairs.i(p)]) + " and " +
                              detail::text(nodes.shifts[pairs.j(p)]) + " (nodes " + std::to_string(pairs.i(p)) +
                              " and " + std::to_string(pairs.j(p)) + ") " + what + " after " + std::to_string(step) +
-                             " iterations, residual " + detail::text(std::sqrt(norm[column] / begun[p])));
+                             " iterations, residual " + detail::text(std::sqrt(solver.relative(column))));
     };
-    if (step >= options_.ladder_iterations) fail(slowest, "has not converged");
-    if (left.size() < active.size()) {
-      residual = columns_of(residual, left);
-      direction = columns_of(direction, left);
-      root = columns_of(root, left);
-      norm = columns_of(norm.transpose(), left).transpose();
-      active = [&] {
-        std::vector<Index> pairs_left;
-        for (const Index column : left) pairs_left.push_back(active[static_cast<std::size_t>(column)]);
-        return pairs_left;
-      }();
-    }
-    Matrix image = apply_leverage(nodes, pairs, root.cwiseProduct(direction), active);
-    image = direction - root.cwiseProduct(image);
-    for (Index c = 0; c < residual.cols(); ++c) {
-      const double curvature = direction.col(c).dot(image.col(c));
+    const std::vector<Index> columns = solver.unfinished(options_.ladder_tolerance);
+    if (columns.empty()) return right;
+    if (step >= options_.ladder_iterations) fail(solver.slowest(columns), "has not converged");
+    solver.keep(columns);
+    Matrix image = apply_leverage(nodes, pairs, solver.root.cwiseProduct(solver.direction), solver.active);
+    image = solver.direction - solver.root.cwiseProduct(image);
+    for (Index c = 0; c < image.cols(); ++c) {
+      const double curvature = solver.direction.col(c).dot(image.col(c));
       if (!(curvature > 0)) fail(c, "has no positive definite system");
-      const double length = norm[c] / curvature;
-      right.col(active[static_cast<std::size_t>(c)]) += length * root.col(c).cwiseProduct(direction.col(c));
-      residual.col(c) -= length * image.col(c);
-      const double next = residual.col(c).squaredNorm();
-      direction.col(c) = residual.col(c) + next / norm[c] * direction.col(c);
-      norm[c] = next;
+      solver.step(c, image, curvature, right);
     }
   }
 }
 
 Vector EmpiricalLaw::ladder_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Vector& x,
                                        const Vector& y) const {
+  constexpr const char* here = "EmpiricalLaw::ladder_covariance";
+  detail::require(x.size() == modes_, here, "x must have one entry for each mode", x.size());
+  detail::require(y.size() == modes_, here, "y must have one entry for each mode", y.size());
   const Pairs pair = pairs(nodes, f, g);
   const Index count = pair.weight.size(), total = profiles_.rows();
   const Matrix u = nodes.leverage.cwiseProduct(projections(nodes, x));
@@ -183,7 +195,8 @@ Vector EmpiricalLaw::ladder_covariance(const EmpiricalNodes& nodes, const Vector
   return pair.eta.cwiseProduct(added).topRows(modes_).rowwise().sum();
 }
 
-/// sum_i f_i t_i g_k mean_a[z_k r_ai u_i] for the input at the mean, u_i = g_i of the mean's coordinate: (modes).
+/// sum_i f_i t_i g_k mean_a[z_k r_ai u_i], theory.md (46), for the input at the mean, u_i = g_i of the mean's
+/// coordinate: (modes).
 Vector EmpiricalLaw::centre(const EmpiricalNodes& nodes, const Vector& f) const {
   const Index total = profiles_.rows();
   Matrix sums = Matrix::Zero(coordinates_, nodes.shifts.size()), samples;
@@ -199,8 +212,9 @@ Vector EmpiricalLaw::centre(const EmpiricalNodes& nodes, const Vector& f) const 
 
 Vector EmpiricalLaw::spread(const EmpiricalNodes& nodes, const Vector& f, const Vector& g,
                             const Vector& variance) const {
-  detail::require(variance.size() == modes_ && variance.allFinite() && variance.minCoeff() >= 0, "EmpiricalLaw::spread",
-                  "variance must have one finite entry >= 0 for each mode; entries", variance.size());
+  detail::require(variance.size() == modes_, "EmpiricalLaw::spread", "variance must have one entry for each mode",
+                  variance.size());
+  detail::require_all_not_negative("EmpiricalLaw::spread", "variance", variance);
   const Pairs pair = pairs(nodes, f, g);
   Vector second = Vector::Ones(coordinates_);  // of the input; that of the mean's coordinate is 1
   second.head(modes_) = variance;

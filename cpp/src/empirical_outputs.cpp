@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "checks.hpp"
 #include "empirical_detail.hpp"
 #include "kappaflow/empirical.hpp"
 #include "kappaflow/errors.hpp"
@@ -21,10 +22,15 @@ namespace {
 constexpr Index kInputsAtOnce = 64;
 constexpr Index kGroupsAtOnce = 8;
 
+/// Coordinates that matter less than this part of the most important one are treated as if they mattered this much.
+/// That keeps the weights of the compression within the range of the singular values of its matrix.
+constexpr double kLeastImportance = 1e-8;
+
 }  // namespace
 
-/// One pass over the profiles for given inputs. Projections u_i = sum_l g_l(t_i) z_l x_l of a sample are taken in the
-/// span of a few (rank) combinations of nodes: u = resolvent.right' w for w (rank). A sample then has one small matrix
+/// One pass over the profiles for given inputs, theory.md (46) and (47). Projections u_i = sum_l g_l(t_i) z_l x_l of a
+/// sample are taken in the span of a few (rank) combinations of nodes: u = resolvent.right' w for w (rank). A sample
+/// then has one small matrix
 ///   [S_1; ...; S_K; C],   second moments w' S_k w of group k,   influence C w on the outputs in the span of outer,
 /// which meets the inputs in one product.
 struct EmpiricalLaw::Outputs {
@@ -172,15 +178,16 @@ Vector EmpiricalLaw::typical_terms(const Matrix& x, const Matrix& y) const {
   const Vector square = (x.cwiseAbs2().colwise().mean() + y.cwiseAbs2().colwise().mean()).transpose();
   size.head(modes_) = eigenvalues_.cwiseMax(0).cwiseProduct(square).cwiseSqrt();
   const double largest = size.maxCoeff();
-  return largest > 0 ? Vector(size.cwiseMax(1e-8 * largest)) : Vector::Ones(coordinates_);
+  return largest > 0 ? Vector(size.cwiseMax(kLeastImportance * largest)) : Vector::Ones(coordinates_);
 }
 
 Matrix EmpiricalLaw::output_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Matrix& x,
                                        const Matrix& y, const Matrix& groups) const {
-  detail::require(x.cols() == modes_ && y.cols() == modes_ && x.rows() == y.rows(), "EmpiricalLaw::output_covariance",
-                  "inputs must have one row each and one column for each mode; columns", x.cols());
-  detail::require(groups.rows() == modes_, "EmpiricalLaw::output_covariance", "groups must have one row for each mode",
-                  groups.rows());
+  constexpr const char* here = "EmpiricalLaw::output_covariance";
+  detail::require(x.cols() == modes_, here, "x must have one column for each mode", detail::shape(x));
+  detail::require(y.cols() == modes_, here, "y must have one column for each mode", detail::shape(y));
+  detail::require(y.rows() == x.rows(), here, "y must have as many rows as x", detail::shape(y));
+  detail::require(groups.rows() == modes_, here, "groups must have one row for each mode", detail::shape(groups));
   const Pairs pair = pairs(nodes, f, g);
   if (x.rows() == 0) return Matrix::Zero(0, groups.cols());
   Outputs outputs(*this, nodes, pair, f, g, x, y);
@@ -205,7 +212,6 @@ Matrix EmpiricalLaw::output_covariance(const EmpiricalNodes& nodes, const Vector
 
 /// u_i = sum_l g_l(t_i) z_l x_l of every profile, (N, M); the mean's coordinate has input 1.
 Matrix EmpiricalLaw::projections(const EmpiricalNodes& nodes, const Vector& x) const {
-  detail::require(x.size() == modes_, "EmpiricalLaw", "an input must have one entry for each mode", x.size());
   Matrix weighted = nodes.resolvent, samples, result(nodes.shifts.size(), profiles_.rows()), part;
   weighted.topRows(modes_) = x.asDiagonal() * weighted.topRows(modes_);
   for (Index start = 0; start < profiles_.rows(); start += kBlockRows) {
@@ -219,8 +225,9 @@ Matrix EmpiricalLaw::projections(const EmpiricalNodes& nodes, const Vector& x) c
 }
 
 Matrix EmpiricalLaw::influence(const EmpiricalNodes& nodes, const Vector& f, const Vector& x) const {
-  detail::require(f.size() == nodes.shifts.size(), "EmpiricalLaw::influence",
-                  "weights must have one entry for each node", f.size());
+  detail::require(f.size() == nodes.shifts.size(), "EmpiricalLaw::influence", "f must have one entry for each node",
+                  f.size());
+  detail::require(x.size() == modes_, "EmpiricalLaw::influence", "x must have one entry for each mode", x.size());
   const Matrix weighted = f.asDiagonal() * nodes.leverage.cwiseProduct(projections(nodes, x));  // (N, M)
   const Matrix outer = nodes.remaining.topRows(modes_);
   Matrix result(profiles_.rows(), modes_);

@@ -1,6 +1,6 @@
 #include "kappaflow/moments.hpp"
 
-#include "kappaflow/errors.hpp"
+#include "checks.hpp"
 
 namespace kappaflow {
 
@@ -14,8 +14,9 @@ Moments::Moments(std::int64_t count, const Eigen::Ref<const Eigen::VectorXd>& me
                  const Eigen::Ref<const Eigen::MatrixXd>& scatter)
     : count_(count), mean_(mean), scatter_(scatter) {
   detail::require(count >= 0, "Moments", "count must not be negative", count);
-  detail::require(mean.size() > 0 && scatter.rows() == mean.size() && scatter.cols() == mean.size(), "Moments",
-                  "scatter must be square with the size of the mean; rows", scatter.rows());
+  detail::require(mean.size() > 0, "Moments", "mean must hold at least one entry", mean.size());
+  detail::require(scatter.rows() == mean.size() && scatter.cols() == mean.size(), "Moments",
+                  "scatter must be square with the size of the mean", detail::shape(scatter));
 }
 
 void Moments::combine(double other_count, const Eigen::VectorXd& other_mean) {
@@ -26,10 +27,10 @@ void Moments::combine(double other_count, const Eigen::VectorXd& other_mean) {
 }
 
 void Moments::add(const Eigen::Ref<const RowMatrix>& block, const LinearAlgebra& library) {
-  detail::require(block.cols() == dimension(), "Moments::add", "rows must have the dimension of the moments; columns",
-                  block.cols());
+  detail::require(block.cols() == dimension(), "Moments::add", "block must have one column for each dimension",
+                  detail::shape(block));
   if (block.rows() == 0) return;
-  detail::require(block.allFinite(), "Moments::add", "samples must be finite; sum of the block", block.sum());
+  detail::require_finite("Moments::add", "block", block);
   const Eigen::VectorXd mean = block.colwise().mean();
   RowMatrix centred = block.rowwise() - mean.transpose();
   if (library.syrk != nullptr) {
@@ -46,7 +47,7 @@ void Moments::add(const Eigen::Ref<const RowMatrix>& block, const LinearAlgebra&
 }
 
 void Moments::merge(const Moments& other) {
-  detail::require(other.dimension() == dimension(), "Moments::merge", "both must have the same dimension; the other",
+  detail::require(other.dimension() == dimension(), "Moments::merge", "other must have the same dimension",
                   other.dimension());
   if (other.count_ == 0) return;
   scatter_.triangularView<Eigen::Lower>() += other.scatter_;
@@ -57,7 +58,7 @@ void Moments::merge(const Moments& other) {
 Eigen::MatrixXd Moments::scatter() const { return scatter_.selfadjointView<Eigen::Lower>(); }
 
 Eigen::MatrixXd Moments::covariance() const {
-  detail::require(count_ > 0, "Moments::covariance", "at least one sample must have been added; count", count_);
+  detail::require(count_ > 0, "Moments::covariance", "count must be positive", count_);
   return scatter() / static_cast<double>(count_);
 }
 

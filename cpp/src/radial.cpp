@@ -4,29 +4,26 @@
 #include <cmath>
 
 #include "chebyshev.hpp"
-#include "kappaflow/errors.hpp"
+#include "checks.hpp"
 #include "kappaflow/spectrum.hpp"
 #include "products.hpp"
 
 namespace kappaflow {
 namespace {
 
+using detail::kBlockRows;
 using Index = Eigen::Index;
 using Matrix = Eigen::MatrixXd;
 using Vector = Eigen::VectorXd;
 
 /// Sums over modes of z^2/(s+u) are analytic in |Im log u| < pi: 12 points a decade leave 5.6^(-12) = 1e-9.
 constexpr int kPoints = 12;
-constexpr Index kBlockRows = 1024;
 
 }  // namespace
 
 RadialScales::RadialScales(const Vector& sizes) {
-  detail::require(sizes.size() > 0, "RadialScales", "sizes must hold at least one entry; entries", sizes.size());
-  for (Index a = 0; a < sizes.size(); ++a) {
-    detail::require(std::isfinite(sizes[a]) && sizes[a] >= 0, "RadialScales", "sizes must be finite and not negative",
-                    sizes[a]);
-  }
+  detail::require(sizes.size() > 0, "RadialScales", "sizes must hold at least one entry", sizes.size());
+  detail::require_all_not_negative("RadialScales", "sizes", sizes);
   detail::require(sizes.mean() > 0, "RadialScales", "sizes must have a positive mean", sizes.mean());
   // Means of tau delta/(1 + tau delta) and of products of such are sums over a spectrum at 1/delta.
   const Spectrum atoms = Spectrum(sizes / sizes.mean()).compressed();
@@ -39,16 +36,16 @@ RadialScales::RadialScales(const Eigen::Map<const Profiles>& profiles, const Vec
     : weights_(Vector::Constant(profiles.rows(), 1.0 / static_cast<double>(std::max<Index>(profiles.rows(), 1)))),
       eigenvalues_(eigenvalues),
       library_(library) {
-  detail::require(profiles.rows() > 1, "RadialScales", "at least two profiles are needed; rows", profiles.rows());
-  detail::require(profiles.cols() == eigenvalues.size(), "RadialScales",
-                  "profiles must have one column for each eigenvalue; columns", profiles.cols());
-  detail::require(profiles.allFinite(), "RadialScales", "profiles must be finite; sum", profiles.sum());
-  detail::require(eigenvalues.maxCoeff() > 0, "RadialScales", "an eigenvalue must be positive; the largest",
-                  eigenvalues.maxCoeff());
+  constexpr const char* here = "RadialScales";
+  detail::require(profiles.rows() > 1, here, "profiles must have at least two rows", detail::shape(profiles));
+  detail::require(profiles.cols() == eigenvalues.size(), here, "profiles must have one column for each eigenvalue",
+                  detail::shape(profiles));
+  detail::require_finite(here, "profiles", profiles);
+  detail::require((eigenvalues.array() > 0).any(), here, "eigenvalues must hold a positive one", "none");
   new (&profiles_) Eigen::Map<const Profiles>(profiles.data(), profiles.rows(), profiles.cols());
 }
 
-/// tau at the Chebyshev points of one decade of u: (M, points).
+/// tau, theory.md (32), at the Chebyshev points of one decade of u: (M, points).
 const Matrix& RadialScales::panel(int decade) const {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = panels_.find(decade);
@@ -75,7 +72,7 @@ const Matrix& RadialScales::panel(int decade) const {
 Vector RadialScales::at(double shift) const { return some(shift, 1); }
 
 Vector RadialScales::some(double shift, Index stride) const {
-  detail::require(std::isfinite(shift) && shift > 0, "RadialScales::at", "shift must be finite and positive", shift);
+  detail::require_positive("RadialScales::at", "shift", shift);
   if (given()) return given_;
   const double position = std::log10(shift);
   const int decade = static_cast<int>(std::floor(position));

@@ -6,7 +6,7 @@
 #include <limits>
 #include <numeric>
 
-#include "kappaflow/errors.hpp"
+#include "checks.hpp"
 #include "simd.hpp"
 
 namespace kappaflow {
@@ -17,8 +17,15 @@ using Index = Eigen::Index;
 /// Terms are summed in blocks of this length so that rounding errors grow with the number of blocks, not of terms.
 constexpr Index kBlock = 1024;
 
-/// A Newton step below this relative size leaves an error below its square, because kappa F'' <= 2 F' always.
+/// A Newton step of this relative size leaves an error below its square, 1e-16, because kappa F'' <= 2 F' always.
 constexpr double kLastStep = 1e-8;
+
+/// Two denominators s + kappa within [1e-140, 1e140] have a product and an inverse product within double's range,
+/// 1e-308 to 1e308, with room for the factors of the sums.
+constexpr double kLeastPaired = 1e-140, kLargestPaired = 1e140;
+
+/// The certificate needs width << 1: its bound loses the factor 1 - 2 width.
+constexpr double kWidestCertificate = 0.1;
 
 struct RatioSums {
   double ratio = 0;    // sum of mult * r
@@ -57,7 +64,7 @@ KAPPAFLOW_CLONES RatioSums sum_in_pairs(const double* s, const double* mult, Ind
 /// Sums over modes in descending order, in blocks; pairs where no product of two denominators can leave double's range.
 RatioSums sum_ratios(const double* s, const double* mult, Index count, double kappa, double slope, double offset) {
   RatioSums total;
-  const bool pairs = count > 0 && s[0] + kappa < 1e140 && kappa > 1e-140;
+  const bool pairs = count > 0 && s[0] + kappa < kLargestPaired && kappa > kLeastPaired;
   for (Index start = 0; start < count; start += kBlock) {
     const Index length = std::min(count - start, kBlock), half = pairs ? length / 2 : 0, done = 2 * half;
     const RatioSums paired = sum_in_pairs(s + start, mult + start, half, kappa, slope, offset);
@@ -68,7 +75,7 @@ RatioSums sum_ratios(const double* s, const double* mult, Index count, double ka
   return total;
 }
 
-/// The Silverstein equation at one kappa, split at s = kappa.
+/// The Silverstein equation, theory.md (9), at one kappa, split at s = kappa.
 struct Evaluation {
   double deficit = 0;  // m - df1
   double df1 = 0;
@@ -86,7 +93,8 @@ Evaluation evaluate(const Spectrum& spectrum, double m, double kappa) {
   return {(m - count) + (high.ratio - low.ratio), count - high.ratio + low.ratio, high.product + low.product};
 }
 
-/// Newton's next point for noise level t, (t + kappa C/m)/(u + C/m): a quotient of positive sums, free of cancellation.
+/// Newton's next point for the noise variance t, (t + kappa C/m)/(u + C/m) with u = 1 - df1/m and C = df1 - df2: a
+/// quotient of positive sums, free of cancellation.
 double newton_point(const Evaluation& at, double m, double kappa, double t) {
   return (m * t + kappa * at.product) / (at.deficit + at.product);
 }
@@ -123,14 +131,6 @@ bool changes_sign(const Evaluation& at, double m, double t, double kappa, double
   return std::abs(excess) < width * (1 - 2 * width) * kappa * ((at.deficit + at.product) / m);
 }
 
-void require_degrees(const char* function, double m) {
-  detail::require(std::isfinite(m) && m > 0, function, "m (degrees of freedom) must be finite and positive", m);
-}
-
-void require_kappa(const char* function, double kappa) {
-  detail::require(std::isfinite(kappa) && kappa >= 0, function, "kappa must be finite and not negative", kappa);
-}
-
 }  // namespace
 
 bool KappaResult::good() const {
@@ -140,15 +140,12 @@ bool KappaResult::good() const {
 KappaResult solve_kappa(const Eigen::Ref<const Eigen::VectorXd>& noise_variance, const Spectrum& spectrum, double m,
                         const KappaOptions& options) {
   constexpr const char* here = "solve_kappa";
-  require_degrees(here, m);
+  detail::require_positive(here, "m (degrees of freedom)", m);
   detail::require(options.max_iterations >= 1, here, "max_iterations must be at least 1", options.max_iterations);
-  detail::require(options.certificate_width > 0 && options.certificate_width < 0.1, here,
+  detail::require(options.certificate_width > 0 && options.certificate_width < kWidestCertificate, here,
                   "certificate_width must lie in (0, 0.1)", options.certificate_width);
+  detail::require_all_not_negative(here, "noise_variance", noise_variance);
   const Index count = noise_variance.size();
-  for (Index i = 0; i < count; ++i) {
-    detail::require(std::isfinite(noise_variance[i]) && noise_variance[i] >= 0, here,
-                    "noise_variance must be finite and not negative", noise_variance[i]);
-  }
   KappaResult result;
   result.kappa = result.derivative = result.df1 = result.residual = Eigen::VectorXd::Zero(count);
   result.iterations = Eigen::VectorXi::Zero(count);
@@ -161,7 +158,7 @@ KappaResult solve_kappa(const Eigen::Ref<const Eigen::VectorXd>& noise_variance,
   bool warm = false;
   for (const Index i : order) {
     const double t = noise_variance[i];
-    if (t == 0 && spectrum.rank() <= m) {
+    if (t == 0 && spectrum.rank() <= m) {  // kappa = 0 solves the equation exactly: its residual is 0
       result.df1[i] = spectrum.rank();
       result.derivative[i] = m / (m - spectrum.rank());
       result.certified[i] = true;
@@ -186,13 +183,13 @@ KappaResult solve_kappa(const Eigen::Ref<const Eigen::VectorXd>& noise_variance,
 }
 
 double df1(double kappa, const Spectrum& spectrum) {
-  require_kappa("df1", kappa);
+  detail::require_not_negative("df1", "kappa", kappa);
   return evaluate(spectrum, 1.0, kappa).df1;
 }
 
 double df2(double kappa, double kappa2, const Spectrum& spectrum) {
-  require_kappa("df2", kappa);
-  require_kappa("df2", kappa2);
+  detail::require_not_negative("df2", "kappa", kappa);
+  detail::require_not_negative("df2", "kappa2", kappa2);
   const auto s = spectrum.positive().array();
   return (spectrum.positive_multiplicity().array() * (s / (s + kappa)) * (s / (s + kappa2))).sum();
 }

@@ -2,16 +2,30 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <vector>
 
-#include "kappaflow/errors.hpp"
+#include "checks.hpp"
 
 namespace kappaflow {
 namespace {
 
-constexpr double kPi = 3.14159265358979323846;
-constexpr double kRounding = 4e-16;  // what summing positive terms costs, relative
-constexpr int kLandenSteps = 32;     // the arithmetic-geometric mean needs 10 for a ratio of 1e-80
+using std::numbers::pi;
+
+/// Relative error of a sum of positive terms that are each a few operations from exact: two units of rounding.
+constexpr double kRounding = 4e-16;
+
+/// Bounds of the tolerance of a rule: rounding below, and above it a rule that says nothing about the function.
+constexpr double kLeastTolerance = 1e-15, kLargestTolerance = 0.1;
+
+/// The arithmetic-geometric mean takes 10 steps for a ratio of 1e-80 and one more for each squaring of it, so that no
+/// double needs more than 13.
+constexpr int kLandenSteps = 32;
+/// The mean converges quadratically: when its two sequences agree to this, their next common value is exact to 1e-16.
+constexpr double kLandenAgreement = 1e-8;
+
+/// 1/sinh^2(E/2) is below 4 exp(-700) = 4e-304 from here on, and 0 counts as its value; sinh overflows at 710.
+constexpr double kLargestExponent = 700;
 
 /// cn/sn and dn at z_j = (j - 1/2) K/N, j = 1..N, for the elliptic parameter 1 - complement (Bulirsch's recursion).
 ///
@@ -26,14 +40,14 @@ class EllipticNodes {
       arithmetic_[steps_] = a;
       geometric_[steps_] = parameter = std::sqrt(parameter);
       mean_ = 0.5 * (a + parameter);
-      if (std::abs(a - parameter) <= 1e-8 * a) break;
+      if (std::abs(a - parameter) <= kLandenAgreement * a) break;
       parameter *= a;
       a = mean_;
     }
   }
-  double quarter_period() const { return kPi / (2 * mean_); }
+  double quarter_period() const { return pi / (2 * mean_); }
   void evaluate(int j, double& cn_over_sn, double& dn) const {
-    double ratio = std::tan(0.5 * kPi * (nodes_ - j + 0.5) / nodes_);
+    double ratio = std::tan(0.5 * pi * (nodes_ - j + 0.5) / nodes_);
     double c = mean_ * ratio;
     dn = 1;
     for (int i = std::min(steps_, kLandenSteps - 1); i >= 0; --i) {
@@ -51,36 +65,42 @@ class EllipticNodes {
   double mean_ = 1, arithmetic_[kLandenSteps], geometric_[kLandenSteps];
 };
 
-/// Bound on the relative error of the rule, 4q/(1-q)^2 = 1/sinh^2(E/2) with q = exp(-E) and E = 2 pi N K(r)/K(1-r) for
-/// the ratio r of the interval, from below by its leading term: K(1-r)/K(r) <= log(16/r)/pi.
+/// Bound on the relative error of the rule, theory.md (5): 4q/(1-q)^2 = 1/sinh^2(E/2) with q = exp(-E) and E = 2 pi N
+/// K(r)/K(1-r) for the ratio r of the interval, from below by its leading term: K(1-r)/K(r) <= log(16/r)/pi.
 double rule_error(double ratio, int nodes) {
-  const double exponent = 2 * kPi * kPi * nodes / std::log(16 / ratio);
-  return exponent > 700 ? 0.0 : 1 / std::pow(std::sinh(0.5 * exponent), 2);
+  const double exponent = 2 * pi * pi * nodes / std::log(16 / ratio);
+  return exponent > kLargestExponent ? 0.0 : 1 / std::pow(std::sinh(0.5 * exponent), 2);
 }
 
-/// Smallest number of nodes with rule_error() <= tolerance.
+/// Smallest number of nodes with rule_error() <= tolerance: theory.md (5) solved for N.
 int nodes_for(Interval interval, double tolerance) {
   const double log_ratio = std::log(16 * interval.high / interval.low);
-  return std::max(1, static_cast<int>(std::ceil(std::acosh(1 + 2 / tolerance) * log_ratio / (2 * kPi * kPi))));
+  return std::max(1, static_cast<int>(std::ceil(std::acosh(1 + 2 / tolerance) * log_ratio / (2 * pi * pi))));
 }
 
 void require_interval(const char* function, Interval support) {
-  detail::require(std::isfinite(support.low) && support.low > 0, function, "support.low must be finite and positive",
-                  support.low);
+  detail::require_positive(function, "support.low", support.low);
   detail::require(std::isfinite(support.high) && support.high >= support.low, function,
                   "support.high must be finite and at least support.low", support.high);
 }
 
 void require_tolerance(const char* function, double tolerance) {
-  detail::require(tolerance >= 1e-15 && tolerance <= 0.1, function, "tolerance must lie in [1e-15, 0.1]", tolerance);
+  detail::require(tolerance >= kLeastTolerance && tolerance <= kLargestTolerance, function,
+                  "tolerance must lie in [1e-15, 0.1]", tolerance);
 }
+
+/// The trapezoid rule's error for a function analytic in |Im u| < pi is about 4 exp(-2 pi^2/step): with the step
+/// 2 pi^2/log(16/tolerance) it takes a quarter of the tolerance.
+constexpr double kTrapezoidErrors = 16;
+/// Beyond log(8/tolerance) from the support x/(x + exp(u)) is its limit to an eighth of the tolerance.
+constexpr double kTailErrors = 8;
 
 /// x^alpha = sin(alpha pi)/pi * integral of exp(alpha u) x/(x + exp(u)) du by the trapezoid rule. Nodes far below the
 /// support act as a step, nodes far above it as a linear function: each tail is summed into one node.
 SpectralFunction power_by_trapezoid(double alpha, Interval support, double tolerance) {
-  const double scale = std::sin(alpha * kPi) / kPi;
-  const double step = 2 * kPi * kPi / std::log(16 / tolerance);
-  const double reach = std::log(8 / tolerance);
+  const double scale = std::sin(alpha * pi) / pi;
+  const double step = 2 * pi * pi / std::log(kTrapezoidErrors / tolerance);
+  const double reach = std::log(kTailErrors / tolerance);
   const auto first = static_cast<long>(std::floor((std::log(support.low) - reach) / step));
   const auto last = static_cast<long>(std::ceil((std::log(support.high) + reach) / step));
   const auto count = static_cast<Eigen::Index>(last - first + 1);
@@ -108,11 +128,10 @@ SpectralFunction::SpectralFunction(double constant, const Eigen::Ref<const Eigen
     : constant_(constant), weights_(weights), shifts_(shifts), error_bound_(error_bound) {
   constexpr const char* here = "SpectralFunction";
   detail::require(std::isfinite(constant), here, "constant must be finite", constant);
-  detail::require(weights.size() == shifts.size(), here, "weights and shifts must have equal sizes", weights.size());
+  detail::require(weights.size() == shifts.size(), here, "weights must have one entry for each shift", weights.size());
   for (Eigen::Index i = 0; i < shifts.size(); ++i) {
     detail::require(std::isfinite(weights[i]), here, "weights must be finite", weights[i]);
-    detail::require(std::isfinite(shifts[i]) && shifts[i] >= 0, here, "shifts must be finite and not negative",
-                    shifts[i]);
+    detail::require_not_negative(here, "shifts", shifts[i]);
   }
 }
 
@@ -123,16 +142,17 @@ double SpectralFunction::operator()(double x) const {
 }
 
 SpectralFunction SpectralFunction::denoiser(double sigma) {
-  detail::require(std::isfinite(sigma) && sigma >= 0, "denoiser", "sigma must be finite and not negative", sigma);
+  detail::require_not_negative("denoiser", "sigma", sigma);
   const Eigen::VectorXd one = Eigen::VectorXd::Ones(1);
   return SpectralFunction(0.0, one, one * (sigma * sigma), 0.0);
 }
 
+/// theory.md (4).
 SquareRootRule square_root_rule(Interval interval, int nodes) {
   require_interval("square_root_rule", interval);
   detail::require(nodes >= 1, "square_root_rule", "nodes must be at least 1", nodes);
   const EllipticNodes elliptic(interval.low / interval.high, nodes);
-  const double scale = 2 * elliptic.quarter_period() * std::sqrt(interval.low) / (kPi * nodes);
+  const double scale = 2 * elliptic.quarter_period() * std::sqrt(interval.low) / (pi * nodes);
   SquareRootRule rule{Eigen::VectorXd(nodes), Eigen::VectorXd(nodes), rule_error(interval.low / interval.high, nodes)};
   for (int j = 1; j <= nodes; ++j) {
     double c, dn;
@@ -151,14 +171,15 @@ int square_root_nodes(Interval interval, double tolerance) {
 
 SpectralFunction SpectralFunction::sampling_map(double sigma, double sigma_max, Interval support, double tolerance) {
   constexpr const char* here = "sampling_map";
-  detail::require(std::isfinite(sigma) && sigma >= 0, here, "sigma must be finite and not negative", sigma);
+  detail::require_not_negative(here, "sigma", sigma);
   detail::require(std::isfinite(sigma_max) && sigma_max > sigma, here, "sigma_max must be finite and above sigma",
                   sigma_max);
   require_interval(here, support);
   require_tolerance(here, tolerance);
   const double a = sigma * sigma, b = sigma_max * sigma_max;
   const Interval range{a > 0 ? a / b : support.low / (support.low + b), (support.high + a) / (support.high + b)};
-  // The constant is exact while the rule's own value at x = 0 is not: for sigma > 0 that error adds to the error at x.
+  // theory.md (6). The constant is exact while the rule's own value at x = 0 is not: for sigma > 0 that error adds to
+  // the error at x.
   const double parts = a > 0 ? 2 : 1;
   const SquareRootRule rule = square_root_rule(range, nodes_for(range, tolerance / parts));
   const Eigen::ArrayXd y = rule.shifts.array(), v = rule.weights.array();

@@ -6,12 +6,29 @@
 #include <numeric>
 #include <vector>
 
-#include "kappaflow/errors.hpp"
+#include "checks.hpp"
 
 namespace kappaflow {
 namespace {
 
 using Vector = Eigen::VectorXd;
+
+/// The largest sum of eigenvalues: products with numbers of modes and of samples up to 1e8 stay within double's range.
+constexpr double kLargestTrace = 1e300;
+
+/// Atoms are made decade by decade: the convergence of compressed() is that of an interval of this ratio of its ends.
+constexpr double kPanelRatio = 10;
+
+/// A second pass of Gram-Schmidt makes vectors orthogonal to rounding; a third adds nothing ("twice is enough",
+/// Parlett, The Symmetric Eigenvalue Problem, section 6.9).
+constexpr int kOrthogonalisations = 2;
+
+/// A new direction below this part of the spread is rounding (1e-16 times the length of the sums, with a margin): the
+/// measure has no further points.
+constexpr double kNoNewPoint = 1e-13;
+
+/// Stands for the spread of points that are all equal, so that the test against it is never 0 <= 0 by chance.
+constexpr double kLeastSpread = 1e-300;
 
 struct Atoms {
   std::vector<double> values, multiplicity;
@@ -22,7 +39,7 @@ void append_gauss_rule(const Eigen::Ref<const Vector>& u, const Eigen::Ref<const
   const double mass = w.sum();
   const double centre = u.dot(w) / mass;
   const Vector x = u.array() - centre;
-  const double spread = std::max(x.cwiseAbs().maxCoeff(), 1e-300);
+  const double spread = std::max(x.cwiseAbs().maxCoeff(), kLeastSpread);
   Eigen::MatrixXd basis(u.size(), nodes);
   Vector alpha(nodes), beta(nodes);
   Vector q = (w / mass).cwiseSqrt();
@@ -31,11 +48,11 @@ void append_gauss_rule(const Eigen::Ref<const Vector>& u, const Eigen::Ref<const
     basis.col(used) = q;
     Vector r = x.cwiseProduct(q);
     alpha[used] = q.dot(r);
-    for (int pass = 0; pass < 2; ++pass) {
+    for (int pass = 0; pass < kOrthogonalisations; ++pass) {
       r -= basis.leftCols(used + 1) * (basis.leftCols(used + 1).transpose() * r);
     }
     beta[used] = r.norm();
-    if (beta[used] <= 1e-13 * spread) {  // the measure has no more than used + 1 distinguishable points
+    if (beta[used] <= kNoNewPoint * spread) {  // the measure has no more than used + 1 distinguishable points
       ++used;
       break;
     }
@@ -67,10 +84,8 @@ void Spectrum::finish() {
   detail::require(multiplicity_.size() == size(), here, "multiplicity must have one entry for each eigenvalue",
                   multiplicity_.size());
   for (Eigen::Index k = 0; k < size(); ++k) {
-    detail::require(std::isfinite(eigenvalues_[k]) && eigenvalues_[k] >= 0, here,
-                    "eigenvalues must be finite and not negative", eigenvalues_[k]);
-    detail::require(std::isfinite(multiplicity_[k]) && multiplicity_[k] > 0, here,
-                    "multiplicity must be finite and positive", multiplicity_[k]);
+    detail::require_not_negative(here, "eigenvalues", eigenvalues_[k]);
+    detail::require_positive(here, "multiplicity", multiplicity_[k]);
   }
   std::vector<Eigen::Index> order;
   for (Eigen::Index k = 0; k < size(); ++k) {
@@ -91,7 +106,8 @@ void Spectrum::finish() {
   dimension_ = multiplicity_.sum();
   rank_ = count_above_[count];
   trace_ = positive_.dot(positive_multiplicity_);
-  detail::require(std::isfinite(trace_) && trace_ < 1e300, here, "the sum of eigenvalues must be below 1e300", trace_);
+  detail::require(std::isfinite(trace_) && trace_ < kLargestTrace, here, "eigenvalues must have a sum below 1e300",
+                  trace_);
 }
 
 Spectrum Spectrum::compressed(int nodes_per_decade) const {
@@ -101,7 +117,8 @@ Spectrum Spectrum::compressed(int nodes_per_decade) const {
   const Eigen::Index count = positive_.size();
   for (Eigen::Index first = 0; first < count;) {
     const double* begin = positive_.data() + first;
-    const double* end = std::upper_bound(begin, positive_.data() + count, positive_[first] / 10, std::greater<>());
+    const double* end =
+        std::upper_bound(begin, positive_.data() + count, positive_[first] / kPanelRatio, std::greater<>());
     const Eigen::Index length = std::max<Eigen::Index>(end - begin, 1);
     if (length <= nodes_per_decade) {
       atoms.values.insert(atoms.values.end(), begin, begin + length);

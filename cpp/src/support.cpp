@@ -1,14 +1,18 @@
-// Support edges and density of the limiting sample spectrum. Everything is written in v = -kappa and
-// x(v) = -t(-v) = v (1 + (1/m) sum_k s_k/(v - s_k)); x'(v) = 1 - D(v) with D(v) = (1/m) sum_k s_k^2/(v - s_k)^2.
+// Support edges and density of the limiting sample spectrum. Everything is written in v = -kappa and the two functions
+// of theory.md (49), x(v) = -t(-v) = v (1 + (1/m) sum_k s_k/(v - s_k)) and x'(v) = 1 - D(v) with
+// D(v) = (1/m) sum_k s_k^2/(v - s_k)^2.
 #include <algorithm>
 #include <cmath>
 #include <complex>
 #include <limits>
+#include <numbers>
 #include <utility>
 #include <vector>
 
+#include "checks.hpp"
 #include "kappaflow/errors.hpp"
 #include "kappaflow/silverstein.hpp"
+#include "root_finding.hpp"
 #include "simd.hpp"
 
 namespace kappaflow {
@@ -17,18 +21,38 @@ namespace {
 using Index = Eigen::Index;
 using Complex = std::complex<double>;
 
-constexpr int kBisections = 200;  // more than the number of doubles on a bracket needs
+/// The lowest edge with rank > m belongs to a root -v of about (rank/m - 1) times the smallest eigenvalue or more, and
+/// rank/m - 1 is at least a unit of rounding, 1e-16: no root lies closer to zero than this part of the eigenvalue.
+constexpr double kClosestToZero = 1e-18;
 
-/// Root on [low, high] of a function that is negative at `low` and positive at `high` (bisection to the last bit).
-template <class Function>
-double bisect(Function&& function, double low, double high) {
-  for (int i = 0; i < kBisections; ++i) {
-    const double middle = low + 0.5 * (high - low);
-    if (middle == low || middle == high) break;
-    (function(middle) > 0 ? high : low) = middle;
-  }
-  return low + 0.5 * (high - low);
-}
+/// Distance to the poles at both ends of a gap, relative to its width, from which D' is evaluated.
+constexpr double kOffThePoles = 1e-15;
+
+/// The curve on which x is real is sought in log y over this range below its upper bound: heights under exp(-80) =
+/// 2e-35 times the bound count as zero.
+constexpr double kHeightRange = 80;
+/// Bisection in log y halves that range to the rounding of log y in 57 steps, with a margin of half as many.
+constexpr int kHeightSteps = 90;
+constexpr double kHeightWidth = 1e-15;  // of log y, relative and absolute: a few units of rounding
+
+/// Bisection along the curve: 80 halvings shrink any bracket to rounding. Newton's iteration ends the search earlier.
+/// It is tried from the seventh step on, where the bracket is 1/64 of the whole, and then at every third, because a
+/// failed attempt costs as much as several steps.
+constexpr int kCurveSteps = 80, kFirstAttempt = 6, kAttemptEvery = 3;
+/// Newton doubles the number of correct digits: from two digits, 12 steps are more than enough.
+constexpr int kNewtonSteps = 12;
+constexpr double kNewtonWidth = 4e-16;  // two units of rounding
+/// A root counts where its equation holds to this, relative to x, which leaves a margin to kLargestResidual.
+constexpr double kRootResidual = 1e-12;
+/// Newton may also end on a real root with an imaginary part of rounding. That root misses the curve's equation by far
+/// more than this.
+constexpr double kOnCurve = 1e-6;
+
+/// Points above this residual are not returned, see DensityResult.
+constexpr double kLargestResidual = 1e-10;
+
+/// v = scale sinh(u) resolves every decade above `scale`: no root lies much below the smallest eigenvalue.
+constexpr double kScale = 1e-3;
 
 class Companion {
  public:
@@ -57,7 +81,7 @@ class Companion {
   double highest() const {
     const double top = s_[0];
     const double spread = std::sqrt(rank() / m_);  // D(top + offset) <= (rank/m) top^2/offset^2
-    const double offset = bisect([&](double o) { return 1 - curvature(top, o); }, 0.0, 2 * top * spread);
+    const double offset = detail::bisect([&](double o) { return 1 - curvature(top, o); }, 0.0, 2 * top * spread);
     return position(top, offset);
   }
   double lowest() const {
@@ -67,13 +91,13 @@ class Companion {
     const auto excess = [&](double v) { return curvature(bottom, v - bottom) - 1; };
     double v;
     if (rank() < m_) {
-      v = bisect(excess, 0.0, bottom);
+      v = detail::bisect(excess, 0.0, bottom);
     } else {
       double left = -s_[0];
       while (excess(left) > 0) left *= 2;
       // bisection in log(-v): the root may lie many decades below the largest eigenvalue
-      const double u =
-          bisect([&](double w) { return -excess(-std::exp(w)); }, std::log(1e-18 * bottom), std::log(-left));
+      const double u = detail::bisect([&](double w) { return -excess(-std::exp(w)); },
+                                      std::log(kClosestToZero * bottom), std::log(-left));
       v = -std::exp(u);
     }
     return position(v);
@@ -97,13 +121,13 @@ bool gap_edges(const Companion& companion, Index upper, double& below, double& a
   const double anchor = companion.eigenvalue(upper + 1);
   const double width = companion.eigenvalue(upper) - anchor;
   const auto slope = [&](double offset) { return companion.curvature_slope(anchor, offset); };
-  const double lowest_point = bisect(slope, width * 1e-15, width * (1 - 1e-15));
+  const double lowest_point = detail::bisect(slope, width * kOffThePoles, width * (1 - kOffThePoles));
   if (!(companion.curvature(anchor, lowest_point) < 1)) return false;
   const auto deficit = [&](double offset) { return 1 - companion.curvature(anchor, offset); };
-  below = companion.position(anchor, bisect(deficit, 0.0, lowest_point));
+  below = companion.position(anchor, detail::bisect(deficit, 0.0, lowest_point));
   const double top = companion.eigenvalue(upper);
   const auto deficit_top = [&](double offset) { return 1 - companion.curvature(top, -offset); };
-  above = companion.position(top, -bisect(deficit_top, 0.0, width - lowest_point));
+  above = companion.position(top, -detail::bisect(deficit_top, 0.0, width - lowest_point));
   return below < above;
 }
 
@@ -139,9 +163,9 @@ class RealCurve {
     // y <= sqrt(sum s^2/m); monotone in y, so bisection in log y cannot fail
     const auto& s = spectrum_.positive();
     const double square = (spectrum_.positive_multiplicity().array() * s.array().square()).sum();
-    double high = std::log(std::sqrt(square / m_)), low = high - 80;
+    double high = std::log(std::sqrt(square / m_)), low = high - kHeightRange;
     if (sums(v, std::exp(low)).norm <= m_) return 0.0;
-    for (int i = 0; i < 90 && high - low > 1e-15 * std::abs(low) + 1e-15; ++i) {
+    for (int i = 0; i < kHeightSteps && high - low > kHeightWidth * std::abs(low) + kHeightWidth; ++i) {
       const double middle = 0.5 * (low + high);
       (sums(v, std::exp(middle)).norm > m_ ? low : high) = middle;
     }
@@ -176,6 +200,17 @@ class RealCurve {
   double m_;
 };
 
+/// Newton's iteration for x(z) = x in the complex plane.
+Complex polished_root(const RealCurve& curve, double x, Complex z) {
+  for (int k = 0; k < kNewtonSteps; ++k) {
+    const auto [value, slope] = curve.companion(z);
+    const Complex step = (value - x) / slope;
+    z -= step;
+    if (std::abs(step) <= kNewtonWidth * std::abs(z)) break;
+  }
+  return z;
+}
+
 /// Root z with x(z) = x on the curve: a short bisection in v along the curve, then Newton in the complex plane. The
 /// bisection runs in u with v = scale sinh(u), so that it resolves every decade of a wide spectrum on both sides of
 /// zero.
@@ -183,26 +218,19 @@ Complex density_root(const RealCurve& curve, double x, double scale, double reac
   const auto point = [scale](double u) { return scale * std::sinh(u); };
   double high = std::asinh(reach / scale), low = -high;
   Complex z(0, 0);
-  for (int i = 0; i < 80; ++i) {
+  for (int i = 0; i < kCurveSteps; ++i) {
     const double middle = 0.5 * (low + high);
     const double v = point(middle);
     const double y = curve.height(v);
     z = Complex(v, y);
     (curve.position(v, y) > x ? high : low) = middle;
-    if (i < 6 || i % 3 != 0 || y == 0) continue;
-    Complex polished = z;
-    for (int k = 0; k < 12; ++k) {
-      const auto [value, slope] = curve.companion(polished);
-      const Complex step = (value - x) / slope;
-      polished -= step;
-      if (std::abs(step) <= 4e-16 * std::abs(polished)) break;
-    }
+    if (i < kFirstAttempt || i % kAttemptEvery != 0 || y == 0) continue;
+    const Complex polished = polished_root(curve, x, z);
     const double residual = std::abs(curve.companion(polished).first - x);
     const double width = high - low;
-    // Newton may also end on a real root with an imaginary part of rounding: that one is off the curve
-    const bool on_curve = std::abs(curve.sums(polished.real(), polished.imag()).norm / curve.degrees() - 1) < 1e-6;
-    if (polished.imag() > 0 && on_curve && residual <= 1e-12 * x && polished.real() >= point(low - width) &&
-        polished.real() <= point(high + width)) {
+    const double off_curve = std::abs(curve.sums(polished.real(), polished.imag()).norm / curve.degrees() - 1);
+    if (polished.imag() > 0 && off_curve < kOnCurve && residual <= kRootResidual * x &&
+        polished.real() >= point(low - width) && polished.real() <= point(high + width)) {
       return polished;
     }
   }
@@ -210,9 +238,8 @@ Complex density_root(const RealCurve& curve, double x, double scale, double reac
 }
 
 void require_spectrum(const char* function, const Spectrum& spectrum, double m) {
-  detail::require(std::isfinite(m) && m > 0, function, "m (degrees of freedom) must be finite and positive", m);
-  detail::require(spectrum.rank() > 0, function, "at least one eigenvalue must be positive, largest",
-                  spectrum.largest());
+  detail::require_positive(function, "m (degrees of freedom)", m);
+  detail::require(spectrum.rank() > 0, function, "spectrum must have a positive eigenvalue", "none");
 }
 
 }  // namespace
@@ -246,23 +273,26 @@ Support spectral_support(const Spectrum& spectrum, double m) {
 }
 
 DensityResult spectral_density(const Eigen::Ref<const Eigen::VectorXd>& x, const Spectrum& spectrum, double m) {
+  require_spectrum("spectral_density", spectrum, m);
   const Support support = spectral_support(spectrum, m);
   const RealCurve curve(spectrum, m);
   const double reach = spectrum.largest() * (1 + 2 * std::sqrt(spectrum.rank() / m));
-  const double scale = 1e-3 * spectrum.smallest_positive();
-  DensityResult result{Eigen::VectorXd::Zero(x.size()), Eigen::VectorXd::Zero(x.size())};
+  const double scale = kScale * spectrum.smallest_positive();
+  DensityResult result{Eigen::VectorXd::Zero(x.size()),
+                       Eigen::VectorXd::Constant(x.size(), std::numeric_limits<double>::quiet_NaN())};
   for (Index i = 0; i < x.size(); ++i) {
-    detail::require(std::isfinite(x[i]) && x[i] > 0, "spectral_density", "x must be finite and positive", x[i]);
+    detail::require_positive("spectral_density", "x", x[i]);
     const auto inside = [&](Index row) { return x[i] > support.intervals(row, 0) && x[i] < support.intervals(row, 1); };
     bool in_support = false;
     for (Index row = 0; row < support.intervals.rows() && !in_support; ++row) in_support = inside(row);
     if (!in_support) continue;
     const Complex z = density_root(curve, x[i], scale, reach);
     result.residual[i] = std::abs(curve.companion(z).first - x[i]) / x[i];
-    if (!(result.residual[i] <= 1e-10)) {
-      throw ConvergenceError("spectral_density: no root with a residual below 1e-10 at x = " + detail::text(x[i]));
+    if (!(result.residual[i] <= kLargestResidual)) {
+      throw ConvergenceError("spectral_density: no root with a residual below " + detail::text(kLargestResidual) +
+                             " at x = " + detail::text(x[i]) + ", residual " + detail::text(result.residual[i]));
     }
-    result.density[i] = m / spectrum.dimension() * z.imag() / (3.14159265358979323846 * std::norm(z));
+    result.density[i] = m / spectrum.dimension() * z.imag() / (std::numbers::pi * std::norm(z));
   }
   return result;
 }

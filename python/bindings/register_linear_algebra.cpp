@@ -25,7 +25,7 @@ Function from_capsule(const py::object& object, const std::string& signature) {
       plain.replace(at, std::string(type).size(), "double");
   }
   if (plain != signature)
-    throw py::type_error("capsule must have the signature '" + signature + "', got '" + name + "'");
+    throw py::type_error("LinearAlgebra: capsule must have the signature '" + signature + "', got '" + name + "'");
   return reinterpret_cast<Function>(capsule.get_pointer<void>());
 }
 

@@ -14,11 +14,14 @@ using namespace py::literals;
 using kappaflow::EmpiricalLaw;
 using kappaflow::EmpiricalNodes;
 using kappaflow::ModeCovariance;
+using kappaflow::RadialScales;
 using kappaflow::SpectralFunction;
 using kappaflow::Splits;
 using ConstVector = Eigen::Ref<const Eigen::VectorXd>;
 
-void register_splits(py::module_& module) {
+namespace {
+
+void register_spectral_function(py::module_& module) {
   py::class_<SpectralFunction>(module, "SpectralFunction", "f(x) = c + sum_i w_i x/(x + t_i), an immutable value.")
       .def(py::init<double, const ConstVector&, const ConstVector&, double>(), "constant"_a, "weights"_a, "shifts"_a,
            "error_bound"_a = 0.0)
@@ -45,14 +48,9 @@ void register_splits(py::module_& module) {
         return "SpectralFunction(" + std::to_string(self.shifts().size()) + " nodes, constant " +
                std::to_string(self.constant()) + ")";
       });
+}
 
-  py::enum_<kappaflow::Mean>(module, "Mean")
-      .value("known", kappaflow::Mean::known)
-      .value("estimated", kappaflow::Mean::estimated);
-  py::enum_<kappaflow::Terms>(module, "Terms")
-      .value("full", kappaflow::Terms::full)
-      .value("published", kappaflow::Terms::published);
-
+void register_mode_covariance(py::module_& module) {
   const auto release = py::call_guard<py::gil_scoped_release>();
   py::class_<ModeCovariance>(module, "ModeCovariance", "Covariance of two maps over training sets, in the eigenbasis.")
       .def_property_readonly("modes", &ModeCovariance::modes)
@@ -68,14 +66,19 @@ void register_splits(py::module_& module) {
            "modes"_a, release)
       .def("matrix", py::overload_cast<>(&ModeCovariance::matrix, py::const_), release)
       .def("output", &ModeCovariance::output, "x"_a, "y"_a, release);
+}
 
-  using kappaflow::RadialScales;
+void register_radial_scales(py::module_& module) {
+  const auto release = py::call_guard<py::gil_scoped_release>();
   py::class_<RadialScales, std::shared_ptr<RadialScales>>(module, "RadialScales", "Sizes of samples, of mean 1.")
       .def(py::init([](const ConstVector& sizes) { return std::make_shared<RadialScales>(Eigen::VectorXd(sizes)); }),
            "sizes"_a)
       .def(py::init([](const py::array_t<float, py::array::c_style>& profiles, const ConstVector& eigenvalues,
                        const kappaflow::LinearAlgebra& library) {
-             if (profiles.ndim() != 2) throw std::invalid_argument("RadialScales: profiles must have two axes");
+             if (profiles.ndim() != 2) {
+               throw std::invalid_argument("RadialScales: profiles must have two axes, got " +
+                                           std::to_string(profiles.ndim()));
+             }
              return std::make_shared<RadialScales>(
                  Eigen::Map<const RadialScales::Profiles>(profiles.data(), profiles.shape(0), profiles.shape(1)),
                  Eigen::VectorXd(eigenvalues), library);
@@ -83,7 +86,16 @@ void register_splits(py::module_& module) {
            py::arg("profiles").noconvert(), "eigenvalues"_a, "library"_a, py::keep_alive<1, 2>())
       .def_property_readonly("size", &RadialScales::size)
       .def("at", &RadialScales::at, "shift"_a, release);
+}
 
+void register_ensemble(py::module_& module) {
+  const auto release = py::call_guard<py::gil_scoped_release>();
+  py::enum_<kappaflow::Mean>(module, "Mean")
+      .value("known", kappaflow::Mean::known)
+      .value("estimated", kappaflow::Mean::estimated);
+  py::enum_<kappaflow::Terms>(module, "Terms")
+      .value("full", kappaflow::Terms::full)
+      .value("published", kappaflow::Terms::published);
   py::class_<Splits>(module, "Splits", "The ensemble of training sets of n samples.")
       .def(py::init([](const kappaflow::Spectrum& spectrum, double n, kappaflow::Mean mean, kappaflow::Terms terms,
                        double sample_size, std::optional<std::shared_ptr<RadialScales>> scales) {
@@ -105,7 +117,10 @@ void register_splits(py::module_& module) {
       .def("covariance", &Splits::covariance, "f"_a, "g"_a, release)
       .def("equal_mode_variance", &Splits::equal_mode_variance, "f"_a, release)
       .def("equal_mode_excess", &Splits::equal_mode_excess, "f"_a, "g"_a, release);
+}
 
+void register_empirical(py::module_& module) {
+  const auto release = py::call_guard<py::gil_scoped_release>();
   py::class_<EmpiricalNodes>(module, "EmpiricalNodes", "Solution of the empirical law's fixed point at some shifts.")
       .def_property_readonly("shifts", [](const EmpiricalNodes& self) { return Eigen::VectorXd(self.shifts); })
       .def_property_readonly("remaining", [](const EmpiricalNodes& self) { return Eigen::MatrixXd(self.remaining); })
@@ -128,4 +143,14 @@ void register_splits(py::module_& module) {
       .def("spread", &EmpiricalLaw::spread, "nodes"_a, "f"_a, "g"_a, "variance"_a, release)
       .def("influence", &EmpiricalLaw::influence, "nodes"_a, "f"_a, "x"_a, release)
       .def("ladder_covariance", &EmpiricalLaw::ladder_covariance, "nodes"_a, "f"_a, "g"_a, "x"_a, "y"_a, release);
+}
+
+}  // namespace
+
+void register_splits(py::module_& module) {
+  register_spectral_function(module);
+  register_mode_covariance(module);
+  register_radial_scales(module);
+  register_ensemble(module);
+  register_empirical(module);
 }

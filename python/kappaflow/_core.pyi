@@ -158,6 +158,64 @@ class SpectralFunction:
     @property
     def weights(self) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
 
+class ModeCovariance:
+    """
+    Covariance of two maps over training sets, in the eigenbasis.
+    """
+    def apply(
+        self, weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"]
+    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...
+    def bilinear(
+        self,
+        a: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+        c: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
+    def diagonal(self) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
+    @typing.overload
+    def matrix(
+        self, modes: typing.Annotated[numpy.typing.NDArray[numpy.int32], "[m, 1]"]
+    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...
+    @typing.overload
+    def matrix(self) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...
+    def output(
+        self,
+        x: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+        y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...
+    def radial_bilinear(
+        self,
+        a: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+        c: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
+    def radial_diagonal(self) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
+    @property
+    def has_exchange(self) -> bool: ...
+    @property
+    def interpolated(self) -> bool: ...
+    @property
+    def mean_term(self) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
+    @property
+    def modes(self) -> int: ...
+
+class RadialScales:
+    """
+    Sizes of samples, of mean 1.
+    """
+    @typing.overload
+    def __init__(self, sizes: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]) -> None: ...
+    @typing.overload
+    def __init__(
+        self,
+        profiles: numpy.typing.NDArray[numpy.float32],
+        eigenvalues: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+        library: LinearAlgebra,
+    ) -> None: ...
+    def at(
+        self, shift: typing.SupportsFloat | typing.SupportsIndex
+    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
+    @property
+    def size(self) -> int: ...
+
 class Mean:
     """
     Members:
@@ -223,64 +281,6 @@ class Terms:
     def name(self) -> str: ...
     @property
     def value(self) -> int: ...
-
-class ModeCovariance:
-    """
-    Covariance of two maps over training sets, in the eigenbasis.
-    """
-    def apply(
-        self, weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"]
-    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...
-    def bilinear(
-        self,
-        a: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
-        c: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
-    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
-    def diagonal(self) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
-    @typing.overload
-    def matrix(
-        self, modes: typing.Annotated[numpy.typing.NDArray[numpy.int32], "[m, 1]"]
-    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...
-    @typing.overload
-    def matrix(self) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...
-    def output(
-        self,
-        x: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
-        y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
-    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...
-    def radial_bilinear(
-        self,
-        a: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
-        c: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
-    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
-    def radial_diagonal(self) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
-    @property
-    def has_exchange(self) -> bool: ...
-    @property
-    def interpolated(self) -> bool: ...
-    @property
-    def mean_term(self) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
-    @property
-    def modes(self) -> int: ...
-
-class RadialScales:
-    """
-    Sizes of samples, of mean 1.
-    """
-    @typing.overload
-    def __init__(self, sizes: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]) -> None: ...
-    @typing.overload
-    def __init__(
-        self,
-        profiles: numpy.typing.NDArray[numpy.float32],
-        eigenvalues: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-        library: LinearAlgebra,
-    ) -> None: ...
-    def at(
-        self, shift: typing.SupportsFloat | typing.SupportsIndex
-    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
-    @property
-    def size(self) -> int: ...
 
 class Splits:
     """

@@ -39,7 +39,7 @@ class KappaInfo(Tabular):
     kappa : κ(t)
     derivative : dκ/dt = n/(n − df2(κ, κ))
     df1 : degrees of freedom Σ s/(s+κ)
-    residual : |κ(1 − df1/n) − t|/κ, the residual of the equation
+    residual : |κ(1 − df1/n) − t|/κ, the residual of the equation; 0 where κ(0) = 0
     iterations : evaluations of the equation
     certified : the equation changes sign across κ(1 ± 1e-13)
     total_terms : work, the number of terms s/(s+κ) that were summed

@@ -39,11 +39,13 @@ BOOST_AUTO_TEST_CASE(gram_route_equals_the_covariance) {
 }
 
 BOOST_AUTO_TEST_CASE(refuses_bad_input) {
-  check_rejects([] { kappaflow::symmetric_eigensystem(Matrix::Zero(2, 3)); }, "matrix must be square, rows, got 2");
+  check_rejects([] { kappaflow::symmetric_eigensystem(Matrix::Zero(2, 3)); },
+                "matrix must be square and not empty, got shape (2, 3)");
   check_rejects([] { kappaflow::symmetric_eigensystem(Matrix(0, 0)); }, "matrix must be square");
   check_rejects([] { kappaflow::symmetric_eigensystem(Matrix::Constant(2, 2, kNaN)); }, "matrix must be finite");
   check_rejects([] { kappaflow::gram_eigensystem(Matrix::Ones(2, 3), 0); }, "divisor must be positive, got 0");
-  check_rejects([] { kappaflow::gram_eigensystem(Matrix(0, 3), 1); }, "samples must hold at least one row, got 0");
+  check_rejects([] { kappaflow::gram_eigensystem(Matrix(0, 3), 1); },
+                "samples must have at least one row, got shape (0, 3)");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,6 +1,7 @@
 #include <Eigen/LU>
 #include <kappaflow/empirical.hpp>
 #include <kappaflow/errors.hpp>
+#include <kappaflow/splits.hpp>
 
 #include "helpers.hpp"
 
@@ -170,6 +171,14 @@ BOOST_AUTO_TEST_CASE(residuals_are_those_of_the_equation) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_shift_at_infinity_has_no_residual) {
+  const Vector s = log_grid(1, 0.1, 5);
+  const EmpiricalNodes nodes = EmpiricalLaw(heavy(s, 50, 5), s, 15, Mean::estimated).solve(vector({0.1, kInfinity}));
+  BOOST_CHECK_LE(nodes.residual[0], 1e-11);
+  BOOST_CHECK(std::isnan(nodes.residual[1]));
+  BOOST_CHECK_EQUAL(nodes.iterations[1], 0);
+}
+
 BOOST_AUTO_TEST_CASE(no_convergence_is_said_with_shift_and_residual) {
   const Vector s = log_grid(1, 1e-6, 20);
   EmpiricalOptions options;
@@ -201,11 +210,12 @@ BOOST_AUTO_TEST_CASE(wrong_input) {
   const Vector s = log_grid(1, 0.1, 3);
   const EmpiricalLaw::Profiles good = heavy(s, 10, 1);
   check_rejects([&] { EmpiricalLaw(good.leftCols(2), s, 5, Mean::known); }, "profiles must have one column for each");
-  check_rejects([&] { EmpiricalLaw(good.topRows(1), s, 5, Mean::known); }, "at least two profiles");
+  check_rejects([&] { EmpiricalLaw(good.topRows(1), s, 5, Mean::known); },
+                "profiles must have at least two rows, got shape (1, 3)");
   check_rejects([&] { EmpiricalLaw(good, s, 1, Mean::estimated); }, "n must be finite and positive, above 1");
   EmpiricalLaw::Profiles bad = good;
   bad(4, 1) = std::numeric_limits<float>::quiet_NaN();
-  check_rejects([&] { EmpiricalLaw(bad, s, 5, Mean::known); }, "profiles must be finite");
+  check_rejects([&] { EmpiricalLaw(bad, s, 5, Mean::known); }, "profiles must be finite, got nan at (4, 1)");
   EmpiricalOptions options;
   options.ladder_iterations = 0;
   check_rejects([&] { EmpiricalLaw(good, s, 5, Mean::known, {}, options); }, "ladder_iterations must be positive");
@@ -216,9 +226,23 @@ BOOST_AUTO_TEST_CASE(wrong_input) {
   check_rejects([&] { law.solve(vector({0.0})); }, "shifts must be positive");
   const EmpiricalNodes nodes = law.solve(vector({0.5}));
   check_rejects([&] { law.expectation(nodes, vector({1, 2}), 0); }, "one entry for each node");
-  check_rejects([&] { law.influence(nodes, vector({1}), vector({1, 2})); }, "one entry for each mode");
-  check_rejects([&] { law.spread(nodes, vector({1}), vector({1}), vector({1, 2})); }, "variance must have one finite");
-  check_rejects([&] { law.spread(nodes, vector({1}), vector({1}), vector({1, 2, -1})); }, "entry >= 0 for each mode");
+  const Vector one = vector({1}), two = vector({1, 2}), mode = vector({1, 2, 3});
+  check_rejects([&] { law.influence(nodes, two, mode); }, "influence: f must have one entry for each node, got 2");
+  check_rejects([&] { law.influence(nodes, one, two); }, "influence: x must have one entry for each mode, got 2");
+  check_rejects([&] { law.ladder_covariance(nodes, one, one, two, mode); }, "x must have one entry for each mode");
+  check_rejects([&] { law.ladder_covariance(nodes, one, one, mode, two); }, "y must have one entry for each mode");
+  check_rejects([&] { law.mode_covariance(nodes, two, one); }, "f must have one entry for each node, got 2");
+  check_rejects([&] { law.mode_covariance(nodes, one, two); }, "g must have one entry for each node, got 2");
+  check_rejects([&] { law.spread(nodes, one, one, two); }, "variance must have one entry for each mode, got 2");
+  check_rejects([&] { law.spread(nodes, one, one, vector({1, 2, -1})); },
+                "EmpiricalLaw::spread: variance must be finite and not negative, got -1");
+  const Matrix x = mode.transpose(), wide = Matrix::Ones(1, 4), rows = Matrix::Ones(2, 3), groups = Matrix::Ones(3, 1);
+  check_rejects([&] { law.output_covariance(nodes, one, one, wide, x, groups); },
+                "output_covariance: x must have one column for each mode, got shape (1, 4)");
+  check_rejects([&] { law.output_covariance(nodes, one, one, x, wide, groups); },
+                "output_covariance: y must have one column for each mode, got shape (1, 4)");
+  check_rejects([&] { law.output_covariance(nodes, one, one, x, rows, groups); },
+                "output_covariance: y must have as many rows as x, got shape (2, 3)");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

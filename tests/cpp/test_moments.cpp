@@ -54,11 +54,11 @@ BOOST_AUTO_TEST_CASE(a_refused_block_changes_nothing) {
   const Vector mean = moments.mean();
   Matrix bad = gaussian(4, 3, 6);
   bad(2, 1) = kNaN;
-  check_rejects([&] { moments.add(bad); }, "Moments::add: samples must be finite");
+  check_rejects([&] { moments.add(bad); }, "Moments::add: block must be finite, got ");
   bad(2, 1) = kInfinity;
-  check_rejects([&] { moments.add(bad); }, "Moments::add: samples must be finite");
+  check_rejects([&] { moments.add(bad); }, "Moments::add: block must be finite, got ");
   check_rejects([&] { moments.add(Matrix::Zero(2, 4)); },
-                "rows must have the dimension of the moments; columns, got 4");
+                "Moments::add: block must have one column for each dimension, got shape (2, 4)");
   BOOST_CHECK_EQUAL(moments.count(), 10);
   BOOST_CHECK(moments.scatter() == scatter);
   BOOST_CHECK(moments.mean() == mean);
@@ -77,9 +77,10 @@ BOOST_AUTO_TEST_CASE(restores_saved_sums) {
 BOOST_AUTO_TEST_CASE(refuses_bad_input) {
   check_rejects([] { Moments(0); }, "Moments: dimension must be positive, got 0");
   check_rejects([] { Moments(-1, Vector::Zero(2), Matrix::Zero(2, 2)); }, "count must not be negative, got -1");
-  check_rejects([] { Moments(1, Vector::Zero(2), Matrix::Zero(3, 3)); }, "scatter must be square with the size");
-  check_rejects([] { Moments(2).covariance(); }, "at least one sample must have been added; count, got 0");
-  check_rejects([] { Moments(2).merge(Moments(3)); }, "both must have the same dimension; the other, got 3");
+  check_rejects([] { Moments(1, Vector::Zero(2), Matrix::Zero(3, 3)); },
+                "scatter must be square with the size of the mean, got shape (3, 3)");
+  check_rejects([] { Moments(2).covariance(); }, "Moments::covariance: count must be positive, got 0");
+  check_rejects([] { Moments(2).merge(Moments(3)); }, "Moments::merge: other must have the same dimension, got 3");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

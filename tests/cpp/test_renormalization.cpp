@@ -88,6 +88,41 @@ BOOST_AUTO_TEST_CASE(quotients_of_differences) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(every_law_measures_its_residual) {
+  const Vector s = log_grid(2, 1e-5, 50), t = vector({1e3, 0.1, 1e-6});
+  const Vector given = unequal(300, 3) / unequal(300, 3).mean();
+  for (const double total : {kInfinity, 80.0}) {
+    for (const auto& chosen : {std::shared_ptr<const RadialScales>(), scales(given)}) {
+      if (std::isinf(total) && chosen == nullptr) continue;  // solve_kappa itself
+      const Splits splits(Spectrum(s), 40, {Mean::known, kappaflow::Terms::full, total, chosen});
+      const auto result = splits.kappa(t);
+      BOOST_CHECK(result.good());
+      for (Eigen::Index i = 0; i < t.size(); ++i) {
+        BOOST_CHECK_LE(result.residual[i], 1e-12);
+        BOOST_CHECK_GT(result.iterations[i], 2);
+        BOOST_CHECK_LT(result.iterations[i], 80);
+      }
+      BOOST_CHECK_EQUAL(result.total_terms, -1);
+    }
+  }
+  // the residual is that of the equation: kappa h = t at the shift found
+  const Renormalization law(Spectrum(s), 40, Renormalization::kExact, scales(given));
+  const auto nodes = law.solve(t);
+  const Eigen::ArrayXd h = (scales(given)->weights().transpose() * nodes.sizes.cwiseProduct(nodes.kept)).array();
+  for (Eigen::Index i = 0; i < t.size(); ++i) BOOST_CHECK_SMALL(h[i] - t[i] / nodes.kappa[i], 1e-11);
+}
+
+BOOST_AUTO_TEST_CASE(without_noise) {
+  const Vector s = log_grid(2, 1e-2, 10);
+  const auto nodes = Renormalization(Spectrum(s), 6, 30).solve(vector({0}));  // rank above m: df1 = m
+  BOOST_CHECK_CLOSE_FRACTION(kappaflow::df1(nodes.shift[0], Spectrum(s)), 6, 1e-13);
+  BOOST_CHECK_LE(nodes.residual[0], 1e-14);
+  BOOST_CHECK_GT(nodes.evaluations[0], 2);
+  const auto zero = Renormalization(Spectrum(s), 20, 30).solve(vector({0}));
+  BOOST_CHECK_EQUAL(zero.kappa[0], 0);
+  BOOST_CHECK_EQUAL(zero.residual[0], 0);
+}
+
 BOOST_AUTO_TEST_CASE(tables_of_sizes_are_the_sums) {
   const Vector s = log_grid(1, 1e-6, 30);
   const RadialScales::Profiles profiles = (gaussian(50, 30, 1) * s.cwiseSqrt().asDiagonal()).cast<float>();
@@ -106,14 +141,30 @@ BOOST_AUTO_TEST_CASE(wrong_input) {
   check_rejects([&] { RadialScales(vector({0, 0})); }, "sizes must have a positive mean");
   check_rejects([&] { RadialScales(vector({1})).at(0); }, "shift must be finite and positive");
   check_rejects([&] { Splits(Spectrum(s), 5, {Mean::known, kappaflow::Terms::full, 3, nullptr}); },
-                "the sample size must exceed the number of non-zero eigenvalues, 3, got 3");
+                "Splits: sample_size must exceed the number of non-zero eigenvalues, 3, got 3");
   check_rejects([&] { Splits(Spectrum(s), 5, {Mean::known, kappaflow::Terms::full, 1, nullptr}); },
                 "sample_size must be above 1");
   const Splits few(Spectrum(s), 50, {Mean::known, kappaflow::Terms::full, 4, nullptr});
-  BOOST_CHECK_THROW(few.kappa(vector({1e-6})), kappaflow::UnidentifiedError);
+  BOOST_CHECK_EXCEPTION(few.kappa(vector({1e-6})), kappaflow::UnidentifiedError, [](const std::exception& error) {
+    return std::string(error.what())
+               .find(
+                   "n must be at most 4 at a noise variance this small, got noise_variance "
+                   "1e-06") != std::string::npos;
+  });
   BOOST_CHECK_THROW(few.kappa(vector({0})), kappaflow::UnidentifiedError);
   BOOST_CHECK_GT(few.kappa(vector({10})).kappa[0], 10);
-  check_rejects([&] { few.kappa(vector({-1})); }, "noise_variance must be finite and not negative");
+  for (const Mean mean : {Mean::known, Mean::estimated}) {  // the value is the caller's, whatever the law makes of it
+    const Splits gaussian(Spectrum(s), 2, {mean, kappaflow::Terms::full, kInfinity, nullptr});
+    check_rejects([&] { gaussian.kappa(vector({1, -1})); },
+                  "Splits::kappa: noise_variance must be finite and not negative, got -1");
+    check_rejects([&] { gaussian.kappa_correction(vector({kNaN})); },
+                  "Splits::kappa_correction: noise_variance must be finite and not negative, got nan");
+  }
+  check_rejects([&] { few.kappa(vector({-1})); }, "noise_variance must be finite and not negative, got -1");
+  check_rejects([&] { Renormalization(Spectrum(s), 5).solve(vector({-1})); },
+                "Renormalization::solve: noise must be finite and not negative, got -1");
+  check_rejects([&] { Renormalization(Spectrum(s), 0); },
+                "Renormalization: degrees must be finite and positive, got 0");
   const Splits elliptical(Spectrum(s), 50, {Mean::known, kappaflow::Terms::full, kInfinity, scales(vector({1, 2}))});
   check_rejects([&] { elliptical.expectation_correction(elliptical.denoiser(1)); }, "needs samples of equal size");
 }

@@ -209,7 +209,8 @@ BOOST_AUTO_TEST_CASE(refuses_bad_input) {
                 "certificate_width must lie in (0, 0.1), got 0.5");
   check_rejects([&] { solve_kappa(t, one, 2, {.certificate_width = 0}); }, "certificate_width must lie in (0, 0.1)");
   check_rejects([&] { kappaflow::df1(-1, one); }, "df1: kappa must be finite and not negative, got -1");
-  check_rejects([&] { kappaflow::df2(1, kNaN, one); }, "df2: kappa must be finite and not negative");
+  check_rejects([&] { kappaflow::df2(-1, 1, one); }, "df2: kappa must be finite and not negative, got -1");
+  check_rejects([&] { kappaflow::df2(1, kNaN, one); }, "df2: kappa2 must be finite and not negative, got nan");
 }
 
 BOOST_AUTO_TEST_CASE(degrees_of_freedom) {

@@ -110,7 +110,8 @@ BOOST_AUTO_TEST_CASE(any_mixture) {
 BOOST_AUTO_TEST_CASE(refuses_bad_input) {
   const Interval fine{0.1, 1};
   check_rejects([] { SpectralFunction(kNaN, vector({1}), vector({1})); }, "constant must be finite");
-  check_rejects([] { SpectralFunction(0, vector({1, 2}), vector({1})); }, "weights and shifts must have equal sizes");
+  check_rejects([] { SpectralFunction(0, vector({1, 2}), vector({1})); },
+                "weights must have one entry for each shift, got 2");
   check_rejects([] { SpectralFunction(0, vector({kInfinity}), vector({1})); }, "weights must be finite, got inf");
   check_rejects([] { SpectralFunction(0, vector({1}), vector({-1})); },
                 "shifts must be finite and not negative, got -1");

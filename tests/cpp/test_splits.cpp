@@ -273,9 +273,12 @@ BOOST_AUTO_TEST_CASE(refuses_bad_input) {
   BOOST_CHECK_NO_THROW(Splits(one, 1, {Mean::known, Terms::full}));
   const Splits splits(one, 5);
   const auto covariance = splits.covariance(splits.denoiser(1), splits.denoiser(1));
-  check_rejects([&] { covariance.apply(Matrix::Ones(1, 3)); }, "rows must have one entry for each mode, got 3");
-  check_rejects([&] { covariance.bilinear(Matrix::Ones(1, 2), Matrix::Ones(2, 2)); }, "equally many rows, got 2");
-  check_rejects([&] { covariance.output(Matrix::Ones(1, 2), Matrix::Ones(3, 2)); }, "must have the same shape");
+  check_rejects([&] { covariance.apply(Matrix::Ones(1, 3)); },
+                "weights must have one column for each mode, got shape (1, 3)");
+  check_rejects([&] { covariance.bilinear(Matrix::Ones(1, 2), Matrix::Ones(2, 2)); },
+                "c must have as many rows as a, got shape (2, 2)");
+  check_rejects([&] { covariance.output(Matrix::Ones(1, 2), Matrix::Ones(3, 2)); },
+                "y must have as many rows as x, got shape (3, 2)");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

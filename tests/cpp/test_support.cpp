@@ -56,6 +56,7 @@ BOOST_AUTO_TEST_CASE(no_density_outside_the_support) {
   const Spectrum spectrum(vector({1}), vector({100}));
   const auto result = spectral_density(vector({1e-3, 0.2, 2.3, 100}), spectrum, 400);
   BOOST_CHECK_LE(result.density.cwiseAbs().maxCoeff(), 1e-7);
+  BOOST_CHECK(result.residual.array().isNaN().all());  // no equation was solved
 }
 
 BOOST_AUTO_TEST_CASE(reaches_zero_where_samples_equal_modes) {
@@ -103,8 +104,11 @@ BOOST_AUTO_TEST_CASE(merges_intervals_with_few_samples) {
 BOOST_AUTO_TEST_CASE(refuses_bad_input) {
   const Spectrum one(vector({1}));
   check_rejects([&] { spectral_support(one, 0); }, "m (degrees of freedom) must be finite and positive, got 0");
-  check_rejects([&] { spectral_support(Spectrum(Vector::Zero(2)), 5); }, "at least one eigenvalue must be positive");
+  check_rejects([&] { spectral_support(Spectrum(Vector::Zero(2)), 5); },
+                "spectral_support: spectrum must have a positive eigenvalue, got none");
   check_rejects([&] { kappaflow::support_edges(one, kNaN); }, "m (degrees of freedom) must be finite and positive");
+  check_rejects([&] { spectral_density(vector({1}), one, 0); },
+                "spectral_density: m (degrees of freedom) must be finite and positive, got 0");
   check_rejects([&] { spectral_density(vector({1, 0}), one, 5); },
                 "spectral_density: x must be finite and positive, got 0");
 }

@@ -4,8 +4,8 @@
 
 namespace kappaflow {
 
-/// LAPACK's dsyevd and BLAS's dsyrk and dgemm with 32-bit integers, passed in by whoever has them (Python takes
-/// SciPy's). Null pointers select Eigen's own routines, which are several times slower at large sizes.
+/// LAPACK's dsyevd and BLAS's dsyrk and dgemm with 32-bit integers, from a caller who has them (Python passes SciPy's).
+/// Null pointers select Eigen's own routines, which are several times slower at large sizes.
 using SyevdFunction = void (*)(char* job, char* triangle, int* n, double* a, int* lda, double* eigenvalues,
                                double* work, int* work_size, int* integer_work, int* integer_work_size, int* info);
 using SyrkFunction = void (*)(char* triangle, char* transpose, int* n, int* k, double* alpha, double* a, int* lda,
@@ -20,7 +20,7 @@ struct LinearAlgebra {
   GemmFunction gemm = nullptr;
 };
 
-/// Eigenvalues in descending order; eigenvectors are columns in the same order, with no columns where not asked for.
+/// Eigenvalues in descending order; eigenvectors are columns in the same order, no columns if they were not asked for.
 struct Eigensystem {
   Eigen::VectorXd values;
   Eigen::MatrixXd vectors;

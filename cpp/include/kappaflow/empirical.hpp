@@ -4,8 +4,7 @@
 #include <vector>
 
 #include "kappaflow/eigensolver.hpp"
-#include "kappaflow/spectral_function.hpp"
-#include "kappaflow/splits.hpp"
+#include "kappaflow/mean.hpp"
 
 namespace kappaflow {
 
@@ -26,20 +25,28 @@ struct EmpiricalNodes {
   Eigen::MatrixXd resolvent;   ///< (D, N) g = E (S+t)^-1, diagonal; 0 at infinity
   Eigen::MatrixXd remaining;   ///< (D, N) t g = 1 - E S(S+t)^-1; 1 at infinity
   Eigen::MatrixXd leverage;    ///< (N, M) r = 1/(1 + (1/n) sum_k g_k z_k^2)
-  Eigen::VectorXi iterations;  ///< for each shift
-  Eigen::VectorXd residual;    ///< largest relative change of g in the last iteration
+  Eigen::VectorXi iterations;  ///< for each shift; 0 at infinity
+  Eigen::VectorXd residual;  ///< largest relative change of g in the last iteration; NaN at infinity, which needs none
 };
 
 /// The law of any i.i.d. data, Gaussian or not, from samples ("profiles"): leave-one-out with the leverage of each
-/// sample kept.
+/// sample kept. The fixed point is theory.md (40),
 ///
 ///   g_k = 1/(t + mean_a[z_k^2 r_a]),   r_a = 1/(1 + (1/n) sum_k g_k z_k^2)
 ///
-/// With Q_ij,kl = (1/n) mean_a[z_k^2 z_l^2 r_i r_j], gamma_k = g_k(t_i) g_k(t_j) the variance of the mode pair k, l is
-///   sum_ij w_i w_j t_i t_j [(1 - diag(gamma) Q)^-1 (gamma gamma' o Q)]_kl,
-/// where on the diagonal what the inverse adds counts twice, less (1/n) (sum_i w_i t_i g_k^2 mean_a[z_k^2 r_a])^2, and
-/// where the fluctuation of the sample's own second moment is dressed in the same way (see third_pairing).
-/// Samples with equal leverage give the Gaussian law.
+/// With Q_ij,kl = (1/n) mean_a[z_k^2 z_l^2 r_i r_j], theory.md (41), and gamma_k = g_k(t_i) g_k(t_j), the variance of
+/// the mode pair k, l is theory.md (43),
+///
+///   sum_ij w_i w_j t_i t_j [(1 - diag(gamma) Q)^-1 (gamma gamma' o Q)]_kl.
+///
+/// On the diagonal what the inverse adds counts twice, (1/n) (sum_i w_i t_i g_k^2 mean_a[z_k^2 r_a])^2 is subtracted,
+/// and the fluctuation of the sample's own second moment is dressed in the same way, theory.md (45). Samples with equal
+/// leverage give the Gaussian law.
+///
+///     const kappaflow::EmpiricalLaw law(profiles, eigenvalues, 200, kappaflow::Mean::known);
+///     const kappaflow::EmpiricalNodes nodes = law.solve(f.shifts());
+///     const Eigen::VectorXd gain = law.expectation(nodes, f.weights(), f.constant());
+///     const Eigen::MatrixXd variance = law.mode_covariance(nodes, f.weights(), f.weights());
 class EmpiricalLaw {
  public:
   using Profiles = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -53,17 +60,19 @@ class EmpiricalLaw {
   Eigen::Index modes() const { return modes_; }
   Eigen::Index profiles() const { return profiles_.rows(); }
 
-  /// Solves the fixed point at these shifts, all at once. Throws ConvergenceError naming the shift and the residual.
+  /// Solves the fixed point at these positive shifts, all at once. Throws ConvergenceError naming the shift and the
+  /// residual.
   EmpiricalNodes solve(const Vector& shifts) const;
 
-  /// E f(S) per mode for weights (N) over solved shifts: constant + sum_i w_i (1 - t_i g_k).
+  /// E f(S) per mode for weights (N) over solved shifts: constant + sum_i w_i (1 - t_i g_k). (modes)
   Vector expectation(const EmpiricalNodes& nodes, const Vector& weights, double constant) const;
 
   /// Cov[u_k'f(S)u_l, u_k'g(S)u_l] of all mode pairs, (modes, modes), for weights (N) of f and g over the same shifts.
   Matrix mode_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g) const;
 
-  /// Covariance of the outputs of two maps summed over groups of output modes: (B, K) for inputs x and y (B, modes) in
-  /// mode coordinates and groups (modes, K) of weights >= 0. Weights of the node at infinity carry the estimated mean.
+  /// Covariance of the outputs of two maps summed over groups of output modes, theory.md (47): (B, K) for inputs x and
+  /// y (B, modes) in mode coordinates and groups (modes, K) of weights >= 0. Weights of the node at infinity carry the
+  /// estimated mean.
   Matrix output_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Matrix& x,
                            const Matrix& y, const Matrix& groups) const;
 
@@ -73,8 +82,8 @@ class EmpiricalLaw {
   Matrix influence(const EmpiricalNodes& nodes, const Vector& f, const Vector& x) const;
 
   /// Covariance of each output mode (modes) for inputs of independent mode coordinates around the mean, of this
-  /// variance (modes): sum_l V_kl variance_l over the mode pairs without what equal modes have in excess (exchange,
-  /// third pairing), and the fluctuation of the output at the mean where the mean is estimated.
+  /// variance (modes): sum_l V_kl variance_l over the mode pairs, without what equal modes have in excess (exchange and
+  /// third pairing), and the fluctuation of the output at the mean if the mean is estimated.
   Vector spread(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Vector& variance) const;
 
   /// Covariance of each output mode that the ladder adds to that of influence(), (modes) for inputs x and y (modes).
@@ -89,6 +98,8 @@ class EmpiricalLaw {
   bool has_mean() const { return coordinates_ > modes_; }
   void block(Eigen::Index start, Eigen::Index count, Matrix& transposed, bool squared) const;
   Matrix iterate(const Vector& shifts, const Matrix& g, Matrix* leverage) const;
+  Matrix gaussian_start(const Vector& shifts, const std::vector<Eigen::Index>& which) const;
+  void iterate_to_fixed_point(EmpiricalNodes& nodes, std::vector<Eigen::Index> active) const;
   Pairs pairs(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, bool all_equal = false) const;
   Matrix apply_leverage(const EmpiricalNodes& nodes, const Pairs& pairs, const Matrix& vectors,
                         const std::vector<Eigen::Index>& which) const;

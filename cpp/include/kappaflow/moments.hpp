@@ -10,18 +10,23 @@ namespace kappaflow {
 /// Mean and covariance of a stream of samples in one pass over blocks, mergeable (Chan, Golub and LeVeque 1983).
 ///
 /// Each block is centred on its own mean before its products are summed, so that a large common mean costs no accuracy.
+///
+///     kappaflow::Moments moments(samples.cols());
+///     moments.add(samples);
+///     const Eigen::MatrixXd covariance = moments.covariance();
 class Moments {
  public:
   using RowMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
   /// Throws std::invalid_argument unless dimension > 0.
   explicit Moments(Eigen::Index dimension);
-  /// Restores saved sums: scatter = sum of (x - mean)(x - mean)', lower triangle.
+  /// Restores saved sums: scatter (dimension, dimension) = sum of (x - mean)(x - mean)', lower triangle.
   Moments(std::int64_t count, const Eigen::Ref<const Eigen::VectorXd>& mean,
           const Eigen::Ref<const Eigen::MatrixXd>& scatter);
 
   /// Adds the rows of a block (B, dimension). A block with NaN or infinity throws and leaves the sums as they were.
   void add(const Eigen::Ref<const RowMatrix>& block, const LinearAlgebra& library = {});
+  /// Adds what the other has seen. Throws std::invalid_argument unless both have one dimension.
   void merge(const Moments& other);
 
   std::int64_t count() const { return count_; }
@@ -29,7 +34,8 @@ class Moments {
   const Eigen::VectorXd& mean() const { return mean_; }
   /// Full symmetric sum of (x - mean)(x - mean)'.
   Eigen::MatrixXd scatter() const;
-  /// scatter / count: the divisor n of the sample covariance everywhere in this library.
+  /// scatter / count: the divisor n of the sample covariance everywhere in this library. Throws before the first
+  /// sample.
   Eigen::MatrixXd covariance() const;
 
  private:

@@ -9,30 +9,35 @@
 namespace kappaflow {
 
 /// Sizes tau_a of samples x = mu + sqrt(tau) Sigma^(1/2) z, of mean 1: what the elliptical law knows beyond the
-/// covariance. They are given, or estimated from samples in the metric of the resolvent at each shift u,
+/// covariance. They are given, or estimated from samples in the metric of the resolvent at each shift u, theory.md
+/// (32),
 ///
-///     tau_a(u) = sum_k z_ak^2/(s_k+u) / mean of the same,
+///   tau_a(u) = sum_k z_ak^2/(s_k+u) / mean of the same.
 ///
-/// for which sums over modes are tabulated once, on Chebyshev points in log u, decade by decade where they are asked.
-/// Safe to use from several threads.
+/// Their sums over modes are tabulated on Chebyshev points in log u, one decade of u when the first shift in it is
+/// asked for. Safe to use from several threads.
+///
+///     const auto scales = std::make_shared<const kappaflow::RadialScales>(sizes);
+///     const kappaflow::Splits splits(spectrum, 1000, {.scales = scales});
 class RadialScales {
  public:
   using Profiles = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using Vector = Eigen::VectorXd;
 
-  /// Given sizes (M), not negative; divided by their mean.
+  /// Given sizes (M), not negative, with a positive mean, by which they are divided. Many sizes become as few atoms as
+  /// give their means to full precision.
   explicit RadialScales(const Vector& sizes);
 
-  /// Mode coordinates (M, modes) of samples, mean removed, mean square of each mode its eigenvalue. The map's memory
-  /// must outlive this object.
+  /// Profiles: mode coordinates (M, modes) of at least two samples, mean removed, mean square of each mode its
+  /// eigenvalue. The map's memory must outlive this object.
   RadialScales(const Eigen::Map<const Profiles>& profiles, const Vector& eigenvalues,
                const LinearAlgebra& library = {});
 
-  /// Entries of at(): profiles, or as many atoms as give the means of the given sizes to full precision.
+  /// Entries of at(): profiles, or atoms of given sizes.
   Eigen::Index size() const { return weights_.size(); }
   bool given() const { return given_.size() > 0; }
 
-  /// Weights of the entries in means, of sum 1.
+  /// Weights of the entries in means; their sum is 1.
   const Vector& weights() const { return weights_; }
 
   const LinearAlgebra& library() const { return library_; }

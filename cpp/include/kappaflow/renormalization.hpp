@@ -1,10 +1,10 @@
 #pragma once
 
 #include <Eigen/Core>
-#include <limits>
 #include <memory>
 
 #include "kappaflow/radial.hpp"
+#include "kappaflow/sample_sizes.hpp"
 #include "kappaflow/silverstein.hpp"
 #include "kappaflow/spectrum.hpp"
 
@@ -19,6 +19,8 @@ struct RenormalizedNodes {
   Eigen::VectorXd capacity;  ///< 1 - q df2(kappa, kappa)
   Eigen::MatrixXd sizes;     ///< (M, N) tau; without rows where all samples have equal size
   Eigen::MatrixXd kept;      ///< (M, N) r = 1/(1 + tau delta)
+  Eigen::VectorXd residual;  ///< |kappa h - t|/kappa of the law at the shift that was found; 0 where kappa(0) = 0
+  Eigen::VectorXi evaluations;  ///< how often the law was evaluated to find the shift
 };
 
 /// What the covariance of two maps needs of each pair of their nodes, (N_f, N_g).
@@ -31,29 +33,33 @@ struct RenormalizedPairs {
 
 /// Renormalised noise of samples of unequal size, from a spectrum that is exact or that of N samples.
 ///
-/// With sizes tau of mean 1 and m degrees of freedom, kappa h = t, h = E[tau r], r = 1/(1 + tau delta), where delta
-/// solves m delta h = df1(kappa). Equal sizes give the Silverstein equation. A spectrum of N samples (M degrees of
-/// freedom) is that same law at N: its resolvent at the shift u shows kappa = u/h_N, so that no estimate of the
-/// population is needed. Sizes estimated from profiles are norms, which fluctuate for Gaussian samples too: they are
-/// drawn towards their mean, so that neither their variance nor its share is above what is left without that
-/// fluctuation where most is left. Gaussian profiles have equal sizes then.
+/// For sizes tau of mean 1 and m degrees of freedom, theory.md (22): kappa h = t, h = E[tau r], r = 1/(1 + tau delta),
+/// where delta solves m delta h = df1(kappa). Equal sizes give the Silverstein equation, theory.md (9). A spectrum of N
+/// samples (M degrees of freedom) is that same law at N: its resolvent at the shift u shows kappa = u/h_N, theory.md
+/// (33) and (38), so that no estimate of the population is needed.
+///
+///     const kappaflow::Renormalization law(kappaflow::Spectrum(eigenvalues), 1000);
+///     const double kappa = law.solve(noise_variance).kappa[0];
 class Renormalization {
  public:
   using Vector = Eigen::VectorXd;
   using Matrix = Eigen::MatrixXd;
-  static constexpr double kExact = std::numeric_limits<double>::infinity();
+  static constexpr double kExact = KnownSpectrum::kExact;
 
   /// Spectrum: exact, or of the unbiased sample covariance with `sample_degrees` degrees of freedom. Scales: null for
-  /// samples of equal size. `scale`: the spectrum's eigenvalues over those that the scales know.
+  /// samples of equal size. `scale`: the ratio of the spectrum's eigenvalues to those that the scales were made with.
+  /// Throws std::invalid_argument unless degrees is positive and sample_degrees at least the rank.
   Renormalization(Spectrum spectrum, double degrees, double sample_degrees = kExact,
                   std::shared_ptr<const RadialScales> scales = nullptr, double scale = 1);
 
-  const Spectrum& spectrum() const { return spectrum_; }
-  bool exact() const { return sample_degrees_ == kExact; }
-  bool equal_sizes() const { return scales_ == nullptr; }
+  const Spectrum& spectrum() const { return known_.spectrum(); }
+  bool exact() const { return known_.exact(); }
+  bool equal_sizes() const { return sizes_.equal(); }
 
-  /// Throws ConvergenceError naming the noise that is not solved, UnidentifiedError where N samples do not tell.
-  RenormalizedNodes solve(const Eigen::Ref<const Vector>& noise) const;
+  /// Solves for noise variances t >= 0 of a sample covariance with divisor m. Throws ConvergenceError naming the noise
+  /// that is not solved, UnidentifiedError where N samples do not determine the answer. Messages show noise / unit: the
+  /// caller's own noise variance, if `unit` is what it was multiplied by.
+  RenormalizedNodes solve(const Eigen::Ref<const Vector>& noise, double unit = 1) const;
 
   RenormalizedPairs pairs(const RenormalizedNodes& f, const RenormalizedNodes& g) const;
 
@@ -65,25 +71,23 @@ class Renormalization {
 
  private:
   struct State;
-  double deficit(double degrees, double u) const;  // 1 - df1/degrees
-  double sum_spread(double u, double v) const;     // sum of s/((s+u)(s+v))
-  double sample_retained(double u) const;          // h_N
+  struct Bracketed;
+  double sample_retained(double u) const;  // h_N
+  double noise_at(double u) const;         // t
   double edge() const;
   double stretch(double u) const;
-  Vector norms(double u, Eigen::Index stride) const;
-  void probe(double degrees);
   State state(double u, Eigen::Index stride = 1, double delta = 0) const;
-  double bracketed(double noise, Eigen::Index stride, double width) const;
-  State solve_one(double noise) const;
+  Bracketed bracketed(double noise, Eigen::Index stride, double width, double unit) const;
+  State refined(State at, double noise) const;
+  State solve_one(double noise, double unit) const;
+  void solve_without_noise(RenormalizedNodes& nodes, Eigen::Index i) const;
   void complete(RenormalizedNodes& nodes) const;  // stretch and capacity
+  Matrix coupled(const RenormalizedNodes& f, const RenormalizedNodes& g, RenormalizedPairs& pair) const;
   double stretch_between(const RenormalizedNodes& f, Eigen::Index i, const RenormalizedNodes& g, Eigen::Index j) const;
 
-  Spectrum spectrum_;
-  double degrees_, sample_degrees_;
-  std::shared_ptr<const RadialScales> scales_;
-  double scale_;
-  double least_norms_ = 0;                         // shift below which norms stay as they are
-  double actual_share_ = 0, actual_variance_ = 0;  // of the variance of norms, less that of Gaussian samples
+  KnownSpectrum known_;
+  double degrees_;
+  SampleSizes sizes_;
 };
 
 }  // namespace kappaflow

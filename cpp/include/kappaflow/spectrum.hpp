@@ -8,13 +8,13 @@ namespace kappaflow {
 ///
 /// The order of the eigenvalues is the caller's and is kept: every per-mode result has this order. Zeros are allowed.
 ///
-///     kappaflow::Spectrum spectrum(eigenvalues);              // all multiplicities 1
-///     kappaflow::Spectrum atoms(values, multiplicities);      // for instance 1e9 equal eigenvalues as one atom
+///     const kappaflow::Spectrum spectrum(eigenvalues);          // all multiplicities 1
+///     const kappaflow::Spectrum atoms(values, multiplicity);    // for instance 1e9 equal eigenvalues as one atom
 class Spectrum {
  public:
   using Vector = Eigen::VectorXd;
 
-  /// Throws std::invalid_argument on an empty, negative or non-finite spectrum.
+  /// Throws std::invalid_argument on an empty, negative or non-finite spectrum, or one with a sum of 1e300 or more.
   explicit Spectrum(const Eigen::Ref<const Vector>& eigenvalues);
   Spectrum(const Eigen::Ref<const Vector>& eigenvalues, const Eigen::Ref<const Vector>& multiplicity);
 
