@@ -5,9 +5,11 @@ eigenvalues descend and modes are columns; a disagreement is the expected square
 two models trained on independent sets of n samples; everything is float64 inside.
 """
 
+from typing import TYPE_CHECKING
+
 from ._core import ConvergenceError, SpectralFunction, UnidentifiedError
+from ._lazy import lazy_attributes
 from ._version import __version__
-from .consistency.diagnosis import Diagnosis, LawError, diagnose
 from .functions import (
     KappaInfo,
     compress_spectrum,
@@ -25,6 +27,11 @@ from .population import Population
 from .sample_size import NotReachedError, SampleSize, samples_for
 from .splits import Splits
 
+if TYPE_CHECKING:
+    from . import cli, consistency, datasets, lens, models, report, validation  # noqa: F401
+    from .consistency.diagnosis import Diagnosis, LawError, diagnose
+    from .consistency.prediction import Prediction, predict
+
 __all__ = [
     "ConvergenceError",
     "Diagnosis",
@@ -33,6 +40,7 @@ __all__ = [
     "Moments",
     "NotReachedError",
     "Population",
+    "Prediction",
     "SampleSize",
     "SpectralFunction",
     "Splits",
@@ -44,9 +52,22 @@ __all__ = [
     "df2",
     "diagnose",
     "matrix_power",
+    "predict",
     "samples_for",
     "sampling_map",
     "solve_kappa",
     "spectral_density",
     "spectral_support",
 ]
+
+#: Imported when they are first asked for, and so is every module: ``kappaflow.lens`` needs no import of its own.
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    {
+        "Diagnosis": "consistency.diagnosis",
+        "LawError": "consistency.diagnosis",
+        "diagnose": "consistency.diagnosis",
+        "Prediction": "consistency.prediction",
+        "predict": "consistency.prediction",
+    },
+)

@@ -16,7 +16,6 @@ log file, nothing is shown; :class:`ProgressLines` is a callable that writes lin
 
 from __future__ import annotations
 
-import html
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -166,6 +165,8 @@ class _NotebookBar:
         self._handle.update(self._html(self._text()))
 
     def _text(self) -> str:
+        import html  # lazy: a quick start
+
         done, title = self._last
         value = "" if self._total is None else f' value="{done:g}" max="{self._total:g}"'
         if self._unit == "%":

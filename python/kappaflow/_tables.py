@@ -17,7 +17,6 @@ with :func:`html_table`.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -64,6 +63,12 @@ class Tabular:
         return html_table(self._columns(), caption=type(self).__name__)
 
 
+def _escape(text: object) -> str:
+    import html  # lazy: a quick start
+
+    return html.escape(str(text))
+
+
 def html_table(columns: Columns, *, caption: str = "") -> str:
     """An HTML table of named columns, numbers with four digits; of more than twelve rows the first and the last six.
 
@@ -77,14 +82,14 @@ def html_table(columns: Columns, *, caption: str = "") -> str:
     rows: list[int | None] = list(range(count))
     if count > _SHOWN_ROWS:
         rows[_SHOWN_ROWS // 2 : count - _SHOWN_ROWS // 2] = [None]
-    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in arrays)
+    head = "".join(f"<th>{_escape(name)}</th>" for name in arrays)
     body = "".join(_row([... if row is None else values[row] for values in arrays.values()]) for row in rows)
-    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    title = f"<caption>{_escape(caption)}</caption>" if caption else ""
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _row(cells: Sequence[Any]) -> str:
-    return "<tr>" + "".join(f"<td>{html.escape(_cell(cell))}</td>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f"<td>{_escape(_cell(cell))}</td>" for cell in cells) + "</tr>"
 
 
 def _cell(value: Any) -> str:

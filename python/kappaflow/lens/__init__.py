@@ -16,3 +16,7 @@ How two models differ is :class:`~kappaflow.Splits`. Denoisers are functions of 
 Conventions: x_σ = x₀ + σz (variance exploding) unless a schedule says otherwise, probability flow dx/d ln σ = x − D(x; σ),
 loss E‖D(x₀ + σz; σ) − x₀‖² summed over pixels, without ½: this fixes every factor 2. Samples are rows, modes are columns.
 """
+
+from .._lazy import lazy_attributes
+
+__getattr__, __dir__ = lazy_attributes(__name__)

@@ -4,3 +4,7 @@ Closed forms (:mod:`.scores`, :mod:`.denoisers`), networks (:mod:`.backbones`, :
 :mod:`.checkpoint`), models trained elsewhere (:mod:`.adapters`), and sampling of tensors (:mod:`.sampling`). :mod:`.rows` and
 :mod:`.scores` need no torch.
 """
+
+from .._lazy import lazy_attributes
+
+__getattr__, __dir__ = lazy_attributes(__name__)

@@ -4,3 +4,7 @@
 :mod:`.network`: networks trained in pairs and sampled from the same seeds. Neither knows the other; both stand on :mod:`.metrics`
 (intervals, verdicts, how alike two models are), :mod:`.laws` (what is compared) and :mod:`.strata` (parts of a dataset).
 """
+
+from .._lazy import lazy_attributes
+
+__getattr__, __dir__ = lazy_attributes(__name__)

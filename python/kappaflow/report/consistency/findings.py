@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..._checks import FloatArray
+from ..._statistics import rank_correlation
 from ...bands import Band
 from ...consistency.prediction import Prediction
 from ...laws import REGISTRY, LawSpec, law_spec
@@ -297,17 +299,14 @@ def _take_seed(prediction: Prediction) -> str:
     if len(prediction.n) < 2 or prediction.seeds.size < 3:
         return text
     other = 0 if row else len(prediction.n) - 1
-    agreement = _rank_correlation(prediction.seed_disagreement[row], prediction.seed_disagreement[other])
+    agreement = rank_correlation(prediction.seed_disagreement[row], prediction.seed_disagreement[other]).value
+    if math.isnan(agreement):
+        return text
     word = "nearly the same" if agreement > 0.9 else "similar" if agreement > 0.6 else "different"
     return (
         f"{text} The order of the seeds is {word} at n = {int(prediction.n[other]):,} "
         f"(rank correlation {agreement:.2f})."
     )
-
-
-def _rank_correlation(a: FloatArray, b: FloatArray) -> float:
-    ranks = [np.argsort(np.argsort(x, kind="stable"), kind="stable") - 0.5 * (x.size - 1) for x in (a, b)]
-    return float(ranks[0] @ ranks[1] / np.sqrt((ranks[0] @ ranks[0]) * (ranks[1] @ ranks[1])))
 
 
 def _take_images(prediction: Prediction) -> str:

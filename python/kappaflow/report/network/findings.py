@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from ..consistency.findings import Cell, Quantity
 from ..words import number, percent, short
@@ -17,7 +16,8 @@ from .pictures import scatter_sizes
 from .select import ARM_TITLES, arch_title, predictor_title
 
 if TYPE_CHECKING:
-    from ...validation.network.results import NetworkPair, NetworkValidation, PredictorScore, Run
+    from ..._statistics import rank_correlation
+from ...validation.network.results import NetworkPair, NetworkValidation, PredictorScore, Run
 
 #: Mean rank correlation of relative disagreement over modes from which on the order of modes counts as predicted.
 PREDICTED = 0.8
@@ -327,11 +327,7 @@ def _band_words(found: NetworkValidation, arm: str) -> str:
         sizes, values = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.relative_bands)
         if sizes.size:
             last = values[-1]
-            order = (
-                stats.spearmanr(np.arange(last.size), last).statistic
-                if last.size > 2 and np.ptp(last) > 0
-                else math.nan
-            )
+            order = rank_correlation(np.arange(last.size), last).value
             parts.append(
                 f"{_at(arch, int(sizes[-1]))}: relative disagreement goes from {number(float(last[0]), 2)} in the "
                 f"top eigenband to {number(float(last[-1]), 2)} in the bottom one"
@@ -358,9 +354,9 @@ def _distance_words(found: NetworkValidation, arm: str) -> str:
                 runs = [select.run_by_key(found, pair.runs[0]) for pair in trained]
                 x = np.mean([run.distance_linear for run in runs], axis=0)
                 y = np.mean([pair.disagreement.seeds for pair in trained], axis=0)
-                if np.ptp(x) > 0 and np.ptp(y) > 0:
-                    rank = stats.spearmanr(x, y)
-                    parts.append(f"{_at(arch, n)}: Spearman {rank.statistic:.2f}, p = {_p(float(rank.pvalue))}.")
+                rank = rank_correlation(x, y)
+                if math.isfinite(rank.value):
+                    parts.append(f"{_at(arch, n)}: Spearman {rank.value:.2f}, p = {_p(rank.p_value)}.")
     return " ".join(parts)
 
 
@@ -418,7 +414,7 @@ def _strata_words(found: NetworkValidation, law: str | None) -> str:
         upper = np.triu_indices(len(block.names))
         seen = np.isfinite(block.observed[upper])
         if seen.sum() > 2 and law in block.predicted and law is not None:
-            rank = stats.spearmanr(block.observed[upper][seen], block.predicted[law][upper][seen]).statistic
+            rank = rank_correlation(block.observed[upper][seen], block.predicted[law][upper][seen]).value
             parts.append(
                 f"{_at(block.arch, block.n)}: i.i.d. sets disagree by {number(float(block.observed[0, 0]), 2)}, "
                 f"strata along component {block.component + 1} by up to {number(float(np.nanmax(block.observed)), 2)}; rank "

@@ -116,13 +116,6 @@ def excess(comparison: Comparison) -> float:
     return math.sqrt(max(found.log_error**2 - found.log_noise**2, 0.0))
 
 
-def rank_correlation(a: FloatArray, b: FloatArray) -> float:
-    """Spearman's; NaN for fewer than three entries or where all are equal."""
-    if a.size < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return math.nan
-    return float(stats.spearmanr(a, b).statistic)
-
-
 def left_out(*arrays: FloatArray) -> npt.NDArray[np.bool_]:
     """Entries that a logarithmic axis cannot show on any of its sides."""
     return np.asarray(np.any([~np.isfinite(numbers.positive(a)) for a in arrays], axis=0))

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..._checks import FloatArray
+from ..._statistics import rank_correlation
 from ...validation.metrics import describe_factor
 from .. import numbers
 from ..words import NO_BREAK, number, percent, short
 from .clouds import pair_name, strata_pairs
 from .figures import anisotropy_subjects
-from .select import comparisons, main_law, map_subjects, middle, rank_correlation, subjects
+from .select import comparisons, main_law, map_subjects, middle, subjects
 
 if TYPE_CHECKING:
     from ...validation.linear.results import Comparison, Validation
@@ -120,7 +121,7 @@ def _take_anisotropy(validation: Validation) -> str:
             continue
         comparison = _at(found, middle(validation.n))
         span = numbers.finite_range(comparison.agreement.simulated)
-        order = rank_correlation(comparison.agreement.predicted, comparison.agreement.simulated)
+        order = rank_correlation(comparison.agreement.predicted, comparison.agreement.simulated).value
         if span is not None and math.isfinite(order):
             parts.append(f"{label}: a factor of {rough(span[1] / span[0])}, rank correlation {order:.2f}")
     if not parts:
@@ -141,7 +142,7 @@ def _take_inhomogeneity(validation: Validation) -> str:
             continue
         comparison = _at(found, middle(validation.n))
         span = numbers.finite_range(comparison.agreement.simulated)
-        order = rank_correlation(comparison.agreement.predicted, comparison.agreement.simulated)
+        order = rank_correlation(comparison.agreement.predicted, comparison.agreement.simulated).value
         if span is not None and math.isfinite(order):
             parts.append(f"{label}: {rough(span[1] / span[0])} ({order:.2f})")
     if not parts:

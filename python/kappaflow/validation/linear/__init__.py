@@ -5,3 +5,7 @@ In the order in which data flow: :mod:`.draws` (training sets), :mod:`.plan` (wh
 predicts, beside it), :mod:`.counterfactual` (training sets that differ on purpose), :mod:`.experiment` (all of it),
 :mod:`.results`, :mod:`.export`.
 """
+
+from ..._lazy import lazy_attributes
+
+__getattr__, __dir__ = lazy_attributes(__name__)

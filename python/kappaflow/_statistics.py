@@ -1,0 +1,32 @@
+"""Statistics that several rooms need."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ._checks import FloatArray
+
+__all__ = ["RankCorrelation", "rank_correlation"]
+
+
+class RankCorrelation(NamedTuple):
+    """Spearman's coefficient, between −1 and 1, and its two-sided p-value for independent entries."""
+
+    value: float
+    p_value: float
+
+
+def rank_correlation(a: FloatArray, b: FloatArray) -> RankCorrelation:
+    """Spearman's rank correlation of two arrays (E,), equal values sharing their mean rank, by SciPy.
+
+    Both numbers are NaN for fewer than three entries, and where all entries of one array are equal.
+    """
+    from scipy import stats  # lazy: a quick start
+
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return RankCorrelation(math.nan, math.nan)
+    found = stats.spearmanr(a, b)
+    return RankCorrelation(float(found.statistic), float(found.pvalue))
