@@ -29,7 +29,8 @@ from .splits import Splits
 
 if TYPE_CHECKING:
     from . import cli, consistency, datasets, lens, models, report, validation  # noqa: F401
-    from .consistency.diagnosis import Diagnosis, LawError, diagnose
+    from .consistency.diagnosis import Diagnosis, diagnose
+    from .consistency.experiment import LawError
     from .consistency.prediction import Prediction, predict
 
 __all__ = [
@@ -65,7 +66,7 @@ __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
         "Diagnosis": "consistency.diagnosis",
-        "LawError": "consistency.diagnosis",
+        "LawError": "consistency.experiment",
         "diagnose": "consistency.diagnosis",
         "Prediction": "consistency.prediction",
         "predict": "consistency.prediction",

@@ -17,7 +17,7 @@ import typer
 
 from .._checks import choice
 from ..bands import Band
-from ..consistency.diagnosis import AUTO, law_options
+from ..consistency.law_choice import AUTO, law_options
 from ..datasets import BUILTIN_NAMES
 from ..laws import REGISTRY
 from ..sampling import SIGMA_MAX
@@ -62,7 +62,7 @@ def option(
 
 def _law_help() -> str:
     laws = "; ".join(f"{spec.name}: {spec.assumes}" for spec in REGISTRY.values())
-    return f"Law of the data. {AUTO}: the one that 'kappaflow diagnose' recommends; {laws}."
+    return f"Law of the data. {AUTO}: the most accurate that does not take too long, as 'kappaflow diagnose' finds; {laws}."
 
 
 def _profiles_help() -> str:

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ..bands import Band
-from ..consistency.diagnosis import choose_law
-from ..consistency.needed import images_needed, largest_n
+from ..consistency.law_choice import choose_law
+from ..consistency.needed import images_needed, largest_n, search_work
 from ..sample_size import SampleSize
 from .console import ProgressDisplay, print_notes
 from .loading import load_population
@@ -44,7 +44,7 @@ def command(
         ranges = [*chosen_bands(wanted, modes), Band(0, modes)]
         labels = [*(band.label for band in ranges[:-1]), _ALL]
         display("which law", 0.0)
-        chosen = choose_law(population, law.law, sigma_max=sampling.sigma_max)
+        chosen = choose_law(population, law.law, sigma_max=sampling.sigma_max, work=search_work(population))
         found = images_needed(
             population,
             ranges,

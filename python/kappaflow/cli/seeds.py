@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from .._checks import FloatArray
-from ..consistency.diagnosis import choose_law
+from ..consistency.law_choice import choose_law
+from ..laws import Work
 from ..sampling import initial_noise
 from ..splits import Splits
 from .console import ProgressDisplay, print_notes
@@ -45,7 +46,8 @@ def command(
     with ProgressDisplay(quiet=result.quiet) as display:
         population = load_population(data, profiles, display)
     require_seeds_fit(numbers.size, population)
-    chosen = choose_law(population, law.law, sigma_max=sampling.sigma_max)
+    work = Work.of(population, seeds=numbers.size)
+    chosen = choose_law(population, law.law, sigma_max=sampling.sigma_max, work=work)
     splits = Splits(population, n, law=chosen.law)
     f = splits.sampling_map(0.0, sampling.sigma_max)
     values = splits.disagreement(f, initial_noise(numbers.tolist(), population.dimension, sampling.sigma_max))

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from .._checks import FloatArray
 from .._core import SpectralFunction, UnidentifiedError
 from ..bands import Band
-from ..laws import DEFAULT_LAW
+from ..laws import DEFAULT_LAW, Work
 from ..population import Population
 from ..sample_size import LARGEST_N, NotReachedError, SampleSize, samples_for
 from ..splits import Splits
 
-__all__ = ["Correction", "images_needed", "largest_n"]
+__all__ = ["Correction", "images_needed", "largest_n", "search_work"]
 
 #: Sizes at which another law is compared with the Gaussian one, and how far they reach beyond the Gaussian answers, which
 #: data of unequal samples exceed.
@@ -65,6 +65,11 @@ def largest_n(population: Population) -> int:
         assert population.sample_size is not None  # else nothing is unidentified
         return population.sample_size
     return LARGEST_N
+
+
+def search_work(population: Population) -> Work:
+    """What :func:`images_needed` asks of a law when it knows none of its numbers."""
+    return Work.of(population, sizes=_SIZES)
 
 
 def images_needed(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..laws import DEFAULT_LAW, law_spec
 from ..moments import has_variance
 from ..population import Population
-from .diagnosis import LawChoice
+from .law_choice import LawChoice
 from .needed import largest_n
 
 __all__ = ["prediction_notes"]

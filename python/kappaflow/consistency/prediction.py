@@ -16,12 +16,13 @@ from .._checks import FloatArray, integer, not_negative, positive
 from .._core import SpectralFunction, UnidentifiedError
 from ..bands import Band, default_bands, resolve_bands
 from ..functions import denoiser
-from ..laws import DEFAULT_LAW, law_spec
+from ..laws import DEFAULT_LAW, Work, law_spec
 from ..population import Population, scaled_profiles
 from ..sample_size import LARGEST_N
 from ..sampling import SIGMA_MAX, SIGMA_MIN, initial_noise
 from ..splits import Splits
-from .diagnosis import Diagnosis, choose_law, diagnosis_to_json
+from .diagnosis import Diagnosis, diagnosis_to_json
+from .law_choice import AUTO, choose_law
 from .needed import Correction, images_needed, largest_n
 from .notes import prediction_notes
 
@@ -247,7 +248,7 @@ def predict(
     source: str,
     n: Sequence[int] | None = None,
     sigma_max: float = SIGMA_MAX,
-    law: str = "auto",
+    law: str = AUTO,
     bands: Any = None,
     seeds: Sequence[int] = range(64),
     images: int = 6,
@@ -293,7 +294,15 @@ def predict(
     report = progress if progress is not None else lambda _step, _fraction: None
     steps = len(sizes) + 3
     report("which law", 0.0)
-    choice = choose_law(population, law, sigma_max=top)
+    work = Work.of(
+        population,
+        sizes=len(sizes),
+        seeds=seed_numbers.size,
+        images=2 * shown,
+        noise_levels=levels.size,
+        mode_pairs=True,
+    )
+    choice = choose_law(population, law, sigma_max=top, work=work)
     sigma_grid = np.geomspace(SIGMA_MIN, top, _NOISE_LEVELS)
     noise = initial_noise(seed_numbers.tolist(), population.dimension, top) if takes_inputs else None
     asked = _Request(choice.law, top, wanted_bands, sigma_grid**2, levels, noise)

@@ -5,6 +5,7 @@
 
 from . import elliptical, empirical, gaussian
 from .closed_form import ClosedFormLaw, radial_scales
+from .cost import Work
 from .empirical import EmpiricalLaw
 from .law import Ensemble, Law, require_profiles
 from .registry import REGISTRY, LawSpec, law_spec, register, unregister
@@ -17,6 +18,7 @@ __all__ = [
     "Ensemble",
     "Law",
     "LawSpec",
+    "Work",
     "law_spec",
     "radial_scales",
     "register",

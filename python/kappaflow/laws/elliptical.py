@@ -6,14 +6,20 @@ import numpy as np
 
 from .. import _core
 from ..population import Population
+from . import gaussian
 from .closed_form import ClosedFormLaw, closed_form
+from .cost import Work
 from .law import Ensemble, require_profiles
 from .registry import LawSpec
 
-__all__ = ["SPEC", "EllipticalLaw", "build"]
+__all__ = ["SPEC", "EllipticalLaw", "build", "multiply_adds"]
 
 #: How far below the Gaussian edge the support of samples of unequal size is taken to reach.
 _STRETCH = 0.05
+#: Noise levels at which κ is solved: those of its curve, and the nodes of the maps.
+_SHIFTS = 100
+#: Averages over the profiles in the iterations of one κ, in multiply-adds for each profile (they are divisions mostly).
+_PER_AVERAGE = 2000
 
 
 class EllipticalLaw(ClosedFormLaw):
@@ -47,12 +53,20 @@ def build(ensemble: Ensemble, *, corrected: bool | None = None) -> EllipticalLaw
     return EllipticalLaw(core, population, ensemble.n, ensemble.scales)
 
 
+def multiply_adds(work: Work) -> float:
+    """The Gaussian law, and the sizes of all profiles: tabulated once, and averaged in every step of every κ."""
+    tables = _SHIFTS * work.profiles * work.modes
+    averages = work.sizes * _SHIFTS * work.profiles * _PER_AVERAGE
+    return gaussian.multiply_adds(work) + tables + averages
+
+
 SPEC = LawSpec(
     name="elliptical",
     title="elliptical law",
     assumes="contrast differs between samples",
     treats="lets them differ in contrast",
     describes="data like yours whose samples differ in contrast and are Gaussian otherwise (elliptical law)",
+    multiply_adds=multiply_adds,
     build=build,
     tolerance=1e-10,
     takes_scales=True,

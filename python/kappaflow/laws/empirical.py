@@ -12,10 +12,18 @@ from .._checks import FloatArray
 from ..moments import linear_algebra, require_memory
 from ..population import Population
 from . import elliptical
+from .cost import Work
 from .law import Ensemble, IndexArray, Law, require_profiles
 from .registry import LawSpec
 
 __all__ = ["SPEC", "EmpiricalLaw"]
+
+#: Iterations of the fixed point and of the ladder, and nodes of the sampling map at the tolerance of this law, as seen on images.
+_SOLVE_STEPS, _LADDER_STEPS, _NODES = 12, 6, 16
+#: With more modes than this the elliptical law makes the matrix of mode pairs, whose cost grows with the third power of them.
+_LARGEST_PAIR_MATRIX = 1024
+#: Profiles that the matrix of mode pairs is built on, and combinations of node pairs that span it.
+_PAIR_PROFILES, _FORMS = 2048, 40
 
 
 class EmpiricalLaw(Law):
@@ -144,17 +152,36 @@ def build(ensemble: Ensemble) -> EmpiricalLaw:
     return EmpiricalLaw(ensemble.population, ensemble.n, ensemble.mean, plug_in, debiased)
 
 
+def multiply_adds(work: Work) -> float:
+    """Products of the profiles with all nodes (the fixed point) or all pairs of nodes (the ladder), and the elliptical law.
+
+    With M profiles, D coordinates, N nodes and P = N(N+1)/2 pairs, the fixed point takes 2MDN in each iteration, the ladder
+    2MDP; a seed adds 2MDN, the pixels of an image MD², and the matrix of mode pairs D³ for each pair of nodes.
+    """
+    profiles, coordinates, pairs = work.profiles, work.modes + 1, _NODES * (_NODES + 1) // 2
+    cells = profiles * coordinates
+    ladder = 2 * _LADDER_STEPS * cells * pairs
+    total: float = work.sizes * (2 * _SOLVE_STEPS * cells * (_NODES + work.noise_levels) + ladder)
+    if work.seeds:
+        total += work.sizes * (ladder + 2 * work.seeds * (cells * _NODES + profiles * _NODES**2))
+    total += work.images * (ladder + cells * (coordinates + pairs + 2 * _NODES))
+    if work.mode_pairs and work.modes <= _LARGEST_PAIR_MATRIX:
+        total += _FORMS * min(profiles, _PAIR_PROFILES) * coordinates**2 + 1.2 * pairs * coordinates**3
+    return total + elliptical.multiply_adds(work)
+
+
 SPEC = LawSpec(
     name="empirical",
     title="empirical law",
     assumes="any data",
     treats="takes the images as they are",
     describes="data like yours: {profiles:,} of your images stand for all, and nothing else is assumed of them (empirical law)",
+    multiply_adds=multiply_adds,
     build=build,
     tolerance=1e-6,
     has_kappa=False,
     closed_form=False,
     stand_in=elliptical.SPEC.name,
-    largest_pair_matrix=1024,
-    pair_profiles=2048,
+    largest_pair_matrix=_LARGEST_PAIR_MATRIX,
+    pair_profiles=_PAIR_PROFILES,
 )

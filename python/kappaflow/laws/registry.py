@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from .._checks import choice
 from ..population import Population
+from .cost import Work, seconds
 from .law import Ensemble, Law, require_profiles
 
 __all__ = ["REGISTRY", "LawSpec", "law_spec", "register", "unregister"]
@@ -30,6 +31,7 @@ class LawSpec:
         replaced by the number of profiles
     undiagnosed : a warning that is added where nobody compared this law with others on the data
     misses : what a validation says where the law misses real data; "" where there is nothing particular to say
+    multiply_adds : what the law costs for a job, counted from the sizes of the job alone
     build : makes the law for an ensemble of training sets
     tolerance : relative error of the rule for the sampling map
     needs_profiles : whether the population must hold profiles (or be given `scales`, where the law takes them)
@@ -48,6 +50,7 @@ class LawSpec:
     assumes: str
     treats: str
     describes: str
+    multiply_adds: Callable[[Work], float]
     build: Callable[[Ensemble], Law]
     tolerance: float
     undiagnosed: str = ""
@@ -61,6 +64,10 @@ class LawSpec:
     stand_in: str = ""
     largest_pair_matrix: int | None = None
     pair_profiles: int | None = None
+
+    def seconds(self, work: Work) -> float:
+        """Estimated seconds that the law takes for a job: a count of operations, the same on every machine."""
+        return seconds(self.multiply_adds(work))
 
     def check(self, population: Population) -> None:
         """Raise where this law cannot be built for a population.

@@ -12,7 +12,8 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.integrate import trapezoid
 
-from kappaflow.consistency.diagnosis import Diagnosis, LawError
+from kappaflow.consistency.diagnosis import Diagnosis
+from kappaflow.consistency.experiment import LawError
 from kappaflow.consistency.prediction import Band, Prediction, SeedImages
 from kappaflow.report import look, render_page, write_report
 from kappaflow.report.consistency import figures, law

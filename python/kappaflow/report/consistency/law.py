@@ -12,8 +12,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator
 
 from ..._checks import FloatArray
-from ...consistency.diagnosis import TOLERANCE, Diagnosis, LawError
+from ...consistency.diagnosis import Diagnosis
+from ...consistency.experiment import LawError
 from ...consistency.prediction import Prediction
+from ...consistency.rule import GOOD
 from ...laws import law_spec
 from .. import look, numbers
 from ..laws import law_look
@@ -115,14 +117,14 @@ def law_errors(prediction: Prediction) -> Figure:
     panels[0].set_ylabel("variance, simulated / predicted")
     shown = list(dict.fromkeys(each.law for each in found.errors))
     handles = [_law_handle(law, taken=law == prediction.law) for law in shown]
-    band = Patch(facecolor="#edf3ee", label=f"within {percent_setting(TOLERANCE)}")
+    band = Patch(facecolor="#edf3ee", label=f"within {percent_setting(GOOD)}")
     figure.legend(handles=[*handles, band], loc="outside right upper", alignment="left")
     return figure
 
 
 def _law_panel(ax: Axes, errors: list[LawError], column: int) -> None:
     """One map: a mark with a bar of two standard errors for each law and band, side by side."""
-    ax.axhspan(1 / (1 + TOLERANCE), 1 + TOLERANCE, color="#edf3ee", lw=0, zorder=0)
+    ax.axhspan(1 / (1 + GOOD), 1 + GOOD, color="#edf3ee", lw=0, zorder=0)
     ax.axhline(1.0, color=GUIDE, lw=0.8, zorder=0.5)
     for place, each in enumerate(errors):
         x = np.arange(each.band.size, dtype=np.float64) + _APART * (place - 0.5 * (len(errors) - 1)) * 2
@@ -174,6 +176,6 @@ def law_alternatives(prediction: Prediction) -> dict[str, str]:
     """One sentence on what each figure of this section draws."""
     return {
         "law_errors": "Simulated over predicted variance against the eigenband, one mark for each law with a bar of two "
-        f"standard errors, one panel for each map; a stripe marks agreement within {percent_setting(TOLERANCE)}.",
+        f"standard errors, one panel for each map; a stripe marks agreement within {percent_setting(GOOD)}.",
         "leverage": "Histogram of the leverage of each image, logarithmic axis, with the curve of Gaussian data.",
     }

@@ -1,0 +1,76 @@
+"""Which law a job uses: the one that is named, or with "auto" the one that the diagnosis recommends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .._checks import choice
+from ..laws import DEFAULT_LAW, REGISTRY, Work, law_spec
+from ..population import Population
+from ..sampling import SIGMA_MAX
+from .diagnosis import FEWEST_PROFILES, Diagnosis, diagnose
+
+__all__ = ["AUTO", "LawChoice", "choose_law", "law_options"]
+
+#: The option that lets the diagnosis decide.
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class LawChoice:
+    """The law that is used.
+
+    Attributes
+    ----------
+    law : its name
+    reason : why, as a sentence
+    diagnosis : what decided; None where the law was named or there was nothing to diagnose from
+    """
+
+    law: str
+    reason: str
+    diagnosis: Diagnosis | None
+
+
+def law_options() -> tuple[str, ...]:
+    """What can be asked for: "auto", or a law by name."""
+    return (AUTO, *REGISTRY)
+
+
+def choose_law(
+    population: Population,
+    law: str = AUTO,
+    *,
+    n: int | None = None,
+    sigma_max: float = SIGMA_MAX,
+    work: Work | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> LawChoice:
+    """The law to use: the one that is named, or with "auto" what :func:`~kappaflow.diagnose` recommends.
+
+    Without enough profiles to diagnose from, "auto" is the Gaussian law.
+
+    Parameters
+    ----------
+    population : Population
+    law : "auto" or a name in :data:`~kappaflow.laws.REGISTRY`
+    n, sigma_max, work, progress : of :func:`~kappaflow.diagnose`
+
+    Raises
+    ------
+    ValueError
+        A law that does not exist, or that needs profiles where the population holds none.
+    """
+    if choice("law", law, law_options()) != AUTO:
+        spec = law_spec(law)
+        spec.check(population)
+        return LawChoice(law, f"The {spec.title} was asked for.", None)
+    held = 0 if population.profiles is None else len(population.profiles)
+    if held < FEWEST_PROFILES:
+        without = "no images" if held == 0 else f"only {held} images"
+        title = law_spec(DEFAULT_LAW).title
+        reason = f"The {title} is used without a test: the population holds {without} to test the laws on."
+        return LawChoice(DEFAULT_LAW, reason, None)
+    diagnosis = diagnose(population, n=n, sigma_max=sigma_max, work=work, progress=progress)
+    return LawChoice(diagnosis.law, f"The {law_spec(diagnosis.law).title} is used: {diagnosis.reason}", diagnosis)

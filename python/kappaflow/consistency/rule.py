@@ -1,0 +1,118 @@
+"""The rule of ``law="auto"``: the most accurate law that does not take too long, and the sentence that says why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..laws import Work, law_spec
+from ..population import Population
+from .experiment import LawError, Off
+
+__all__ = ["ACCEPTABLE_SECONDS", "GOOD", "Verdict", "decide", "duration", "main_job", "off_by_law"]
+
+#: A law is not taken by itself if the job would take longer with it, by the estimate of :meth:`LawSpec.seconds`. Five minutes
+#: are worth waiting for where a faster law is wrong by a factor of two or three, as on patches of photographs; a user who wants
+#: to wait longer names the law.
+ACCEPTABLE_SECONDS = 300.0
+#: A law within this relative error is good; the words say so where none is.
+GOOD = 0.1
+#: Errors above this, as logarithms, are reported as factors.
+_A_FACTOR = 0.4
+NO_BREAK = "\N{NO-BREAK SPACE}"
+#: The main job with its default options: sizes n (at most), seeds, images whose pixels are shown, denoisers.
+_SIZES, _SEEDS, _IMAGES, _NOISE_LEVELS = 7, 64, 12, 3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The law to take.
+
+    Attributes
+    ----------
+    law : its name
+    reason : why, with the numbers, as the rest of a sentence that follows a colon
+    """
+
+    law: str
+    reason: str
+
+
+def main_job(population: Population) -> Work:
+    """What :func:`~kappaflow.consistency.prediction.predict` asks of a law with its default options."""
+    return Work.of(population, sizes=_SIZES, seeds=_SEEDS, images=_IMAGES, noise_levels=_NOISE_LEVELS, mode_pairs=True)
+
+
+def off_by_law(errors: Sequence[LawError]) -> dict[str, Off]:
+    """How far each law is off: the worst of its maps, in the order of the registry."""
+    return {law: max(each.size for each in errors if each.law == law) for law in dict.fromkeys(e.law for e in errors)}
+
+
+def decide(off: Mapping[str, Off], seconds: Mapping[str, float]) -> Verdict:
+    """The most accurate of the laws that take at most :data:`ACCEPTABLE_SECONDS`.
+
+    A law whose error is larger than the smallest by no more than the standard error of their difference counts as equally
+    accurate; of equally accurate laws the fastest is taken. The two errors are taken as independent, which they are not, as
+    both laws are compared with the same training sets: the standard error of the difference is at most that. Where every law
+    takes too long, the fastest is taken.
+
+    Parameters
+    ----------
+    off : how far each law is off
+    seconds : estimated time that the job takes with each law
+    """
+    fastest = min(off, key=lambda law: seconds[law])
+    affordable = [law for law in off if seconds[law] <= ACCEPTABLE_SECONDS] or [fastest]
+    best = min(affordable, key=lambda law: off[law].error)
+    equal = [law for law in affordable if not _differ(off[law], off[best])]
+    chosen = min(equal, key=lambda law: seconds[law])
+    slow = [law for law in off if law not in affordable and off[law].error < off[chosen].error]
+    slow = [law for law in slow if _differ(off[law], off[chosen])]
+    why = _why(chosen, [law for law in equal if law != chosen], among_fast=bool(slow))
+    words = f"{why} ({_numbers(chosen, off)}); it will take {duration(seconds[chosen])}."
+    for law in slow:
+        words += (
+            f" The {law_spec(law).title} is more accurate ({_amount(*off[law])}), but would take {duration(seconds[law])}; a "
+            f"law that takes longer than {ACCEPTABLE_SECONDS / 60:g} min is only used where it is named."
+        )
+    if all(each.error - each.uncertainty > np.log1p(GOOD) for each in off.values()):
+        words += f" No law comes within {100 * GOOD:g}{NO_BREAK}%, as happens with few images."
+    return Verdict(chosen, words)
+
+
+def _differ(first: Off, second: Off) -> bool:
+    return abs(first.error - second.error) > float(np.hypot(first.uncertainty, second.uncertainty))
+
+
+def _why(chosen: str, equal: Sequence[str], *, among_fast: bool) -> str:
+    among = " of the laws that are fast enough" if among_fast else ""
+    if not equal:
+        return f"it is the most accurate on your images{among}"
+    others = " and the ".join(law_spec(law).title for law in equal)
+    return f"it is as accurate on your images as the {others}, as far as the experiment can tell, and faster"
+
+
+def _numbers(chosen: str, off: Mapping[str, Off]) -> str:
+    """The error of the law that is taken, then those of the others."""
+    others = [f"{law_spec(law).title} {_amount(*each)}" for law, each in off.items() if law != chosen]
+    return "; ".join([f"off by {_amount(*off[chosen])}", *([", ".join(others)] if others else [])])
+
+
+def _amount(error: float, uncertainty: float) -> str:
+    """The error of a variance in words: per cent where it is small, a factor where it is large."""
+    if error > _A_FACTOR:
+        return f"a factor of {np.exp(error):.2g}"
+    per_cent = f"{100 * np.expm1(error):.0f}{NO_BREAK}%"
+    return f"{per_cent} ±{NO_BREAK}{max(1.0, 100 * uncertainty):.0f}{NO_BREAK}%"
+
+
+def duration(seconds: float) -> str:
+    """An estimate of time in words: ``less than a second``, ``about 8 s``, ``about 5 min``, ``about 2 h``."""
+    if seconds < 1:
+        return "less than a second"
+    for limit, unit, name in ((90.0, 1.0, "s"), (5400.0, 60.0, "min"), (float("inf"), 3600.0, "h")):
+        if seconds < limit:
+            return f"about {seconds / unit:.0f}{NO_BREAK}{name}"
+    raise AssertionError("unreachable: the last limit is infinite")
