@@ -112,7 +112,8 @@ def duration(seconds: float) -> str:
     """An estimate of time in words: ``less than a second``, ``about 8 s``, ``about 5 min``, ``about 2 h``."""
     if seconds < 1:
         return "less than a second"
-    for limit, unit, name in ((90.0, 1.0, "s"), (5400.0, 60.0, "min"), (float("inf"), 3600.0, "h")):
-        if seconds < limit:
-            return f"about {seconds / unit:.0f}{NO_BREAK}{name}"
-    raise AssertionError("unreachable: the last limit is infinite")
+    if seconds < 90:
+        return f"about {seconds:.0f}{NO_BREAK}s"
+    if seconds < 5400:
+        return f"about {seconds / 60:.0f}{NO_BREAK}min"
+    return f"about {seconds / 3600:.0f}{NO_BREAK}h"
