@@ -151,31 +151,26 @@ def training_sets(
 
 def write_results(directory: Path, found: Validation, machine: Mapping[str, str]) -> None:
     """Write the report and its numbers into a folder."""
-    from ..report.validation import write_validation_report  # lazy: matplotlib
+    from ..report.validation import build  # lazy: matplotlib
+    from ..report.write import write  # lazy: matplotlib
     from ..validation.linear.export import validation_to_json  # lazy: a quick start
 
-    write_validation_report(found, directory, facts=dict(machine))
+    write(build(found, facts=dict(machine)), directory)
     content = {"format": VALIDATION_FORMAT, "version": machine["kappaflow"], **validation_to_json(found)}
     write_json(directory / "validation.json", content)
 
 
 def print_verdicts(console: Console, found: Validation) -> None:
     """Print the headline, numbers and a verdict for each quantity and law over all maps and sizes, and the notes."""
-    from ..report.consistency.findings import Cell  # lazy: matplotlib
-    from ..report.validation.findings import find  # lazy: matplotlib
+    from ..report.validation import headline, verdicts_by_quantity  # lazy: matplotlib
 
-    def span(ends: tuple[Cell, Cell]) -> str:
-        low, high = (end.text for end in ends)
-        return low if low == high else f"{low} to {high}"
-
-    words = find(found)
-    plain_line(console, words.answer, "bold")
-    for title, verdicts in words.verdicts:
+    plain_line(console, headline(found).answer, "bold")
+    for title, verdicts in verdicts_by_quantity(found).items():
         plain_line(console, title, "bold")
         for verdict in verdicts:
             numbers = (
-                f"ratio {span(verdict.ratio)}, RMS log error {span(verdict.log_error)} "
-                f"(Monte Carlo alone {span(verdict.noise)})"
+                f"ratio {verdict.ratio_words}, RMS log error {verdict.log_error_words} "
+                f"(Monte Carlo alone {verdict.noise_words})"
             )
             plain_line(console, f"  {verdict.law}: {numbers}")
             plain_line(console, f"    {verdict.sentence}", _COLOURS[verdict.mood])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 __all__ = [
     "NO_BREAK",
     "count",
+    "joined",
     "number",
     "percent",
     "percent_setting",
@@ -87,3 +89,8 @@ def count(n: int) -> str:
 def ratio_text(value: float) -> str:
     """``0.5``, ``20``, ``10⁻⁴``."""
     return f"{value:.4g}" if 1e-3 <= value < 1e4 else power_of_ten(value)
+
+
+def joined(words: Sequence[str], last: str = "and") -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 import kappaflow as kf
 from kappaflow.cli import app, errors
-from kappaflow.report import validation as validation_report
 from kappaflow.validation.linear import experiment as linear
 from kappaflow.validation.linear import simulation
 from kappaflow.validation.linear.quantities import QUANTITIES
@@ -36,12 +35,12 @@ def folder(tmp_path, monkeypatch):
 def plain_report(monkeypatch):
     """A report without drawings, which have their own tests."""
 
-    def write(validation, directory, *, facts):
+    def write(document, directory):
         path = Path(directory) / "report.html"
-        path.write_text(f"{validation.source} {facts['torch']}")
+        path.write_text(f"{document.source} {document.facts['torch']}")
         return path
 
-    monkeypatch.setattr(validation_report, "write_validation_report", write)
+    monkeypatch.setattr("kappaflow.report.write.write", write)
 
 
 def run(*arguments):

@@ -1,9 +1,69 @@
-"""The validation report: theory and simulation side by side, from a :class:`~kappaflow.validation.linear.results.Validation`.
+"""The report of ``kappaflow validate linear``: theory against simulation.
 
-The numbers come in finished; nothing here simulates or predicts, and nothing here needs torch. Every verdict follows from
-the outcomes of the comparisons.
+Each module holds sections, figures beside what they say; :func:`build` puts them in order.
 """
 
-from .page import render_validation_page, write_validation_report
+from __future__ import annotations
 
-__all__ = ["render_validation_page", "write_validation_report"]
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..document import Document, Prose, Section, present
+from .entries import inhomogeneity, pixels, scatter
+from .headline import Headline, headline
+from .modes import anisotropy, kappa, overshrinkage, scaling
+from .overview import overview
+from .phrases import PROSE
+from .strata import counterfactual, steps
+from .tables import Verdict, all_comparisons, design, verdicts, verdicts_by_quantity
+
+if TYPE_CHECKING:
+    from ...validation.linear.results import Validation
+
+__all__ = ["Headline", "Verdict", "build", "headline", "verdicts_by_quantity"]
+
+
+def build(validation: Validation, *, facts: Mapping[str, str]) -> Document:
+    """The report of a validation of linear models.
+
+    Parameters
+    ----------
+    validation : what to show
+    facts : label → text of how the report was made, such as version and command
+
+    Raises
+    ------
+    ValueError
+        A validation without any comparison.
+    """
+    head = headline(validation)
+    words = {"counts": head.counts, "reason": head.reason, "others": head.others}
+    return Document(
+        kind="Validation report",
+        source=validation.source,
+        title="Does the theory hold on {source}? Linear models, simulated and predicted",
+        mood=head.mood,
+        answer=head.answer,
+        introduction=(Prose(PROSE, "introduction", words),),
+        tiles=head.tiles,
+        notes=tuple(validation.notes),
+        sections=present(
+            (
+                overview(validation),
+                verdicts(validation),
+                kappa(validation),
+                overshrinkage(validation),
+                anisotropy(validation),
+                inhomogeneity(validation),
+                scaling(validation),
+                scatter(validation),
+                pixels(validation),
+                counterfactual(validation),
+                steps(validation),
+                design(validation),
+                all_comparisons(validation),
+                Section(name="words", title="Words used here", contents="Words", parts=(Prose(PROSE, "words"),)),
+            )
+        ),
+        facts=facts,
+    )

@@ -6,8 +6,8 @@ Nothing here knows a result: which laws, quantities, maps and sizes there are co
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -119,3 +119,28 @@ def excess(comparison: Comparison) -> float:
 def left_out(*arrays: FloatArray) -> npt.NDArray[np.bool_]:
     """Entries that a logarithmic axis cannot show on any of its sides."""
     return np.asarray(np.any([~np.isfinite(numbers.positive(a)) for a in arrays], axis=0))
+
+
+class Tally(NamedTuple):
+    """How many comparisons agree, agree to order 1/m, miss."""
+
+    agrees: int
+    limit: int
+    misses: int
+
+
+def tally(group: Sequence[Comparison]) -> Tally:
+    """The outcomes of some comparisons."""
+    outcomes = [c.agreement.outcome for c in group]
+    return Tally(outcomes.count("agrees"), outcomes.count("limit"), outcomes.count("misses"))
+
+
+def leading_law(validation: Validation) -> ComparedLaw:
+    """The law that the headline judges: of those put forward the one that misses least, in number and then in size."""
+    candidates = [law for law in validation.laws if not is_published(law)] or list(validation.laws)
+
+    def loss(law: ComparedLaw) -> tuple[int, float]:
+        found = comparisons(validation, law=law.name)
+        return tally(found).misses, max((c.agreement.factor for c in found), default=math.inf)
+
+    return min(candidates, key=loss)

@@ -1,172 +1,97 @@
-"""The figures of theory against simulation by noise level, by mode and by n, and the overview of all ratios.
+"""The sections on noise levels, modes and training-set sizes: each with its figure and what the figure says.
 
-Each is a function from a :class:`~kappaflow.validation.linear.results.Validation` to a ``Figure``. Logarithmic axes leave out what
-they cannot show; nothing is shifted or clipped to make it fit.
+Logarithmic axes leave out what they cannot show; nothing is shifted or clipped to make it fit.
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from ..._checks import FloatArray
+from ..._statistics import rank_correlation
 from .. import look, numbers
-from ..look import GUIDE, INK, MUTED, WIDTH, styled
+from ..document import Picture, Prose, Section
+from ..look import GUIDE, WIDTH, styled
+from ..words import number, percent, short
 from . import marks
+from .phrases import (
+    HOW,
+    PROSE,
+    at_size,
+    each_size,
+    figure_section,
+    log_ratio,
+    main_comparisons,
+    rough,
+    times,
+    typically_off,
+)
 from .select import (
     comparisons,
     curve_laws,
     differs,
-    excess,
     interval,
-    is_published,
     main_law,
     map_subjects,
+    middle,
     ordered_laws,
     quantity_names,
-    quantity_title,
-    spread,
     subjects,
 )
 
 if TYPE_CHECKING:
-    from ...validation.laws import ComparedLaw
     from ...validation.linear.results import Comparison, Validation
-
-FOREST_COLUMNS = 4  # training-set sizes in the overview; more are left to the table
-_ROW = 0.205  # inches of a row in the overview
-_SHORT_TITLES = {
-    "kappa": "renormalised noise κ",
-    "gains": "expected gain of modes",
-    "mode_disagreement": "disagreement by mode",
-}
-
-
-# ---------------------------------------------------------------- overview
-@styled
-def ratios(validation: Validation) -> Figure:
-    """Simulated over predicted with its 95 % interval and the verdict, for each quantity, map, n and law."""
-    rows = forest_rows(validation)
-    sizes = [validation.n[k] for k in spread(len(validation.n), FOREST_COLUMNS)]
-    laws = ordered_laws(validation)
-    height = _ROW * max(1.0, 0.62 * len(laws)) * len(rows) + 1.5
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    axes = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
-    low, high = _forest_range(validation, sizes)
-    for ax, n in zip(axes, sizes, strict=True):
-        look.factor_axis(ax.xaxis, low, high)
-        ax.axvline(1.0, color=INK, lw=0.8, zorder=1)
-        hidden = 0
-        for place, row in enumerate(rows):
-            quantity, subject, _ = row
-            for index, law in enumerate(laws):
-                comparison = validation.find(quantity, law.name, n, subject)
-                shift = 0.5 * ((index + 0.5) / len(laws) - 0.5)
-                if comparison is not None and not _forest_mark(ax, comparison, place + shift, _filling(law, index)):
-                    hidden += 1
-        if hidden:
-            ax.text(
-                0.98, 0.0, f"{hidden} without positive ratio", transform=ax.transAxes, ha="right", va="bottom",
-                color=MUTED, fontsize=8,
-            )  # fmt: skip
-        ax.set_title(f"n = {n:,}", loc="center")
-        ax.tick_params(axis="y", length=0)
-        ax.grid(False, axis="y")
-    _forest_labels(axes[0], rows)
-    axes[len(axes) // 2].set_xlabel("simulated / predicted")
-    figure.legend(handles=_forest_handles(validation), loc="outside lower center", ncols=3, columnspacing=1.6)
-    return figure
-
-
-#: A row of the overview: quantity, subject and label; a title has no quantity.
-Row = tuple[str, str, str]
-
-
-def forest_rows(validation: Validation) -> list[Row]:
-    """Rows of the overview: the maps of each quantity under its title."""
-    rows: list[Row] = []
-    for quantity in quantity_names(validation):
-        found = subjects(validation, quantity)
-        title = _SHORT_TITLES.get(quantity, quantity_title(validation, quantity))
-        if list(found) == [""]:
-            rows.append((quantity, "", title))
-            continue
-        rows.append(("", "", title))
-        # a pair of maps has a long name, whose second half says it all
-        rows += [(quantity, key, label.replace(" and sampling map to", ", also to")) for key, label in found.items()]
-    return rows
-
-
-def _forest_labels(ax: Axes, rows: list[Row]) -> None:
-    ax.set_yticks(range(len(rows)), [label for _, _, label in rows])
-    for text, row in zip(ax.get_yticklabels(), rows, strict=True):
-        text.set_fontsize(8.5)
-        text.set_color(INK if row[1] == "" else MUTED)
-    ax.set_ylim(len(rows) - 0.3, -0.7)
-
-
-def _forest_range(validation: Validation, sizes: list[int]) -> tuple[float, float]:
-    shown = [c for c in validation.comparisons if c.n in sizes]
-    values = [x for c in shown for x in (c.agreement.ratio, *c.agreement.ratio_interval, *_typical(c))]
-    return numbers.finite_range(np.array(values, dtype=np.float64)) or (0.5, 2.0)
-
-
-def _typical(comparison: Comparison) -> tuple[float, float]:
-    """What a typical entry is off by, beyond Monte Carlo, to both sides."""
-    reach = math.exp(min(excess(comparison), 50.0))
-    return 1 / reach, reach
-
-
-def _filling(law: ComparedLaw, place: int) -> dict[str, Any]:
-    """How the marks of a law are filled: the first whole, those of the published one not at all, all others half by half."""
-    if place == 0:
-        return {"fillstyle": "full"}
-    half = ("top", "left")[place % 2]
-    return {"fillstyle": "none"} if is_published(law) else {"fillstyle": half, "markerfacecoloralt": "white"}
-
-
-def _forest_mark(ax: Axes, comparison: Comparison, y: float, filling: dict[str, Any]) -> bool:
-    """One mark of the overview; False where its ratio has no place on the axis."""
-    found = comparison.agreement
-    colour, marker = marks.OUTCOME_COLOURS[found.outcome], marks.OUTCOME_MARKERS[found.outcome]
-    ax.plot(_typical(comparison), [y, y], color=colour, lw=4.0, alpha=0.17, solid_capstyle="butt", zorder=1.5)
-    if not (math.isfinite(found.ratio) and found.ratio > 0):
-        return False
-    low, high = numbers.positive(np.array(found.ratio_interval))
-    if np.isnan(low):
-        low = ax.get_xlim()[0]
-    ax.plot([low, high], [y, y], color=colour, lw=1.1, zorder=2)
-    gid = f"{comparison.quantity}/{comparison.subject}/{comparison.law}/{comparison.n}"
-    ax.plot([found.ratio], [y], ls="", marker=marker, ms=3.6, color=colour, mew=0.9, zorder=3, gid=gid, **filling)
-    return True
-
-
-def _forest_handles(validation: Validation) -> list[Line2D | Patch]:
-    words = {"agrees": "agrees", "limit": "agrees to order 1/m", "misses": "misses"}
-    present = [name for name in words if any(c.agreement.outcome == name for c in validation.comparisons)]
-    handles: list[Line2D | Patch] = [
-        Line2D([], [], color=colour, marker=marks.OUTCOME_MARKERS[name], ms=4, lw=1.1, label=words[name])
-        for name in present
-        for colour in (marks.OUTCOME_COLOURS[name],)
-    ]
-    laws = ordered_laws(validation)
-    if len(laws) > 1:
-        for index, law in enumerate(laws):
-            style = _filling(law, index)
-            handles.append(Line2D([], [], ls="", marker="o", ms=4, color=MUTED, label=law.title, **style))
-    handles.append(Patch(color=MUTED, alpha=0.25, lw=0, label="typical entry beyond Monte Carlo"))
-    return handles
 
 
 # ---------------------------------------------------------------- renormalised noise
+def kappa(validation: Validation) -> Section | None:
+    """Renormalised noise, where it was simulated."""
+    if "kappa" not in quantity_names(validation) or not validation.kappa:
+        return None
+    each = each_size(validation)
+    return figure_section(
+        "kappa",
+        "Few images act like extra noise: κ",
+        "Noise",
+        _kappa_takeaway(validation),
+        Picture(
+            name="kappa",
+            caption=(
+                "Renormalised noise κ against noise variance σ²: lines are theory, points the simulation with 95 % intervals. "
+                f"Below: simulated over predicted under the {main_law(validation).title}. Dotted: infinite data."
+            ),
+            alternative=f"Renormalised noise against noise variance, predicted lines and simulated points {each}, and their ratio.",
+            draw=partial(draw_kappa, validation),
+        ),
+        Prose(PROSE, "kappa", {"coincidences": coincidences(validation)}, summary=HOW),
+    )
+
+
+def _kappa_takeaway(validation: Validation) -> str:
+    found = main_comparisons(validation, "kappa")
+    if not found:
+        return ""
+    parts = []
+    for comparison in (found[0], found[-1]) if len(found) > 1 else found:
+        deviation = np.abs(log_ratio(comparison))
+        if not np.isfinite(deviation).any():
+            continue
+        place = int(np.nanargmax(deviation))
+        ratio = float(comparison.agreement.simulated[place] / comparison.agreement.predicted[place])
+        sigma = short(math.sqrt(float(comparison.entries[place])), 2)
+        parts.append(f"at n = {comparison.n:,} it is {times(ratio)} the predicted one (σ = {sigma})")
+    return f"The simulated κ where it is furthest from theory: {'; '.join(parts)}." if parts else ""
+
+
 @styled
-def kappa(validation: Validation) -> Figure:
+def draw_kappa(validation: Validation) -> Figure:
     """κ against σ² for each n: theory and simulation; below, simulated over predicted with intervals."""
     figure = Figure(figsize=(WIDTH, 5.6), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.5, 1])
@@ -211,9 +136,71 @@ def kappa(validation: Validation) -> Figure:
     return figure
 
 
+def coincidences(validation: Validation) -> str:
+    """Equal images in one training set make an eigenvalue zero, on which an average of inverses hangs."""
+    small = [n for n in validation.n if n <= validation.eigenvalues.size]
+    if validation.sampling != "resample" or validation.pool_size is None or not small:
+        return ""
+    pairs = small[0] * (small[0] - 1) / (2 * validation.pool_size)
+    return (
+        f"In {small[0]:,} images drawn with replacement from {validation.pool_size:,}, {number(pairs, 2)} pairs are equal on "
+        "average. Where n is not above the number of modes, such a pair makes one eigenvalue of Σ̂ zero, and at low noise "
+        "its 1/σ² outweighs all others: the simulated κ is then far below that of images that never repeat, which theory "
+        "predicts."
+    )
+
+
 # ---------------------------------------------------------------- by mode
+def overshrinkage(validation: Validation) -> Section | None:
+    """Expected gains of modes, where they were simulated."""
+    if "gains" not in quantity_names(validation):
+        return None
+    each = each_size(validation)
+    return figure_section(
+        "overshrinkage",
+        "Over-shrinkage: expected gain of each mode",
+        "Shrinkage",
+        _overshrinkage_takeaway(validation),
+        Picture(
+            name="overshrinkage",
+            caption=(
+                "Expected gain of each mode over the gain with infinite data; 1 is no loss. Lines: theory. Points: simulation "
+                "with 95 % intervals, at some of the modes where there are many. A law that cannot be told from the first is "
+                "not drawn."
+            ),
+            alternative=(
+                f"Gain of each mode relative to infinite data, predicted lines and simulated points {each}, a "
+                "panel for each map."
+            ),
+            draw=partial(draw_overshrinkage, validation),
+        ),
+        Prose(PROSE, "overshrinkage", summary=HOW),
+    )
+
+
+def _overshrinkage_takeaway(validation: Validation) -> str:
+    chosen = map_subjects(validation, "gains") or subjects(validation, "gains")
+    if not chosen:
+        return ""
+    subject, label = next(iter(chosen.items()))
+    comparison = main_comparisons(validation, "gains", subject)[0]
+    question = next(q for q in validation.maps if q.key == subject)
+    ideal = np.asarray(question.gain(validation.eigenvalues), dtype=np.float64)[comparison.entries]
+    kept = numbers.ratio(comparison.agreement.simulated, ideal)
+    if not np.isfinite(kept).any():
+        return ""
+    place = int(np.nanargmin(kept))
+    predicted = float(comparison.agreement.predicted[place] / ideal[place])
+    text = (
+        f"With {comparison.n:,} images, the hardest hit mode of the {label}, mode {int(comparison.entries[place]) + 1:,}, "
+        f"keeps {percent(float(kept[place]))} of its gain in the simulation; theory says {percent(predicted)}."
+    )
+    deviation = np.abs(log_ratio(comparison))
+    return f"{text} The typical mode (median) is off by {typically_off(float(np.nanmedian(deviation)))}."
+
+
 @styled
-def overshrinkage(validation: Validation) -> Figure:
+def draw_overshrinkage(validation: Validation) -> Figure:
     """Expected gain over the gain with infinite data by mode, for the sampling map and each denoiser."""
     chosen = map_subjects(validation, "gains") or subjects(validation, "gains")
     ideal = {q.key: np.asarray(q.gain(validation.eigenvalues), dtype=np.float64) for q in validation.maps}
@@ -255,8 +242,51 @@ def _noise(question: Any) -> float:
     return float(question.sigma)
 
 
+def anisotropy(validation: Validation) -> Section | None:
+    """Disagreement by mode, where it was simulated."""
+    if "mode_disagreement" not in quantity_names(validation):
+        return None
+    each = each_size(validation)
+    return figure_section(
+        "anisotropy",
+        "Anisotropy: on which modes do models disagree?",
+        "Modes",
+        _anisotropy_takeaway(validation),
+        Picture(
+            name="anisotropy",
+            caption=(
+                "Squared distance of two models along each mode of the output, averaged over inputs: for the denoiser at low "
+                "and at high noise, and for the finished sample. Lines: theory. Points: simulation with 95 % intervals."
+            ),
+            alternative=(
+                f"Disagreement by mode of the output, predicted lines and simulated points {each}, a panel for each "
+                "map, logarithmic axes."
+            ),
+            draw=partial(draw_anisotropy, validation),
+        ),
+        Prose(PROSE, "anisotropy", summary=HOW),
+    )
+
+
+def _anisotropy_takeaway(validation: Validation) -> str:
+    parts = []
+    for subject, label in anisotropy_subjects(validation).items():
+        found = main_comparisons(validation, "mode_disagreement", subject)
+        if not found:
+            continue
+        comparison = at_size(found, middle(validation.n))
+        span = numbers.finite_range(comparison.agreement.simulated)
+        order = rank_correlation(comparison.agreement.predicted, comparison.agreement.simulated).value
+        if span is not None and math.isfinite(order):
+            parts.append(f"{label}: a factor of {rough(span[1] / span[0])}, rank correlation {order:.2f}")
+    if not parts:
+        return ""
+    start = f"How much modes differ in disagreement at n = {middle(validation.n):,}, and how well theory orders them. "
+    return start + "; ".join(part[0].upper() + part[1:] if k == 0 else part for k, part in enumerate(parts)) + "."
+
+
 @styled
-def anisotropy(validation: Validation) -> Figure:
+def draw_anisotropy(validation: Validation) -> Figure:
     """Mean disagreement by output mode at low and high noise of the denoiser and for the sampling map."""
     chosen = anisotropy_subjects(validation)
     grid = marks.panels(len(chosen))
@@ -320,8 +350,51 @@ def _first_of_rows(axes: list[Axes], label: str) -> None:
 
 
 # ---------------------------------------------------------------- by n
+def scaling(validation: Validation) -> Section | None:
+    """Disagreement by n, where a law has a curve of it."""
+    if "bands" not in quantity_names(validation) or not validation.scaling.disagreement:
+        return None
+    return figure_section(
+        "scaling",
+        "Scaling: how fast does disagreement fall with n?",
+        "Sizes",
+        _scaling_takeaway(validation),
+        Picture(
+            name="scaling",
+            caption=(
+                "Disagreement of the finished samples in each eigenband against the number of training images, mean over "
+                "inputs. Lines: theory, also for n that were not simulated. Markers: simulation with 95 % intervals. The "
+                "dotted line falls like 1/n."
+            ),
+            alternative=(
+                "Disagreement of each eigenband against n, predicted curves and simulated points with intervals, "
+                "logarithmic axes."
+            ),
+            draw=partial(draw_scaling, validation),
+        ),
+        Prose(PROSE, "scaling", summary=HOW),
+    )
+
+
+def _scaling_takeaway(validation: Validation) -> str:
+    found = main_comparisons(validation, "bands", validation.scaling.subject)
+    if not found:
+        return ""
+    first, last = found[0].agreement, found[-1].agreement
+    if len(found) == 1:
+        return f"At n = {found[0].n:,} the simulated disagreement, all bands together, is {times(first.ratio)} the predicted one."
+    simulated = float(numbers.ratio(first.simulated.sum(), last.simulated.sum()))
+    predicted = float(numbers.ratio(first.predicted.sum(), last.predicted.sum()))
+    if not (math.isfinite(simulated) and math.isfinite(predicted)):
+        return ""
+    return (
+        f"From n = {found[0].n:,} to {found[-1].n:,} the disagreement falls {rough(simulated)}-fold in the simulation "
+        f"and {rough(predicted)}-fold in theory (1/n would be {rough(found[-1].n / found[0].n)}-fold)."
+    )
+
+
 @styled
-def scaling(validation: Validation) -> Figure:
+def draw_scaling(validation: Validation) -> Figure:
     """Disagreement by eigenband against n: predicted curves, simulated points with intervals, and 1/n."""
     figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     ax = figure.add_subplot()

@@ -1,8 +1,9 @@
-"""The figures of theory against simulation entry by entry: inputs, mode pairs, strata, sampler steps and pixels."""
+"""The sections that hold theory against simulation entry by entry: inputs, mode pairs, pixels."""
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement
+import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
 from ..._checks import FloatArray
+from ..._statistics import rank_correlation
 from .. import look, numbers
 from ..arrays import Kind, frame, kind_of, pixel_level
-from ..look import GUIDE, INK, MUTED, WIDTH, styled
-from ..words import NO_BREAK
+from ..document import Picture, Prose, Section
+from ..look import INK, MUTED, WIDTH, styled
 from . import marks
+from .phrases import HOW, PROSE, at_size, each_size, figure_section, main_comparisons, rough, times, typically_off
 from .select import (
     comparisons,
     interval,
@@ -24,6 +27,7 @@ from .select import (
     main_law,
     middle,
     ordered_laws,
+    quantity_names,
     spread,
     subjects,
 )
@@ -33,14 +37,57 @@ if TYPE_CHECKING:
     from ...validation.linear.results import Comparison, Validation
 
 MAX_INPUTS = 200  # inputs drawn; more are thinned evenly in the order of the prediction
-MARK = 4.0
-STEP_MARKERS = ("s", "^", "v", "P", "X")
-_STRATUM_ROW = 0.27
 
 
 # ---------------------------------------------------------------- by input
+def inhomogeneity(validation: Validation) -> Section | None:
+    """Disagreement by input, where it was simulated."""
+    if "seeds" not in quantity_names(validation):
+        return None
+    each = each_size(validation)
+    return figure_section(
+        "inhomogeneity",
+        "Inhomogeneity: on which inputs do models disagree?",
+        "Inputs",
+        _inhomogeneity_takeaway(validation),
+        Picture(
+            name="inhomogeneity",
+            caption=(
+                "One point for each input and n: its simulated disagreement with 95 % interval against the one predicted by "
+                f"the {main_law(validation).title}, both divided by the predicted mean over inputs at that n. On the dotted "
+                "line they are equal; a cloud along a line parallel to it has the wrong size and the right order."
+            ),
+            alternative=(
+                f"Simulated against predicted disagreement of each input, relative to the mean, {each}, with the "
+                "diagonal, a panel for each map."
+            ),
+            draw=partial(draw_inhomogeneity, validation),
+        ),
+        Prose(PROSE, "inhomogeneity", {"inputs": len(validation.input_seeds)}, summary=HOW),
+    )
+
+
+def _inhomogeneity_takeaway(validation: Validation) -> str:
+    parts = []
+    for subject, label in subjects(validation, "seeds").items():
+        found = main_comparisons(validation, "seeds", subject)
+        if not found:
+            continue
+        comparison = at_size(found, middle(validation.n))
+        span = numbers.finite_range(comparison.agreement.simulated)
+        order = rank_correlation(comparison.agreement.predicted, comparison.agreement.simulated).value
+        if span is not None and math.isfinite(order):
+            parts.append(f"{label}: {rough(span[1] / span[0])} ({order:.2f})")
+    if not parts:
+        return ""
+    return (
+        f"From one input to another the simulated disagreement varies at n = {middle(validation.n):,} by this factor "
+        f"(in brackets the rank correlation with theory): {'; '.join(parts)}."
+    )
+
+
 @styled
-def inhomogeneity(validation: Validation) -> Figure:
+def draw_inhomogeneity(validation: Validation) -> Figure:
     """Disagreement of each input, simulated against predicted, both over the predicted mean over inputs."""
     chosen = subjects(validation, "seeds")
     grid = marks.panels(len(chosen), height=3.05)
@@ -90,8 +137,60 @@ def _diagonal_handle() -> Line2D:
 
 
 # ---------------------------------------------------------------- by pair of modes
+def scatter(validation: Validation) -> Section | None:
+    """Variance of mode pairs, where it was simulated."""
+    if "mode_variance" not in quantity_names(validation):
+        return None
+    each = each_size(validation)
+    return figure_section(
+        "scatter",
+        "Every pair of modes",
+        "Mode pairs",
+        _scatter_takeaway(validation),
+        Picture(
+            name="scatter",
+            caption=_scatter_caption(validation),
+            alternative=(
+                f"Simulated against predicted variance of mode pairs {each}, with the diagonal, a panel for each map, "
+                "logarithmic axes."
+            ),
+            draw=partial(draw_scatter, validation),
+            raster=True,
+        ),
+        Prose(PROSE, "scatter", summary=HOW),
+    )
+
+
+def _scatter_takeaway(validation: Validation) -> str:
+    found = main_comparisons(validation, "mode_variance")
+    if not found:
+        return ""
+    worst = max(found, key=lambda c: c.agreement.log_error)
+    best = min(found, key=lambda c: c.agreement.log_error)
+    kinds = [(worst, "at most")] if worst is best else [(best, "between"), (worst, "and")]
+    text = " ".join(f"{word} {typically_off(c.agreement.log_error)} ({c.label}, n = {c.n:,})" for c, word in kinds)
+    noise = [c.agreement.log_noise for c in found]
+    return (
+        f"The typical mode pair is off by {text}; Monte Carlo error alone makes "
+        f"{typically_off(min(noise))} to {typically_off(max(noise))}."
+    )
+
+
+def _scatter_caption(validation: Validation) -> str:
+    text = (
+        "Simulated against predicted variance of the entry between two modes, one point for each pair of up to 32 modes and "
+        "each n; darker where points are many."
+    )
+    if len(validation.laws) > 1:
+        text += (
+            f" Other laws are drawn only where they differ from the {main_law(validation).title} by more than 5 %: for the "
+            "published law, pairs of a mode with itself."
+        )
+    return text
+
+
 @styled
-def scatter(validation: Validation) -> Figure:
+def draw_scatter(validation: Validation) -> Figure:
     """Variance of mode pairs, simulated against predicted, with the diagonal; one panel for each map."""
     chosen = subjects(validation, "mode_variance")
     grid = marks.panels(len(chosen), height=3.05)
@@ -150,106 +249,41 @@ def _cloud_look(validation: Validation, law: ComparedLaw, colour: str, alpha: fl
     }
 
 
-# ---------------------------------------------------------------- strata
-@styled
-def counterfactual(validation: Validation) -> Figure:
-    """Disagreement of models of any two strata, sorted: simulated with intervals, predicted, and its limit."""
-    found = validation.counterfactual
-    if found is None:
-        raise ValueError("counterfactual: the validation must have a counterfactual, got None")
-    pairs = strata_pairs(validation)
-    figure = Figure(figsize=(WIDTH, _STRATUM_ROW * len(pairs) + 1.3), layout="constrained")
-    ax = figure.add_subplot()
-    everything = (found.simulated, found.interval_low, found.interval_high, *found.predicted.values())
-    limits = np.array([found.predicted_limit[i, j] for i, j in pairs])
-    look.log_axis(ax.xaxis, *marks.limits_of(*everything, limits))
-    for place, (i, j) in enumerate(pairs):
-        ends = numbers.positive(np.array([found.interval_low[i, j], found.interval_high[i, j]]))
-        ax.plot(ends, [place, place], color=INK, lw=2.0, zorder=3, solid_capstyle="butt")
-        if (found.names[i], found.names[j]) == (found.names[0], found.names[0]):
-            ax.axhspan(place - 0.5, place + 0.5, color="#eaf1f8", lw=0, zorder=0)
-    places = np.arange(len(pairs))
-    simulated = numbers.positive(np.array([found.simulated[i, j] for i, j in pairs]))
-    ax.plot(numbers.positive(limits), places, ls="", marker="|", ms=9, mew=2.2, color=GUIDE, gid="limit", zorder=2)
-    laws = [law for law in ordered_laws(validation) if law.name in found.predicted]
-    handles = [Line2D([], [], color=INK, marker="o", ms=4, lw=2.0, label=f"simulation, 95{NO_BREAK}%")]
-    for index, law in enumerate(laws):
-        predicted = numbers.positive(np.array([found.predicted[law.name][i, j] for i, j in pairs]))
-        style: dict[str, Any] = {"marker": "D", "ms": 7.0, "mew": 1.2, "mfc": "none", "mec": "#0072b2"}
-        if index:
-            style |= {"ms": 5.5, "mec": MUTED, "mew": 0.9, "marker": marks.law_marker(validation, law)}
-        ax.plot(predicted, places, ls="", zorder=4 - 0.1 * index, gid=law.name, **style)
-        handles.append(Line2D([], [], ls="", label=law.title, **style))
-    ax.plot(simulated, places, ls="", marker="o", ms=4, mew=0, color=INK, zorder=5, gid="simulated")
-    handles.append(Line2D([], [], ls="", marker="|", ms=9, mew=2.2, color=GUIDE, label="with infinite data"))
-    ax.set_yticks(places, [pair_name(found.names[i], found.names[j]) for i, j in pairs])
-    ax.set_ylim(-0.6, len(pairs) - 0.4)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(False, axis="y")
-    ax.set_xlabel("squared distance / d of two models")
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), columnspacing=1.4)
-    return figure
-
-
-def strata_pairs(validation: Validation) -> list[tuple[int, int]]:
-    """Pairs of strata in ascending order of their simulated disagreement."""
-    found = validation.counterfactual
-    if found is None:
-        return []
-    pairs = list(combinations_with_replacement(range(len(found.names)), 2))
-    return sorted(pairs, key=lambda pair: (float(found.simulated[pair]), pair))
-
-
-def pair_name(first: str, second: str) -> str:
-    """``both top``, ``top against bottom``."""
-    return f"both {first}" if first == second else f"{first} against {second}"
-
-
-# ---------------------------------------------------------------- sampler of finitely many steps
-@styled
-def steps(validation: Validation) -> Figure:
-    """Discretisation error of each step count and finite-data effect by eigenband for each n; below, their ratio."""
-    figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.35, 1])
-    errors = validation.step_errors
-    counts = sorted({e.steps for e in errors})
-    x = np.arange(len(validation.bands), dtype=np.float64)
-    for error in errors:
-        colour = marks.colour_of(validation, error.n)
-        marker = STEP_MARKERS[counts.index(error.steps) % len(STEP_MARKERS)]
-        style: dict[str, Any] = {"color": colour, "marker": marker, "ms": 4.5, "lw": 0.8, "ls": (0, (1, 1.6))}
-        top.plot(x, numbers.positive(error.discretisation), gid=f"steps-{error.steps}-{error.n}", **style)
-        if error.steps == counts[0]:
-            top.plot(
-                x, numbers.positive(error.finite_data), color=colour, marker="o", ms=MARK, lw=1.6, gid=f"data-{error.n}"
-            )
-        relative = np.sqrt(numbers.ratio(error.discretisation, error.finite_data))
-        bottom.plot(x, numbers.positive(relative), gid=f"ratio-{error.steps}-{error.n}", **style)
-    values = [a for e in errors for a in (e.discretisation, e.finite_data)]
-    look.log_axis(top.yaxis, *marks.limits_of(*values))
-    parts = [np.sqrt(numbers.ratio(e.discretisation, e.finite_data)) for e in errors]
-    look.log_axis(bottom.yaxis, *marks.limits_of(*parts, np.ones(1)), text=lambda v: f"{100 * v:.3g} %")
-    bottom.axhline(1.0, **marks.GUIDE_LOOK)
-    labels = [band.label.replace("-", "–").split(" ")[1] for band in validation.bands]
-    bottom.set_xticks(x, labels)
-    if len(labels) > 8:
-        bottom.tick_params(axis="x", labelrotation=60)
-    bottom.set_xlabel("eigenband: modes")
-    top.set_ylabel("squared distance / d")
-    bottom.set_ylabel("steps / finite data (RMS)")
-    extra = [Line2D([], [], color=INK, marker="o", ms=MARK, lw=1.6, label="finite data")]
-    extra += [
-        Line2D([], [], color=INK, marker=STEP_MARKERS[k % len(STEP_MARKERS)], ms=4.5, lw=0.8, ls=(0, (1, 1.6)),
-               label=f"{count} steps")
-        for k, count in enumerate(counts)
-    ]  # fmt: skip
-    look.n_legend(figure, validation.n, extra)
-    return figure
-
-
 # ---------------------------------------------------------------- pixels
+def pixels(validation: Validation) -> Section | None:
+    """Variance by pixel, where samples are images."""
+    if "pixels" not in quantity_names(validation) or kind_of(validation.pixel_shape) == "vector":
+        return None
+    return figure_section(
+        "pixels",
+        "Where in the image?",
+        "Pixels",
+        _pixels_takeaway(validation),
+        Picture(
+            name="pixels",
+            caption=(
+                "Standard deviation of each pixel over training sets for the first input, simulated beside predicted, one "
+                "colour scale in a row; for colour images the root mean square over channels. Pixels that no training set "
+                "changes are blank."
+            ),
+            alternative="Standard deviation of each pixel for one input as images, simulated beside predicted, a row for each map.",
+            draw=partial(draw_pixels, validation),
+            raster=True,
+        ),
+        Prose(PROSE, "pixels", summary=HOW),
+    )
+
+
+def _pixels_takeaway(validation: Validation) -> str:
+    found = [c for c in main_comparisons(validation, "pixels") if c.n == middle(validation.n)]
+    if not found:
+        return ""
+    parts = [f"{times(c.agreement.ratio)} ({c.label})" for c in found]
+    return f"At n = {middle(validation.n):,} the simulated variance, all pixels together, is {', '.join(parts)} the predicted one."
+
+
 @styled
-def pixels(validation: Validation) -> Figure:
+def draw_pixels(validation: Validation) -> Figure:
     """Standard deviation of each pixel for one input, simulated beside predicted, at the middle n; a row for each map."""
     chosen = subjects(validation, "pixels")
     n, laws, kind = middle(validation.n), ordered_laws(validation), kind_of(validation.pixel_shape)

@@ -1,0 +1,188 @@
+"""The answer of the validation report: verdict, reasons and the numbers beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..document import Mood, Tile
+from ..words import joined
+from .phrases import fine_ratio, how_far, place, worst
+from .select import (
+    DISAGREEMENTS,
+    EXPECTATIONS,
+    comparisons,
+    is_published,
+    leading_law,
+    ordered_laws,
+    quantity_title,
+    tally,
+)
+
+if TYPE_CHECKING:
+    from ...validation.laws import ComparedLaw
+    from ...validation.linear.results import Comparison, Validation
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What the report says first.
+
+    Attributes
+    ----------
+    mood, answer : the verdict on the law that misses least, and its sentence
+    counts : how many comparisons agree and miss, and the furthest off
+    reason : what the outcome means for data of this kind
+    others : a sentence for each other law
+    tiles : the numbers
+    """
+
+    mood: Mood
+    answer: str
+    counts: str
+    reason: str
+    others: tuple[str, ...]
+    tiles: tuple[Tile, ...]
+
+
+def headline(validation: Validation) -> Headline:
+    """The verdict of a validation in words.
+
+    Raises
+    ------
+    ValueError
+        A validation without any comparison.
+    """
+    if not validation.comparisons:
+        raise ValueError("validation must hold at least one comparison, got none")
+    law = leading_law(validation)
+    judged = comparisons(validation, law=law.name)
+    mood, answer = _answer(law, judged)
+    others = [_other_law(validation, other) for other in ordered_laws(validation) if other is not law]
+    return Headline(
+        mood=mood,
+        answer=answer,
+        counts=_counts_sentence(validation, judged),
+        reason=_reason(validation, law, judged),
+        others=tuple(sentence for sentence in others if sentence),
+        tiles=_tiles(validation, law, judged),
+    )
+
+
+def _answer(law: ComparedLaw, found: Sequence[Comparison]) -> tuple[Mood, str]:
+    """Mood and headline of one law."""
+    misses, total = tally(found).misses, len(found)
+    title = f"The {law.title}"
+    if not misses:
+        return "yes", f"{title} agrees with the simulation in {total:,} of {_comparison_word(total)}."
+    if 2 * misses <= total:
+        agree = total - misses
+        some = f"agrees with the simulation in {agree:,} of {_comparison_word(total)} and misses in {misses:,}"
+        return "partly", f"{title} {some}: {_families(found)}."
+    return "no", f"{title} misses in {misses:,} of {_comparison_word(total)}: {_families(found)}."
+
+
+def _families(found: Sequence[Comparison]) -> str:
+    """By how much each kind of quantity is missed at worst."""
+    missed = [c for c in found if c.agreement.outcome == "misses"]
+    kinds = (
+        ("disagreement of models", [c for c in missed if c.quantity in DISAGREEMENTS]),
+        ("single variances", [c for c in missed if c.quantity not in (*DISAGREEMENTS, *EXPECTATIONS)]),
+        ("expectations", [c for c in missed if c.quantity in EXPECTATIONS]),
+    )
+    return joined([f"{name} by up to {how_far(worst(group))}" for name, group in kinds if group])
+
+
+def _comparison_word(count: int) -> str:
+    return f"{count:,} comparison" if count == 1 else f"{count:,} comparisons"
+
+
+def _counts_sentence(validation: Validation, found: Sequence[Comparison]) -> str:
+    agrees, limit, misses = tally(found)
+    parts = []
+    if agrees:
+        parts.append(f"{agrees:,} {'agrees' if agrees == 1 else 'agree'} within Monte Carlo error")
+    if limit:
+        verb = "" if agrees else "agrees " if limit == 1 else "agree "
+        parts.append(f"{limit:,} {verb}to the order 1/m that the limit of many samples neglects")
+    if misses:
+        furthest = worst([c for c in found if c.agreement.outcome == "misses"])
+        where = f"{quantity_title(validation, furthest.quantity)} ({place(furthest)})"
+        verb = "misses" if misses == 1 else "miss"
+        parts.append(f"{misses:,} {verb}, the furthest off by {how_far(furthest)}: {where}")
+    return f"Of {_comparison_word(len(found))}, {joined(parts)}."
+
+
+def _other_law(validation: Validation, law: ComparedLaw) -> str:
+    """One sentence on a law that the headline does not judge."""
+    found = comparisons(validation, law=law.name)
+    if not found:
+        return ""
+    _, answer = _answer(law, found)
+    if not is_published(law):
+        return answer
+    misses = tally(found).misses
+    note = " It is the formula of arXiv 2602.02908 without the exchange and mean terms, shown for comparison"
+    if misses:
+        return f"{answer}{note}: its misses are expected and belong to that formula; nothing broke."
+    return f"{answer}{note}."
+
+
+def _reason(validation: Validation, law: ComparedLaw, found: Sequence[Comparison]) -> str:
+    """What the outcome means for data of this kind."""
+    misses = tally(found).misses
+    if validation.sampling == "gaussian":
+        if not misses:
+            return (
+                "Training sets are Gaussian, as the theory assumes: this tests the theory and its code, not the data."
+            )
+        return (
+            "Training sets are Gaussian, as the theory assumes. Misses are then not the data's: either n is too small for "
+            "the limit of many samples, or theory or code is at fault."
+        )
+    if not misses:
+        return "Nothing in these data tells them from the data that the law assumes, as far as these quantities go."
+    reason = "The simulation is of these very data, so that a miss is a property of the law on them, not of chance."
+    reason = law.spec.misses or reason
+    if validation.sampling == "disjoint":
+        reason += " With disjoint splits a part of any difference is not the law's; see the note."
+    return reason
+
+
+def _tiles(validation: Validation, law: ComparedLaw, found: Sequence[Comparison]) -> tuple[Tile, ...]:
+    agrees, limit, misses = tally(found)
+    furthest = worst(found)
+    disagreement = [c for c in found if c.quantity in DISAGREEMENTS]
+    tiles = [
+        Tile(
+            label="Comparisons that agree",
+            text=f"{agrees + limit:,} of {len(found):,}",
+            value=agrees + limit,
+            hint=f"{law.title}; {agrees:,} within Monte Carlo error, {limit:,} to order 1/m, {misses:,} misses",
+        ),
+        Tile(
+            label="Furthest off",
+            text=how_far(furthest),
+            hint=f"{quantity_title(validation, furthest.quantity)}; {place(furthest)}",
+        ),
+    ]
+    if disagreement:
+        ratios = [c.agreement.ratio for c in disagreement]
+        tiles.append(
+            Tile(
+                label="Disagreement, simulated / predicted",
+                text=f"{fine_ratio(min(ratios))} to {fine_ratio(max(ratios))}",
+                hint="totals, over all maps and n; 1 is agreement",
+            )
+        )
+    total = sum(validation.draws)
+    tiles.append(
+        Tile(
+            label="Training sets simulated",
+            text=f"{total:,}",
+            value=total,
+            hint="each with its own mean, covariance and models",
+        )
+    )
+    return tuple(tiles)

@@ -1,0 +1,222 @@
+"""The sections on training sets that differ on purpose, and on samplers of finitely many steps."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from .. import look, numbers
+from ..document import Picture, Prose, Section
+from ..look import GUIDE, INK, MUTED, WIDTH, styled
+from ..words import NO_BREAK, number, percent, short
+from . import marks
+from .phrases import HOW, PROSE, each_size, figure_section, times
+from .select import (
+    main_law,
+    ordered_laws,
+)
+
+if TYPE_CHECKING:
+    from ...validation.linear.results import Validation
+
+MARK = 4.0
+STEP_MARKERS = ("s", "^", "v", "P", "X")
+_STRATUM_ROW = 0.27
+
+
+def counterfactual(validation: Validation) -> Section | None:
+    """Training sets of different strata, where there are any."""
+    if validation.counterfactual is None:
+        return None
+    return figure_section(
+        "counterfactual",
+        "Training sets that differ on purpose",
+        "Strata",
+        _counterfactual_takeaway(validation),
+        Picture(
+            name="counterfactual",
+            caption=(
+                f"Disagreement of two models for each pair of strata, n = {validation.counterfactual.n:,}: images are ordered "
+                f"along principal component {validation.counterfactual.component + 1} and training sets come from the top, "
+                "the bottom or the middle third, from the two outer sixths, or from all images (i.i.d., shaded row). The grey "
+                "bar is what remains with infinite data; it is zero, and not drawn, for two models of the same stratum."
+            ),
+            alternative=(
+                "Disagreement of models of any two strata of the data in ascending order: simulated with "
+                "intervals, predicted, and with infinite data."
+            ),
+            draw=partial(draw_counterfactual, validation),
+        ),
+        Prose(
+            PROSE,
+            "counterfactual",
+            {"draws": validation.counterfactual.draws, "label": validation.counterfactual.label},
+            summary=HOW,
+        ),
+    )
+
+
+def _counterfactual_takeaway(validation: Validation) -> str:
+    found = validation.counterfactual
+    if found is None:
+        return ""
+    pairs = strata_pairs(validation)
+    i, j = pairs[-1]
+    base, top = float(found.simulated[0, 0]), float(found.simulated[i, j])
+    names = pair_name(found.names[i], found.names[j])
+    text = (
+        f"Two models, {names}, differ {times(top / base)} as much as two of {found.names[0]} sets; infinite data would leave "
+        f"{short(100 * float(found.predicted_limit[i, j]) / top)}{NO_BREAK}% of that."
+    )
+    law = main_law(validation)
+    if law.name not in found.predicted:
+        return text
+    predicted = found.predicted[law.name]
+    mixed = [pair for pair in pairs if pair[0] != pair[1]]
+    same = [pair for pair in pairs if pair[0] == pair[1]]
+    ends = []
+    for words, group in (("different strata", mixed), ("one stratum", same)):
+        ratios = [float(found.simulated[p] / predicted[p]) for p in group if predicted[p] > 0]
+        if ratios:
+            ends.append(f"{number(min(ratios))} to {number(max(ratios))} for two models of {words}")
+    return f"{text} Simulated over predicted by the {law.title} is {' and '.join(ends)}." if ends else text
+
+
+@styled
+def draw_counterfactual(validation: Validation) -> Figure:
+    """Disagreement of models of any two strata, sorted: simulated with intervals, predicted, and its limit."""
+    found = validation.counterfactual
+    if found is None:
+        raise ValueError("counterfactual: the validation must have a counterfactual, got None")
+    pairs = strata_pairs(validation)
+    figure = Figure(figsize=(WIDTH, _STRATUM_ROW * len(pairs) + 1.3), layout="constrained")
+    ax = figure.add_subplot()
+    everything = (found.simulated, found.interval_low, found.interval_high, *found.predicted.values())
+    limits = np.array([found.predicted_limit[i, j] for i, j in pairs])
+    look.log_axis(ax.xaxis, *marks.limits_of(*everything, limits))
+    for place, (i, j) in enumerate(pairs):
+        ends = numbers.positive(np.array([found.interval_low[i, j], found.interval_high[i, j]]))
+        ax.plot(ends, [place, place], color=INK, lw=2.0, zorder=3, solid_capstyle="butt")
+        if (found.names[i], found.names[j]) == (found.names[0], found.names[0]):
+            ax.axhspan(place - 0.5, place + 0.5, color="#eaf1f8", lw=0, zorder=0)
+    places = np.arange(len(pairs))
+    simulated = numbers.positive(np.array([found.simulated[i, j] for i, j in pairs]))
+    ax.plot(numbers.positive(limits), places, ls="", marker="|", ms=9, mew=2.2, color=GUIDE, gid="limit", zorder=2)
+    laws = [law for law in ordered_laws(validation) if law.name in found.predicted]
+    handles = [Line2D([], [], color=INK, marker="o", ms=4, lw=2.0, label=f"simulation, 95{NO_BREAK}%")]
+    for index, law in enumerate(laws):
+        predicted = numbers.positive(np.array([found.predicted[law.name][i, j] for i, j in pairs]))
+        style: dict[str, Any] = {"marker": "D", "ms": 7.0, "mew": 1.2, "mfc": "none", "mec": "#0072b2"}
+        if index:
+            style |= {"ms": 5.5, "mec": MUTED, "mew": 0.9, "marker": marks.law_marker(validation, law)}
+        ax.plot(predicted, places, ls="", zorder=4 - 0.1 * index, gid=law.name, **style)
+        handles.append(Line2D([], [], ls="", label=law.title, **style))
+    ax.plot(simulated, places, ls="", marker="o", ms=4, mew=0, color=INK, zorder=5, gid="simulated")
+    handles.append(Line2D([], [], ls="", marker="|", ms=9, mew=2.2, color=GUIDE, label="with infinite data"))
+    ax.set_yticks(places, [pair_name(found.names[i], found.names[j]) for i, j in pairs])
+    ax.set_ylim(-0.6, len(pairs) - 0.4)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(False, axis="y")
+    ax.set_xlabel("squared distance / d of two models")
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), columnspacing=1.4)
+    return figure
+
+
+def strata_pairs(validation: Validation) -> list[tuple[int, int]]:
+    """Pairs of strata in ascending order of their simulated disagreement."""
+    found = validation.counterfactual
+    if found is None:
+        return []
+    pairs = list(combinations_with_replacement(range(len(found.names)), 2))
+    return sorted(pairs, key=lambda pair: (float(found.simulated[pair]), pair))
+
+
+def pair_name(first: str, second: str) -> str:
+    """``both top``, ``top against bottom``."""
+    return f"both {first}" if first == second else f"{first} against {second}"
+
+
+# ---------------------------------------------------------------- sampler of finitely many steps
+def steps(validation: Validation) -> Section | None:
+    """Samplers of finitely many steps, where there are any."""
+    if not validation.step_errors:
+        return None
+    each = each_size(validation)
+    return figure_section(
+        "steps",
+        "Samplers of finitely many steps",
+        "Sampler steps",
+        _steps_takeaway(validation),
+        Picture(
+            name="steps",
+            caption=(
+                "Mean square distance by eigenband: of the step-by-step sampler from the continuous sampling map of the same "
+                "training set (dotted), and of a model of n images from the model of infinitely many (solid, finite data). "
+                "Below: the root of their ratio. Where it is far below 100 %, the steps do not matter for what finite data do."
+            ),
+            alternative=(
+                f"Error of samplers of finitely many steps beside the effect of finite data by eigenband {each}, and their "
+                "ratio."
+            ),
+            draw=partial(draw_steps, validation),
+        ),
+        Prose(PROSE, "steps", summary=HOW),
+    )
+
+
+def _steps_takeaway(validation: Validation) -> str:
+    sizes = sorted({e.n for e in validation.step_errors})
+    parts = []
+    for n in sorted({*sizes[:1], *sizes[-1:]}):
+        each = sorted((e for e in validation.step_errors if e.n == n), key=lambda e: e.steps)
+        shares = " and ".join(f"{percent(e.ratio)} with {e.steps} steps" for e in each)
+        parts.append(f"at n = {n:,} {shares}")
+    if not parts:
+        return ""
+    return f"Error of the sampler's steps relative to the effect of finite data (root mean square): {'; '.join(parts)}."
+
+
+@styled
+def draw_steps(validation: Validation) -> Figure:
+    """Discretisation error of each step count and finite-data effect by eigenband for each n; below, their ratio."""
+    figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.35, 1])
+    errors = validation.step_errors
+    counts = sorted({e.steps for e in errors})
+    x = np.arange(len(validation.bands), dtype=np.float64)
+    for error in errors:
+        colour = marks.colour_of(validation, error.n)
+        marker = STEP_MARKERS[counts.index(error.steps) % len(STEP_MARKERS)]
+        style: dict[str, Any] = {"color": colour, "marker": marker, "ms": 4.5, "lw": 0.8, "ls": (0, (1, 1.6))}
+        top.plot(x, numbers.positive(error.discretisation), gid=f"steps-{error.steps}-{error.n}", **style)
+        if error.steps == counts[0]:
+            top.plot(
+                x, numbers.positive(error.finite_data), color=colour, marker="o", ms=MARK, lw=1.6, gid=f"data-{error.n}"
+            )
+        relative = np.sqrt(numbers.ratio(error.discretisation, error.finite_data))
+        bottom.plot(x, numbers.positive(relative), gid=f"ratio-{error.steps}-{error.n}", **style)
+    values = [a for e in errors for a in (e.discretisation, e.finite_data)]
+    look.log_axis(top.yaxis, *marks.limits_of(*values))
+    parts = [np.sqrt(numbers.ratio(e.discretisation, e.finite_data)) for e in errors]
+    look.log_axis(bottom.yaxis, *marks.limits_of(*parts, np.ones(1)), text=lambda v: f"{100 * v:.3g} %")
+    bottom.axhline(1.0, **marks.GUIDE_LOOK)
+    labels = [band.label.replace("-", "–").split(" ")[1] for band in validation.bands]
+    bottom.set_xticks(x, labels)
+    if len(labels) > 8:
+        bottom.tick_params(axis="x", labelrotation=60)
+    bottom.set_xlabel("eigenband: modes")
+    top.set_ylabel("squared distance / d")
+    bottom.set_ylabel("steps / finite data (RMS)")
+    extra = [Line2D([], [], color=INK, marker="o", ms=MARK, lw=1.6, label="finite data")]
+    extra += [
+        Line2D([], [], color=INK, marker=STEP_MARKERS[k % len(STEP_MARKERS)], ms=4.5, lw=0.8, ls=(0, (1, 1.6)),
+               label=f"{count} steps")
+        for k, count in enumerate(counts)
+    ]  # fmt: skip
+    look.n_legend(figure, validation.n, extra)
+    return figure
