@@ -136,16 +136,34 @@ def strata(rng):
     simulated = simulated + simulated.T
     limit = 0.5 * simulated * (1 - np.eye(3))
     return Counterfactual(
-        names=("i.i.d.", "top", "bottom"), component=0, n=60, draws=40, label="sampling map", simulated=simulated,
-        interval_low=0.95 * simulated, interval_high=1.05 * simulated, predicted={"gaussian": 0.9 * simulated},
+        names=("i.i.d.", "top", "bottom"),
+        component=0,
+        n=60,
+        draws=40,
+        label="sampling map",
+        simulated=simulated,
+        interval_low=0.95 * simulated,
+        interval_high=1.05 * simulated,
+        predicted={"gaussian": 0.9 * simulated},
         predicted_limit=limit,
-    )  # fmt: skip
+    )
 
 
 def make_validation(
-    shape=(4, 4), *, sizes=(20, 60, 200), laws=("gaussian", "published"), off=None, denoisers=(0.1, 1.0), inputs=6,
-    zeros=0, trajectory=True, steps=(18, 35), quantities=tuple(TITLES), kind="resample", noise=0.05,
-):  # fmt: skip
+    shape=(4, 4),
+    *,
+    sizes=(20, 60, 200),
+    laws=("gaussian", "published"),
+    off=None,
+    denoisers=(0.1, 1.0),
+    inputs=6,
+    zeros=0,
+    trajectory=True,
+    steps=(18, 35),
+    quantities=tuple(TITLES),
+    kind="resample",
+    noise=0.05,
+):
     """A validation whose theory is off by the factor ``off(law, quantity, subject, n)`` from its simulation."""
     off = off or (lambda *_: 1.0)
     d = int(np.prod(shape))
@@ -195,20 +213,37 @@ def make_validation(
     curves = {law: np.linspace(1, 2, len(bands)) / curve_n[:, None] / off(law, "bands", "map_0", 0) for law in laws}
     ones = np.ones(len(bands))
     return Validation(
-        source="toy", description="A power law.", sampling=kind, shape=shape, dimension=d,
-        pool_size=None if kind == "gaussian" else 1000, total_images=None if kind == "gaussian" else 1500,
-        eigenvalues=s, mean="estimated", sigma_max=80.0, n=tuple(sizes), draws=(48,) * len(sizes),
-        groups=(GROUPS,) * len(sizes), seed=0, device="cpu", laws=tuple(LAWS[law] for law in laws),
+        source="toy",
+        description="A power law.",
+        sampling=kind,
+        shape=shape,
+        dimension=d,
+        pool_size=None if kind == "gaussian" else 1000,
+        total_images=None if kind == "gaussian" else 1500,
+        eigenvalues=s,
+        mean="estimated",
+        sigma_max=80.0,
+        n=tuple(sizes),
+        draws=(48,) * len(sizes),
+        groups=(GROUPS,) * len(sizes),
+        seed=0,
+        device="cpu",
+        laws=tuple(LAWS[law] for law in laws),
         quantities=tuple(Named(name, TITLES[name]) for name in quantities),
-        maps=(*maps, *(Map.heun(count) for count in steps)), bands=tuple(bands),
-        input_seeds=tuple(range(inputs)), comparisons=tuple(found), kappa_grid=grid,
+        maps=(*maps, *(Map.heun(count) for count in steps)),
+        bands=tuple(bands),
+        input_seeds=tuple(range(inputs)),
+        comparisons=tuple(found),
+        kappa_grid=grid,
         kappa={law: np.array([grid + 0.2 / n for n in sizes]) / off(law, "kappa", "", 0) for law in laws},
         scaling=Scaling("map_0", curve_n, curves),
         step_errors=tuple(
             StepError(n, count, ones / count**4, ones / n, 0.1 * ones / n, s, s, s) for n in sizes for count in steps
         ),
-        counterfactual=strata(rng), pixel_shape=shape, notes=("Beware of the toy.",),
-    )  # fmt: skip
+        counterfactual=strata(rng),
+        pixel_shape=shape,
+        notes=("Beware of the toy.",),
+    )
 
 
 def only(law, factor, quantity=None):

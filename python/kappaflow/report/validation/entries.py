@@ -101,9 +101,16 @@ def draw_inhomogeneity(validation: Validation) -> Figure:
             x = numbers.positive(comparison.agreement.predicted * scale)
             kept = order[spread(order.size, MAX_INPUTS)]
             marks.simulated_points(
-                ax, validation, comparison, x, gid=f"{subject}-simulated-{comparison.n}", scale=scale, chosen=kept,
-                color=marks.colour_of(validation, comparison.n), alpha=0.85,
-            )  # fmt: skip
+                ax,
+                validation,
+                comparison,
+                x,
+                gid=f"{subject}-simulated-{comparison.n}",
+                scale=scale,
+                chosen=kept,
+                color=marks.colour_of(validation, comparison.n),
+                alpha=0.85,
+            )
             drawn += [x[kept], *(end[kept] * scale for end in interval(validation, comparison))]
         _square(ax, drawn)
         ax.set_title(label[0].upper() + label[1:])

@@ -329,15 +329,23 @@ def _by_mode(ax: Axes, validation: Validation, found: list[Comparison], scale: A
             style = {**marks.law_look(validation, law), "color": colour}
             few: dict[str, Any] = {"marker": "_", "ms": 9} if predicted.size <= 3 else {}
             ax.plot(
-                comparison.entries + 1, numbers.positive(predicted * scale(comparison)),
-                gid=f"{comparison.subject}-{law.name}-{comparison.n}", **style, **few,
-            )  # fmt: skip
+                comparison.entries + 1,
+                numbers.positive(predicted * scale(comparison)),
+                gid=f"{comparison.subject}-{law.name}-{comparison.n}",
+                **style,
+                **few,
+            )
     for n, comparison in first.items():
         x = np.asarray(comparison.entries + 1, dtype=np.float64)
         marks.simulated_points(
-            ax, validation, comparison, x, gid=f"{comparison.subject}-simulated-{n}", scale=scale(comparison),
+            ax,
+            validation,
+            comparison,
+            x,
+            gid=f"{comparison.subject}-simulated-{n}",
+            scale=scale(comparison),
             color=marks.colour_of(validation, n),
-        )  # fmt: skip
+        )
     return shown
 
 
@@ -418,8 +426,10 @@ def draw_scaling(validation: Validation) -> Figure:
             ax.plot(curves.n, numbers.positive(values[:, index]), gid=f"{law.name}-{index}", **style)
     for index, band in enumerate(validation.bands):
         colour, marker = look.band_colour(index), look.band_marker(index)
-        arrays = [(c.n, numbers.positive(c.agreement.simulated)[index], *(e[index] for e in interval(validation, c)))
-                  for c in found]  # fmt: skip
+        arrays = [
+            (c.n, numbers.positive(c.agreement.simulated)[index], *(e[index] for e in interval(validation, c)))
+            for c in found
+        ]
         if arrays:
             x, y, low, high = (np.array(column, dtype=np.float64) for column in zip(*arrays, strict=True))
             look.points(ax, x, y, low, high, gid=f"simulated-{index}", color=colour, marker=marker, ms=4.5)
@@ -439,7 +449,13 @@ def _inverse_guide(ax: Axes, n: FloatArray, values: FloatArray, limits: tuple[fl
     anchor = 1.6 * last[1] if last else math.sqrt(limits[0] * limits[1])
     ys = anchor * n[-1] / n
     (line,) = ax.plot(
-        n, np.where((ys >= limits[0]) & (ys <= limits[1]), ys, np.nan), color=GUIDE, lw=1.0, ls=(0, (1, 1.6)),
-        label="∝ 1/n", zorder=1, gid="guide",
-    )  # fmt: skip
+        n,
+        np.where((ys >= limits[0]) & (ys <= limits[1]), ys, np.nan),
+        color=GUIDE,
+        lw=1.0,
+        ls=(0, (1, 1.6)),
+        label="∝ 1/n",
+        zorder=1,
+        gid="guide",
+    )
     return line

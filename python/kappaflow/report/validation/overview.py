@@ -127,9 +127,15 @@ def draw_ratios(validation: Validation) -> Figure:
                     hidden += 1
         if hidden:
             ax.text(
-                0.98, 0.0, f"{hidden} without positive ratio", transform=ax.transAxes, ha="right", va="bottom",
-                color=MUTED, fontsize=8,
-            )  # fmt: skip
+                0.98,
+                0.0,
+                f"{hidden} without positive ratio",
+                transform=ax.transAxes,
+                ha="right",
+                va="bottom",
+                color=MUTED,
+                fontsize=8,
+            )
         ax.set_title(f"n = {n:,}", loc="center")
         ax.tick_params(axis="y", length=0)
         ax.grid(False, axis="y")

@@ -89,7 +89,13 @@ def _counterfactual_takeaway(validation: Validation) -> str:
 
 @styled
 def draw_counterfactual(validation: Validation) -> Figure:
-    """Disagreement of models of any two strata, sorted: simulated with intervals, predicted, and its limit."""
+    """Disagreement of models of any two strata, sorted: simulated with intervals, predicted, and its limit.
+
+    Raises
+    ------
+    ValueError
+        A validation without strata.
+    """
     found = validation.counterfactual
     if found is None:
         raise ValueError("counterfactual: the validation must have a counterfactual, got None")
@@ -214,9 +220,17 @@ def draw_steps(validation: Validation) -> Figure:
     bottom.set_ylabel("steps / finite data (RMS)")
     extra = [Line2D([], [], color=INK, marker="o", ms=MARK, lw=1.6, label="finite data")]
     extra += [
-        Line2D([], [], color=INK, marker=STEP_MARKERS[k % len(STEP_MARKERS)], ms=4.5, lw=0.8, ls=(0, (1, 1.6)),
-               label=f"{count} steps")
+        Line2D(
+            [],
+            [],
+            color=INK,
+            marker=STEP_MARKERS[k % len(STEP_MARKERS)],
+            ms=4.5,
+            lw=0.8,
+            ls=(0, (1, 1.6)),
+            label=f"{count} steps",
+        )
         for k, count in enumerate(counts)
-    ]  # fmt: skip
+    ]
     look.n_legend(figure, validation.n, extra)
     return figure
