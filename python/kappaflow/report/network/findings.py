@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..._statistics import rank_correlation
 from ..consistency.findings import Cell, Quantity
 from ..words import number, percent, short
 from . import select
@@ -16,8 +17,7 @@ from .pictures import scatter_sizes
 from .select import ARM_TITLES, arch_title, predictor_title
 
 if TYPE_CHECKING:
-    from ..._statistics import rank_correlation
-from ...validation.network.results import NetworkPair, NetworkValidation, PredictorScore, Run
+    from ...validation.network.results import NetworkPair, NetworkValidation, PredictorScore, Run
 
 #: Mean rank correlation of relative disagreement over modes from which on the order of modes counts as predicted.
 PREDICTED = 0.8
