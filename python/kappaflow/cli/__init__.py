@@ -25,8 +25,8 @@ app = typer.Typer(
     epilog=(
         "DATA is a folder of images, a .npy, .npz, .h5 or .zarr file, a saved population (.safetensors), or the name "
         "of a built-in data set: see 'kappaflow info'.\n\n"
-        f"Exit codes: {'; '.join(f'{code.value} {meaning}' for code, meaning in EXIT_CODES.items())}.\n\n"
-        f"With {DEBUG_VARIABLE}=1 in the environment, errors show where they were raised. Exit codes stay the same."
+        "Exit codes:\n" + "\n".join(f"{code.value:>3}  {meaning};" for code, meaning in EXIT_CODES.items()) + "\n\n"
+        f"With {DEBUG_VARIABLE}=1 in the environment, errors also show where they were raised. Exit codes stay the same."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,

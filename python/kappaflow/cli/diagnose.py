@@ -11,7 +11,7 @@ from rich.table import Table
 from ..consistency.diagnosis import Diagnosis, diagnose, diagnosis_to_json
 from ..laws import law_spec
 from .console import ProgressDisplay, plain_line
-from .loading import load_population
+from .loading import load_population, require_profiles
 from .options import Data, JsonResult, Profiles, RandomSeed, Sampling, Sizes
 from .run import check_json, print_result
 from .signature import changed, takes_options
@@ -45,8 +45,7 @@ def command(
     check_json(result)
     with ProgressDisplay(quiet=result.quiet) as display:
         population = load_population(data, profiles, display)
-        if population.profiles is None:
-            raise ValueError(_no_profiles(data))
+        require_profiles(population, data, "a diagnosis")
         diagnosis = diagnose(population, n=n, sigma_max=sampling.sigma_max, seed=seed.seed, progress=display)
     content = {
         "format": DIAGNOSIS_FORMAT,
@@ -55,15 +54,6 @@ def command(
         **diagnosis_to_json(diagnosis),
     }
     print_result(result, content, lambda console: print_diagnosis(console, data.name, diagnosis))
-
-
-def _no_profiles(data: Data) -> str:
-    if not data.is_population:
-        return "--profiles must be above 0 for a diagnosis, got 0"
-    return (
-        f"the saved population {data.data!r} holds no profiles: make it again from its images, with "
-        f"kappaflow moments IMAGES --out {data.data} --profiles 8192"
-    )
 
 
 def print_diagnosis(console: Console, name: str, diagnosis: Diagnosis) -> None:

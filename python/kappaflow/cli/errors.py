@@ -15,6 +15,7 @@ from typing import ParamSpec, TypeVar
 import typer
 
 from .._core import ConvergenceError
+from ..models.errors import TrainingError
 from .console import errors_console, plain_line
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "exit_code",
     "guarded",
     "interrupted",
+    "naming",
     "writing",
 ]
 
@@ -48,9 +50,9 @@ class ExitCode(IntEnum):
 
 #: What each code means, for ``kappaflow --help`` and the documentation.
 EXIT_CODES: Mapping[ExitCode, str] = {
-    ExitCode.SUCCESS: "the command did what it was asked",
-    ExitCode.FAILURE: "it failed: out of memory, results that cannot be written, a number that cannot be certified, a bug",
-    ExitCode.WRONG_USE: "wrong use: an option, data or a model that it cannot take, or a package that is missing",
+    ExitCode.SUCCESS: "success",
+    ExitCode.FAILURE: "failure: out of memory, results not written, a number not certified, a bug",
+    ExitCode.WRONG_USE: "wrong use: options, data or models that cannot be used; a missing package",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
     ExitCode.TERMINATED: "ended by SIGTERM",
 }
@@ -80,14 +82,14 @@ def _out_of_memory(error: BaseException) -> bool:
 def _is_failure(error: BaseException) -> bool:
     """Whether no other input would have helped, although nothing is wrong with the program."""
     system = isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS
-    return system or _out_of_memory(error) or isinstance(error, (WritingError, ConvergenceError))
+    return system or _out_of_memory(error) or isinstance(error, (WritingError, ConvergenceError, TrainingError))
 
 
 def exit_code(error: BaseException) -> ExitCode:
     """The exit code of an error.
 
     Bad values (ValueError, TypeError), data that cannot be read (OSError) and missing packages (ImportError) are wrong use.
-    Running out of memory or disk space, results that cannot be written and numbers that cannot be certified are failures,
+    Running out of memory or disk space, results that cannot be written, numbers that cannot be certified and networks that diverge are failures,
     as is every other error, which is a bug.
     """
     if isinstance(error, KeyboardInterrupt):
@@ -107,9 +109,13 @@ def error_line(error: BaseException, options: Mapping[str, str] | None = None) -
         return f"internal, {type(error).__name__}: {text} ({DEBUG_VARIABLE}=1 shows where)"
     if _out_of_memory(error) and text == type(error).__name__:
         return "out of memory"
-    match = re.match(r"(\w+)(?= must |=)", text)
+    match = re.match(r"(\w+)(=True)?(?= must |=| does not apply)", text)
     option = None if match is None else (options or {}).get(match[1])
-    return text if match is None or option is None else option + text[match.end() :]
+    if match is None or option is None:
+        return text
+    named = options or {}
+    rest = re.sub(r"\b(\w{2,})(?= = )", lambda other: named.get(other[1], other[1]), text[match.end() :])
+    return option + rest
 
 
 def interrupted(what: str) -> typer.Exit:
@@ -136,6 +142,20 @@ def guarded(function: Callable[P, R], options: Mapping[str, str] | None = None) 
             raise typer.Exit(int(exit_code(error))) from None
 
     return run
+
+
+@contextmanager
+def naming(option: str) -> Iterator[None]:
+    """A block that reads what an option names: its errors begin with the option."""
+    try:
+        yield
+    except (ValueError, OSError, ImportError) as error:
+        text = describe_error(error)
+        if text.startswith(option):
+            raise
+        match = re.match(r"(path|model) (?=must )", text)
+        named = f"{option}: {text}" if match is None else f"{option} {text[match.end() :]}"
+        raise type(error)(named) from error
 
 
 @contextmanager

@@ -24,7 +24,7 @@ _NOTHING = ""
 
 @takes_options()
 def command(
-    data: Annotated[Data, changed("data", default=_NOTHING, metavar="[DATA]", help="Images or a saved population.")],
+    data: Annotated[Data, changed("data", default=_NOTHING, metavar="DATA", help="Images or a saved population.")],
 ) -> None:
     """Show versions and the built-in data that are available; with DATA, show what it holds.
 

@@ -14,7 +14,8 @@ from ..models.errors import ModelError
 from ..moments import available_memory
 from ..population import Population
 from .console import ProgressDisplay
-from .options import Data, Profiles
+from .errors import naming
+from .options import DEFAULT_PROFILES, Data, Law, Profiles
 from .parsing import parse_shape
 
 if TYPE_CHECKING:
@@ -59,11 +60,33 @@ def saved_population(data: Data, profiles: Profiles | None = None) -> Population
             raise ValueError(
                 f"{option} does not apply to the saved population {data.data!r}: give it where its images are read"
             )
-    return Population.load(data.data)
+    with naming("DATA"):
+        return Population.load(data.data)
 
 
-def load_population(data: Data, profiles: Profiles | None, display: ProgressDisplay) -> Population:
-    """Mean and eigenmodes of DATA; `profiles` None keeps none."""
+def require_profiles(population: Population, data: Data, what: str) -> None:
+    """Raise ValueError, with a way out, if the population of DATA keeps no images; `what` needs them."""
+    if population.profiles is not None:
+        return
+    if not data.is_population:
+        raise ValueError(f"--profiles must be above 0 for {what}, got 0")
+    raise ValueError(
+        f"the saved population {data.data!r} holds no profiles, which {what} needs: make it again from its images, with "
+        f"kappaflow moments IMAGES --out {data.data} --profiles {DEFAULT_PROFILES}"
+    )
+
+
+def load_population(
+    data: Data, profiles: Profiles | None, display: ProgressDisplay, law: Law | None = None
+) -> Population:
+    """Mean and eigenmodes of DATA; `profiles` None keeps none. A `law` that needs profiles raises ValueError without."""
+    population = _load_population(data, profiles, display)
+    if law is not None and law.needs_profiles:
+        require_profiles(population, data, f"--law {law.law}")
+    return population
+
+
+def _load_population(data: Data, profiles: Profiles | None, display: ProgressDisplay) -> Population:
     if data.is_population:
         return saved_population(data, profiles)
     source = open_data(data, display)
@@ -126,7 +149,9 @@ def open_network(name: str, population: Population, device: str) -> RowDenoiser:
         raise ImportError('--network needs PyTorch: pip install "kappaflow[networks]"') from error
     resolve_device(device)
     shape = population.shape
-    denoiser = _NamedDenoiser(rows_denoiser(open_denoiser(name, device=device), shape, device=device), name, shape)
+    with naming("--network"):
+        opened = open_denoiser(name, device=device)
+    denoiser = _NamedDenoiser(rows_denoiser(opened, shape, device=device), name, shape)
     probe = population.mean[None] + np.random.default_rng(0).standard_normal((1, population.dimension))
     answer = denoiser(probe, 1.0)
     if answer.shape != probe.shape or not np.isfinite(answer).all():

@@ -14,6 +14,7 @@ from rich.table import Table
 from .._checks import FloatArray
 from .._progress import duration
 from .console import ProgressDisplay, output_console, plain_line, print_notes
+from .errors import naming
 from .loading import open_data, read_rows, source_description
 from .options import Bands, Data, Device, FolderResult, Profiles, RandomSeed, Sampling, Seeds, Sizes
 from .options_validate import ComparedLaws, Experiment, Memory, Pair, SamplerSteps, Training
@@ -203,7 +204,8 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> Work:
     seeds, steps, sigma_max = options.seeds.count(8), options.steps.one(), options.sampling.sigma_max
     sampler_steps = preset.sampler_steps if steps is None else steps
     names, shape = options.pair.pair, source.shape
-    given = None if names is None else open_pair(names, shape, sigma_max=sigma_max, device=options.device.device)
+    with naming("--pair"):
+        given = None if names is None else open_pair(names, shape, sigma_max=sigma_max, device=options.device.device)
     context = make_context(
         images,
         shape,
@@ -244,7 +246,10 @@ def compare(options: NetworkOptions, work: Work, display: ProgressDisplay) -> Ne
     from ..validation.network.given import compare_given  # lazy: torch
 
     if work.given is not None:
-        sets = [_training_rows(options, path, display) for path in (options.pair.train_a, options.pair.train_b)]
+        sets = [
+            _training_rows(options, "--train-a", options.pair.train_a, display),
+            _training_rows(options, "--train-b", options.pair.train_b, display),
+        ]
         return compare_given(
             work.context,
             work.given,
@@ -271,13 +276,16 @@ def compare(options: NetworkOptions, work: Work, display: ProgressDisplay) -> Ne
     )
 
 
-def _training_rows(options: NetworkOptions, path: str | None, display: ProgressDisplay) -> FloatArray | None:
+def _training_rows(
+    options: NetworkOptions, option: str, path: str | None, display: ProgressDisplay
+) -> FloatArray | None:
     """Images of a training set, read with the options of DATA."""
     if path is None:
         return None
     data = replace(options.data, data=path, patch=None, limit=None)
     most_bytes = int(options.memory.memory * 2**30)
-    return read_rows(data, open_data(data, display), most_bytes, options.seed.seed, display).rows
+    with naming(option):
+        return read_rows(data, open_data(data, display), most_bytes, options.seed.seed, display).rows
 
 
 def _coordinate(context: Context, counterfactual: int | None) -> FloatArray | None:

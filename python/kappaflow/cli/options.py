@@ -60,6 +60,11 @@ def option(
     )
 
 
+def flag(*names: str, help: str, panel: str | None = None) -> Any:
+    """What typer must know of an option without a value."""
+    return option(*names, help=help, metavar="", panel=panel)
+
+
 def _law_help() -> str:
     laws = "; ".join(f"{spec.name}: {spec.assumes}" for spec in REGISTRY.values())
     return f"Law of the data. {AUTO}: the most accurate that does not take too long, as 'kappaflow diagnose' finds; {laws}."
@@ -99,7 +104,7 @@ class Data:
             help="Side of the square patches in pixels (only for the built-in data 'patches').",
         ),
     ] = None
-    grey: Annotated[bool, option("--grey", help="Convert colour images to grey (luma).", panel=DATA_PANEL)] = False
+    grey: Annotated[bool, flag("--grey", help="Convert colour images to grey (luma).", panel=DATA_PANEL)] = False
     size: Annotated[
         int | None,
         option(
@@ -114,12 +119,12 @@ class Data:
         option(
             "--shape",
             metavar="SIDES",
-            help="Shape of one image if the file holds flat vectors, as 28,28.",
+            help="Shape of one image if the file holds flat vectors, such as 28,28.",
             panel=DATA_PANEL,
         ),
     ] = None
     skip_corrupt: Annotated[
-        bool, option("--skip-corrupt", help="Leave out image files that cannot be decoded.", panel=DATA_PANEL)
+        bool, flag("--skip-corrupt", help="Leave out image files that cannot be decoded.", panel=DATA_PANEL)
     ] = False
 
     @property
@@ -181,7 +186,7 @@ class Sizes:
 
     n: Annotated[
         list[str] | None,
-        option("--n", metavar="SIZES", help="Training-set sizes, as 100,300 or --n 100 --n 300."),
+        option("--n", metavar="SIZES", help="Training-set sizes, such as 100,300 or --n 100 --n 300."),
     ] = None
 
     def several(self) -> list[int] | None:
@@ -247,6 +252,11 @@ class Law:
         """Refuse a law that does not exist before any work is done."""
         choice("--law", self.law, law_options())
 
+    @property
+    def needs_profiles(self) -> bool:
+        """Whether the law that was asked for needs profiles; auto takes one that does not if there are none."""
+        return self.law != AUTO and REGISTRY[self.law].needs_profiles
+
 
 @dataclass(frozen=True)
 class Bands:
@@ -255,7 +265,9 @@ class Bands:
     bands: Annotated[
         str,
         option(
-            "--bands", metavar="BANDS", help="Eigenbands: their number, or ranges of modes counted from 1, as 1-4,5-20."
+            "--bands",
+            metavar="BANDS",
+            help="Eigenbands: their number, or ranges of modes counted from 1, such as 1-4,5-20.",
         ),
     ] = "6"
 
@@ -316,12 +328,10 @@ class Device:
 class Result:
     """How results are given."""
 
-    overwrite: Annotated[
-        bool, option("--overwrite", help="Replace results that exist already.", panel=RESULTS_PANEL)
-    ] = False
-    quiet: Annotated[bool, option("--quiet", "-q", help="Print no progress and no tables.", panel=RESULTS_PANEL)] = (
+    overwrite: Annotated[bool, flag("--overwrite", help="Replace results that exist already.", panel=RESULTS_PANEL)] = (
         False
     )
+    quiet: Annotated[bool, flag("--quiet", "-q", help="Print no progress and no tables.", panel=RESULTS_PANEL)] = False
 
 
 @dataclass(frozen=True)
@@ -366,7 +376,7 @@ class Windows:
     windows: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[WINDOWS]...",
+            metavar="WINDOWS",
             help=f"What to look at: {', '.join(WINDOWS)}.",
             show_default="all that the data allow",
             autocompletion=one_of(lambda: WINDOWS),

@@ -10,7 +10,7 @@ from typing import Annotated
 from .._checks import choice
 from ..validation.laws import compared_laws
 from .completion import complete_data, one_of, several_of
-from .options import DATA_PANEL, RESULTS_PANEL, option
+from .options import DATA_PANEL, flag, option
 from .parsing import parse_count, parse_counts, parse_names, parse_numbers
 
 ARCHITECTURES = ("unet", "dit", "mlp", "linear", "linear-conv")
@@ -28,7 +28,7 @@ class SamplerSteps:
     """Steps of the sampler."""
 
     sampler_steps: Annotated[
-        str | None, option("--sampler-steps", metavar="COUNTS", help="Numbers of steps of the sampler, as 18,35.")
+        str | None, option("--sampler-steps", metavar="COUNTS", help="Numbers of steps of the sampler, such as 18,35.")
     ] = None
 
     def several(self) -> list[int]:
@@ -116,7 +116,7 @@ class Simulation:
             metavar="NAMES",
             shown="all",
             complete=several_of(_quantities),
-            help="What to compare, separated by commas, as seeds,bands.",
+            help="What to compare, separated by commas, such as seeds,bands.",
         ),
     ] = None
     mean: Annotated[
@@ -134,9 +134,7 @@ class Simulation:
             "--component", min=1, metavar="PC", help="Principal component along which training sets are stratified."
         ),
     ] = 1
-    keep: Annotated[bool, option("--keep", help="Keep the statistics of the simulations too.", panel=RESULTS_PANEL)] = (
-        False
-    )
+    keep: Annotated[bool, flag("--keep", help="Keep the statistics of the simulations too.")] = False
 
     def __post_init__(self) -> None:
         """Refuse what does not exist before any work is done."""
@@ -218,7 +216,7 @@ class Experiment:
         ),
     ] = "random"
     dry_run: Annotated[
-        bool, option("--dry-run", help="Show what would be trained and how long it would take, and stop.")
+        bool, flag("--dry-run", help="Show what would be trained and how long it would take, and stop.")
     ] = False
 
     def __post_init__(self) -> None:
@@ -273,8 +271,8 @@ class Training:
             help="Learning rate of Adam.",
         ),
     ] = None
-    amp: Annotated[bool, option("--amp", help="Train in bfloat16 where that is safe.", panel=_TRAINING)] = False
-    compile: Annotated[bool, option("--compile", help="Train with torch.compile.", panel=_TRAINING)] = False
+    amp: Annotated[bool, flag("--amp", help="Train in bfloat16 where that is safe.", panel=_TRAINING)] = False
+    compile: Annotated[bool, flag("--compile", help="Train with torch.compile.", panel=_TRAINING)] = False
     workers: Annotated[
         int | None,
         option(

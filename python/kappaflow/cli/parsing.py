@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -60,10 +61,14 @@ def parse_sizes(texts: Sequence[str] | None) -> list[int] | None:
 
 def parse_numbers(option: str, text: str) -> list[float]:
     """Numbers of ``"0.1,1"``, in the order given; none of ``""``."""
+    expected = f"{option} must be numbers such as 0.1,1; got {text!r}"
     try:
-        return [float(piece) for piece in _pieces(text)]
+        numbers = [float(piece) for piece in _pieces(text)]
     except ValueError:
-        raise ValueError(f"{option} must be numbers such as 0.1,1; got {text!r}") from None
+        raise ValueError(expected) from None
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(expected)
+    return numbers
 
 
 def parse_counts(option: str, text: str) -> list[int]:

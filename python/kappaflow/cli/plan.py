@@ -39,7 +39,7 @@ def command(
     wanted = bands.wanted()
     check_json(result)
     with ProgressDisplay(quiet=result.quiet) as display:
-        population = load_population(data, profiles, display)
+        population = load_population(data, profiles, display, law)
         modes = len(population.eigenvalues)
         ranges = [*chosen_bands(wanted, modes), Band(0, modes)]
         labels = [*(band.label for band in ranges[:-1]), _ALL]

@@ -55,7 +55,7 @@ def command(
     }
     directory = results_directory(f"kappaflow-{data.name}", options, result)
     with report_run("predict", directory, quiet=result.quiet, machine=machine_facts()) as run:
-        population = load_population(data, profiles, run.display)
+        population = load_population(data, profiles, run.display, law)
         require_seeds_fit(len(numbers), population)
         prediction = core.predict(
             population,

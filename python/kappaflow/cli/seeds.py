@@ -27,7 +27,7 @@ def command(
     data: Data,
     sizes: Annotated[
         Sizes,
-        changed("n", default=REQUIRED, metavar="SIZE", help="Number of images in each training set, as 1000."),
+        changed("n", default=REQUIRED, metavar="SIZE", help="Number of images in each training set, such as 1000."),
     ],
     seeds: Seeds,
     ranking: Ranking,
@@ -44,7 +44,7 @@ def command(
     assert n is not None  # required
     check_json(result)
     with ProgressDisplay(quiet=result.quiet) as display:
-        population = load_population(data, profiles, display)
+        population = load_population(data, profiles, display, law)
     require_seeds_fit(numbers.size, population)
     work = Work.of(population, seeds=numbers.size)
     chosen = choose_law(population, law.law, sigma_max=sampling.sigma_max, work=work)

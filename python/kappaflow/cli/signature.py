@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -15,6 +17,8 @@ __all__ = ["REQUIRED", "Changed", "changed", "takes_options"]
 #: Default of an option that a command cannot do without.
 REQUIRED: Any = inspect.Parameter.empty
 _UNCHANGED: Any = object()
+#: Arguments of the library, and what all commands call them.
+_ARGUMENTS = {"images": "the images of DATA"}
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,53 @@ def _own_first(group: type) -> list[Field[Any]]:
     return sorted(fields(group), key=lambda field: field.name not in own)
 
 
-def _parameter(field: Field[Any], hint: Any, changes: tuple[Any, ...]) -> inspect.Parameter:
-    """One keyword parameter as typer wants it."""
+@dataclass(frozen=True)
+class _Number:
+    """What a numeric option takes. Typer gives its text: its own messages name neither the value nor the whole range."""
+
+    kind: type[int] | type[float]
+    least: float | None
+    most: float | None
+
+    @property
+    def range(self) -> str:
+        """In words, empty if every number is taken."""
+        if self.most is not None:
+            return f"from {_plain(self.least or 0)} to {_plain(self.most)}"
+        return "" if self.least is None else f"of at least {_plain(self.least)}"
+
+    @property
+    def sentence(self) -> str:
+        """The range for the help text."""
+        return f"{self.range.capitalize()}." if self.most is not None else f"{_plain(self.least or 0)} or more."
+
+    def parse(self, option: str, text: str) -> int | float:
+        """The number; ValueError names the option, what is allowed and what was given."""
+        try:
+            number = self.kind(text)
+        except ValueError:
+            number = math.nan
+        low = -math.inf if self.least is None else self.least
+        high = sys.float_info.max if self.most is None else self.most
+        if not low <= number <= high:
+            noun = "a whole number" if self.kind is int else "a number"
+            raise ValueError(f"{option} must be {noun} {self.range}".rstrip() + f", got {text!r}")
+        return number
+
+
+def _plain(number: float) -> str:
+    """A limit in digits, without an exponent or a fraction of zero."""
+    return f"{number:.8f}".rstrip("0").rstrip(".")
+
+
+def _number(kind: Any, declared: Any) -> _Number | None:
+    """What a field of this type takes, None if it is no number."""
+    kinds = set(get_args(kind) or (kind,)) - {type(None)}
+    return _Number(kinds.pop(), declared.min, declared.max) if kinds in ({int}, {float}) else None
+
+
+def _option(field: Field[Any], hint: Any, changes: tuple[Any, ...]) -> _Object:
+    """One option as typer wants it, and its value."""
     kind, declared = get_args(hint)
     declared = copy.copy(declared)
     default = REQUIRED if field.default is MISSING else field.default
@@ -57,9 +106,21 @@ def _parameter(field: Field[Any], hint: Any, changes: tuple[Any, ...]) -> inspec
                 if not hasattr(declared, name):
                     raise TypeError(f"changed({field.name!r}) has no attribute {name!r}")
                 setattr(declared, name, value)
-    return inspect.Parameter(
-        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, declared]
+    number, flag = _number(kind, declared), _flag(declared)
+    if number is None:
+        parameter = _parameter(field.name, default, Annotated[kind, declared])
+        return _Object((parameter,), lambda values: values[field.name])
+    if number.range:
+        declared.help = f"{declared.help} {number.sentence}"
+    declared.min = declared.max = None
+    parameter = _parameter(field.name, None if default is None else str(default), Annotated[str | None, declared])
+    return _Object(
+        (parameter,), lambda values: None if values[field.name] is None else number.parse(flag, values[field.name])
     )
+
+
+def _parameter(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 @dataclass(frozen=True)
@@ -81,13 +142,9 @@ def _object(hint: Any) -> _Object:
     for field in _own_first(group):
         kind = hints[field.name]
         inner = get_args(kind)[0] if get_origin(kind) is Annotated else kind
-        parts[field.name] = _object(kind) if is_dataclass(inner) else _option(_parameter(field, kind, tuple(changes)))
+        parts[field.name] = _object(kind) if is_dataclass(inner) else _option(field, kind, tuple(changes))
     parameters = tuple(parameter for part in parts.values() for parameter in part.parameters)
     return _Object(parameters, lambda values: group(**{name: part.build(values) for name, part in parts.items()}))
-
-
-def _option(parameter: inspect.Parameter) -> _Object:
-    return _Object((parameter,), lambda values: values[parameter.name])
 
 
 def _objects(command: Callable[..., None]) -> dict[str, _Object]:
@@ -96,15 +153,16 @@ def _objects(command: Callable[..., None]) -> dict[str, _Object]:
     return {name: _object(hint) for name, hint in hints.items() if name != "return"}
 
 
-def _option_names(parameters: list[inspect.Parameter]) -> dict[str, str]:
-    """Name of each field → how it is typed, for messages."""
-    names = {}
-    for parameter in parameters:
-        declared = get_args(parameter.annotation)[1]
-        written = (declared.default, *(declared.param_decls or ()))  # typer takes the first name for a default
-        flags = [text for text in written if isinstance(text, str) and text.startswith("--")]
-        names[parameter.name] = flags[0] if flags else str(declared.metavar)
-    return names
+def _flag(declared: Any) -> str:
+    """How an option is typed, or what an argument is called."""
+    written = (declared.default, *(declared.param_decls or ()))  # typer takes the first name for a default
+    flags = [text for text in written if isinstance(text, str) and text.startswith("--")]
+    return flags[0] if flags else str(declared.metavar)
+
+
+def _unwrapped(text: str | None) -> str:
+    """A docstring with each paragraph on one line: the terminal wraps it."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in inspect.cleandoc(text or "").split("\n\n"))
 
 
 def takes_options(arguments: Mapping[str, str] | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -117,13 +175,13 @@ def takes_options(arguments: Mapping[str, str] | None = None) -> Callable[[Calla
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         objects = _objects(command)
         parameters = [parameter for one in objects.values() for parameter in one.parameters]
-        names = {**_option_names(parameters), **(arguments or {})}
+        flags = {one.name: _flag(get_args(one.annotation)[1]) for one in parameters}
 
         def build_and_call(**values: Any) -> None:
             command(**{name: one.build(values) for name, one in objects.items()})
 
-        run = guarded(build_and_call, names)
-        run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
+        run = guarded(build_and_call, {**flags, **_ARGUMENTS, **(arguments or {})})
+        run.__name__, run.__doc__, run.__module__ = command.__name__, _unwrapped(command.__doc__), command.__module__
         run.__annotations__ = {one.name: one.annotation for one in parameters}
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         del run.__wrapped__  # type: ignore[attr-defined]

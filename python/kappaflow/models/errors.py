@@ -1,11 +1,11 @@
-"""The error of a model that was handed in: what it raised, and where."""
+"""Errors of models: those that were handed in, and those that cannot be trained."""
 
 from __future__ import annotations
 
 import traceback
 from pathlib import Path
 
-__all__ = ["ModelError"]
+__all__ = ["ModelError", "TrainingError"]
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -16,8 +16,20 @@ class ModelError(ValueError):
     @classmethod
     def of(cls, what: str, error: BaseException) -> ModelError:
         """What happened, in words that name the model, and the error that it raised."""
-        text = " ".join(str(error).split())
+        text = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
+        if isinstance(error, ValueError) and _is_ours(error):  # a check of an answer, which says what is wrong with it
+            return cls(f"{what}: {text}")
         return cls(f"{what}: it raised {type(error).__name__}{f': {text}' if text else ''}{_place(error)}")
+
+
+class TrainingError(RuntimeError):
+    """Networks could not be trained: they diverged, or what is kept of them is damaged."""
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether code of this package raised the error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and _PACKAGE in Path(frames[-1].filename).parents
 
 
 def _place(error: BaseException) -> str:

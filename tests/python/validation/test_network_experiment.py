@@ -16,6 +16,7 @@ from kappaflow.bands import default_bands  # noqa: E402
 from kappaflow.models.backbones import build_backbone  # noqa: E402
 from kappaflow.models.config import NetworkConfig, build_denoiser  # noqa: E402
 from kappaflow.models.denoisers import LinearDenoiser, MemorisingDenoiser  # noqa: E402
+from kappaflow.models.errors import TrainingError  # noqa: E402
 from kappaflow.models.layout import to_tensor  # noqa: E402
 from kappaflow.report.network import find, render_network_page  # noqa: E402
 from kappaflow.validation.network import analysis, sweep  # noqa: E402
@@ -391,7 +392,7 @@ def test_a_diverging_run_does_not_take_the_others_with_it(tmp_path: Path) -> Non
         [plan.runs[0], wild], images, SHAPE, {"seeds": context.noise["seeds"]}, tmp_path, steps=5, sigma_max=80.0, seed=0
     )  # fmt: skip
     with pytest.raises(
-        ValueError, match=r"1 of 2 runs failed, the others are kept; mlp n=10 B0 repeat 1: training diverged"
+        TrainingError, match=r"1 of 2 runs failed, the others are kept; mlp n=10 B0 repeat 1: training diverged"
     ):
         sweep.run_jobs(jobs, workers=1)
     assert (jobs[0].folder / "model.safetensors").exists()

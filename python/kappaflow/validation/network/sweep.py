@@ -18,6 +18,7 @@ import torch
 from ..._checks import FloatArray, integer
 from ..._tensors import digest
 from ...models.checkpoint import load_network, save_network
+from ...models.errors import TrainingError
 from ...models.layout import to_tensor
 from ...models.training import train
 from .plan import Plan, RunSpec
@@ -107,7 +108,8 @@ def run_jobs(
     Raises
     ------
     OSError : a folder or a checkpoint cannot be written
-    ValueError : a run is kept with other settings, or diverged; all others are done and kept
+    ConnectionError : no Dask scheduler answers
+    TrainingError : a run is kept with other settings, or diverged; all others are done and kept
     """
     from joblib import Parallel, delayed
 
@@ -127,7 +129,7 @@ def run_jobs(
         else:
             found[place] = result
     if failures:
-        raise ValueError(f"{len(failures)} of {len(jobs)} runs failed, the others are kept; {failures[0]}")
+        raise TrainingError(f"{len(failures)} of {len(jobs)} runs failed, the others are kept; {failures[0]}")
     return [found[place] for place in range(len(jobs))]
 
 
@@ -154,7 +156,11 @@ def _backend(dask: str | None) -> Iterator[None]:
     from joblib import parallel_config
 
     client: Any = Client  # untyped
-    with client(dask), parallel_config(backend="dask"):
+    try:
+        opened = client(dask)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(f"dask must be the address of a scheduler that answers, got {dask!r}: {error}") from error
+    with opened, parallel_config(backend="dask"):
         yield
 
 
