@@ -89,8 +89,8 @@ def exit_code(error: BaseException) -> ExitCode:
     """The exit code of an error.
 
     Bad values (ValueError, TypeError), data that cannot be read (OSError) and missing packages (ImportError) are wrong use.
-    Running out of memory or disk space, results that cannot be written, numbers that cannot be certified and networks that diverge are failures,
-    as is every other error, which is a bug.
+    Running out of memory or disk space, results that cannot be written, numbers that cannot be certified and networks that
+    diverge are failures, as is every other error, which is a bug.
     """
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
