@@ -1,39 +1,53 @@
 r"""How much of a denoiser a closed-form score explains: the fraction of squared error, and the loss on held-out samples.
 
-For a denoiser D and an approximation Dₐ at the same x, the fraction of squared error is ‖D − Dₐ‖²/‖D‖² of denoisers, or
-‖s − sₐ‖²/‖s‖² = ‖D − Dₐ‖²/‖D − x‖² of scores. The second is tiny at high noise whatever the approximation, because the score is
-then mostly the noise itself; the two are never to be confused, nor the law of x at which they are taken, nor the mean of ratios
-with the ratio of means.
+For a denoiser D and an approximation Dₐ at the same x, the fraction of squared error is ‖D − Dₐ‖²/‖D‖² for denoisers, and
+‖s − sₐ‖²/‖s‖² = ‖D − Dₐ‖²/‖D − x‖² for scores. The second is tiny at high noise, whatever the approximation is, because the
+score is then mostly the noise itself. Three things must be stated with every such number: whether it compares scores or
+denoisers, from which law x was drawn, and whether it is a mean of ratios or a ratio of means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..._checks import FloatArray, choice, integer, positive, real_array
+from ..._repr import ShortRepr
+from ..._tables import Columns, Tabular
 from ...models.rows import RowDenoiser, evaluate_rows
 from ...sampling import SIGMA_MAX, SIGMA_MIN, heun, noise_schedule
+from ..noise_levels import ascending_noise_levels
 
-__all__ = ["LAWS", "Fraction", "HeldOutLoss", "fraction_of_squared_error", "held_out_loss", "sigma_grid"]
+__all__ = [
+    "LAWS",
+    "DrawnRows",
+    "Fraction",
+    "HeldOutLoss",
+    "LossRatio",
+    "draw_rows",
+    "fraction_of_squared_error",
+    "held_out_loss",
+    "sigma_grid",
+]
 
+#: Laws from which x can be drawn.
 LAWS = ("data", "noise", "trajectory")
 
 
-@dataclass(frozen=True)
-class Fraction:
-    """Fraction of squared error of one approximation, at S noise levels; each with its standard error.
+@dataclass(frozen=True, repr=False)
+class Fraction(ShortRepr, Tabular):
+    """Fraction of squared error of one approximation at S noise levels, with standard errors.
 
-    Where the denoiser itself, or its score, is exactly zero the fraction is infinite, or NaN where the approximation agrees.
+    Where the denoiser, or its score, is exactly zero, the fraction is infinite, or NaN if the approximation is zero too.
 
     Attributes
     ----------
     sigmas : (S,) ascending
-    score_mean_of_ratios, score_ratio_of_means : (S,) of scores
-    denoiser_mean_of_ratios, denoiser_ratio_of_means : (S,) of denoisers
+    score_mean_of_ratios, score_ratio_of_means : (S,) for scores
+    denoiser_mean_of_ratios, denoiser_ratio_of_means : (S,) for denoisers
     errors : the same four names → (S,) standard errors over the x that were drawn
     """
 
@@ -44,18 +58,34 @@ class Fraction:
     denoiser_ratio_of_means: FloatArray
     errors: Mapping[str, FloatArray]
 
+    def _columns(self) -> Columns:
+        values = {name: getattr(self, name) for name in self.errors}
+        return {"sigma": self.sigmas, **values, **{f"{name}_error": each for name, each in self.errors.items()}}
 
-@dataclass(frozen=True)
-class HeldOutLoss:
-    """E‖D(x₀ + σz; σ) − x₀‖²/d of one denoiser on samples it has not seen, at S noise levels.
 
-    Losses of two denoisers on the same x₀ and z differ by how much nearer one is to the optimal denoiser of the population,
-    E‖D − D*‖²/d, for the part that both miss is common.
+class LossRatio(NamedTuple):
+    """Ratio of two losses.
 
     Attributes
     ----------
-    sigmas, loss, error : (S,) noise levels, ascending, means, standard errors
-    each : (S, count) loss of each sample, the same sample and noise for all denoisers
+    ratio, error : (S,) the ratio of the mean losses, and its standard error
+    """
+
+    ratio: FloatArray
+    error: FloatArray
+
+
+@dataclass(frozen=True, repr=False)
+class HeldOutLoss(ShortRepr, Tabular):
+    """E‖D(x₀ + σz; σ) − x₀‖²/d of one denoiser on held-out samples, at S noise levels.
+
+    The losses of two denoisers on the same x₀ and z have a common part, the loss of the optimal denoiser D* of the population.
+    They differ by how far each denoiser is from it, E‖D − D*‖²/d.
+
+    Attributes
+    ----------
+    sigmas, loss, error : (S,) noise levels, ascending; mean losses; standard errors
+    each : (S, count) loss of each sample; sample and noise are the same for all denoisers
     """
 
     sigmas: FloatArray
@@ -63,10 +93,15 @@ class HeldOutLoss:
     error: FloatArray
     each: FloatArray
 
-    def over(self, other: HeldOutLoss) -> tuple[FloatArray, FloatArray]:
-        """(S,) loss over that of another denoiser of the same call, and its standard error (delta method).
+    def over(self, other: HeldOutLoss) -> LossRatio:
+        """This loss over that of another denoiser from the same call, with its standard error by the delta method.
 
-        What is common to both, samples and noise, is in neither error. Raises ValueError for losses that are no pairs.
+        What both losses have in common, the samples and the noise, does not count in the standard error.
+
+        Raises
+        ------
+        ValueError
+            The other losses are of other samples or noise levels.
         """
         if self.each.shape != other.each.shape or not np.array_equal(self.sigmas, other.sigmas):
             raise ValueError(
@@ -75,11 +110,20 @@ class HeldOutLoss:
             )
         ratio = self.loss / other.loss
         residual = (self.each - ratio[:, None] * other.each) / other.loss[:, None]
-        return ratio, residual.std(axis=1, ddof=1) / np.sqrt(residual.shape[1])
+        return LossRatio(ratio, residual.std(axis=1, ddof=1) / np.sqrt(residual.shape[1]))
+
+    def _columns(self) -> Columns:
+        return {"sigma": self.sigmas, "loss": self.loss, "error": self.error}
 
 
 def sigma_grid(sigma_min: float = 0.05, sigma_max: float = SIGMA_MAX, count: int = 16) -> FloatArray:
-    """(S,) ascending noise levels, equal steps of the logarithm. Raises ValueError unless 0 < sigma_min < sigma_max, S ≥ 2."""
+    """(S,) ascending noise levels, evenly spaced in their logarithm.
+
+    Raises
+    ------
+    ValueError
+        Unless 0 < sigma_min < sigma_max and `count` ≥ 2.
+    """
     low, high = positive("sigma_min", sigma_min), positive("sigma_max", sigma_max)
     if low >= high:
         raise ValueError(f"sigma_min must be below sigma_max = {high}, got {low}")
@@ -103,27 +147,40 @@ def fraction_of_squared_error(
 
     Parameters
     ----------
-    denoiser : the one to explain, a network for instance (see :func:`~kappaflow.models.layout.rows_denoiser`)
+    denoiser : the denoiser to explain, for instance a network (see :func:`~kappaflow.models.networks.rows_denoiser`)
     approximations : by name
-    samples : (N, ...) array of clean samples, in the scale of the denoiser; drawn from with replacement where `count` > N
+    samples : (N, ...) clean samples in the scale of the denoiser; x is drawn from them, with replacement where `count` > N
     sigmas : (S,) noise levels in any order
-    law : of x. "data": sample + σz; "noise": σz alone, which is data at high noise only; "trajectory": the state at σ of the
-        denoiser's own probability flow from sigma_max·z, by Heun's method on the EDM grid with the levels asked for put in
-    count : how many x
+    law : law of x. "data": sample + σz. "noise": σz alone, which looks like noised data at high noise only. "trajectory": the
+        state at σ of the denoiser's own probability flow from sigma_max·z, by Heun's method on the EDM grid, to which the noise
+        levels asked for are added
+    count : number of x
     steps, sigma_max : of the trajectory
-    seed : of samples and noise; the same for all approximations and levels
-    progress : called with the fraction done
+    seed : of samples and noise, which are the same for all approximations and noise levels
+    progress : called with the fraction that is done
+
+    Returns
+    -------
+    name of the approximation → its :class:`Fraction`
 
     Raises
     ------
-    ValueError : bad levels (for "trajectory" above sigma_max), shapes that differ, an answer that is not finite
+    ValueError
+        Noise levels that are not above 0, or above sigma_max on the trajectory; samples or answers of the wrong shape; an
+        answer that is not finite.
+    TypeError
+        An answer that is not real numbers.
     """
     choice("law", law, LAWS)
-    levels = _levels(sigmas)[::-1]  # descending, as a sampler meets them
-    rows, rng = _some_rows(samples, integer("count", count, 2), seed)
+    levels = ascending_noise_levels("sigmas", sigmas)[::-1]  # descending, as a sampler meets them
+    rows, rng = draw_rows(samples, integer("count", count, 2), seed)
     noise = rng.standard_normal(rows.shape)
     collected: dict[str, list[FloatArray]] = {name: [] for name in approximations}
-    states = _states(denoiser, rows, noise, levels, law, integer("steps", steps, 2), positive("sigma_max", sigma_max))
+    number, top = integer("steps", steps, 2), positive("sigma_max", sigma_max)
+    if law == "trajectory":
+        states: Iterable[tuple[float, FloatArray]] = _trajectory_states(denoiser, noise, levels, number, top)
+    else:
+        states = ((float(level), level * noise + (rows if law == "data" else 0.0)) for level in levels)
     for done, (level, x) in enumerate(states):
         exact = evaluate_rows(denoiser, x, level)
         for name, approximation in approximations.items():
@@ -143,12 +200,26 @@ def held_out_loss(
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> dict[str, HeldOutLoss]:
-    """Denoising loss of each denoiser on clean samples (N, ...) that it was not made from; see :class:`HeldOutLoss`.
+    """Denoising loss of each denoiser on clean samples that it was not made from; see :class:`HeldOutLoss`.
 
-    Samples and noise are the same for all denoisers. Parameters and errors as of :func:`fraction_of_squared_error`.
+    Parameters
+    ----------
+    denoisers : by name
+    samples : (N, ...) clean samples; the judged ones are drawn from them, with replacement where `count` > N
+    sigmas : (S,) noise levels in any order
+    count : number of samples that are judged
+    seed : of samples and noise, which are the same for all denoisers
+    progress : called with the fraction that is done
+
+    Raises
+    ------
+    ValueError
+        Noise levels that are not above 0; samples or answers of the wrong shape; an answer that is not finite.
+    TypeError
+        An answer that is not real numbers.
     """
-    levels = _levels(sigmas)
-    rows, rng = _some_rows(samples, integer("count", count, 2), seed)
+    levels = ascending_noise_levels("sigmas", sigmas)
+    rows, rng = draw_rows(samples, integer("count", count, 2), seed)
     noise = rng.standard_normal(rows.shape)
     losses: dict[str, list[FloatArray]] = {name: [] for name in denoisers}
     for done, level in enumerate(levels):
@@ -157,61 +228,72 @@ def held_out_loss(
             losses[name].append(((answer - rows) ** 2).mean(axis=1))
         if progress is not None:
             progress((done + 1) / levels.size)
-    found = {name: np.stack(parts) for name, parts in losses.items()}
-    return {
-        name: HeldOutLoss(levels, each.mean(axis=1), each.std(axis=1, ddof=1) / np.sqrt(each.shape[1]), each)
-        for name, each in found.items()
-    }
+    return {name: _held_out_loss(levels, np.stack(parts)) for name, parts in losses.items()}
 
 
-def _levels(sigmas: Any) -> FloatArray:
-    """Ascending; a level that is asked for twice is answered twice."""
-    levels = real_array("sigmas", sigmas)
-    if levels.ndim != 1 or levels.size == 0 or levels.min() <= 0:
-        raise ValueError(f"sigmas must be one or more noise levels above 0, got {levels}")
-    return np.sort(levels)
+def _held_out_loss(levels: FloatArray, each: FloatArray) -> HeldOutLoss:
+    error = each.std(axis=1, ddof=1) / np.sqrt(each.shape[1])
+    return HeldOutLoss(sigmas=levels, loss=each.mean(axis=1), error=error, each=each)
 
 
-def _some_rows(samples: Any, count: int, seed: int) -> tuple[FloatArray, np.random.Generator]:
-    """(count, d) rows without replacement where there are so many, and the generator for what follows."""
+class DrawnRows(NamedTuple):
+    """Samples drawn at random.
+
+    Attributes
+    ----------
+    rows : (count, d)
+    rng : the generator in the state after the draw, for the noise
+    """
+
+    rows: FloatArray
+    rng: np.random.Generator
+
+
+def draw_rows(samples: Any, count: int, seed: int) -> DrawnRows:
+    """`count` samples as rows, without replacement where there are that many.
+
+    Parameters
+    ----------
+    samples : (N, ...) array or memory map
+    count : number of rows
+    seed : of the draw
+
+    Raises
+    ------
+    ValueError
+        No samples, or samples without an axis for their entries.
+    """
     array = samples if hasattr(samples, "shape") else np.asarray(samples)
     if len(array.shape) < 2 or len(array) == 0:
         raise ValueError(f"samples must be (N, ...) with at least one sample, got shape {tuple(array.shape)}")
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.choice(len(array), count, replace=count > len(array)))
-    return real_array("samples", array[chosen]).reshape(count, -1), rng
+    return DrawnRows(real_array("samples", array[chosen]).reshape(count, -1), rng)
 
 
-def _states(
-    denoiser: RowDenoiser,
-    rows: FloatArray,
-    noise: FloatArray,
-    levels: FloatArray,
-    law: str,
-    steps: int,
-    sigma_max: float,
-) -> Any:
-    """Pairs of noise level and x (count, d), in the order of the levels, which descend."""
-    if law != "trajectory":
-        return ((float(level), level * noise + (rows if law == "data" else 0.0)) for level in levels)
+def _trajectory_states(
+    denoiser: RowDenoiser, noise: FloatArray, levels: FloatArray, steps: int, sigma_max: float
+) -> list[tuple[float, FloatArray]]:
+    """Pairs of noise level and state (count, d) of the probability flow, in the order of the levels, which descend."""
     if levels.max() > sigma_max:
         raise ValueError(f"sigmas must be at most sigma_max = {sigma_max} on the trajectory, got {levels.max()}")
     grid = np.union1d(noise_schedule(steps, sigma_max, sigma_min=min(SIGMA_MIN, sigma_max / 2))[:-1], levels)[::-1]
-    wanted, found = set(levels.tolist()), {}
+    wanted = set(levels.tolist())
+    states: dict[float, FloatArray] = {}
 
     def visit(level: float, x: FloatArray) -> None:
         if level in wanted:
-            found[level] = x
+            states[level] = x
 
     start = sigma_max * noise
     visit(sigma_max, start)
-    lowest = grid >= levels.min()
-    heun(lambda x, level: evaluate_rows(denoiser, x, level), start, grid[lowest].tolist(), visit=visit)
-    return [(level, found[level]) for level in levels.tolist()]
+    needed = grid >= levels.min()
+    heun(lambda x, level: evaluate_rows(denoiser, x, level), start, grid[needed].tolist(), visit=visit)
+    return [(level, states[level]) for level in levels.tolist()]
 
 
 def _fraction(levels: FloatArray, squares: FloatArray) -> Fraction:
-    """From squared gaps, scores (times σ⁴) and denoisers, (S, 3, count)."""
+    """From the squares (S, 3, count) of the gap, of the score (times σ⁴) and of the denoiser."""
     values, errors = {}, {}
     for name, size in (("score", squares[:, 1]), ("denoiser", squares[:, 2])):
         gap, count = squares[:, 0], squares.shape[2]

@@ -1,4 +1,4 @@
-"""Everything that the page on scores shows: closed-form scores on samples they have not seen, and against a denoiser."""
+"""Everything that the page on scores shows: closed-form scores compared on held-out samples, and with a denoiser."""
 
 from __future__ import annotations
 
@@ -8,44 +8,55 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..._checks import FloatArray, integer, positive, real_array
+from ..._repr import ShortRepr
 from ...models.rows import RowDenoiser
-from ...models.scores import DeltaScore, GaussianScore, MeanScore, MixtureScore
+from ...models.scores import DeltaScore, GaussianScore, MeanScore, MixtureScore, distinct_rows
 from ...population import Population
 from ...sampling import SIGMA_MAX
-from .comparison import LAWS, Fraction, HeldOutLoss, fraction_of_squared_error, held_out_loss, sigma_grid
+from ..noise_levels import ascending_noise_levels
+from .comparison import LAWS, Fraction, HeldOutLoss, draw_rows, fraction_of_squared_error, held_out_loss, sigma_grid
 
-__all__ = ["MEAN", "SAMPLES", "ScoresStudy", "closed_form_scores", "scores_study"]
+__all__ = ["GAUSSIAN", "MEAN", "NETWORK", "SAMPLES", "ScoresStudy", "closed_form_scores", "scores_study"]
 
+#: Names of the denoisers of a study; mixtures are called "10 Gaussians" and so on.
 MEAN, GAUSSIAN, SAMPLES, NETWORK = "mean", "Gaussian", "training samples", "network"
-#: Training samples for each component of a mixture, at least.
+#: A mixture needs at least so many distinct training samples for each component.
 _PER_COMPONENT = 20
+_LEAST_SAMPLES = 20
 _FILM_LEVELS = 5
 
+Progress = Callable[[str, float], None]
+BoolArray = npt.NDArray[np.bool_]
 
-@dataclass(frozen=True)
-class ScoresStudy:
-    """Closed-form scores of a training part of the data, held against the other part and against a denoiser.
+
+@dataclass(frozen=True, repr=False)
+class ScoresStudy(ShortRepr):
+    """Closed-form scores of a training half of the data, compared on the other half and with a denoiser.
 
     Attributes
     ----------
     shape : of one sample
-    training, held_out : how many samples of each part
-    count : samples for each number
+    training, held_out : number of samples in each half
+    count : number of samples behind each number
+    repeated : number of the judged held-out samples that equal a training sample, so that the scores have seen them
     sigmas : (S,) ascending noise levels
-    losses : name → loss on the held-out part
-    reference : the denoiser that is explained: "network", or "training samples", whose exact score is a mixture of deltas
+    losses : name → loss on the held-out half
+    reference : name of the denoiser that is explained: "network", or "training samples", whose exact score is a mixture of
+        deltas
     fractions : law of x → name → fraction of squared error, for every score but the reference
     film_levels : (L,) noise levels of the pictures, descending
-    film_clean, film_noised : (d,) a held-out sample, and (L, d) with noise
-    film : name → (L, d) what each denoiser makes of it
+    film_clean, film_noised : (d,) a held-out sample, and (L, d) the same with noise
+    film : name → (L, d) answer of each denoiser to it
     """
 
     shape: tuple[int, ...]
     training: int
     held_out: int
     count: int
+    repeated: int
     sigmas: FloatArray
     losses: Mapping[str, HeldOutLoss]
     reference: str
@@ -59,17 +70,28 @@ class ScoresStudy:
 def closed_form_scores(
     training: FloatArray, *, components: Sequence[int] = (10, 100), seed: int = 0
 ) -> dict[str, RowDenoiser]:
-    """Scores of training samples (N, d) by name, from the coarsest to the finest.
+    """Closed-form scores of training samples by name, from the coarsest to the finest.
 
-    Mixtures of so many components are left out where there are under 20 samples for each.
+    Parameters
+    ----------
+    training : (N, d)
+    components : numbers of components of the mixtures; a mixture is left out where there are fewer than 20 distinct samples for
+        each component
+    seed : of the clusters
+
+    Raises
+    ------
+    ValueError
+        A number of components below 1; fewer than two samples.
     """
     population = Population.from_samples(training)
-    found: dict[str, RowDenoiser] = {MEAN: MeanScore(population), GAUSSIAN: GaussianScore(population)}
+    scores: dict[str, RowDenoiser] = {MEAN: MeanScore(population), GAUSSIAN: GaussianScore(population)}
+    distinct = distinct_rows(training)
     for wanted in components:
-        if integer("components", wanted, 1) * _PER_COMPONENT <= len(training):
-            found[f"{wanted} Gaussians"] = MixtureScore.fit(training, wanted, seed=seed)
-    found[SAMPLES] = DeltaScore(training)
-    return found
+        if integer("components", wanted, 1) * _PER_COMPONENT <= distinct:
+            scores[f"{wanted} Gaussians"] = MixtureScore.fit(training, wanted, seed=seed)
+    scores[SAMPLES] = DeltaScore(training)
+    return scores
 
 
 def scores_study(
@@ -82,7 +104,7 @@ def scores_study(
     count: int = 256,
     sigma_max: float = SIGMA_MAX,
     seed: int = 0,
-    progress: Callable[[str, float], None] | None = None,
+    progress: Progress | None = None,
 ) -> ScoresStudy:
     """Fit closed-form scores to half of the samples, and compare them on the other half.
 
@@ -90,26 +112,28 @@ def scores_study(
     ----------
     samples : (N, ...) at least 20
     shape : of one sample
-    network : a denoiser of rows to explain as well
-    components : of the mixtures
-    sigmas : (S,) noise levels; twelve from a tenth of the data's root mean square to forty times it by default
-    count : held-out samples for each number, at most as many as there are
+    network : a denoiser of rows that is explained as well
+    components : numbers of components of the mixtures
+    sigmas : (S,) noise levels; by default twelve from a tenth of the data's root mean square to forty times it
+    count : number of held-out samples behind each number; all of them where there are fewer
     sigma_max : where the trajectory starts
-    seed : of the split, the clusters, samples and noise
-    progress : called with a step and the fraction done
+    seed : of the split, the clusters, the samples and the noise
+    progress : called with a step and the fraction that is done
 
     Raises
     ------
-    ValueError : fewer than 20 samples, samples that are not of the shape or all equal; noise levels that are not one-dimensional,
-        not above 0, or above sigma_max; sigma_max below a quarter of the data's root mean square, where no trajectory is left
+    ValueError
+        Fewer than 20 samples, samples of another shape, or training samples that are all equal; noise levels that are not
+        one-dimensional, not above 0, or above sigma_max; sigma_max below a quarter of the data's root mean square, where no
+        trajectory is left; a bad answer of the network.
     """
-    told = (lambda step, fraction: None) if progress is None else progress
+    report: Progress = (lambda step, fraction: None) if progress is None else progress
     top, wanted = positive("sigma_max", sigma_max), integer("count", count, 2)
-    training, held_out = _parts(samples, shape, seed)
+    training, held_out = _halves(samples, shape, seed)
     spread = float(np.sqrt(training.var(axis=0).mean()))
     levels = _study_levels(sigmas, spread, top)
     used = min(wanted, len(held_out))
-    told("fitting scores", 0.0)
+    report("fitting scores", 0.0)
     scores = closed_form_scores(training, components=components, seed=seed)
     named = {**scores, NETWORK: network} if network is not None else scores
     losses = held_out_loss(
@@ -118,27 +142,29 @@ def scores_study(
         levels,
         count=used,
         seed=seed,
-        progress=lambda part: told("loss on held-out samples", 0.3 * part),
+        progress=lambda part: report("loss on held-out samples", 0.3 * part),
     )
     reference = SAMPLES if network is None else NETWORK
     others = {name: each for name, each in named.items() if name != reference}
     fractions = {}
-    for place, law in enumerate(LAWS):
-        told(f"comparing scores, x from the {law}", 0.3 + 0.2 * place)
+    for position, law in enumerate(LAWS):
+        report(f"comparing scores, x from the {law}", 0.3 + 0.2 * position)
         fractions[law] = fraction_of_squared_error(
             named[reference], others, training, levels, law=law, count=used, sigma_max=top, seed=seed + 1
         )
-    told("denoising one sample", 0.9)
+    report("denoising one sample", 0.9)
+    seen = _seen(held_out, training)
     film_levels = np.geomspace(min(6 * spread, top), 0.25 * spread, _FILM_LEVELS)
-    clean = held_out[0]
+    clean = held_out[int(np.argmin(seen))]  # the first that no score has seen, or the first of all
     noised = clean + film_levels[:, None] * np.random.default_rng(seed + 2).standard_normal(clean.size)
     film = {name: np.asarray(each(noised, film_levels)) for name, each in named.items()}
-    told("denoising one sample", 1.0)
+    report("denoising one sample", 1.0)
     return ScoresStudy(
         shape=shape,
         training=len(training),
         held_out=len(held_out),
         count=used,
+        repeated=int(_seen(draw_rows(held_out, used, seed).rows, training).sum()),
         sigmas=levels,
         losses=losses,
         reference=reference,
@@ -150,11 +176,11 @@ def scores_study(
     )
 
 
-def _parts(samples: Any, shape: tuple[int, ...], seed: int) -> tuple[FloatArray, FloatArray]:
-    """Two halves, rows (N, d), drawn without order."""
+def _halves(samples: Any, shape: tuple[int, ...], seed: int) -> tuple[FloatArray, FloatArray]:
+    """Training and held-out half, rows (N, d), in random order."""
     rows = real_array("samples", samples)
-    if rows.ndim < 2 or len(rows) < _PER_COMPONENT:
-        raise ValueError(f"samples must be (N, ...) of at least {_PER_COMPONENT} samples, got shape {rows.shape}")
+    if rows.ndim < 2 or len(rows) < _LEAST_SAMPLES:
+        raise ValueError(f"samples must be (N, ...) of at least {_LEAST_SAMPLES} samples, got shape {rows.shape}")
     rows = rows.reshape(len(rows), -1)
     if rows.shape[1] != math.prod(shape):
         raise ValueError(f"shape must have the {rows.shape[1]} pixels of each sample, got {shape}")
@@ -166,13 +192,16 @@ def _parts(samples: Any, shape: tuple[int, ...], seed: int) -> tuple[FloatArray,
     return training, held_out
 
 
+def _seen(rows: FloatArray, training: FloatArray) -> BoolArray:
+    """(B,) whether each row equals a training sample."""
+    known = {row.tobytes() for row in training}
+    return np.array([row.tobytes() in known for row in rows])
+
+
 def _study_levels(sigmas: Any, spread: float, top: float) -> FloatArray:
-    """Those that are asked for, or twelve around the spread of the data, at most `top`."""
+    """The levels that are asked for, or twelve around the spread of the data; at most `top`."""
     if top < 0.25 * spread:
         raise ValueError(f"sigma_max must be at least {0.25 * spread:.4g}, a quarter of the data's spread, got {top}")
     if sigmas is None:
         return sigma_grid(0.1 * spread, min(40 * spread, top), 12)
-    levels = real_array("sigmas", sigmas)
-    if levels.ndim != 1 or levels.size == 0 or levels.min() <= 0 or levels.max() > top:
-        raise ValueError(f"sigmas must be one or more noise levels above 0 and at most sigma_max = {top}, got {levels}")
-    return np.sort(levels)
+    return ascending_noise_levels("sigmas", sigmas, sigma_max=top)
