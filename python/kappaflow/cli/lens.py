@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 LENS_FORMAT = "kappaflow-lens-1"
 _SEEDS = 64
-_COMPONENTS = 10
 
 
 @dataclass(frozen=True)
@@ -213,21 +212,19 @@ def _learning(material: _Material, _progress: StepReport) -> Section:
 
 
 def _teleport(material: _Material, progress: StepReport) -> Section:
-    from ..lens.teleport import teleport_study  # lazy: a quick start
-    from ..models.scores import MixtureScore  # lazy: a quick start
+    from ..lens.teleport import NamedDenoiser, mixture_of_data, teleport_study  # lazy: a quick start
     from ..report.lens.teleport import section  # lazy: matplotlib
 
-    denoiser, name = material.network, "the network"
-    if denoiser is None:
+    if material.network is not None:
+        chosen = NamedDenoiser(material.network, "the network")
+    else:
         assert material.rows is not None  # otherwise the window is left out
-        count = max(1, min(_COMPONENTS, len(material.rows) // 20))
-        progress(f"fitting {count} Gaussians", 0.0)
-        denoiser = MixtureScore.fit(material.rows, count, seed=material.seed)
-        name = f"the exact denoiser of {count} Gaussians fitted to the data"
+        progress("fitting Gaussians", 0.0)
+        chosen = mixture_of_data(material.rows, seed=material.seed)
     study = teleport_study(
-        denoiser,
+        chosen.denoiser,
         material.population,
-        name=name,
+        name=chosen.name,
         seeds=material.seeds,
         sigma_max=material.sigma_max,
         seed=material.seed,

@@ -10,7 +10,7 @@ import pytest
 
 import kappaflow as kf
 from kappaflow.lens.scores import Fraction, fraction_of_squared_error, held_out_loss, sigma_grid
-from kappaflow.lens.teleport.jumps import jump
+from kappaflow.lens.teleport import jump
 from kappaflow.models.rows import RowDenoiser, evaluate_rows
 from kappaflow.models.scores import DeltaScore, GaussianScore, MeanScore, MixtureScore
 

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 
 import kappaflow as kf  # noqa: E402
-from kappaflow.lens.teleport.jumps import jump, plan_teleport  # noqa: E402
+from kappaflow.lens.teleport import jump, plan_teleport  # noqa: E402
 from kappaflow.lens.teleport.pipelines import SCHEDULERS, teleport_pipeline  # noqa: E402
 from kappaflow.models.adapters import from_diffusers  # noqa: E402
 from kappaflow.models.layout import rows_denoiser  # noqa: E402
@@ -425,7 +425,7 @@ def test_wrong_input_names_the_argument() -> None:
         draw(batch=0)
     with pytest.raises(ValueError, match="label goes with a class-conditional model, got 1"):
         draw(label=1)
-    with pytest.raises(ValueError, match="scheduler must be given with a model that is no pipeline"):
+    with pytest.raises(ValueError, match="scheduler must be given with a model that is not a pipeline"):
         draw(scheduler=None)
     with pytest.raises(ValueError, match="model must work on pixels, got SimpleNamespace"):
         draw(model=SimpleNamespace(vae=1, unet=network, scheduler=schedule))

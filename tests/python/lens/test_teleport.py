@@ -9,8 +9,7 @@ import numpy.typing as npt
 import pytest
 
 import kappaflow as kf
-from kappaflow.lens.teleport.jumps import TeleportPlan, jump, plan_teleport, teleport
-from kappaflow.lens.teleport.study import WAYS, teleport_study
+from kappaflow.lens.teleport import WAYS, TeleportPlan, jump, plan_teleport, teleport, teleport_study
 from kappaflow.models.scores import DeltaScore, GaussianScore, MixtureScore
 from kappaflow.report.lens.teleport import section
 from kappaflow.sampling import heun, noise_schedule
@@ -180,6 +179,16 @@ def test_wrong_input_names_the_argument() -> None:
         teleport(score, population, noise, 0.0)
     with pytest.raises(ValueError, match=r"sigma must be between 0 and sigma_max = 80\.0, got -1"):
         jump(population, noise, -1.0)
+    with pytest.raises(TypeError, match=r"sigma must be one noise level, got array\(\[1\., 2\.\]\)"):
+        jump(population, noise, np.array([1.0, 2.0]))
+    with pytest.raises(TypeError, match="sigma must be one noise level, got 'high'"):
+        jump(population, noise, "high")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"sigma must be between 0 and sigma_max = 80\.0, got nan"):
+        jump(population, noise, np.nan)
+    with pytest.raises(ValueError, match=r"x must hold at least one row, got shape \(0, 64\)"):
+        teleport(score, population, noise[:0], 2.0)
+    with pytest.raises(ValueError, match=r"x must hold at least one row, got shape \(0, 64\)"):
+        plan_teleport(score, population, noise[:0])
     with pytest.raises(ValueError, match=r"noise must have shape"):
         teleport(score, population, noise[:, :3], 2.0)
     with pytest.raises(ValueError, match="correction must be finite and above 0"):

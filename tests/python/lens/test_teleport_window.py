@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
 import kappaflow as kf
-from kappaflow.lens.teleport.jumps import jump, plan_teleport, teleport, typical_error
+from kappaflow.lens.teleport import jump, plan_teleport, teleport, typical_error
 from kappaflow.lens.teleport.study import WAYS, TeleportStudy, teleport_study
 from kappaflow.models.scores import GaussianScore, MixtureScore
 from kappaflow.report.document import Table

@@ -407,3 +407,16 @@ def test_wrong_input_names_the_argument() -> None:
         score.jacobian_rows(np.zeros(D), 1.0, [7])
     with pytest.raises(ValueError, match="x must be one row of 7 pixels for a Jacobian"):
         score.jacobian_rows(x, 1.0, [0])
+
+
+def test_no_rows_give_no_answers_and_no_levels_an_error() -> None:
+    """An empty batch is an empty answer, at one noise level or at none of its own."""
+    samples = np.random.default_rng(0).standard_normal((9, D))
+    empty, none = np.empty((0, D)), np.empty(0)
+    for score in (MeanScore(population(1)), GaussianScore(population(1, rank=3)), mixture(), DeltaScore(samples)):
+        for sigma in (0.5, none):
+            assert score(empty, sigma).shape == (0, D)
+            assert score.score(empty, sigma).shape == (0, D)
+    assert DeltaScore(samples).at_levels(empty, [0.5, 1.0]).shape == (2, 0, D)
+    with pytest.raises(ValueError, match=r"sigmas must be one-dimensional and not empty, got shape \(0,\)"):
+        DeltaScore(samples).at_levels(samples, [])

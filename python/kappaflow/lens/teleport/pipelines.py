@@ -1,4 +1,4 @@
-"""Teleport for `diffusers` pipelines, with the scheduler that they bring (needs torch and diffusers)."""
+"""Teleport for pipelines of `diffusers`, with the scheduler that they bring (needs torch and diffusers)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..._checks import FloatArray, integer, positive, real_array
+from ..._repr import ShortRepr
 from ...models.adapters import MEANINGS, asker, network_of
 from ...models.layout import to_rows, to_tensor
 from ...population import Population
@@ -20,18 +21,20 @@ __all__ = ["SCHEDULERS", "PipelineSamples", "teleport_pipeline"]
 
 #: Schedulers that can begin anywhere: each time step needs nothing of those before.
 SCHEDULERS = ("DDIM", "DPMSolverMultistep", "DEISMultistep", "UniPCMultistep", "EulerDiscrete")
-_STATE_OF_SIGMA = ("EulerDiscrete",)  # their state is x₀ + σz; that of the others has variance 1 at high noise
+#: Schedulers whose state is x₀ + σz; that of the others has variance 1 at high noise.
+_STATE_OF_SIGMA = ("EulerDiscrete",)
 
 
-@dataclass(frozen=True)
-class PipelineSamples:
+@dataclass(frozen=True, repr=False)
+class PipelineSamples(ShortRepr):
     """Samples of a pipeline that was entered at a lower noise level.
 
     Attributes
     ----------
     samples : (B, d) rows in the order of the population's pixels
-    sigma_start, sigma_max : noise levels σ/α where the scheduler took over, and of the initial noise (infinite where the last
-        time step of training is pure noise); equal for the plain pipeline
+    sigma_start : noise level σ/α where the scheduler took over
+    sigma_max : noise level of the initial noise, infinite where the last time step of training is pure noise; equal to
+        `sigma_start` for the plain pipeline
     evaluations : of the network, for each sample
     """
 
@@ -57,47 +60,50 @@ def teleport_pipeline(
 ) -> PipelineSamples:
     """Jump to σ′, then the pipeline's own scheduler, whose steps are laid out so that `steps` of them lie below σ′.
 
-    The noise stands at the last time step of the training, wherever the grid begins: grids of few steps with ``leading``
-    spacing begin well below, where a plain pipeline takes pure noise for a noised sample. Below σ′ the scheduler does what it
-    does in the pipeline, clipping and thresholding included. The scheduler and the network are left as they were.
+    The noise is placed at the last time step of the training, wherever the grid begins. Grids of few steps with ``leading``
+    spacing begin well below it, and there a plain pipeline takes pure noise for a noised sample. Below σ′ the scheduler does what
+    it does in the pipeline, clipping and thresholding included. Scheduler and network are left as they were.
 
     Parameters
     ----------
     model : a pipeline in pixel space, or its network
     population : mean and covariance of its training data, in its scale; of the class, where it has classes
-    noise : (B, d) standard normal z: the pipeline would begin with it
-    sigma_start : noise level σ/α, None for the plain pipeline; the scheduler begins at the time step next to it and not above
-        it that a grid with `steps` steps from there on has
+    noise : (B, d) standard normal z, from which the pipeline would begin
+    sigma_start : noise level σ/α; None for the plain pipeline. The scheduler begins at the highest time step that is not above
+        it, among those of a grid with `steps` steps from there on.
     steps : of the scheduler, one evaluation each
-    scheduler : that of the pipeline by default; one of :data:`SCHEDULERS`
+    scheduler : one of :data:`SCHEDULERS`, by default that of the pipeline
     label : class of a class-conditional model
-    batch, device : images at once, and where
+    batch, device : images at once, and where to compute
     progress : called with the fraction of the images that are done
 
     Raises
     ------
-    ValueError : a scheduler that cannot begin anywhere, adds noise or gives time another meaning; DDIM with other spacing than
+    ValueError
+        A scheduler that cannot begin anywhere, adds noise or gives time another meaning; DDIM with a spacing other than
         ``leading``, whose steps end elsewhere than at the time steps of its grid; σ′ above the last time step of training, or
         so low that no grid has so many steps below it; a latent pipeline; a network that answers in another shape than that of
-        its input
+        its input; noise without rows.
     """
     network = network_of(model)
-    found = scheduler if scheduler is not None else getattr(model, "scheduler", None)
-    if found is None:
-        raise ValueError("scheduler must be given with a model that is no pipeline")
-    kind = _kind(found)
-    found = copy.deepcopy(found)  # the pipeline goes on with its own grid
+    given = scheduler if scheduler is not None else getattr(model, "scheduler", None)
+    if given is None:
+        raise ValueError("scheduler must be given with a model that is not a pipeline")
+    kind = _kind(given)
+    sampler = copy.deepcopy(given)  # the pipeline goes on with its own grid
     count, size = integer("steps", steps, 1), integer("batch", batch, 1)
     z = population.flatten(real_array("noise", noise), "noise")
-    ask = asker(network, label, halved=str(found.config.get("variance_type", "")).startswith("learned"))
+    if len(z) == 0:
+        raise ValueError(f"noise must hold at least one row, got shape {z.shape}")
+    ask = asker(network, label, halved=str(sampler.config.get("variance_type", "")).startswith("learned"))
     whole, first = count, 0
     if sigma_start is not None:
-        if kind == "DDIM" and found.config.timestep_spacing != "leading":  # it steps by T // steps, whatever its grid
+        if kind == "DDIM" and sampler.config.timestep_spacing != "leading":  # it steps by T // steps, whatever its grid
             raise ValueError(
                 "scheduler must have timestep_spacing = leading where it is DDIM, whose steps end elsewhere than at the time steps "
-                f"of its grid otherwise; got {found.config.timestep_spacing!r}"
+                f"of its grid otherwise; got {sampler.config.timestep_spacing!r}"
             )
-        whole, first = _entry(found, kind, positive("sigma_start", sigma_start), count)
+        whole, first = _entry(sampler, kind, positive("sigma_start", sigma_start), count)
     training = isinstance(network, torch.nn.Module) and network.training
     parts = []
     level = top = np.inf
@@ -105,27 +111,29 @@ def teleport_pipeline(
         network.eval()
     try:
         for start in range(0, len(z), size):
-            found.set_timesteps(whole)  # anew: multistep schedulers remember their last answers
-            level = top = float(_levels(found)[first])
+            sampler.set_timesteps(whole)  # anew: multistep schedulers remember their last answers
+            level = top = float(_levels(sampler)[first])
             x = z[start : start + size]
             if sigma_start is None:
-                x = x * float(found.init_noise_sigma)
+                x = x * float(sampler.init_noise_sigma)
             else:
-                top = _top(found)
-                x = _jump(population, x, level, top, _begins_with(found, kind, top))
+                top = _top(sampler)
+                x = _jump(population, x, level, top, _begins_with(sampler, kind, top))
                 x = x if kind in _STATE_OF_SIGMA else x / np.sqrt(1 + level**2)
             state = to_tensor(x, population.shape, torch.float64).to(device)
-            parts.append(to_rows(_sample(found, ask, state, first), population.shape))
+            parts.append(to_rows(_sample(sampler, ask, state, first), population.shape))
             if progress is not None:
                 progress(min(start + size, len(z)) / len(z))
     finally:
         if training:
             network.train()
-    return PipelineSamples(np.concatenate(parts), level, top, len(found.timesteps) - first)
+    return PipelineSamples(
+        samples=np.concatenate(parts), sigma_start=level, sigma_max=top, evaluations=len(sampler.timesteps) - first
+    )
 
 
 def _sample(scheduler: Any, ask: Callable[..., torch.Tensor], state: torch.Tensor, first: int) -> torch.Tensor:
-    """The scheduler's steps from the one of index `first` on."""
+    """The scheduler's steps from index `first` on."""
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(first)
     for time in scheduler.timesteps[first:]:
@@ -182,21 +190,21 @@ def _begins_with(scheduler: Any, kind: str, top: float) -> float:
 
 
 def _jump(population: Population, z: FloatArray, sigma: float, top: float, scale: float) -> FloatArray:
-    """The states at σ of x_T = scale · z at `top`, which may be infinite: then they are μ + √(Σ + σ²) z."""
+    """The states at σ for x_T = scale · z at `top`. For an infinite `top` they are μ + √(Σ + σ²) z."""
     if np.isfinite(top):
         return jump(population, scale * z, sigma, sigma_max=top)
     return population.apply(z + population.mean, np.sqrt(population.eigenvalues + sigma**2), null_gain=sigma)
 
 
 def _entry(scheduler: Any, kind: str, sigma_start: float, steps: int) -> tuple[int, int]:
-    """Steps of the whole grid, and the index where it is entered, so that `steps` remain."""
+    """Number of steps of the whole grid, and the index at which it is entered, so that `steps` of them remain."""
     most = int(scheduler.config.num_train_timesteps)
     scheduler.set_timesteps(steps)
     if sigma_start > (top := _top(scheduler)):
         raise ValueError(f"sigma_start must be at most {top:.4g}, where the noise of {kind} stands, got {sigma_start}")
     best: tuple[float, int, int] | None = None
     finest = _grid(scheduler, most)
-    if finest is None or (finest <= sigma_start).sum() >= steps:  # else no other has so many: some grids take long
+    if finest is None or (finest <= sigma_start).sum() >= steps:  # else no other grid has so many; some take long
         for whole in range(steps, most + 1):
             levels = _grid(scheduler, whole)
             if levels is None:
@@ -214,14 +222,10 @@ def _entry(scheduler: Any, kind: str, sigma_start: float, steps: int) -> tuple[i
 
 
 def _grid(scheduler: Any, whole: int) -> FloatArray | None:
-    """Levels of the grid of so many steps, None where it is too fine to tell its steps apart or leaves the training."""
+    """Levels of the grid of so many steps; None where steps coincide, or lie outside of the time steps of training."""
     scheduler.set_timesteps(whole)
-    if (
-        not 0
-        <= float(scheduler.timesteps.min())
-        <= float(scheduler.timesteps.max())
-        < scheduler.config.num_train_timesteps
-    ):
+    first, last = float(scheduler.timesteps.min()), float(scheduler.timesteps.max())
+    if not 0 <= first <= last < scheduler.config.num_train_timesteps:
         return None  # an offset moves the finest grids out
     levels = _levels(scheduler)
     return levels if levels[-1] > 0 and np.all(levels[1:] < levels[:-1]) else None

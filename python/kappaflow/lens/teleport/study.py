@@ -1,42 +1,53 @@
-"""Everything that the page on teleport shows: error against evaluations, with the first steps in one jump and without."""
+"""Everything that the page on teleport shows: error against evaluations, with and without a jump over the first steps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..._checks import FloatArray, integer, positive
+from ..._repr import ShortRepr
+from ..._tables import Columns, Tabular
 from ...models.rows import RowDenoiser, evaluate_rows
+from ...models.scores import MixtureScore, distinct_rows
 from ...population import Population
 from ...sampling import SIGMA_MAX, heun, noise_schedule
-from .jumps import TeleportPlan, plan_teleport, teleport, typical_error
+from .jumps import teleport, typical_error
+from .planning import TeleportPlan, plan_teleport
 
-__all__ = ["WAYS", "TeleportStudy", "teleport_study"]
+__all__ = ["WAYS", "NamedDenoiser", "TeleportStudy", "mixture_of_data", "teleport_study"]
 
 #: Ways to sample, in the order of the figures.
 WAYS = ("from σ_max", "teleport, old grid", "teleport", "teleport, corrected")
+#: Seeds whose samples are kept for the pictures.
 _SHOWN = 8
+#: Gaussians that stand for the data, at most, and distinct samples for each, at least.
+_COMPONENTS, _PER_COMPONENT = 10, 20
+#: A jump pays only where sampling starts at so many times the largest standard deviation of the data, or above.
+_FAR = 2.0
+
+Progress = Callable[[str, float], None]
 
 
-@dataclass(frozen=True)
-class TeleportStudy:
+@dataclass(frozen=True, repr=False)
+class TeleportStudy(ShortRepr, Tabular):
     """The hybrid sampler with one denoiser, for several numbers of steps.
 
     Attributes
     ----------
     shape : of one sample
-    denoiser : what it is
+    denoiser : what it is, in words
     eigenvalue : the largest of the population
     sigma_max : where sampling starts
-    calibration, seeds : seeds that chose σ′, and others that the errors are of
-    plans : for each number of steps
-    evaluations, errors : way → (N,) evaluations of the denoiser for each sample, and errors (root mean squares over pixels, mean
-        over seeds) against many steps
-    reference_steps : of what they are measured against
-    shown : way → (Z, d) samples of a few seeds with the fewest steps, and "many steps"
+    calibration, seeds : number of seeds that chose σ′, and of the others that the errors are of
+    plans : one for each number of steps
+    evaluations, errors : way → (N,) evaluations of the denoiser for each sample, and errors against many steps (root mean
+        squares over pixels, averaged over seeds)
+    reference_steps : number of the many steps
+    shown : way → (Z, d) samples of a few seeds with the fewest steps; also "many steps"
     """
 
     shape: tuple[int, ...]
@@ -51,6 +62,56 @@ class TeleportStudy:
     reference_steps: int
     shown: Mapping[str, FloatArray]
 
+    @property
+    def starts_far(self) -> bool:
+        """Whether sampling starts far above the data, so that there is a nearly linear part to jump over."""
+        return self.sigma_max >= _FAR * float(np.sqrt(self.eigenvalue))
+
+    def _columns(self) -> Columns:
+        columns: dict[str, Any] = {
+            "steps": [plan.steps for plan in self.plans],
+            "sigma_start": [plan.sigma_start for plan in self.plans],
+            "power": [plan.power for plan in self.plans],
+        }
+        for way in self.errors:
+            columns[f"{way}, evaluations"], columns[f"{way}, error"] = self.evaluations[way], self.errors[way]
+        return columns
+
+
+class NamedDenoiser(NamedTuple):
+    """A denoiser and what it is.
+
+    Attributes
+    ----------
+    denoiser : D(x, σ) of rows
+    name : in words
+    """
+
+    denoiser: RowDenoiser
+    name: str
+
+
+def mixture_of_data(samples: FloatArray, *, seed: int = 0) -> NamedDenoiser:
+    """A denoiser that stands for the data where there is no network: the exact one of up to ten Gaussians fitted to them.
+
+    There are fewer Gaussians where there are fewer than 20 distinct samples for each.
+
+    Parameters
+    ----------
+    samples : (N, d)
+    seed : of the clusters
+
+    Raises
+    ------
+    ValueError
+        No samples, NaN or infinity.
+    """
+    count = max(1, min(_COMPONENTS, distinct_rows(samples) // _PER_COMPONENT))
+    gaussians = "1 Gaussian" if count == 1 else f"{count} Gaussians"
+    return NamedDenoiser(
+        MixtureScore.fit(samples, count, seed=seed), f"the exact denoiser of {gaussians} fitted to the data"
+    )
+
 
 def teleport_study(
     denoiser: RowDenoiser,
@@ -61,47 +122,49 @@ def teleport_study(
     seeds: int = 64,
     sigma_max: float = SIGMA_MAX,
     seed: int = 0,
-    progress: Callable[[str, float], None] | None = None,
+    progress: Progress | None = None,
 ) -> TeleportStudy:
-    """Choose σ′ on some seeds for each number of steps, and measure every way of sampling on as many others.
+    """Choose σ′ on some seeds for each number of steps, and measure every way of sampling on as many other seeds.
 
     Parameters
     ----------
     denoiser : of rows (B, d)
     population : mean and covariance of its data
-    name : what the denoiser is, for people
-    steps : of the solver, ascending
-    seeds : for the choice, and again for the errors
+    name : what the denoiser is, in words
+    steps : numbers of steps of the solver
+    seeds : number of seeds for the choice, and again for the errors
     sigma_max, seed : of the initial noise
-    progress : called with a step and the fraction done
+    progress : called with a step and the fraction that is done
 
     Raises
     ------
-    ValueError : bad settings; a bad answer of the denoiser
+    ValueError
+        No number of steps, or one below 2; fewer than 2 seeds; sigma_max that is not above half of the data's root mean square;
+        a bad answer of the denoiser.
     """
     numbers = sorted({integer("steps", number, 2) for number in steps})
     if not numbers:
         raise ValueError("steps must hold at least one number of steps, got none")
     count, top = integer("seeds", seeds, 2), positive("sigma_max", sigma_max)
-    told = (lambda step, fraction: None) if progress is None else progress
+    report: Progress = (lambda step, fraction: None) if progress is None else progress
     z = top * np.random.default_rng(seed).standard_normal((2 * count, population.dimension))
     many = max(8 * numbers[-1], 96)
-    told("many steps, to measure against", 0.0)
+    report("many steps, to measure against", 0.0)
     truth = heun(lambda x, level: evaluate_rows(denoiser, x, level), z, noise_schedule(many, top).tolist())
     plans = []
     evaluations: dict[str, list[int]] = {way: [] for way in WAYS}
     errors: dict[str, list[float]] = {way: [] for way in WAYS}
     shown: dict[str, FloatArray] = {}
-    for place, number in enumerate(numbers):
-        told(f"{number} steps", (place + 1) / (len(numbers) + 1))
+    for i, number in enumerate(numbers):
+        report(f"{number} steps", (i + 1) / (len(numbers) + 1))
         plan = plan_teleport(denoiser, population, z[:count], steps=number, sigma_max=top, reference=truth[:count])
         plans.append(plan)
         for way in WAYS:
-            samples, used = _sample(denoiser, population, z[count:], plan, way, top)
-            evaluations[way].append(used)
-            errors[way].append(typical_error(samples - truth[count:]))
-            if place == 0:
-                shown[way] = samples[:_SHOWN]
+            drawn = _sample(denoiser, population, z[count:], plan, way, top)
+            evaluations[way].append(drawn.evaluations)
+            errors[way].append(typical_error(drawn.samples - truth[count:]))
+            if i == 0:
+                shown[way] = drawn.samples[:_SHOWN]
     return TeleportStudy(
         shape=population.shape,
         denoiser=name,
@@ -117,15 +180,29 @@ def teleport_study(
     )
 
 
+class _Drawn(NamedTuple):
+    """Samples (B, d), and evaluations of the denoiser for each of them."""
+
+    samples: FloatArray
+    evaluations: int
+
+
 def _sample(
     denoiser: RowDenoiser, population: Population, noise: FloatArray, plan: TeleportPlan, way: str, top: float
-) -> tuple[FloatArray, int]:
-    """Samples and evaluations of one way."""
+) -> _Drawn:
+    """Samples of one way."""
     if way == WAYS[0]:
         grid: Any = noise_schedule(plan.steps, top).tolist()
-        return heun(lambda x, level: evaluate_rows(denoiser, x, level), noise, grid), 2 * plan.steps - 1
-    found = teleport(
-        denoiser, population, noise, plan.sigma_start, steps=plan.steps, sigma_max=top,
-        regrid=way != WAYS[1], correction=plan.power if way == WAYS[3] else None,
-    )  # fmt: skip
-    return found.samples, found.evaluations
+        samples = heun(lambda x, level: evaluate_rows(denoiser, x, level), noise, grid)
+        return _Drawn(samples, 2 * plan.steps - 1)
+    jumped = teleport(
+        denoiser,
+        population,
+        noise,
+        plan.sigma_start,
+        steps=plan.steps,
+        sigma_max=top,
+        regrid=way != WAYS[1],
+        correction=plan.power if way == WAYS[3] else None,
+    )
+    return _Drawn(jumped.samples, jumped.evaluations)

@@ -76,6 +76,13 @@ def _best(study: ScoresStudy) -> list[str]:
 
 
 # ---------------------------------------------------------------- sentences
+def _judged(study: ScoresStudy) -> str:
+    """The samples that scores are judged on, in words."""
+    if study.repeated == 0:
+        return f"{study.count:,} samples that no score has seen"
+    return f"{study.count:,} held-out samples, of which {study.repeated:,} equal a training sample"
+
+
 def _findings(study: ScoresStudy) -> tuple[str, ...]:
     best = _best(study)
     runs: list[list[int]] = []
@@ -90,7 +97,7 @@ def _findings(study: ScoresStudy) -> tuple[str, ...]:
         for run in runs
     )
     sentences = [
-        f"On {study.count:,} samples that no score has seen, the closed form that denoises best is: {said}. All were "
+        f"On {_judged(study)}, the closed form that denoises best is: {said}. All were "
         f"made from {study.training:,} others; another than the Gaussian is named where it is better by more than "
         "two standard errors."
     ]

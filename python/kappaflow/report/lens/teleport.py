@@ -61,8 +61,7 @@ def _findings(study: TeleportStudy) -> tuple[str, ...]:
     else:
         sentences = [
             f"{cost}, no jump pays: the error is {number(after)} with the best one and {number(before)} without, "
-            "root mean square over pixels. The denoiser is not that of a Gaussian with this mean and covariance, not "
-            "even at high noise."
+            f"root mean square over pixels. {_why_no_jump_pays(study)}"
         ]
     levels = ", ".join(f"{number(plan.sigma_start)} for {plan.steps} steps" for plan in study.plans)
     root = float(np.sqrt(study.eigenvalue))
@@ -80,6 +79,15 @@ def _findings(study: TeleportStudy) -> tuple[str, ...]:
         + (f"{', '.join(map(str, better))} steps." if better else "none of these numbers of steps.")
     )
     return tuple(sentences)
+
+
+def _why_no_jump_pays(study: TeleportStudy) -> str:
+    if study.starts_far:
+        return "The denoiser is not that of a Gaussian with this mean and covariance, not even at high noise."
+    return (
+        f"Sampling starts at σ = {short(study.sigma_max)}, which is {number(study.sigma_max / np.sqrt(study.eigenvalue))} "
+        "times the largest standard deviation of the data: there is no early part to jump over. Start at a higher noise level."
+    )
 
 
 def _saved(study: TeleportStudy) -> str | None:
