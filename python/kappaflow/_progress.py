@@ -16,11 +16,12 @@ log file, nothing is shown; :class:`ProgressLines` is a callable that writes lin
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
@@ -32,7 +33,9 @@ __all__ = [
     "StepReport",
     "counted",
     "duration",
+    "in_steps",
     "part_of",
+    "reporter",
     "steps",
     "terminal_bar",
 ]
@@ -44,6 +47,9 @@ StepProgress: TypeAlias = "bool | Callable[[str, float], None] | None"
 
 #: What work in named steps calls: the step, and the fraction of all the work that is done, from 0 to 1.
 StepReport: TypeAlias = "Callable[[str, float], None]"
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: Seconds between two lines of a log.
 _LOG_SECONDS = 30.0
@@ -92,6 +98,35 @@ def steps(progress: StepProgress, title: str) -> Iterator[Callable[[str, float],
             if bar is None
             else (lambda step, fraction: bar.update(fraction, f"{title}: {step}"))
         )
+
+
+def in_steps(title: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorator of a function with the keyword ``progress``, a :data:`StepProgress`: the function is given a callable always.
+
+    ::
+
+        @in_steps("diagnosis")
+        def diagnose(population, *, progress: StepProgress = None):
+            report = reporter(progress)
+            report("training sets", 0.1)
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            with steps(kwargs.get("progress"), title) as report:  # type: ignore[arg-type]
+                kwargs["progress"] = report
+                return function(*args, **kwargs)
+
+        return run
+
+    return decorate
+
+
+def reporter(progress: StepProgress) -> StepReport:
+    """The callable that a function decorated with :func:`in_steps` reports to."""
+    assert callable(progress)
+    return progress
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from rich.console import Console
 from ..population import Population
 from .console import ProgressDisplay, errors_console, plain_line, print_notes
 from .errors import writing
-from .loading import open_data, saved_population, source_description
+from .loading import open_data, saved_population
 from .options import Bands, Data, Device, FolderResult, Profiles, RandomSeed, Sampling, Sizes
 from .options_validate import ComparedLaws, Memory, SamplerSteps, Simulation
 from .output import OutputDirectory, write_json
@@ -134,9 +134,7 @@ def training_sets(
     images = open_data(data, display)
     batches = display.counted(images.batches(), f"reading {data.name}", images.count)
     if kind == "gaussian":
-        return GaussianSets(
-            Population.from_samples(batches, shape=images.shape, description=source_description(images))
-        )
+        return GaussianSets(Population.from_samples(batches, shape=images.shape, description=images.summary))
     pool = collect_pool(
         batches,
         shape=images.shape,
@@ -144,7 +142,7 @@ def training_sets(
         most_bytes=budget,
         seed=seed,
         profiles=profiles,
-        description=source_description(images),
+        description=images.summary,
     )
     return ResampledSets(pool) if kind == "resample" else DisjointSets(pool)
 

@@ -28,7 +28,6 @@ __all__ = [
     "read_rows",
     "require_seeds_fit",
     "saved_population",
-    "source_description",
 ]
 
 
@@ -44,11 +43,6 @@ def open_data(data: Data, display: ProgressDisplay | None = None) -> ImageSource
         skip_corrupt=data.skip_corrupt,
         on_skip=None if display is None else lambda message: display.warn(f"left out: {message}"),
     )
-
-
-def source_description(source: ImageSource) -> str:
-    """What the images are and how pixels were scaled."""
-    return source.description if source.scaling in source.description else f"{source.description}; {source.scaling}"
 
 
 def saved_population(data: Data, profiles: Profiles | None = None) -> Population:
@@ -99,7 +93,7 @@ def _load_population(data: Data, profiles: Profiles | None, display: ProgressDis
         batches(),
         shape=source.shape,
         profiles=0 if profiles is None else profiles.count,
-        description=source_description(source),
+        description=source.summary,
     )
 
 

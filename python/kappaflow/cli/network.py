@@ -15,7 +15,7 @@ from .._checks import FloatArray
 from .._progress import duration
 from .console import ProgressDisplay, output_console, plain_line, print_notes
 from .errors import naming
-from .loading import open_data, read_rows, source_description
+from .loading import open_data, read_rows
 from .options import Bands, Data, Device, FolderResult, Profiles, RandomSeed, Sampling, Seeds, Sizes
 from .options_validate import ComparedLaws, Experiment, Memory, Pair, SamplerSteps, Training
 from .output import write_json
@@ -215,7 +215,7 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> Work:
         sigma_max=sigma_max if given is None else given.sigma_max,
         laws=options.laws.names(),
         profiles=options.profiles.count,
-        description=source_description(source),
+        description=source.summary,
     )
     context = replace(context, bands=tuple(chosen_bands(options.bands.wanted(), context.population.eigenvalues.size)))
     plan = None

@@ -6,13 +6,14 @@ compares the variance over these training sets with what each law predicts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .._checks import FloatArray, integer, positive
+from .._progress import StepProgress, in_steps, reporter
 from ..bands import Band, default_bands
 from ..laws import REGISTRY, Work, law_spec, require_profiles
 from ..population import Population, ProfileArray
@@ -94,6 +95,7 @@ class Diagnosis:
         return off_by_law(self.errors)[law]
 
 
+@in_steps("diagnosis")
 def diagnose(
     population: Population,
     *,
@@ -104,7 +106,7 @@ def diagnose(
     sigma_max: float = SIGMA_MAX,
     seed: int = 0,
     work: Work | None = None,
-    progress: Callable[[str, float], None] | None = None,
+    progress: StepProgress = None,
 ) -> Diagnosis:
     """Which law to take for these data, with the error of each.
 
@@ -126,7 +128,8 @@ def diagnose(
     sigma_max : noise level at which the sampling map starts; that of the denoiser is half the standard deviation per dimension
     seed : of everything that is random: the same arguments give the same diagnosis
     work : the job whose time is estimated; by default `kappaflow predict` with its default options
-    progress : called with the name of a step and the fraction of the work that is done
+    progress : True shows a progress bar on a terminal and in a notebook; a callable is called with the name of a step and the
+        fraction of the work that is done
 
     Raises
     ------
@@ -137,7 +140,7 @@ def diagnose(
     limit = integer("profiles", profiles, FEWEST_PROFILES)
     count, top = integer("training_sets", training_sets, 8), positive("sigma_max", sigma_max)
     rng = np.random.default_rng(integer("seed", seed, 0))
-    report = progress if progress is not None else lambda _step, _fraction: None
+    report = reporter(progress)
     report("profiles as a population", 0.0)
     exact = exact_population(held, limit, rng)
     assert exact.profiles is not None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from .._checks import choice
+from .._progress import StepProgress
 from ..laws import DEFAULT_LAW, REGISTRY, Work, law_spec
 from ..population import Population
 from ..sampling import SIGMA_MAX
@@ -45,7 +45,7 @@ def choose_law(
     n: int | None = None,
     sigma_max: float = SIGMA_MAX,
     work: Work | None = None,
-    progress: Callable[[str, float], None] | None = None,
+    progress: StepProgress = None,
 ) -> LawChoice:
     """The law to use: the one that is named, or with "auto" what :func:`~kappaflow.diagnose` recommends.
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from .._checks import FloatArray, integer, not_negative, positive
 from .._core import SpectralFunction, UnidentifiedError
+from .._progress import StepProgress, in_steps, reporter
 from ..bands import Band, default_bands, resolve_bands
 from ..functions import denoiser
 from ..laws import DEFAULT_LAW, Work, law_spec
@@ -242,6 +243,7 @@ def _infinite_data(population: Population, asked: _Request) -> tuple[FloatArray,
     return np.sqrt(s / (s + asked.sigma_max**2)), plain, population.sample_size is None
 
 
+@in_steps("prediction")
 def predict(
     population: Population,
     *,
@@ -254,7 +256,7 @@ def predict(
     images: int = 6,
     tolerance: float = 0.1,
     denoiser_sigmas: Sequence[float] | None = None,
-    progress: Callable[[str, float], None] | None = None,
+    progress: StepProgress = None,
 ) -> Prediction:
     """The consistency report of a population as numbers.
 
@@ -272,7 +274,8 @@ def predict(
     images : how many of the most and of the least consistent seeds to show
     tolerance : relative disagreement that `images_needed` must meet, in (0, 1)
     denoiser_sigmas : noise levels of the denoiser results; three between the data's extremes by default
-    progress : called with a step's name and the fraction of the work that is done
+    progress : True shows a progress bar on a terminal and in a notebook; a callable is called with the name of a step and the
+        fraction of the work that is done
 
     Raises
     ------
@@ -291,7 +294,7 @@ def predict(
     top, takes_inputs = positive("sigma_max", sigma_max), bool(np.all(population.multiplicity == 1))
     wanted_bands = resolve_bands(bands, len(population.eigenvalues))
     levels = _denoiser_levels(population, denoiser_sigmas)
-    report = progress if progress is not None else lambda _step, _fraction: None
+    report = reporter(progress)
     steps = len(sizes) + 3
     report("which law", 0.0)
     work = Work.of(

@@ -132,3 +132,22 @@ def test_a_console_of_ipython_is_no_notebook(cell: Cell, monkeypatch: pytest.Mon
     monkeypatch.setattr(sys.modules["IPython"], "get_ipython", lambda: terminal, raising=False)
     kf.Population.from_samples(ROWS, progress=True)
     assert cell.shown == []
+
+
+def test_diagnosis_and_prediction_show_a_bar_too(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_progress, "_NOTEBOOK_SECONDS", 0.0)
+    population = kf.Population.from_samples(ROWS[:200], profiles=60)
+    options: Any = {"training_sets": 8, "inputs": 2, "n": 20}
+    silent = kf.diagnose(population, **options)
+    assert cell.shown == []
+    found = kf.diagnose(population, progress=True, **options)
+    assert any(text.startswith("diagnosis: training sets <progress") for text in cell.shown)
+    assert cell.shown[-1].endswith("100&nbsp;%")
+    assert found.law == silent.law
+    told: list[tuple[str, float]] = []
+    kf.diagnose(population, progress=lambda step, fraction: told.append((step, fraction)), **options)
+    assert told[-1] == ("done", 1.0)
+    kf.predict(population, source="rows", n=[20], law="gaussian", seeds=range(2), progress=True)
+    assert any(text.startswith("prediction: n = 20 <progress") for text in cell.shown)
+    with pytest.raises(TypeError, match="progress must be True, False, None or a callable, got 3"):
+        kf.predict(population, source="rows", progress=3)  # type: ignore[arg-type]
