@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray, integer, positive, real_array
+from ..._progress import StepProgress, steps
 from ..._repr import ShortRepr
 from ...models.rows import RowDenoiser
 from ...models.scores import DeltaScore, GaussianScore, MeanScore, MixtureScore, distinct_rows
@@ -28,7 +29,6 @@ _PER_COMPONENT = 20
 _LEAST_SAMPLES = 20
 _FILM_LEVELS = 5
 
-Progress = Callable[[str, float], None]
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -104,7 +104,7 @@ def scores_study(
     count: int = 256,
     sigma_max: float = SIGMA_MAX,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: StepProgress = None,
 ) -> ScoresStudy:
     """Fit closed-form scores to half of the samples, and compare them on the other half.
 
@@ -118,7 +118,7 @@ def scores_study(
     count : number of held-out samples behind each number; all of them where there are fewer
     sigma_max : where the trajectory starts
     seed : of the split, the clusters, the samples and the noise
-    progress : called with a step and the fraction that is done
+    progress : True for a progress bar, or a function that is called with a step and the fraction that is done
 
     Raises
     ------
@@ -127,53 +127,53 @@ def scores_study(
         one-dimensional, not above 0, or above sigma_max; sigma_max below a quarter of the data's root mean square, where no
         trajectory is left; a bad answer of the network.
     """
-    report: Progress = (lambda step, fraction: None) if progress is None else progress
     top, wanted = positive("sigma_max", sigma_max), integer("count", count, 2)
     training, held_out = _halves(samples, shape, seed)
     spread = float(np.sqrt(training.var(axis=0).mean()))
     levels = _study_levels(sigmas, spread, top)
     used = min(wanted, len(held_out))
-    report("fitting scores", 0.0)
-    scores = closed_form_scores(training, components=components, seed=seed)
-    named = {**scores, NETWORK: network} if network is not None else scores
-    losses = held_out_loss(
-        named,
-        held_out,
-        levels,
-        count=used,
-        seed=seed,
-        progress=lambda part: report("loss on held-out samples", 0.3 * part),
-    )
-    reference = SAMPLES if network is None else NETWORK
-    others = {name: each for name, each in named.items() if name != reference}
-    fractions = {}
-    for position, law in enumerate(LAWS):
-        report(f"comparing scores, x from the {law}", 0.3 + 0.2 * position)
-        fractions[law] = fraction_of_squared_error(
-            named[reference], others, training, levels, law=law, count=used, sigma_max=top, seed=seed + 1
+    with steps(progress, "scores") as report:
+        report("fitting scores", 0.0)
+        scores = closed_form_scores(training, components=components, seed=seed)
+        named = {**scores, NETWORK: network} if network is not None else scores
+        losses = held_out_loss(
+            named,
+            held_out,
+            levels,
+            count=used,
+            seed=seed,
+            progress=lambda part: report("loss on held-out samples", 0.3 * part),
         )
-    report("denoising one sample", 0.9)
-    seen = _seen(held_out, training)
-    film_levels = np.geomspace(min(6 * spread, top), 0.25 * spread, _FILM_LEVELS)
-    clean = held_out[int(np.argmin(seen))]  # the first that no score has seen, or the first of all
-    noised = clean + film_levels[:, None] * np.random.default_rng(seed + 2).standard_normal(clean.size)
-    film = {name: np.asarray(each(noised, film_levels)) for name, each in named.items()}
-    report("denoising one sample", 1.0)
-    return ScoresStudy(
-        shape=shape,
-        training=len(training),
-        held_out=len(held_out),
-        count=used,
-        repeated=int(_seen(draw_rows(held_out, used, seed).rows, training).sum()),
-        sigmas=levels,
-        losses=losses,
-        reference=reference,
-        fractions=fractions,
-        film_levels=film_levels,
-        film_clean=clean,
-        film_noised=noised,
-        film=film,
-    )
+        reference = SAMPLES if network is None else NETWORK
+        others = {name: each for name, each in named.items() if name != reference}
+        fractions = {}
+        for position, law in enumerate(LAWS):
+            report(f"comparing scores, x from the {law}", 0.3 + 0.2 * position)
+            fractions[law] = fraction_of_squared_error(
+                named[reference], others, training, levels, law=law, count=used, sigma_max=top, seed=seed + 1
+            )
+        report("denoising one sample", 0.9)
+        seen = _seen(held_out, training)
+        film_levels = np.geomspace(min(6 * spread, top), 0.25 * spread, _FILM_LEVELS)
+        clean = held_out[int(np.argmin(seen))]  # the first that no score has seen, or the first of all
+        noised = clean + film_levels[:, None] * np.random.default_rng(seed + 2).standard_normal(clean.size)
+        film = {name: np.asarray(each(noised, film_levels)) for name, each in named.items()}
+        report("denoising one sample", 1.0)
+        return ScoresStudy(
+            shape=shape,
+            training=len(training),
+            held_out=len(held_out),
+            count=used,
+            repeated=int(_seen(draw_rows(held_out, used, seed).rows, training).sum()),
+            sigmas=levels,
+            losses=losses,
+            reference=reference,
+            fractions=fractions,
+            film_levels=film_levels,
+            film_clean=clean,
+            film_noised=noised,
+            film=film,
+        )
 
 
 def _halves(samples: Any, shape: tuple[int, ...], seed: int) -> tuple[FloatArray, FloatArray]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..._checks import FloatArray, integer, positive
+from ..._progress import StepProgress
+from ..._progress import steps as named_steps
 from ..._repr import ShortRepr
 from ..._tables import Columns, Tabular
 from ...models.rows import RowDenoiser, evaluate_rows
@@ -28,8 +30,6 @@ _SHOWN = 8
 _COMPONENTS, _PER_COMPONENT = 10, 20
 #: A jump pays only where sampling starts at so many times the largest standard deviation of the data, or above.
 _FAR = 2.0
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, repr=False)
@@ -122,7 +122,7 @@ def teleport_study(
     seeds: int = 64,
     sigma_max: float = SIGMA_MAX,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: StepProgress = None,
 ) -> TeleportStudy:
     """Choose σ′ on some seeds for each number of steps, and measure every way of sampling on as many other seeds.
 
@@ -134,7 +134,7 @@ def teleport_study(
     steps : numbers of steps of the solver
     seeds : number of seeds for the choice, and again for the errors
     sigma_max, seed : of the initial noise
-    progress : called with a step and the fraction that is done
+    progress : True for a progress bar, or a function that is called with a step and the fraction that is done
 
     Raises
     ------
@@ -146,25 +146,25 @@ def teleport_study(
     if not numbers:
         raise ValueError("steps must hold at least one number of steps, got none")
     count, top = integer("seeds", seeds, 2), positive("sigma_max", sigma_max)
-    report: Progress = (lambda step, fraction: None) if progress is None else progress
     z = top * np.random.default_rng(seed).standard_normal((2 * count, population.dimension))
     many = max(8 * numbers[-1], 96)
-    report("many steps, to measure against", 0.0)
-    truth = heun(lambda x, level: evaluate_rows(denoiser, x, level), z, noise_schedule(many, top).tolist())
-    plans = []
-    evaluations: dict[str, list[int]] = {way: [] for way in WAYS}
-    errors: dict[str, list[float]] = {way: [] for way in WAYS}
-    shown: dict[str, FloatArray] = {}
-    for i, number in enumerate(numbers):
-        report(f"{number} steps", (i + 1) / (len(numbers) + 1))
-        plan = plan_teleport(denoiser, population, z[:count], steps=number, sigma_max=top, reference=truth[:count])
-        plans.append(plan)
-        for way in WAYS:
-            drawn = _sample(denoiser, population, z[count:], plan, way, top)
-            evaluations[way].append(drawn.evaluations)
-            errors[way].append(typical_error(drawn.samples - truth[count:]))
-            if i == 0:
-                shown[way] = drawn.samples[:_SHOWN]
+    with named_steps(progress, "teleport") as report:
+        report("many steps, to measure against", 0.0)
+        truth = heun(lambda x, level: evaluate_rows(denoiser, x, level), z, noise_schedule(many, top).tolist())
+        plans = []
+        evaluations: dict[str, list[int]] = {way: [] for way in WAYS}
+        errors: dict[str, list[float]] = {way: [] for way in WAYS}
+        shown: dict[str, FloatArray] = {}
+        for i, number in enumerate(numbers):
+            report(f"{number} steps", (i + 1) / (len(numbers) + 1))
+            plan = plan_teleport(denoiser, population, z[:count], steps=number, sigma_max=top, reference=truth[:count])
+            plans.append(plan)
+            for way in WAYS:
+                drawn = _sample(denoiser, population, z[count:], plan, way, top)
+                evaluations[way].append(drawn.evaluations)
+                errors[way].append(typical_error(drawn.samples - truth[count:]))
+                if i == 0:
+                    shown[way] = drawn.samples[:_SHOWN]
     return TeleportStudy(
         shape=population.shape,
         denoiser=name,
