@@ -1,31 +1,27 @@
-"""Sampling trajectories in closed form: for one covariance, and over training sets of n images."""
+"""Sampling trajectories in closed form: for one covariance, and over training sets of n images.
 
-from .over_splits import (
+* :mod:`.schedules`: noise schedules, that is what a time means as a noise level
+* :mod:`.probability_flow`: states and denoiser outcomes on the path of the sampler
+* :mod:`.emergence`: when each eigenmode appears while sampling
+* :mod:`.sample_law`: the Gaussian law that the sampler ends with
+* :mod:`.samplers`: what a finite number of steps changes
+* :mod:`.training_sets`: expectation and spread of the path over training sets of n samples
+* :mod:`.study`: all that the page on trajectories shows
+"""
+
+from .emergence import SamplingEmergence, emergence_noise_level, sampling_emergence
+from .probability_flow import Trajectory, outcome_gains, state_gains, trajectory
+from .sample_law import SampleLaw, sample_law
+from .samplers import ddim, sampler_gains
+from .schedules import SPACINGS, Schedule
+from .study import SamplerError, TrajectoriesStudy, trajectories_study
+from .training_sets import (
     ModeSpread,
     SplitTrajectory,
     mode_spread,
     outcome_map,
     split_trajectory,
     trajectory_covariance,
-)
-from .schedules import SPACINGS, Schedule
-from .solution import (
-    SampleLaw,
-    SamplingEmergence,
-    Trajectory,
-    ddim,
-    emergence_noise_level,
-    outcome_gains,
-    sample_law,
-    sampler_gains,
-    sampling_emergence,
-    state_gains,
-    trajectory,
-)
-from .study import (
-    SamplerError,
-    TrajectoriesStudy,
-    trajectories_study,
 )
 
 __all__ = [

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..._checks import FloatArray, choice, integer, not_negative, positive, real_array
 from ...sampling import RHO, SIGMA_MAX, SIGMA_MIN
 
-__all__ = ["SPACINGS", "Schedule"]
+__all__ = ["SPACINGS", "Schedule", "TimeRange"]
 
 SPACINGS = ("time", "log", "power")
 _PROBES = 257
@@ -19,24 +19,31 @@ _PROBES = 257
 _HALVINGS = 120
 
 
+class TimeRange(NamedTuple):
+    """The times at which sampling starts and ends, start > stop."""
+
+    start: float
+    stop: float
+
+
 @dataclass(frozen=True)
 class Schedule:
     r"""Scale and noise of :math:`x_t = \alpha_t x_0 + \sigma_t z`, :math:`z \sim N(0, I)`; noise grows with t.
 
-    Divided by its scale, x_t/α_t = x₀ + σ̂_t z is variance exploding with the *noise level* σ̂_t = σ_t/α_t: all that two
-    schedules differ in is when they pass a noise level, and at what scale.
+    Divided by its scale, x_t/α_t = x₀ + σ̂_t z is variance exploding with the *noise level* σ̂_t = σ_t/α_t. Two schedules differ
+    only in when they pass a noise level, and at what scale.
 
     Attributes
     ----------
-    name : for people
+    name : in words
     scale, noise : α and σ as functions of an array of times; the methods :meth:`alpha` and :meth:`sigma` check their times
-    t_min, t_max : the range of times; σ may be 0 at `t_min` alone and α at `t_max` alone
+    t_min, t_max : the range of times; σ may be 0 only at `t_min`, and α only at `t_max`
 
     Raises
     ------
     ValueError
-        α or σ negative, infinite or 0 inside of the range, or a noise level that does not grow with time, as probed at 257
-        times when the schedule is made.
+        α or σ is negative or infinite, or is 0 within the range, or the noise level does not grow with time. This is probed at
+        257 times when the schedule is made.
 
     Examples
     --------
@@ -73,11 +80,20 @@ class Schedule:
                 f"noise/scale must increase with t, got a schedule that does not from t = {t[int(np.argmin(rising))]}"
             )
 
+    def __repr__(self) -> str:
+        return f"Schedule({self.name!r}, t_min={self.t_min:g}, t_max={self.t_max:g})"
+
     # ------------------------------------------------------------ the usual ones
     @classmethod
     def ve(cls, sigma_max: float = SIGMA_MAX, sigma_min: float = SIGMA_MIN) -> Schedule:
-        """Variance exploding, time is the noise level: α = 1, σ = t (Karras et al. 2022)."""
-        return cls("variance exploding", np.ones_like, np.copy, not_negative("sigma_min", sigma_min), float(sigma_max))
+        """Variance exploding: α = 1, σ = t, so that time is the noise level (Karras et al. 2022)."""
+        return cls(
+            name="variance exploding",
+            scale=np.ones_like,
+            noise=np.copy,
+            t_min=not_negative("sigma_min", sigma_min),
+            t_max=float(sigma_max),
+        )
 
     @classmethod
     def vp(cls, beta_min: float = 0.1, beta_max: float = 20.0) -> Schedule:
@@ -87,41 +103,53 @@ class Schedule:
         def noise(t: FloatArray) -> FloatArray:
             return np.asarray(np.sqrt(-np.expm1(2 * log_alpha(t))))
 
-        return cls("variance preserving", lambda t: np.exp(log_alpha(t)), noise, 0.0, 1.0)
+        return cls(name="variance preserving", scale=lambda t: np.exp(log_alpha(t)), noise=noise, t_min=0.0, t_max=1.0)
 
     @classmethod
     def sub_vp(cls, beta_min: float = 0.1, beta_max: float = 20.0) -> Schedule:
         """Sub-variance-preserving: α as in :meth:`vp`, σ = 1 − α² (Song et al. 2021)."""
         log_alpha = _log_alpha(beta_min, beta_max)
         return cls(
-            "sub-variance preserving",
-            lambda t: np.exp(log_alpha(t)),
-            lambda t: -np.expm1(2 * log_alpha(t)),
-            0.0,
-            1.0,
+            name="sub-variance preserving",
+            scale=lambda t: np.exp(log_alpha(t)),
+            noise=lambda t: -np.expm1(2 * log_alpha(t)),
+            t_min=0.0,
+            t_max=1.0,
         )
 
     @classmethod
     def flow(cls) -> Schedule:
-        """Rectified flow: α = 1 − t, σ = t, 0 ≤ t ≤ 1; pure noise, σ̂ = ∞, at t = 1 (Lipman et al. 2023, Liu et al. 2023)."""
-        return cls("rectified flow", lambda t: 1 - t, np.copy, 0.0, 1.0)
+        """Rectified flow: α = 1 − t, σ = t, 0 ≤ t ≤ 1; at t = 1 pure noise, σ̂ = ∞ (Lipman et al. 2023, Liu et al. 2023)."""
+        return cls(name="rectified flow", scale=lambda t: 1 - t, noise=np.copy, t_min=0.0, t_max=1.0)
 
     # ------------------------------------------------------------ at given times
     def alpha(self, t: Any) -> FloatArray:
-        """α_t, of the shape of `t`; ValueError outside of the range of times."""
+        """α_t, of the shape of `t`.
+
+        Raises
+        ------
+        ValueError
+            A time outside of the range of the schedule.
+        """
         return np.asarray(self.scale(self._times(t)), dtype=np.float64)
 
     def sigma(self, t: Any) -> FloatArray:
-        """σ_t, of the shape of `t`."""
+        """σ_t, of the shape of `t`; errors as for :meth:`alpha`."""
         return np.asarray(self.noise(self._times(t)), dtype=np.float64)
 
     def noise_level(self, t: Any) -> FloatArray:
-        """σ̂_t = σ_t/α_t, of the shape of `t`; infinite where α = 0."""
+        """σ̂_t = σ_t/α_t, of the shape of `t`; infinite where α = 0. Errors as for :meth:`alpha`."""
         alpha, sigma = self.alpha(t), self.sigma(t)
         return np.asarray(np.divide(sigma, alpha, out=np.full(alpha.shape, np.inf), where=alpha > 0))
 
     def time_of(self, noise_level: Any) -> FloatArray:
-        """The time at which σ̂_t is `noise_level`, of its shape; NaN where the schedule does not pass it."""
+        """The time at which σ̂_t is `noise_level`, of its shape; NaN for levels that the schedule does not pass.
+
+        Raises
+        ------
+        ValueError
+            A level that is negative or NaN.
+        """
         level = np.asarray(noise_level, dtype=np.float64)
         if np.isnan(level).any() or (level.size and level.min() < 0):
             raise ValueError(f"noise_level must not be negative, got {level.min()}")
@@ -132,29 +160,45 @@ class Schedule:
             middle = 0.5 * (low + high)
             above = self.noise_level(middle) > level
             low, high = np.where(above, low, middle), np.where(above, middle, high)
-        found = np.where(level == ends[0], self.t_min, np.where(level == ends[1], self.t_max, 0.5 * (low + high)))
-        return np.where((level >= ends[0]) & (level <= ends[1]), found, np.nan)
+        time = np.where(level == ends[0], self.t_min, np.where(level == ends[1], self.t_max, 0.5 * (low + high)))
+        return np.where((level >= ends[0]) & (level <= ends[1]), time, np.nan)
 
-    def grid(
-        self, steps: int, *, spacing: str = "time", start: float | None = None, stop: float | None = None
-    ) -> FloatArray:
-        """(steps + 1,) times from `start` (`t_max`) down to `stop` (`t_min`), the order in which a sampler passes them.
-
-        Parameters
-        ----------
-        spacing : "time", "log" or "power"
-            Evenly in t, in ln σ̂, or in σ̂^(1/7) (Karras et al. 2022).
+    # ------------------------------------------------------------ paths
+    def ends(self, start: float | None = None, stop: float | None = None) -> TimeRange:
+        """Times where sampling starts and ends, by default `t_max` and `t_min`.
 
         Raises
         ------
         ValueError
-            A "log" grid that ends at no noise, or a grid by noise level that starts at an infinite one.
+            `start` is not above `stop`.
+        """
+        first = self.t_max if start is None else float(start)
+        last = self.t_min if stop is None else float(stop)
+        if not first > last:
+            raise ValueError(f"start must be above stop = {last}, got {first}")
+        return TimeRange(first, last)
+
+    def grid(
+        self, steps: int, *, spacing: str = "time", start: float | None = None, stop: float | None = None
+    ) -> FloatArray:
+        """(steps + 1,) times from `start` down to `stop`, in the order in which a sampler passes them.
+
+        Parameters
+        ----------
+        steps : at least 1
+        spacing : "time", "log" or "power"
+            Evenly in t, in ln σ̂, or in σ̂^(1/7) (Karras et al. 2022).
+        start, stop : times, by default `t_max` and `t_min`
+
+        Raises
+        ------
+        ValueError
+            `start` that is not above `stop`; a "log" grid that ends at no noise; a "log" or "power" grid that starts at an
+            infinite noise level.
         """
         count = integer("steps", steps, 1)
         choice("spacing", spacing, SPACINGS)
-        ends = np.array([self.t_max if start is None else start, self.t_min if stop is None else stop])
-        if not ends[0] > ends[1]:
-            raise ValueError(f"start must be above stop = {ends[1]}, got {ends[0]}")
+        ends = np.array(self.ends(start, stop))
         levels = self.noise_level(ends)
         if spacing == "time":
             return np.linspace(ends[0], ends[1], count + 1)
@@ -169,7 +213,13 @@ class Schedule:
         return np.concatenate([ends[:1], self.time_of(inner[1:-1]), ends[1:]])
 
     def path(self, times: Any) -> FloatArray:
-        """`times` (S,) as a float64 array; ValueError unless they lie in the range, decrease, and the first has noise."""
+        """`times` (S,) as a float64 array, checked.
+
+        Raises
+        ------
+        ValueError
+            No times, more than one axis, times that do not decrease or leave the range, a first time without noise.
+        """
         t = real_array("times", times)
         if t.ndim != 1 or t.size == 0:
             raise ValueError(f"times must be one-dimensional and not empty, got shape {t.shape}")

@@ -1,4 +1,4 @@
-"""Everything that the page on trajectories shows, of one population."""
+"""Everything that the page on trajectories shows, for one population."""
 
 from __future__ import annotations
 
@@ -10,25 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray, integer, positive
+from ..._repr import ShortRepr
 from ...laws import DEFAULT_LAW, law_spec
 from ...moments import has_variance
 from ...population import Population
 from ...sampling import SIGMA_MAX, SIGMA_MIN
 from ...splits import Splits
-from .over_splits import ModeSpread, mode_spread, trajectory_covariance
+from .emergence import SamplingEmergence, sampling_emergence
+from .probability_flow import Trajectory, outcome_gains, state_gains, trajectory
+from .sample_law import SampleLaw, sample_law
+from .samplers import METHODS, sampler_gains
 from .schedules import Schedule
-from .solution import (
-    METHODS,
-    SampleLaw,
-    SamplingEmergence,
-    Trajectory,
-    outcome_gains,
-    sample_law,
-    sampler_gains,
-    sampling_emergence,
-    state_gains,
-    trajectory,
-)
+from .training_sets import ModeSpread, mode_spread, trajectory_covariance
 
 __all__ = ["SamplerError", "TrajectoriesStudy", "trajectories_study"]
 
@@ -39,15 +32,15 @@ _CORRELATION_SEEDS = 8
 _FILM_POINTS = 7
 
 
-@dataclass(frozen=True)
-class SamplerError:
-    """What a sampler in steps does to the variance of each mode of a Gaussian model.
+@dataclass(frozen=True, repr=False)
+class SamplerError(ShortRepr):
+    """How a finite number of steps changes the variance of each mode of a Gaussian model.
 
     Attributes
     ----------
     method : "euler" (DDIM) or "heun"
-    steps : on the "power" grid of noise levels
-    factors : (k,) variance of its samples over that of the ODE without error
+    steps : number of steps, on the "power" grid of noise levels
+    factors : (k,) variance of its samples over that of the exact ODE
     """
 
     method: str
@@ -55,8 +48,8 @@ class SamplerError:
     factors: FloatArray
 
 
-@dataclass(frozen=True)
-class TrajectoriesStudy:
+@dataclass(frozen=True, repr=False)
+class TrajectoriesStudy(ShortRepr):
     """Sampling by the Gaussian model of a population, and by models of n samples.
 
     Attributes
@@ -64,22 +57,22 @@ class TrajectoriesStudy:
     shape : of one sample
     eigenvalues, mean_coordinates : (k,) of the population, uₖᵀμ
     modes : (M,) indices of the modes that are shown one by one
-    schedule : of the curves, variance exploding, time is the noise level
+    schedule : of the curves: variance exploding, so that time is the noise level
     noise_levels : (S,) of the curves, decreasing
-    state_gains, outcome_gains : (S, M) ψ, and ξ in units of √λ/σ_T: the share of the standard deviation that is there
+    state_gains, outcome_gains : (S, M) ψ, and ξ in units of √λ/σ_T, the share of the standard deviation that has emerged
     emergence : at half of the final outcome, for all modes
-    emergence_times : name of a schedule → (k,) its time, divided by `t_max`, at which each mode emerges
+    emergence_times : name of a schedule → (k,) time at which each mode emerges, divided by `t_max`
     film : a few seeds at a few noise levels
-    law, exact_law : of the samples, from N(0, σ_T² I) and from the law of noised data
+    law, exact_law : laws of the samples that start from N(0, σ_T² I), and from the law of noised data
     sampler_errors : by method and steps
     n : training-set sizes, ascending
     law_name : law of the splits
     spread_levels : (L,) noise levels of the spread
-    spreads : for each n, of all modes
-    relative_spread : (len(n), L) root mean square difference of two models' outcomes over that of two unrelated ones
+    spreads : one for each n, of all modes
+    relative_spread : (len(n), L) root mean square difference of two models' outcomes over that of two unrelated outcomes
     correlation_levels : (C,) noise levels
-    correlations : (len(n), C, M) correlation over training sets of what a mode's outcome deviates by with what it deviates by
-        at the end, pooled over seeds
+    correlations : (len(n), C, M) correlation over training sets between the deviation of a mode's outcome at each level and its
+        deviation at the end, pooled over seeds
     """
 
     shape: tuple[int, ...]
@@ -121,13 +114,21 @@ def trajectories_study(
 
     Parameters
     ----------
+    population : with modes of multiplicity 1
     n : training-set sizes; by default a 16th, a quarter and all of the population's samples, or d, 4d and 16d where it is exact
-    sigma_max, sigma_min : ends of the noise
-    modes : how many modes to show one by one, evenly in the logarithm of their number
-    seeds : how many initial states to follow
-    steps : of the samplers whose errors are shown
+    sigma_max, sigma_min : noise levels where sampling starts and ends
+    modes : number of modes that are shown one by one, evenly spaced in the logarithm of their index
+    seeds : number of initial states that are followed
+    steps : numbers of steps of the samplers whose errors are shown
     law : of :class:`~kappaflow.Splits`
     seed : of the initial states
+
+    Raises
+    ------
+    TypeError
+        `population` is not a Population.
+    ValueError
+        Multiplicities above 1; noise levels out of order; no training-set size or one below 2; no modes, seeds or steps.
     """
     if not isinstance(population, Population):
         raise TypeError(f"population must be a Population, got {type(population).__name__}")
@@ -144,7 +145,7 @@ def trajectories_study(
     spread_levels = schedule.grid(_SPREAD_POINTS - 1, spacing="log", stop=_bottom(schedule))
     correlation_levels = schedule.grid(_CORRELATION_POINTS - 1, spacing="log", stop=_bottom(schedule))
     splits = [Splits(population, size, law=law) for size in sizes]
-    spreads = tuple(mode_spread(one, schedule, spread_levels) for one in splits)
+    spreads = tuple(mode_spread(ensemble, schedule, spread_levels) for ensemble in splits)
     several = sigma_max * rng.standard_normal((_CORRELATION_SEEDS, population.dimension))
     root = np.sqrt(values[shown])
     return TrajectoriesStudy(
@@ -166,9 +167,11 @@ def trajectories_study(
         law_name=law_spec(law).name,
         spread_levels=spread_levels,
         spreads=spreads,
-        relative_spread=np.stack([_relative(one) for one in spreads]),
+        relative_spread=np.stack([_relative(spread) for spread in spreads]),
         correlation_levels=correlation_levels,
-        correlations=np.stack([_correlations(one, schedule, several, shown, correlation_levels) for one in splits]),
+        correlations=np.stack(
+            [_correlations(ensemble, schedule, several, shown, correlation_levels) for ensemble in splits]
+        ),
     )
 
 
@@ -178,13 +181,13 @@ def _bottom(schedule: Schedule) -> float:
 
 
 def _shown_modes(values: FloatArray, count: int) -> npt.NDArray[np.int64]:
-    """Modes with variance, evenly in the logarithm of their number."""
+    """Indices of modes with variance, evenly spaced in the logarithm of their number."""
     top = int(has_variance(values).sum())
     return np.unique(np.round(np.geomspace(1, top, min(count, top))).astype(np.int64)) - 1
 
 
 def _film_levels(values: FloatArray, schedule: Schedule) -> FloatArray:
-    """Start, end, and in between noise levels around which the modes emerge."""
+    """Start and end, and between them the noise levels around which the modes emerge."""
     high = min(4 * float(np.sqrt(values[0])), 0.5 * schedule.t_max)
     low = max(0.1 * float(np.sqrt(values.sum() / values.size)), 2 * schedule.t_min, 1e-3 * high)
     if low >= high:
@@ -205,22 +208,22 @@ def _sizes(population: Population, n: Sequence[int] | None) -> tuple[int, ...]:
 
 def _emergence_times(values: FloatArray) -> dict[str, FloatArray]:
     schedules = (Schedule.vp(), Schedule.sub_vp(), Schedule.flow())
-    return {one.name: sampling_emergence(values, one).time / one.t_max for one in schedules}
+    return {each.name: sampling_emergence(values, each).time / each.t_max for each in schedules}
 
 
 def _sampler_errors(values: FloatArray, schedule: Schedule, steps: Sequence[int]) -> tuple[SamplerError, ...]:
     exact = state_gains(values, schedule, [schedule.t_max, schedule.t_min])[1]
-    found = []
+    errors = []
     for method in METHODS:
         for count in steps:
             gains = sampler_gains(values, schedule.grid(count, spacing="power"), method=method)[-1]
             factors = np.divide(gains, exact, out=np.full(exact.shape, np.nan), where=exact > 0) ** 2
-            found.append(SamplerError(method, int(count), factors))
-    return tuple(found)
+            errors.append(SamplerError(method, int(count), factors))
+    return tuple(errors)
 
 
 def _relative(spread: ModeSpread) -> FloatArray:
-    """Root of E‖difference of two models‖² over that of two models and two unrelated seeds, for the denoiser's outcome."""
+    """Root of E‖difference‖² of two models' outcomes for the same seed, over that of two models and two unrelated seeds."""
     variance = np.sum(spread.outcome_std**2, axis=1)
     signal = np.sum((spread.outcome_gain * spread.noise_level[0]) ** 2, axis=1)
     return np.asarray(np.sqrt(variance / (variance + signal)))

@@ -1,4 +1,4 @@
-r"""The whole trajectory of models that were trained on n samples: its expectation and its spread over training sets.
+r"""The trajectory of models that were trained on n samples: its expectation and its spread over training sets.
 
 A model of sample mean μ̂ and sample covariance Σ̂ follows, in variance exploding coordinates y = x/α,
 
@@ -7,20 +7,22 @@ A model of sample mean μ̂ and sample covariance Σ̂ follows, in variance expl
     y_σ = μ̂ + f_σ(Σ̂)(y_T − μ̂), \quad f_σ(x) = \sqrt{\frac{x + σ²}{x + σ_T²}}, \qquad
     D_σ = μ̂ + g_σ(Σ̂)(y_T − μ̂), \quad g_σ(x) = \frac{x}{x + σ²} f_σ(x) = \frac{x}{\sqrt{(x + σ²)(x + σ_T²)}} .
 
-Both are spectral functions, so that :class:`~kappaflow.Splits` answers for every point of the path. With the rule
-f_σ = c + Σᵢ wᵢ x/(x + tᵢ) of the sampling map, g_σ is a rule on the same nodes, of the same relative error and without constant:
-f_σ vanishes at x = −σ², as does its rule, and what remains of the partial fractions is g_σ = Σᵢ wᵢ/(1 − σ²/tᵢ) · x/(x + tᵢ).
+Both are spectral functions, so that :class:`~kappaflow.Splits` gives expectation and variance at every point of the path. The
+sampling map has the rule f_σ = c + Σᵢ wᵢ x/(x + tᵢ). From it follows a rule for g_σ on the same nodes, with the same relative
+error and without a constant: f_σ and its rule vanish at x = −σ², and what remains of the partial fractions is
+g_σ = Σᵢ wᵢ/(1 − σ²/tᵢ) · x/(x + tᵢ).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ... import _core
 from ..._checks import FloatArray, choice, not_negative, positive, real_array
+from ..._repr import ShortRepr
 from ...sampling import SIGMA_MAX
 from ...splits import Splits
 from .schedules import Schedule
@@ -28,7 +30,7 @@ from .schedules import Schedule
 __all__ = ["ModeSpread", "SplitTrajectory", "mode_spread", "outcome_map", "split_trajectory", "trajectory_covariance"]
 
 KINDS = ("state", "outcome")
-#: Where a schedule starts at α = 0, its noise level is taken to be so many times all else: exact to about one over it.
+#: Noise level, in units of everything else, at which a schedule that starts at α = 0 is taken to start: exact to about one over it.
 _FAR = 1e6
 
 
@@ -37,7 +39,18 @@ def outcome_map(
 ) -> _core.SpectralFunction:
     """Denoiser outcome on the path, x/√((x + σ²)(x + σ_max²)), on the nodes of ``splits.sampling_map(sigma, sigma_max)``.
 
-    Its relative error is at most that of the sampling map and rounding, which grows as 1/(1 − σ²/σ_max²).
+    Its relative error is at most that of the sampling map plus rounding, which grows as 1/(1 − σ²/σ_max²).
+
+    Parameters
+    ----------
+    splits : the ensemble of training sets
+    sigma, sigma_max : 0 ≤ σ < σ_max, noise levels where the outcome is taken and where sampling starts
+    tolerance : relative error of the sampling map, see :meth:`kappaflow.Splits.sampling_map`
+
+    Raises
+    ------
+    ValueError
+        Noise levels out of order or out of range.
     """
     top = positive("sigma_max", sigma_max)
     return _outcome_of(splits.sampling_map(sigma, top, tolerance=tolerance), not_negative("sigma", sigma), top)
@@ -49,9 +62,24 @@ def _outcome_of(state: _core.SpectralFunction, sigma: float, sigma_max: float) -
     return _core.SpectralFunction(0.0, weights, state.shifts, state.error_bound + rounding)
 
 
+class _Maps(NamedTuple):
+    """Maps from y_T to state and outcome; no map for the state at the start, which is y_T itself."""
+
+    state: _core.SpectralFunction | None
+    outcome: _core.SpectralFunction
+
+
 @dataclass(frozen=True)
 class _Path:
-    """A schedule's path in variance exploding coordinates: y = x/α, from `top` down `levels` (S,), with α_t `alpha` (S,)."""
+    """A schedule's path in variance exploding coordinates y = x/α.
+
+    Attributes
+    ----------
+    times, levels, alpha : (S,) t, σ̂_t and α_t
+    top : the first noise level, finite in any case
+    sigma_start : σ_T
+    centred : whether y_T − μ is computed from y_T; False where α_T = 0, where y_T − μ is given instead
+    """
 
     times: FloatArray
     levels: FloatArray
@@ -66,16 +94,16 @@ class _Path:
         return self.top / self.sigma_start
 
     def inputs(self, splits: Splits, initial: Any) -> FloatArray:
-        """y_T (B, d); where α_T = 0, x_T is far from every mean, and y_T − μ is taken for y_T."""
+        """y_T (B, d). Where α_T = 0, x_T is far from every mean, and x_T/α_T stands for y_T − μ."""
         y = splits.population.flatten(initial, "initial") * self.stretch
         return y if self.centred else y + splits.population.mean
 
-    def maps(self, splits: Splits, i: int) -> tuple[_core.SpectralFunction | None, _core.SpectralFunction]:
-        """Maps from y_T to state and outcome at point i; no map for the state at the start, where it is y_T itself."""
+    def maps(self, splits: Splits, i: int) -> _Maps:
+        """Maps from y_T to state and outcome at point i."""
         if i == 0:
-            return None, splits.denoiser(self.top)
+            return _Maps(None, splits.denoiser(self.top))
         state = splits.sampling_map(float(self.levels[i]), self.top)
-        return state, _outcome_of(state, float(self.levels[i]), self.top)
+        return _Maps(state, _outcome_of(state, float(self.levels[i]), self.top))
 
 
 def _path(splits: Splits, schedule: Schedule, times: Any) -> _Path:
@@ -96,8 +124,8 @@ def _path(splits: Splits, schedule: Schedule, times: Any) -> _Path:
 
 
 # ---------------------------------------------------------------- for given seeds
-@dataclass(frozen=True)
-class SplitTrajectory:
+@dataclass(frozen=True, repr=False)
+class SplitTrajectory(ShortRepr):
     """Probability flow of some initial states by models of n samples: expectation and spread over training sets.
 
     Attributes
@@ -106,9 +134,9 @@ class SplitTrajectory:
     times : (S,)
     noise_level : (S,) σ̂ = σ/α, infinite where α = 0
     states, outcomes : (S, B, d) expected x_t and D(x_t; t)
-    state_std, outcome_std : (S, B, K) standard deviation over training sets of the coordinate in each of the modes asked
-    state_variance, outcome_variance : (S, B) variance over training sets, summed over all directions; two models differ by
-        twice that in mean square
+    state_std, outcome_std : (S, B, K) standard deviation over training sets of the coordinate in each of the modes asked for
+    state_variance, outcome_variance : (S, B) variance over training sets, summed over all directions; the mean square
+        difference of two models is twice that
     """
 
     n: int
@@ -125,19 +153,29 @@ class SplitTrajectory:
 def split_trajectory(
     splits: Splits, schedule: Schedule, initial: Any, times: Any, *, modes: Any = None
 ) -> SplitTrajectory:
-    """Expected trajectory of models trained on n samples, and how much training sets differ on it, for given seeds.
+    """Expected trajectory of models trained on n samples, and how much it differs between training sets, for given seeds.
 
     Parameters
     ----------
+    splits : the ensemble of training sets
+    schedule : of the noise
     initial : (B, *shape) or (B, d)
         x_T at the first of the times.
     times : (S,) decreasing
-    modes : indices (K,) of modes whose standard deviations are wanted, all by default; their cost grows as S·B·K
+    modes : indices (K,) of the modes whose standard deviations are wanted, all by default; the cost grows as S·B·K
+
+    Raises
+    ------
+    TypeError
+        `splits` is not a Splits.
+    ValueError
+        Initial states of another shape; times that do not decrease, leave the schedule, or start where there is no noise;
+        indices of modes that are not there.
 
     Notes
     -----
-    Leading order in 1/n, with the accuracy that the law of `splits` has. A schedule that starts at α_T = 0 is taken from a
-    noise level 10⁶ times above everything else: exact to about 10⁻⁶. There is no variance in x_T.
+    Leading order in 1/n, with the accuracy of the law of `splits`. A schedule that starts at α_T = 0 is taken to start at a
+    noise level 10⁶ times above everything else, which is exact to about 10⁻⁶. x_T itself has no variance.
     """
     path = _path(splits, schedule, times)
     population = splits.population
@@ -147,9 +185,8 @@ def split_trajectory(
     chosen = given.astype(np.int64)
     if chosen.size and not (0 <= chosen.min() <= chosen.max() < count and np.array_equal(chosen, given)):
         raise ValueError(f"modes must be integers between 0 and {count - 1}, got {modes!r}")
-    vectors = (np.eye(population.dimension) if population.eigenvectors is None else population.eigenvectors)[
-        :, chosen
-    ].T
+    modes_of = np.eye(population.dimension) if population.eigenvectors is None else population.eigenvectors
+    vectors = modes_of[:, chosen].T
     shape = (path.times.size, len(y))
     states, outcomes = np.empty((*shape, population.dimension)), np.empty((*shape, population.dimension))
     stds, totals = np.zeros((2, *shape, chosen.size)), np.zeros((2, *shape))
@@ -177,8 +214,8 @@ def split_trajectory(
 
 
 # ---------------------------------------------------------------- over all seeds
-@dataclass(frozen=True)
-class ModeSpread:
+@dataclass(frozen=True, repr=False)
+class ModeSpread(ShortRepr):
     """Expected gains of the modes and their spread over training sets, over all seeds x_T ~ N(0, σ_T² I).
 
     Attributes
@@ -188,8 +225,8 @@ class ModeSpread:
     noise_level : (S,) σ̂ = σ/α, infinite where α = 0
     state_gain, outcome_gain : (S, k) expected ψ and ξ of :func:`~kappaflow.lens.trajectories.state_gains` and
         :func:`~kappaflow.lens.trajectories.outcome_gains`
-    state_std, outcome_std : (S, k) root mean square over seeds of the standard deviation between training sets, in the scale
-        of x_t and of the data
+    state_std, outcome_std : (S, k) standard deviation between training sets, root mean square over seeds; in the scale of x_t,
+        and of the data
     """
 
     n: int
@@ -202,7 +239,21 @@ class ModeSpread:
 
 
 def mode_spread(splits: Splits, schedule: Schedule, times: Any) -> ModeSpread:
-    """Expected ψ and ξ of models trained on n samples, and their spread in each mode, at each of decreasing `times` (S,)."""
+    """Expected ψ and ξ of models trained on n samples, and their spread in each mode.
+
+    Parameters
+    ----------
+    splits : the ensemble of training sets
+    schedule : of the noise
+    times : (S,) decreasing
+
+    Raises
+    ------
+    TypeError
+        `splits` is not a Splits.
+    ValueError
+        Times that do not decrease, leave the schedule, or start where there is no noise.
+    """
     path = _path(splits, schedule, times)
     population = splits.population
     second = np.full(population.eigenvalues.shape, path.top**2)
@@ -217,7 +268,15 @@ def mode_spread(splits: Splits, schedule: Schedule, times: Any) -> ModeSpread:
                 gains[row, i] = scale * path.stretch * splits.expectation(f)
                 variance = 0.5 * population.dimension * splits.mode_disagreement(f, input_variance=second).part
                 stds[row, i] = scale * np.sqrt(variance)
-    return ModeSpread(splits.n, path.times, path.levels, gains[0], gains[1], stds[0], stds[1])
+    return ModeSpread(
+        n=splits.n,
+        times=path.times,
+        noise_level=path.levels,
+        state_gain=gains[0],
+        outcome_gain=gains[1],
+        state_std=stds[0],
+        outcome_std=stds[1],
+    )
 
 
 def trajectory_covariance(
@@ -225,13 +284,25 @@ def trajectory_covariance(
 ) -> FloatArray:
     """(S, S, B, K) covariances over training sets between all pairs of times, of vᵀx_t, or of vᵀD(x_t; t).
 
-    Says when two models part: divided by the standard deviations, its last row is the correlation of the difference between
-    two models at each time with the difference that they end with.
+    They show when two models part. Divided by the standard deviations, the last row is the correlation of the difference
+    between two models at each time with the difference that they end with.
 
     Parameters
     ----------
+    splits : the ensemble of training sets
+    schedule : of the noise
+    initial : (B, *shape) or (B, d), x_T at the first of the times
     directions : (K, d) v
+    times : (S,) decreasing
     kind : "state" or "outcome"
+
+    Raises
+    ------
+    TypeError
+        `splits` is not a Splits.
+    ValueError
+        Another kind; initial states or directions of another shape; times that do not decrease, leave the schedule, or start
+        where there is no noise.
     """
     choice("kind", kind, KINDS)
     path = _path(splits, schedule, times)
