@@ -25,7 +25,12 @@ class Band:
     @property
     def label(self) -> str:
         """Human label with 1-based mode numbers, as ``"modes 1-4"``."""
-        return f"mode {self.start + 1}" if self.stop - self.start == 1 else f"modes {self.start + 1}-{self.stop}"
+        return f"{'mode' if self.stop - self.start == 1 else 'modes'} {self.numbers}"
+
+    @property
+    def numbers(self) -> str:
+        """The 1-based mode numbers alone, as ``"1-4"``, or ``"5"`` for one mode."""
+        return f"{self.start + 1}" if self.stop - self.start == 1 else f"{self.start + 1}-{self.stop}"
 
 
 def default_bands(modes: int, count: int = 6) -> tuple[Band, ...]:

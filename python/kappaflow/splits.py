@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,18 +12,11 @@ from . import _core
 from ._checks import FloatArray, choice, integer, not_negative, positive, real_array, variance_of
 from ._tables import Columns, Tabular
 from .bands import Band, resolve_bands
-from .laws import DEFAULT_LAW, REGISTRY, Ensemble, Law, LawSpec, law_spec
+from .laws import DEFAULT_LAW, REGISTRY, Ensemble, Law, LawSpec, Support, law_spec
 from .population import Population
 from .sampling import SIGMA_MAX
 
-__all__ = ["ModeDisagreement", "Splits", "Support", "input_spread"]
-
-
-class Support(NamedTuple):
-    """Where the positive eigenvalues of Σ̂ lie, 0 < `low` ≤ `high`."""
-
-    low: float
-    high: float
+__all__ = ["ModeDisagreement", "Splits", "input_spread"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -211,7 +204,7 @@ class Splits:
         For the other laws the margin is wider: samples of unequal size stretch the spectrum at both ends, above by no more
         than the largest sample, ‖z‖²/n.
         """
-        return Support(*self._law.support())
+        return self._law.support()
 
     def expectation(self, f: _core.SpectralFunction) -> FloatArray:
         """(k,) expected gain of each eigenmode; c + Σᵢ wᵢ sₖ/(sₖ+κᵢ) for Gaussian data."""

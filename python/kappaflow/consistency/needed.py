@@ -1,4 +1,7 @@
-"""How many images are needed: :func:`~kappaflow.samples_for` by eigenband, at the cost of the Gaussian law whatever the law."""
+"""How many images are needed: :func:`~kappaflow.samples_for` by eigenband.
+
+The search uses the Gaussian law and corrects it by the law that was asked for, so that every law costs about the same.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +21,20 @@ from ..splits import Splits
 
 __all__ = ["Correction", "images_needed", "largest_n", "search_work"]
 
-#: Sizes at which another law is compared with the Gaussian one, and how far they reach beyond the Gaussian answers, which
-#: data of unequal samples exceed.
+#: Number of sizes n at which another law is compared with the Gaussian law.
 _SIZES = 6
+#: The largest of them is this many times the largest Gaussian answer: data of unequal samples need more than that answer.
 _REACH = 8
 
 
 @dataclass(frozen=True)
 class Correction:
-    """Ratio of a law's relative disagreement to the Gaussian law's at a few n, interpolated in log n.
+    """Relative disagreement of a law, divided by that of the Gaussian law, at a few n; interpolated in log n.
 
     Attributes
     ----------
-    sizes : (T,) ascending n
-    ratio : (T, B) by n and eigenband; constant beyond the sizes
+    sizes : (T,) the n, ascending
+    ratio : (T, B) the quotient by n and eigenband; it is taken as constant beyond the sizes
     """
 
     sizes: npt.NDArray[np.int64]
@@ -41,13 +44,13 @@ class Correction:
     def of(
         cls, population: Population, sizes: Sequence[int], relative: FloatArray, bands: Sequence[Band], sigma_max: float
     ) -> Correction:
-        """From a law's relative disagreement (T, B) at some sizes."""
+        """The quotient, from a law's relative disagreement (T, B) at T sizes."""
         plain = np.stack([_relative(Splits(population, n), bands, sigma_max) for n in sizes])
         ratio = np.divide(relative, plain, out=np.ones_like(plain), where=(plain > 0) & (relative > 0))
         return cls(np.array(sizes, dtype=np.int64), ratio)
 
     def at(self, n: int, band: int) -> float:
-        """The ratio at n for one of the eigenbands."""
+        """The quotient at n for one of the eigenbands, by its number from 0."""
         return float(np.exp(np.interp(np.log(n), np.log(self.sizes), np.log(self.ratio[:, band]))))
 
 
@@ -57,12 +60,15 @@ def _relative(splits: Splits, bands: Sequence[Band], sigma_max: float) -> FloatA
 
 
 def largest_n(population: Population) -> int:
-    """The largest n that can be asked of a population: 10¹², or the samples it is known from where more are not identified."""
+    """The largest n that can be asked of a population.
+
+    It is 10¹², or N where the population is known through N samples that cannot determine the law beyond N.
+    """
     splits = Splits(population, LARGEST_N)
     try:
         splits.expectation(splits.sampling_map())
     except UnidentifiedError:
-        assert population.sample_size is not None  # else nothing is unidentified
+        assert population.sample_size is not None  # a population that is known exactly answers at any n
         return population.sample_size
     return LARGEST_N
 
@@ -84,33 +90,42 @@ def images_needed(
 ) -> tuple[SampleSize | None, ...]:
     """(B,) smallest n at which each eigenband's relative disagreement of the sampling map meets the tolerance.
 
-    The other laws take up to seconds for each n, and a search asks for a hundred: it goes by the Gaussian law, times the
-    ratio of the two at a few n, which changes slowly.
+    A search asks for about a hundred n, and some laws take seconds for each. The search therefore uses the Gaussian law,
+    multiplied by the quotient of the two laws at a few n, which changes slowly with n.
 
     Parameters
     ----------
-    bands : eigenbands, answered one by one
-    law : as of :class:`~kappaflow.Splits`
-    correction : of a law other than the Gaussian, where its numbers are known at some n; else it is computed about the answers
-    progress : called with the number of bands that are done
+    population : Population
+    bands : eigenbands; each is answered on its own
+    sigma_max : noise level at which sampling starts
+    tolerance : relative disagreement to reach
+    law : name of a law in :data:`~kappaflow.laws.REGISTRY`
+    correction : quotient of that law and the Gaussian law where it is known at some n; otherwise it is computed around the
+        Gaussian answers
+    progress : called with the number of eigenbands that are done
 
     Returns
     -------
-    The answers with their brackets; None where the tolerance is not met at any n that can be asked, see :func:`largest_n`.
+    The answers with their brackets; None where the tolerance is not met at any n that can be asked (see :func:`largest_n`).
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad options, named.
     """
     if law != DEFAULT_LAW and correction is None:
         first = images_needed(population, bands, sigma_max, tolerance)
-        correction = _about(population, [answer.n for answer in first if answer is not None], bands, sigma_max, law)
+        correction = _around(population, [answer.n for answer in first if answer is not None], bands, sigma_max, law)
     known: dict[int, FloatArray] = {}
 
     def relative(splits: Splits) -> FloatArray:
-        if splits.n not in known:  # the searches of the bands begin alike
+        if splits.n not in known:  # the searches of all eigenbands begin at the same n
             known[splits.n] = _relative(splits, bands, sigma_max)
         return known[splits.n]
 
     answers: list[SampleSize | None] = []
     for index, band in enumerate(bands):
-        if population.eigenvalues[band.start] <= 0:  # nothing to disagree on
+        if population.eigenvalues[band.start] <= 0:  # no variance: models agree at any n
             answers.append(SampleSize(n=2, value=0.0, n_below=None, value_below=None))
         else:
             answers.append(_needed(population, index, relative, sigma_max, tolerance, correction))
@@ -119,8 +134,10 @@ def images_needed(
     return tuple(answers)
 
 
-def _about(population: Population, answers: list[int], bands: Sequence[Band], sigma_max: float, law: str) -> Correction:
-    """A law at a few sizes that span the Gaussian answers and reach beyond them, as far as can be asked."""
+def _around(
+    population: Population, answers: list[int], bands: Sequence[Band], sigma_max: float, law: str
+) -> Correction:
+    """The correction at a few sizes, from the smallest Gaussian answer to beyond the largest one."""
     span = (max(2, min(answers)), max(3, max(answers))) if answers else (100, 100)
     top = min(_REACH * span[1], largest_n(population))
     sizes = np.unique(np.round(np.geomspace(min(span[0], top), top, _SIZES)).astype(np.int64)).tolist()

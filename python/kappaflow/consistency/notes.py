@@ -1,4 +1,4 @@
-"""What a reader of a prediction must know of it, in plain words."""
+"""Caveats: what a reader must know about a prediction, in plain words."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ __all__ = ["prediction_notes"]
 def prediction_notes(
     population: Population, choice: LawChoice, sizes: Sequence[int], *, infinite_data: bool
 ) -> tuple[str, ...]:
-    """Caveats of a prediction with a law at some sizes.
+    """The caveats of a prediction; each is one or a few sentences.
 
     Parameters
     ----------
-    infinite_data : whether the gain with infinite data is known, rather than taken from the measured covariance
+    population : Population
+    choice : the law that is used, and why
+    sizes : training-set sizes of the prediction
+    infinite_data : whether the gain with infinite data is known; if not, it is taken from the measured covariance
     """
     notes = [*_law_notes(population, choice)]
     total = population.sample_size
@@ -28,27 +31,27 @@ def prediction_notes(
         return tuple(notes)
     rank = int(has_variance(population.eigenvalues).sum())
     notes.append(
-        f"The population is known through {total:,} images only. That their covariance is not the population's is allowed "
-        f"for; what {total:,} images leave to chance in {rank:,} modes remains."
+        f"The population is known through {total:,} images only. Their covariance differs from that of the population, and the "
+        f"numbers are corrected for this difference; what {total:,} images leave to chance in {rank:,} modes remains."
     )
     if max(sizes) > total:
         notes.append(
-            f"Sizes above {total:,}, the number of images given, extrapolate: they assume more images of the same kind."
+            f"Results for more than {total:,} images, the number given, are extrapolated: they assume more images of the same kind."
         )
     if largest_n(population) <= total:
         notes.append(
-            f"Nothing is said of more than {total:,} images: with no more images than dimensions, what larger training "
-            "sets would learn is not in the data."
+            f"There are no results for more than {total:,} images: with no more images than dimensions, the data do not show what "
+            "larger training sets would learn."
         )
     if not infinite_data:
         notes.append(
-            "The gain with infinite data is that of the measured covariance, as the images do not identify the true one."
+            "The gain with infinite data is that of the measured covariance, because the images do not determine the true one."
         )
     return tuple(notes)
 
 
 def _law_notes(population: Population, choice: LawChoice) -> list[str]:
-    """What the numbers describe and why this law, then what another law answered in its place."""
+    """What the numbers describe and why this law is used; then which numbers come from another law."""
     spec, default = law_spec(choice.law), law_spec(DEFAULT_LAW)
     count = 0 if population.profiles is None else len(population.profiles)
     first = f"The numbers describe linear diffusion models on {spec.describes.format(profiles=count)}. {choice.reason}"

@@ -7,7 +7,7 @@ from . import elliptical, empirical, gaussian
 from .closed_form import ClosedFormLaw, radial_scales
 from .cost import Work
 from .empirical import EmpiricalLaw
-from .law import Ensemble, Law, require_profiles
+from .law import Ensemble, Law, Support, require_profiles
 from .registry import REGISTRY, LawSpec, law_spec, register, unregister
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Ensemble",
     "Law",
     "LawSpec",
+    "Support",
     "Work",
     "law_spec",
     "radial_scales",

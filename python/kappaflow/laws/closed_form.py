@@ -8,7 +8,7 @@ from .. import _core
 from .._checks import FloatArray
 from ..moments import require_memory
 from ..population import Population
-from .law import Ensemble, IndexArray, Law, require_profiles
+from .law import Ensemble, IndexArray, Law, Support, require_profiles
 
 __all__ = ["ClosedFormLaw", "closed_form", "radial_scales"]
 
@@ -84,12 +84,18 @@ class ClosedFormLaw(Law):
             total = total + (covariance.diagonal() + covariance.radial_diagonal()) * variance
         return np.asarray(total)
 
-    def support(self) -> tuple[float, float]:
+    def support(self) -> Support:
         """The edges of the limiting spectrum of Gaussian data, with a margin."""
-        return self._core.support()
+        return Support(*self._core.support())
 
     def kappa(self, noise_variance: FloatArray) -> FloatArray:
-        """The root of κ = t + κ df1(κ)/m, or of its counterpart for samples of unequal size."""
+        """The root of κ = t + κ df1(κ)/m, or of its counterpart for samples of unequal size.
+
+        Raises
+        ------
+        ConvergenceError
+            A root is not certified.
+        """
         result = self._core.kappa(noise_variance)
         if not result.good:
             raise _core.ConvergenceError("Splits.kappa: a value of kappa is not certified")

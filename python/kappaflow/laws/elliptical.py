@@ -9,7 +9,7 @@ from ..population import Population
 from . import gaussian
 from .closed_form import ClosedFormLaw, closed_form
 from .cost import Work
-from .law import Ensemble, require_profiles
+from .law import Ensemble, Support, require_profiles
 from .registry import LawSpec
 
 __all__ = ["SPEC", "EllipticalLaw", "build", "multiply_adds"]
@@ -29,10 +29,10 @@ class EllipticalLaw(ClosedFormLaw):
         super().__init__(core)
         self._population, self._n, self._scales = population, n, scales
 
-    def support(self) -> tuple[float, float]:
+    def support(self) -> Support:
         """Samples of unequal size stretch the spectrum at both ends: above by at most the largest sample, ‖z‖²/n."""
         low, high = super().support()
-        return _STRETCH * low, high + self._largest_sample() / self._n
+        return Support(_STRETCH * low, high + self._largest_sample() / self._n)
 
     def _largest_sample(self) -> float:
         """Largest ‖z‖² of a sample."""

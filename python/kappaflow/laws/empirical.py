@@ -13,7 +13,7 @@ from ..moments import linear_algebra, require_memory
 from ..population import Population
 from . import elliptical
 from .cost import Work
-from .law import Ensemble, IndexArray, Law, require_profiles
+from .law import Ensemble, IndexArray, Law, Support, require_profiles
 from .registry import LawSpec
 
 __all__ = ["SPEC", "EmpiricalLaw"]
@@ -136,7 +136,7 @@ class EmpiricalLaw(Law):
         exchanged = variance * self._plug_in.equal_mode_excess(f, f)
         return self._unbiased(direct + exchanged, lambda law: law.spread(f, variance, multiplicity))
 
-    def support(self) -> tuple[float, float]:
+    def support(self) -> Support:
         """That of the elliptical law."""
         return (self._plug_in if self._debiased is None else self._debiased).support()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,16 @@ from .. import _core
 from .._checks import FloatArray
 from ..population import Population, ProfileArray
 
-__all__ = ["Ensemble", "IndexArray", "Law", "require_profiles"]
+__all__ = ["Ensemble", "IndexArray", "Law", "Support", "require_profiles"]
 
 IndexArray = npt.NDArray[np.int32]
+
+
+class Support(NamedTuple):
+    """Where the positive eigenvalues of Σ̂ lie, 0 < `low` ≤ `high`."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +83,8 @@ class Law(ABC):
         """(k,) variance of each output mode, averaged over inputs with independent coordinates of this variance (k,)."""
 
     @abstractmethod
-    def support(self) -> tuple[float, float]:
-        """(low, high): an interval that holds the positive eigenvalues of Σ̂, with a margin."""
+    def support(self) -> Support:
+        """An interval that holds the positive eigenvalues of Σ̂, with a margin."""
 
     def kappa(self, noise_variance: FloatArray) -> FloatArray:
         """(S,) renormalised noise κ at noise variances (S,). Only asked of laws whose spec says `has_kappa`."""

@@ -270,7 +270,9 @@ def test_infinite_data_and_sizes_beyond_the_images():
     """With N > d larger sizes and infinite data are read off the sample; with N <= d they are not told."""
     data = population(60, spectrum=SPECTRUM[:16])
     found = predict(data, source="test", n=[30, 600], law="gaussian", seeds=range(2), images=0)
-    assert any(note.startswith("Sizes above 60, the number of images given, extrapolate") for note in found.notes)
+    assert any(
+        note.startswith("Results for more than 60 images, the number given, are extrapolated") for note in found.notes
+    )
     assert any(note.startswith("The population is known through 60 images only.") for note in found.notes)
     assert found.largest_n == 10**12
     splits = kf.Splits(data, 10**12)
@@ -279,7 +281,7 @@ def test_infinite_data_and_sizes_beyond_the_images():
     few = population(24, spectrum=SPECTRUM)
     short = predict(few, source="test", seeds=range(2), images=0, law="gaussian", tolerance=0.01)
     assert max(short.n) == short.largest_n == 24
-    assert any(note.startswith("Nothing is said of more than 24 images") for note in short.notes)
+    assert any(note.startswith("There are no results for more than 24 images") for note in short.notes)
     assert any("The gain with infinite data is that of the measured covariance" in note for note in short.notes)
     np.testing.assert_allclose(short.map_gain_ideal, np.sqrt(few.eigenvalues / (few.eigenvalues + 6400.0)), rtol=1e-12)
     assert None in short.images_needed

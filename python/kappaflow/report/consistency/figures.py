@@ -102,7 +102,7 @@ def _band_strip(ax: Axes, prediction: Prediction) -> None:
         ax.axvspan(start, stop, ymin=1.015, ymax=1.04, color=colour, lw=0, clip_on=False)
         if index:
             ax.axvline(start, color=GUIDE, lw=0.6, ls=":", zorder=0)
-        text = band.label.split(" ")[1].replace("-", "–")
+        text = band.numbers.replace("-", "–")
         if inches_per_decade * math.log10(stop / start) > 0.09 * len(text) + 0.06:
             centre = math.sqrt(start * stop)
             ax.text(

@@ -109,7 +109,7 @@ def law_errors(prediction: Prediction) -> Figure:
     for column, (ax, question) in enumerate(zip(panels, questions, strict=True)):
         _law_panel(ax, [each for each in found.errors if each.question == question], column)
         ax.set_title(question[0].upper() + question[1:])
-        labels = [band.label.split(" ")[1].replace("-", "–") for band in found.bands]
+        labels = [band.numbers.replace("-", "–") for band in found.bands]
         ax.set_xticks(range(len(labels)), labels, rotation=30 if len(labels) > 4 else 0)
         ax.set_xlim(-0.6, len(labels) - 0.4)
         ax.grid(False, axis="x")

@@ -340,7 +340,7 @@ def factors(found: NetworkValidation) -> Figure:
                     ax.plot(range(len(found.bands)), y, color=colour, gid=f"{arch}-{n}-{name}", **style)
                     drawn.append(y)
         ax.axhline(1.0, **GUIDE_LOOK)
-        ax.set_xticks(range(len(found.bands)), [band.label.split()[-1] for band in found.bands])
+        ax.set_xticks(range(len(found.bands)), [band.numbers for band in found.bands])
         ax.set_xlabel("modes of the eigenband")
     low, high = numbers.finite_range(*drawn) or (0.5, 2.0)
     for ax in axes:

@@ -211,7 +211,7 @@ def draw_steps(validation: Validation) -> Figure:
     parts = [np.sqrt(numbers.ratio(e.discretisation, e.finite_data)) for e in errors]
     look.log_axis(bottom.yaxis, *marks.limits_of(*parts, np.ones(1)), text=lambda v: f"{100 * v:.3g} %")
     bottom.axhline(1.0, **marks.GUIDE_LOOK)
-    labels = [band.label.replace("-", "–").split(" ")[1] for band in validation.bands]
+    labels = [band.numbers.replace("-", "–") for band in validation.bands]
     bottom.set_xticks(x, labels)
     if len(labels) > 8:
         bottom.tick_params(axis="x", labelrotation=60)
