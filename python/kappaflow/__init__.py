@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from . import cli, consistency, datasets, lens, models, report, validation  # noqa: F401
     from .consistency.diagnosis import Diagnosis, diagnose
     from .consistency.experiment import LawError
-    from .consistency.prediction import Prediction, predict
+    from .consistency.predict import predict
+    from .consistency.prediction import Prediction
 
 __all__ = [
     "ConvergenceError",
@@ -69,6 +70,6 @@ __getattr__, __dir__ = lazy_attributes(
         "LawError": "consistency.experiment",
         "diagnose": "consistency.diagnosis",
         "Prediction": "consistency.prediction",
-        "predict": "consistency.prediction",
+        "predict": "consistency.predict",
     },
 )

@@ -9,7 +9,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ..consistency import prediction as core
+from ..consistency.predict import predict
+from ..consistency.prediction import Prediction, prediction_to_json
 from ..laws import law_spec
 from ..population import Population
 from .console import plain_line, print_notes
@@ -57,7 +58,7 @@ def command(
     with report_run("predict", directory, quiet=result.quiet, machine=machine_facts()) as run:
         population = load_population(data, profiles, run.display, law)
         require_seeds_fit(len(numbers), population)
-        prediction = core.predict(
+        prediction = predict(
             population,
             source=data.name,
             n=n,
@@ -74,27 +75,25 @@ def command(
         run.summary = lambda console: print_prediction(console, prediction)
 
 
-def _resolved(population: Population, prediction: core.Prediction) -> dict[str, Any]:
+def _resolved(population: Population, prediction: Prediction) -> dict[str, Any]:
     """What the options became, for options.json."""
     return {
         "n": prediction.n.tolist(),
         "reference_n": prediction.reference_n,
         "law": prediction.law,
         "profiles": 0 if population.profiles is None else len(population.profiles),
-        "bands": [band.label for band in prediction.bands],
+        "bands": [band.label for band in prediction.bands.ranges],
         "images": prediction.sample_size,
         "image_shape": list(prediction.shape),
     }
 
 
-def write_results(
-    directory: Path, population: Population, prediction: core.Prediction, machine: dict[str, str]
-) -> None:
+def write_results(directory: Path, population: Population, prediction: Prediction, machine: dict[str, str]) -> None:
     """Write the report, its numbers and the population into a folder."""
     from ..report import write_report  # lazy: matplotlib
 
     write_report(prediction, directory, facts=machine)
-    numbers = core.prediction_to_json(prediction)
+    numbers = prediction_to_json(prediction)
     write_json(
         directory / "predictions.json",
         {"format": PREDICTIONS_FORMAT, "version": machine["kappaflow"], **numbers},
@@ -105,54 +104,56 @@ def write_results(
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
-def print_prediction(console: Console, prediction: core.Prediction) -> None:
+def print_prediction(console: Console, prediction: Prediction) -> None:
     """Print tables of sizes, bands and seeds, and the notes."""
     images = "known exactly" if prediction.sample_size is None else f"{prediction.sample_size:,} images"
     shape = "×".join(map(str, prediction.shape))
     plain_line(console, f"{prediction.source}: {images}, {shape}; {law_spec(prediction.law).title}", "bold")
     console.print(_sizes_table(prediction))
     console.print(_bands_table(prediction))
-    if prediction.seeds.size:
+    if prediction.seeds.numbers.size:
         console.print(_seeds_table(prediction))
     print_notes(console, prediction.notes)
 
 
-def _sizes_table(prediction: core.Prediction) -> Table:
+def _sizes_table(prediction: Prediction) -> Table:
     table = Table(title="Two models trained on independent sets of n images", title_justify="left")
-    low, high = prediction.noise_sigma[0], prediction.noise_sigma[-1]
+    low, high = prediction.noise.sigma[0], prediction.noise.sigma[-1]
     for heading in ("n", f"κ at σ = {low:.3g}", f"κ at σ = {high:.3g}", "disagreement", "relative"):
         table.add_column(heading, justify="right")
-    rows = zip(prediction.n, prediction.kappa, prediction.total_disagreement, prediction.total_relative, strict=True)
+    rows = zip(
+        prediction.n, prediction.noise.kappa, prediction.totals.disagreement, prediction.totals.relative, strict=True
+    )
     for n, kappa, total, relative in rows:
         table.add_row(f"{n:,}", f"{kappa[0]:.4g}", f"{kappa[-1]:.4g}", f"{total:.4g}", f"{relative:.3f}")
     table.caption = "relative: 0 the same image, 1 as different as unrelated seeds"
     return table
 
 
-def _bands_table(prediction: core.Prediction) -> Table:
+def _bands_table(prediction: Prediction) -> Table:
     table = Table(title="Eigenbands", title_justify="left")
     table.add_column("band")
-    reference = int(np.flatnonzero(prediction.n == prediction.reference_n)[0])
+    reference = prediction.reference
     for heading in (
         f"disagreement at n = {prediction.reference_n:,}",
         "relative",
         f"images for relative ≤ {prediction.tolerance:g}",
     ):
         table.add_column(heading, justify="right")
-    for index, band in enumerate(prediction.bands):
-        needed = prediction.images_needed[index]
+    for index, band in enumerate(prediction.bands.ranges):
+        needed = prediction.bands.images_needed[index]
         table.add_row(
             band.label,
-            f"{prediction.band_disagreement[reference, index]:.4g}",
-            f"{prediction.band_relative[reference, index]:.3f}",
+            f"{prediction.bands.disagreement[reference, index]:.4g}",
+            f"{prediction.bands.relative[reference, index]:.3f}",
             format_over(prediction.largest_n) if needed is None else f"{needed:,}",
         )
     return table
 
 
-def _seeds_table(prediction: core.Prediction) -> Table:
-    reference = int(np.flatnonzero(prediction.n == prediction.reference_n)[0])
-    values = prediction.seed_disagreement[reference]
+def _seeds_table(prediction: Prediction) -> Table:
+    reference = prediction.reference
+    values = prediction.seeds.disagreement[reference]
     order = np.argsort(values, kind="stable")
     count = min(_SEEDS_SHOWN, max(1, order.size // 2))
     title = f"Seeds by disagreement at n = {prediction.reference_n:,}"
@@ -161,6 +162,9 @@ def _seeds_table(prediction: core.Prediction) -> Table:
         table.add_column(heading, justify="right")
     for most, least in zip(order[:count], order[::-1][:count], strict=True):
         table.add_row(
-            str(prediction.seeds[most]), f"{values[most]:.4g}", str(prediction.seeds[least]), f"{values[least]:.4g}"
+            str(prediction.seeds.numbers[most]),
+            f"{values[most]:.4g}",
+            str(prediction.seeds.numbers[least]),
+            f"{values[least]:.4g}",
         )
     return table

@@ -66,12 +66,12 @@ def available(prediction: Prediction) -> list[str]:
     missing = set()
     if not len(prediction.eigenmodes):
         missing.add("eigenmodes")
-    groups = (prediction.most_consistent, prediction.least_consistent)
-    if any(group is None or not len(group.seeds) for group in groups):
+    groups = (prediction.seeds.most_consistent, prediction.seeds.least_consistent)
+    if any(group is None or not len(group.numbers) for group in groups):
         missing.add("seed_images")
-    if not prediction.seeds.size:
+    if not prediction.seeds.numbers.size:
         missing.add("disagreement_by_seed")
-    if not prediction.mode_pair_modes.size:
+    if not prediction.modes.pairs.modes.size:
         missing.add("mode_pairs")
     if prediction.diagnosis is None:
         missing |= {"law_errors", "leverage"}

@@ -94,7 +94,7 @@ def test_interrupted_run_leaves_everything_as_it_was(folder, plain_report, monke
     def interrupt(*_arguments, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(predict_module.core if where == "predict" else predict_module, where, interrupt)
+    monkeypatch.setattr(predict_module, where, interrupt)
     result = predict_small("--out", "o")
     assert result.exit_code == 130
     assert result.stderr.strip().splitlines()[-1] == "interrupted: nothing was written"

@@ -14,7 +14,8 @@ import kappaflow as kf
 from commands import assert_same, names, predict_small, refuse, succeed
 from kappaflow.bands import default_bands
 from kappaflow.cli import predict as predict_module
-from kappaflow.consistency.prediction import predict, prediction_to_json
+from kappaflow.consistency.predict import predict
+from kappaflow.consistency.prediction import prediction_to_json
 from kappaflow.datasets import open_images
 
 SIZES = "30,100"

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 import kappaflow as kf
+from kappaflow.bands import Band
 from kappaflow.consistency.diagnosis import diagnosis_to_json
 from kappaflow.consistency.law_choice import choose_law
 from kappaflow.consistency.needed import Correction, images_needed
-from kappaflow.consistency.prediction import Band, predict, prediction_to_json
+from kappaflow.consistency.predict import predict
+from kappaflow.consistency.prediction import prediction_to_json
 from kappaflow.consistency.rule import ACCEPTABLE_SECONDS
 from kappaflow.datasets import open_images
 from kappaflow.laws import REGISTRY, Work
@@ -236,23 +238,23 @@ def test_numbers_of_a_prediction_are_those_of_its_law(law):
     for index, n in enumerate((30, 90)):
         splits = kf.Splits(data, n, law=law)
         f = splits.sampling_map()
-        np.testing.assert_allclose(found.map_gain[index], splits.expectation(f), rtol=1e-12)
+        np.testing.assert_allclose(found.modes.gain[index], splits.expectation(f), rtol=1e-12)
         np.testing.assert_allclose(
-            found.band_disagreement[index], splits.mean_disagreement(f, input_variance=6400.0, bands=bands), rtol=1e-10
+            found.bands.disagreement[index], splits.mean_disagreement(f, input_variance=6400.0, bands=bands), rtol=1e-10
         )
         relative = splits.mean_disagreement(f, input_variance=6400.0, bands=bands, relative=True)
-        np.testing.assert_allclose(found.band_relative[index], relative, rtol=1e-10)
+        np.testing.assert_allclose(found.bands.relative[index], relative, rtol=1e-10)
         total = (
             splits.mean_disagreement(f, input_variance=6400.0),
             splits.mean_disagreement(f, input_variance=6400.0, relative=True),
         )
-        np.testing.assert_allclose((found.total_disagreement[index], found.total_relative[index]), total, rtol=1e-10)
+        np.testing.assert_allclose((found.totals.disagreement[index], found.totals.relative[index]), total, rtol=1e-10)
         np.testing.assert_allclose(
-            found.mode_disagreement[index], splits.mode_disagreement(f, input_variance=6400.0).part, rtol=1e-12
+            found.modes.disagreement[index], splits.mode_disagreement(f, input_variance=6400.0).part, rtol=1e-12
         )
     reference = kf.Splits(data, found.reference_n, law=law)
-    pairs = reference.mode_variance(reference.sampling_map(), found.mode_pair_modes)
-    np.testing.assert_allclose(found.mode_pair_variance, pairs, rtol=1e-12)
+    pairs = reference.mode_variance(reference.sampling_map(), found.modes.pairs.modes)
+    np.testing.assert_allclose(found.modes.pairs.variance, pairs, rtol=1e-12)
     assert json.loads(json.dumps(prediction_to_json(found), allow_nan=False))["law"] == law
 
 
@@ -276,20 +278,22 @@ def test_infinite_data_and_sizes_beyond_the_images():
     assert any(note.startswith("The population is known through 60 images only.") for note in found.notes)
     assert found.largest_n == 10**12
     splits = kf.Splits(data, 10**12)
-    np.testing.assert_allclose(found.map_gain_ideal, splits.expectation(splits.sampling_map()), rtol=1e-12)
+    np.testing.assert_allclose(found.modes.gain_ideal, splits.expectation(splits.sampling_map()), rtol=1e-12)
 
     few = population(24, spectrum=SPECTRUM)
     short = predict(few, source="test", seeds=range(2), images=0, law="gaussian", tolerance=0.01)
     assert max(short.n) == short.largest_n == 24
     assert any(note.startswith("There are no results for more than 24 images") for note in short.notes)
     assert any("The gain with infinite data is that of the measured covariance" in note for note in short.notes)
-    np.testing.assert_allclose(short.map_gain_ideal, np.sqrt(few.eigenvalues / (few.eigenvalues + 6400.0)), rtol=1e-12)
-    assert None in short.images_needed
+    np.testing.assert_allclose(
+        short.modes.gain_ideal, np.sqrt(few.eigenvalues / (few.eigenvalues + 6400.0)), rtol=1e-12
+    )
+    assert None in short.bands.images_needed
     with pytest.raises(kf.UnidentifiedError):
         predict(few, source="test", n=[1000], seeds=range(2), images=0, law="gaussian")
 
     exact = predict(kf.Population.from_spectrum(SPECTRUM), source="test", n=[30], images=0)
-    np.testing.assert_allclose(exact.map_gain_ideal, np.sqrt(SPECTRUM / (SPECTRUM + 6400.0)), rtol=1e-12)
+    np.testing.assert_allclose(exact.modes.gain_ideal, np.sqrt(SPECTRUM / (SPECTRUM + 6400.0)), rtol=1e-12)
     assert len(exact.notes) == 1
 
 

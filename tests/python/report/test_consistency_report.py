@@ -12,9 +12,20 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.integrate import trapezoid
 
+from kappaflow.bands import Band
 from kappaflow.consistency.diagnosis import Diagnosis
 from kappaflow.consistency.experiment import LawError
-from kappaflow.consistency.prediction import Band, Prediction, SeedImages
+from kappaflow.consistency.prediction import (
+    Bands,
+    Denoisers,
+    ModePairs,
+    Modes,
+    NoiseLevels,
+    Prediction,
+    SeedImages,
+    Seeds,
+    Totals,
+)
 from kappaflow.report import look, render_page, write_report
 from kappaflow.report.consistency import figures, law
 from kappaflow.report.consistency.findings import find
@@ -96,14 +107,13 @@ def make_prediction(shape=(4, 4), *, zeros=0, seeds=12, images=3, sizes=(20, 60,
     edges = [b.start for b in bands]
     band_part, band_apart = np.add.reduceat(part, edges, axis=1), np.add.reduceat(apart, edges, axis=1)
     by_seed = np.array([2 / d * (inputs**2 @ v.sum(0)) for v in variances])
-    pairs = np.arange(d)
     denoisers = [[s / (s + solve_kappa(np.array([q * q]), s, n)) for n in sizes] for q in levels]
     order = np.argsort(by_seed[1])
 
     def pictures(index):
         pixel = (inputs[index] ** 2 @ variances[1].T) @ (modes**2).T
         return SeedImages(
-            seeds=100 + index,
+            numbers=100 + index,
             outputs=(inputs[index] * gains[1] @ modes.T).reshape(-1, *shape),
             pixel_std=np.sqrt(pixel).reshape(-1, *shape),
             disagreement=by_seed[1][index],
@@ -118,36 +128,40 @@ def make_prediction(shape=(4, 4), *, zeros=0, seeds=12, images=3, sizes=(20, 60,
         law_reason="The empirical law was asked for.",
         diagnosis=make_diagnosis(d, zeros) if diagnosed else None,
         sigma_max=SIGMA_MAX,
+        tolerance=0.1,
+        largest_n=10**12,
+        n=np.array(sizes),
+        reference_n=sizes[1],
         mean_image=np.zeros(shape),
         eigenvalues=s,
         eigenmodes=modes.T[:5].reshape(-1, *shape),
-        n=np.array(sizes),
-        reference_n=sizes[1],
-        noise_sigma=sigma,
-        kappa=np.array([solve_kappa(sigma**2, s, n) for n in sizes]),
-        map_gain_ideal=np.sqrt(s) / SIGMA_MAX,
-        map_gain=np.array(gains),
-        denoiser_sigma=levels,
-        denoiser_gain_ideal=s / (s + levels[:, None] ** 2),
-        denoiser_gain=np.array(denoisers),
-        mode_pair_modes=pairs,
-        mode_pair_variance=variances[1],
-        mode_disagreement=part,
-        mode_relative=ratio(part, apart),
-        bands=bands,
-        band_disagreement=band_part,
-        band_relative=band_part / band_apart,
-        total_disagreement=part.sum(1),
-        total_relative=part.sum(1) / apart.sum(1),
-        tolerance=0.1,
-        images_needed=(24, 150, None),
-        largest_n=10**12,
-        seeds=100 + np.arange(seeds),
-        seed_disagreement=by_seed,
-        most_consistent=pictures(order[:images]) if images else None,
-        least_consistent=pictures(order[-images:]) if images else None,
+        noise=NoiseLevels(sigma=sigma, kappa=np.array([solve_kappa(sigma**2, s, n) for n in sizes])),
+        denoisers=Denoisers(sigma=levels, gain=np.array(denoisers), gain_ideal=s / (s + levels[:, None] ** 2)),
+        modes=Modes(
+            gain=np.array(gains),
+            gain_ideal=np.sqrt(s) / SIGMA_MAX,
+            disagreement=part,
+            relative=ratio(part, apart),
+            pairs=ModePairs(modes=np.arange(d), variance=variances[1]),
+        ),
+        bands=Bands(
+            ranges=bands, disagreement=band_part, relative=band_part / band_apart, images_needed=(24, 150, None)
+        ),
+        totals=Totals(disagreement=part.sum(1), relative=part.sum(1) / apart.sum(1)),
+        seeds=Seeds(
+            numbers=100 + np.arange(seeds),
+            disagreement=by_seed,
+            most_consistent=pictures(order[:images]) if images else None,
+            least_consistent=pictures(order[-images:]) if images else None,
+        ),
         notes=("Beware of the toy.",),
     )
+
+
+def changed(prediction, **parts):
+    """The prediction with other facts, and with other fields of its parts where a part is a dictionary."""
+    nested = {k: replace(getattr(prediction, k), **v) if isinstance(v, dict) else v for k, v in parts.items()}
+    return replace(prediction, **nested)
 
 
 @pytest.fixture(scope="module")
@@ -243,8 +257,10 @@ def test_renormalised_noise_plots_kappa_its_factor_and_the_diagonal(grey):
     figure = figures.renormalised_noise(grey)
     top, bottom = figure.get_axes()
     for index in range(3):
-        np.testing.assert_array_equal(line(figure, f"kappa-{index}").get_ydata(), grey.kappa[index])
-        np.testing.assert_allclose(line(figure, f"factor-{index}").get_ydata(), grey.kappa[index] / grey.noise_sigma**2)
+        np.testing.assert_array_equal(line(figure, f"kappa-{index}").get_ydata(), grey.noise.kappa[index])
+        np.testing.assert_allclose(
+            line(figure, f"factor-{index}").get_ydata(), grey.noise.kappa[index] / grey.noise.sigma**2
+        )
     np.testing.assert_array_equal(line(figure, "diagonal").get_xdata(), line(figure, "diagonal").get_ydata())
     assert "κ" in top.get_ylabel()
     assert "σ²" in bottom.get_xlabel()
@@ -254,18 +270,18 @@ def test_renormalised_noise_plots_kappa_its_factor_and_the_diagonal(grey):
 
 def test_shrinkage_plots_relative_gain_and_denoisers(grey):
     figure = figures.shrinkage(grey)
-    assert len(figure.get_axes()) == 1 + len(grey.denoiser_sigma)
+    assert len(figure.get_axes()) == 1 + len(grey.denoisers.sigma)
     for index in range(3):
         np.testing.assert_allclose(
-            line(figure, f"gain-{index}").get_ydata(), grey.map_gain[index] / grey.map_gain_ideal, rtol=1e-15
+            line(figure, f"gain-{index}").get_ydata(), grey.modes.gain[index] / grey.modes.gain_ideal, rtol=1e-15
         )
-        np.testing.assert_array_equal(line(figure, f"denoiser-1-{index}").get_ydata(), grey.denoiser_gain[1, index])
-    np.testing.assert_array_equal(line(figure, "ideal-0").get_ydata(), grey.denoiser_gain_ideal[0])
+        np.testing.assert_array_equal(line(figure, f"denoiser-1-{index}").get_ydata(), grey.denoisers.gain[1, index])
+    np.testing.assert_array_equal(line(figure, "ideal-0").get_ydata(), grey.denoisers.gain_ideal[0])
 
 
 def test_shrinkage_needs_no_denoisers(grey):
-    none = replace(
-        grey, denoiser_sigma=np.empty(0), denoiser_gain_ideal=np.empty((0, 16)), denoiser_gain=np.empty((0, 3, 16))
+    none = changed(
+        grey, denoisers={"sigma": np.empty(0), "gain_ideal": np.empty((0, 16)), "gain": np.empty((0, 3, 16))}
     )
     assert len(figures.shrinkage(none).get_axes()) == 1
 
@@ -273,7 +289,7 @@ def test_shrinkage_needs_no_denoisers(grey):
 def test_mode_pairs_shows_the_matrix(grey):
     figure = figures.mode_pairs(grey)
     ax = figure.get_axes()[0]
-    np.testing.assert_array_equal(ax.images[0].get_array(), grey.mode_pair_variance)
+    np.testing.assert_array_equal(ax.images[0].get_array(), grey.modes.pairs.variance)
     assert type(ax.images[0].norm).__name__ == "LogNorm"
     ticks = [text.get_text() for text in ax.get_yticklabels()]
     assert (ticks[0], ticks[-1]) == ("1", "16")
@@ -290,18 +306,18 @@ def test_disagreement_by_n_plots_bands_total_and_tolerance(grey):
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     for index in range(3):
         np.testing.assert_array_equal(line(figure, f"band-{index}").get_xdata(), grey.n)
-        np.testing.assert_array_equal(line(figure, f"band-{index}").get_ydata(), grey.band_relative[:, index])
-    np.testing.assert_array_equal(line(figure, "total").get_ydata(), grey.total_relative)
+        np.testing.assert_array_equal(line(figure, f"band-{index}").get_ydata(), grey.bands.relative[:, index])
+    np.testing.assert_array_equal(line(figure, "total").get_ydata(), grey.totals.relative)
     np.testing.assert_array_equal(line(figure, "tolerance").get_ydata(), [0.1, 0.1])
     guide = line(figure, "guide")
     product = np.asarray(guide.get_xdata()) * np.asarray(guide.get_ydata())
-    np.testing.assert_allclose(product[np.isfinite(product)], grey.total_relative[-1] * 200)
+    np.testing.assert_allclose(product[np.isfinite(product)], grey.totals.relative[-1] * 200)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert {"mode 1", "modes 2–4", "modes 5–16", "all modes"} < set(labels)
 
 
 def test_disagreement_by_n_reaches_for_answers_beyond_the_largest_n_but_not_too_far(grey):
-    figure = figures.disagreement_by_n(replace(grey, images_needed=(24, 1000, 10**9)))
+    figure = figures.disagreement_by_n(changed(grey, bands={"images_needed": (24, 1000, 10**9)}))
     np.testing.assert_array_equal(line(figure, "reach-1").get_xdata(), [200, 1000])
     assert 1000 < figure.get_axes()[0].get_xlim()[1] < 10**4
 
@@ -309,8 +325,8 @@ def test_disagreement_by_n_reaches_for_answers_beyond_the_largest_n_but_not_too_
 def test_disagreement_by_mode_plots_parts_and_relative_values(grey):
     figure = figures.disagreement_by_mode(grey)
     for index in range(3):
-        np.testing.assert_array_equal(line(figure, f"part-{index}").get_ydata(), grey.mode_disagreement[index])
-        np.testing.assert_array_equal(line(figure, f"relative-{index}").get_ydata(), grey.mode_relative[index])
+        np.testing.assert_array_equal(line(figure, f"part-{index}").get_ydata(), grey.modes.disagreement[index])
+        np.testing.assert_array_equal(line(figure, f"relative-{index}").get_ydata(), grey.modes.relative[index])
 
 
 def test_disagreement_by_mode_leaves_out_modes_without_variance():
@@ -320,24 +336,24 @@ def test_disagreement_by_mode_leaves_out_modes_without_variance():
 
 def test_disagreement_by_seed_plots_every_seed_and_the_ranking(grey):
     figure = figures.disagreement_by_seed(grey)
-    scale = grey.total_relative / grey.total_disagreement
+    scale = grey.totals.relative / grey.totals.disagreement
     for row in range(3):
-        expected = np.sort(grey.seed_disagreement[row]) * scale[row]
+        expected = np.sort(grey.seeds.disagreement[row]) * scale[row]
         np.testing.assert_allclose(line(figure, f"strip-{row}").get_xdata(), expected)
         assert line(figure, f"median-{row}").get_xdata()[0] == pytest.approx(np.median(expected))
     ranking = line(figure, "ranking")
     np.testing.assert_array_equal(ranking.get_xdata(), np.arange(1, 13))
-    np.testing.assert_allclose(ranking.get_ydata(), np.sort(grey.seed_disagreement[1]) * scale[1])
+    np.testing.assert_allclose(ranking.get_ydata(), np.sort(grey.seeds.disagreement[1]) * scale[1])
     named = {text.get_text() for text in figure.get_axes()[1].texts}
     assert named == {
-        f"seed {100 + np.argmin(grey.seed_disagreement[1])}",
-        f"seed {100 + np.argmax(grey.seed_disagreement[1])}",
+        f"seed {100 + np.argmin(grey.seeds.disagreement[1])}",
+        f"seed {100 + np.argmax(grey.seeds.disagreement[1])}",
     }
 
 
 def test_many_seeds_are_thinned_evenly(grey):
     many = np.geomspace(1.0, 2.0, 5000)
-    prediction = replace(grey, seeds=np.arange(5000), seed_disagreement=np.stack([many] * 3))
+    prediction = changed(grey, seeds={"numbers": np.arange(5000), "disagreement": np.stack([many] * 3)})
     drawn = np.asarray(line(figures.disagreement_by_seed(prediction), "strip-1").get_xdata())
     assert drawn.size == figures.MAX_POINTS
     assert drawn[-1] / drawn[0] == pytest.approx(2.0)
@@ -349,9 +365,9 @@ def test_seed_images_are_clipped_and_share_one_scale(grey):
     outputs = [image for image in pictures if image.get_cmap().name == "gray"]
     levels = [image for image in pictures if image.get_cmap().name == "deviation"]
     assert len(outputs) == len(levels) == 6
-    np.testing.assert_allclose(outputs[0].get_array(), np.clip(0.5 + 0.5 * grey.most_consistent.outputs[0], 0, 1))
-    np.testing.assert_allclose(levels[-1].get_array(), grey.least_consistent.pixel_std[-1])
-    top = max(grey.most_consistent.pixel_std.max(), grey.least_consistent.pixel_std.max())
+    np.testing.assert_allclose(outputs[0].get_array(), np.clip(0.5 + 0.5 * grey.seeds.most_consistent.outputs[0], 0, 1))
+    np.testing.assert_allclose(levels[-1].get_array(), grey.seeds.least_consistent.pixel_std[-1])
+    top = max(grey.seeds.most_consistent.pixel_std.max(), grey.seeds.least_consistent.pixel_std.max())
     assert {level.get_clim() for level in levels} == {(0.0, top)}
 
 
@@ -359,13 +375,13 @@ def test_seed_images_of_colour_show_the_rms_over_channels():
     prediction = make_prediction((3, 2, 3))
     pictures = [ax.images[0].get_array() for ax in figures.seed_images(prediction).get_axes() if ax.images]
     levels = [array for array in pictures if array.shape == (3, 2)]
-    np.testing.assert_allclose(levels[0], np.sqrt((prediction.most_consistent.pixel_std[0] ** 2).mean(-1)))
+    np.testing.assert_allclose(levels[0], np.sqrt((prediction.seeds.most_consistent.pixel_std[0] ** 2).mean(-1)))
 
 
 def test_seed_images_of_vectors_are_curves():
     prediction = make_prediction((10,))
     figure = figures.seed_images(prediction)
-    np.testing.assert_array_equal(line(figure, "most-0").get_ydata(), prediction.most_consistent.outputs[0])
+    np.testing.assert_array_equal(line(figure, "most-0").get_ydata(), prediction.seeds.most_consistent.outputs[0])
 
 
 def test_seed_images_without_images_are_refused():
@@ -439,7 +455,7 @@ def test_page_says_where_larger_sizes_are_not_identified(grey):
     page = Page(render_page(replace(grey, largest_n=300)))
     assert "more than 300" in page.words
     assert "there no n up to 300 is enough" in page.words
-    none = find(replace(grey, largest_n=300, images_needed=(None, None, None))).plan
+    none = find(changed(grey, largest_n=300, bands={"images_needed": (None, None, None)})).plan
     assert none == "No n up to 300 brings any eigenband within 10\xa0%."
 
 
@@ -463,38 +479,33 @@ def test_axes_are_named(name, grey):
 
 def test_one_size_one_seed_one_mode_still_make_a_page():
     small = make_prediction((6,), sizes=(30, 60), seeds=1, images=1)
-    single = replace(
+    single = changed(
         small,
         n=small.n[1:],
-        kappa=small.kappa[1:],
-        map_gain=small.map_gain[1:],
-        denoiser_gain=small.denoiser_gain[:, 1:],
-        mode_disagreement=small.mode_disagreement[1:],
-        mode_relative=small.mode_relative[1:],
-        band_disagreement=small.band_disagreement[1:],
-        band_relative=small.band_relative[1:],
-        total_disagreement=small.total_disagreement[1:],
-        total_relative=small.total_relative[1:],
-        seed_disagreement=small.seed_disagreement[1:],
+        noise={"kappa": small.noise.kappa[1:]},
+        denoisers={"gain": small.denoisers.gain[:, 1:]},
+        modes={name: getattr(small.modes, name)[1:] for name in ("gain", "disagreement", "relative")},
+        bands={name: getattr(small.bands, name)[1:] for name in ("disagreement", "relative")},
+        totals={name: getattr(small.totals, name)[1:] for name in ("disagreement", "relative")},
+        seeds={"disagreement": small.seeds.disagreement[1:]},
     )
     assert Page(render_page(single)).open == []
 
 
 def test_a_model_without_any_variance_still_makes_a_page(grey):
-    flat = replace(
+    flat = changed(
         grey,
         eigenvalues=np.zeros(16),
-        map_gain=np.zeros((3, 16)),
-        map_gain_ideal=np.zeros(16),
-        mode_pair_variance=np.zeros((16, 16)),
-        mode_disagreement=np.zeros((3, 16)),
-        mode_relative=np.zeros((3, 16)),
-        band_disagreement=np.zeros((3, 3)),
-        band_relative=np.zeros((3, 3)),
-        total_disagreement=np.zeros(3),
-        total_relative=np.zeros(3),
-        seed_disagreement=np.zeros((3, 12)),
-        images_needed=(2, 2, 2),
+        modes={
+            "gain": np.zeros((3, 16)),
+            "gain_ideal": np.zeros(16),
+            "disagreement": np.zeros((3, 16)),
+            "relative": np.zeros((3, 16)),
+            "pairs": replace(grey.modes.pairs, variance=np.zeros((16, 16))),
+        },
+        bands={"disagreement": np.zeros((3, 3)), "relative": np.zeros((3, 3)), "images_needed": (2, 2, 2)},
+        totals={"disagreement": np.zeros(3), "relative": np.zeros(3)},
+        seeds={"disagreement": np.zeros((3, 12))},
     )
     assert "The data have no variance." in Page(render_page(flat)).words
 
@@ -546,17 +557,17 @@ def test_page_escapes_everything_that_users_name(grey):
 
 def test_headline_numbers_are_those_of_the_prediction(grey, grey_page):
     page = Page(grey_page)
-    total = grey.total_relative[1]
+    total = grey.totals.relative[1]
     values = [value for value, _ in page.data]
     assert page.data[0] == (total, percent(total))
     assert f"trained on 60 images each will disagree by {percent(total)}".replace("\xa0", " ") in page.words
-    for expected in (*grey.total_relative, *grey.total_disagreement, *grey.band_relative[1], 24, 150):
+    for expected in (*grey.totals.relative, *grey.totals.disagreement, *grey.bands.relative[1], 24, 150):
         assert expected in values
-    for expected in grey.kappa[:, 0]:
+    for expected in grey.noise.kappa[:, 0]:
         assert expected in values
     assert "more than any practical n" in page.words
     assert "Beware of the toy." in page.words
-    assert number(grey.total_disagreement[1] ** 0.5, 2) in page.words
+    assert number(grey.totals.disagreement[1] ** 0.5, 2) in page.words
 
 
 @pytest.mark.parametrize(
@@ -570,7 +581,7 @@ def test_headline_numbers_are_those_of_the_prediction(grey, grey_page):
     ],
 )
 def test_verdict_follows_the_tolerance(grey, total, bands, verdict, words):
-    findings = find(replace(grey, total_relative=np.full(3, total), band_relative=np.array([bands] * 3)))
+    findings = find(changed(grey, totals={"relative": np.full(3, total)}, bands={"relative": np.array([bands] * 3)}))
     assert findings.verdict == verdict
     assert words in findings.answer
 
@@ -584,12 +595,18 @@ def test_verdict_follows_the_tolerance(grey, total, bands, verdict, words):
     ],
 )
 def test_plan_names_the_images_needed(grey, needed, words):
-    assert words in find(replace(grey, images_needed=needed)).plan
+    assert words in find(changed(grey, bands={"images_needed": needed})).plan
 
 
 def test_page_without_seeds_says_so(grey):
-    none = replace(
-        grey, seeds=np.empty(0, int), seed_disagreement=np.empty((3, 0)), most_consistent=None, least_consistent=None
+    none = changed(
+        grey,
+        seeds={
+            "numbers": np.empty(0, int),
+            "disagreement": np.empty((3, 0)),
+            "most_consistent": None,
+            "least_consistent": None,
+        },
     )
     page = Page(render_page(none))
     assert "ranks no seeds" in page.words
@@ -660,7 +677,7 @@ def quick(monkeypatch):
 @pytest.mark.usefixtures("quick")
 def test_write_report_removes_figures_that_no_longer_exist(tmp_path, grey):
     write_report(grey, tmp_path, facts={})
-    write_report(replace(grey, most_consistent=None, least_consistent=None), tmp_path, facts={})
+    write_report(changed(grey, seeds={"most_consistent": None, "least_consistent": None}), tmp_path, facts={})
     assert not (tmp_path / "figures" / "seed_images.png").exists()
     assert (tmp_path / "figures" / "spectrum.png").exists()
 

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from kappaflow.consistency.prediction import default_bands
+from kappaflow.bands import default_bands
 from kappaflow.maps import Map
 from kappaflow.validation.laws import ComparedLaw
 from kappaflow.validation.metrics import agreement

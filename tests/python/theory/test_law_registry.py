@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import kappaflow as kf
 from kappaflow.cli import app
 from kappaflow.consistency.law_choice import choose_law, law_options
-from kappaflow.consistency.prediction import predict
+from kappaflow.consistency.predict import predict
 from kappaflow.laws import DEFAULT_LAW, REGISTRY, ClosedFormLaw, Ensemble, LawSpec, law_spec, register, unregister
 from kappaflow.laws.closed_form import closed_form
 from kappaflow.report.laws import law_look

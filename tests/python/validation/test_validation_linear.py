@@ -13,7 +13,7 @@ import kappaflow as kf
 
 pytest.importorskip("torch")
 
-from kappaflow.consistency.prediction import default_bands
+from kappaflow.bands import default_bands
 from kappaflow.maps import Map
 from kappaflow.sampling import initial_noise
 from kappaflow.validation.linear.comparisons import compare

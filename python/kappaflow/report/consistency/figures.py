@@ -76,8 +76,8 @@ def spectrum(prediction: Prediction) -> Figure:
     ax.set_ylabel("eigenvalue s (variance along mode)")
     _band_strip(ax, prediction)
 
-    row = list(prediction.n).index(prediction.reference_n)
-    floor, sigma = float(prediction.kappa[row, 0]), float(prediction.noise_sigma[0])
+    row = prediction.reference
+    floor, sigma = float(prediction.noise.kappa[row, 0]), float(prediction.noise.sigma[0])
     if low < floor < high:
         ax.axhline(floor, color=MUTED, lw=1.0, ls=(0, (4, 2)), gid="floor")
         label = f"κ = {number(floor, 2)} at σ = {short(sigma, 2)}, n = {prediction.reference_n:,}"
@@ -96,7 +96,7 @@ def _band_strip(ax: Axes, prediction: Prediction) -> None:
     """Coloured strip above the axes that names the bands; faint edges inside them."""
     left, right = ax.get_xlim()
     inches_per_decade = 0.86 * WIDTH / math.log10(right / left)
-    for index, band in enumerate(prediction.bands):
+    for index, band in enumerate(prediction.bands.ranges):
         start, stop = max(band.start + 0.5, left), min(band.stop + 0.5, right)
         colour = look.band_colour(index)
         ax.axvspan(start, stop, ymin=1.015, ymax=1.04, color=colour, lw=0, clip_on=False)
@@ -150,11 +150,11 @@ def renormalised_noise(prediction: Prediction) -> Figure:
     """κ against the noise variance for each n with the diagonal κ = σ² of infinite data, and the factor κ/σ²."""
     figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.5, 1])
-    variance = prediction.noise_sigma**2
-    factor = numbers.ratio(prediction.kappa, variance)
+    variance = prediction.noise.sigma**2
+    factor = numbers.ratio(prediction.noise.kappa, variance)
     x_low, x_high = numbers.finite_range(variance) or (0.1, 1.0)
     look.log_axis(bottom.xaxis, *numbers.log_limits(x_low, x_high, 0.02))
-    low, high = numbers.finite_range(prediction.kappa, variance) or (0.1, 1.0)
+    low, high = numbers.finite_range(prediction.noise.kappa, variance) or (0.1, 1.0)
     look.log_axis(top.yaxis, *numbers.log_limits(low, high, 0.04))
     low, high = numbers.finite_range(factor, np.ones(1)) or (0.1, 1.0)
     look.log_axis(bottom.yaxis, low / 1.12, high * 1.12 if high > 3 else 3.0)
@@ -164,7 +164,7 @@ def renormalised_noise(prediction: Prediction) -> Figure:
     bottom.axhline(1.0, **guide)
     for index, colour in enumerate(look.n_colours(len(prediction.n))):
         style = {"color": colour, **_line_style(x.size)}
-        top.plot(x, numbers.positive(prediction.kappa[index]), gid=f"kappa-{index}", **style)
+        top.plot(x, numbers.positive(prediction.noise.kappa[index]), gid=f"kappa-{index}", **style)
         bottom.plot(x, numbers.positive(factor[index]), gid=f"factor-{index}", **style)
     top.tick_params(which="both", labelbottom=False)
     top.set_ylabel("renormalised noise κ(σ²)")
@@ -178,7 +178,7 @@ def renormalised_noise(prediction: Prediction) -> Figure:
 @styled
 def shrinkage(prediction: Prediction) -> Figure:
     """Gain of the sampling map relative to infinite data, and gains of denoisers with and without that effect."""
-    chosen = _spread(len(prediction.denoiser_sigma), 3)
+    chosen = _spread(len(prediction.denoisers.sigma), 3)
     figure = Figure(figsize=(WIDTH, 5.4 if chosen else 3.2), layout="constrained")
     grid = figure.add_gridspec(2 if chosen else 1, max(len(chosen), 1), height_ratios=[1.15, 1] if chosen else [1])
     colours = look.n_colours(len(prediction.n))
@@ -189,7 +189,7 @@ def shrinkage(prediction: Prediction) -> Figure:
     top = figure.add_subplot(grid[0, :])
     look.mode_axis(top, total)
     top.axhline(1.0, color=MUTED, lw=1.1, ls=(0, (4, 2)))
-    relative = numbers.ratio(prediction.map_gain, prediction.map_gain_ideal)
+    relative = numbers.ratio(prediction.modes.gain, prediction.modes.gain_ideal)
     relative = np.where(has_variance(prediction.eigenvalues), relative, np.nan)
     for index, colour in enumerate(colours):
         top.plot(modes, relative[index, shown], color=colour, gid=f"gain-{index}", **marks)
@@ -201,14 +201,14 @@ def shrinkage(prediction: Prediction) -> Figure:
     for column, level in enumerate(chosen):
         ax = figure.add_subplot(grid[1, column], sharey=first)
         look.mode_axis(ax, total)
-        ideal_gain = prediction.denoiser_gain_ideal[level, shown]
+        ideal_gain = prediction.denoisers.gain_ideal[level, shown]
         ax.plot(modes, ideal_gain, color=MUTED, lw=1.1, ls=(0, (4, 2)), gid=f"ideal-{column}")
         for index, colour in enumerate(colours):
-            gain = prediction.denoiser_gain[level, index, shown]
+            gain = prediction.denoisers.gain[level, index, shown]
             ax.plot(modes, gain, color=colour, gid=f"denoiser-{column}-{index}", **marks)
         ax.set_ylim(0, 1.06)
         ax.set_xlabel("mode k")
-        ax.set_title(f"Denoiser at σ = {short(float(prediction.denoiser_sigma[level]), 2)}")
+        ax.set_title(f"Denoiser at σ = {short(float(prediction.denoisers.sigma[level]), 2)}")
         if first is None:
             first = ax
             ax.set_ylabel("gain")
@@ -229,13 +229,13 @@ def mode_pairs(prediction: Prediction) -> Figure:
     """Variance of the sampling map between pairs of modes at the reference n, logarithmic colours."""
     figure = Figure(figsize=(WIDTH, 5.0), layout="constrained")
     ax = figure.add_subplot()
-    values = numbers.positive(prediction.mode_pair_variance)
+    values = numbers.positive(prediction.modes.pairs.variance)
     low, high = numbers.finite_range(values) or (0.1, 1.0)
     floor = max(low, high * 10.0**-DECADES_SHOWN)
     norm = LogNorm(floor * (1 - 1e-9), high * (1 + 1e-9))
     image = ax.imshow(np.ma.masked_invalid(values), norm=norm, cmap=look.deviation_map(), interpolation="nearest")
     frame(ax)
-    positions, labels = _mode_ticks(prediction.mode_pair_modes)
+    positions, labels = _mode_ticks(prediction.modes.pairs.modes)
     ax.set_xticks(positions, labels)
     ax.set_yticks(positions, labels)
     ax.set_xlabel("mode l of the seed")
@@ -265,9 +265,9 @@ def disagreement_by_n(prediction: Prediction) -> Figure:
     """Relative disagreement of each band against n, the tolerance, and where each band meets it."""
     figure, ax = _panel(4.1)
     n = prediction.n.astype(np.float64)
-    bands, total = numbers.positive(prediction.band_relative), numbers.positive(prediction.total_relative)
+    bands, total = numbers.positive(prediction.bands.relative), numbers.positive(prediction.totals.relative)
     tolerance = float(prediction.tolerance)
-    within = [k for k in prediction.images_needed if k is not None and k <= REACH * n[-1]]
+    within = [k for k in prediction.bands.images_needed if k is not None and k <= REACH * n[-1]]
     x_limits = numbers.log_limits(min([n[0], *within]), max([n[-1], *within]), 0.04)
     low, high = numbers.finite_range(bands, total, np.array([tolerance])) or (0.1, 1.0)
     y_limits = numbers.log_limits(low, high, 0.05)
@@ -275,11 +275,11 @@ def disagreement_by_n(prediction: Prediction) -> Figure:
     look.log_axis(ax.yaxis, *y_limits, text=_percent_tick)
 
     handles: list[Line2D] = []
-    for index, band in enumerate(prediction.bands):
+    for index, band in enumerate(prediction.bands.ranges):
         style: dict[str, Any] = {"color": look.band_colour(index), "marker": look.band_marker(index), "ms": 4.5}
         label = band.label.replace("-", "–")
         handles += ax.plot(n, bands[:, index], lw=1.4, label=label, gid=f"band-{index}", **style)
-        answer = prediction.images_needed[index]
+        answer = prediction.bands.images_needed[index]
         if answer is None or not n[-1] < answer <= REACH * n[-1]:
             continue
         ax.plot(
@@ -324,8 +324,8 @@ def disagreement_by_mode(prediction: Prediction) -> Figure:
     marks = _line_style(prediction.eigenvalues.size)
     # a mode without variance has nothing to agree on
     alive = has_variance(prediction.eigenvalues)
-    relative = np.where(alive, prediction.mode_relative, np.nan)
-    parts = np.where(alive, prediction.mode_disagreement, np.nan)
+    relative = np.where(alive, prediction.modes.relative, np.nan)
+    parts = np.where(alive, prediction.modes.disagreement, np.nan)
     low, high = numbers.finite_range(parts) or (0.1, 1.0)
     look.mode_axis(bottom, prediction.eigenvalues.size)
     look.log_axis(top.yaxis, *numbers.log_limits(max(low, high * 1e-12), high))
@@ -350,8 +350,8 @@ def disagreement_by_mode(prediction: Prediction) -> Figure:
 # ---------------------------------------------------------------- seeds
 def seed_relative(prediction: Prediction) -> FloatArray:
     """(T, Z) disagreement of each seed relative to two unrelated samples."""
-    scale = numbers.ratio(prediction.total_relative, prediction.total_disagreement)
-    return prediction.seed_disagreement * scale[:, None]
+    scale = numbers.ratio(prediction.totals.relative, prediction.totals.disagreement)
+    return prediction.seeds.disagreement * scale[:, None]
 
 
 @styled
@@ -387,8 +387,8 @@ def disagreement_by_seed(prediction: Prediction) -> Figure:
 
 def _ranking(ax: Axes, prediction: Prediction, relative: FloatArray) -> None:
     """Seeds in order of disagreement at the reference n, the two ends named."""
-    row = list(prediction.n).index(prediction.reference_n)
-    order = np.argsort(prediction.seed_disagreement[row], kind="stable")
+    row = prediction.reference
+    order = np.argsort(prediction.seeds.disagreement[row], kind="stable")
     values = relative[row][order]
     ranks = np.arange(1, values.size + 1)
     colour = look.n_colours(len(prediction.n))[row]
@@ -399,7 +399,7 @@ def _ranking(ax: Axes, prediction: Prediction, relative: FloatArray) -> None:
     if values.size > 1:
         for rank, offset, align, vertical in ((0, (4, -5), "left", "top"), (-1, (-4, 5), "right", "bottom")):
             ax.annotate(
-                f"seed {int(prediction.seeds[order[rank]])}", (float(ranks[rank]), float(values[rank])), offset,
+                f"seed {int(prediction.seeds.numbers[order[rank]])}", (float(ranks[rank]), float(values[rank])), offset,
                 textcoords="offset points", ha=align, va=vertical, fontsize=9,
             )  # fmt: skip
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -418,13 +418,13 @@ def seed_images(prediction: Prediction) -> Figure:
     ValueError
         Where the prediction has no seed images.
     """
-    most, least = prediction.most_consistent, prediction.least_consistent
+    most, least = prediction.seeds.most_consistent, prediction.seeds.least_consistent
     if most is None or least is None:
         raise ValueError("seed_images: most_consistent and least_consistent must be present, got None")
     kind = kind_of(prediction.shape)
     if kind == "vector":
         return _seed_curves(prediction, most, least)
-    columns = min(max(len(most.seeds), len(least.seeds)), MAX_COLUMNS)
+    columns = min(max(len(most.numbers), len(least.numbers)), MAX_COLUMNS)
     side = 5.9 / max(columns, 5)
     height = 4 * side * _height_ratio(prediction, kind) + 1.5
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -437,7 +437,7 @@ def seed_images(prediction: Prediction) -> Figure:
         axes = block.subplots(2, places + 1, squeeze=False, width_ratios=[1.0] * places + [0.08])
         axes[0, -1].set_axis_off()
         for column in range(places):
-            if column >= min(len(group.seeds), columns):
+            if column >= min(len(group.numbers), columns):
                 axes[0, column].set_axis_off()
                 axes[1, column].set_axis_off()
                 continue
@@ -458,20 +458,20 @@ def seed_images(prediction: Prediction) -> Figure:
 
 def _seed_title(prediction: Prediction, group: SeedImages, column: int) -> str:
     """Two lines: the seed's number and its relative disagreement at the reference n."""
-    row = list(prediction.n).index(prediction.reference_n)
-    scale = numbers.ratio(prediction.total_relative[row], prediction.total_disagreement[row])
-    return f"seed {int(group.seeds[column])}\n{percent(float(group.disagreement[column] * scale))}"
+    row = prediction.reference
+    scale = numbers.ratio(prediction.totals.relative[row], prediction.totals.disagreement[row])
+    return f"seed {int(group.numbers[column])}\n{percent(float(group.disagreement[column] * scale))}"
 
 
 def _seed_curves(prediction: Prediction, most: SeedImages, least: SeedImages) -> Figure:
     """Data that are no images: each sample a curve in a band of one standard deviation."""
-    columns = min(max(len(most.seeds), len(least.seeds)), 3)
+    columns = min(max(len(most.numbers), len(least.numbers)), 3)
     figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
     axes = figure.subplots(2, columns, sharex=True, sharey=True, squeeze=False)
     for row, (group, title) in enumerate(((most, "most"), (least, "least"))):
         for column in range(columns):
             ax = axes[row, column]
-            if column >= len(group.seeds):
+            if column >= len(group.numbers):
                 ax.set_axis_off()
                 continue
             mean = as_drawn(group.outputs[column], "vector")

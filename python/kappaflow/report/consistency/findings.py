@@ -75,21 +75,21 @@ class Findings:
 
 def reference_row(prediction: Prediction) -> int:
     """Index of the reference n."""
-    return list(prediction.n).index(prediction.reference_n)
+    return prediction.reference
 
 
 def find(prediction: Prediction) -> Findings:
     """Put a prediction into words."""
     row = reference_row(prediction)
     verdict, answer = _verdict(prediction)
-    total = float(prediction.total_relative[row])
+    total = float(prediction.totals.relative[row])
     levels = _kappa_levels(prediction)
     return Findings(
         reference=f"{prediction.reference_n:,}",
         verdict=verdict,
         answer=answer,
         disagreement=_cell(total, percent(total)),
-        rms=number(float(prediction.total_disagreement[row]) ** 0.5, 2),
+        rms=number(float(prediction.totals.disagreement[row]) ** 0.5, 2),
         tolerance=percent_setting(prediction.tolerance),
         plan=_plan(prediction),
         spread=_spread(prediction),
@@ -98,7 +98,7 @@ def find(prediction: Prediction) -> Findings:
         alternatives=_alternatives(prediction),
         bands=_band_rows(prediction),
         sizes=_size_rows(prediction, levels),
-        kappa_levels=tuple(short(float(prediction.noise_sigma[k]), 2) for k in levels),
+        kappa_levels=tuple(short(float(prediction.noise.sigma[k]), 2) for k in levels),
         seeds=_seed_rows(prediction),
         law=law_spec(prediction.law),
         laws=tuple(REGISTRY.values()),
@@ -111,13 +111,13 @@ def _cell(value: float, text: str | None = None) -> Cell:
 
 
 def _band_name(prediction: Prediction, index: int) -> str:
-    return prediction.bands[index].label.replace("-", "–")
+    return prediction.bands.ranges[index].label.replace("-", "–")
 
 
 def _band_names(prediction: Prediction, indices: list[int]) -> list[str]:
     """Names of some bands, those that touch joined into one."""
     merged: list[Band] = []
-    for band in (prediction.bands[index] for index in indices):
+    for band in (prediction.bands.ranges[index] for index in indices):
         if merged and merged[-1].stop == band.start:
             merged[-1] = Band(merged[-1].start, band.stop)
         else:
@@ -137,11 +137,11 @@ def _plural(n: int, word: str) -> str:
 def _verdict(prediction: Prediction) -> tuple[str, str]:
     """Do two models agree at the reference n, to the tolerance: in total, and in every band?"""
     row = reference_row(prediction)
-    relative, tolerance = prediction.band_relative[row], prediction.tolerance
-    beyond = _band_names(prediction, [b for b in range(len(prediction.bands)) if relative[b] > tolerance])
+    relative, tolerance = prediction.bands.relative[row], prediction.tolerance
+    beyond = _band_names(prediction, [b for b in range(len(prediction.bands.ranges)) if relative[b] > tolerance])
     everywhere = bool(np.all(relative > tolerance))
     n, within = f"{prediction.reference_n:,}", percent_setting(tolerance)
-    if not prediction.total_relative[row] <= tolerance:
+    if not prediction.totals.relative[row] <= tolerance:
         worst = f", least of all in {beyond[-1]}" if beyond and not everywhere else ""
         return "no", f"No: with {n} images each, two models will not agree within {within}{worst}."
     if beyond:
@@ -154,9 +154,9 @@ def _verdict(prediction: Prediction) -> tuple[str, str]:
 def _plan(prediction: Prediction) -> str:
     """How many images would do."""
     within = f"within {percent_setting(prediction.tolerance)}"
-    needed = [(k, index) for index, k in enumerate(prediction.images_needed) if k is not None]
-    never = _band_names(prediction, [b for b, k in enumerate(prediction.images_needed) if k is None])
-    if not prediction.images_needed:
+    needed = [(k, index) for index, k in enumerate(prediction.bands.images_needed) if k is not None]
+    never = _band_names(prediction, [b for b, k in enumerate(prediction.bands.images_needed) if k is None])
+    if not prediction.bands.images_needed:
         return ""
     some = "practical number of images" if prediction.largest_n >= LARGEST_N else f"n up to {prediction.largest_n:,}"
     if never and not needed:
@@ -180,31 +180,31 @@ def _never(prediction: Prediction) -> str:
 
 def _spread(prediction: Prediction) -> str:
     """How much seeds differ among themselves."""
-    values = prediction.seed_disagreement[reference_row(prediction)]
+    values = prediction.seeds.disagreement[reference_row(prediction)]
     if values.size < 2 or not values.min() > 0:
         return ""
     low, high = int(np.argmin(values)), int(np.argmax(values))
     return (
-        f"Seeds differ: of the {values.size:,} examined, the least consistent (seed {int(prediction.seeds[high])}) "
+        f"Seeds differ: of the {values.size:,} examined, the least consistent (seed {int(prediction.seeds.numbers[high])}) "
         f"disagrees {number(float(values[high] / values[low]), 2)} times as much as the most consistent "
-        f"(seed {int(prediction.seeds[low])})."
+        f"(seed {int(prediction.seeds.numbers[low])})."
     )
 
 
 def _quantities(prediction: Prediction) -> tuple[Quantity, ...]:
     row = reference_row(prediction)
-    total = float(prediction.total_relative[row])
-    known = [k for k in prediction.images_needed if k is not None]
-    if not prediction.images_needed:
+    total = float(prediction.totals.relative[row])
+    known = [k for k in prediction.bands.images_needed if k is not None]
+    if not prediction.bands.images_needed:
         enough, raw = "–", ""
-    elif len(known) < len(prediction.images_needed):
+    elif len(known) < len(prediction.bands.images_needed):
         enough, raw = _never(prediction), ""
     else:
         enough, raw = count(max(known)), str(max(known))
     kept = _kept(prediction)[row]
     weak, alive = int(np.sum(kept < OVERSHRUNK)), int(np.sum(np.isfinite(kept)))
-    factor = float(numbers.ratio(prediction.kappa[row, :1], prediction.noise_sigma[:1] ** 2)[0])
-    lowest = short(float(prediction.noise_sigma[0]), 2)
+    factor = float(numbers.ratio(prediction.noise.kappa[row, :1], prediction.noise.sigma[:1] ** 2)[0])
+    lowest = short(float(prediction.noise.sigma[0]), 2)
     return (
         Quantity("Disagreement", percent(total), repr(total), "0 % is identical, 100 % is unrelated"),
         Quantity(
@@ -230,7 +230,7 @@ def _quantities(prediction: Prediction) -> tuple[Quantity, ...]:
 
 def _kept(prediction: Prediction) -> FloatArray:
     """(T, d) part of each mode's amplitude that survives, NaN for modes without variance."""
-    kept = numbers.ratio(prediction.map_gain, prediction.map_gain_ideal)
+    kept = numbers.ratio(prediction.modes.gain, prediction.modes.gain_ideal)
     return np.where(has_variance(prediction.eigenvalues), kept, np.nan)
 
 
@@ -252,14 +252,14 @@ def _takeaways(prediction: Prediction) -> dict[str, str]:
 
 def _take_n(prediction: Prediction) -> str:
     row = reference_row(prediction)
-    relative = prediction.band_relative[row]
+    relative = prediction.bands.relative[row]
     if not relative.size:
-        return f"At n = {prediction.reference_n:,} the disagreement is {percent(prediction.total_relative[row])}."
+        return f"At n = {prediction.reference_n:,} the disagreement is {percent(prediction.totals.relative[row])}."
     worst, best = int(np.nanargmax(relative)), int(np.nanargmin(relative))
     name, verb = _band_name(prediction, worst), _verb(prediction, worst, "disagree")
     text = f"At n = {prediction.reference_n:,}, {name} {verb} by {percent(relative[worst])}"
     text += "." if worst == best else f", {_band_name(prediction, best)} by {percent(relative[best])}."
-    total = prediction.total_relative
+    total = prediction.totals.relative
     if len(prediction.n) > 1 and total[-1] > 0 and total[-2] > 0:
         slope = float(np.log(total[-2] / total[-1]) / np.log(prediction.n[-1] / prediction.n[-2]))
         text += f" Between the two largest n, twice the images divide the total by {number(2**slope, 2)}."
@@ -267,13 +267,13 @@ def _take_n(prediction: Prediction) -> str:
 
 
 def _verb(prediction: Prediction, band: int, verb: str) -> str:
-    single = prediction.bands[band].stop - prediction.bands[band].start == 1
+    single = prediction.bands.ranges[band].stop - prediction.bands.ranges[band].start == 1
     return verb + "s" if single else verb
 
 
 def _take_mode(prediction: Prediction) -> str:
     row = reference_row(prediction)
-    relative = np.where(has_variance(prediction.eigenvalues), prediction.mode_relative[row], np.nan)
+    relative = np.where(has_variance(prediction.eigenvalues), prediction.modes.relative[row], np.nan)
     alive = np.isfinite(relative)
     if not alive.any():
         return "No mode has any variance."
@@ -284,7 +284,7 @@ def _take_mode(prediction: Prediction) -> str:
         f"{percent_setting(prediction.tolerance)}; mode {worst + 1:,} is the furthest off, "
         f"at {percent(relative[worst])}."
     )
-    part = prediction.mode_disagreement[row]
+    part = prediction.modes.disagreement[row]
     if np.isfinite(part).all() and part.sum() > 0:
         half = int(np.searchsorted(np.cumsum(np.sort(part)[::-1]), 0.5 * part.sum())) + 1
         text += f" Half of the whole squared distance lies in {_plural(half, 'mode')}."
@@ -292,14 +292,14 @@ def _take_mode(prediction: Prediction) -> str:
 
 
 def _take_seed(prediction: Prediction) -> str:
-    if not prediction.seeds.size:
+    if not prediction.seeds.numbers.size:
         return ""
     text = _spread(prediction) or "All seeds that were examined disagree equally."
     row = reference_row(prediction)
-    if len(prediction.n) < 2 or prediction.seeds.size < 3:
+    if len(prediction.n) < 2 or prediction.seeds.numbers.size < 3:
         return text
     other = 0 if row else len(prediction.n) - 1
-    agreement = rank_correlation(prediction.seed_disagreement[row], prediction.seed_disagreement[other]).value
+    agreement = rank_correlation(prediction.seeds.disagreement[row], prediction.seeds.disagreement[other]).value
     if math.isnan(agreement):
         return text
     word = "nearly the same" if agreement > 0.9 else "similar" if agreement > 0.6 else "different"
@@ -310,20 +310,20 @@ def _take_seed(prediction: Prediction) -> str:
 
 
 def _take_images(prediction: Prediction) -> str:
-    most, least = prediction.most_consistent, prediction.least_consistent
-    if most is None or least is None or not len(most.seeds) or not len(least.seeds):
+    most, least = prediction.seeds.most_consistent, prediction.seeds.least_consistent
+    if most is None or least is None or not len(most.numbers) or not len(least.numbers):
         return ""
     low, high = (float(np.sqrt(np.mean(group.pixel_std[end] ** 2))) for group, end in ((most, 0), (least, -1)))
     part = "pixel" if len(prediction.shape) > 1 else "component"
     return (
-        f"From one training set to another, a {part} of seed {int(least.seeds[-1])} varies by {number(high, 2)} "
-        f"(standard deviation), one of seed {int(most.seeds[0])} by {number(low, 2)}."
+        f"From one training set to another, a {part} of seed {int(least.numbers[-1])} varies by {number(high, 2)} "
+        f"(standard deviation), one of seed {int(most.numbers[0])} by {number(low, 2)}."
     )
 
 
 def _take_kappa(prediction: Prediction) -> str:
     row = reference_row(prediction)
-    sigma, kappa = float(prediction.noise_sigma[0]), float(prediction.kappa[row, 0])
+    sigma, kappa = float(prediction.noise.sigma[0]), float(prediction.noise.kappa[row, 0])
     factor = float(numbers.ratio(np.array(kappa), np.array(sigma**2)))
     return (
         f"At the lowest noise level, σ = {short(sigma, 2)}, a model trained on {prediction.reference_n:,} images "
@@ -345,11 +345,11 @@ def _take_shrinkage(prediction: Prediction) -> str:
 
 
 def _take_pairs(prediction: Prediction) -> str:
-    values = prediction.mode_pair_variance
+    values = prediction.modes.pairs.variance
     if not values.size or not np.nanmax(values) > 0:
         return "The map does not vary between training sets."
     k, j = np.unravel_index(int(np.nanargmax(values)), values.shape)
-    image, seed = (int(prediction.mode_pair_modes[int(i)]) + 1 for i in (k, j))
+    image, seed = (int(prediction.modes.pairs.modes[int(i)]) + 1 for i in (k, j))
     return (
         f"Training sets vary most in how much of mode {seed} of the seed reaches mode {image} of the image; "
         f"that entry has standard deviation {number(float(values[k, j]) ** 0.5, 2)}."
@@ -383,11 +383,11 @@ def _band_rows(prediction: Prediction) -> tuple[Row, ...]:
     row = reference_row(prediction)
     total = float(prediction.eigenvalues.sum())
     rows = []
-    for index, band in enumerate(prediction.bands):
+    for index, band in enumerate(prediction.bands.ranges):
         part = prediction.eigenvalues[band.start : band.stop].sum()
         share = float(numbers.ratio(part, np.array(total))) if _each_mode_once(prediction) else float("nan")
-        relative = float(prediction.band_relative[row, index])
-        needed = prediction.images_needed[index]
+        relative = float(prediction.bands.relative[row, index])
+        needed = prediction.bands.images_needed[index]
         images = Cell(_never(prediction), "") if needed is None else Cell(count(needed), str(needed))
         header = _band_name(prediction, index)
         rows.append(Row(header, (_cell(share, percent(share)), _cell(relative, percent(relative)), images)))
@@ -397,34 +397,34 @@ def _band_rows(prediction: Prediction) -> tuple[Row, ...]:
 def _each_mode_once(prediction: Prediction) -> bool:
     """Whether the eigenvalues are listed one by one; where they have multiplicities there are no seeds, and sums over
     the list are no sums over modes."""
-    return bool(prediction.seeds.size)
+    return bool(prediction.seeds.numbers.size)
 
 
 def _kappa_levels(prediction: Prediction) -> list[int]:
     """Three noise levels of the table: the lowest and those nearest to 0.1 and 1."""
-    sigma = prediction.noise_sigma
+    sigma = prediction.noise.sigma
     return sorted({0, *(int(np.argmin(np.abs(np.log(np.maximum(sigma, 1e-300) / x)))) for x in (0.1, 1.0))})
 
 
 def _size_rows(prediction: Prediction, levels: list[int]) -> tuple[Row, ...]:
     rows = []
     for index, n in enumerate(prediction.n):
-        relative = float(prediction.total_relative[index])
-        cells = [_cell(float(prediction.kappa[index, k])) for k in levels]
-        cells += [_cell(float(prediction.total_disagreement[index])), _cell(relative, percent(relative))]
+        relative = float(prediction.totals.relative[index])
+        cells = [_cell(float(prediction.noise.kappa[index, k])) for k in levels]
+        cells += [_cell(float(prediction.totals.disagreement[index])), _cell(relative, percent(relative))]
         rows.append(Row(f"{int(n):,}", tuple(cells)))
     return tuple(rows)
 
 
 def _seed_rows(prediction: Prediction) -> tuple[tuple[str, tuple[Row, ...]], ...]:
     row = reference_row(prediction)
-    absolute, relative = prediction.seed_disagreement[row], seed_relative(prediction)[row]
+    absolute, relative = prediction.seeds.disagreement[row], seed_relative(prediction)[row]
     order = np.argsort(absolute, kind="stable")
     ends = max(1, min(TABLE_SEEDS, order.size // 2)) if order.size else 0
 
     def rows(indices: list[int]) -> tuple[Row, ...]:
         cells = ((_cell(float(absolute[k])), _cell(float(relative[k]), percent(float(relative[k])))) for k in indices)
-        return tuple(Row(str(int(prediction.seeds[k])), c) for k, c in zip(indices, cells, strict=True))
+        return tuple(Row(str(int(prediction.seeds.numbers[k])), c) for k, c in zip(indices, cells, strict=True))
 
     most, least = order[:ends].tolist(), order[::-1][:ends].tolist()
     return (("Most consistent", rows(most)), ("Least consistent", rows(least))) if ends else ()
@@ -438,10 +438,10 @@ def _alternatives(prediction: Prediction) -> dict[str, str]:
     at = f"at n = {prediction.reference_n:,}"
     return {
         "disagreement_by_n": "Relative disagreement against the number of training images n, logarithmic axes, one "
-        f"curve for each of {_plural(len(prediction.bands), 'eigenband')} and one for all modes, with the tolerance.",
+        f"curve for each of {_plural(len(prediction.bands.ranges), 'eigenband')} and one for all modes, with the tolerance.",
         "disagreement_by_mode": "Two panels against the mode number: squared distance and relative disagreement of "
         f"each mode, {each}.",
-        "disagreement_by_seed": f"Left: relative disagreement of {_plural(prediction.seeds.size, 'seed')}, one strip "
+        "disagreement_by_seed": f"Left: relative disagreement of {_plural(prediction.seeds.numbers.size, 'seed')}, one strip "
         f"for each n = {sizes}. Right: the seeds in order of disagreement {at}.",
         "seed_images": f"Predicted samples of the most and the least consistent seeds {at}, each with the standard "
         "deviation of its parts over training sets.",

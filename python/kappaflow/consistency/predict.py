@@ -1,0 +1,387 @@
+"""The main job as a function: from a population to every number of the consistency report.
+
+:func:`predict` computes, :mod:`kappaflow.report` draws and :mod:`kappaflow.cli` talks; nothing here plots, prints or saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._checks import FloatArray, integer, not_negative, positive
+from .._core import UnidentifiedError
+from .._progress import StepProgress, in_steps, reporter
+from ..bands import Band, band_sums, resolve_bands
+from ..disagreement import Disagreement
+from ..functions import denoiser
+from ..laws import DEFAULT_LAW, Work, law_spec
+from ..population import Population, scaled_profiles
+from ..sample_size import LARGEST_N
+from ..sampling import SIGMA_MAX, SIGMA_MIN, initial_noise
+from ..splits import Splits
+from .law_choice import AUTO, LawChoice, choose_law
+from .needed import Correction, images_needed, largest_n
+from .notes import prediction_notes
+from .prediction import Bands, Denoisers, ModePairs, Modes, NoiseLevels, Prediction, SeedImages, Seeds, Totals
+
+__all__ = ["default_sizes", "predict"]
+
+IntArray = npt.NDArray[np.int64]
+
+#: Modes of the mode-pair matrix that is shown.
+_MODE_PAIRS = 48
+_EIGENMODES = 11
+_NOISE_LEVELS = 81
+
+
+@in_steps("prediction")
+def predict(
+    population: Population,
+    *,
+    source: str,
+    n: Sequence[int] | None = None,
+    sigma_max: float = SIGMA_MAX,
+    law: str = AUTO,
+    bands: Any = None,
+    seeds: Sequence[int] = range(64),
+    images: int = 6,
+    tolerance: float = 0.1,
+    denoiser_sigmas: Sequence[float] | None = None,
+    progress: StepProgress = None,
+) -> Prediction:
+    """The consistency report of a population as numbers.
+
+    Parameters
+    ----------
+    population : Population
+    source : str
+        Name of the data, for the reader.
+    n : training-set sizes; :func:`default_sizes` of the population by default
+    sigma_max : the noise level σ_T at which sampling starts
+    law : "auto", what :func:`~kappaflow.diagnose` recommends where the population holds profiles, or a law of
+        :data:`~kappaflow.laws.REGISTRY` by name
+    bands : number of eigenbands, or (start, stop) ranges of modes (0-based)
+    seeds : seed numbers, see :func:`~kappaflow.sampling.initial_noise`
+    images : how many of the most and of the least consistent seeds to show
+    tolerance : relative disagreement that `images_needed` must meet, in (0, 1)
+    denoiser_sigmas : noise levels of the denoiser results; three between the data's extremes by default
+    progress : True shows a progress bar on a terminal and in a notebook; a callable is called with the name of a step and the
+        fraction of the work that is done
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad options, named.
+    UnidentifiedError
+        Sizes beyond the number of images where those are no more than the dimensions.
+    """
+    shown = integer("images", images, 0)
+    report = reporter(progress)
+    request = _request(population, n, sigma_max, bands, seeds, tolerance, denoiser_sigmas)
+    report("which law", 0.0)
+    choice = choose_law(
+        population, law, sigma_max=request.sigma_max, work=_work(population, request, len(seeds), shown)
+    )
+    sizes, steps, rows = request.sizes, len(request.sizes) + 3, []
+    for index, size in enumerate(sizes):
+        report(f"n = {size}", (index + 1) / steps)
+        rows.append(_at_size(population, size, choice.law, request))
+    report("images needed by band", (steps - 2) / steps)
+    by_band = _bands(population, choice, request, rows)
+    report("seed images", (steps - 1) / steps)
+    reference = _reference(sizes, population.sample_size)
+    by_seed = _seeds(population, choice, request, rows, reference, shown)
+    limit = _infinite_data(population, request)
+    pairs = _mode_pairs(population, reference, choice.law, request)
+    report("done", 1.0)
+    return Prediction(
+        source=source,
+        description=population.description,
+        shape=population.shape,
+        sample_size=population.sample_size,
+        law=choice.law,
+        law_reason=choice.reason,
+        diagnosis=choice.diagnosis,
+        sigma_max=request.sigma_max,
+        tolerance=request.tolerance,
+        largest_n=largest_n(population),
+        n=np.array(sizes, dtype=np.int64),
+        reference_n=reference,
+        mean_image=_mean_image(population),
+        eigenvalues=np.array(population.eigenvalues),
+        eigenmodes=_leading_modes(population),
+        noise=NoiseLevels(sigma=request.noise_sigma, kappa=np.stack([row.kappa for row in rows])),
+        denoisers=Denoisers(
+            sigma=request.denoiser_sigma,
+            gain=np.stack([row.denoiser_gain for row in rows]).swapaxes(0, 1),
+            gain_ideal=limit.denoiser_gain,
+        ),
+        modes=Modes(
+            gain=np.stack([row.gain for row in rows]),
+            gain_ideal=limit.gain,
+            disagreement=np.stack([row.disagreement.modes for row in rows]),
+            relative=np.stack([row.relative_modes for row in rows]),
+            pairs=pairs,
+        ),
+        bands=by_band,
+        totals=Totals(
+            disagreement=np.array([row.total for row in rows]), relative=np.array([row.relative for row in rows])
+        ),
+        seeds=by_seed,
+        notes=prediction_notes(population, choice, sizes, infinite_data=limit.identified),
+    )
+
+
+# ---------------------------------------------------------------- what is asked
+@dataclass(frozen=True)
+class _Request:
+    """What is asked, checked."""
+
+    sizes: list[int]
+    sigma_max: float
+    tolerance: float
+    bands: tuple[Band, ...]
+    noise_sigma: FloatArray
+    denoiser_sigma: FloatArray
+    seeds: IntArray  # none where the directions of the modes are not known
+    noise: FloatArray | None  # (Z, d) initial noise of the seeds
+
+
+def _request(
+    population: Population,
+    n: Sequence[int] | None,
+    sigma_max: float,
+    bands: Any,
+    seeds: Sequence[int],
+    tolerance: float,
+    denoiser_sigmas: Sequence[float] | None,
+) -> _Request:
+    if not 0 < positive("tolerance", tolerance) < 1:
+        raise ValueError(f"tolerance must lie between 0 and 1, got {tolerance}")
+    sizes = _sizes(n, population.sample_size)
+    numbers = np.array([integer("seeds", seed, 0) for seed in seeds], dtype=np.int64)
+    if numbers.size == 0:
+        raise ValueError("seeds must hold at least one seed, got none")
+    top, takes_inputs = positive("sigma_max", sigma_max), bool(np.all(population.multiplicity == 1))
+    return _Request(
+        sizes=sizes,
+        sigma_max=top,
+        tolerance=float(tolerance),
+        bands=resolve_bands(bands, len(population.eigenvalues)),
+        noise_sigma=np.geomspace(SIGMA_MIN, top, _NOISE_LEVELS),
+        denoiser_sigma=_denoiser_levels(population, denoiser_sigmas),
+        seeds=numbers if takes_inputs else numbers[:0],
+        noise=initial_noise(numbers.tolist(), population.dimension, top) if takes_inputs else None,
+    )
+
+
+def _work(population: Population, request: _Request, seeds: int, shown: int) -> Work:
+    """How much is asked of a law: `seeds` seeds, `shown` of them with images at each end."""
+    return Work.of(
+        population,
+        sizes=len(request.sizes),
+        seeds=seeds,
+        images=2 * shown,
+        noise_levels=request.denoiser_sigma.size,
+        mode_pairs=True,
+    )
+
+
+def default_sizes(sample_size: int | None) -> list[int]:
+    """Training-set sizes to show: up to five of 10, 30, 100, 300, ... below N/2, then N/2 (two disjoint halves) and N."""
+    largest = 100_000 if sample_size is None else sample_size
+    half = max(2, largest // 2)
+    decades = range(1, len(str(half)) + 1)
+    grid = [size for k in decades for size in (10**k, 3 * 10**k) if size < 0.7 * half]
+    count = min(5, len(grid))
+    shown = {grid[round(i * (len(grid) - 1) / max(1, count - 1))] for i in range(count)}
+    return sorted(shown | {half, max(2, largest)})
+
+
+def _sizes(n: Sequence[int] | None, sample_size: int | None) -> list[int]:
+    if n is None:
+        return default_sizes(sample_size)
+    sizes = sorted({integer("n", size, 2) for size in n})
+    if not sizes:
+        raise ValueError("n must hold at least one training-set size, got none")
+    return sizes
+
+
+def _reference(sizes: list[int], sample_size: int | None) -> int:
+    """The n of the single-n results: two disjoint halves of the data if that was asked for, else the size nearest to it."""
+    target = 0.5 * sample_size if sample_size is not None else float(sizes[len(sizes) // 2])
+    return min(sizes, key=lambda size: abs(np.log(size / target)))
+
+
+def _denoiser_levels(population: Population, sigmas: Sequence[float] | None) -> FloatArray:
+    if sigmas is None:
+        return np.array([0.1, 0.5, 2.0]) * float(np.sqrt(population.total_variance / population.dimension))
+    return np.array([not_negative("denoiser_sigmas", sigma) for sigma in sigmas])
+
+
+# ---------------------------------------------------------------- the results of one n
+@dataclass(frozen=True)
+class _AtSize:
+    """The results of one n. Without seeds, `disagreement` has no seeds: what is summed over modes stands in `total`."""
+
+    kappa: FloatArray
+    gain: FloatArray
+    denoiser_gain: FloatArray
+    disagreement: Disagreement
+    relative_modes: FloatArray
+
+    @property
+    def total(self) -> float:
+        """Disagreement of all modes together."""
+        return float(self.disagreement.modes.sum())
+
+    @property
+    def relative(self) -> float:
+        """The total relative to unrelated seeds; 0 where nothing varies."""
+        return self.total / self.disagreement.unrelated if self.disagreement.unrelated > 0 else 0.0
+
+    @property
+    def relative_bands(self) -> FloatArray:
+        """Each band relative to unrelated seeds; 0 where nothing varies."""
+        parts, whole = self.disagreement.bands, self.disagreement.unrelated_bands
+        return np.divide(parts, whole, out=np.zeros_like(whole), where=whole > 0)
+
+
+def _at_size(population: Population, n: int, law: str, request: _Request) -> _AtSize:
+    splits = Splits(population, n, law=law)
+    f = splits.sampling_map(0.0, request.sigma_max)
+    spread = request.sigma_max**2
+    by_mode = splits.mode_disagreement(f, input_variance=spread)
+    gain = splits.expectation(f)
+    seeds = np.empty(0) if request.noise is None else splits.disagreement(f, request.noise)
+    part = by_mode.part * population.multiplicity
+    # two unrelated seeds differ by the variance over training sets and that over seeds
+    apart = part + 2 / population.dimension * gain**2 * spread * population.multiplicity
+    denoised = [splits.expectation(denoiser(float(sigma))) for sigma in request.denoiser_sigma]
+    return _AtSize(
+        kappa=_kappa_splits(splits).kappa(noise_variance=request.noise_sigma**2),
+        gain=gain,
+        denoiser_gain=np.stack(denoised) if denoised else np.empty((0, gain.size)),
+        disagreement=Disagreement(
+            seeds=seeds,
+            modes=part,
+            bands=band_sums(part, request.bands),
+            unrelated=float(apart.sum()),
+            unrelated_modes=apart,
+            unrelated_bands=band_sums(apart, request.bands),
+        ),
+        relative_modes=by_mode.relative,
+    )
+
+
+def _kappa_splits(splits: Splits) -> Splits:
+    """The splits whose κ is shown: those of the stand-in for a law that has no single κ."""
+    spec = law_spec(splits.law)
+    return splits if spec.has_kappa else Splits(splits.population, splits.n, law=spec.stand_in)
+
+
+# ---------------------------------------------------------------- the results of all n
+def _bands(population: Population, choice: LawChoice, request: _Request, rows: Sequence[_AtSize]) -> Bands:
+    relative = np.stack([row.relative_bands for row in rows])
+    bands, top = request.bands, request.sigma_max
+    correction = None
+    if choice.law != DEFAULT_LAW:
+        correction = Correction.of(population, request.sizes, relative, bands, top)
+    needed = images_needed(population, bands, top, request.tolerance, law=choice.law, correction=correction)
+    return Bands(
+        ranges=bands,
+        disagreement=np.stack([row.disagreement.bands for row in rows]),
+        relative=relative,
+        images_needed=tuple(None if answer is None else answer.n for answer in needed),
+    )
+
+
+def _seeds(
+    population: Population, choice: LawChoice, request: _Request, rows: Sequence[_AtSize], reference: int, shown: int
+) -> Seeds:
+    """Disagreement by seed, and at the reference n the images of the `shown` most and least consistent ones."""
+    values = rows[request.sizes.index(reference)].disagreement.seeds
+    most = least = None
+    if request.noise is not None and population.eigenvectors is not None and shown:
+        splits = Splits(population, reference, law=choice.law)
+        order = np.argsort(values, kind="stable")
+        count = min(shown, max(1, order.size // 2))
+        most = _seed_images(population, splits, request, values, order[:count])
+        least = _seed_images(population, splits, request, values, order[order.size - count :])
+    return Seeds(
+        numbers=request.seeds,
+        disagreement=np.stack([row.disagreement.seeds for row in rows]),
+        most_consistent=most,
+        least_consistent=least,
+    )
+
+
+def _seed_images(
+    population: Population, splits: Splits, request: _Request, values: FloatArray, chosen: IntArray
+) -> SeedImages:
+    assert request.noise is not None
+    f, noise = splits.sampling_map(0.0, request.sigma_max), request.noise[chosen]
+    outputs = splits.expected_output(f, noise).reshape(-1, *population.shape)
+    deviation = np.stack([np.sqrt(splits.pixel_variance(f, row)) for row in noise])
+    return SeedImages(numbers=request.seeds[chosen], outputs=outputs, pixel_std=deviation, disagreement=values[chosen])
+
+
+def _mode_pairs(population: Population, n: int, law: str, request: _Request) -> ModePairs:
+    """Variance of mode pairs, by fewer profiles or by the law's stand-in where its spec asks for that."""
+    count = population.eigenvalues.size
+    modes = np.unique(np.round(np.geomspace(1, count, _MODE_PAIRS)).astype(np.int64)) - 1
+    spec, profiles = law_spec(law), population.profiles
+    if spec.largest_pair_matrix is not None and count > spec.largest_pair_matrix:
+        spec = law_spec(spec.stand_in)
+    elif spec.pair_profiles is not None and profiles is not None and len(profiles) > spec.pair_profiles:
+        some = profiles[:: -(-len(profiles) // spec.pair_profiles)]
+        population = population.replace(profiles=scaled_profiles(some, population.eigenvalues))
+    splits = Splits(population, n, law=spec.name)
+    return ModePairs(modes=modes, variance=splits.mode_variance(splits.sampling_map(0.0, request.sigma_max), modes))
+
+
+@dataclass(frozen=True)
+class _InfiniteData:
+    """Gains with infinite data: (d,) of the map, (D, d) of the denoisers, and whether the images identify them."""
+
+    gain: FloatArray
+    denoiser_gain: FloatArray
+    identified: bool
+
+
+def _infinite_data(population: Population, request: _Request) -> _InfiniteData:
+    """What infinite data make of each mode.
+
+    Where the population is a sample, a mode's measured variance is not its own: what a training set without end would
+    keep of the modes is read off at the largest n. Where that is not identified, the measured variance stands in.
+    """
+    s, levels = population.eigenvalues, request.denoiser_sigma
+    if population.sample_size is not None:
+        try:
+            splits = Splits(population, LARGEST_N, law=DEFAULT_LAW)
+            gain = splits.expectation(splits.sampling_map(0.0, request.sigma_max))
+            denoised = [splits.expectation(denoiser(float(sigma))) for sigma in levels]
+        except UnidentifiedError:
+            pass
+        else:
+            return _InfiniteData(gain, np.array(denoised).reshape(levels.size, s.size), identified=True)
+    noisy = s + levels[:, None] ** 2
+    plain = np.divide(s, noisy, out=np.zeros_like(noisy), where=noisy > 0)
+    return _InfiniteData(np.sqrt(s / (s + request.sigma_max**2)), plain, identified=population.sample_size is None)
+
+
+# ---------------------------------------------------------------- the data
+def _mean_image(population: Population) -> FloatArray:
+    if population.eigenvectors is None:
+        return np.zeros(population.shape)
+    return population.mean.reshape(population.shape)
+
+
+def _leading_modes(population: Population) -> FloatArray:
+    vectors = population.eigenvectors
+    leading = np.empty((0, *population.shape)) if vectors is None else vectors[:, :_EIGENMODES].T
+    return leading.reshape(-1, *population.shape)
