@@ -115,9 +115,9 @@ def test_the_diagnosis_compares_the_registered_law(toy: LawSpec, population: kf.
 def test_a_prediction_with_the_registered_law(toy: LawSpec, population: kf.Population) -> None:
     options = {"source": "toys", "n": [20, 40], "seeds": range(4), "images": 1}
     found, gaussian = (predict(population, law=law, **options) for law in ("toy", "gaussian"))
-    np.testing.assert_allclose(found.total_disagreement, FACTOR * gaussian.total_disagreement, rtol=1e-6)
-    np.testing.assert_allclose(found.mode_pair_variance, FACTOR * gaussian.mode_pair_variance, rtol=1e-6)
-    np.testing.assert_array_equal(found.kappa, gaussian.kappa)  # that of the stand-in
+    np.testing.assert_allclose(found.totals.disagreement, FACTOR * gaussian.totals.disagreement, rtol=1e-6)
+    np.testing.assert_allclose(found.modes.pairs.variance, FACTOR * gaussian.modes.pairs.variance, rtol=1e-6)
+    np.testing.assert_array_equal(found.noise.kappa, gaussian.noise.kappa)  # that of the stand-in
     assert found.notes[0] == (
         "The numbers describe linear diffusion models on data whose training sets differ more than they do. The toy law was "
         "asked for."
