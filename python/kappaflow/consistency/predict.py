@@ -57,9 +57,8 @@ def predict(
 
     Parameters
     ----------
-    population : Population
-    source : str
-        Name of the data, for the reader.
+    population : of the images
+    source : name of the data, for the reader
     n : training-set sizes; :func:`default_sizes` of the population by default
     sigma_max : the noise level σ_T at which sampling starts
     law : "auto", what :func:`~kappaflow.diagnose` recommends where the population holds profiles, or a law of
@@ -86,14 +85,14 @@ def predict(
     choice = choose_law(
         population, law, sigma_max=request.sigma_max, work=_work(population, request, len(seeds), shown)
     )
-    sizes, steps, rows = request.sizes, len(request.sizes) + 3, []
-    for index, size in enumerate(sizes):
+    steps, rows = len(request.sizes) + 3, []
+    for index, size in enumerate(request.sizes):
         report(f"n = {size}", (index + 1) / steps)
         rows.append(_at_size(population, size, choice.law, request))
     report("images needed by band", (steps - 2) / steps)
     by_band = _bands(population, choice, request, rows)
     report("seed images", (steps - 1) / steps)
-    reference = _reference(sizes, population.sample_size)
+    reference = _reference(request.sizes, population.sample_size)
     by_seed = _seeds(population, choice, request, rows, reference, shown)
     limit = _infinite_data(population, request)
     pairs = _mode_pairs(population, reference, choice.law, request)
@@ -109,7 +108,7 @@ def predict(
         sigma_max=request.sigma_max,
         tolerance=request.tolerance,
         largest_n=largest_n(population),
-        n=np.array(sizes, dtype=np.int64),
+        n=np.array(request.sizes, dtype=np.int64),
         reference_n=reference,
         mean_image=_mean_image(population),
         eigenvalues=np.array(population.eigenvalues),
@@ -132,7 +131,7 @@ def predict(
             disagreement=np.array([row.total for row in rows]), relative=np.array([row.relative for row in rows])
         ),
         seeds=by_seed,
-        notes=prediction_notes(population, choice, sizes, infinite_data=limit.identified),
+        notes=prediction_notes(population, choice, request.sizes, infinite_data=limit.identified),
     )
 
 
