@@ -201,8 +201,8 @@ class Splits:
     def support(self) -> Support:
         """Where the positive eigenvalues of Σ̂ lie, with a margin; the `support` of :func:`matrix_power`.
 
-        For the other laws the margin is wider: samples of unequal size stretch the spectrum at both ends, above by no more
-        than the largest sample, ‖z‖²/n.
+        The elliptical and the empirical law have a wider margin: samples of unequal size stretch the spectrum at both ends,
+        above by at most the largest sample, ‖z‖²/n.
         """
         return self._law.support()
 

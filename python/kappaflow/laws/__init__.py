@@ -1,6 +1,9 @@
-"""The laws: what expectation and covariance of maps of Σ̂ are, under one assumption on the data each.
+"""The laws: each gives expectation and covariance of maps of Σ̂ under its own assumption on the data.
 
-:data:`REGISTRY` lists them; :class:`~kappaflow.Splits` asks them.
+:data:`REGISTRY` lists them by name, :class:`~kappaflow.Splits` asks them. A new law is one file and one line: a class that
+answers what :class:`Law` asks, a :class:`LawSpec` that describes it, and a call of :func:`register` below. The diagnosis then
+compares it with the others, ``law="auto"`` can choose it, and every report and ``--law`` know its name. A colour of its own in
+the figures is one more line in ``report/laws.py``.
 """
 
 from . import elliptical, empirical, gaussian
