@@ -24,7 +24,7 @@ from .run import machine_facts, report_run, results_directory
 from .signature import changed, takes_options
 
 if TYPE_CHECKING:
-    from ..validation.network.analysis import Context
+    from ..validation.network.context import Context
     from ..validation.network.given import Given
     from ..validation.network.plan import Plan
     from ..validation.network.results import NetworkValidation
@@ -98,7 +98,7 @@ class NetworkOptions:
         }
 
 
-@takes_options({"archs": "--arch"})
+@takes_options({"archs": "--arch", "names": "--pair"})
 def command(options: NetworkOptions) -> None:
     """Train pairs of networks on disjoint training sets, sample them from the same seeds, and compare them with the theory.
 
@@ -193,9 +193,10 @@ class Work:
 
 def prepare(options: NetworkOptions, display: ProgressDisplay) -> Work:
     """Read the images, open the models if any are given, and plan the training if not."""
-    from ..validation.network.experiment import make_context  # lazy: torch
+    from ..validation.network.context import make_context  # lazy: torch
     from ..validation.network.given import open_pair  # lazy: torch
-    from ..validation.network.plan import PRESETS, make_plan  # lazy: torch
+    from ..validation.network.plan import make_plan  # lazy: torch
+    from ..validation.network.presets import PRESETS  # lazy: torch
 
     _machine(options.device.device)
     experiment, preset = options.experiment, PRESETS[options.experiment.preset]
@@ -337,7 +338,8 @@ def print_findings(console: Console, found: NetworkValidation) -> None:
 
 def print_plan(console: Console, plan: Plan, kept: Path, context: Context, device: str, workers: int | None) -> None:
     """Print what would be trained and how long it takes, from a few timed steps of each architecture."""
-    from ..validation.network.sweep import estimate, worker_count  # lazy: torch
+    from ..validation.network.cost import estimate  # lazy: torch
+    from ..validation.network.sweep import worker_count  # lazy: torch
 
     table = Table(title=f"preset {plan.preset}: {len(plan.runs)} networks")
     for heading in ("network", "parameters", "n", "count", "steps", "batch", "time each"):

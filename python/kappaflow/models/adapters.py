@@ -28,9 +28,16 @@ from .checkpoint import load_network
 from .errors import ModelError
 
 __all__ = [
-    "MEANINGS", "PREDICTIONS", "ScheduledDenoiser", "asker", "from_diffusers", "from_flow", "from_vp", "network_of",
+    "MEANINGS",
+    "PREDICTIONS",
+    "ScheduledDenoiser",
+    "asker",
+    "from_diffusers",
+    "from_flow",
+    "from_vp",
+    "network_of",
     "open_denoiser",
-]  # fmt: skip
+]
 
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
 #: A network F(y, time) of batches (B, ...), (B,).
@@ -170,10 +177,23 @@ def _between(levels: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 
 #: Schedulers whose noise is alphas_cumprod and whose networks are told the time step.
 _VP = (
-    "DDPM", "DDPMParallel", "DDIM", "DDIMParallel", "PNDM", "DPMSolverMultistep", "DPMSolverSinglestep", "DPMSolverSDE",
-    "DEISMultistep", "UniPCMultistep", "EulerDiscrete", "EulerAncestralDiscrete", "HeunDiscrete", "LMSDiscrete", "KDPM2Discrete",
+    "DDPM",
+    "DDPMParallel",
+    "DDIM",
+    "DDIMParallel",
+    "PNDM",
+    "DPMSolverMultistep",
+    "DPMSolverSinglestep",
+    "DPMSolverSDE",
+    "DEISMultistep",
+    "UniPCMultistep",
+    "EulerDiscrete",
+    "EulerAncestralDiscrete",
+    "HeunDiscrete",
+    "LMSDiscrete",
+    "KDPM2Discrete",
     "KDPM2AncestralDiscrete",
-)  # fmt: skip
+)
 _EDM = ("EDMEuler", "EDMDPMSolverMultistep")
 _FLOW = ("FlowMatchEulerDiscrete", "FlowMatchHeunDiscrete")
 #: Options of a scheduler that give time or noise another meaning, with the values that keep it.
@@ -328,7 +348,7 @@ def open_denoiser(name: str | os.PathLike[str], *, device: str = "cpu") -> Any:
     text = os.fspath(name)
     path = Path(text)
     if path.is_file():
-        return load_network(path, device)[0]
+        return load_network(path, device).denoiser
     if path.is_dir():
         return _open_folder(path, device)
     if ":" in text and not text.endswith(".safetensors"):

@@ -57,10 +57,16 @@ class _UNet(_Padded):
         down = ["AttnDownBlock2D" if attend else "DownBlock2D" for attend in attends]
         up = ["AttnUpBlock2D" if attend else "UpBlock2D" for attend in reversed(attends)]
         self.model = unet(
-            sample_size=self.padded, in_channels=shape[0], out_channels=shape[0], layers_per_block=layers,
-            block_out_channels=tuple(channels), down_block_types=tuple(down), up_block_types=tuple(up),
-            norm_num_groups=groups, attention_head_dim=8,
-        )  # fmt: skip
+            sample_size=self.padded,
+            in_channels=shape[0],
+            out_channels=shape[0],
+            layers_per_block=layers,
+            block_out_channels=tuple(channels),
+            down_block_types=tuple(down),
+            up_block_types=tuple(up),
+            norm_num_groups=groups,
+            attention_head_dim=8,
+        )
 
     def forward(self, x: torch.Tensor, c_noise: torch.Tensor) -> torch.Tensor:
         return self.cut(self.model(self.pad(x), _TIME_SCALE * c_noise, return_dict=False)[0])
@@ -75,9 +81,15 @@ class _DiT(_Padded):
     def __init__(self, shape: tuple[int, ...], *, hidden: int, depth: int, heads: int, patch: int) -> None:
         super().__init__(shape, patch, square=True)
         self.model = _diffusers().DiTTransformer2DModel(
-            num_attention_heads=heads, attention_head_dim=hidden // heads, in_channels=shape[0], out_channels=shape[0],
-            num_layers=depth, sample_size=self.padded[0], patch_size=patch, num_embeds_ada_norm=1,
-        )  # fmt: skip
+            num_attention_heads=heads,
+            attention_head_dim=hidden // heads,
+            in_channels=shape[0],
+            out_channels=shape[0],
+            num_layers=depth,
+            sample_size=self.padded[0],
+            patch_size=patch,
+            num_embeds_ada_norm=1,
+        )
         for module in self.model.modules():
             if hasattr(module, "dropout_prob"):
                 module.dropout_prob = 0.0

@@ -1,4 +1,4 @@
-"""Networks and half-done trainings on disk: safetensors with JSON metadata, written whole or not at all."""
+"""Networks and unfinished trainings on disk: safetensors with JSON metadata, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import torch
 
 from .._tensors import read_tensors, write_tensors
 from .config import NetworkConfig, build_denoiser
-
-if TYPE_CHECKING:
-    from .edm import EDMDenoiser
+from .edm import EDMDenoiser
 
 __all__ = [
     "NETWORK_FORMAT",
     "STATE_FORMAT",
+    "LoadedNetwork",
     "TrainingState",
     "load_network",
     "load_state",
@@ -34,19 +33,26 @@ STATE_FORMAT = "kappaflow-training-1"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
+class LoadedNetwork(NamedTuple):
+    """A denoiser in evaluation mode, and the facts that were saved beside it."""
+
+    denoiser: EDMDenoiser
+    facts: dict[str, Any]
+
+
 @dataclass
 class TrainingState:
-    """All that a training needs to go on.
+    """Everything that a training needs to continue.
 
     Attributes
     ----------
     parameters : name → parameter of the denoiser, which the optimiser moves
-    ema : name → average
+    ema : name → average of that parameter
     optimiser : Adam
-    step : steps done
-    seconds : of the sessions before
-    config : what is trained and on what, to tell this run from another
-    averaged : steps that the average has seen
+    step : number of steps done
+    seconds : of the earlier sessions
+    config : what is trained and on what, which tells this run from others
+    averaged : number of steps in the average
     """
 
     parameters: dict[str, torch.nn.Parameter]
@@ -59,20 +65,21 @@ class TrainingState:
 
     @classmethod
     def new(cls, denoiser: EDMDenoiser, config: Mapping[str, Any]) -> TrainingState:
-        """Before the first step."""
+        """The state before the first step."""
         parameters = dict(denoiser.named_parameters())
         averages = {name: value.detach().clone() for name, value in parameters.items()}
         plain = json.loads(json.dumps(dict(config)))
-        return cls(parameters, averages, torch.optim.Adam(parameters.values(), lr=0.0), 0, 0.0, plain)
+        optimiser = torch.optim.Adam(parameters.values(), lr=0.0)
+        return cls(parameters, averages, optimiser, step=0, seconds=0.0, config=plain)
 
     @property
     def whole(self) -> bool:
-        """Whether the optimiser and the average have done all `step` steps: false in the midst of one."""
+        """Whether the optimiser and the average have done all `step` steps; false in the middle of a step."""
         counts = {int(values["step"]) for values in self.optimiser.state.values()}
         return counts <= {self.step} and self.averaged == self.step
 
     def average(self, width: float) -> None:
-        """Move the average towards the weights of this step, β = (1 − 1/step)^(γ+1); a width of 0 takes them as they are."""
+        """Move the average towards the weights of this step, β = (1 − 1/step)^(γ+1); with width 0 it becomes those weights."""
         keep = 0.0 if width == 0 else (1 - 1 / self.step) ** (ema_exponent(width) + 1)
         with torch.no_grad():
             torch._foreach_mul_(list(self.ema.values()), keep)
@@ -86,7 +93,13 @@ class TrainingState:
                 parameter.copy_(self.ema[name])
 
     def check_finite(self) -> None:
-        """Raise FloatingPointError where the weights have left the numbers, before they are saved."""
+        """Check the weights before they are saved.
+
+        Raises
+        ------
+        FloatingPointError
+            A weight is not finite.
+        """
         for name, value in self.parameters.items():
             if not bool(torch.isfinite(value).all()):
                 raise FloatingPointError(
@@ -107,7 +120,19 @@ def ema_exponent(width: float) -> float:
 
 
 def save_state(path: Path, state: TrainingState, *, seconds: float) -> None:
-    """Write a training, so that an interruption leaves the earlier file as it was."""
+    """Write a training; an interruption leaves the earlier file as it was.
+
+    Parameters
+    ----------
+    path : file
+    state : the training
+    seconds : that it took so far, over all sessions
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
     tensors: dict[str, torch.Tensor] = {}
     for name, parameter in state.parameters.items():
         tensors[f"weights/{name}"], tensors[f"ema/{name}"] = parameter.detach(), state.ema[name]
@@ -118,7 +143,15 @@ def save_state(path: Path, state: TrainingState, *, seconds: float) -> None:
 
 
 def load_state(path: Path, state: TrainingState) -> None:
-    """Fill a new state from a file; ValueError for a file that is no training, or one of another run."""
+    """Fill a new state from a file.
+
+    Raises
+    ------
+    ValueError
+        The file is not a training, or one of another run.
+    FileNotFoundError
+        There is no such file.
+    """
     tensors, facts = _read(path, STATE_FORMAT, "a training checkpoint")
     former = json.loads(facts["config"])
     if former != state.config:
@@ -141,22 +174,37 @@ def load_state(path: Path, state: TrainingState) -> None:
 
 
 def save_network(path: str | os.PathLike[str], denoiser: EDMDenoiser, facts: Mapping[str, Any]) -> None:
-    """Write the weights of a denoiser with what is needed to build it again.
+    """Write the weights of a denoiser, and what is needed to build it again.
 
     Parameters
     ----------
-    facts : JSON-able; "network" must hold the fields of :class:`~.config.NetworkConfig`
+    path : file, which ends in .safetensors
+    denoiser : the network
+    facts : values for JSON; "network" must hold the fields of :class:`~.config.NetworkConfig`
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
     """
     tensors = {f"weights/{name}": value.detach() for name, value in denoiser.named_parameters()}
     _write(Path(path), tensors, NETWORK_FORMAT, {"facts": json.dumps(dict(facts))})
 
 
-def load_network(
-    path: str | os.PathLike[str], device: str | torch.device = "cpu"
-) -> tuple[EDMDenoiser, dict[str, Any]]:
-    """A denoiser that :func:`save_network` wrote, in evaluation mode, and the facts beside it.
+def load_network(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> LoadedNetwork:
+    """Read a denoiser that :func:`save_network` wrote.
 
-    Raises ValueError for a file that is damaged or of another kind, OSError for one that cannot be read.
+    Parameters
+    ----------
+    path : file
+    device : where the denoiser computes
+
+    Raises
+    ------
+    ValueError
+        The file is damaged or of another kind.
+    OSError
+        It cannot be read.
     """
     tensors, metadata = _read(Path(path), NETWORK_FORMAT, "a network")
     facts = json.loads(metadata["facts"])
@@ -165,11 +213,11 @@ def load_network(
     with torch.no_grad():
         for name, parameter in denoiser.named_parameters():
             parameter.copy_(tensors[f"weights/{name}"])
-    return denoiser.to(device).eval(), facts
+    return LoadedNetwork(denoiser.to(device).eval(), facts)
 
 
 def network_facts(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """The facts beside the weights of a file that :func:`save_network` wrote; None for anything else."""
+    """The facts in a file that :func:`save_network` wrote; None for any other file."""
     if not os.path.isfile(path):
         return None
     try:

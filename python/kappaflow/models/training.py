@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,10 +18,17 @@ from .checkpoint import TrainingState, load_state, save_state
 from .config import NetworkConfig, TrainingConfig, build_denoiser
 from .edm import EDMDenoiser, edm_loss, training_noise
 
-__all__ = ["train"]
+__all__ = ["TrainedDenoiser", "train"]
 
-#: Steps between looks at the clock.
+#: Steps between two looks at the clock.
 _LOOK_EVERY = 10
+
+
+class TrainedDenoiser(NamedTuple):
+    """A denoiser with its averaged weights, in evaluation mode, and the `seconds` that its training took over all sessions."""
+
+    denoiser: EDMDenoiser
+    seconds: float
 
 
 def train(
@@ -33,24 +40,29 @@ def train(
     checkpoint: str | os.PathLike[str] | None = None,
     save_every: float = 20.0,
     progress: Callable[[int], None] | None = None,
-) -> tuple[EDMDenoiser, float]:
-    """Train a denoiser on images and return it with its averaged weights, and the seconds it took over all sessions.
+) -> TrainedDenoiser:
+    """Train a denoiser on images.
 
-    Everything random in step k comes from (stream_seed, k), so that a run that goes on from its checkpoint ends with the same
-    weights as one that was never stopped: bit by bit on a CPU with the same number of threads.
+    Everything random in step k comes from the seed (stream_seed, k). A run that continues from its checkpoint therefore ends with
+    the same weights as one that was never stopped, bit by bit on a CPU with the same number of threads.
 
     Parameters
     ----------
+    network, training : what the network is, and how it is trained
     images : (n, *network.shape) float32
     device : where to compute
-    checkpoint : file to save to every `save_every` seconds and on Ctrl-C, and to go on from where it exists
-    progress : called with the number of steps done
+    checkpoint : file that is written every `save_every` seconds and on Ctrl-C; if it exists, training continues from it
+    save_every : seconds between two writes of the checkpoint
+    progress : called with the number of steps that are done
 
     Raises
     ------
-    ValueError : images that do not fit; a checkpoint of another run, or unreadable
-    OSError : a checkpoint cannot be written; the earlier one is intact
-    FloatingPointError : the loss is not finite
+    ValueError
+        Images that do not fit; a checkpoint of another run, or one that cannot be read.
+    OSError
+        A checkpoint cannot be written; the earlier one is intact.
+    FloatingPointError
+        The weights are no longer finite.
     """
     if tuple(images.shape[1:]) != tuple(network.shape) or len(images) == 0:
         raise ValueError(f"images must be (n, {', '.join(map(str, network.shape))}), got {tuple(images.shape)}")
@@ -76,13 +88,13 @@ def train(
     if path is not None:
         save_state(path, state, seconds=seconds)
     state.use_average(denoiser)
-    return denoiser.eval(), seconds
+    return TrainedDenoiser(denoiser.eval(), seconds)
 
 
 def _start(
     network: NetworkConfig, training: TrainingConfig, denoiser: EDMDenoiser, images: torch.Tensor, path: Path | None
 ) -> TrainingState:
-    """The state to go on from: that of the checkpoint, or a new one."""
+    """The state to continue from: that of the checkpoint, or a new one."""
     parts = {"network": asdict(network), "training": asdict(training), "images": digest(images.cpu().numpy())}
     state = TrainingState.new(denoiser, parts)
     if path is not None and path.exists():
@@ -113,7 +125,7 @@ def _step(
 def _draw(
     training: TrainingConfig, step: int, count: int, shape: tuple[int, ...]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Which images, which noise and which noise levels of a step; on the CPU, so that every device gets the same."""
+    """Images, noise and noise levels of a step; drawn on the CPU, so that every device gets the same."""
     word = np.random.SeedSequence([training.stream_seed, step]).generate_state(1, np.uint64)[0]
     generator = torch.Generator().manual_seed(int(word >> np.uint64(1)))
     indices = (torch.rand(training.batch, generator=generator, dtype=torch.float64) * count).long()

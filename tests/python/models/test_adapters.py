@@ -102,9 +102,15 @@ def test_whole_steps_ask_for_none_between() -> None:
 def tiny_unet(**options: Any) -> Any:
     torch.manual_seed(0)
     settings = {
-        "sample_size": 8, "in_channels": 1, "out_channels": 1, "layers_per_block": 1, "block_out_channels": (8, 8),
-        "norm_num_groups": 4, "down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2,
-    }  # fmt: skip
+        "sample_size": 8,
+        "in_channels": 1,
+        "out_channels": 1,
+        "layers_per_block": 1,
+        "block_out_channels": (8, 8),
+        "norm_num_groups": 4,
+        "down_block_types": ("DownBlock2D",) * 2,
+        "up_block_types": ("UpBlock2D",) * 2,
+    }
     return diffusers.UNet2DModel(**settings | options)
 
 
@@ -144,9 +150,16 @@ def test_edm_scheduler_preconditions() -> None:
 def test_class_conditional_transformer_gets_its_class() -> None:
     torch.manual_seed(0)
     dit = diffusers.DiTTransformer2DModel(
-        num_attention_heads=2, attention_head_dim=4, in_channels=1, out_channels=1, num_layers=1, sample_size=4, patch_size=2,
-        num_embeds_ada_norm=3, norm_num_groups=1,
-    ).double()  # fmt: skip
+        num_attention_heads=2,
+        attention_head_dim=4,
+        in_channels=1,
+        out_channels=1,
+        num_layers=1,
+        sample_size=4,
+        patch_size=2,
+        num_embeds_ada_norm=3,
+        norm_num_groups=1,
+    ).double()
     scheduler = diffusers.DDPMScheduler()
     x, sigma = torch.ones((2, 1, 4, 4), dtype=torch.float64), torch.tensor([1.0, 2.0], dtype=torch.float64)
     none, first = (from_diffusers(dit, scheduler, label=label)(x, sigma) for label in (None, 0))

@@ -19,16 +19,20 @@ from kappaflow.models.denoisers import LinearDenoiser, MemorisingDenoiser  # noq
 from kappaflow.models.errors import TrainingError  # noqa: E402
 from kappaflow.models.layout import to_tensor  # noqa: E402
 from kappaflow.report.network import find, render_network_page  # noqa: E402
-from kappaflow.validation.network import analysis, sweep  # noqa: E402
 from kappaflow.validation.network import experiment as experiment_module  # noqa: E402
+from kappaflow.validation.network import sweep  # noqa: E402
 from kappaflow.validation.network.baselines import linear_samples  # noqa: E402
-from kappaflow.validation.network.experiment import make_context, validate_networks  # noqa: E402
+from kappaflow.validation.network.context import make_context  # noqa: E402
+from kappaflow.validation.network.cost import estimate  # noqa: E402
+from kappaflow.validation.network.experiment import validate_networks  # noqa: E402
 from kappaflow.validation.network.export import network_to_json  # noqa: E402
 from kappaflow.validation.network.gate import judge, linear_loss  # noqa: E402
 from kappaflow.validation.network.given import compare_given, open_pair, outside  # noqa: E402
-from kappaflow.validation.network.plan import PRESETS, make_plan  # noqa: E402
+from kappaflow.validation.network.plan import make_plan  # noqa: E402
+from kappaflow.validation.network.presets import PRESETS  # noqa: E402
 from kappaflow.validation.network.probes import LEVELS, Probe, examine  # noqa: E402
 from kappaflow.validation.network.results import NetworkValidation, Quality  # noqa: E402
+from kappaflow.validation.network.stratified import strata_law  # noqa: E402
 from kappaflow.validation.strata import strata  # noqa: E402
 
 SHAPE = (4, 4)
@@ -105,7 +109,7 @@ def test_strata_are_disjoint_sets_of_a_third_each() -> None:
     ("options", "words"),
     [
         ({"preset": "huge"}, "preset must be one of quick, laptop, paper; got 'huge'"),
-        ({"archs": ["vit"]}, "arch must be one of unet, dit, mlp, linear, linear-conv; got 'vit'"),
+        ({"archs": ["vit"]}, "archs must be among unet, dit, mlp, linear, linear-conv; got 'vit'"),
         ({"arms": ["floor"]}, "arms must be one of 'same', 'different', got 'floor'"),
         ({"n": [31]}, "n must be at most 30, half of the 60 images, got 31"),
         ({"n": [3]}, "n must be an integer of at least 4, got 3"),
@@ -134,9 +138,16 @@ def quality(denoiser: Any, own: np.ndarray, held_out: np.ndarray, seeds: int = 1
     answers = examine(denoiser, Probe(SHAPE, {"seeds": noise}, images, steps=18))
     modes = Population.from_samples(np.concatenate([own, held_out]))
     return judge(
-        own, own[:64], held_out, answers.samples["seeds"], linear_samples(own, noise), answers.loss["own"],
-        answers.loss["held_out"], modes, default_bands(16, 4),
-    )  # fmt: skip
+        own=own,
+        probed=own[:64],
+        held_out=held_out,
+        samples=answers.samples["seeds"],
+        linear_samples=linear_samples(own, noise),
+        loss_own=answers.loss["own"],
+        loss_held_out=answers.loss["held_out"],
+        modes=modes,
+        bands=default_bands(16, 4),
+    )
 
 
 OWN, HELD_OUT = smooth(80, 1), smooth(64, 2)
@@ -215,9 +226,16 @@ def test_variance_outside_of_all_modes_is_excess() -> None:
     for model in (exact, noisy):
         answers = examine(model, Probe(SHAPE, {"seeds": noise}, images, steps=18))
         found = judge(
-            few, few, others, answers.samples["seeds"], linear_samples(few, noise), answers.loss["own"],
-            answers.loss["held_out"], span, default_bands(10, 2),
-        )  # fmt: skip
+            own=few,
+            probed=few,
+            held_out=others,
+            samples=answers.samples["seeds"],
+            linear_samples=linear_samples(few, noise),
+            loss_own=answers.loss["own"],
+            loss_held_out=answers.loss["held_out"],
+            modes=span,
+            bands=default_bands(10, 2),
+        )
         excess.append(found.excess)
     assert excess[0] < 0.05
     assert excess[1] > excess[0] + 0.1
@@ -232,9 +250,17 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[NetworkValidat
     context = make_context(images, SHAPE, seeds=64, sampler_steps=18)
     coordinate = context.population.coordinates(images)[:, 0]
     plan = make_plan(
-        images, SHAPE, archs=["linear"], n=[30, 60], seeds=64, sampler_steps=18, steps=1000, component=0,
-        coordinate=coordinate, training={"learning_rate": 5e-2, "batch": 256, "noise_mean": -0.5, "noise_std": 1.8, "ema": 0.15},
-    )  # fmt: skip
+        images,
+        SHAPE,
+        archs=["linear"],
+        n=[30, 60],
+        seeds=64,
+        sampler_steps=18,
+        steps=1000,
+        component=0,
+        coordinate=coordinate,
+        training={"learning_rate": 5e-2, "batch": 256, "noise_mean": -0.5, "noise_std": 1.8, "ema": 0.15},
+    )
     fractions: list[float] = []
     found = validate_networks(
         plan, context, folder, source="smooth", workers=2, progress=lambda _, f: fractions.append(f)
@@ -292,8 +318,16 @@ def test_json_holds_the_parts_of_a_disagreement_beside_what_they_are_of(experime
     content = network_to_json(found)
     parts = {"seeds", "modes", "bands", "unrelated", "unrelated_modes", "unrelated_bands"}
     assert set(content["pairs"][0]) == parts | {
-        "arch", "n", "repeat", "arm", "runs", "trained", "pixels", "sigma", "denoiser",
-    }  # fmt: skip
+        "arch",
+        "n",
+        "repeat",
+        "arm",
+        "runs",
+        "trained",
+        "pixels",
+        "sigma",
+        "denoiser",
+    }
     assert set(content["baselines"][0]) == parts | {"kind", "n", "repeat"}
     assert set(content["forecasts"][0]) == parts | {"law", "n", "gain", "denoiser"}
     assert content["pairs"][0]["seeds"] == found.pairs[0].disagreement.seeds.tolist()
@@ -322,7 +356,7 @@ def test_strata_law_is_that_of_parts_of_finite_strata(experiment: Any) -> None:
     *_, context = experiment
     component, n, names = 9, 60, ("i.i.d.", "top", "bottom", "middle", "top + bottom")
     law = next(law for law in context.laws if law.name == "gaussian")
-    predicted = analysis.strata_law(context, law, n, component, names)
+    predicted = strata_law(context, law, n, component, names)
     parts = strata(context.population.coordinates(context.images)[:, component])
     noise = context.noise["seeds"]
     total = np.zeros((5, 5))
@@ -354,9 +388,7 @@ def test_a_stopped_sweep_goes_on(tmp_path: Path) -> None:
     images = smooth(40)
     context = make_context(images, SHAPE, seeds=16, sampler_steps=5)
     plan = make_plan(images, SHAPE, archs=["mlp"], n=[10], seeds=16, sampler_steps=5, steps=60)
-    jobs = sweep.make_jobs(
-        plan.runs, images, SHAPE, dict(context.noise), tmp_path, steps=5, sigma_max=80.0, seed=0
-    )  # fmt: skip
+    jobs = sweep.make_jobs(plan.runs, images, SHAPE, dict(context.noise), tmp_path, steps=5, sigma_max=80.0, seed=0)
     first = sweep.run_jobs(jobs[:1], workers=1)[0].answers().samples["seeds"]
     everything = sweep.run_jobs(jobs, workers=1)
     np.testing.assert_array_equal(everything[0].answers().samples["seeds"], first)
@@ -389,8 +421,15 @@ def test_a_diverging_run_does_not_take_the_others_with_it(tmp_path: Path) -> Non
         plan.runs[1], training=dataclasses.replace(plan.runs[1].training, learning_rate=1e30, warmup=0)
     )
     jobs = sweep.make_jobs(
-        [plan.runs[0], wild], images, SHAPE, {"seeds": context.noise["seeds"]}, tmp_path, steps=5, sigma_max=80.0, seed=0
-    )  # fmt: skip
+        [plan.runs[0], wild],
+        images,
+        SHAPE,
+        {"seeds": context.noise["seeds"]},
+        tmp_path,
+        steps=5,
+        sigma_max=80.0,
+        seed=0,
+    )
     with pytest.raises(
         TrainingError, match=r"1 of 2 runs failed, the others are kept; mlp n=10 B0 repeat 1: training diverged"
     ):
@@ -427,11 +466,13 @@ def test_damaged_networks_and_failing_models_are_named(experiment: Any, tmp_path
     pair = dataclasses.replace(
         open_pair(checkpoints(experiment, 60), SHAPE, sigma_max=80.0), denoisers=(broken, broken)
     )
-    with pytest.raises(ValueError, match="--pair: 'a' failed: RuntimeError: boom"):
+    with pytest.raises(ValueError, match="names must be models that answer; 'a' failed: RuntimeError: boom"):
         compare_given(
             context, dataclasses.replace(pair, names=("a", "b")), train=[None, None], n=None, sampler_steps=18
         )
-    with pytest.raises(ValueError, match=r"both models must know noise levels from 0\.1 to 10, got 0\.002 to 5"):
+    with pytest.raises(
+        ValueError, match=r"names must be models that both know noise levels from 0\.1 to 10, got 0\.002 to 5"
+    ):
         open_pair(checkpoints(experiment, 60), SHAPE, sigma_max=5.0)
 
 
@@ -450,10 +491,11 @@ def test_settings_that_do_not_fit_the_data_are_noted() -> None:
 def test_estimates_name_every_architecture() -> None:
     images = smooth(40)
     plan = make_plan(images, SHAPE, archs=["mlp", "linear"], n=[10, 20], steps=100)
-    found = sweep.estimate(plan, images, SHAPE)
+    found = estimate(plan, images, SHAPE)
     assert [(e.arch, e.sizes, e.count, e.steps) for e in found] == [
-        ("mlp", (10, 20), 6, 100), ("linear", (10, 20), 6, 100),
-    ]  # fmt: skip
+        ("mlp", (10, 20), 6, 100),
+        ("linear", (10, 20), 6, 100),
+    ]
     assert all(e.seconds > 0 and e.parameters > 0 for e in found)
 
 
@@ -514,9 +556,11 @@ def test_given_models_of_unknown_training_sets(experiment: Any) -> None:
     assert some.n == (40,)  # the harmonic mean
     assert "30 and 60 images" in some.notes[0]
     assert compare_given(context, pair, train=[None, None], n=[50], sampler_steps=18).n == (50,)
-    with pytest.raises(ValueError, match="--n must be one number with --pair"):
+    with pytest.raises(ValueError, match="n must be one number for given models"):
         compare_given(context, pair, train=[None, None], n=[50, 60], sampler_steps=18)
     with pytest.raises(ValueError, match="training sets must have images of 16 values as the data, got 9"):
         compare_given(context, pair, train=[images[:, :9], None], n=None, sampler_steps=18)
-    with pytest.raises(ValueError, match=r"makes images \(1, 4, 4\), the data are \(1, 5, 5\)"):
+    with pytest.raises(
+        ValueError, match=r"names must be models of images \(1, 5, 5\), as the data; .* makes images \(1, 4, 4\)"
+    ):
         open_pair(checkpoints(experiment, 60), (5, 5), sigma_max=80.0)

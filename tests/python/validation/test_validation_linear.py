@@ -190,9 +190,13 @@ def test_a_wrong_sigma_max_is_flagged(hundred: tuple[Design, Statistics], top: f
 def test_another_spectrum_is_flagged(hundred: tuple[Design, Statistics], power: float) -> None:
     spectrum = np.arange(1, 65.0) ** power
     other = kf.Population(
-        spectrum * S.sum() / spectrum.sum(), np.ones(64), dimension=64, mean=POPULATION.mean.copy(),
-        eigenvectors=POPULATION.eigenvectors.copy(), shape=(8, 8),
-    )  # fmt: skip
+        spectrum * S.sum() / spectrum.sum(),
+        np.ones(64),
+        dimension=64,
+        mean=POPULATION.mean.copy(),
+        eigenvectors=POPULATION.eigenvectors.copy(),
+        shape=(8, 8),
+    )
     for name in ("kappa", "gains", "mode_variance", "equal_mode_variance", "seeds", "bands", "pixels", "trajectory"):
         assert outcome(hundred, name, MAPS[0], kf.Splits(other, 100)) == "misses"
 
@@ -201,9 +205,13 @@ def test_other_modes_are_flagged_where_they_show(hundred: tuple[Design, Statisti
     """The right spectrum with the pixels in another order: only what is about pixels or given inputs can tell."""
     order = rng(3).permutation(64)
     other = kf.Population(
-        S.copy(), np.ones(64), dimension=64, mean=POPULATION.mean[order], shape=(8, 8),
+        S.copy(),
+        np.ones(64),
+        dimension=64,
+        mean=POPULATION.mean[order],
+        shape=(8, 8),
         eigenvectors=POPULATION.eigenvectors[order],
-    )  # fmt: skip
+    )
     splits = kf.Splits(other, 100)
     assert outcome(hundred, "pixels", MAPS[0], splits) == "misses"
     assert outcome(hundred, "trajectory", MAPS[0], splits) == "misses"

@@ -1,16 +1,18 @@
 """What is measured: agreement of predictions and simulations, and how alike two generative models are."""
 
-from .agreement import FALSE_ALARM, SHOWN, Agreement, Outcome, agreement, describe_factor, mean_interval
+from .agreement import FALSE_ALARM, SHOWN, Agreement, Interval, Outcome, agreement, describe_factor, mean_interval
 from .association import Correlation, correlate
 from .consistency import cross_split, explained, generated_variance, pixel_disagreement
-from .neighbours import Memorisation, memorisation, memorised_fraction, nearest
+from .neighbours import Memorisation, Neighbours, memorisation, memorised_fraction, nearest
 
 __all__ = [
     "FALSE_ALARM",
     "SHOWN",
     "Agreement",
     "Correlation",
+    "Interval",
     "Memorisation",
+    "Neighbours",
     "Outcome",
     "agreement",
     "correlate",

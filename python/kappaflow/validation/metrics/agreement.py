@@ -1,25 +1,33 @@
-"""How far a prediction is from a simulation, with intervals and a verdict that has the intervals behind it."""
+"""How far a prediction is from a simulation: intervals, and a verdict that rests on them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from ..._checks import FloatArray, real_array
 
-__all__ = ["Agreement", "Outcome", "agreement", "mean_interval"]
+__all__ = ["FALSE_ALARM", "SHOWN", "Agreement", "Interval", "Outcome", "agreement", "describe_factor", "mean_interval"]
 
-#: agrees: within Monte Carlo error. limit: off by no more than the order 1/m which the limit of many samples neglects.
+#: agrees: within Monte Carlo error. limit: off by no more than the order 1/m that the limit of many samples neglects. misses: off
+#: by more.
 Outcome = Literal["agrees", "limit", "misses"]
 
-#: A prediction is only called a miss where chance alone would make a true one look so once in this many verdicts.
+#: Probability that chance alone makes a true prediction look like a miss.
 FALSE_ALARM = 1e-4
-#: Width of the intervals that are shown.
+#: Coverage of the intervals that are shown.
 SHOWN = 0.95
 _REPLICATES = 1000
+
+
+class Interval(NamedTuple):
+    """Lower and upper end of an interval, (...)."""
+
+    low: FloatArray
+    high: FloatArray
 
 
 @dataclass(frozen=True)
@@ -32,9 +40,9 @@ class Agreement:
     ratio : total simulated / total predicted
     ratio_interval : 95 % bootstrap interval of it, see :func:`mean_interval`
     log_error : root mean square over the entries of log(simulated/predicted)
-    log_noise : the same for a perfect prediction, which Monte Carlo error alone makes
-    left_out : entries that are zero or negative on either side and have no logarithm
-    allowance : relative deviation of order 1/m that the limit of many samples leaves open
+    log_noise : the same for a perfect prediction, from Monte Carlo error alone
+    left_out : number of entries that are zero or negative on either side and have no logarithm
+    allowance : relative deviation of order 1/m, which the limit of many samples neglects
     outcome : "agrees", "limit" or "misses"
     """
 
@@ -51,7 +59,7 @@ class Agreement:
 
     @property
     def factor(self) -> float:
-        """How many times off at worst, ≥ 1: the larger of the total's ratio and the typical entry's."""
+        """By which factor the prediction is off, ≥ 1: the larger of those of the total and of the typical entry."""
         return float(max(self.ratio, 1 / self.ratio, np.exp(self.log_error))) if self.ratio > 0 else np.inf
 
     def sentence(self) -> str:
@@ -70,7 +78,7 @@ class Agreement:
 
 
 def describe_factor(factor: float) -> str:
-    """``3.2 %`` or ``a factor of 2.3``."""
+    """A factor ≥ 1 in words: ``3.2 %`` or ``a factor of 2.3``."""
     return f"{100 * (factor - 1):.2g} %" if factor < 1.5 else f"a factor of {factor:.2g}"
 
 
@@ -85,22 +93,23 @@ def agreement(
 ) -> Agreement:
     """Compare independent estimates of the same E numbers with their prediction.
 
-    The total's ratio is tested by Student's t over the groups, of its logarithm because estimates of a variance are skewed:
-    their error grows with their value. The typical entry is tested by its root mean square logarithm, which must not exceed
-    what the covariance of the entries between groups makes of a perfect prediction. Both at one false alarm in 10⁴ (a few
-    with groups as skewed as χ² with three degrees of freedom), and with `allowance` added for the outcome "limit".
+    The ratio of the totals is tested by Student's t over the groups. It is the t of the logarithm, because estimates of a variance
+    are skewed: their error grows with their value. The typical entry is tested by its root mean square logarithm, which must not
+    exceed what a perfect prediction would show, given the covariance of the entries between groups. Both tests have one false
+    alarm in 10⁴ (a few if groups are as skewed as χ² with three degrees of freedom). For the outcome "limit", `allowance` is added.
 
     Parameters
     ----------
     groups : (G, E) unbiased estimates
     predicted : (E,)
-    allowance, entry_allowance : relative deviation of a prediction's total and of a typical entry that counts as its own
-        neglected order; the same by default
+    allowance, entry_allowance : relative deviation that a prediction's total, and a typical entry, may have because of the order
+        that the prediction neglects; the same by default
     totals, predicted_total : (G,) and number, where the total is over more than the entries
 
     Raises
     ------
-    ValueError : fewer than 10 groups, shapes that differ, nothing to compare
+    ValueError, TypeError
+        Fewer than 10 groups, shapes that differ, nothing to compare, entries that are not finite real numbers.
     """
     values, expected = real_array("groups", groups), real_array("predicted", predicted)
     if values.ndim != 2 or expected.shape != values.shape[1:] or expected.size == 0:
@@ -146,10 +155,10 @@ def agreement(
     )
 
 
-def mean_interval(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """95 % interval of the mean of G independent estimates (..., G): studentised bootstrap, of its logarithm where positive.
+def mean_interval(values: FloatArray) -> Interval:
+    """95 % interval of the mean of G independent estimates (..., G): studentised bootstrap, of the logarithm where it is positive.
 
-    Quantiles of the mean itself over resampled groups would hold the truth in 87 % of cases with ten groups; those of its
+    With ten groups, quantiles of the mean itself over resampled groups hold the truth in 87 % of cases. Quantiles of its
     deviation in units of the resampled standard error (Efron 1981) hold it in 95 %, for skewed estimates too.
     """
     values = np.sort(values, axis=-1)  # so that their order does not matter
@@ -169,14 +178,14 @@ def mean_interval(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     still: Any = np.asarray(np.isnan(ratio).all(axis=-1))  # equal groups
     low, high = np.nanquantile(np.where(still[..., None], 0.0, ratio), [(1 - SHOWN) / 2, (1 + SHOWN) / 2], axis=-1)
     ends = (-high * error, -low * error)
-    return (
+    return Interval(
         np.where(positive, mean * np.exp(ends[0] / unit), mean + ends[0]),
         np.where(positive, mean * np.exp(ends[1] / unit), mean + ends[1]),
     )
 
 
 def _log_noise(deviations: FloatArray) -> tuple[float, float]:
-    """Root mean square logarithm of a perfect prediction, and what it exceeds once in 1/FALSE_ALARM.
+    """Root mean square logarithm of a perfect prediction, and the value that it exceeds with probability FALSE_ALARM.
 
     The mean square of entries (G, E) with covariance C/G of their means is a sum of χ² variables weighted with the
     eigenvalues of C. Its tail is that of the one χ² with the same mean, variance and skewness (Hall 1983, Buckley and

@@ -1,4 +1,4 @@
-"""Correlation of predicted and observed numbers, with a bootstrap interval and a permutation null."""
+"""Correlation of predicted and observed numbers, with a bootstrap interval and a permutation test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .agreement import SHOWN
 
 __all__ = ["Correlation", "correlate"]
 
-#: A range below this share of the largest magnitude is rounding: the entries do not vary.
+#: Entries whose range is below this share of the largest magnitude do not vary: the range is rounding.
 ROUNDING = 1e-13
 #: Entries of a block of resamples or permutations: 8 MiB for each of at most nine arrays.
 _BLOCK = 2**20
@@ -56,36 +56,39 @@ def correlate(
 ) -> Correlation:
     r"""Spearman's or Pearson's coefficient of E pairs of numbers, its interval, and how often chance does as well.
 
-    Spearman's is Pearson's of the ranks, ties sharing the mean of theirs. Both the interval and the test take the E pairs as
-    independent: pairs that share a seed or a training set are to be averaged first.
+    Spearman's coefficient is Pearson's of the ranks; ties share the mean of their ranks. Both the interval and the test take the E
+    pairs as independent: average pairs that share a seed or a training set first.
 
-    Interval: 2.5 % and 97.5 % quantiles of the coefficient of resampled pairs (percentile bootstrap). In 400 trials each it held
+    Interval: 2.5 % and 97.5 % quantiles of the coefficient of resampled pairs (percentile bootstrap). In 400 trials each, it held
     the truth of normal pairs in 94 to 98 % (Spearman, 10 to 500 pairs, correlation 0 to 0.9) and in 92 to 95 % (Pearson, 30 to
-    500 pairs; 89 % at 10), of log-normal pairs in 86 to 94 % (Pearson), and never leaves [−1, 1]. Neither its bias-corrected
-    and accelerated form nor normal quantiles of artanh r came nearer throughout.
+    500 pairs; 89 % at 10), and of log-normal pairs in 86 to 94 % (Pearson). It never leaves [−1, 1]. Neither its bias-corrected
+    and accelerated form nor normal quantiles of artanh r was closer throughout.
 
-    Test: all E! orders of one side where these are no more than `permutations`, p = share with |r| ≥ |r observed|; otherwise
-    `permutations` random orders, p = (1 + how many)/(1 + permutations), which is never zero (Phipson and Smyth 2010).
+    Test: where one side has no more than `permutations` orders, E! of them, p is the share of all orders with |r| ≥ |r observed|.
+    Otherwise, p = (1 + number of such orders)/(1 + permutations) of `permutations` random orders, which is never zero (Phipson
+    and Smyth 2010).
 
-    The order of the pairs does not matter. Memory is bounded: resamples and orders are drawn in blocks.
+    The order of the pairs does not matter. Memory is bounded, because resamples and orders are drawn in blocks.
 
     Parameters
     ----------
     predicted, observed : (E,)
     kind : "spearman" or "pearson"
-    replicates : resamples of the bootstrap
-    permutations : orders of the test
+    replicates : resamples of the bootstrap, at least 100
+    permutations : orders of the test, at least 100
     seed : of both
 
     Returns
     -------
-    Value, interval and p are NaN where E < 3 or a side does not vary (its range is below 1e-13 of its largest magnitude). The
-    interval alone is NaN where more than 5 % of the resamples are constant on a side: what is left out could then hold all that
-    the quantiles cut off. Fewer are left out.
+    Correlation
+        Value, interval and p are NaN where E < 3 or a side does not vary (its range is below 1e-13 of its largest magnitude). The
+        interval alone is NaN where more than 5 % of the resamples are constant on a side, because what is left out could then
+        hold all that the quantiles cut off. If there are fewer such resamples, they are left out.
 
     Raises
     ------
-    ValueError, TypeError : shapes that differ, entries that are no finite real numbers, settings out of range
+    ValueError, TypeError
+        Shapes that differ, entries that are not finite real numbers, settings out of range.
 
     >>> found = correlate([1.0, 2.0, 3.0, 4.0], [1.0, 4.0, 9.0, 16.0])
     >>> found.value, found.p_value  # the order and its reverse, of 24

@@ -14,29 +14,31 @@ from ...population import Population
 
 __all__ = ["cross_split", "explained", "generated_variance", "pixel_disagreement"]
 
-#: Variation below this share of the largest magnitude is rounding.
+#: A range below this share of the largest magnitude is rounding.
 ROUNDING = 1e-13
 
 
 def cross_split(a: Any, b: Any, population: Population, bands: Any = None) -> Disagreement:
     r"""Disagreement of two models on the same seeds, and on unrelated ones.
 
-    With aᵢ, bᵢ the outputs less their own means over the Z seeds, and δ the difference of the means, the mean over pairs is::
+    Let aᵢ, bᵢ be the outputs minus their own means over the Z seeds, and δ the difference of the means. The mean over pairs of
+    different seeds is then::
 
         1/(Z(Z − 1)) Σ_{i≠j} ‖aᵢ + δ − bⱼ‖² = ((Z − 2) Σᵢ (‖aᵢ‖² + ‖bᵢ‖²) + Σᵢ ‖aᵢ + bᵢ‖²)/(Z(Z − 1)) + ‖δ‖²
 
-    No term is negative, so that nothing cancels; it holds for each mode by itself.
+    No term is negative, so that nothing cancels. The same holds for each mode.
 
     Parameters
     ----------
     a, b : (Z, d) or (Z, *shape) outputs, row i of both from seed i; Z ≥ 2
     population : gives modes and the shape
-    bands : as `kappaflow.Splits.disagreement` takes them: bands, (start, stop) pairs, a number, or None for the default
+    bands : as :func:`~kappaflow.bands.resolve_bands` takes them: bands, (start, stop) pairs, a number, or None for the default
 
     Raises
     ------
-    ValueError, TypeError : shapes that differ from each other or the population's, fewer than 2 seeds, entries that are no finite
-        real numbers, bad bands
+    ValueError, TypeError
+        Shapes that differ from each other or from the population's, fewer than 2 seeds, entries that are not finite real numbers,
+        bad bands.
     """
     first, second = _same_seeds(a, b, population)
     if len(first) < 2:
@@ -103,19 +105,18 @@ def _unrelated(a: FloatArray, b: FloatArray, shift: FloatArray) -> FloatArray:
 
 
 def explained(x: Any, prediction: Any) -> float:
-    """R² = 1 − Σ‖x − p‖²/Σ‖x − x̄‖², x̄ the mean over seeds: 1 where p is x, 0 where p is no better than x̄, negative below.
+    """R² = 1 − Σ‖x − p‖²/Σ‖x − x̄‖², with the mean x̄ over seeds: 1 if p is x, 0 if p is no better than x̄, negative if it is worse.
+
+    NaN if x does not vary from seed to seed: its range in every pixel is below 1e-13 of its largest magnitude.
 
     Parameters
     ----------
-    x, prediction : (Z, d) outputs and what they are predicted to be
-
-    Returns
-    -------
-    NaN where x does not vary from seed to seed: its range in every pixel is below 1e-13 of its largest magnitude.
+    x, prediction : (Z, d) outputs, and what they are predicted to be
 
     Raises
     ------
-    ValueError, TypeError : shapes that differ or are not (Z, d), entries that are no finite real numbers
+    ValueError, TypeError
+        Shapes that differ or are not (Z, d), entries that are not finite real numbers.
     """
     found, expected = real_array("x", x), real_array("prediction", prediction)
     if found.ndim != 2 or found.size == 0 or expected.shape != found.shape:
@@ -128,7 +129,10 @@ def explained(x: Any, prediction: Any) -> float:
 def generated_variance(x: Any, population: Population) -> FloatArray:
     """(k,) variance over seeds, divisor Z − 1, of the mode coordinates uₖᵀx of outputs x (Z, d) or (Z, *shape).
 
-    Raises ValueError for another shape, fewer than 2 seeds, NaN or infinity.
+    Raises
+    ------
+    ValueError
+        Another shape, fewer than 2 seeds, NaN or infinity.
     """
     rows = population.flatten(x, "x")
     if len(rows) < 2:

@@ -1,6 +1,6 @@
 """Nearest neighbours, and whether generated images are nearer to the training images than they should be.
 
-Distances are Euclidean, ‖x − y‖, as they come. To show them per dimension, callers divide by √d; neither `memorisation` nor
+Distances are Euclidean, ‖x − y‖. To show them per dimension, callers divide by √d; neither `memorisation` nor
 `memorised_fraction` depends on that.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,43 +16,46 @@ from scipy import stats
 
 from ..._checks import FloatArray, integer, positive, real_array
 
-__all__ = ["Memorisation", "memorisation", "memorised_fraction", "nearest"]
+__all__ = ["Memorisation", "Neighbours", "memorisation", "memorised_fraction", "nearest"]
 
 IntArray = npt.NDArray[np.int64]
 
-#: Bytes that a pair of a block takes at most: its product, the copy that is partitioned, a mask, and, where it is a candidate, two
+#: The most bytes that a pair of rows takes: its product, the copy that is partitioned, a mask, and, where it is a candidate, two
 #: indices, a distance and their sorted copies.
 _PAIR = 112
 #: Copies of a row: scaled, centred, and a temporary.
 _ROW = 24
 
 
-def nearest(
-    queries: Any, data: Any, *, count: int = 1, memory: int = 2**28, exclude_self: bool = False
-) -> tuple[FloatArray, IntArray]:
+class Neighbours(NamedTuple):
+    """Distances (Z, count) and indices (Z, count) of the nearest rows, nearest first; of equal distances, the lower index first."""
+
+    distances: FloatArray
+    indices: IntArray
+
+
+def nearest(queries: Any, data: Any, *, count: int = 1, memory: int = 2**28, exclude_self: bool = False) -> Neighbours:
     r"""The exact `count` nearest rows of `data` for every row of `queries`.
 
-    A matrix product gives ‖q‖² + ‖y‖² − 2 qᵀy of blocks of rows, less the mean of the data. Rounding moves it by less than
-    e = (d + 16) 2ε (‖q‖² + ‖y‖²), ε = 2⁻⁵²: what sums in any order can lose (Higham 2002, section 3.1), in the product and in
-    direct differences, and what centring rounds. Every row whose lower bound, product − e, does not exceed the count-th smallest
-    upper bound is a candidate, so that no neighbour is lost; of candidates, ‖q − y‖ is computed by direct differences.
+    A matrix product gives ‖q‖² + ‖y‖² − 2 qᵀy of blocks of rows, after subtracting the mean of the data. Rounding moves it by less
+    than e = (d + 16) 2ε (‖q‖² + ‖y‖²), ε = 2⁻⁵², which covers what sums in any order can lose (Higham 2002, section 3.1), in the
+    product and in direct differences, and the rounding of the centring. Every row whose lower bound, product − e, does not exceed
+    the count-th smallest upper bound is a candidate, so that no neighbour is lost. For candidates, ‖q − y‖ is computed from
+    differences.
 
     Parameters
     ----------
     queries : (Z, d)
     data : (N, d)
-    count : neighbours, at most N, or N − 1 with `exclude_self`
-    memory : bytes for blocks, beside the arrays themselves; more does not change the answer
-    exclude_self : for data against themselves: row i is no neighbour of row i. Other rows that are equal to it are.
-
-    Returns
-    -------
-    distances, indices : (Z, count), nearest first; of equal distances, the lower index first
+    count : number of neighbours, at most N, or N − 1 with `exclude_self`
+    memory : bytes for blocks, in addition to the arrays themselves; it does not change the answer
+    exclude_self : for queries that are the data: row i is no neighbour of row i, but other rows that are equal to it are
 
     Raises
     ------
-    ValueError, TypeError : shapes that do not fit, a `count` out of range, entries that are no finite real numbers, `exclude_self`
-        with queries that are not the data, too little memory for one pair of rows
+    ValueError, TypeError
+        Shapes that do not fit, a `count` out of range, entries that are not finite real numbers, `exclude_self` with queries that
+        are not the data, too little memory for one pair of rows.
 
     >>> distances, indices = nearest([[0.0, 0.0]], [[3.0, 4.0], [1.0, 0.0]], count=2)
     >>> distances.tolist(), indices.tolist()
@@ -79,11 +82,11 @@ def nearest(
             block = np.ldexp(y[first : first + data_rows], -exponent)
             search.add(block, first, own=start if exclude_self else None)
         distances[rows], indices[rows] = search.distances, search.indices
-    return np.ldexp(distances, exponent), indices
+    return Neighbours(np.ldexp(distances, exponent), indices)
 
 
 def _mean(data: FloatArray, rows: int, exponent: int) -> FloatArray:
-    """Mean of scaled rows, block by block: any centre near it will do."""
+    """Mean of the scaled rows, block by block; a centre near it would do as well."""
     total = np.zeros(data.shape[1])
     for first in range(0, len(data), rows):
         total += np.ldexp(data[first : first + rows], -exponent).sum(axis=0) / len(data)
@@ -154,7 +157,7 @@ class _Search:
         return np.sqrt(found)
 
     def _merge(self, query: IntArray, place: IntArray, distances: FloatArray, first: int) -> None:
-        """Keep the nearest of those so far and the candidates; a row that comes first wins ties."""
+        """Keep the nearest of those so far and of the candidates; the earlier row wins ties."""
         order = np.lexsort((place, distances, query))
         query, place, distances = query[order], place[order], distances[order]
         starts = np.searchsorted(query, np.arange(len(self._queries)))
@@ -177,9 +180,9 @@ class Memorisation:
 
     Attributes
     ----------
-    auc : P(own < other) + ½ P(own = other) over all pairs of samples: ½ without memorisation, 1 where every sample is nearer to its
-        training set than any sample to the other set
-    ratio : median over samples of own/other: 1 without memorisation, 0 where training images are reproduced
+    auc : P(own < other) + ½ P(own = other) over all pairs of samples. It is ½ without memorisation, and 1 where every sample is
+        nearer to its training set than any sample is to the other set
+    ratio : median over samples of own/other. It is 1 without memorisation, and 0 where training images are reproduced
     """
 
     auc: float
@@ -187,18 +190,20 @@ class Memorisation:
 
 
 def memorisation(own: Any, other: Any) -> Memorisation:
-    """Compare distances to the own training set with those to another one *of the same size*, a larger one being nearer.
+    """Compare the distances to the own training set with those to another one.
 
-    auc is the statistic of Mann and Whitney (1947) over Z², from ranks.
+    The other set must have *the same size*: the larger a set, the nearer its nearest image. The AUC is the statistic of Mann and
+    Whitney (1947) over Z², from ranks.
 
     Parameters
     ----------
-    own, other : (Z,) distance of each sample to its nearest image in either set, in any one unit, ≥ 0. Where both are zero the
+    own, other : (Z,) distance of each sample to its nearest image in either set, ≥ 0, in the same unit. Where both are zero, the
         ratio is 1.
 
     Raises
     ------
-    ValueError, TypeError : shapes that differ, no samples, negative distances, entries that are no finite real numbers
+    ValueError, TypeError
+        Shapes that differ, no samples, negative distances, entries that are not finite real numbers.
     """
     inside, outside = real_array("own", own), real_array("other", other)
     if inside.ndim != 1 or inside.shape != outside.shape or inside.size == 0:
@@ -217,8 +222,8 @@ def memorisation(own: Any, other: Any) -> Memorisation:
 def memorised_fraction(two_nearest: Any, factor: float = 3.0) -> float:
     """Share of samples that are copies: their nearest training image is at least `factor` times nearer than the second.
 
-    The criterion of Yoon et al. (2023), whose factor is 3. A sample that equals two training images is a copy; one near to
-    an image that the training set holds twice is not recognised: remove duplicates first.
+    This is the criterion of Yoon et al. (2023), whose factor is 3. A sample that equals two training images is a copy. A sample
+    near to an image that the training set holds twice is not recognised as one: remove duplicates first.
 
     Parameters
     ----------
@@ -227,7 +232,8 @@ def memorised_fraction(two_nearest: Any, factor: float = 3.0) -> float:
 
     Raises
     ------
-    ValueError, TypeError : another shape, no samples, negative or descending distances, a factor below 1
+    ValueError, TypeError
+        Another shape, no samples, negative or descending distances, a factor below 1.
     """
     values = real_array("two_nearest", two_nearest)
     if values.ndim != 2 or values.shape[1] != 2 or len(values) == 0:

@@ -18,8 +18,9 @@ def network_to_json(found: NetworkValidation) -> dict[str, Any]:
     content = {
         name: plain(value)
         for name, value in vars(found).items()
-        if name not in ("galleries", "pairs", "baselines", "forecasts")
+        if name not in ("galleries", "laws", "pairs", "baselines", "forecasts")
     }
+    content["laws"] = [plain(law) | {"profiles": law.profiles} for law in found.laws]
     for name, rows in (("pairs", found.pairs), ("baselines", found.baselines), ("forecasts", found.forecasts)):
         content[name] = [_flat(row) for row in rows]
     return content

@@ -15,49 +15,100 @@ from ..._checks import FloatArray
 from ..._tensors import digest
 from ...models.adapters import open_denoiser
 from ...models.checkpoint import network_facts
-from ...models.config import NetworkConfig, TrainingConfig
 from ...models.layout import tensor_shape
 from ...sampling import SIGMA_MIN
-from .analysis import Context, describe
+from .context import Context
 from .experiment import assemble
-from .plan import LEAST_SHARED, MOST_PROBED, Plan, RunSpec
-from .probes import LEVELS, Probe, examine
+from .members import Member, describe
+from .plan import LEAST_SHARED, MOST_PROBED, ComparedModel, Plan
+from .probes import LEVELS, Answers, Probe, examine
 from .results import NetworkValidation
 
-__all__ = ["Given", "compare_given", "open_pair"]
+__all__ = ["Given", "compare_given", "open_pair", "outside"]
+
+IndexArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Given:
-    """Two models and the noise levels that both of them know."""
+    """Two models, and the noise levels that both of them know.
+
+    Attributes
+    ----------
+    names, denoisers : of the two models
+    sigma_min, sigma_max : the noise levels that both know
+    asked : the sigma_max that was asked for
+    """
 
     names: tuple[str, str]
     denoisers: tuple[Any, Any]
     sigma_min: float
     sigma_max: float
-    asked: float  # the sigma_max that was asked for
+    asked: float
+
+
+@dataclass(frozen=True)
+class _TrainingSets:
+    """The training sets of both models.
+
+    Attributes
+    ----------
+    images : all images, and behind them training sets that were given
+    indices : of each training set in `images`; of all images of the data where a set is not known
+    rows : the training sets, None for one that is not known
+    """
+
+    images: FloatArray
+    indices: tuple[IndexArray, IndexArray]
+    rows: tuple[FloatArray | None, FloatArray | None]
+
+    @property
+    def known(self) -> bool:
+        """Whether both are known."""
+        return self.rows[0] is not None and self.rows[1] is not None
+
+
+@dataclass(frozen=True)
+class _Size:
+    """The n that theory is asked for, 0 where it is not known, and what a reader must know about it."""
+
+    n: int
+    notes: tuple[str, ...] = ()
 
 
 def open_pair(names: tuple[str, str], shape: tuple[int, ...], *, sigma_max: float, device: str = "cpu") -> Given:
-    """Open both models; their noise levels cut the sampler's grid.
+    """Open two models; the sampler keeps to the noise levels that both know.
 
-    Raises ValueError for models of another image shape, or that share no noise levels.
+    Parameters
+    ----------
+    names : as :func:`~kappaflow.models.adapters.open_denoiser` takes them
+    shape : of one image
+    sigma_max : noise level at which sampling starts, lowered to what both models know
+    device : where they compute
+
+    Raises
+    ------
+    ValueError
+        Models of another image shape, or that do not both know the noise levels at which denoisers are compared; see
+        :func:`~kappaflow.models.adapters.open_denoiser` for the other errors.
     """
     denoisers = [open_denoiser(name, device=device) for name in names]
     wanted = tensor_shape(shape)
     for name, denoiser in zip(names, denoisers, strict=True):
         found = getattr(denoiser, "image_shape", None)
         if found is not None and tuple(found) != wanted:
-            raise ValueError(f"--pair: {name!r} makes images {tuple(found)}, the data are {wanted}")
+            raise ValueError(
+                f"names must be models of images {wanted}, as the data; {name!r} makes images {tuple(found)}"
+            )
     low = max(SIGMA_MIN, *(float(getattr(d, "sigma_min", SIGMA_MIN)) for d in denoisers))
     high = min(sigma_max, *(float(getattr(d, "sigma_max", sigma_max)) for d in denoisers))
     if low >= high:
-        raise ValueError(f"--pair: the two models share no noise levels (from {low:g} to {high:g})")
+        raise ValueError(f"names must be models that share noise levels, got levels from {low:g} to {high:g}")
     if low > LEVELS[0] or high < LEVELS[-1]:
         raise ValueError(
-            f"--pair: both models must know noise levels from {LEVELS[0]:g} to {LEVELS[-1]:g}, got {low:g} to {high:g}"
+            f"names must be models that both know noise levels from {LEVELS[0]:g} to {LEVELS[-1]:g}, got {low:g} to {high:g}"
         )
-    return Given(names, (denoisers[0], denoisers[1]), low, high, sigma_max)
+    return Given(names, (denoisers[0], denoisers[1]), sigma_min=low, sigma_max=high, asked=sigma_max)
 
 
 def compare_given(
@@ -80,80 +131,121 @@ def compare_given(
     context : of the data that both were trained on parts of, with noise at ``given.sigma_max``
     given : see :func:`open_pair`
     train : images of the training set of each model, None where it is unknown
-    n : its size for the theory, where the sets are unknown; one number
+    n : size of the training sets for the theory, where the sets are unknown; one number
+    sampler_steps : of the sampler
+    source, device, notes, progress : see :func:`~.experiment.validate_networks`
+    seed : of the choice of images on which denoisers are compared, and of their noise
 
     Raises
     ------
-    ValueError : training sets of another image size, several n
+    ValueError
+        Training sets of another image size, several n, a model that fails.
     """
     count = len(context.images)
-    said = list(notes)
-    sets = [_training_set(context, name, rows) for name, rows in zip(given.names, train, strict=True)]
-    known = sets[0] is not None and sets[1] is not None
-    if sets[0] is not None and sets[1] is not None and np.array_equal(sets[0], sets[1]):  # one set, given twice
-        sets[1] = sets[0]
-    storage, indices = [context.images], []
-    for rows in sets:
+    sets = _training_sets(context, given, train)
+    size = _size(sets.rows, n)
+    context = replace(context, images=sets.images)
+    free = outside(sets.images[:count], sets.rows)
+    probed = np.sort(np.random.default_rng(seed).permutation(free)[:MOST_PROBED])
+    asked = _Questions(context, given, sampler_steps, seed, device)
+    members: list[Member] = []
+    for place, denoiser in enumerate(given.denoisers):
+        own, other = sets.indices[place], sets.indices[1 - place]
+        model = ComparedModel(
+            arch="given",
+            n=size.n,
+            repeat=0,
+            split="AB"[place],
+            member=0,
+            own=own,
+            other=other if sets.known else other[:0],
+            held_out=probed,
+            shared=probed,
+        )
+        answers = asked.answers_of(place, model, None if progress is None else _half(progress, place))
+        parameters = sum(p.numel() for p in denoiser.parameters()) if isinstance(denoiser, torch.nn.Module) else 0
+        members.append(describe(context, model, answers, parameters=parameters, seconds=0.0, steps=0))
+    plan = Plan(
+        preset="given",
+        archs=("given",),
+        n=(size.n,),
+        arms=("given",),
+        repeats=1,
+        seeds=len(context.seeds),
+        sampler_steps=sampler_steps,
+        seed=seed,
+        split="given",
+    )
+    said = (*notes, *_notes(given, sets), *size.notes)
+    return assemble(plan, context, members, source=source, device=device, notes=said)
+
+
+@dataclass(frozen=True)
+class _Questions:
+    """What both models are asked."""
+
+    context: Context
+    given: Given
+    sampler_steps: int
+    seed: int
+    device: str
+
+    def answers_of(self, place: int, model: ComparedModel, progress: Callable[[str, float], None] | None) -> Answers:
+        """Answers of one of the two models."""
+        context, given, name = self.context, self.given, self.given.names[place]
+        probe = Probe(
+            context.shape,
+            context.noise,
+            images={
+                "own": context.images[model.own[model.probed]],
+                "held_out": context.images[model.held_out],
+                "shared": context.images[model.shared],
+            },
+            noise_seed=self.seed,
+            sigma_max=given.sigma_max,
+            sigma_min=given.sigma_min,
+            steps=self.sampler_steps,
+        )
+
+        def report(done: float) -> None:
+            if progress is not None:
+                progress(f"sampling {Path(name).name}", done)
+
+        try:
+            return examine(given.denoisers[place], probe, device=self.device, progress=report)
+        except Exception as error:  # whatever a model that was trained elsewhere raises
+            raise ValueError(
+                f"names must be models that answer; {name!r} failed: {type(error).__name__}: {error}"
+            ) from error
+
+
+def _half(progress: Callable[[str, float], None], place: int) -> Callable[[str, float], None]:
+    """The progress of the first or the second model; the analysis takes what is left."""
+    return lambda step, done: progress(step, place / 2 + 0.48 * done)
+
+
+def outside(images: FloatArray, sets: Sequence[FloatArray | None]) -> IndexArray:
+    """Indices of the images in none of the training sets that are known; of all images where fewer than 32 are left."""
+    taken = {row.tobytes() for rows in sets if rows is not None for row in rows}
+    free = np.array([place for place, row in enumerate(images) if row.tobytes() not in taken], dtype=np.int64)
+    return free if len(free) >= LEAST_SHARED else np.arange(len(images))
+
+
+def _training_sets(context: Context, given: Given, train: Sequence[FloatArray | None]) -> _TrainingSets:
+    """Both training sets as indices into the images and what is stored behind them."""
+    first, second = (_training_set(context, name, rows) for name, rows in zip(given.names, train, strict=True))
+    if first is not None and second is not None and np.array_equal(first, second):  # one set, given twice
+        second = first
+    storage, indices = [context.images], list[IndexArray]()
+    for rows in (first, second):
         if rows is None:
-            indices.append(np.arange(count))
-        elif len(indices) and rows is sets[0]:
+            indices.append(np.arange(len(context.images)))
+        elif indices and rows is first:
             indices.append(indices[0])
         else:
             indices.append(np.arange(len(rows)) + sum(map(len, storage)))
             storage.append(rows)
-    if not known:
-        said.append(
-            "The training set of a model is not known: all images stand in for it, and nothing is said of memorisation. "
-            "--train-a and --train-b name them."
-        )
-    if given.sigma_min > SIGMA_MIN or given.sigma_max < given.asked:
-        said.append(
-            f"The models know noise levels from {given.sigma_min:.3g} to {given.sigma_max:.3g}; the sampler keeps to them."
-        )
-    size, words = _size(sets, n)
-    said += words
-    context = replace(context, images=np.concatenate(storage))
-    free = outside(context.images[:count], sets)
-    probed = np.sort(np.random.default_rng(seed).permutation(free)[:MOST_PROBED])
-    members = []
-    for place, denoiser in enumerate(given.denoisers):
-        split = "AB"[place]
-        own, other = indices[place], indices[1 - place] if known else indices[place][:0]
-        spec = RunSpec(
-            "given", size, 0, split, 0, own, other, probed, probed,
-            NetworkConfig("given", tensor_shape(context.shape), 1.0), TrainingConfig(steps=1),
-        )  # fmt: skip
-        images = {
-            "own": context.images[own[spec.probed]],
-            "held_out": context.images[probed],
-            "shared": context.images[probed],
-        }
-        probe = Probe(
-            context.shape, context.noise, images, noise_seed=seed, sigma_max=given.sigma_max, steps=sampler_steps,
-            sigma_min=given.sigma_min,
-        )  # fmt: skip
-
-        def report(done: float, before: float = place / 2, name: str = given.names[place]) -> None:
-            if progress is not None:
-                progress(f"sampling {Path(name).name}", before + 0.48 * done)
-
-        try:
-            answers = examine(denoiser, probe, device=device, progress=report)
-        except Exception as error:  # whatever a model that was handed in raises
-            raise ValueError(f"--pair: {given.names[place]!r} failed: {type(error).__name__}: {error}") from error
-        parameters = sum(p.numel() for p in denoiser.parameters()) if isinstance(denoiser, torch.nn.Module) else 0
-        members.append(describe(context, spec, answers, parameters=parameters, seconds=0.0, steps=0))
-    plan = Plan(
-        "given", ("given",), (size,), ("given",), 1, len(context.seeds), sampler_steps, seed, "given", None, None, ()
-    )
-    return assemble(plan, context, members, source=source, device=device, notes=said)
-
-
-def outside(images: FloatArray, sets: Sequence[FloatArray | None]) -> npt.NDArray[np.int64]:
-    """Which images are in none of the training sets that are known; all of them where that leaves fewer than 32."""
-    taken = {row.tobytes() for rows in sets if rows is not None for row in rows}
-    free = np.array([place for place, row in enumerate(images) if row.tobytes() not in taken], dtype=np.int64)
-    return free if len(free) >= LEAST_SHARED else np.arange(len(images))
+    return _TrainingSets(np.concatenate(storage), (indices[0], indices[1]), (first, second))
 
 
 def _training_set(context: Context, name: str, rows: FloatArray | None) -> FloatArray | None:
@@ -172,20 +264,40 @@ def _training_set(context: Context, name: str, rows: FloatArray | None) -> Float
     return found if digest(found) == facts.get("images") else None
 
 
-def _size(sets: Sequence[FloatArray | None], n: Sequence[int] | None) -> tuple[int, list[str]]:
-    """n for the theory, 0 where it is unknown, and what to say of it."""
+def _size(sets: Sequence[FloatArray | None], n: Sequence[int] | None) -> _Size:
+    """The n for the theory: as given, or that of the training sets."""
     if n is not None:
         if len(n) != 1:
             raise ValueError(
-                f"--n must be one number with --pair, the images that each model was trained on; got {list(n)}"
+                f"n must be one number for given models, the number of images that each was trained on; got {list(n)}"
             )
-        return n[0], []
+        return _Size(n[0])
     sizes = [len(rows) for rows in sets if rows is not None]
     if len(sizes) < 2:
-        return 0, ["How many images the models were trained on is not known: no prediction is made. --n says it."]
+        return _Size(
+            0, ("The number of images that the models were trained on is not known: give n for a prediction.",)
+        )
     if sizes[0] == sizes[1]:
-        return sizes[0], []
-    size = round(2 / (1 / sizes[0] + 1 / sizes[1]))
-    return size, [
-        f"The models were trained on {sizes[0]:,} and {sizes[1]:,} images; predictions are for two sets of {size:,}."
-    ]
+        return _Size(sizes[0])
+    mean = round(2 / (1 / sizes[0] + 1 / sizes[1]))
+    return _Size(
+        mean,
+        (
+            f"The models were trained on {sizes[0]:,} and {sizes[1]:,} images; predictions are for two sets of {mean:,}.",
+        ),
+    )
+
+
+def _notes(given: Given, sets: _TrainingSets) -> list[str]:
+    """Caveats of what is not known."""
+    notes = []
+    if not sets.known:
+        notes.append(
+            "The training set of a model is not known: all images stand in for it, and nothing is said about memorisation. "
+            "Give both training sets to change that."
+        )
+    if given.sigma_min > SIGMA_MIN or given.sigma_max < given.asked:
+        notes.append(
+            f"The models know noise levels from {given.sigma_min:.3g} to {given.sigma_max:.3g}; the sampler keeps to them."
+        )
+    return notes

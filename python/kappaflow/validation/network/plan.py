@@ -1,10 +1,9 @@
-"""What is trained on what: presets, splits, and the list of runs that answers a question."""
+"""What is trained on what: splits, strata, and the list of runs that answers a question."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,93 +14,34 @@ from ...models.backbones import BACKBONES
 from ...models.config import NetworkConfig, TrainingConfig
 from ...models.layout import tensor_shape
 from ..strata import LEAST_POOL, strata
+from .presets import PRESETS, Preset
 
-__all__ = ["LEAST_SHARED", "MOST_PROBED", "PRESETS", "SPLITS", "Plan", "Preset", "RunSpec", "make_plan"]
+__all__ = ["LEAST_SHARED", "MOST_PROBED", "SPLITS", "ComparedModel", "Plan", "RunSpec", "make_plan"]
 
 IndexArray = npt.NDArray[np.int64]
 
 #: How training sets are cut from the images. random: disjoint subsets of a random order; contiguous: the first and the last images
 #: in the order of the data, for images that overlap with their neighbours, such as patches of photographs.
 SPLITS = ("random", "contiguous")
-#: Most images that any one question is asked of.
+#: The most images on which a model is judged or compared.
 MOST_PROBED = 256
-#: Sides of images beyond which transformers of a preset take patches twice as large.
+#: Preset transformers take patches twice as large for images with longer sides than this.
 _LARGE = 32
-#: Fewest images outside of both training sets on which denoisers are compared; below, all images are taken.
+#: Denoisers are compared on images outside of both training sets where there are at least this many, otherwise on all images.
 LEAST_SHARED = 32
 
 
-@dataclass(frozen=True)
-class Preset:
-    """A named experiment.
-
-    Attributes
-    ----------
-    title : in a sentence
-    archs, n, arms, repeats : what is trained. `n` larger than half the images are cut to that
-    seeds, sampler_steps : initial noises, and steps of the sampler
-    networks : architecture → options in place of its defaults
-    training : of every network; `steps` by architecture in `steps`, and `rates` where an architecture has another learning rate
-    """
-
-    title: str
-    archs: tuple[str, ...]
-    n: tuple[int, ...]
-    arms: tuple[str, ...]
-    repeats: int
-    seeds: int
-    sampler_steps: int
-    steps: Mapping[str, int]
-    networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    rates: Mapping[str, float] = field(default_factory=dict)
-
-
-#: Steps after which small networks of each kind pass the gate on 8 × 8 to 16 × 16 images.
-_SMALL_STEPS = {"unet": 400, "dit": 2000, "mlp": 1000, "linear": 2000, "linear-conv": 2000}
-_SMALL_RATES = {"linear": 2e-2, "linear-conv": 1e-2}
-#: Small presets train more at high noise than EDM does: there two networks must agree with the linear denoiser closely, because
-#: everything later follows from it, and few steps leave the tails of EDM's levels undertrained.
-_SMALL = TrainingConfig(noise_mean=-0.4, noise_std=1.6)
-
-#: Presets by name.
-PRESETS: Mapping[str, Preset] = MappingProxyType(
-    {
-        "quick": Preset(
-            "a few minutes on two CPU cores for 8 × 8 images",
-            ("unet",), (30, 200, 898), ("same", "different"), 1, 256, 35, _SMALL_STEPS, training=_SMALL, rates=_SMALL_RATES,
-        ),
-        "laptop": Preset(
-            "an hour or two on two CPU cores for 8 × 8 to 16 × 16 images",
-            ("unet", "dit"), (30, 100, 300, 898), ("same", "different"), 3, 256, 35, _SMALL_STEPS,
-            training=_SMALL, rates=_SMALL_RATES,
-        ),
-        "paper": Preset(
-            "the published protocol; one GPU, days for all sizes",
-            ("unet", "dit"), (300, 1000, 3000, 10_000, 30_000), ("same", "different"), 1, 512, 35,
-            dict.fromkeys(BACKBONES, 50_000),
-            {
-                "unet": {"channels": (128, 256, 256, 256), "layers": 2, "attention": (8,), "groups": 32},
-                "dit": {"hidden": 384, "depth": 6, "heads": 6, "patch": 2},
-            },
-            TrainingConfig(batch=256, learning_rate=1e-4, schedule="constant", warmup=0),
-        ),
-    }
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class RunSpec:
-    """One network to train.
+@dataclass(frozen=True, kw_only=True)
+class ComparedModel:
+    """A model with the images on which it is judged and compared: indices into all images.
 
     Attributes
     ----------
     arch, n, repeat, split, member : as in :class:`~.results.Run`
-    own : images that it is trained on
-    other : the images of the other split of its pair; none where it is not known
-    held_out : images outside of `own` that judge it
-    shared : images on which both of a pair are compared
-    network, training : configurations
+    own : training set
+    other : training set of the other split of its pair; empty where it is not known
+    held_out : images outside of `own`, on which the model is judged
+    shared : images on which both models of a pair are compared
     stratum : of a counterfactual; None for the splits of all images
     """
 
@@ -114,13 +54,11 @@ class RunSpec:
     other: IndexArray
     held_out: IndexArray
     shared: IndexArray
-    network: NetworkConfig
-    training: TrainingConfig
     stratum: str | None = None
 
     @property
     def probed(self) -> IndexArray:
-        """Places in `own` of up to 256 images on which the network is judged."""
+        """Places in `own` of up to 256 images on which the model is judged."""
         return np.sort(np.random.default_rng(len(self.own)).permutation(len(self.own))[:MOST_PROBED])
 
     @property
@@ -130,6 +68,19 @@ class RunSpec:
         return name if self.stratum is None else f"{name} ({self.stratum})"
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunSpec(ComparedModel):
+    """A network to train, with the images of its comparison.
+
+    Attributes
+    ----------
+    network, training : configurations
+    """
+
+    network: NetworkConfig
+    training: TrainingConfig
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything that an experiment trains and asks.
@@ -137,8 +88,9 @@ class Plan:
     Attributes
     ----------
     preset, archs, n, arms, repeats, seeds, sampler_steps, seed : as resolved
-    split : one of :data:`SPLITS`
-    component : principal component (0-based) of the counterfactual, None without
+    split : one of :data:`SPLITS`; "given" for models that were trained elsewhere
+    component : principal component (0-based) of the counterfactual, None without one
+    strata_n : training-set size of the counterfactual, None without one
     runs : what is trained
     """
 
@@ -151,9 +103,9 @@ class Plan:
     sampler_steps: int
     seed: int
     split: str
-    component: int | None
-    strata_n: int | None
-    runs: tuple[RunSpec, ...]
+    component: int | None = None
+    strata_n: int | None = None
+    runs: tuple[RunSpec, ...] = ()
 
 
 def make_plan(
@@ -174,7 +126,7 @@ def make_plan(
     component: int | None = None,
     seed: int = 0,
 ) -> Plan:
-    """Resolve a preset and what is asked in its place into runs.
+    """Resolve a preset, and what is given in its place, into runs.
 
     Each repeat cuts two disjoint training sets A and B of every n; those of a smaller n are subsets of those of a larger one. For
     each, A0, B0 and B1 are trained (the number is that of the initialisation and the noise): A0 and B0 differ in their data alone,
@@ -184,18 +136,19 @@ def make_plan(
     ----------
     images : (N, d) rows
     shape : of one image
-    preset : name in :data:`PRESETS`
+    preset : name in :data:`~.presets.PRESETS`
     archs, n, arms, repeats, seeds, sampler_steps : in place of the preset's
-    steps : of the training, of every architecture
+    steps : of the training, for every architecture
     training : fields of :class:`~kappaflow.models.config.TrainingConfig` in place of the preset's
     split : one of :data:`SPLITS`
     coordinate, component : (N,) coordinates of the images along principal component `component` (0-based), which orders the strata
-        of a counterfactual; none without
+        of a counterfactual; without them there is none
     seed : of splits, initialisations and noise
 
     Raises
     ------
-    ValueError : unknown names, sizes beyond half the images, too few images for strata
+    ValueError, TypeError
+        Unknown names, sizes beyond half the images, too few images for strata, settings out of range.
     """
     chosen = PRESETS.get(preset)
     if chosen is None:
@@ -203,24 +156,24 @@ def make_plan(
     names = tuple(dict.fromkeys(archs or chosen.archs))
     for name in names:
         if name not in BACKBONES:
-            raise ValueError(f"arch must be one of {', '.join(BACKBONES)}; got {name!r}")
+            raise ValueError(f"archs must be among {', '.join(BACKBONES)}; got {name!r}")
     wanted = tuple(dict.fromkeys(arms or chosen.arms))
     for arm in wanted:
         choice("arms", arm, ("same", "different"))
     choice("split", split, SPLITS)
-    half = len(images) // 2
-    if half < 4:
-        raise ValueError(f"images must be at least 8 to be split, got {len(images)}")
-    if n is None:
-        sizes = sorted({min(size, half) for size in chosen.n})
-    else:
-        sizes = sorted({integer("n", size, 4) for size in n})
-        if sizes[-1] > half:
-            raise ValueError(f"n must be at most {half}, half of the {len(images)} images, got {sizes[-1]}")
+    sizes = _sizes(len(images), chosen.n, n)
     rounds = integer("repeats", chosen.repeats if repeats is None else repeats, 1)
     if split == "contiguous" and rounds > 1:
         raise ValueError(f"repeats must be 1 with split 'contiguous', of which there is one, got {rounds}")
-    base = _Base(images, shape, chosen, names, steps, dict(training or {}), integer("seed", seed, 0))
+    base = _Base(
+        images=images,
+        shape=shape,
+        preset=chosen,
+        archs=names,
+        steps=steps,
+        training=dict(training or {}),
+        seed=integer("seed", seed, 0),
+    )
     runs: list[RunSpec] = []
     for repeat in range(rounds):
         order = np.arange(len(images)) if split == "contiguous" else _rng(seed, repeat).permutation(len(images))
@@ -233,19 +186,45 @@ def make_plan(
         strata_n = _strata_size(len(images), sizes)
         runs += base.strata(strata_n, strata(coordinate))
     return Plan(
-        preset=preset, archs=names, n=tuple(sizes), arms=wanted, repeats=rounds,
+        preset=preset,
+        archs=names,
+        n=tuple(sizes),
+        arms=wanted,
+        repeats=rounds,
         seeds=integer("seeds", chosen.seeds if seeds is None else seeds, 8),
         sampler_steps=integer("sampler_steps", chosen.sampler_steps if sampler_steps is None else sampler_steps, 2),
-        seed=seed, split=split, component=component, strata_n=strata_n, runs=tuple(runs),
-    )  # fmt: skip
+        seed=seed,
+        split=split,
+        component=component,
+        strata_n=strata_n,
+        runs=tuple(runs),
+    )
+
+
+def _sizes(images: int, preset: Sequence[int], wanted: Sequence[int] | None) -> list[int]:
+    """Training-set sizes in ascending order: as wanted, or those of the preset, no larger than half the images."""
+    half = images // 2
+    if half < 4:
+        raise ValueError(f"images must be at least 8 to be split, got {images}")
+    if wanted is None:
+        return sorted({min(size, half) for size in preset})
+    sizes = sorted({integer("n", size, 4) for size in wanted})
+    if sizes[-1] > half:
+        raise ValueError(f"n must be at most {half}, half of the {images} images, got {sizes[-1]}")
+    return sizes
 
 
 def _rng(seed: int, *key: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
+def _some(free: IndexArray, rng: np.random.Generator) -> IndexArray:
+    """Up to 256 of the images, drawn at random, in ascending order."""
+    return np.sort(rng.permutation(free)[:MOST_PROBED])
+
+
 def _strata_size(count: int, sizes: Sequence[int]) -> int:
-    """The largest n of which two disjoint sets fit into a third of the images; half a third where none does."""
+    """The largest n of which two disjoint sets fit into a third of the images; half of a third where none does."""
     if count < LEAST_POOL:
         raise ValueError(f"images must be at least {LEAST_POOL} for strata, got {count}")
     most = 2 * (count // 6) // 2
@@ -266,7 +245,7 @@ class _Base:
     seed: int
 
     def configurations(self, arch: str, repeat: int, member: int) -> tuple[NetworkConfig, TrainingConfig]:
-        """Of one architecture; all of one plan have the same σ_d, the root mean square pixel of all images."""
+        """Of one run; all runs of a plan have the same σ_d, the root mean square pixel of all images."""
         scale = float(np.sqrt(np.mean(self.images**2)))
         options = dict(self.preset.networks.get(arch, {}))
         if "patch" in options and max(self.shape) > _LARGE:  # as many tokens for 64 × 64 images as for 32 × 32
@@ -279,9 +258,9 @@ class _Base:
         return network, training
 
     def outside(self, repeat: int, *sets: IndexArray) -> IndexArray:
-        """Up to 256 images in none of the sets."""
+        """Up to 256 images in none of the sets, in ascending order."""
         free = np.setdiff1d(np.arange(len(self.images)), np.concatenate(sets))
-        return np.sort(_rng(self.seed, repeat, 7).permutation(free)[:MOST_PROBED])
+        return _some(free, _rng(self.seed, repeat, 7))
 
     def pair(self, n: int, repeat: int, a: IndexArray, b: IndexArray, arms: Sequence[str]) -> list[RunSpec]:
         """A0, B0 and, for the arm in which everything differs, B1 of every architecture."""
@@ -297,8 +276,21 @@ class _Base:
         for arch in self.archs:
             for split, member, own, other in members:
                 network, training = self.configurations(arch, repeat, member)
-                held_out = self.outside(repeat, own)
-                found.append(RunSpec(arch, n, repeat, split, member, own, other, held_out, shared, network, training))
+                found.append(
+                    RunSpec(
+                        arch=arch,
+                        n=n,
+                        repeat=repeat,
+                        split=split,
+                        member=member,
+                        own=own,
+                        other=other,
+                        held_out=self.outside(repeat, own),
+                        shared=shared,
+                        network=network,
+                        training=training,
+                    )
+                )
         return found
 
     def strata(self, n: int, parts: Mapping[str, IndexArray]) -> list[RunSpec]:
@@ -310,15 +302,20 @@ class _Base:
             for arch in self.archs:
                 network, training = self.configurations(arch, 0, 0)
                 for split, own, other in (("A", a, b), ("B", b, a)):
-                    held_out = np.setdiff1d(members, own)
-                    held_out = (
-                        held_out
-                        if len(held_out) <= MOST_PROBED
-                        else _rng(self.seed, 8).choice(held_out, MOST_PROBED, replace=False)
-                    )
                     found.append(
                         RunSpec(
-                            arch, n, 0, split, 0, own, other, np.sort(held_out), held_out[:0], network, training, name
+                            arch=arch,
+                            n=n,
+                            repeat=0,
+                            split=split,
+                            member=0,
+                            own=own,
+                            other=other,
+                            held_out=_some(np.setdiff1d(members, own), _rng(self.seed, 8)),
+                            shared=np.zeros(0, dtype=np.int64),
+                            network=network,
+                            training=training,
+                            stratum=name,
                         )
                     )
         return found

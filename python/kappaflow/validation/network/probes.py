@@ -1,4 +1,4 @@
-"""What is asked of every model: its images from the seeds, from manipulated seeds, and its denoising of noised images."""
+"""What every model is asked: images from the seeds and from manipulated seeds, and its denoising of noised images."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from ...sampling import SIGMA_MAX, SIGMA_MIN
 
 __all__ = ["LEVELS", "Answers", "Probe", "denoised", "examine"]
 
-#: Noise levels at which denoisers are compared: where images form, from texture to layout.
+#: Noise levels at which denoisers are compared: those at which images form, from texture to layout.
 LEVELS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+#: Format of a file of answers.
 ANSWERS_FORMAT = "kappaflow-answers-1"
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Questions to one model; rows of pixels throughout.
+    """Questions to one model. All images and noises are rows of pixels.
 
     Attributes
     ----------
@@ -33,8 +34,8 @@ class Probe:
     noise : name → (Z, d) initial noise x_T; "seeds" holds the seeds as they are
     images : name → (M, d) clean images that are noised and denoised: "own" of the training set, "held_out", "shared" for pairs
     noise_seed : of the noise on the images, the same for every model
-    sigma_max, steps : of the sampler
-    batch : images at once
+    sigma_max, sigma_min, steps : of the sampler
+    batch : number of images at once
     """
 
     shape: tuple[int, ...]
@@ -63,7 +64,7 @@ class Answers:
     shared: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0)))
 
     def save(self, path: str | os.PathLike[str], facts: Mapping[str, str]) -> None:
-        """Write whole or not at all."""
+        """Write a safetensors file, completely or not at all, with `facts` in its metadata."""
         arrays = {f"samples/{name}": value for name, value in self.samples.items()}
         arrays.update({f"loss/{name}": value for name, value in self.loss.items()})
         arrays["shared"] = self.shared.astype(np.float32)
@@ -71,7 +72,13 @@ class Answers:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Answers:
-        """Raises ValueError for any other file."""
+        """Read a file that :meth:`save` wrote.
+
+        Raises
+        ------
+        ValueError
+            Any other file.
+        """
         arrays, _ = read_tensors(path, format=ANSWERS_FORMAT, what="answers of a model", of_format="answers of a model")
         parts: dict[str, dict[str, FloatArray]] = {"samples": {}, "loss": {}}
         for name, value in arrays.items():
@@ -92,7 +99,15 @@ def examine(
 
     Parameters
     ----------
-    progress : called with the fraction that is done
+    denoiser : the model
+    probe : the questions
+    device : where it computes; the sampler's state is there too, in float64 where the device has it
+    progress : called with the fraction of the images that is drawn
+
+    Raises
+    ------
+    ValueError
+        See :func:`~kappaflow.models.sampling.sample`.
     """
     place = torch.device(device)
     precise = torch.float32 if place.type == "mps" else torch.float64  # Apple's GPUs have no float64
@@ -107,9 +122,14 @@ def examine(
 
         start = to_tensor(noise, probe.shape, precise).to(place)
         drawn = sample(
-            denoiser, start, steps=probe.steps, sigma_max=probe.sigma_max, sigma_min=probe.sigma_min,
-            batch=probe.batch, progress=report,
-        )  # fmt: skip
+            denoiser,
+            start,
+            steps=probe.steps,
+            sigma_max=probe.sigma_max,
+            sigma_min=probe.sigma_min,
+            batch=probe.batch,
+            progress=report,
+        )
         samples[name] = to_rows(drawn, probe.shape)
         done += len(noise)
     loss, shared = {}, np.zeros((0, 0, 0))
@@ -129,7 +149,7 @@ def denoised(
     place: torch.device,
     precise: torch.dtype = torch.float64,
 ) -> FloatArray:
-    """(S, M, d) D(x + σz; σ) with z from (noise_seed, level)."""
+    """(S, M, d) D(x + σz; σ) of images x (M, d) at :data:`LEVELS`; the noise z comes from the seed (noise_seed, place of σ)."""
     answers = np.empty((len(LEVELS), *images.shape))
     for place_of_level, sigma in enumerate(LEVELS):
         rng = np.random.default_rng([probe.noise_seed, place_of_level])

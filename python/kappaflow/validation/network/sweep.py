@@ -1,4 +1,4 @@
-"""Many runs: each in a process of its own, kept by the hash of its configuration, so that a sweep goes on where it was."""
+"""Many runs: each in its own process, kept under the hash of its configuration, so that a sweep that was stopped goes on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,13 @@ from ...models.checkpoint import load_network, save_network
 from ...models.errors import TrainingError
 from ...models.layout import to_tensor
 from ...models.training import train
-from .plan import Plan, RunSpec
+from .plan import RunSpec
 from .probes import Answers, Probe, examine
 
-__all__ = ["Estimate", "Job", "Outcome", "estimate", "make_jobs", "run_jobs", "worker_count"]
+__all__ = ["Job", "Outcome", "execute", "make_jobs", "run_jobs", "worker_count"]
 
 _MODEL, _STATE, _PROGRESS = "model.safetensors", "training.safetensors", "steps.txt"
-#: Seconds between looks at what the processes have done.
+#: Seconds between two looks at what the processes have done.
 _POLL = 0.5
 
 
@@ -39,7 +39,7 @@ class Job:
     ----------
     spec : what is trained
     images : (n, d) rows of its training set
-    probe : what is asked of it
+    probe : what the network is asked
     folder : where it is kept
     """
 
@@ -51,7 +51,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job: `seconds` of training over all sessions, `parameters` of the network, where the answers are."""
+    """What came of a job.
+
+    Attributes
+    ----------
+    key : of the run
+    seconds : of training, over all sessions
+    parameters : of the network
+    path : of the answers
+    """
 
     key: str
     seconds: float
@@ -59,21 +67,32 @@ class Outcome:
     path: Path
 
     def answers(self) -> Answers:
-        """Read from disk: those of a large sweep need not fit in memory together."""
+        """The answers, read from disk: those of a large sweep need not fit in memory together."""
         return Answers.load(self.path)
 
 
 def make_jobs(
-    runs: Sequence[RunSpec], images: FloatArray, shape: tuple[int, ...], noise: dict[str, FloatArray], folder: Path,
-    *, steps: int, sigma_max: float, seed: int,
-) -> list[Job]:  # fmt: skip
-    """One job a run.
+    runs: Sequence[RunSpec],
+    images: FloatArray,
+    shape: tuple[int, ...],
+    noise: dict[str, FloatArray],
+    folder: Path,
+    *,
+    steps: int,
+    sigma_max: float,
+    seed: int,
+) -> list[Job]:
+    """One job for each run.
 
     Parameters
     ----------
+    runs : what is trained
     images : (N, d) all images
-    noise : name → initial noise; strata are asked for "seeds" alone
+    shape : of one image
+    noise : name → (Z, d) initial noise; networks of strata get "seeds" alone
     folder : where runs are kept
+    steps, sigma_max : of the sampler
+    seed : of the noise on images
     """
     jobs = []
     for run in runs:
@@ -82,7 +101,7 @@ def make_jobs(
         if len(run.shared):
             probed["shared"] = images[run.shared]
         asked = noise if run.stratum is None else {"seeds": noise["seeds"]}
-        probe = Probe(shape, asked, probed, noise_seed=seed, sigma_max=sigma_max, steps=steps)
+        probe = Probe(shape, asked, images=probed, noise_seed=seed, sigma_max=sigma_max, steps=steps)
         name = f"{run.arch}-n{run.n}-{_hash(_identity(run, own) | _layout(shape))}"
         jobs.append(Job(run, own, probe, folder / name))
     return jobs
@@ -96,20 +115,26 @@ def run_jobs(
     dask: str | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> list[Outcome]:
-    """Train and examine whatever is not there yet; results in the order of the jobs.
+    """Train and examine every run that is not there yet; the results have the order of the jobs.
 
     Parameters
     ----------
-    workers : processes; on a CPU one for each core, of one thread each, else one
+    jobs : see :func:`make_jobs`
+    workers : processes; by default one for each core, of one thread each, on a CPU, and one on any other device
     device : where each computes
-    dask : address of a Dask scheduler in place of local processes; it must see the same folder
-    progress : called with a step's name and the fraction of all training steps done
+    dask : address of a Dask scheduler, in place of local processes; it must see the same folder
+    progress : called with a step's name and the fraction of all training steps that is done
 
     Raises
     ------
-    OSError : a folder or a checkpoint cannot be written
-    ConnectionError : no Dask scheduler answers
-    TrainingError : a run is kept with other settings, or diverged; all others are done and kept
+    OSError
+        A folder or a checkpoint cannot be written.
+    ConnectionError
+        No Dask scheduler answers.
+    TrainingError
+        A run is kept with other settings, or diverged. All others are done and kept.
+    ImportError
+        Dask is asked for and missing.
     """
     from joblib import Parallel, delayed
 
@@ -134,14 +159,18 @@ def run_jobs(
 
 
 def worker_count(workers: int | None, device: str) -> int:
-    """Processes at once: as given, else one for each core on a CPU and one on any other device."""
+    """Number of processes: as given, by default one for each core on a CPU and one on any other device.
+
+    Raises
+    ------
+    ValueError, TypeError
+        `workers` is not an integer of at least 1.
+    """
     if workers is not None:
         return integer("workers", workers, 1)
-    return (
-        (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-        if device == "cpu"
-        else 1
-    )
+    if device != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
@@ -165,7 +194,7 @@ def _backend(dask: str | None) -> Iterator[None]:
 
 
 def _attempt(job: Job, device: str, threads: int) -> Outcome | str:
-    """The outcome, or why there is none: one diverged or damaged run must not take the others with it."""
+    """The outcome, or why there is none: a run that diverged or is damaged must not stop the others."""
     try:
         return execute(job, device=device, threads=threads)
     except (FloatingPointError, ValueError) as error:
@@ -173,7 +202,19 @@ def _attempt(job: Job, device: str, threads: int) -> Outcome | str:
 
 
 def execute(job: Job, *, device: str = "cpu", threads: int = 1) -> Outcome:
-    """Train and examine one run, or read it where it is there; `threads` 0 leaves torch's number as it is."""
+    """Train and examine one run, or read it where it is there.
+
+    Parameters
+    ----------
+    threads : of torch while this runs; 0 leaves their number as it is
+
+    Raises
+    ------
+    ValueError
+        The kept network is damaged, or is one of other settings.
+    FloatingPointError
+        The training diverged.
+    """
     before = torch.get_num_threads()
     if threads:
         torch.set_num_threads(threads)
@@ -205,22 +246,27 @@ def _train(job: Job, device: str) -> None:
         spec.network, spec.training, images, device=device, checkpoint=state, progress=_throttled(note)
     )
     facts = {
-        "network": asdict(spec.network), "training": asdict(spec.training), "run": spec.key, "seconds": seconds,
-        "indices": spec.own.tolist(), "images": digest(job.images), "shape": list(job.probe.shape),
-    }  # fmt: skip
+        "network": asdict(spec.network),
+        "training": asdict(spec.training),
+        "run": spec.key,
+        "seconds": seconds,
+        "indices": spec.own.tolist(),
+        "images": digest(job.images),
+        "shape": list(job.probe.shape),
+    }
     save_network(job.folder / _MODEL, denoiser, facts)
     state.unlink(missing_ok=True)
     note.unlink(missing_ok=True)
 
 
 def _throttled(note: Path) -> Callable[[int], None]:
-    """Leaves the number of steps in a small file, once a second."""
+    """Writes the number of steps to a small file, once a second."""
     last = [0.0]
 
     def report(step: int) -> None:
         if time.monotonic() - last[0] > 1.0:
             last[0] = time.monotonic()
-            with contextlib.suppress(OSError):  # what is shown is not worth a failure
+            with contextlib.suppress(OSError):  # a run must not fail because its progress cannot be shown
                 note.write_text(str(step))
 
     return report
@@ -246,7 +292,7 @@ def _watch(jobs: Sequence[Job], progress: Callable[[str, float], None] | None) -
                     done, complete = done + job.spec.training.steps, complete + 1
                 else:
                     done += _steps_done(job)
-            reached = max(reached, done)  # a run that ends between the two looks at it shows no steps for a moment
+            reached = max(reached, done)  # a run that ends between the two looks shows no steps for a moment
             progress(f"training, {complete} of {len(jobs)} runs done", 0.97 * reached / total)
 
     thread = threading.Thread(target=look, daemon=True)
@@ -277,66 +323,15 @@ def _question(job: Job) -> dict[str, Any]:
     return {
         "noise": {name: digest(rows) for name, rows in probe.noise.items()},
         "images": {name: digest(rows) for name, rows in probe.images.items()},
-        "noise_seed": probe.noise_seed, "sampler": [probe.sigma_max, probe.steps, probe.sigma_min],
-    } | _layout(probe.shape)  # fmt: skip
+        "noise_seed": probe.noise_seed,
+        "sampler": [probe.sigma_max, probe.steps, probe.sigma_min],
+    } | _layout(probe.shape)
 
 
 def _layout(shape: tuple[int, ...]) -> dict[str, Any]:
-    """Where the channels are, which rows and tensor shapes do not tell."""
+    """Where the channels are, which neither rows nor tensor shapes show."""
     return {"layout": list(shape)} if len(shape) > 2 else {}
 
 
 def _hash(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
-
-
-# --- cost -------------------------------------------------------------------------------------------------------------
-
-#: Images in a timed step at most; steps of more are taken to cost in proportion.
-_TIMED_BATCH = 16
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What the runs of one architecture cost: `seconds` of one training, from timed steps."""
-
-    arch: str
-    parameters: int
-    sizes: tuple[int, ...]
-    count: int
-    steps: int
-    batch: int
-    seconds: float
-
-
-def estimate(plan: Plan, images: FloatArray, shape: tuple[int, ...], device: str = "cpu") -> list[Estimate]:
-    """Time two steps of each architecture of a plan, one thread on a CPU as the runs have it."""
-    found = []
-    threads = torch.get_num_threads()
-    try:
-        if device == "cpu":
-            torch.set_num_threads(1)
-        for arch in plan.archs:
-            runs = [run for run in plan.runs if run.arch == arch]
-            training = runs[0].training
-            batch = min(training.batch, _TIMED_BATCH)
-            short = replace(training, steps=1, batch=batch, compile=False)
-            some = to_tensor(images[: 2 * batch], shape)
-            train(runs[0].network, short, some, device=device)  # what the first step sets up is not counted
-            begun = time.monotonic()
-            denoiser, _ = train(runs[0].network, replace(short, steps=3), some, device=device)
-            each = (time.monotonic() - begun) / 3 * training.batch / batch
-            found.append(
-                Estimate(
-                    arch,
-                    sum(p.numel() for p in denoiser.parameters()),
-                    tuple(sorted({run.n for run in runs})),
-                    len(runs),
-                    training.steps,
-                    training.batch,
-                    each * training.steps,
-                )
-            )
-    finally:
-        torch.set_num_threads(threads)
-    return found

@@ -1,0 +1,97 @@
+"""What every step of the analysis of networks needs: images, their population, laws and initial noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..._checks import FloatArray
+from ...bands import Band, resolve_bands
+from ...population import Population
+from ...sampling import SIGMA_MAX, initial_noise
+from ..laws import ComparedLaw, chosen_laws
+from .noise import NoiseChange, manipulated_noise, parts
+
+__all__ = ["Context", "make_context"]
+
+#: Seeds that are manipulated.
+MANIPULATED = 64
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every step of the analysis needs.
+
+    Attributes
+    ----------
+    images : (N, d) all images
+    population : of the first `count` images, with profiles where a law needs them
+    shape, bands, laws, sigma_max, steps : see :class:`~.results.NetworkValidation`
+    noise : name → (Z, d) initial noise; "seeds" holds the seeds as they are
+    manipulations : name of a manipulated noise → what was done to it
+    seeds : seed numbers of noise["seeds"]
+    count : number of images that the population was made of; `images` may hold training sets from elsewhere behind them
+    """
+
+    images: FloatArray
+    population: Population
+    shape: tuple[int, ...]
+    bands: tuple[Band, ...]
+    laws: tuple[ComparedLaw, ...]
+    sigma_max: float
+    steps: int
+    noise: Mapping[str, FloatArray]
+    manipulations: Mapping[str, NoiseChange]
+    seeds: tuple[int, ...]
+    count: int
+
+
+def make_context(
+    images: FloatArray,
+    shape: tuple[int, ...],
+    *,
+    seeds: int,
+    seed: int = 0,
+    sampler_steps: int = 35,
+    sigma_max: float = SIGMA_MAX,
+    bands: Any = None,
+    laws: Sequence[str] | None = None,
+    profiles: int = 8192,
+    description: str = "",
+) -> Context:
+    """Population, bands, laws and initial noise of an experiment.
+
+    Parameters
+    ----------
+    images : (N, d) rows
+    shape : of one image
+    seeds, seed : number of seeds, and the first of them
+    sampler_steps, sigma_max : of the sampler
+    bands : as :func:`~kappaflow.bands.resolve_bands` takes them
+    laws : names, by default all
+    profiles : number of images that the population keeps as profiles, for the laws that need them
+    description : of the data, in a sentence
+
+    Raises
+    ------
+    ValueError, TypeError
+        Images or settings that do not fit, an unknown law.
+    """
+    population = Population.from_samples(images, shape=shape, profiles=profiles, description=description)
+    numbers = tuple(range(seed, seed + seeds))
+    noise = initial_noise(numbers, population.dimension, sigma_max)
+    manipulated = manipulated_noise(noise[:MANIPULATED], population, parts(population))
+    return Context(
+        images=images,
+        population=population,
+        shape=shape,
+        bands=resolve_bands(bands, population.eigenvalues.size),
+        laws=tuple(chosen_laws(laws, profiles=population.profiles is not None)),
+        sigma_max=sigma_max,
+        steps=sampler_steps,
+        noise={"seeds": noise, **manipulated.noise},
+        manipulations=manipulated.changes,
+        seeds=numbers,
+        count=len(images),
+    )

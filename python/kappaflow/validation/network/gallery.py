@@ -1,0 +1,38 @@
+"""Images of a few seeds, for people to look at."""
+
+from __future__ import annotations
+
+from ..._checks import FloatArray
+from ..metrics import nearest
+from .baselines import linear_samples
+from .context import Context
+from .members import MemberPair
+from .results import Gallery
+
+__all__ = ["gallery"]
+
+#: Seeds whose images are shown.
+GALLERY_SEEDS = 8
+
+
+def gallery(context: Context, pair: MemberPair) -> Gallery:
+    """Images of the first seeds: both networks, both linear models, and the nearest training images of both."""
+    chosen = slice(0, GALLERY_SEEDS)
+    noise = context.noise["seeds"][chosen]
+    models = {"A": pair.first, "B": pair.second}
+    rows: list[tuple[str, FloatArray]] = []
+    rows += [(f"{title}, network", model.samples[chosen]) for title, model in models.items()]
+    for title, model in models.items():
+        rows.append((f"{title}, linear", linear_samples(context.images[model.spec.own], noise, context.sigma_max)))
+    for title, model in models.items():
+        own = context.images[model.spec.own]
+        if len(own):
+            rows.append((f"{title}, nearest image", own[nearest(model.samples[chosen], own).indices[:, 0]]))
+    return Gallery(
+        arch=pair.kind.arch,
+        n=pair.kind.n,
+        arm=pair.kind.arm,
+        trained=pair.trained,
+        seeds=context.seeds[chosen],
+        rows=tuple((label, images.reshape(-1, *context.shape)) for label, images in rows),
+    )

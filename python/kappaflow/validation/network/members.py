@@ -1,0 +1,141 @@
+"""One model with its answers and what they say of it, and the pairs that models form."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ..._checks import FloatArray
+from ..metrics import explained, generated_variance, memorisation, memorised_fraction, nearest
+from .baselines import linear_samples
+from .context import Context
+from .gate import judge
+from .plan import ComparedModel
+from .probes import Answers
+from .results import Run
+
+__all__ = ["Member", "MemberPair", "PairKind", "describe", "pair_members"]
+
+#: Arm → split and member of the two runs that are compared.
+_ARMS = {"same": ("A0", "B0"), "different": ("A0", "B1"), "floor": ("B0", "B1")}
+_GIVEN_ARMS = {"given": ("A0", "B0")}
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model, what was found about it alone, and its answers."""
+
+    spec: ComparedModel
+    run: Run
+    answers: Answers
+
+    @property
+    def samples(self) -> FloatArray:
+        """(Z, d) what it draws from the seeds."""
+        return self.answers.samples["seeds"]
+
+
+class PairKind(NamedTuple):
+    """Which pairs are averaged: architecture, training-set size and arm."""
+
+    arch: str
+    n: int
+    arm: str
+
+
+@dataclass(frozen=True)
+class MemberPair:
+    """Two models that are compared: of one kind, in one of the repeated splits."""
+
+    kind: PairKind
+    repeat: int
+    first: Member
+    second: Member
+
+    @property
+    def trained(self) -> bool:
+        """Whether both pass the gate."""
+        return self.first.run.quality.passed and self.second.run.quality.passed
+
+
+def describe(
+    context: Context, spec: ComparedModel, answers: Answers, *, parameters: int, seconds: float, steps: int
+) -> Member:
+    """Gate, generated variance, and distance to linear predictions and to training images of one model.
+
+    Parameters
+    ----------
+    spec : the model and its images
+    answers : to the questions of its probe
+    parameters, seconds, steps : of the network and its training; 0 for a model that was trained elsewhere
+    """
+    samples, noise = answers.samples["seeds"], context.noise["seeds"]
+    own, other = context.images[spec.own], context.images[spec.other]
+    known = len(spec.other) > 0
+    linear = linear_samples(own, noise, context.sigma_max)
+    pooled = linear_samples(np.concatenate([own, other]), noise, context.sigma_max)
+    everything = linear_samples(context.population, noise, context.sigma_max)
+    quality = judge(
+        own=own,
+        probed=own[spec.probed],
+        held_out=context.images[spec.held_out],
+        samples=samples,
+        linear_samples=linear,
+        loss_own=answers.loss["own"],
+        loss_held_out=answers.loss["held_out"],
+        modes=context.population,
+        bands=context.bands,
+    )
+    scale = np.sqrt(samples.shape[1])
+    two = nearest(samples, own, count=2).distances / scale
+    run = Run(
+        key=spec.key,
+        arch=spec.arch,
+        n=spec.n,
+        repeat=spec.repeat,
+        split=spec.split if spec.stratum is None else f"{spec.stratum} {spec.split}",
+        member=spec.member,
+        steps=steps,
+        parameters=parameters,
+        seconds=seconds,
+        quality=quality,
+        variance=generated_variance(samples, context.population),
+        variance_linear=generated_variance(linear, context.population),
+        r2_own=explained(samples, linear),
+        r2_own_zero=1 - float(np.sum((samples - linear) ** 2) / np.sum(samples**2)),
+        r2_pooled=explained(samples, pooled) if known else float("nan"),
+        r2_population=explained(samples, everything),
+        distance_linear=np.mean((samples - linear) ** 2, axis=1),
+        nearest_own=two[:, 0],
+        nearest_other=nearest(samples, other).distances[:, 0] / scale if known else np.full(len(samples), np.nan),
+        auc=_auc(samples, own, other) if known else float("nan"),
+        memorised=memorised_fraction(two) if known else float("nan"),
+    )
+    return Member(spec, run, answers)
+
+
+def _auc(samples: FloatArray, own: FloatArray, other: FloatArray) -> float:
+    """AUC of nearness to the own set against another of equal size; of the larger one, a random part is taken."""
+    size = min(len(own), len(other))
+    sets = [rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:size])] for rows in (own, other)]
+    return memorisation(*(nearest(samples, rows).distances[:, 0] for rows in sets)).auc
+
+
+def pair_members(members: Sequence[Member]) -> list[MemberPair]:
+    """The pairs that there are, in the order of their first models; strata form none."""
+    groups: dict[tuple[str, int, int], dict[str, Member]] = defaultdict(dict)
+    for member in members:
+        spec = member.spec
+        if spec.stratum is None:
+            groups[spec.arch, spec.n, spec.repeat][f"{spec.split}{spec.member}"] = member
+    arms = _GIVEN_ARMS if members and members[0].spec.arch == "given" else _ARMS
+    return [
+        MemberPair(PairKind(arch, n, arm), repeat, runs[first], runs[second])
+        for (arch, n, repeat), runs in groups.items()
+        for arm, (first, second) in arms.items()
+        if first in runs and second in runs
+    ]
