@@ -457,7 +457,7 @@ def test_damaged_networks_and_failing_models_are_named(experiment: Any, tmp_path
     sweep.run_jobs(jobs, workers=1)
     (jobs[0].folder / "model.safetensors").write_bytes(b"nothing")
     words = r"mlp n=10 A0 repeat 1: .*model\.safetensors' is damaged: remove it and it is trained again"
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(TrainingError, match=words):
         sweep.run_jobs(jobs, workers=1)
 
     def broken(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -466,7 +466,7 @@ def test_damaged_networks_and_failing_models_are_named(experiment: Any, tmp_path
     pair = dataclasses.replace(
         open_pair(checkpoints(experiment, 60), SHAPE, sigma_max=80.0), denoisers=(broken, broken)
     )
-    with pytest.raises(ValueError, match="names must be models that answer; 'a' failed: RuntimeError: boom"):
+    with pytest.raises(ValueError, match="model 'a' cannot be sampled: it raised RuntimeError: boom"):
         compare_given(
             context, dataclasses.replace(pair, names=("a", "b")), train=[None, None], n=None, sampler_steps=18
         )

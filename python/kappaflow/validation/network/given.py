@@ -15,6 +15,7 @@ from ..._checks import FloatArray
 from ..._tensors import digest
 from ...models.adapters import open_denoiser
 from ...models.checkpoint import network_facts
+from ...models.errors import ModelError
 from ...models.layout import tensor_shape
 from ...sampling import SIGMA_MIN
 from .context import Context
@@ -139,7 +140,9 @@ def compare_given(
     Raises
     ------
     ValueError
-        Training sets of another image size, several n, a model that fails.
+        Training sets of another image size, several n.
+    ModelError
+        A model raises an error, or its answers are not finite.
     """
     count = len(context.images)
     sets = _training_sets(context, given, train)
@@ -214,9 +217,7 @@ class _Questions:
         try:
             return examine(given.denoisers[place], probe, device=self.device, progress=report)
         except Exception as error:  # whatever a model that was trained elsewhere raises
-            raise ValueError(
-                f"names must be models that answer; {name!r} failed: {type(error).__name__}: {error}"
-            ) from error
+            raise ModelError.of(f"model {name!r} cannot be sampled", error) from error
 
 
 def _half(progress: Callable[[str, float], None], place: int) -> Callable[[str, float], None]:
