@@ -12,7 +12,8 @@ from kappaflow.models.denoisers import LinearDenoiser, MemorisingDenoiser  # noq
 from kappaflow.models.layout import tensor_shape, to_rows, to_tensor  # noqa: E402
 from kappaflow.models.sampling import sample  # noqa: E402
 from kappaflow.sampling import heun_gain, noise_schedule  # noqa: E402
-from kappaflow.validation.network.baselines import (  # noqa: E402
+from kappaflow.validation.network.baselines import linear_samples, memorising_samples  # noqa: E402
+from kappaflow.validation.network.noise import amplified, parts  # noqa: E402
     amplified,
     linear_samples,
     memorising_samples,
