@@ -14,11 +14,6 @@ from kappaflow.models.sampling import sample  # noqa: E402
 from kappaflow.sampling import heun_gain, noise_schedule  # noqa: E402
 from kappaflow.validation.network.baselines import linear_samples, memorising_samples  # noqa: E402
 from kappaflow.validation.network.noise import amplified, parts  # noqa: E402
-    amplified,
-    linear_samples,
-    memorising_samples,
-    parts,
-)
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.standard_normal((40, 6)) * np.array([2.0, 1.0, 0.7, 0.3, 0.1, 0.01]) + 0.5
