@@ -1,37 +1,39 @@
 r"""Second-order statistics of signals and images as a convolution sees them: one spectrum, whatever the position.
 
-The unitary DFT over space is x̂ₘ = N^{−½} Σᵢ xᵢ e^{−2πi m·i/N}, for each channel. A circular convolution knows of the
-covariance Σ only its average over all shifts, which is diagonal in m up to channels: S̃ₘ = E (x̂ₘ − μ̂ₘ)(x̂ₘ − μ̂ₘ)†, C×C.
+A circular convolution sees only the average of the covariance Σ over all shifts. That average is diagonal in the frequencies m up
+to channels: S̃ₘ = E (x̂ₘ − μ̂ₘ)(x̂ₘ − μ̂ₘ)†, C×C, with the unitary transform x̂ of :mod:`.layout`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._checks import FloatArray, choice, real_array
+from .._repr import ShortRepr
 from ..population import Population
 from .layout import ComplexArray, SpatialLayout
 
-__all__ = ["BIASES", "SpectralStatistics"]
+__all__ = ["BIASES", "CentredRows", "SpectralStatistics", "centred_rows", "mode_rows"]
 
 #: What a layer may add: an image of its own (which centres the data), a number for each channel, nothing.
 BIASES = ("image", "scalar", "none")
-_BLOCK = 2**21  # numbers in one block of rows: 16 MB
+#: Numbers in one block of rows, 16 MB.
+_BLOCK = 2**21
 
 
-@dataclass(frozen=True)
-class SpectralStatistics:
-    """Mean image and spectral matrices of data: all that a denoiser of circular convolutions can use.
+@dataclass(frozen=True, repr=False)
+class SpectralStatistics(ShortRepr):
+    """Mean image and spectral matrices of data: everything that a denoiser of circular convolutions can use.
 
     Attributes
     ----------
     layout : grid and channels
     mean : (d,) mean image
-    spectra : (*grid, C, C) complex Hermitian S̃ₘ = E (x̂ₘ − μ̂ₘ)(x̂ₘ − μ̂ₘ)†, unitary DFT; its traces sum to tr Σ
+    spectra : (*grid, C, C) complex Hermitian S̃ₘ = E (x̂ₘ − μ̂ₘ)(x̂ₘ − μ̂ₘ)†; the traces sum to tr Σ
     """
 
     layout: SpatialLayout
@@ -42,23 +44,29 @@ class SpectralStatistics:
     def from_samples(cls, samples: Any, *, shape: tuple[int, ...] | None = None) -> SpectralStatistics:
         """From samples (N, *shape), or (N, d) with `shape`; covariances have divisor N.
 
-        Raises ValueError for fewer than 2 samples, NaN, or a shape with more than three axes.
+        Raises
+        ------
+        ValueError
+            Fewer than 2 samples, NaN, or a shape with more than three axes.
         """
         layout, mean, blocks = centred_rows(samples, shape=shape)
         return cls(layout, mean, layout.spectra(blocks))
 
     @classmethod
     def from_population(cls, population: Population) -> SpectralStatistics:
-        """From mean, eigenvalues and eigenvectors, Σₖ λₖ ûₖ(m) ûₖ(m)†; no d×d matrix. Without eigenvectors modes are pixels.
+        """From mean, eigenvalues and eigenvectors, Σₖ λₖ ûₖ(m) ûₖ(m)†, without a d×d matrix; without eigenvectors modes are pixels.
 
-        Raises ValueError for multiplicities above 1 and for shapes with more than three axes.
+        Raises
+        ------
+        ValueError
+            Multiplicities above 1, or a shape with more than three axes.
         """
         layout, mean, blocks = centred_rows(population)
         return cls(layout, mean, layout.spectra(blocks))
 
     @classmethod
     def of(cls, source: Any, *, shape: tuple[int, ...] | None = None) -> SpectralStatistics:
-        """Of a Population, of samples, or `source` itself where it has them already."""
+        """Of a Population or of samples; `source` itself where it is SpectralStatistics. Errors as for the other two."""
         if isinstance(source, cls):
             return source
         return cls.from_population(source) if isinstance(source, Population) else cls.from_samples(source, shape=shape)
@@ -79,7 +87,7 @@ class SpectralStatistics:
         return float(np.einsum("...aa->...", self.spectra).real.sum())
 
     def centre(self, bias: str) -> FloatArray:
-        """The image (d,) around which a layer with this bias is linear: μ, the mean of each channel, or 0."""
+        """The image (d,) around which a layer with this bias is linear: μ for "image", the mean of each channel, or 0."""
         choice("bias", bias, BIASES)
         if bias == "image":
             return self.mean
@@ -88,26 +96,53 @@ class SpectralStatistics:
         return self.layout.uniform(self.layout.images(self.mean[None]).reshape(-1, self.layout.channels).mean(axis=0))
 
     def seen(self, bias: str) -> ComplexArray:
-        r"""Spectra that a layer with this bias is fitted to, (*grid, C, C): the second moments around :meth:`centre`.
+        r"""Spectra that a layer with this bias is fitted to, (*grid, C, C): second moments around :meth:`centre`.
 
-        S̃ₘ for "image"; S̃ₘ + μ̂ₘμ̂ₘ† for all m but 0 for "scalar", which has nothing to say about other frequencies, and
-        for all m for "none".
+        They are S̃ₘ for "image". For "scalar" they are S̃ₘ + μ̂ₘμ̂ₘ† at all m but 0, as one number per channel changes only m = 0,
+        and for "none" at all m.
         """
         offset = self.layout.transform((self.mean - self.centre(bias))[None])[0]
         return np.asarray(self.spectra + offset[..., :, None] * offset[..., None, :].conj())
 
 
-def centred_rows(
-    source: Any, *, shape: tuple[int, ...] | None = None
-) -> tuple[SpatialLayout, FloatArray, Iterator[tuple[FloatArray, FloatArray]]]:
-    """SpatialLayout, mean (d,), and blocks of (rows vₖ, weights aₖ) with Σ = Σₖ aₖ vₖvₖᵀ, of a Population or of samples."""
+class CentredRows(NamedTuple):
+    """Data about their mean, block by block.
+
+    Attributes
+    ----------
+    layout : grid and channels
+    mean : (d,)
+    blocks : pairs of rows vₖ (B, d) and weights aₖ (B,) with Σ = Σₖ aₖ vₖvₖᵀ
+    """
+
+    layout: SpatialLayout
+    mean: FloatArray
+    blocks: Iterator[tuple[FloatArray, FloatArray]]
+
+
+def centred_rows(source: Any, *, shape: tuple[int, ...] | None = None) -> CentredRows:
+    """Layout, mean, and rows about the mean, of a Population or of samples.
+
+    Parameters
+    ----------
+    source : a Population, or samples (N, *shape), N ≥ 2
+    shape : of a sample, where samples come flat
+
+    Raises
+    ------
+    ValueError
+        Multiplicities above 1; a shape for a population, or one that does not hold a sample; fewer than 2 samples; a shape with
+        more than three axes; NaN or infinity.
+    TypeError
+        SpectralStatistics, which do not know where pixels are.
+    """
     if isinstance(source, Population):
         if shape is not None:
             raise ValueError(f"shape must be left out for a population, which has one, got {shape}")
         if np.any(source.multiplicity != 1):
-            raise ValueError("population must have no multiplicities above 1 (its modes are not told apart)")
+            raise ValueError("population must have no multiplicities above 1: its modes are not told apart")
         layout = SpatialLayout.of(source.shape)
-        return layout, source.mean, mode_rows(source, source.eigenvalues)
+        return CentredRows(layout, source.mean, mode_rows(source, source.eigenvalues))
     if isinstance(source, SpectralStatistics):
         raise TypeError("source must be a Population or samples here: spectra know nothing of positions")
     samples = real_array("samples", source)
@@ -122,11 +157,11 @@ def centred_rows(
     blocks = (
         (rows[i : i + step] - mean, np.full(len(rows[i : i + step]), 1 / len(rows))) for i in range(0, len(rows), step)
     )
-    return layout, mean, blocks
+    return CentredRows(layout, mean, blocks)
 
 
 def mode_rows(population: Population, weights: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Blocks of (rows, weights) of Σₖ aₖ uₖuₖᵀ; modes of weight 0 are left out."""
+    """Pairs of rows (B, d) and weights (B,) of Σₖ aₖ uₖuₖᵀ, block by block; modes of weight 0 are left out."""
     used = np.flatnonzero(weights)
     step = max(1, _BLOCK // population.dimension)
     for i in range(0, len(used), step):

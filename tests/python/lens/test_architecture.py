@@ -1,114 +1,39 @@
-"""Best denoisers of architectures against minimisers of the exact loss, their laws against ODE solvers and quadrature."""
+"""Best denoisers of architectures against minimisers of the exact loss and dense least squares."""
 
 from __future__ import annotations
 
 import itertools
-import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy.integrate import quad, solve_ivp
 from scipy.optimize import minimize
 
 import kappaflow as kf
-from kappaflow.lens.architecture.generated import GeneratedLaw
-from kappaflow.lens.architecture.optimal import (
+from architecture_cases import (
+    BIASES,
+    SHAPES,
+    architectures,
+    bias_images,
+    covariance,
+    exact_loss,
+    matrix_and_bias,
+    population,
+    rng,
+    shift_matrices,
+    smooth,
+)
+from kappaflow.lens.architecture import (
     ZERO_PADDING_LIMIT,
     Architecture,
     ConvolutionDenoiser,
     FullLinearDenoiser,
     MeanDenoiser,
     PatchDenoiser,
-    log_gain_integral,
-    non_commutation,
 )
-from kappaflow.lens.architecture.study import architecture_study
 from kappaflow.lens.layout import SpatialLayout
 from kappaflow.lens.stationary import SpectralStatistics
 from kappaflow.models.rows import RowDenoiser
-
-SHAPES = [(12,), (5, 4), (5, 3, 2)]
-BIASES = ["image", "scalar", "none"]
-
-
-def rng(seed: int) -> np.random.Generator:
-    return np.random.default_rng(seed)
-
-
-def population(shape: tuple[int, ...], seed: int = 0, rank: int | None = None) -> kf.Population:
-    """A law without any symmetry, power-law spectrum, of full rank or not."""
-    d = int(np.prod(shape))
-    draw = rng(seed)
-    basis = np.linalg.qr(draw.standard_normal((d, d)))[0]
-    spectrum = np.arange(1, d + 1.0) ** -1.2 * (np.arange(d) < (rank or d))
-    return kf.Population.from_covariance((basis * spectrum) @ basis.T, 0.4 * draw.standard_normal(d), shape=shape)
-
-
-def smooth(size: int = 64, length: float = 6.0) -> kf.Population:
-    """A stationary signal whose correlations fall off with a length, and a mean that is not flat."""
-    lags = np.minimum(np.arange(size), size - np.arange(size))
-    first = np.exp(-lags / length) + 0.06 * (lags == 0)
-    covariance = first[(np.arange(size)[:, None] - np.arange(size)) % size]
-    return kf.Population.from_covariance(covariance, np.sin(2 * np.pi * np.arange(size) / size))
-
-
-def ripples() -> kf.Population:
-    """Twenty smoothed random signals on 64 places: rank 20, and not stationary."""
-    waves = np.fft.fft(rng(11).standard_normal((20, 64)), axis=1) * np.exp(-np.abs(np.fft.fftfreq(64)) * 16)
-    signals = np.fft.ifft(waves, axis=1).real
-    return kf.Population.from_covariance(signals.T @ signals / 20, rng(12).standard_normal(64))
-
-
-def covariance(p: kf.Population) -> np.ndarray:
-    assert p.eigenvectors is not None
-    return (p.eigenvectors * p.eigenvalues) @ p.eigenvectors.T
-
-
-def architectures(p: kf.Population, patch: Any = 3) -> list[Architecture]:
-    fits: list[Architecture] = [MeanDenoiser.fit(p), FullLinearDenoiser(p)]
-    fits += [ConvolutionDenoiser.fit(p, bias=b) for b in BIASES]
-    fits += [PatchDenoiser.fit(p, patch=patch, padding=q, bias=b) for q in ("circular", "zero") for b in BIASES]
-    return fits
-
-
-def matrix_and_bias(denoiser: Architecture, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    d = denoiser.layout.dimension
-    bias = denoiser(np.zeros((1, d)), sigma)[0]
-    return (denoiser(np.eye(d), sigma) - bias).T, bias
-
-
-def exact_loss(w: np.ndarray, b: np.ndarray, p: kf.Population, sigma: float) -> float:
-    """Tr (W−I)Σ(W−I)ᵀ + σ² Tr WWᵀ + ‖(W−I)μ + b‖², of dense matrices."""
-    gap = w - np.eye(len(w))
-    return float(np.sum(gap @ covariance(p) * gap) + sigma**2 * np.sum(w**2) + np.sum((gap @ p.mean + b) ** 2))
-
-
-def shift_matrices(layout: SpatialLayout, sizes: tuple[int, ...] | None, padding: str) -> list[np.ndarray]:
-    """One matrix for each weight of a convolution, written as loops over pixels; None for a filter as wide as the image."""
-    grid, c = layout.grid, layout.channels
-    ranges = [range(n) for n in grid] if sizes is None else [range(-(n // 2), n // 2 + 1) for n in sizes]
-    index = np.arange(layout.dimension).reshape(*grid, c)
-    found = []
-    for offset in itertools.product(*ranges):
-        for into, out in itertools.product(range(c), range(c)):
-            m = np.zeros((layout.dimension,) * 2)
-            for place in itertools.product(*(range(n) for n in grid)):
-                other = [i + o for i, o in zip(place, offset, strict=True)]
-                if padding == "zero" and any(not 0 <= j < n for j, n in zip(other, grid, strict=True)):
-                    continue
-                there = tuple(j % n for j, n in zip(other, grid, strict=True))
-                m[index[(*place, out)], index[(*there, into)]] = 1
-            found.append(m)
-    return found
-
-
-def bias_images(layout: SpatialLayout, bias: str) -> np.ndarray:
-    d, c = layout.dimension, layout.channels
-    if bias == "image":
-        return np.eye(d)
-    return np.tile(np.eye(c), (layout.positions, 1)).T if bias == "scalar" else np.zeros((0, d))
 
 
 def bfgs(p: kf.Population, sizes: tuple[int, ...] | None, padding: str, bias: str, sigma: float) -> Any:
@@ -325,235 +250,6 @@ def test_a_noise_level_for_each_row() -> None:
         together = denoiser(x, sigmas)
         apart = np.concatenate([denoiser(x[i], s) for i, s in enumerate(sigmas)])
         np.testing.assert_allclose(together, apart, atol=1e-14)
-
-
-# ---------------------------------------------------------------- the generated law
-@pytest.mark.parametrize(("shape", "rank"), [((9,), None), ((9,), 4), ((4, 4), 5), ((5, 3, 2), None)])
-def test_laws_are_where_the_probability_flow_leads(shape: tuple[int, ...], rank: int | None) -> None:
-    """Each sample against an ODE solver of its own, through the denoiser's rows; default σ_T and σ₀."""
-    p = population(shape, rank=rank)
-    noise = rng(6).standard_normal((2, *shape))
-    for denoiser in architectures(p, patch=3):
-
-        def velocity(log_sigma: float, flat: np.ndarray, denoiser: Architecture = denoiser) -> np.ndarray:
-            x = flat.reshape(2, -1)
-            return (x - denoiser(x, float(np.exp(log_sigma)))).ravel()
-
-        start = 80.0 * noise.ravel()
-        solved = solve_ivp(velocity, np.log([80.0, 0.002]), start, method="DOP853", rtol=1e-12, atol=1e-13)
-        ended = solved.y[:, -1].reshape(2, *shape)
-        np.testing.assert_allclose(denoiser.law().from_noise(noise), ended, rtol=4e-10, atol=4e-10)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_moments_of_laws_are_those_of_their_maps(shape: tuple[int, ...]) -> None:
-    """Mean, pixel variances, spectra and autocovariance against the dense covariance FFᵀ."""
-    p = population(shape, rank=6)
-    d = p.dimension
-    for denoiser in architectures(p):
-        law = denoiser.law(sigma_max=30.0, sigma_min=0.1)
-        assert isinstance(law, GeneratedLaw)
-        mean = law.from_noise(np.zeros(d))[0].ravel()
-        np.testing.assert_allclose(law.mean, mean, atol=1e-14)
-        factor = (law.from_noise(np.eye(d)).reshape(d, d) - mean).T
-        dense = factor @ factor.T
-        np.testing.assert_allclose(law.variances.ravel(), np.diag(dense), atol=1e-12)
-        seen = SpectralStatistics.from_population(kf.Population.from_covariance(dense, shape=shape))
-        np.testing.assert_allclose(law.spectra, seen.spectra, atol=1e-12)
-        np.testing.assert_allclose(law.autocovariance, seen.autocovariance, atol=1e-12)
-
-
-def test_the_integral_of_gains_is_its_quadrature() -> None:
-    for value in (0.0, 1e-6, 1e-3, 0.7, 40.0, 1e4):
-        found, _ = quad(lambda t, v=value: v / (v + np.exp(2 * t)), *np.log([0.002, 80.0]), epsabs=1e-12, limit=400)
-        assert float(log_gain_integral(value, 80.0, 0.002)) == pytest.approx(found, abs=4e-10)
-
-
-@pytest.mark.parametrize("p", [smooth(), population((16,), rank=5), population((7, 6)), population((6, 6), rank=9)])
-def test_closed_form_of_one_channel_is_the_quadrature_of_its_gains(p: kf.Population) -> None:
-    """ln λ̂ₘ = 2 ln σ_T − 2∫(1 − ŵₘ) d ln σ, frequency by frequency."""
-    denoiser = PatchDenoiser.fit(p, patch=3)
-    nodes, weights = np.polynomial.legendre.leggauss(400)
-    low, high = np.log([0.002, 80.0])
-    times = low + (high - low) * (nodes + 1) / 2
-    gains = np.array([denoiser.transfer(float(np.exp(t)))[..., 0, 0] for t in times])
-    assert np.abs(gains.imag).max() < 1e-14
-    integral = np.tensordot(weights, 1 - gains.real, 1) * (high - low) / 2
-    spectrum = denoiser.law().spectra[..., 0, 0].real
-    np.testing.assert_allclose(np.log(spectrum), 2 * high - 2 * integral, atol=4e-10)
-
-
-def outside(kernel: np.ndarray, reach: int) -> float:
-    """Largest entry of a cyclic filter at lags beyond the patch, as a share of the largest one."""
-    lags = np.minimum(np.arange(len(kernel)), len(kernel) - np.arange(len(kernel)))
-    return float(np.abs(kernel[lags > reach]).max() / np.abs(kernel).max())
-
-
-@pytest.mark.parametrize("p", [smooth(), ripples()])
-def test_the_log_covariance_is_local_and_neither_covariance_nor_precision_is(p: kf.Population) -> None:
-    """The talk has patch layers generate "a Gaussian process with a local kernel": the logarithm of the covariance is local."""
-    denoiser = PatchDenoiser.fit(p, patch=7)
-    spectrum = denoiser.law().spectra[..., 0, 0].real
-    logarithm = np.fft.ifft(np.log(spectrum)).real
-    assert outside(logarithm, 3) < 8e-15
-    np.testing.assert_allclose(logarithm[np.arange(-3, 4)], denoiser.log_covariance(), atol=1e-12)
-    assert outside(np.fft.ifft(spectrum).real, 3) > 0.02
-    assert outside(np.fft.ifft(1 / spectrum).real, 3) > 0.02
-
-
-def test_a_patch_loses_what_is_beyond_it_and_local_moments_too() -> None:
-    """Neither the variance nor the correlations just outside of the patch are those of the data."""
-    p = smooth()
-    data = SpectralStatistics.of(p).autocovariance[:, 0, 0]
-    made = PatchDenoiser.fit(p, patch=7).law().autocovariance[:, 0, 0]
-    assert data[0] == pytest.approx(1.06)
-    assert made[0] < 0.99 * data[0]
-    assert np.all(made[4:8] < 0.85 * data[4:8])
-    assert np.all(np.diff(made[4:8] / data[4:8]) < 0)
-    full = ConvolutionDenoiser.fit(p).law(sigma_max=1e6, sigma_min=1e-6)
-    spectrum = SpectralStatistics.of(p).spectra[:, 0, 0].real
-    np.testing.assert_allclose(np.log(full.spectra[:, 0, 0].real), np.log(spectrum), atol=3e-9)
-
-
-def two_channels(size: int = 24) -> kf.Population:
-    """An exactly stationary signal of two channels, one of which leads the other."""
-    draw = rng(7)
-    mixing = np.fft.fft(draw.standard_normal((size, 2, 2)) * np.exp(-np.arange(size) / 3)[:, None, None], axis=0)
-    spectra = mixing @ mixing.conj().swapaxes(-1, -2) + 0.05 * np.eye(2)
-    lags = np.fft.ifft(spectra, axis=0).real
-    gaps = (np.arange(size)[:, None] - np.arange(size)) % size
-    dense = lags[gaps].swapaxes(1, 2).reshape(2 * size, 2 * size)
-    return kf.Population.from_covariance(0.5 * (dense + dense.T), shape=(size, 1, 2))
-
-
-def test_filters_of_several_channels_do_not_commute() -> None:
-    p = two_channels()
-    patch, full = PatchDenoiser.fit(p, patch=(5, 1)), ConvolutionDenoiser.fit(p)
-    assert non_commutation(full, (0.3, 2.0)) < 1e-14
-    assert non_commutation(PatchDenoiser.fit(smooth(), patch=5), (0.3, 2.0)) < 1e-14
-    assert non_commutation(patch, (0.3, 2.0)) > 1e-3
-    transfer = patch.transfer(1.0)
-    assert np.linalg.norm(transfer - transfer.conj().swapaxes(-1, -2)) > 0.01 * np.linalg.norm(transfer)
-    # The closed form of one channel, an exponential of the integral, is not the ordered product.
-    regression = patch.regression
-    exponent = patch._transfer(regression.weights(log_gain_integral(regression.values, 80.0, 0.002)))
-    values, vectors = np.linalg.eig(exponent)
-    wrong = (vectors * np.exp(values)[..., None, :]) @ np.linalg.inv(vectors) * 0.002
-    spectra = patch.law().spectra
-    gap = np.linalg.norm(wrong @ wrong.conj().swapaxes(-1, -2) - spectra) / np.linalg.norm(spectra)
-    assert gap > 1e-3
-
-
-def test_zero_padding_is_not_stationary() -> None:
-    p = kf.Population.from_covariance(covariance(smooth(24)))  # centred and exactly stationary
-    zero, circular = PatchDenoiser.fit(p, patch=5, padding="zero"), PatchDenoiser.fit(p, patch=5)
-    assert np.abs(zero.filter(2.0) - circular.filter(2.0)).max() > 1e-3
-    assert non_commutation(zero, (0.3, 2.0)) > 1e-3
-    variances = zero.law().variances
-    assert variances.max() / variances.min() > 1.05
-    assert np.ptp(circular.law().variances) < 1e-12
-
-
-def test_samples_have_the_moments_of_their_law() -> None:
-    p = population((5, 3, 2), rank=8)
-    for denoiser in architectures(p):
-        law = denoiser.law(sigma_min=0.05)
-        draws = law.sample(20_000, rng=rng(8))
-        assert draws.shape == (20_000, 5, 3, 2)
-        spread = np.sqrt(law.variances)
-        np.testing.assert_allclose((draws.mean(axis=0) - law.mean.reshape(p.shape)) / spread, 0, atol=5 / 20_000**0.5)
-        np.testing.assert_allclose(draws.var(axis=0) / law.variances, 1, atol=6 * (2 / 20_000) ** 0.5)
-    np.testing.assert_array_equal(law.sample(2, rng=rng(9)), law.sample(2, rng=rng(9)))
-
-
-def test_the_linear_law_keeps_what_the_start_leaves() -> None:
-    """Variance σ_T²(λ + σ₀²)/(λ + σ_T²), and not all of the mean: for λ = 170 and σ_T = 80, 0.974 and 84 %."""
-    p = kf.Population.from_covariance(np.diag([170.0, 1.0]), mean=np.array([5.0, 0.0]))
-    law = FullLinearDenoiser(p).law(sigma_max=80.0, sigma_min=1e-6)
-    assert law.variances[0] / 170 == pytest.approx(0.974, abs=5e-4)
-    assert law.mean[0] / 5 == pytest.approx(1 - np.sqrt(170 / (170 + 6400)), rel=1e-9)
-
-
-# ---------------------------------------------------------------- the study and its window
-def digits() -> kf.Population:
-    from sklearn.datasets import load_digits
-
-    return kf.Population.from_samples(load_digits().images / 8 - 1)
-
-
-def colours() -> kf.Population:
-    """Smooth colour pictures, fewer than they have pixels."""
-    noise = rng(13).standard_normal((60, 8, 6, 3)).cumsum(axis=1).cumsum(axis=2)
-    return kf.Population.from_samples(noise / np.abs(noise).max() @ np.array([[1, 0.5, 0.2], [0, 1, 0.4], [0, 0, 1]]))
-
-
-def vectors() -> kf.Population:
-    return kf.Population.from_samples(rng(14).standard_normal((25, 40)).cumsum(axis=1))
-
-
-POPULATIONS = {
-    "digits": digits, "colours": colours, "vectors": vectors,
-    "two channels": two_channels, "spectrum": lambda: kf.Population.from_spectrum([3.0, 1.0, 0.5, 0.0]),
-    "pair": lambda: kf.Population.from_covariance(np.eye(2)),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", POPULATIONS)
-def test_a_study_fills_its_window(name: str) -> None:
-    pytest.importorskip("matplotlib")
-    if name == "digits":
-        pytest.importorskip("sklearn")
-    from kappaflow.report.lens.architecture import section
-
-    p = POPULATIONS[name]()
-    study = architecture_study(p)
-    shown = section(study)
-    assert shown.name == "architecture"
-    assert len(shown.pictures) == 5
-    assert len(shown.tables) == 3
-    assert all(text and "nan" not in text and "inf " not in text for text in shown.takeaways)
-    for table in shown.tables:
-        assert len({len(values) for values in table.columns.values()}) == 1
-    for picture in shown.pictures:
-        assert "nan" not in picture.alternative
-        figure = picture.draw()
-        figure.draw_without_rendering()
-        assert all(ax.has_data() for ax in figure.axes)
-
-
-def test_a_study_holds_what_its_parts_say() -> None:
-    p = colours()
-    study = architecture_study(p, patches=(3,), sigma=[0.1, 1.0], samples=2, seed=5)
-    denoiser = PatchDenoiser.fit(p, patch=3, padding="zero")
-    one = study.find("patch 3, zero padding")
-    np.testing.assert_allclose(one.loss, denoiser.loss(np.array([0.1, 1.0])) / p.dimension)
-    assert one.generated is not None
-    assert one.weights == 81
-    noise = rng(5).standard_normal((2, p.dimension))
-    np.testing.assert_allclose(one.generated.samples, denoiser.law().from_noise(noise))
-    assert study.variance == pytest.approx(p.total_variance / p.dimension)
-    power = np.einsum("...aa->...", SpectralStatistics.of(p).spectra).real / 3
-    assert study.spectrum[0] == pytest.approx(power[0, 0])
-    assert study.autocovariance[0] == pytest.approx(study.variance)
-    assert study.frequencies[0] == 0
-    assert study.locality == ()
-    assert dict(study.commutators)["convolution"] < 1e-13
-    assert dict(study.commutators)["patch 3"] > 1e-4
-    with pytest.raises(KeyError, match="name must be one of mean image"):
-        study.find("transformer")
-
-
-def test_a_study_refuses_even_patches_and_leaves_out_what_holds_the_image() -> None:
-    with pytest.raises(ValueError, match="patches must be odd"):
-        architecture_study(vectors(), patches=(4,))
-    names = [s.name for s in architecture_study(kf.Population.from_covariance(np.eye(9), shape=(3, 3))).studied]
-    assert not any("patch" in name for name in names)
-
-
-def test_the_example_of_the_page_runs() -> None:
-    page = (Path(__file__).parents[3] / "docs/lens/architecture.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    exec(compile(example, "architecture.md", "exec"), {})
 
 
 # ---------------------------------------------------------------- errors

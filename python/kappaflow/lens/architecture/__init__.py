@@ -1,37 +1,34 @@
-"""The best denoisers under architectural constraints, and the laws that they generate."""
+"""The best denoisers under architectural constraints, and the laws that they generate.
 
-from .generated import (
-    AffineLaw,
-    GeneratedLaw,
-    LinearLaw,
-    StationaryLaw,
-)
-from .optimal import (
-    ZERO_PADDING_LIMIT,
-    Architecture,
-    ConvolutionDenoiser,
-    FullLinearDenoiser,
-    MeanDenoiser,
-    PatchDenoiser,
-    log_gain_integral,
-    non_commutation,
-)
-from .patch_filters import (
+* :mod:`.denoisers`: best denoisers of a mean image, of a full convolution, of a full matrix
+* :mod:`.patch_denoiser`: best denoiser of a layer that sees a patch
+* :mod:`.patch_regression`: the regression behind it
+* :mod:`.generated_laws`: the Gaussian laws that their samplers end with
+* :mod:`.profiles`: power by frequency, covariance by lag
+* :mod:`.study`: all that the page on architecture shows
+
+Spectra of data as convolutions see them are in :mod:`kappaflow.lens.stationary`.
+"""
+
+from .denoisers import Architecture, ConvolutionDenoiser, FullLinearDenoiser, MeanDenoiser
+from .generated_laws import AffineLaw, GeneratedLaw, LinearLaw, StationaryLaw
+from .patch_denoiser import ZERO_PADDING_LIMIT, PatchDenoiser, log_gain_integral, non_commutation
+from .patch_regression import (
     PADDINGS,
     PatchRegression,
     circular_regression,
     patch_size,
     zero_regression,
 )
+from .profiles import LagProfile, RadialProfile, lag_profile, radial_profile
 from .study import (
     ArchitectureStudy,
+    Commutator,
     Filters,
     Generated,
     Locality,
     Studied,
     architecture_study,
-    lag_profile,
-    radial_profile,
 )
 
 __all__ = [
@@ -40,16 +37,19 @@ __all__ = [
     "AffineLaw",
     "Architecture",
     "ArchitectureStudy",
+    "Commutator",
     "ConvolutionDenoiser",
     "Filters",
     "FullLinearDenoiser",
     "Generated",
     "GeneratedLaw",
+    "LagProfile",
     "LinearLaw",
     "Locality",
     "MeanDenoiser",
     "PatchDenoiser",
     "PatchRegression",
+    "RadialProfile",
     "StationaryLaw",
     "Studied",
     "architecture_study",

@@ -1,7 +1,7 @@
-r"""Laws that linear denoisers generate: Gaussian, the image of white noise under an affine sampling map.
+r"""Laws that linear denoisers generate: Gaussians, the images of white noise under an affine sampling map.
 
-The probability flow starts at x_T = σ_T z, z ~ N(0, I), and ends at σ₀ > 0: x = m + Fz. The same z gives comparable samples
-of all architectures.
+The probability flow starts at x_T = σ_T z, z ~ N(0, I), and ends at σ₀ > 0 with x = m + Fz. Samples of different architectures from
+the same z can be compared one by one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, integer
+from ..._repr import ShortRepr
 from ...population import Population
 from ..layout import ComplexArray, SpatialLayout
 from ..stationary import mode_rows
@@ -20,8 +21,8 @@ from ..stationary import mode_rows
 __all__ = ["AffineLaw", "GeneratedLaw", "LinearLaw", "StationaryLaw"]
 
 
-@dataclass(frozen=True)
-class GeneratedLaw(ABC):
+@dataclass(frozen=True, repr=False)
+class GeneratedLaw(ShortRepr, ABC):
     """A Gaussian law of images, x = m + Fz with z ~ N(0, I).
 
     Attributes
@@ -53,18 +54,28 @@ class GeneratedLaw(ABC):
         return self.layout.autocovariance(self.spectra)
 
     def from_noise(self, noise: Any) -> FloatArray:
-        """Where the flow leads from x_T = σ_T z, (B, *shape), for noise z of unit variance, (B, d) or (B, *shape)."""
+        """Where the flow leads from x_T = σ_T z, (B, *shape).
+
+        Parameters
+        ----------
+        noise : (B, d) or (B, *shape), z of unit variance
+
+        Raises
+        ------
+        ValueError
+            Noise of another shape, NaN or infinity.
+        """
         rows = self.layout.rows(noise, "noise")
         return (self.mean + self._spread(rows)).reshape(len(rows), *self.layout.shape)
 
     def sample(self, count: int, *, rng: np.random.Generator) -> FloatArray:
-        """`count` independent draws, (count, *shape), exact."""
+        """Independent exact draws, (count, *shape)."""
         return self.from_noise(rng.standard_normal((integer("count", count, 1), self.layout.dimension)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StationaryLaw(GeneratedLaw):
-    """A stationary Gaussian law around an image: one C×C matrix at each frequency.
+    """A stationary Gaussian law around a mean image: one C×C matrix at each frequency.
 
     Attributes
     ----------
@@ -78,21 +89,23 @@ class StationaryLaw(GeneratedLaw):
 
     @property
     def spectra(self) -> ComplexArray:
+        """FₘFₘ†, (*grid, C, C)."""
         return np.asarray(self.factor @ self.factor.conj().swapaxes(-1, -2))
 
     @property
     def variances(self) -> FloatArray:
+        """The same at every position, (*shape)."""
         per_channel = np.einsum("...aa->...a", self.spectra).real.reshape(-1, self.layout.channels).mean(axis=0)
         return self.layout.uniform(per_channel).reshape(self.layout.shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LinearLaw(GeneratedLaw):
-    """The law of an unconstrained linear denoiser: the modes of the data, each with its own scale.
+    """The law of a full linear denoiser: the modes of the data, each with its own scale.
 
     Attributes
     ----------
-    population : whose modes
+    population : the data, whose modes these are
     scales : (k,) standard deviation along each mode
     null_scale : standard deviation in all directions outside of the modes
     """
@@ -107,17 +120,19 @@ class LinearLaw(GeneratedLaw):
 
     @property
     def spectra(self) -> ComplexArray:
+        """Of the modes with their scales, and of white noise outside of them, (*grid, C, C)."""
         inside = self.layout.spectra(mode_rows(self.population, self.scales**2 - self.null_scale**2))
         return np.asarray(inside + self.null_scale**2 * np.eye(self.layout.channels))
 
     @property
     def variances(self) -> FloatArray:
+        """Σₖ u²ₖ scale²ₖ, and the null scale outside of the modes, (*shape)."""
         vectors, excess = self.population.eigenvectors, self.scales**2 - self.null_scale**2
         inside = excess if vectors is None else vectors**2 @ excess
         return (self.null_scale**2 + inside).reshape(self.layout.shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AffineLaw(GeneratedLaw):
     """A law without symmetry.
 
@@ -133,9 +148,11 @@ class AffineLaw(GeneratedLaw):
 
     @property
     def spectra(self) -> ComplexArray:
+        """Of FFᵀ averaged over shifts, (*grid, C, C)."""
         columns = np.ascontiguousarray(self.matrix.T)
         return self.layout.spectra(iter([(columns, np.ones(len(columns)))]))
 
     @property
     def variances(self) -> FloatArray:
+        """Diagonal of FFᵀ, (*shape)."""
         return np.asarray(np.einsum("ij,ij->i", self.matrix, self.matrix)).reshape(self.layout.shape)

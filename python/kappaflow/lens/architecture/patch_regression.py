@@ -1,8 +1,8 @@
-r"""The regression behind a layer that sees a patch: geometry of patches, their moments, and its solution at every σ.
+r"""The regression behind a layer that sees a patch: geometry of patches, their moments, and the solution at every σ.
 
-A layer with offsets 𝒦 estimates pixel i from its noised patch, (x_{i+δ})_{δ∈𝒦}, with the same weights w everywhere:
-(A + σ²B) w = A e_c, where A is the second moment of clean patches, pooled over positions, B the fraction of positions at
-which a pixel of the patch is inside of the image (1 for circular padding), and c the centre, where B = 1.
+A layer with offsets 𝒦 estimates pixel i from its noised patch (x_{i+δ})_{δ∈𝒦}, with the same weights w everywhere. They solve
+(A + σ²B) w = A e_c. A is the second moment of clean patches, pooled over positions; B is diagonal and holds the fraction of
+positions at which each pixel of the patch is inside of the image (1 for circular padding); c is the centre, where B = 1.
 """
 
 from __future__ import annotations
@@ -11,26 +11,49 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer
+from ..._repr import ShortRepr
 from ..layout import SpatialLayout
 from ..linear import wiener_gain
 from ..stationary import BIASES, SpectralStatistics, centred_rows
 
-__all__ = ["PADDINGS", "PatchRegression", "circular_regression", "patch_size", "zero_regression"]
+__all__ = [
+    "PADDINGS",
+    "PatchRegression",
+    "WeightPlaces",
+    "ZeroRegression",
+    "circular_regression",
+    "patch_size",
+    "zero_convolution",
+    "zero_entries",
+    "zero_regression",
+]
 
+#: What a layer sees beyond the edges: the other side of the image, or zeros.
 PADDINGS = ("circular", "zero")
-_BLOCK = 2**22  # numbers in one block of patches: 32 MB
+#: Numbers in one block of patches, 32 MB.
+_BLOCK = 2**22
 
 
 def patch_size(patch: Any, layout: SpatialLayout) -> tuple[int, ...]:
-    """Sizes of a patch along each axis of the grid, of one odd number for all or one for each.
+    """Sizes of a patch along each axis of the grid.
 
-    Raises TypeError for anything but integers, ValueError for even ones (no centre) and for those larger than the image.
+    Parameters
+    ----------
+    patch : one odd size for all axes, or one for each
+    layout : of the images
+
+    Raises
+    ------
+    TypeError
+        Anything but integers.
+    ValueError
+        Even sizes, which have no centre; sizes larger than the image; another number of sizes than axes.
     """
     given = patch if isinstance(patch, (tuple, list)) else (patch,) * len(layout.grid)
     if len(given) != len(layout.grid):
@@ -44,15 +67,15 @@ def patch_size(patch: Any, layout: SpatialLayout) -> tuple[int, ...]:
 
 
 def offsets(patch: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """Offsets δ from the centre, (|𝒦|, axes), in the order of a patch that is flattened."""
+    """Offsets δ from the centre, (|𝒦|, axes), in the order of a flattened patch."""
     return np.array(list(itertools.product(*(range(-(size // 2), size // 2 + 1) for size in patch))))
 
 
-@dataclass(frozen=True)
-class PatchRegression:
+@dataclass(frozen=True, repr=False)
+class PatchRegression(ShortRepr):
     r"""Solution of (A + σ²B) w = A e_c for all σ by one eigendecomposition, B^{−½}AB^{−½} = V diag(ℓ) Vᵀ.
 
-    With B_cc = 1, w = B^{−½} V diag(ℓ/(ℓ+σ²)) (row c of V)ᵀ, and its loss over all pixels is N Σⱼ V²_{cj} ℓⱼσ²/(ℓⱼ+σ²).
+    As B_cc = 1, w = B^{−½} V diag(ℓ/(ℓ+σ²)) (row c of V)ᵀ, and the loss over all pixels is N Σⱼ V²_{cj} ℓⱼσ²/(ℓⱼ+σ²).
 
     Attributes
     ----------
@@ -71,44 +94,79 @@ class PatchRegression:
 
     @property
     def centre(self) -> FloatArray:
-        """Rows of V that are the pixel itself, (C, F)."""
+        """Rows of V that belong to the pixel itself, (C, F)."""
         middle = math.prod(self.patch) // 2 * self.layout.channels
         return self.modes[middle : middle + self.layout.channels]
 
     def weights(self, gains: FloatArray) -> FloatArray:
-        """B^{−½} V diag(gains) V_cᵀ as (*patch, C, C): offset, channel it comes from, channel it goes to."""
+        """B^{−½} V diag(gains) V_cᵀ for gains (F,), as (*patch, C, C): offset, input channel, output channel."""
         flat = (self.modes * gains) @ self.centre.T / np.sqrt(self.share)[:, None]
         return flat.reshape(*self.patch, self.layout.channels, self.layout.channels)
 
     def filter(self, sigma: float) -> FloatArray:
-        """w at one noise level, (*patch, C, C): offset, channel it comes from, channel it goes to."""
+        """w at one noise level σ > 0, (*patch, C, C): offset, input channel, output channel."""
         return self.weights(wiener_gain(self.values, sigma**2))
 
     def loss(self, sigma: FloatArray) -> FloatArray:
-        """E‖D(x₀ + σz) − x₀‖², summed over pixels, at each σ."""
+        """E‖D(x₀ + σz) − x₀‖², summed over pixels, of the shape of `sigma`."""
         power = np.einsum("cf,cf->f", self.centre, self.centre)
         noise = sigma[..., None] ** 2
         return np.asarray(self.layout.positions * (self.values * noise / (self.values + noise)) @ power)
 
 
 def circular_regression(statistics: SpectralStatistics, patch: tuple[int, ...], bias: str) -> PatchRegression:
-    """Of patches that go around the edges: A is a section of the average covariance, A[(δ,a),(δ′,b)] = c[δ − δ′]_{ab}."""
+    """Regression of patches that go around the edges: A is a section of the average covariance, A[(δ,a),(δ′,b)] = c[δ − δ′]_{ab}.
+
+    Parameters
+    ----------
+    statistics : of the data
+    patch : sizes along each axis
+    bias : "image", "scalar" or "none"
+    """
     layout = statistics.layout
     lags = layout.autocovariance(statistics.seen(bias))
     places = offsets(patch)
     gaps = places[:, None] - places[None]
-    blocks = lags[tuple(np.moveaxis(gaps, -1, 0))]  # (|𝒦|, |𝒦|, C, C); negative lags index from the end, as they should
+    blocks = lags[
+        tuple(np.moveaxis(gaps, -1, 0))
+    ]  # (|𝒦|, |𝒦|, C, C); lags are cyclic, so negative ones may count from the end
     moment = blocks.swapaxes(1, 2).reshape(len(places) * layout.channels, -1)
     return _solved(layout, patch, moment, np.ones(len(moment)))
 
 
+class ZeroRegression(NamedTuple):
+    """Regression of zero-padded patches, and what it is centred at.
+
+    Attributes
+    ----------
+    regression : the solution
+    patch_mean : (F,) mean patch around which it is, 0 unless the bias is "scalar"
+    target : (C,) mean of the pixels that it is added to, 0 unless the bias is "scalar"
+    """
+
+    regression: PatchRegression
+    patch_mean: FloatArray
+    target: FloatArray
+
+
 def zero_regression(
     source: Any, patch: tuple[int, ...], bias: str, *, shape: tuple[int, ...] | None = None
-) -> tuple[PatchRegression, FloatArray, FloatArray]:
-    """Of patches that see zeros beyond the edges, from a Population or samples; no d×d matrix.
+) -> ZeroRegression:
+    """Regression of patches that see zeros beyond the edges, without a d×d matrix.
 
-    Returns the regression, the mean patch (F,) around which it is and the mean of pixels (C,) it is added to: both are
-    zero but for the bias "scalar".
+    Parameters
+    ----------
+    source : a Population, or samples (N, *shape)
+    patch : sizes along each axis
+    bias : "image", "scalar" or "none"
+    shape : of a sample, where samples come flat
+
+    Raises
+    ------
+    ValueError
+        Another bias; data that :func:`~kappaflow.lens.stationary.centred_rows` refuses.
+    TypeError
+        SpectralStatistics, which do not know where pixels are.
     """
     choice("bias", bias, BIASES)
     layout, mean, blocks = centred_rows(source, shape=shape)
@@ -121,11 +179,24 @@ def zero_regression(
         target = layout.images(mean[None]).reshape(-1, layout.channels).mean(axis=0)
         moment -= np.outer(patch_mean, patch_mean)
     inside = _patches(SpatialLayout.of(layout.grid), patch, np.ones((1, layout.positions))).mean(axis=0)
-    return _solved(layout, patch, moment, np.repeat(inside, layout.channels)), patch_mean, target
+    return ZeroRegression(_solved(layout, patch, moment, np.repeat(inside, layout.channels)), patch_mean, target)
 
 
-def zero_entries(layout: SpatialLayout, patch: tuple[int, ...]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Where weight number w of a filter stands in the (d, d) matrix of a zero-padded layer: places in it and numbers w."""
+class WeightPlaces(NamedTuple):
+    """Where the weights of a filter stand in the flattened (d, d) matrix of a layer.
+
+    Attributes
+    ----------
+    places : (E,) entries of the flattened matrix
+    numbers : (E,) which entry of the flattened filter stands there
+    """
+
+    places: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.int64]
+
+
+def zero_entries(layout: SpatialLayout, patch: tuple[int, ...]) -> WeightPlaces:
+    """Where each weight of a filter (*patch, C, C) stands in the (d, d) matrix of a zero-padded layer."""
     channels, grid = layout.channels, np.array(layout.grid)
     numbers_of = layout.numbers.reshape(layout.positions, channels)
     here = np.moveaxis(np.indices(layout.grid), 0, -1).reshape(-1, len(grid))
@@ -138,7 +209,7 @@ def zero_entries(layout: SpatialLayout, patch: tuple[int, ...]) -> tuple[npt.NDA
         rows, columns = numbers_of[here[valid] @ strides], numbers_of[there[valid] @ strides]
         places.append(rows[:, out] * layout.dimension + columns[:, into])
         numbers.append(np.broadcast_to((k * channels + into) * channels + out, places[-1].shape))
-    return np.concatenate([p.ravel() for p in places]), np.concatenate([n.ravel() for n in numbers])
+    return WeightPlaces(np.concatenate([p.ravel() for p in places]), np.concatenate([n.ravel() for n in numbers]))
 
 
 def zero_convolution(layout: SpatialLayout, weights: FloatArray, rows: FloatArray) -> FloatArray:
@@ -166,7 +237,7 @@ def _patches(layout: SpatialLayout, patch: tuple[int, ...], rows: FloatArray) ->
 def _pooled(
     layout: SpatialLayout, patch: tuple[int, ...], blocks: Iterator[tuple[FloatArray, FloatArray]]
 ) -> FloatArray:
-    """N⁻¹ Σᵢ Pᵢ (Σₖ aₖ vₖvₖᵀ) Pᵢᵀ, (F, F), Pᵢ extracting the patch around i."""
+    """N⁻¹ Σᵢ Pᵢ (Σₖ aₖ vₖvₖᵀ) Pᵢᵀ, (F, F), where Pᵢ extracts the patch around i."""
     features = math.prod(patch) * layout.channels
     total = np.zeros((features, features))
     step = max(1, _BLOCK // (features * layout.positions))
@@ -182,4 +253,4 @@ def _solved(layout: SpatialLayout, patch: tuple[int, ...], moment: FloatArray, s
     root = np.sqrt(share)
     scaled = moment / np.outer(root, root)
     values, modes = np.linalg.eigh(0.5 * (scaled + scaled.T))
-    return PatchRegression(layout, patch, np.maximum(values, 0.0), modes, share)
+    return PatchRegression(layout=layout, patch=patch, values=np.maximum(values, 0.0), modes=modes, share=share)
