@@ -17,7 +17,7 @@ from ..population import Population
 from ..sampling import SIGMA_MIN
 from .console import ProgressDisplay, errors_console, plain_line
 from .loading import load_population, open_data, open_network, read_rows
-from .options import Data, Device, FolderResult, RandomSeed, Sampling, Seeds, Windows
+from .options import Data, Device, RandomSeed, ReportResult, Sampling, Seeds, Windows
 from .output import write_json
 from .run import machine_facts, report_run, results_directory
 from .signature import changed, takes_options
@@ -40,7 +40,7 @@ class LensOptions:
     seeds: Annotated[Seeds, changed("seeds", metavar="COUNT", help="Number of seeds for teleport, 2 to 100000.")]
     seed: RandomSeed
     device: Annotated[Device, changed("device", help="Where the network computes: cpu, cuda or cuda:<number>.")]
-    result: Annotated[FolderResult, changed("out", shown="kappaflow-lens-<name of the data>")]
+    result: Annotated[ReportResult, changed("out", shown="kappaflow-lens-<name of the data>")]
 
     @property
     def seed_count(self) -> int:
@@ -88,7 +88,7 @@ def command(options: LensOptions) -> None:
             *(f"{name} {reason}." for name, reason in left_out.items()),
         ]
         with run.writing() as folder:
-            _write(folder, made, data.name, material.population, notes, run.machine)
+            _write(folder, made, data.name, material.population, notes, run.machine, png=options.result.png)
         run.summary = lambda console: _print_windows(console, made, left_out)
 
 
@@ -253,11 +253,14 @@ def _write(
     population: Population,
     notes: Sequence[str],
     machine: Mapping[str, str],
+    *,
+    png: bool,
 ) -> None:
+    from ..report import write  # lazy: matplotlib
     from ..report.lens import build  # lazy: matplotlib
-    from ..report.write import write  # lazy: matplotlib
 
-    write(build(made, source=name, population=_described(population), notes=notes, facts=machine), directory)
+    document = build(made, source=name, population=_described(population), notes=notes, facts=machine)
+    write(document, directory, png=png)
     content = {
         "format": LENS_FORMAT,
         "version": machine["kappaflow"],

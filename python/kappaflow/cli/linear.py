@@ -15,7 +15,7 @@ from ..population import Population
 from .console import ProgressDisplay, errors_console, plain_line, print_notes
 from .errors import writing
 from .loading import open_data, saved_population
-from .options import Bands, Data, Device, FolderResult, Profiles, RandomSeed, Sampling, Sizes
+from .options import Bands, Data, Device, Profiles, RandomSeed, ReportResult, Sampling, Sizes
 from .options_validate import ComparedLaws, Memory, SamplerSteps, Simulation
 from .output import OutputDirectory, write_json
 from .parsing import chosen_bands
@@ -45,7 +45,7 @@ def command(
     device: Device,
     profiles: Profiles,
     memory: Annotated[Memory, changed("memory", default=2.0, help="Memory in GiB, half of it for the images.")],
-    result: Annotated[FolderResult, changed("out", shown="kappaflow-validate-<name of the data>")],
+    result: Annotated[ReportResult, changed("out", shown="kappaflow-validate-<name of the data>")],
 ) -> None:
     """Simulate linear diffusion models of many training sets and compare every prediction with them.
 
@@ -99,7 +99,7 @@ def command(
             **arguments,
         )
         with run.writing() as folder:
-            write_results(folder, found, run.machine)
+            write_results(folder, found, run.machine, png=result.png)
             if simulation.keep:
                 shutil.copytree(unfinished, folder / "simulation", ignore=shutil.ignore_patterns("options.json"))
         run.resolved = {"draws": list(found.draws), "groups": list(found.groups), "images": found.pool_size}
@@ -147,13 +147,12 @@ def training_sets(
     return ResampledSets(pool) if kind == "resample" else DisjointSets(pool)
 
 
-def write_results(directory: Path, found: Validation, machine: Mapping[str, str]) -> None:
+def write_results(directory: Path, found: Validation, machine: Mapping[str, str], *, png: bool) -> None:
     """Write the report and its numbers into a folder."""
-    from ..report.validation import build  # lazy: matplotlib
-    from ..report.write import write  # lazy: matplotlib
+    from ..report import build, write  # lazy: matplotlib
     from ..validation.linear.export import validation_to_json  # lazy: a quick start
 
-    write(build(found, facts=dict(machine)), directory)
+    write(build(found, facts=machine), directory, png=png)
     content = {"format": VALIDATION_FORMAT, "version": machine["kappaflow"], **validation_to_json(found)}
     write_json(directory / "validation.json", content)
 

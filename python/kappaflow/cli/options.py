@@ -359,6 +359,13 @@ class FolderResult(Result):
     )
 
 
+@dataclass(frozen=True)
+class ReportResult(FolderResult):
+    """A folder of results with a report in it."""
+
+    png: Annotated[bool, flag("--png", help="Write every figure as PNG as well.", panel=RESULTS_PANEL)] = False
+
+
 # --- options of one command -------------------------------------------------------------------------------------------
 
 

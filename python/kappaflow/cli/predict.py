@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from ..laws import law_spec
 from ..population import Population
 from .console import plain_line, print_notes
 from .loading import load_population, require_seeds_fit
-from .options import Bands, Data, FolderResult, Law, Profiles, Sampling, Seeds, Sizes, Tolerance
+from .options import Bands, Data, Law, Profiles, ReportResult, Sampling, Seeds, Sizes, Tolerance
 from .output import write_json
 from .parsing import chosen_bands, format_over
 from .run import machine_facts, report_run, results_directory
@@ -35,7 +36,7 @@ def command(
     seeds: Seeds,
     tolerance: Tolerance,
     profiles: Profiles,
-    result: Annotated[FolderResult, changed("out", shown="kappaflow-<name of the data>")],
+    result: Annotated[ReportResult, changed("out", shown="kappaflow-<name of the data>")],
 ) -> None:
     """Predict how much models trained on n of your images will agree, and write a report.
 
@@ -70,7 +71,7 @@ def command(
             progress=run.display,
         )
         with run.writing() as folder:
-            write_results(folder, population, prediction, dict(run.machine))
+            write_results(folder, population, prediction, run.machine, png=result.png)
         run.resolved = _resolved(population, prediction)
         run.summary = lambda console: print_prediction(console, prediction)
 
@@ -88,11 +89,13 @@ def _resolved(population: Population, prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def write_results(directory: Path, population: Population, prediction: Prediction, machine: dict[str, str]) -> None:
+def write_results(
+    directory: Path, population: Population, prediction: Prediction, machine: Mapping[str, str], *, png: bool
+) -> None:
     """Write the report, its numbers and the population into a folder."""
-    from ..report import write_report  # lazy: matplotlib
+    from ..report import build, write  # lazy: matplotlib
 
-    write_report(prediction, directory, facts=machine)
+    write(build(prediction, facts=machine), directory, png=png)
     numbers = prediction_to_json(prediction)
     write_json(
         directory / "predictions.json",

@@ -1,10 +1,54 @@
-"""The consistency report: figures, page and files, drawn from a :class:`~kappaflow.consistency.prediction.Prediction`.
+"""Reports: numbers as pages that need nothing beside themselves.
 
-The numbers come in finished; nothing here computes a prediction. matplotlib and jinja2 are needed by this subpackage
-alone.
+A report is a :class:`~kappaflow.report.document.Document`, whatever it is about. :func:`build` makes one from a result,
+:func:`page` turns it into HTML, :func:`write` into files. The numbers come in finished; nothing here computes a
+prediction. matplotlib and jinja2 are needed by this subpackage alone. ::
+
+    import kappaflow as kf
+
+    prediction = kf.predict(population, source="my images")
+    kf.report.write(kf.report.build(prediction), "my-report")
 """
 
-from .consistency import figures
-from .embed import render_page, write_report
+from __future__ import annotations
 
-__all__ = ["figures", "render_page", "write_report"]
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ..consistency.prediction import Prediction
+from .document import Document, Picture, Prose, Section, Table
+from .page import page
+from .write import write
+
+if TYPE_CHECKING:
+    from ..validation.linear.results import Validation
+
+__all__ = ["Document", "Picture", "Prose", "Section", "Table", "build", "page", "write"]
+
+_NO_FACTS: Mapping[str, str] = MappingProxyType({})
+
+
+def build(result: Prediction | Validation, *, facts: Mapping[str, str] = _NO_FACTS) -> Document:
+    """The report of a result. That of the lens is built from its windows, see :func:`kappaflow.report.lens.build`.
+
+    Parameters
+    ----------
+    result : a prediction, or a validation of linear models
+    facts : label → text of how the report was made, such as version and command; plain text
+
+    Raises
+    ------
+    TypeError
+        There is no report of such a result.
+    """
+    if isinstance(result, Prediction):
+        from . import consistency  # lazy: a quick start
+
+        return consistency.build(result, facts=facts)
+    from ..validation.linear.results import Validation  # lazy: a quick start
+    from . import validation  # lazy: a quick start
+
+    if isinstance(result, Validation):
+        return validation.build(result, facts=facts)
+    raise TypeError(f"result must be a Prediction or a Validation, got {type(result).__name__}")

@@ -73,3 +73,11 @@ def show(ax: Axes, array: FloatArray, kind: Kind, *, signed: bool = False) -> Ax
     if signed:
         return ax.imshow(signed_picture(array, kind), cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
     return ax.imshow(picture(array, kind), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+
+
+def height_ratio(shape: tuple[int, ...]) -> float:
+    """Height over width of a picture of one array: an image's own up to 3, and 0.8 for a curve."""
+    if kind_of(shape) == "vector":
+        return 0.8
+    height, width = shape[1:] if channel_axis(shape) == 0 else shape[:2]
+    return min(3.0, height / width)

@@ -49,8 +49,10 @@ from typing import Literal
 
 from matplotlib.figure import Figure
 
-__all__ = ["Cell", "Document", "Mood", "Picture", "Prose", "Section", "Table", "Tile", "Value", "present"]
+__all__ = ["HOW", "Cell", "Document", "Mood", "Picture", "Prose", "Section", "Table", "Tile", "Value", "present"]
 
+#: The line under which derivations are folded.
+HOW = "How is this computed?"
 #: How a verdict is coloured: "yes", "partly", "no", or not at all.
 Mood = Literal["yes", "partly", "no", ""]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")

@@ -198,10 +198,16 @@ def _round_ticks(low: float, high: float, most: int = 5) -> list[float]:
     """Round numbers between two positive ones, at most `most` and as many as possible."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     steps: list[tuple[float, ...]] = [
-        tuple(np.round(np.arange(1.0, 10.0, 0.05), 2)), tuple(np.round(np.arange(1.0, 10.0, 0.1), 1)),
-        tuple(np.round(np.arange(1.0, 10.0, 0.2), 1)), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9),
-        (1, 1.5, 2, 3, 5, 7), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,),
-    ]  # fmt: skip
+        tuple(np.round(np.arange(1.0, 10.0, 0.05), 2)),
+        tuple(np.round(np.arange(1.0, 10.0, 0.1), 1)),
+        tuple(np.round(np.arange(1.0, 10.0, 0.2), 1)),
+        (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9),
+        (1, 1.5, 2, 3, 5, 7),
+        (1, 2, 3, 5),
+        (1, 2, 5),
+        (1, 3),
+        (1,),
+    ]
     for mantissas in steps:
         ticks = [m * 10.0**e for e in range(first, last + 1) for m in mantissas if low <= m * 10.0**e <= high]
         if len(ticks) <= most:

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._checks import FloatArray
 
-__all__ = ["finite_range", "log_limits", "positive", "ratio"]
+__all__ = ["finite_range", "log_limits", "positive", "ratio", "spread"]
 
 
 def positive(values: FloatArray) -> FloatArray:
@@ -40,3 +40,8 @@ def log_limits(low: float, high: float, pad: float = 0.06) -> tuple[float, float
     span = math.log10(high / low)
     margin = max(pad * span, (1.0 - span) / 2)
     return low * 10**-margin, high * 10**margin
+
+
+def spread(size: int, count: int) -> list[int]:
+    """At most `count` indices below `size`, spread evenly from the first to the last."""
+    return sorted({round(x) for x in np.linspace(0, size - 1, min(count, size))}) if size else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import pytest
 
 from kappaflow import report
 from kappaflow.cli.errors import DEBUG_VARIABLE
-from kappaflow.report import write as report_writer
 
 
 @pytest.fixture
@@ -38,18 +38,19 @@ def plain_figures(monkeypatch: pytest.MonkeyPatch) -> None:
         empty = b'<svg xmlns="http://www.w3.org/2000/svg"></svg>'
         return {picture.name: {"png" if picture.raster else "svg": empty} for picture in document.pictures}
 
-    monkeypatch.setattr(report_writer, "draw", draw)
+    monkeypatch.setattr(importlib.import_module("kappaflow.report.write"), "draw", draw)
 
 
 @pytest.fixture
 def plain_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """A report of ``kappaflow predict`` with one figure, which is empty."""
 
-    def write(prediction: Any, directory: Path, *, facts: dict[str, str]) -> Path:
+    def write(document: Any, directory: Path, *, png: bool) -> Path:
+        assert not png
         (Path(directory) / "figures").mkdir()
         (Path(directory) / "figures" / "kappa.svg").write_text("<svg/>")
         path = Path(directory) / "report.html"
-        path.write_text(f"{prediction.source} {facts['kappaflow']}")
+        path.write_text(f"{document.source} {document.facts['kappaflow']}")
         return path
 
-    monkeypatch.setattr(report, "write_report", write)
+    monkeypatch.setattr(report, "write", write)

@@ -106,7 +106,7 @@ def test_failing_report_leaves_nothing(folder, monkeypatch):
     def fail(*_arguments, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(report, "write_report", fail)
+    monkeypatch.setattr(report, "write", fail)
     assert "No space left on device" in refuse(
         "predict", "data.npy", "--n", "30", "--seeds", "2", "--bands", "1", code=1
     )

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import kappaflow as kf
+from kappaflow import report
 from kappaflow.cli import app, errors
 from kappaflow.validation.linear import experiment as linear
 from kappaflow.validation.linear import simulation
@@ -35,12 +36,12 @@ def folder(tmp_path, monkeypatch):
 def plain_report(monkeypatch):
     """A report without drawings, which have their own tests."""
 
-    def write(document, directory):
+    def write(document, directory, *, png):
         path = Path(directory) / "report.html"
         path.write_text(f"{document.source} {document.facts['torch']}")
         return path
 
-    monkeypatch.setattr("kappaflow.report.write.write", write)
+    monkeypatch.setattr(report, "write", write)
 
 
 def run(*arguments):

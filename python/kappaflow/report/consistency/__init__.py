@@ -1,1 +1,74 @@
-"""The report of ``kappaflow predict``: its figures and sentences."""
+"""The report of ``kappaflow predict``.
+
+Each module holds sections, figures beside what they say; :func:`build` puts them in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...consistency.prediction import Prediction
+from ..document import Document, Prose, Section, present
+from ..words import number, percent
+from .data import data
+from .headline import plan, seed_spread, tiles, verdict
+from .law import law
+from .modes import pairs, where
+from .reasons import noise, shrinkage
+from .seeds import seeds
+from .shared import PROSE
+from .sizes import how_many
+
+__all__ = ["build"]
+
+
+def build(prediction: Prediction, *, facts: Mapping[str, str]) -> Document:
+    """The report of a prediction.
+
+    Parameters
+    ----------
+    prediction : what to show
+    facts : label → text of how the report was made, such as version and command
+    """
+    decision = verdict(prediction)
+    return Document(
+        kind="Consistency report",
+        source=prediction.source,
+        title="Will two models trained on {source} agree?",
+        mood=decision.mood,
+        answer=decision.answer,
+        introduction=(_introduction(prediction),),
+        tiles=tiles(prediction),
+        notes=prediction.notes,
+        sections=present(
+            (
+                how_many(prediction),
+                where(prediction),
+                seeds(prediction),
+                noise(prediction),
+                shrinkage(prediction),
+                pairs(prediction),
+                law(prediction),
+                data(prediction),
+                Section(name="words", title="Words used here", contents="Words", parts=(Prose(PROSE, "words"),)),
+            )
+        ),
+        facts=facts,
+    )
+
+
+def _introduction(prediction: Prediction) -> Prose:
+    row = prediction.reference
+    total = float(prediction.totals.relative[row])
+    context = {
+        "reference": f"{prediction.reference_n:,}",
+        "disagreement": percent(total),
+        "unrounded": repr(total),
+        "rms": number(float(prediction.totals.disagreement[row]) ** 0.5, 2),
+        "plan": plan(prediction),
+        "spread": seed_spread(prediction),
+        "description": prediction.description,
+        "sample_size": prediction.sample_size,
+        "shape": " × ".join(map(str, prediction.shape)),
+    }
+    return Prose(PROSE, "introduction", context)

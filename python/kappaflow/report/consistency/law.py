@@ -1,7 +1,8 @@
-"""The section "Which law?": how the samples differ from Gaussian data, and how far each law is off, drawn and in words."""
+"""Which law describes the data: how the samples differ from Gaussian data, and how far each law is off."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,107 +17,79 @@ from ...consistency.diagnosis import Diagnosis
 from ...consistency.experiment import LawError
 from ...consistency.prediction import Prediction
 from ...consistency.rule import GOOD
-from ...laws import law_spec
+from ...laws import REGISTRY, law_spec
 from .. import look, numbers
+from ..document import HOW, Picture, Prose, Section
 from ..laws import law_look
 from ..look import GUIDE, MUTED, WIDTH, factor_axis, points, styled
 from ..words import number, percent_setting
-
-__all__ = ["kurtosis_words", "law_alternatives", "law_errors", "law_takeaways", "leverage"]
+from .shared import (
+    PROSE,
+)
 
 _BINS = 48
 #: How far the laws' marks stand apart within a band.
 _APART = 0.13
 
 
-def _diagnosis(prediction: Prediction, figure: str) -> Diagnosis:
-    if prediction.diagnosis is None:
-        raise ValueError(f"{figure}: diagnosis must be present, got None")
-    return prediction.diagnosis
+def law(prediction: Prediction) -> Section:
+    """How far each law is off, and how unequal the images are; the reason for the law alone where nothing was diagnosed."""
+    found, spec = prediction.diagnosis, law_spec(prediction.law)
+    pictures: list[Picture | Prose] = []
+    if found is not None:
+        pictures = [
+            law_errors(found, prediction.law),
+            leverage(found),
+            Prose(PROSE, "kurtosis", {"text": _kurtosis(found)}),
+        ]
+    return Section(
+        name="law",
+        title="Which law?",
+        takeaways=(prediction.law_reason if found is None else found.recommendation,),
+        parts=(
+            Prose(PROSE, "laws", {"law": spec, "laws": tuple(REGISTRY.values())}),
+            *pictures,
+            Prose(PROSE, "leverage", {"diagnosis": found}, summary=HOW),
+        ),
+    )
+
+
+# ---------------------------------------------------------------- errors of the laws
+def law_errors(diagnosis: Diagnosis, taken: str) -> Picture:
+    """Simulated over predicted variance for each law."""
+    return Picture(
+        name="law_errors",
+        caption=f"How far each law is off on images like these: variance over {diagnosis.training_sets} training "
+        f"sets of {diagnosis.n:,} images, drawn with replacement from {diagnosis.profiles:,} of the images, divided "
+        "by what each law predicts for just that. 1 is perfect. Bars are two standard errors of the simulation.",
+        alternative="Simulated over predicted variance against the eigenband, one mark for each law with a bar of two "
+        f"standard errors, one panel for each map; a stripe marks agreement within {percent_setting(GOOD)}.",
+        draw=partial(draw_law_errors, diagnosis, taken),
+    )
 
 
 @styled
-def leverage(prediction: Prediction) -> Figure:
-    """Density of the samples' leverage on a logarithmic axis, with that of Gaussian data.
-
-    The curve is a gamma distribution of mean 1 and the variance of Gaussian data, 2 df2/df1², which is what a weighted
-    sum of squares of Gaussian coordinates is close to. Densities are per unit of ln τ.
-
-    Raises
-    ------
-    ValueError
-        Where the prediction has no diagnosis.
-    """
-    found = _diagnosis(prediction, "leverage")
-    figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
-    ax = figure.add_subplot()
-    values = numbers.positive(found.leverage)
-    values = values[np.isfinite(values)]
-    reach = 4.5 * np.sqrt(found.leverage_gaussian)
-    low, high = min(float(values.min()), float(np.exp(-reach))), max(float(values.max()), float(np.exp(reach)))
-    look.log_axis(ax.xaxis, low / 1.08, high * 1.08)
-    edges = np.geomspace(float(values.min()) * (1 - 1e-9), float(values.max()) * (1 + 1e-9), _BINS + 1)
-    counts, _ = np.histogram(values, edges)
-    density = counts / values.size / np.log(edges[1] / edges[0])
-    ax.stairs(density, edges, fill=True, color="#c9d7e6", lw=0, gid="samples")
-    ax.stairs(density, edges, color="#5b7ea3", lw=0.9)
-    x = np.geomspace(low / 1.08, high * 1.08, 600)
-    ax.plot(x, _gamma_density(x, found.leverage_gaussian), color=MUTED, ls=(0, (4, 2)), gid="gaussian-data")
-    ax.axvline(1.0, color=GUIDE, lw=0.7, zorder=0)
-    ax.set_ylim(bottom=0)
-    ax.set_xlabel("leverage τ of an image (1: the average)")
-    ax.set_ylabel("density per unit of ln τ")
-    handles = [
-        Patch(
-            facecolor="#c9d7e6",
-            edgecolor="#5b7ea3",
-            label=f"these images,\nvariance {number(found.leverage_variance, 2)}",
-        ),
-        Line2D(
-            [], [], color=MUTED, ls=(0, (4, 2)), label=f"Gaussian data,\nvariance {number(found.leverage_gaussian, 2)}"
-        ),
-    ]
-    figure.legend(handles=handles, loc="outside right upper", alignment="left")
-    return figure
-
-
-def _gamma_density(x: FloatArray, variance: float) -> FloatArray:
-    """Density of ln τ for τ of a gamma distribution with mean 1."""
-    from scipy.special import gammaln
-
-    shape = 1 / variance
-    return np.asarray(np.exp(shape * (np.log(x * shape) - x) - gammaln(shape)))
-
-
-@styled
-def law_errors(prediction: Prediction) -> Figure:
-    """Simulated over predicted variance by eigenband for each law, one panel for each map; bars are Monte Carlo errors.
-
-    Raises
-    ------
-    ValueError
-        Where the prediction has no diagnosis.
-    """
-    found = _diagnosis(prediction, "law_errors")
+def draw_law_errors(diagnosis: Diagnosis, taken: str) -> Figure:
+    """Simulated over predicted variance by eigenband for each law, one panel for each map; bars are Monte Carlo errors."""
     figure = Figure(figsize=(WIDTH, 3.5), layout="constrained")
-    questions = list(dict.fromkeys(each.question for each in found.errors))
+    questions = list(dict.fromkeys(each.question for each in diagnosis.errors))
     panels = figure.subplots(1, len(questions), sharey=True, squeeze=False)[0]
-    spans = [np.exp(each.band[:, None] + 2 * each.band_error[:, None] * np.array([-1, 1])) for each in found.errors]
+    spans = [np.exp(each.band[:, None] + 2 * each.band_error[:, None] * np.array([-1, 1])) for each in diagnosis.errors]
     low, high = float(np.min(spans)), float(np.max(spans))
     factor_axis(panels[0].yaxis, low, high)
     if 1.6 < high / low < 4:  # too narrow for round numbers, too wide for a linear axis
         panels[0].yaxis.set_major_locator(FixedLocator([0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 2.5, 3]))
     for column, (ax, question) in enumerate(zip(panels, questions, strict=True)):
-        _law_panel(ax, [each for each in found.errors if each.question == question], column)
+        _law_panel(ax, [each for each in diagnosis.errors if each.question == question], column)
         ax.set_title(question[0].upper() + question[1:])
-        labels = [band.numbers.replace("-", "–") for band in found.bands]
+        labels = [band.numbers.replace("-", "–") for band in diagnosis.bands]
         ax.set_xticks(range(len(labels)), labels, rotation=30 if len(labels) > 4 else 0)
         ax.set_xlim(-0.6, len(labels) - 0.4)
         ax.grid(False, axis="x")
         ax.set_xlabel("eigenband: modes")
     panels[0].set_ylabel("variance, simulated / predicted")
-    shown = list(dict.fromkeys(each.law for each in found.errors))
-    handles = [_law_handle(law, taken=law == prediction.law) for law in shown]
+    shown = list(dict.fromkeys(each.law for each in diagnosis.errors))
+    handles = [_law_handle(law, taken=law == taken) for law in shown]
     band = Patch(facecolor="#edf3ee", label=f"within {percent_setting(GOOD)}")
     figure.legend(handles=[*handles, band], loc="outside right upper", alignment="left")
     return figure
@@ -139,43 +112,89 @@ def _law_handle(law: str, *, taken: bool) -> Line2D:
     return Line2D([], [], label=law_spec(law).title + (" (taken)" if taken else ""), **style)
 
 
-# ---------------------------------------------------------------- in words
-def law_takeaways(prediction: Prediction) -> dict[str, str]:
-    """What the figures of this section show; the reason for the law where there is no diagnosis."""
-    found = prediction.diagnosis
-    if found is None:
-        return {"law_errors": prediction.law_reason, "leverage": ""}
-    unequal = found.leverage_variance / found.leverage_gaussian
+# ---------------------------------------------------------------- leverage
+def leverage(diagnosis: Diagnosis) -> Picture:
+    """How much each image weighs."""
+    return Picture(
+        name="leverage",
+        title="How unequal the images are",
+        takeaway=_leverage_takeaway(diagnosis),
+        caption=f"Leverage of {diagnosis.leverage.size:,} images: how much each weighs in what a model learns, "
+        "relative to the average. Dashed: Gaussian data, drawn as a gamma distribution with the mean and variance "
+        "that those have.",
+        alternative="Histogram of the leverage of each image, logarithmic axis, with the curve of Gaussian data.",
+        draw=partial(draw_leverage, diagnosis),
+    )
+
+
+def _leverage_takeaway(diagnosis: Diagnosis) -> str:
+    variance, gaussian = number(diagnosis.leverage_variance, 2), number(diagnosis.leverage_gaussian, 2)
+    unequal = diagnosis.leverage_variance / diagnosis.leverage_gaussian
     if unequal > 1.5:
-        text = (
-            f"Your images are more unequal than Gaussian data: how much they weigh varies with variance "
-            f"{number(found.leverage_variance, 2)}, {number(unequal, 2)} times that of Gaussian data."
+        return (
+            f"Your images are more unequal than Gaussian data: how much they weigh varies with variance {variance}, "
+            f"{number(unequal, 2)} times that of Gaussian data."
         )
-    else:
-        text = (
-            f"Your images weigh about as equally as Gaussian data: variance {number(found.leverage_variance, 2)}, for "
-            f"Gaussian data {number(found.leverage_gaussian, 2)}."
-        )
-    return {"law_errors": found.recommendation, "leverage": text}
+    return f"Your images weigh about as equally as Gaussian data: variance {variance}, for Gaussian data {gaussian}."
 
 
-def kurtosis_words(prediction: Prediction) -> str:
-    """The kurtosis of the modes in a sentence, empty where there is no diagnosis."""
-    if prediction.diagnosis is None:
-        return ""
-    values = prediction.diagnosis.kurtosis
+@styled
+def draw_leverage(diagnosis: Diagnosis) -> Figure:
+    """Density of the samples' leverage on a logarithmic axis, with that of Gaussian data.
+
+    The curve is a gamma distribution of mean 1 and the variance of Gaussian data, 2 df2/df1², which is what a weighted
+    sum of squares of Gaussian coordinates is close to. Densities are per unit of ln τ.
+    """
+    figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
+    ax = figure.add_subplot()
+    values = numbers.positive(diagnosis.leverage)
+    values = values[np.isfinite(values)]
+    reach = 4.5 * np.sqrt(diagnosis.leverage_gaussian)
+    low, high = min(float(values.min()), float(np.exp(-reach))), max(float(values.max()), float(np.exp(reach)))
+    look.log_axis(ax.xaxis, low / 1.08, high * 1.08)
+    edges = np.geomspace(float(values.min()) * (1 - 1e-9), float(values.max()) * (1 + 1e-9), _BINS + 1)
+    counts, _ = np.histogram(values, edges)
+    density = counts / values.size / np.log(edges[1] / edges[0])
+    ax.stairs(density, edges, fill=True, color="#c9d7e6", lw=0, gid="samples")
+    ax.stairs(density, edges, color="#5b7ea3", lw=0.9)
+    x = np.geomspace(low / 1.08, high * 1.08, 600)
+    ax.plot(x, _gamma_density(x, diagnosis.leverage_gaussian), color=MUTED, ls=(0, (4, 2)), gid="gaussian-data")
+    ax.axvline(1.0, color=GUIDE, lw=0.7, zorder=0)
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("leverage τ of an image (1: the average)")
+    ax.set_ylabel("density per unit of ln τ")
+    handles = [
+        Patch(
+            facecolor="#c9d7e6",
+            edgecolor="#5b7ea3",
+            label=f"these images,\nvariance {number(diagnosis.leverage_variance, 2)}",
+        ),
+        Line2D(
+            [],
+            [],
+            color=MUTED,
+            ls=(0, (4, 2)),
+            label=f"Gaussian data,\nvariance {number(diagnosis.leverage_gaussian, 2)}",
+        ),
+    ]
+    figure.legend(handles=handles, loc="outside right upper", alignment="left")
+    return figure
+
+
+def _gamma_density(x: FloatArray, variance: float) -> FloatArray:
+    """Density of ln τ for τ of a gamma distribution with mean 1."""
+    from scipy.special import gammaln
+
+    shape = 1 / variance
+    return np.asarray(np.exp(shape * (np.log(x * shape) - x) - gammaln(shape)))
+
+
+def _kurtosis(diagnosis: Diagnosis) -> str:
+    """The kurtosis of the modes in a sentence."""
+    values = diagnosis.kurtosis
     values = values[np.isfinite(values)]
     low, middle, high = (number(float(x), 2) for x in np.quantile(values, (0.05, 0.5, 0.95)))
     return (
         f"The kurtosis of a mode, E z⁴/(E z²)², is 3 for Gaussian data. In these images half of the modes lie above "
         f"{middle}, and nine out of ten between {low} and {high}."
     )
-
-
-def law_alternatives(prediction: Prediction) -> dict[str, str]:
-    """One sentence on what each figure of this section draws."""
-    return {
-        "law_errors": "Simulated over predicted variance against the eigenband, one mark for each law with a bar of two "
-        f"standard errors, one panel for each map; a stripe marks agreement within {percent_setting(GOOD)}.",
-        "leverage": "Histogram of the leverage of each image, logarithmic axis, with the curve of Gaussian data.",
-    }

@@ -309,22 +309,27 @@ def _pictures(study: ArchitectureStudy) -> tuple[Picture, ...]:
     kind = kind_of(study.shape)
     found = [
         Picture(
-            name="architecture_losses", title="What an architecture costs",
+            name="architecture_losses",
+            title="What an architecture costs",
             caption="Least mean squared error of a denoiser of each architecture, separately at each noise level, "
             "per pixel value and as a multiple of the loss of an unconstrained linear denoiser. Dashed lines: zeros "
             "beyond the edges. Dotted and dash-dotted: a bias that is no image. The mean image alone leaves the "
             "right axis at small noise.",
-            alternative=_said_of_losses(study), draw=partial(losses, study),
+            alternative=_said_of_losses(study),
+            draw=partial(losses, study),
         ),
         Picture(
-            name="architecture_spectra", title="Spectra that are generated",
+            name="architecture_spectra",
+            title="Spectra that are generated",
             caption=f"Power of a channel, averaged over directions, in the law at σ = {short(study.sigma_min)} of "
             f"the probability flow from N(0, {short(study.sigma_max)}²), and its ratio to the data. A convolution "
             "with a bias image keeps the spectrum; a patch smooths its logarithm.",
-            alternative=_spectrum_words(study), draw=partial(spectra, study),
+            alternative=_spectrum_words(study),
+            draw=partial(spectra, study),
         ),
         Picture(
-            name="architecture_correlations", title="Correlations that are generated",
+            name="architecture_correlations",
+            title="Correlations that are generated",
             caption="Covariance of two pixels at a distance, averaged over positions, channels and axes. Dotted "
             "upright lines: the edge of the patch in their colour. Correlations reach beyond a patch, because "
             "sampling applies it many times, but they are not those of the data.",
@@ -332,22 +337,27 @@ def _pictures(study: ArchitectureStudy) -> tuple[Picture, ...]:
             draw=partial(correlations, study),
         ),
         Picture(
-            name="architecture_samples", title="Samples of each architecture",
+            name="architecture_samples",
+            title="Samples of each architecture",
             caption="Where the probability flow of each architecture leads from the same noise"
             + (" (a row), pixels in [−1, 1]." if kind != "vector" else ": three starts, a colour each.")
             + " All laws are Gaussian: what differs is only which correlations an architecture can hold.",
             alternative=f"Samples of {', '.join(s.name for s, _ in _with_law(study))} from the same noise.",
-            draw=partial(samples, study), raster=kind != "vector",
+            draw=partial(samples, study),
+            raster=kind != "vector",
         ),
         Picture(
-            name="architecture_filters", title="Filters over noise levels",
+            name="architecture_filters",
+            title="Filters over noise levels",
             caption="Weights of a channel on itself (mean over channels) by offset, the pixel itself in the middle"
             + ("" if kind == "vector" else "; under each picture its largest absolute weight")
             + ". At small noise a filter copies the pixel; at large noise it averages as far as the architecture "
             "lets it.",
-            alternative=_filter_words(study), draw=partial(filters, study), raster=kind != "vector",
+            alternative=_filter_words(study),
+            draw=partial(filters, study),
+            raster=kind != "vector",
         ),
-    ]  # fmt: skip
+    ]
     return tuple(found)
 
 

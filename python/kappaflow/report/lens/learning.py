@@ -322,9 +322,16 @@ def emergence(study: LearningStudy) -> Figure:
                 rows = np.flatnonzero((found.direction == fit.direction) & np.isfinite(found.times))
                 rows = rows[_few(np.log(values[rows]), 24)]
                 ax.plot(
-                    values[rows], found.times[rows], ls="", marker=look.band_marker(index), ms=3.6, color=colour,
-                    fillstyle=_FILL[fit.direction], mew=0.8, alpha=0.9,
-                )  # fmt: skip
+                    values[rows],
+                    found.times[rows],
+                    ls="",
+                    marker=look.band_marker(index),
+                    ms=3.6,
+                    color=colour,
+                    fillstyle=_FILL[fit.direction],
+                    mew=0.8,
+                    alpha=0.9,
+                )
                 _fit_line(ax, fit, colour)
         ax.set_title(f"{threshold} mean")
         ax.set_xlabel("eigenvalue λ")

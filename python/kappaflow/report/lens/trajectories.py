@@ -277,9 +277,11 @@ def _draw_modes(study: TrajectoriesStudy) -> Figure:
         ax.set_ylabel("outcome / √λ")
     dashed = Line2D([], [], color=INK, ls="--", lw=1.0, label="population")
     figure.legend(
-        handles=[*look.n_handles(study.n), dashed], title="training samples n", loc="outside lower center",
+        handles=[*look.n_handles(study.n), dashed],
+        title="training samples n",
+        loc="outside lower center",
         ncols=len(study.n) + 1,
-    )  # fmt: skip
+    )
     return figure
 
 
@@ -313,9 +315,12 @@ def _draw_spread(study: TrajectoriesStudy) -> Figure:
     left.legend(title="n", loc="best")
     for i, mode in enumerate(study.modes):
         right.plot(
-            study.correlation_levels, study.correlations[0, :, i], color=look.band_colour(i), label=f"{mode + 1}",
+            study.correlation_levels,
+            study.correlations[0, :, i],
+            color=look.band_colour(i),
+            label=f"{mode + 1}",
             gid=f"mode-{mode + 1}",
-        )  # fmt: skip
+        )
     right.axhline(1.0, color=GUIDE, lw=0.8, zorder=1)
     _noise_axis(right, study.correlation_levels)
     right.set_ylim(min(0.0, float(np.nanmin(study.correlations[0])) - 0.05), 1.04)

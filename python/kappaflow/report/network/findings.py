@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..._statistics import rank_correlation
-from ..consistency.findings import Cell, Quantity
+from ..embed import Cell, Quantity
 from ..words import number, percent, short
 from . import select
 from .figures import quotient

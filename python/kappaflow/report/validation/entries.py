@@ -16,10 +16,10 @@ from ..._checks import FloatArray
 from ..._statistics import rank_correlation
 from .. import look, numbers
 from ..arrays import Kind, frame, kind_of, pixel_level
-from ..document import Picture, Prose, Section
+from ..document import HOW, Picture, Prose, Section
 from ..look import INK, MUTED, WIDTH, styled
 from . import marks
-from .phrases import HOW, PROSE, at_size, each_size, figure_section, main_comparisons, rough, times, typically_off
+from .phrases import PROSE, at_size, each_size, figure_section, main_comparisons, rough, times, typically_off
 from .select import (
     comparisons,
     interval,
@@ -28,7 +28,6 @@ from .select import (
     middle,
     ordered_laws,
     quantity_names,
-    spread,
     subjects,
 )
 
@@ -99,7 +98,7 @@ def draw_inhomogeneity(validation: Validation) -> Figure:
             scale = 1 / float(np.mean(comparison.agreement.predicted))
             order = np.argsort(comparison.agreement.predicted, kind="stable")
             x = numbers.positive(comparison.agreement.predicted * scale)
-            kept = order[spread(order.size, MAX_INPUTS)]
+            kept = order[numbers.spread(order.size, MAX_INPUTS)]
             marks.simulated_points(
                 ax,
                 validation,

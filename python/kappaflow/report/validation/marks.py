@@ -22,7 +22,7 @@ from ..._checks import FloatArray
 from .. import look, numbers
 from ..look import INK, MARKER, MUTED, points
 from ..words import NO_BREAK
-from .select import interval, is_published, ordered_laws, spread
+from .select import interval, is_published, ordered_laws
 
 if TYPE_CHECKING:
     from ...validation.laws import ComparedLaw
@@ -71,7 +71,7 @@ def thinned(size: int, *, logarithmic: bool = True) -> npt.NDArray[np.int64]:
     if size <= MAX_POINTS:
         return np.arange(size)
     if not logarithmic:
-        return np.array(spread(size, MAX_POINTS))
+        return np.array(numbers.spread(size, MAX_POINTS))
     return np.unique(np.round(np.geomspace(1, size, MAX_POINTS)).astype(np.int64)) - 1
 
 

@@ -17,12 +17,11 @@ from matplotlib.lines import Line2D
 from ..._checks import FloatArray
 from ..._statistics import rank_correlation
 from .. import look, numbers
-from ..document import Picture, Prose, Section
+from ..document import HOW, Picture, Prose, Section
 from ..look import GUIDE, WIDTH, styled
 from ..words import number, percent, short
 from . import marks
 from .phrases import (
-    HOW,
     PROSE,
     at_size,
     each_size,

@@ -14,11 +14,11 @@ from matplotlib.patches import Patch
 
 from ...validation.metrics import FALSE_ALARM
 from .. import look, numbers
-from ..document import Picture, Prose, Section
+from ..document import HOW, Picture, Prose, Section
 from ..look import INK, MUTED, WIDTH, styled
 from ..words import NO_BREAK, number
 from . import marks
-from .phrases import HOW, PROSE, each_size
+from .phrases import PROSE, each_size
 from .select import (
     comparisons,
     excess,
@@ -28,7 +28,6 @@ from .select import (
     ordered_laws,
     quantity_names,
     quantity_title,
-    spread,
     subjects,
 )
 
@@ -108,7 +107,7 @@ def _ratios_takeaway(validation: Validation) -> str:
 def draw_ratios(validation: Validation) -> Figure:
     """Simulated over predicted with its 95 % interval and the verdict, for each quantity, map, n and law."""
     rows = forest_rows(validation)
-    sizes = [validation.n[k] for k in spread(len(validation.n), FOREST_COLUMNS)]
+    sizes = [validation.n[k] for k in numbers.spread(len(validation.n), FOREST_COLUMNS)]
     laws = ordered_laws(validation)
     height = _ROW * max(1.0, 0.62 * len(laws)) * len(rows) + 1.5
     figure = Figure(figsize=(WIDTH, height), layout="constrained")

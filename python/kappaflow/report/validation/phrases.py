@@ -18,9 +18,8 @@ from .select import comparisons, main_law
 if TYPE_CHECKING:
     from ...validation.linear.results import Comparison, Validation
 
-#: The template of the longer texts, and the line under which derivations are folded.
+#: The template of the longer texts.
 PROSE = "validation.html.j2"
-HOW = "How is this computed?"
 
 
 def figure_section(name: str, title: str, contents: str, takeaway: str, *parts: Picture | Prose) -> Section:

@@ -85,11 +85,6 @@ def middle(sizes: Iterable[int]) -> int:
     return ordered[len(ordered) // 2]
 
 
-def spread(size: int, count: int) -> list[int]:
-    """At most `count` indices below `size`, spread evenly from the first to the last."""
-    return sorted({round(x) for x in np.linspace(0, size - 1, min(count, size))}) if size else []
-
-
 def half_width(validation: Validation, n: int) -> float:
     """Standard errors on each side of a 95 % interval at that n: Student's t over the groups."""
     groups = dict(zip(validation.n, validation.groups, strict=True))[n]

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from .. import look, numbers
-from ..document import Picture, Prose, Section
+from ..document import HOW, Picture, Prose, Section
 from ..look import GUIDE, INK, MUTED, WIDTH, styled
 from ..words import NO_BREAK, number, percent, short
 from . import marks
-from .phrases import HOW, PROSE, each_size, figure_section, times
+from .phrases import PROSE, each_size, figure_section, times
 from .select import (
     main_law,
     ordered_laws,

@@ -1,0 +1,185 @@
+"""On which modes two models disagree, and how modes leak into each other."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ...consistency.prediction import Prediction
+from ...moments import has_variance
+from .. import look, numbers
+from ..arrays import frame
+from ..document import HOW, Picture, Prose, Section
+from ..look import ACCENT, WIDTH, styled
+from ..words import number, percent, percent_setting
+from .shared import (
+    PROSE,
+    counted,
+    line_style,
+    percent_axis,
+    shown_modes,
+    sizes_in_words,
+)
+
+#: Decades of the mode-pair matrix below its largest entry that are shown.
+_DECADES_SHOWN = 8
+
+
+def where(prediction: Prediction) -> Section:
+    """Disagreement by mode."""
+    return Section(
+        name="where",
+        title="On which patterns do they disagree?",
+        contents="Which patterns?",
+        takeaways=(_mode_takeaway(prediction),),
+        parts=(
+            disagreement_by_mode(prediction),
+            Prose(PROSE, "two_panels"),
+            Prose(PROSE, "mode_variance", {"sigma_max": prediction.sigma_max}, summary=HOW),
+        ),
+    )
+
+
+def _mode_takeaway(prediction: Prediction) -> str:
+    row = prediction.reference
+    relative = np.where(has_variance(prediction.eigenvalues), prediction.modes.relative[row], np.nan)
+    alive = np.isfinite(relative)
+    if not alive.any():
+        return "No mode has any variance."
+    worst = int(np.nanargmax(relative))
+    agree = int(np.sum(relative[alive] <= prediction.tolerance))
+    text = (
+        f"With {prediction.reference_n:,} images, {agree:,} of {counted(int(alive.sum()), 'mode')} agree within "
+        f"{percent_setting(prediction.tolerance)}; mode {worst + 1:,} is the furthest off, "
+        f"at {percent(relative[worst])}."
+    )
+    part = prediction.modes.disagreement[row]
+    if np.isfinite(part).all() and part.sum() > 0:
+        half = int(np.searchsorted(np.cumsum(np.sort(part)[::-1]), 0.5 * part.sum())) + 1
+        text += f" Half of the whole squared distance lies in {counted(half, 'mode')}."
+    return text
+
+
+def disagreement_by_mode(prediction: Prediction) -> Picture:
+    """Disagreement of each mode for each n."""
+    return Picture(
+        name="disagreement_by_mode",
+        caption="Top: squared distance between two models along each mode, which adds up to the total. Bottom: the "
+        "same relative to unrelated samples. Modes to the right are weaker; in images they are fine detail.",
+        alternative="Two panels against the mode number: squared distance and relative disagreement of "
+        f"each mode, one curve for each n = {sizes_in_words(prediction)}.",
+        draw=partial(draw_disagreement_by_mode, prediction),
+    )
+
+
+@styled
+def draw_disagreement_by_mode(prediction: Prediction) -> Figure:
+    """Disagreement of each mode for each n: its part of the total, and relative to unrelated samples."""
+    figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True)
+    shown = shown_modes(prediction)
+    marks = line_style(prediction.eigenvalues.size)
+    # a mode without variance has nothing to agree on
+    alive = has_variance(prediction.eigenvalues)
+    relative = np.where(alive, prediction.modes.relative, np.nan)
+    parts = np.where(alive, prediction.modes.disagreement, np.nan)
+    low, high = numbers.finite_range(parts) or (0.1, 1.0)
+    look.mode_axis(bottom, prediction.eigenvalues.size)
+    look.log_axis(top.yaxis, *numbers.log_limits(max(low, high * 1e-12), high))
+    for index, colour in enumerate(look.n_colours(len(prediction.n))):
+        part = numbers.positive(parts[index, shown])
+        top.plot(shown + 1, part, color=colour, gid=f"part-{index}", **marks)
+        bottom.plot(shown + 1, relative[index, shown], color=colour, gid=f"relative-{index}", **marks)
+    top.set_title("Part of the total: where the difference between two models lies")
+    top.set_ylabel("squared distance / d")
+    top.tick_params(which="both", labelbottom=False)
+    bottom.set_title("Relative: how far each mode is from being unrelated")
+    bottom.set_ylabel("relative disagreement")
+    largest = max(float(np.nanmax(relative, initial=0.0)), prediction.tolerance)
+    bottom.set_ylim(0, max(1.06, 1.04 * largest) if largest > 0.5 else 1.12 * largest)
+    percent_axis(bottom.yaxis)
+    bottom.axhline(prediction.tolerance, color=ACCENT, lw=1.1, gid="tolerance")
+    tolerance = Line2D([], [], color=ACCENT, lw=1.1, label=f"tolerance {percent_setting(prediction.tolerance)}")
+    look.n_legend(figure, prediction.n.tolist(), [tolerance])
+    return figure
+
+
+# ---------------------------------------------------------------- pairs of modes
+def pairs(prediction: Prediction) -> Section | None:
+    """How much modes of the seed leak into other modes of the image; None where no pair was computed."""
+    if not prediction.modes.pairs.modes.size:
+        return None
+    return Section(
+        name="pairs",
+        title="Why: modes leak into each other",
+        contents="Why: pairs of modes",
+        takeaways=(_pair_takeaway(prediction),),
+        parts=(mode_pairs(prediction), Prose(PROSE, "leaks"), Prose(PROSE, "pair_variance", summary=HOW)),
+    )
+
+
+def _pair_takeaway(prediction: Prediction) -> str:
+    values = prediction.modes.pairs.variance
+    if not values.size or not np.nanmax(values) > 0:
+        return "The map does not vary between training sets."
+    k, j = np.unravel_index(int(np.nanargmax(values)), values.shape)
+    image, seed = (int(prediction.modes.pairs.modes[int(i)]) + 1 for i in (k, j))
+    return (
+        f"Training sets vary most in how much of mode {seed} of the seed reaches mode {image} of the image; "
+        f"that entry has standard deviation {number(float(values[k, j]) ** 0.5, 2)}."
+    )
+
+
+def mode_pairs(prediction: Prediction) -> Picture:
+    """Variance between pairs of modes at the reference n."""
+    at = f"n = {prediction.reference_n:,}"
+    return Picture(
+        name="mode_pairs",
+        caption="How much the path from mode l of the seed to mode k of the image varies between training sets of "
+        f"{at} images. Darker is more; one step of the colour scale is a power of ten. Blank: no variance.",
+        alternative=f"Matrix of the variance of the sampling map between modes of the seed and of the image at {at}, "
+        "logarithmic colours.",
+        draw=partial(draw_mode_pairs, prediction),
+        raster=True,
+    )
+
+
+@styled
+def draw_mode_pairs(prediction: Prediction) -> Figure:
+    """Variance of the sampling map between pairs of modes at the reference n, logarithmic colours."""
+    figure = Figure(figsize=(WIDTH, 5.0), layout="constrained")
+    ax = figure.add_subplot()
+    values = numbers.positive(prediction.modes.pairs.variance)
+    low, high = numbers.finite_range(values) or (0.1, 1.0)
+    floor = max(low, high * 10.0**-_DECADES_SHOWN)
+    norm = LogNorm(floor * (1 - 1e-9), high * (1 + 1e-9))
+    image = ax.imshow(np.ma.masked_invalid(values), norm=norm, cmap=look.deviation_map(), interpolation="nearest")
+    frame(ax)
+    positions, labels = _mode_ticks(prediction.modes.pairs.modes)
+    ax.set_xticks(positions, labels)
+    ax.set_yticks(positions, labels)
+    ax.set_xlabel("mode l of the seed")
+    ax.set_ylabel("mode k of the image")
+    bar = figure.colorbar(image, ax=ax, shrink=0.85, pad=0.02, extend="min" if low < floor else "neither")
+    bar.set_label("variance of the map, Var[uₖᵀ f(Σ̂) uₗ]".replace("uₗ", "u$_l$").replace("uₖ", "u$_k$"))
+    bar.outline.set_linewidth(0.4)
+    return figure
+
+
+def _mode_ticks(modes: npt.NDArray[np.int64]) -> tuple[list[int], list[str]]:
+    """Positions and 1-based labels of round mode numbers, never closer than a fourteenth of the axis."""
+    positions: list[int] = []
+    gap = max(1, math.ceil(modes.size / 14))
+    numbers = modes + 1
+    round_numbers = [m * 10**e for e in range(8) for m in (1, 2, 5) if m * 10**e <= int(numbers.max(initial=1))]
+    for wanted in [*round_numbers, int(numbers.max(initial=1))]:
+        nearest = int(np.argmin(np.abs(numbers - wanted)))
+        if nearest not in positions and all(abs(nearest - other) >= gap for other in positions):
+            positions.append(nearest)
+    return positions, [f"{int(numbers[k]):,}" for k in positions]

@@ -1,0 +1,179 @@
+"""Why models of few images disagree: renormalised noise, and over-shrinkage."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ...consistency.prediction import Prediction
+from ...moments import has_variance
+from .. import look, numbers
+from ..document import HOW, Picture, Prose, Section
+from ..look import MUTED, WIDTH, styled
+from ..words import number, percent, percent_setting, short
+from .shared import (
+    OVERSHRUNK,
+    PROSE,
+    counted,
+    kept_gain,
+    line_style,
+    shown_modes,
+    sizes_in_words,
+)
+
+
+def noise(prediction: Prediction) -> Section:
+    """κ against the noise variance."""
+    return Section(
+        name="noise",
+        title="Why: few images act like extra noise",
+        contents="Why: noise",
+        takeaways=(_noise_takeaway(prediction),),
+        parts=(
+            renormalised_noise(prediction),
+            Prose(PROSE, "renormalised_noise"),
+            Prose(PROSE, "silverstein", summary=HOW),
+        ),
+    )
+
+
+def _noise_takeaway(prediction: Prediction) -> str:
+    row = prediction.reference
+    sigma, kappa = float(prediction.noise.sigma[0]), float(prediction.noise.kappa[row, 0])
+    factor = float(numbers.ratio(np.array(kappa), np.array(sigma**2)))
+    return (
+        f"At the lowest noise level, σ = {short(sigma, 2)}, a model trained on {prediction.reference_n:,} images "
+        f"treats noise of variance {short(sigma**2)} as if it were {number(kappa)}: {number(factor)} times as much."
+    )
+
+
+def renormalised_noise(prediction: Prediction) -> Picture:
+    """κ and its factor for each n."""
+    return Picture(
+        name="renormalised_noise",
+        caption="The noise variance κ that a model trained on n images acts on, against the true noise variance σ² "
+        "(σ is the noise level, a standard deviation). Bottom: their ratio. On the dashed line data are infinite.",
+        alternative="Renormalised noise κ against noise variance σ², and their ratio, one curve for each n = "
+        f"{sizes_in_words(prediction)}, with the line κ = σ² of infinite data.",
+        draw=partial(draw_renormalised_noise, prediction),
+    )
+
+
+@styled
+def draw_renormalised_noise(prediction: Prediction) -> Figure:
+    """κ against the noise variance for each n with the diagonal κ = σ² of infinite data, and the factor κ/σ²."""
+    figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.5, 1])
+    variance = prediction.noise.sigma**2
+    factor = numbers.ratio(prediction.noise.kappa, variance)
+    x_low, x_high = numbers.finite_range(variance) or (0.1, 1.0)
+    look.log_axis(bottom.xaxis, *numbers.log_limits(x_low, x_high, 0.02))
+    low, high = numbers.finite_range(prediction.noise.kappa, variance) or (0.1, 1.0)
+    look.log_axis(top.yaxis, *numbers.log_limits(low, high, 0.04))
+    low, high = numbers.finite_range(factor, np.ones(1)) or (0.1, 1.0)
+    look.log_axis(bottom.yaxis, low / 1.12, high * 1.12 if high > 3 else 3.0)
+    x = numbers.positive(variance)
+    guide: dict[str, Any] = {"color": MUTED, "lw": 1.1, "ls": (0, (4, 2))}
+    top.plot(x, x, gid="diagonal", **guide)
+    bottom.axhline(1.0, **guide)
+    for index, colour in enumerate(look.n_colours(len(prediction.n))):
+        style = {"color": colour, **line_style(x.size)}
+        top.plot(x, numbers.positive(prediction.noise.kappa[index]), gid=f"kappa-{index}", **style)
+        bottom.plot(x, numbers.positive(factor[index]), gid=f"factor-{index}", **style)
+    top.tick_params(which="both", labelbottom=False)
+    top.set_ylabel("renormalised noise κ(σ²)")
+    bottom.set_ylabel("factor κ/σ²")
+    bottom.set_xlabel("noise variance σ²")
+    diagonal = Line2D([], [], **guide, label="κ = σ²\n(infinite data)")
+    look.n_legend(figure, prediction.n.tolist(), [diagonal])
+    return figure
+
+
+# ---------------------------------------------------------------- shrinkage
+def shrinkage(prediction: Prediction) -> Section:
+    """Gains of the sampling map and of denoisers."""
+    return Section(
+        name="shrinkage",
+        title="Why: fine detail is over-shrunk",
+        contents="Why: shrinkage",
+        takeaways=(_shrinkage_takeaway(prediction),),
+        parts=(
+            gains(prediction),
+            Prose(PROSE, "shrinkage"),
+            Prose(PROSE, "gains", {"sigma_max": prediction.sigma_max}, summary=HOW),
+        ),
+    )
+
+
+def _shrinkage_takeaway(prediction: Prediction) -> str:
+    kept = kept_gain(prediction)[prediction.reference]
+    alive = int(np.sum(np.isfinite(kept)))
+    if not alive:
+        return "No mode has any variance."
+    weak, worst = int(np.sum(kept < OVERSHRUNK)), int(np.nanargmin(kept))
+    return (
+        f"With {prediction.reference_n:,} images, {weak:,} of {counted(alive, 'mode')} "
+        f"{'loses' if weak == 1 else 'lose'} more than {percent_setting(1 - OVERSHRUNK)} of the amplitude; "
+        f"the hardest hit, mode {worst + 1:,}, keeps {percent(kept[worst])}."
+    )
+
+
+def gains(prediction: Prediction) -> Picture:
+    """Gain of each mode for each n."""
+    return Picture(
+        name="shrinkage",
+        caption="Top: the factor by which sampling scales each mode (its gain), relative to a model with infinite "
+        "data; 1 is no loss. Bottom: gain of single denoising steps at noise level σ, dashed with infinite data.",
+        alternative="Gain of each mode with n images relative to infinite data for the sampling map, and gains of "
+        f"denoisers, one curve for each n = {sizes_in_words(prediction)}.",
+        draw=partial(draw_gains, prediction),
+    )
+
+
+@styled
+def draw_gains(prediction: Prediction) -> Figure:
+    """Gain of the sampling map relative to infinite data, and gains of denoisers with and without that effect."""
+    chosen = numbers.spread(len(prediction.denoisers.sigma), 3)
+    figure = Figure(figsize=(WIDTH, 5.4 if chosen else 3.2), layout="constrained")
+    grid = figure.add_gridspec(2 if chosen else 1, max(len(chosen), 1), height_ratios=[1.15, 1] if chosen else [1])
+    colours = look.n_colours(len(prediction.n))
+    shown = shown_modes(prediction)
+    modes, total = shown + 1, prediction.eigenvalues.size
+    marks = line_style(total)
+
+    top = figure.add_subplot(grid[0, :])
+    look.mode_axis(top, total)
+    top.axhline(1.0, color=MUTED, lw=1.1, ls=(0, (4, 2)))
+    relative = numbers.ratio(prediction.modes.gain, prediction.modes.gain_ideal)
+    relative = np.where(has_variance(prediction.eigenvalues), relative, np.nan)
+    for index, colour in enumerate(colours):
+        top.plot(modes, relative[index, shown], color=colour, gid=f"gain-{index}", **marks)
+    top.set_ylim(0, max(1.06, 1.03 * float(np.nanmax(relative, initial=1.0))))
+    top.set_ylabel("gain / gain with infinite data")
+    top.set_title("Sampling map: how much of each mode's amplitude survives")
+
+    first: Axes | None = None
+    for column, level in enumerate(chosen):
+        ax = figure.add_subplot(grid[1, column], sharey=first)
+        look.mode_axis(ax, total)
+        ideal_gain = prediction.denoisers.gain_ideal[level, shown]
+        ax.plot(modes, ideal_gain, color=MUTED, lw=1.1, ls=(0, (4, 2)), gid=f"ideal-{column}")
+        for index, colour in enumerate(colours):
+            gain = prediction.denoisers.gain[level, index, shown]
+            ax.plot(modes, gain, color=colour, gid=f"denoiser-{column}-{index}", **marks)
+        ax.set_ylim(0, 1.06)
+        ax.set_xlabel("mode k")
+        ax.set_title(f"Denoiser at σ = {short(float(prediction.denoisers.sigma[level]), 2)}")
+        if first is None:
+            first = ax
+            ax.set_ylabel("gain")
+        else:
+            ax.tick_params(labelleft=False)
+    ideal = Line2D([], [], color=MUTED, lw=1.1, ls=(0, (4, 2)), label="infinite data")
+    look.n_legend(figure, prediction.n.tolist(), [ideal])
+    return figure

@@ -1,0 +1,271 @@
+"""Which seeds are reproducible: their ranking, and what they become."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, MultipleLocator
+
+from ..._checks import FloatArray
+from ..._statistics import rank_correlation
+from ...consistency.prediction import Prediction, SeedImages
+from .. import look, numbers
+from ..arrays import as_drawn, frame, height_ratio, kind_of, pixel_level, show
+from ..document import HOW, Picture, Prose, Section, Table
+from ..look import INK, WIDTH, styled
+from ..words import number, percent
+from .headline import seed_spread
+from .shared import (
+    PROSE,
+    counted,
+    percent_axis,
+    percent_tick,
+    rounded,
+    sizes_in_words,
+)
+
+_MAX_COLUMNS = 6  # seeds shown of each kind
+_MAX_POINTS = 240  # seeds drawn in one strip; more are thinned evenly in rank, which keeps the shape
+_TABLE_SEEDS = 6  # seeds at each end of the table
+
+
+def seeds(prediction: Prediction) -> Section:
+    """Disagreement by seed, the images of the two ends, and their table."""
+    known = bool(prediction.seeds.numbers.size)
+    parts: list[Picture | Table | Prose] = []
+    if known:
+        parts += [disagreement_by_seed(prediction), Prose(PROSE, "seeds")]
+        images = seed_images(prediction)
+        parts += [Prose(PROSE, "no_seed_images") if images is None else images, seed_table(prediction)]
+    else:
+        parts += [Prose(PROSE, "no_seeds"), Prose(PROSE, "seeds")]
+    return Section(
+        name="seeds",
+        title="Which seeds are reproducible?",
+        contents="Which seeds?",
+        takeaways=(_takeaway(prediction),) if known else (),
+        parts=(*parts, Prose(PROSE, "seed_disagreement", summary=HOW)),
+    )
+
+
+def _takeaway(prediction: Prediction) -> str:
+    text = seed_spread(prediction) or "All seeds that were examined disagree equally."
+    row = prediction.reference
+    if len(prediction.n) < 2 or prediction.seeds.numbers.size < 3:
+        return text
+    other = 0 if row else len(prediction.n) - 1
+    agreement = rank_correlation(prediction.seeds.disagreement[row], prediction.seeds.disagreement[other]).value
+    if math.isnan(agreement):
+        return text
+    word = "nearly the same" if agreement > 0.9 else "similar" if agreement > 0.6 else "different"
+    return (
+        f"{text} The order of the seeds is {word} at n = {int(prediction.n[other]):,} "
+        f"(rank correlation {agreement:.2f})."
+    )
+
+
+# ---------------------------------------------------------------- ranking
+def disagreement_by_seed(prediction: Prediction) -> Picture:
+    """Disagreement of every seed for each n, and their ranking."""
+    count, at = prediction.seeds.numbers.size, f"at n = {prediction.reference_n:,}"
+    return Picture(
+        name="disagreement_by_seed",
+        caption=f"Left: relative disagreement of {count:,} seeds for each number of training images. Right: the same "
+        f"seeds in order {at}.",
+        alternative=f"Left: relative disagreement of {counted(count, 'seed')}, one strip "
+        f"for each n = {sizes_in_words(prediction)}. Right: the seeds in order of disagreement {at}.",
+        draw=partial(draw_disagreement_by_seed, prediction),
+    )
+
+
+def seed_relative(prediction: Prediction) -> FloatArray:
+    """(T, Z) disagreement of each seed relative to two unrelated samples."""
+    scale = numbers.ratio(prediction.totals.relative, prediction.totals.disagreement)
+    return prediction.seeds.disagreement * scale[:, None]
+
+
+@styled
+def draw_disagreement_by_seed(prediction: Prediction) -> Figure:
+    """Spread of the seeds' disagreement for each n, and the ranking of seeds at the reference n."""
+    figure = Figure(figsize=(WIDTH, max(3.2, 1.5 + 0.34 * len(prediction.n))), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
+    relative = numbers.positive(seed_relative(prediction))
+    low, high = numbers.finite_range(relative) or (0.1, 1.0)
+    limits = numbers.log_limits(low, high)
+    look.log_axis(left.xaxis, *limits, text=percent_tick)
+    for row, (values, colour) in enumerate(zip(relative, look.n_colours(len(prediction.n)), strict=True)):
+        values = np.sort(values[np.isfinite(values)])
+        if not values.size:
+            continue
+        drawn = values[numbers.spread(values.size, _MAX_POINTS)]
+        # golden-ratio offsets fill the strip evenly without random numbers
+        offsets = (np.arange(drawn.size) * 0.6180339887498949) % 1.0 - 0.5
+        left.plot(
+            drawn, row + 0.5 * offsets, ls="", marker="o", ms=2.6, mew=0, color=colour, alpha=0.55, gid=f"strip-{row}"
+        )
+        left.plot([np.median(values)] * 2, [row - 0.36, row + 0.36], color=INK, lw=1.6, gid=f"median-{row}")
+    left.set_yticks(range(len(prediction.n)), [f"{int(k):,}" for k in prediction.n])
+    left.set_ylim(-0.6, len(prediction.n) - 0.4)
+    left.tick_params(axis="y", length=0)
+    left.grid(False, axis="y")
+    left.set_ylabel("training images n")
+    left.set_xlabel("relative disagreement of a seed")
+    left.set_title("Each dot a seed, bar: median")
+    _ranking(right, prediction, relative)
+    return figure
+
+
+def _ranking(ax: Axes, prediction: Prediction, relative: FloatArray) -> None:
+    """Seeds in order of disagreement at the reference n, the two ends named."""
+    row = prediction.reference
+    order = np.argsort(prediction.seeds.disagreement[row], kind="stable")
+    values = relative[row][order]
+    ranks = np.arange(1, values.size + 1)
+    colour = look.n_colours(len(prediction.n))[row]
+    ax.set_ylim(0, 1.16 * float(np.nanmax(values, initial=0.0)) or 1.0)
+    percent_axis(ax.yaxis)
+    marks: dict[str, Any] = {"marker": "o", "ms": 2.6, "mew": 0.0} if values.size <= _MAX_POINTS else {}
+    ax.plot(ranks, values, color=colour, lw=1.2, gid="ranking", **marks)
+    if values.size > 1:
+        for rank, offset, align, vertical in ((0, (4, -5), "left", "top"), (-1, (-4, 5), "right", "bottom")):
+            ax.annotate(
+                f"seed {int(prediction.seeds.numbers[order[rank]])}",
+                (float(ranks[rank]), float(values[rank])),
+                offset,
+                textcoords="offset points",
+                ha=align,
+                va=vertical,
+                fontsize=9,
+            )
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if values.size <= 4:
+        ax.xaxis.set_major_locator(MultipleLocator(1))
+    ax.set_xlabel("rank, most consistent first")
+    ax.set_title(f"Ranking at n = {prediction.reference_n:,}")
+
+
+# ---------------------------------------------------------------- images
+def seed_images(prediction: Prediction) -> Picture | None:
+    """Predicted samples of the two ends; None where there are none."""
+    most, least = prediction.seeds.most_consistent, prediction.seeds.least_consistent
+    if most is None or least is None or not len(most.numbers) or not len(least.numbers):
+        return None
+    return Picture(
+        name="seed_images",
+        title="What these seeds become",
+        takeaway=_image_takeaway(prediction, most, least),
+        caption="Predicted samples and how much they vary between training sets (std: standard deviation, one colour "
+        "scale throughout). Percentages are relative disagreement. These are predictions of the linear theory: "
+        "expect the layout and the colours of a network's sample, not its objects. Values outside −1 to 1 are "
+        "clipped in pictures.",
+        alternative="Predicted samples of the most and the least consistent seeds at n = "
+        f"{prediction.reference_n:,}, each with the standard deviation of its parts over training sets.",
+        draw=partial(draw_seed_images, prediction, most, least),
+        raster=kind_of(prediction.shape) != "vector",
+    )
+
+
+def _image_takeaway(prediction: Prediction, most: SeedImages, least: SeedImages) -> str:
+    low, high = (float(np.sqrt(np.mean(group.pixel_std[end] ** 2))) for group, end in ((most, 0), (least, -1)))
+    part = "pixel" if len(prediction.shape) > 1 else "component"
+    return (
+        f"From one training set to another, a {part} of seed {int(least.numbers[-1])} varies by {number(high, 2)} "
+        f"(standard deviation), one of seed {int(most.numbers[0])} by {number(low, 2)}."
+    )
+
+
+@styled
+def draw_seed_images(prediction: Prediction, most: SeedImages, least: SeedImages) -> Figure:
+    """Predicted samples of the most and the least consistent seeds with the standard deviation of each pixel."""
+    kind = kind_of(prediction.shape)
+    if kind == "vector":
+        return _seed_curves(prediction, most, least)
+    columns = min(max(len(most.numbers), len(least.numbers)), _MAX_COLUMNS)
+    side = 5.9 / max(columns, 5)
+    height = 4 * side * height_ratio(prediction.shape) + 1.5
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    grid = figure.add_gridspec(2, 1)
+    blocks = [figure.add_subfigure(grid[row, 0]) for row in range(2)]
+    top = max(float(pixel_level(s, kind).max()) for group in (most, least) for s in group.pixel_std[:columns]) or 1.0
+    for block, group, title in zip(blocks, (most, least), ("Most", "Least"), strict=True):
+        block.suptitle(f"{title} consistent seeds", fontsize=10, x=0.01, ha="left")
+        places = max(columns, 5)
+        axes = block.subplots(2, places + 1, squeeze=False, width_ratios=[1.0] * places + [0.08])
+        axes[0, -1].set_axis_off()
+        for column in range(places):
+            if column >= min(len(group.numbers), columns):
+                axes[0, column].set_axis_off()
+                axes[1, column].set_axis_off()
+                continue
+            show(axes[0, column], group.outputs[column], kind)
+            frame(axes[1, column])
+            level = axes[1, column].imshow(
+                pixel_level(group.pixel_std[column], kind),
+                cmap=look.deviation_map(),
+                vmin=0,
+                vmax=top,
+                interpolation="nearest",
+            )
+            axes[0, column].set_title(_seed_title(prediction, group, column), fontsize=9, loc="center", pad=4)
+        axes[0, 0].set_ylabel("prediction")
+        axes[1, 0].set_ylabel("std")
+        bar = block.colorbar(level, cax=axes[1, -1])
+        bar.set_label("std of pixel")
+        bar.outline.set_linewidth(0.4)
+    return figure
+
+
+def _seed_title(prediction: Prediction, group: SeedImages, column: int) -> str:
+    """Two lines: the seed's number and its relative disagreement at the reference n."""
+    row = prediction.reference
+    scale = numbers.ratio(prediction.totals.relative[row], prediction.totals.disagreement[row])
+    return f"seed {int(group.numbers[column])}\n{percent(float(group.disagreement[column] * scale))}"
+
+
+def _seed_curves(prediction: Prediction, most: SeedImages, least: SeedImages) -> Figure:
+    """Data that are no images: each sample a curve in a band of one standard deviation."""
+    columns = min(max(len(most.numbers), len(least.numbers)), 3)
+    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+    axes = figure.subplots(2, columns, sharex=True, sharey=True, squeeze=False)
+    for row, (group, title) in enumerate(((most, "most"), (least, "least"))):
+        for column in range(columns):
+            ax = axes[row, column]
+            if column >= len(group.numbers):
+                ax.set_axis_off()
+                continue
+            mean = as_drawn(group.outputs[column], "vector")
+            std = as_drawn(group.pixel_std[column], "vector")
+            x = np.arange(mean.size)
+            ax.fill_between(x, mean - std, mean + std, color="#f2b26b", alpha=0.7, lw=0)
+            ax.plot(x, mean, color=INK, lw=1.0, gid=f"{title}-{column}")
+            ax.margins(x=0.02)
+            ax.set_title(_seed_title(prediction, group, column).replace("\n", ", "), fontsize=9)
+        axes[row, 0].set_ylabel(f"{title} consistent")
+    for ax in axes[1]:
+        ax.set_xlabel("component")
+    return figure
+
+
+# ---------------------------------------------------------------- table
+def seed_table(prediction: Prediction) -> Table:
+    """The seeds at each end of the ranking at the reference n."""
+    row = prediction.reference
+    absolute, relative = prediction.seeds.disagreement[row], seed_relative(prediction)[row]
+    order = np.argsort(absolute, kind="stable")
+    ends = max(1, min(_TABLE_SEEDS, order.size // 2))
+    shown = [*order[:ends].tolist(), *order[::-1][:ends].tolist()]
+    return Table(
+        name="seeds",
+        caption=f"Seeds at n = {prediction.reference_n:,}, the furthest first at each end",
+        columns={
+            "Seed": [str(int(prediction.seeds.numbers[k])) for k in shown],
+            "Squared distance / d": [rounded(float(absolute[k])) for k in shown],
+            "Relative disagreement": [rounded(float(relative[k]), percent(float(relative[k]))) for k in shown],
+        },
+        groups={"Most consistent": ends, "Least consistent": ends},
+    )

@@ -1,0 +1,207 @@
+"""The consistency report as a page: whole, safe, reproducible, and its words and numbers are those of the prediction."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kappaflow.report.consistency import build
+from kappaflow.report.consistency.headline import plan, verdict
+from kappaflow.report.page import page
+from kappaflow.report.words import number, percent
+from page_parser import Page, undrawn
+from toy_prediction import changed, make_prediction
+
+FACTS = {"version": "0.0.0", "command": "kappaflow predict digits"}
+
+
+@pytest.fixture(scope="module")
+def grey():
+    return make_prediction()
+
+
+@pytest.fixture(scope="module")
+def grey_page(grey):
+    return page(build(grey, facts=FACTS))
+
+
+VARIANTS = {
+    "grey": {},
+    "colour": {"shape": (3, 2, 3)},
+    "vector": {"shape": (10,)},
+    "other": {"shape": (2, 2, 2, 2)},
+    "null modes": {"shape": (4, 4), "zeros": 5},
+    "no pictures": {"shape": (12,), "images": 0},
+    "no diagnosis": {"diagnosed": False},
+}
+
+
+@pytest.fixture(scope="module", params=VARIANTS.values(), ids=VARIANTS.keys())
+def variant(request):
+    """A prediction and its page."""
+    prediction = make_prediction(**request.param)
+    return prediction, page(build(prediction, facts=FACTS))
+
+
+def test_page_says_which_law_and_why(grey_page):
+    words = Page(grey_page).words
+    assert "Take the empirical law: it is off by 3 %; the Gaussian law is off by a factor of 2." in words
+    assert "variance 0.50, 5.0 times that of Gaussian data" in words
+    assert "half of the modes lie above 6.0, and nine out of ten between 3.3 and 8.7" in words
+    assert "the numbers of this report are of the empirical law" in words
+    undiagnosed = undrawn(build(make_prediction(diagnosed=False), facts={}))
+    assert "The empirical law was asked for." in undiagnosed.words
+    assert "figure-law_errors" not in [value for _, value in undiagnosed.attributes("id")]
+
+
+def test_page_says_where_larger_sizes_are_not_identified(grey):
+    shown = undrawn(build(replace(grey, largest_n=300), facts={}))
+    assert "more than 300" in shown.words
+    assert "there no n up to 300 is enough" in shown.words
+    none = plan(changed(grey, largest_n=300, bands={"images_needed": (None, None, None)}))
+    assert none == "No n up to 300 brings any eigenband within 10\xa0%."
+
+
+def test_one_size_one_seed_one_mode_still_make_a_page():
+    small = make_prediction((6,), sizes=(30, 60), seeds=1, images=1)
+    single = changed(
+        small,
+        n=small.n[1:],
+        noise={"kappa": small.noise.kappa[1:]},
+        denoisers={"gain": small.denoisers.gain[:, 1:]},
+        modes={name: getattr(small.modes, name)[1:] for name in ("gain", "disagreement", "relative")},
+        bands={name: getattr(small.bands, name)[1:] for name in ("disagreement", "relative")},
+        totals={name: getattr(small.totals, name)[1:] for name in ("disagreement", "relative")},
+        seeds={"disagreement": small.seeds.disagreement[1:]},
+    )
+    assert undrawn(build(single, facts={})).open == []
+
+
+def test_a_model_without_any_variance_still_makes_a_page(grey):
+    flat = changed(
+        grey,
+        eigenvalues=np.zeros(16),
+        modes={
+            "gain": np.zeros((3, 16)),
+            "gain_ideal": np.zeros(16),
+            "disagreement": np.zeros((3, 16)),
+            "relative": np.zeros((3, 16)),
+            "pairs": replace(grey.modes.pairs, variance=np.zeros((16, 16))),
+        },
+        bands={"disagreement": np.zeros((3, 3)), "relative": np.zeros((3, 3)), "images_needed": (2, 2, 2)},
+        totals={"disagreement": np.zeros(3), "relative": np.zeros(3)},
+        seeds={"disagreement": np.zeros((3, 12))},
+    )
+    assert "The data have no variance." in undrawn(build(flat, facts={})).words
+
+
+def test_page_is_balanced_and_has_every_figure_with_alternative_text(variant):
+    prediction, text = variant
+    shown = Page(text)
+    assert shown.open == []
+    for name in [picture.name for picture in build(prediction, facts={}).pictures]:
+        assert f"figure-{name}" in [value for _, value in shown.attributes("id")]
+    images = [attrs.get("alt") for tag, attrs in shown.tags if tag == "img"]
+    drawings = [attrs.get("aria-label") for tag, attrs in shown.tags if tag == "svg"]
+    assert len(images) + len(drawings) == len([picture.name for picture in build(prediction, facts={}).pictures])
+    assert all(images)
+    assert all(drawings)
+    assert all(attrs.get("role") == "img" for tag, attrs in shown.tags if tag == "svg")
+    assert all(attrs.get("scope") for tag, attrs in shown.tags if tag == "th")
+
+
+def test_page_identifiers_are_unique_and_links_inside_it_lead_somewhere(variant):
+    shown = Page(variant[1])
+    identifiers = [value for _, value in shown.attributes("id")]
+    assert len(identifiers) == len(set(identifiers))
+    targets = {value[1:] for _, value in shown.attributes("href") if value.startswith("#")}
+    assert targets <= set(identifiers)
+
+
+def test_page_loads_nothing(variant):
+    text = variant[1]
+    shown = Page(text)
+    for name in ("src", "href", "xlink:href", "srcset", "data", "poster", "action"):
+        for tag, value in shown.attributes(name):
+            local = value.startswith(("#", "data:"))
+            assert local or (tag == "a" and value == "https://arxiv.org/abs/2602.02908"), (tag, name, value)
+    assert {"script", "iframe", "link", "object"}.isdisjoint(tag for tag, _ in shown.tags)
+    assert not re.search(r"url\((?!#)|@import", text)
+    assert len(text) < 6e6
+
+
+def test_page_escapes_everything_that_users_name(grey):
+    bad = "<script>alert(1)</script>"
+    hostile = replace(grey, source=bad, description=f'"{bad}', notes=(bad,))
+    text = page(build(hostile, facts={bad: f"'{bad}"}))
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 5
+    assert bad in Page(text).words
+
+
+def test_headline_numbers_are_those_of_the_prediction(grey, grey_page):
+    shown = Page(grey_page)
+    total = grey.totals.relative[1]
+    values = shown.data
+    assert values[0] == total
+    assert f"trained on 60 images each will disagree by {percent(total)}".replace("\xa0", " ") in shown.words
+    for expected in (*grey.totals.relative, *grey.totals.disagreement, *grey.bands.relative[1], 24, 150):
+        assert expected in values
+    for expected in grey.noise.kappa[:, 0]:
+        assert expected in values
+    assert "more than any practical n" in shown.words
+    assert "Beware of the toy." in shown.words
+    assert number(grey.totals.disagreement[1] ** 0.5, 2) in shown.words
+
+
+@pytest.mark.parametrize(
+    ("total", "bands", "mood", "words"),
+    [
+        (0.05, (0.01, 0.02, 0.05), "yes", "will agree within 10"),
+        (0.05, (0.01, 0.02, 0.5), "partly", "but not in modes 5–16"),
+        (0.05, (0.01, 0.2, 0.5), "partly", "but not in modes 2–16"),
+        (0.3, (0.01, 0.2, 0.5), "no", "least of all in modes 2–16"),
+        (0.3, (0.2, 0.2, 0.5), "no", "will not agree within 10\xa0%."),
+    ],
+)
+def test_verdict_follows_the_tolerance(grey, total, bands, mood, words):
+    decision = verdict(changed(grey, totals={"relative": np.full(3, total)}, bands={"relative": np.array([bands] * 3)}))
+    assert decision.mood == mood
+    assert words in decision.answer
+
+
+@pytest.mark.parametrize(
+    ("needed", "words"),
+    [
+        ((10, 20, 3_000_000), "takes 3 million images in each training set (the last to get there: modes 5–16)"),
+        ((10, 20, None), "takes 20 images in each training set, except in modes 5–16"),
+        ((None, None, None), "No practical number of images"),
+    ],
+)
+def test_plan_names_the_images_needed(grey, needed, words):
+    assert words in plan(changed(grey, bands={"images_needed": needed}))
+
+
+def test_page_without_seeds_says_so(grey):
+    none = changed(
+        grey,
+        seeds={
+            "numbers": np.empty(0, int),
+            "disagreement": np.empty((3, 0)),
+            "most_consistent": None,
+            "least_consistent": None,
+        },
+    )
+    shown = undrawn(build(none, facts={}))
+    assert "ranks no seeds" in shown.words
+    assert "figure-disagreement_by_seed" not in [value for _, value in shown.attributes("id")]
+
+
+def test_page_is_reproducible(grey, grey_page):
+    assert page(build(grey, facts=FACTS)) == grey_page
+
+
+def test_page_lists_the_facts(grey_page):
+    words = Page(grey_page).words
+    assert all(label in words and text in words for label, text in FACTS.items())
