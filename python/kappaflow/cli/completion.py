@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ..datasets import BUILTIN_NAMES
+from ..datasets.opening import FILE_READERS
 
 __all__ = ["complete_data", "one_of", "several_of"]
 
 Completion = Callable[[str], list[str]]
-_DATA_SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".zarr", ".safetensors")
+#: Words to offer, or what gives them where they can change, as registered laws do.
+Words = Sequence[str] | Callable[[], Iterable[str]]
+_DATA_SUFFIXES = (*FILE_READERS, ".safetensors")
 
 
-def one_of(words: Callable[[], Iterable[str]]) -> Completion:
+def _given(words: Words) -> Iterable[str]:
+    return words() if callable(words) else words
+
+
+def one_of(words: Words) -> Completion:
     """Completes one of a few words."""
 
     def complete(incomplete: str) -> list[str]:
-        return [word for word in words() if word.startswith(incomplete)]
+        return [word for word in _given(words) if word.startswith(incomplete)]
 
     return complete
 
 
-def several_of(words: Callable[[], Iterable[str]]) -> Completion:
+def several_of(words: Words) -> Completion:
     """Completes the last of several words that are separated by commas; those that are there already are not offered."""
 
     def complete(incomplete: str) -> list[str]:
         *former, last = incomplete.split(",")
         begun = "".join(f"{word}," for word in former)
-        return [begun + word for word in words() if word.startswith(last) and word not in former]
+        return [begun + word for word in _given(words) if word.startswith(last) and word not in former]
 
     return complete
 

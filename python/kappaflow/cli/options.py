@@ -315,7 +315,7 @@ class Device:
         option(
             "--device",
             metavar="DEVICE",
-            complete=one_of(lambda: ("cpu", "cuda")),
+            complete=one_of(("cpu", "cuda")),
             help="Where to compute: cpu, cuda or cuda:<number>.",
         ),
     ] = "cpu"
@@ -386,7 +386,7 @@ class Windows:
             metavar="WINDOWS",
             help=f"What to look at: {', '.join(WINDOWS)}.",
             show_default="all that the data allow",
-            autocompletion=one_of(lambda: WINDOWS),
+            autocompletion=one_of(WINDOWS),
         ),
     ] = None
     network: Annotated[

@@ -88,7 +88,7 @@ class Simulation:
             "--sampling",
             metavar="KIND",
             shown="resample; gaussian for a saved population",
-            complete=one_of(lambda: SAMPLINGS),
+            complete=one_of(SAMPLINGS),
             help="How training sets are drawn. resample: from the images, with replacement; gaussian: from Gaussian data "
             "of the same covariance; disjoint: from the images, so that the sets of a pair share none.",
         ),
@@ -124,7 +124,7 @@ class Simulation:
         option(
             "--mean",
             metavar="MEAN",
-            complete=one_of(lambda: MEANS),
+            complete=one_of(MEANS),
             help="Whether models have the mean of their training set (estimated) or that of all data (known).",
         ),
     ] = "estimated"
@@ -160,7 +160,7 @@ class Experiment:
         option(
             "--preset",
             metavar="NAME",
-            complete=one_of(lambda: PRESETS),
+            complete=one_of(PRESETS),
             help="quick, laptop or paper; the options below replace parts of it.",
         ),
     ] = "quick"
@@ -170,7 +170,7 @@ class Experiment:
             "--arch",
             metavar="NAMES",
             shown="of the preset",
-            complete=several_of(lambda: ARCHITECTURES),
+            complete=several_of(ARCHITECTURES),
             help=f"Architectures, separated by commas: {', '.join(ARCHITECTURES)}.",
         ),
     ] = None
@@ -180,7 +180,7 @@ class Experiment:
             "--arms",
             metavar="NAMES",
             shown="both",
-            complete=several_of(lambda: ARMS),
+            complete=several_of(ARMS),
             help="How the two models of a pair differ. same: only in their images; different: in initialisation and "
             "noise too.",
         ),
@@ -211,7 +211,7 @@ class Experiment:
         option(
             "--split",
             metavar="KIND",
-            complete=one_of(lambda: SPLITS),
+            complete=one_of(SPLITS),
             help="How training sets are cut from the images. random: at random; contiguous: the first and the last images.",
         ),
     ] = "random"

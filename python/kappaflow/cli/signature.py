@@ -6,9 +6,10 @@ import copy
 import inspect
 import math
 import sys
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from .errors import guarded
 
@@ -108,18 +109,22 @@ def _option(field: Field[Any], hint: Any, changes: tuple[Any, ...]) -> _Object:
                 setattr(declared, name, value)
     number, flag = _number(kind, declared), _flag(declared)
     if number is None:
-        parameter = _parameter(field.name, default, Annotated[kind, declared])
+        parameter = _parameter(field.name, default, kind, declared)
         return _Object((parameter,), lambda values: values[field.name])
     if number.range:
         declared.help = f"{declared.help} {number.sentence}"
     declared.min = declared.max = None
-    parameter = _parameter(field.name, None if default is None else str(default), Annotated[str | None, declared])
+    parameter = _parameter(field.name, None if default is None else str(default), str | None, declared)
     return _Object(
         (parameter,), lambda values: None if values[field.name] is None else number.parse(flag, values[field.name])
     )
 
 
-def _parameter(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+def _parameter(name: str, default: Any, kind: Any, declared: Any) -> inspect.Parameter:
+    """A keyword parameter; unions are written as in old Python, because typer 0.12.0 does not read ``X | None``."""
+    if isinstance(kind, types.UnionType):
+        kind = Union[get_args(kind)]  # noqa: UP007
+    annotation = Annotated[kind, declared]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 

@@ -192,3 +192,27 @@ def test_seeds_that_do_not_fit_in_memory(folder, monkeypatch):
     assert message.startswith("--seeds: 20000 seeds of 36 dimensions need")
     monkeypatch.setattr(loading, "available_memory", lambda: None)
     succeed("seeds", "data.npy", "--n", "50", "--seeds", "2")
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("seeds", "--n", "50", "--seeds", "3"),
+        ("plan", "--bands", "2"),
+        ("diagnose", "--n", "20"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_json_on_standard_output_is_alone_there(folder, command):
+    name, *options = command
+    succeed(name, "data.npy", *options, "--json", "numbers.json")
+    result = succeed(name, "data.npy", *options, "--json", "-")
+    assert json.loads(result.stdout) == json.loads(Path("numbers.json").read_text())
+    assert result.stdout == Path("numbers.json").read_text()
+    assert "data" in result.stderr.splitlines()[0]  # the title of the table
+    quiet = succeed(name, "data.npy", *options, "--json", "-", "-q")
+    assert (quiet.stdout, quiet.stderr) == (result.stdout, "")
+    assert names(folder) == ["data.npy", "numbers.json"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,9 @@ import kappaflow as kf
 from commands import names, refuse, run, succeed
 from kappaflow.cli import errors
 from kappaflow.cli import predict as predict_module
+from kappaflow.models.errors import ModelError, TrainingError
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -73,32 +78,201 @@ def test_options_of_images_do_not_apply_to_a_population(folder):
     assert "must name a saved population" in refuse("plan", "fake.safetensors")
 
 
+WRONG_VALUES = [
+    # a wrong type
+    ("predict data.npy --sigma-max x", "--sigma-max must be a number from 0.01 to 1000000, got 'x'"),
+    ("plan data.npy --limit 1.5", "--limit must be a whole number of at least 1, got '1.5'"),
+    ("validate linear data.npy --component x", "--component must be a whole number of at least 1, got 'x'"),
+    ("validate network data.npy --learning-rate x", "--learning-rate must be a number of at least 0.00000001, got 'x'"),
+    # out of range
+    ("seeds data.npy --n 9 --top 0", "--top must be a whole number of at least 1, got '0'"),
+    ("diagnose data.npy --seed -1", "--seed must be a whole number of at least 0, got '-1'"),
+    (
+        "moments data.npy --out p.safetensors --profiles -1",
+        "--profiles must be a whole number from 0 to 10000000, got '-1'",
+    ),
+    ("info data.npy --size 0", "--size must be a whole number from 1 to 4096, got '0'"),
+    ("lens data.npy --images 39", "--images must be a whole number of at least 40, got '39'"),
+    ("validate linear data.npy --memory 0", "--memory must be a number of at least 0.01, got '0'"),
+    ("validate network data.npy --repeats 101", "--repeats must be a whole number from 1 to 100, got '101'"),
+    # a word that is none of those allowed
+    ("plan data.npy --law x", "--law must be one of 'auto', 'gaussian', 'elliptical', 'empirical', got 'x'"),
+    (
+        "lens data.npy x",
+        "WINDOWS must be one of 'scores', 'trajectory', 'receptive-field', 'architecture', 'learning', 'teleport', "
+        "got 'x'",
+    ),
+    ("validate linear data.npy --sampling x", "--sampling must be one of resample, gaussian, disjoint; got 'x'"),
+    ("validate network data.npy --preset x", "--preset must be one of quick, laptop, paper; got 'x'"),
+    # a file that is not there, or is no such file
+    ("plan none.safetensors", "DATA must name a saved population, got 'none.safetensors': no such file"),
+    (
+        "plan fake.safetensors",
+        "DATA must name a saved population, got 'fake.safetensors': Error while deserializing header: header too small",
+    ),
+    (
+        "predict text.txt",
+        "'text.txt': files of this type are not read; read are folders of images and .npy, .npz, .h5, .hdf5, .zarr",
+    ),
+    (
+        "predict empty",
+        "empty: no images in this folder; read are .bmp, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp files",
+    ),
+    ("predict one.npy", "the images of DATA must hold at least 2 samples, got 1"),
+    # a folder where a file is expected, and the other way round
+    ("seeds data.npy --n 9 --json empty", "--json must name a file, got the folder 'empty'"),
+    ("seeds data.npy --n 9 --json no/s.json", "--json: the folder of 'no/s.json' does not exist; make it first"),
+    ("seeds data.npy --n 9 --json text.txt", "--json: 'text.txt' exists already: use --overwrite or another name"),
+    ("lens data.npy --out text.txt", "--out: 'text.txt' exists and is not a folder: use another --out"),
+    ("validate network data.npy --runs text.txt", "--runs must name a folder, got 'text.txt', which is a file"),
+    # an option that does not apply
+    ("plan data.npy --patch 8", "--patch=8 does not apply to data.npy: it is for the built-in 'patches' only"),
+    ("plan data.npy --skip-corrupt", "--skip-corrupt does not apply to data.npy: it is for folders of images only"),
+    ("plan data.npy --law elliptical --profiles 0", "--profiles must be above 0 for --law elliptical, got 0"),
+    ("validate network data.npy --train-b data.npy", "--train-b goes with --pair, got 'data.npy' without it"),
+    (
+        "validate network data.npy --pair a b --amp",
+        "--amp is for training networks and does not go with --pair, got True",
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "line"), WRONG_VALUES)
+def test_messages_name_the_option_the_value_and_what_is_allowed(folder, command, line):
+    np.save("one.npy", np.zeros((1, 6, 6)))
+    Path("fake.safetensors").write_bytes(b"no")
+    Path("text.txt").write_text("text")
+    Path("empty").mkdir()
+    assert refuse(*command.split()) == line
+
+
 @pytest.mark.parametrize(
-    ("error", "code", "line"),
+    ("arguments", "words"),
     [
-        (MemoryError("needs 9 GiB"), 1, "needs 9 GiB"),
-        (ImportError("needs h5py"), 2, "needs h5py"),
-        (kf.ConvergenceError("stuck"), 1, "stuck"),
+        (("seeds", "data.npy"), "Missing option '--n'"),
+        (("plan",), "Missing argument 'DATA'"),
+        (("plan", "data.npy", "--nope"), "No such option: --nope"),
+        (("plan", "data.npy", "extra"), "(extra)"),
+        (("validate", "network", "data.npy", "--pair", "a"), "--pair"),
+        (("paln", "data.npy"), "No such command 'paln'"),
     ],
 )
-def test_exit_codes_of_errors(folder, monkeypatch, error, code, line):
+def test_wrong_command_lines_are_wrong_use(folder, arguments, words):
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert words in " ".join(result.stderr.replace("│", " ").split())
+
+
+# --- exit codes -------------------------------------------------------------------------------------------------------
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch calls it."""
+
+
+FAILURES = [
+    (MemoryError("needs 9 GiB"), "needs 9 GiB"),
+    (MemoryError(), "out of memory"),
+    (OutOfMemoryError("CUDA out of memory"), "CUDA out of memory"),
+    (kf.ConvergenceError("stuck"), "stuck"),
+    (TrainingError("1 of 2 runs failed"), "1 of 2 runs failed"),
+    (OSError(errno.ENOSPC, "No space left on device", "data.npy"), "data.npy: No space left on device"),
+    (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+    (errors.WritingError("the report could not be written: No space left on device"),) * 2,
+    (ZeroDivisionError("oh"), "internal, ZeroDivisionError: oh (KAPPAFLOW_DEBUG=1 shows where)"),
+    (KeyError("k"), "internal, KeyError: 'k' (KAPPAFLOW_DEBUG=1 shows where)"),
+]
+WRONG_USES = [
+    (ValueError("law must be one of 'x'"), "--law must be one of 'x'"),
+    (TypeError("sigma_max must be a number"), "--sigma-max must be a number"),
+    (ImportError("needs h5py"), "needs h5py"),
+    (kf.UnidentifiedError("too few images"), "too few images"),
+    (FileNotFoundError(errno.ENOENT, "No such file or directory", "x"), "x: No such file or directory"),
+    (PermissionError(errno.EACCES, "Permission denied", "x"), "x: Permission denied"),
+    (ModelError("--network: 'm:f' raised"), "--network: 'm:f' raised"),
+]
+
+
+def break_predict(monkeypatch, error):
+    """Let ``kappaflow predict`` raise an error where it reads the data."""
+
     def fail(*_arguments, **_options):
         raise error
 
     monkeypatch.setattr(predict_module, "load_population", fail)
-    assert refuse("predict", "data.npy", code=code) == line
 
 
-def test_internal_errors_and_debug(folder, monkeypatch):
-    def fail(*_arguments, **_options):
-        raise ZeroDivisionError("oh")
-
-    monkeypatch.setattr(predict_module, "load_population", fail)
-    message = refuse("predict", "data.npy", code=1)
-    assert message == "internal, ZeroDivisionError: oh (KAPPAFLOW_DEBUG=1 shows where)"
-    monkeypatch.setenv(errors.DEBUG_VARIABLE, "1")
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize(
+    ("error", "line", "code"), [*((*pair, 1) for pair in FAILURES), *((*pair, 2) for pair in WRONG_USES)], ids=repr
+)
+def test_exit_codes_of_errors(folder, monkeypatch, error, line, code, debug):
+    break_predict(monkeypatch, error)
+    if debug:
+        monkeypatch.setenv(errors.DEBUG_VARIABLE, "1")
     result = run("predict", "data.npy")
-    assert result.exit_code == 1
-    assert "Traceback" in result.stderr
-    assert result.stderr.splitlines()[-1] == f"error: {message}"
+    assert (result.exit_code, result.stdout) == (code, "")
+    *trace, last = result.stderr.strip().splitlines()
+    assert last == f"error: {line}"
+    assert ("Traceback" in result.stderr) == bool(trace) == debug
     assert names(folder) == ["data.npy"]
+
+
+def fail_for_space(*_arguments, **_options):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (("predict", "data.npy", "--n", "30", "--seeds", "2", "--bands", "1"), "kappaflow.report.write_report"),
+        (("predict", "data.npy", "--n", "30", "--seeds", "2", "--bands", "1"), "kappaflow.cli.predict.write_json"),
+        (("moments", "data.npy", "--out", "p.safetensors"), "kappaflow.population.Population.save"),
+        (("seeds", "data.npy", "--n", "9", "--json", "s.json"), "kappaflow.cli.run.write_json"),
+        (("plan", "data.npy", "--json", "s.json"), "kappaflow.cli.run.write_json"),
+        (("diagnose", "data.npy", "--n", "20", "--json", "s.json"), "kappaflow.cli.run.write_json"),
+    ],
+)
+def test_results_that_cannot_be_written_are_a_failure(folder, plain_report, monkeypatch, arguments, where):
+    monkeypatch.setattr(where, fail_for_space)
+    assert refuse(*arguments, code=1).endswith(" could not be written: No space left on device")
+
+
+def test_exit_codes_are_documented():
+    pages = [succeed("--help").stdout, (ROOT / "docs/command-line.md").read_text(encoding="utf-8")]
+    for page in pages:
+        text = " ".join(page.split())
+        for code, meaning in errors.EXIT_CODES.items():
+            assert meaning in text
+            assert re.search(rf"\b{code.value}\b", text)
+        assert errors.DEBUG_VARIABLE in text
+
+
+# --- Ctrl-C -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (("predict", "data.npy"), "kappaflow.cli.predict.load_population"),
+        (("moments", "data.npy", "--out", "p.safetensors"), "kappaflow.cli.moments.load_population"),
+        (("moments", "data.npy", "--out", "p.safetensors"), "kappaflow._files.os.replace"),
+        (("seeds", "data.npy", "--n", "9", "--json", "s.json"), "kappaflow.cli.seeds.choose_law"),
+        (("seeds", "data.npy", "--n", "9", "--json", "s.json"), "kappaflow._files.os.replace"),
+        (("plan", "data.npy", "--json", "s.json"), "kappaflow.cli.plan.images_needed"),
+        (("diagnose", "data.npy", "--json", "s.json"), "kappaflow.cli.diagnose.diagnose"),
+        (("info", "data.npy"), "kappaflow.cli.info.open_data"),
+        (("lens", "data.npy", "trajectory"), "kappaflow.cli.lens.load_population"),
+        (("lens", "data.npy", "trajectory"), "kappaflow.cli.lens._write"),
+        (("validate", "linear", "data.npy"), "kappaflow.cli.linear.training_sets"),
+        (("validate", "network", "data.npy"), "kappaflow.cli.network.prepare"),
+        (("validate", "network", "data.npy", "--dry-run"), "kappaflow.cli.network.prepare"),
+    ],
+)
+def test_an_interrupt_has_its_code_and_leaves_everything_as_it_was(folder, monkeypatch, arguments, where):
+    def interrupt(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, interrupt)
+        assert refuse(*arguments, code=130) == "interrupted: nothing was written"
