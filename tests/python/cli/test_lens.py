@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import kappaflow as kf
-from kappaflow.cli import app, errors
+from kappaflow.cli import app
 from kappaflow.cli.options import WINDOWS
 from kappaflow.report.document import Table
 from kappaflow.report.lens import build
@@ -22,15 +22,13 @@ torch = pytest.importorskip("torch")
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(workplace: Path) -> Path:
     """An empty working folder with data.npy: 240 grey 6×6 images whose neighbours are alike, and their population."""
     white = np.random.default_rng(0).standard_normal((240, 6, 6))
     images = 0.2 * white.cumsum(axis=1).cumsum(axis=2) - 0.1
-    np.save(tmp_path / "data.npy", images)
-    kf.Population.from_samples(images).save(tmp_path / "population.safetensors")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(errors.DEBUG_VARIABLE, raising=False)
-    return tmp_path
+    np.save(workplace / "data.npy", images)
+    kf.Population.from_samples(images).save(workplace / "population.safetensors")
+    return workplace
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -99,6 +97,7 @@ def test_every_window_writes_page_figures_tables_and_facts(folder: Path) -> None
     assert "lens.json" in options["files"]
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_one_window_and_its_numbers_are_those_of_the_library(folder: Path) -> None:
     code, output = run("data.npy", "receptive-field", "--out", "out", "-q")
     assert (code, output.strip()) == (0, "out/report.html")
@@ -111,6 +110,7 @@ def test_one_window_and_its_numbers_are_those_of_the_library(folder: Path) -> No
     assert list(json.loads((folder / "out/lens.json").read_text(encoding="utf-8"))["windows"]) == ["receptive-field"]
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_saved_population_has_the_windows_that_need_no_images(folder: Path) -> None:
     code, output = run("population.safetensors", "--out", "out")
     assert code == 0, output
@@ -124,6 +124,7 @@ def test_saved_population_has_the_windows_that_need_no_images(folder: Path) -> N
     assert "needs images, to fit scores" in (folder / "out/report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_network_is_looked_at(folder: Path) -> None:
     """A module of one's own whose denoiser is that of N(0, 1): teleport beside the population, and scores against it."""
     (folder / "mine.py").write_text(
@@ -160,6 +161,7 @@ def test_network_is_looked_at(folder: Path) -> None:
     assert level > 1
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_channels_first_are_the_same_images(folder: Path) -> None:
     white = np.random.default_rng(2).standard_normal((120, 6, 5, 3))
     images = 0.2 * white.cumsum(axis=1).cumsum(axis=2)
@@ -175,6 +177,7 @@ def test_channels_first_are_the_same_images(folder: Path) -> None:
         )
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_data_that_one_window_refuses_leave_the_others(folder: Path) -> None:
     np.save("tiny.npy", 1e-6 * np.random.default_rng(3).standard_normal((60, 4)))
     code, output = run("tiny.npy", "--out", "out", "--seeds", "4")
@@ -189,6 +192,7 @@ def test_data_that_one_window_refuses_leave_the_others(folder: Path) -> None:
     assert output.startswith("error: learning: population must have eigenvalues")
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_vectors_have_scores_and_teleport_too(folder: Path) -> None:
     np.save("rows.npy", np.random.default_rng(1).standard_normal((80, 5)) * [3, 2, 1, 0.5, 0.1])
     code, output = run("rows.npy", "scores", "teleport", "--out", "out", "--seeds", "4", "-q")
@@ -218,6 +222,7 @@ def test_wrong_input_names_the_argument_and_writes_nothing(folder: Path, argumen
     assert sorted(folder.iterdir()) == before
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_results_of_other_options_stay(folder: Path) -> None:
     assert run("data.npy", "receptive-field", "--out", "out", "-q")[0] == 0
     code, output = run("data.npy", "scores", "--out", "out", "-q")

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+
+import commands
 
 torch = pytest.importorskip("torch")
 
-from kappaflow.cli import app, errors  # noqa: E402
 from kappaflow.report import network as network_report  # noqa: E402
 from kappaflow.validation.network import sweep  # noqa: E402
 
@@ -44,13 +44,11 @@ SMALL = (
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(workplace: Path) -> Path:
     """An empty working folder with data.npy: 60 grey 4×4 images whose neighbours are alike."""
     white = np.random.default_rng(0).standard_normal((60, 4, 4))
-    np.save(tmp_path / "data.npy", 0.2 * white.cumsum(axis=1).cumsum(axis=2) - 0.1)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(errors.DEBUG_VARIABLE, raising=False)
-    return tmp_path
+    np.save(workplace / "data.npy", 0.2 * white.cumsum(axis=1).cumsum(axis=2) - 0.1)
+    return workplace
 
 
 @pytest.fixture
@@ -65,20 +63,8 @@ def plain_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network_report, "write_network_report", write)
 
 
-def run(*arguments: object) -> Any:
-    result = CliRunner().invoke(app, ["validate", "network", *[str(argument) for argument in arguments]])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
-
-
-def refuse(*arguments: object) -> str:
-    """The error line of a command that must fail and leave nothing behind."""
-    before = sorted(Path().rglob("*"))
-    result = run(*arguments)
-    assert result.exit_code == 2, result.output
-    assert sorted(Path().rglob("*")) == before
-    (line,) = result.stderr.strip().splitlines()
-    return str(line.removeprefix("error: "))
+run = partial(commands.run, "validate", "network")
+refuse = partial(commands.refuse, "validate", "network")
 
 
 def test_whole_run_writes_report_numbers_and_options(folder: Path) -> None:
@@ -242,9 +228,9 @@ def test_what_cannot_be_is_refused_before_any_work(folder: Path, arguments: tupl
 
 def test_models_that_are_not_there(folder: Path) -> None:
     message = refuse("data.npy", "--pair", "a.safetensors", "b.safetensors", "-q")
-    assert message.startswith("model 'a.safetensors' does not exist; it must be a .safetensors checkpoint")
+    assert message.startswith("--pair: model 'a.safetensors' does not exist; it must be a .safetensors checkpoint")
     (folder / "bad.safetensors").write_bytes(b"nothing")
-    assert "path must name a network" in refuse("data.npy", "--pair", "bad.safetensors", "bad.safetensors", "-q")
+    assert "--pair must name a network" in refuse("data.npy", "--pair", "bad.safetensors", "bad.safetensors", "-q")
 
 
 def test_a_saved_population_has_no_images(folder: Path) -> None:

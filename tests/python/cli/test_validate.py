@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
+import commands
 import kappaflow as kf
 from kappaflow import report
-from kappaflow.cli import app, errors
+from kappaflow.cli import errors
 from kappaflow.validation.linear import experiment as linear
 from kappaflow.validation.linear import simulation
 from kappaflow.validation.linear.quantities import QUANTITIES
@@ -23,13 +24,11 @@ SMALL = ("--draws", "40", "--inputs", "2", "--bands", "2", "--sampler-steps", "5
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(workplace: Path) -> Path:
     """An empty working folder with data.npy: 90 grey 3×4 images."""
     rng = np.random.default_rng(SEED)
-    np.save(tmp_path / "data.npy", 0.3 * rng.standard_normal((90, 3, 4)) * np.linspace(1, 0.1, 12).reshape(3, 4) - 0.1)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(errors.DEBUG_VARIABLE, raising=False)
-    return tmp_path
+    np.save(workplace / "data.npy", 0.3 * rng.standard_normal((90, 3, 4)) * np.linspace(1, 0.1, 12).reshape(3, 4) - 0.1)
+    return workplace
 
 
 @pytest.fixture
@@ -44,21 +43,8 @@ def plain_report(monkeypatch):
     monkeypatch.setattr(report, "write", write)
 
 
-def run(*arguments):
-    result = CliRunner().invoke(app, ["validate", "linear", *[str(argument) for argument in arguments]])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
-
-
-def refuse(*arguments, code=2):
-    """The error line of a command that must fail and leave nothing behind."""
-    before = sorted(Path().rglob("*"))
-    result = run(*arguments)
-    assert result.exit_code == code, result.output
-    assert sorted(Path().rglob("*")) == before
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    return lines[0].removeprefix("error: ")
+run = partial(commands.run, "validate", "linear")
+refuse = partial(commands.refuse, "validate", "linear")
 
 
 def test_report_numbers_and_options_of_a_run(folder):
@@ -180,7 +166,7 @@ def test_statistics_are_kept_on_request(folder, plain_report):
         (("--sampler-steps", "1"), "--sampler-steps must be an integer of at least 2, got 1"),
         (("--denoiser-sigma", "0.1,low"), "--denoiser-sigma must be numbers such as 0.1,1; got '0.1,low'"),
         (("--denoiser-sigma", "0"), "--denoiser-sigma must be finite and above 0, got 0.0"),
-        (("--trajectory-sigma", "90"), "--trajectory-sigma must be below sigma_max = 80.0, got 90.0"),
+        (("--trajectory-sigma", "90"), "--trajectory-sigma must be below --sigma-max = 80.0, got 90.0"),
         (("--component", "13"), "--component must be at most 12, the number of modes of these data; got 13"),
         (("--n", "lots"), "--n must be whole numbers"),
         (("--bands", "1-99"), "--bands must lie within the 12 modes"),
