@@ -148,7 +148,7 @@ def test_commands_take_the_law_that_is_recommended(heavy, plain_report):
 
 def test_without_profiles_the_law_is_gaussian_and_says_so(folder, plain_report):
     text = " ".join(predict_small("--profiles", "0").stdout.split())
-    assert "The Gaussian law was taken unseen: the population holds no images from which to diagnose another." in text
+    assert "The Gaussian law is used without a test: the population holds no images to test the laws on." in text
     assert "On natural images the true variance between training sets is larger" in text
     message = refuse("seeds", "data.npy", "--n", "50", "--law", "empirical", "--profiles", "0")
     assert message == "--profiles must be above 0 for --law empirical, got 0"

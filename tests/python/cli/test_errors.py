@@ -225,7 +225,7 @@ def fail_for_space(*_arguments, **_options):
 @pytest.mark.parametrize(
     ("arguments", "where"),
     [
-        (("predict", "data.npy", "--n", "30", "--seeds", "2", "--bands", "1"), "kappaflow.report.write_report"),
+        (("predict", "data.npy", "--n", "30", "--seeds", "2", "--bands", "1"), "kappaflow.report.write"),
         (("predict", "data.npy", "--n", "30", "--seeds", "2", "--bands", "1"), "kappaflow.cli.predict.write_json"),
         (("moments", "data.npy", "--out", "p.safetensors"), "kappaflow.population.Population.save"),
         (("seeds", "data.npy", "--n", "9", "--json", "s.json"), "kappaflow.cli.run.write_json"),
