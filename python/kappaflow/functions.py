@@ -163,7 +163,7 @@ def solve_kappa(
 
     References
     ----------
-    Silverstein (1995); Wang, Zavatone-Veth and Pehlevan (2026), arXiv 2602.02908. Equation (5) of docs/theory.md.
+    Silverstein (1995); Wang, Zavatone-Veth and Pehlevan (2026), arXiv 2602.02908. Equation (9) of docs/theory.md.
     """
     t = variance_of(sigma, noise_variance)
     spectrum = _core.Spectrum(*spectrum_arrays(eigenvalues, multiplicity))

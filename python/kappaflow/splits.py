@@ -161,7 +161,7 @@ class Splits:
 
         With m degrees of freedom and λ the eigenvalues of Σ̂ (m of them, zeros included where m > k), n/m divided by the
         expected mean of 1/(λ + σ²) is κ − κδ + O(1/m²), δ = Σₗ sₗ²κ/(sₗ+κ)³ / (m − df2(κ,κ))²: the mean term of Bai and
-        Silverstein (2004) in terms of κ.
+        Silverstein (2004) in terms of κ, equation (21) of docs/theory.md.
 
         Parameters
         ----------
@@ -207,7 +207,7 @@ class Splits:
         return self._law.support()
 
     def expectation(self, f: _core.SpectralFunction) -> FloatArray:
-        """(k,) expected gain of each eigenmode; c + Σᵢ wᵢ sₖ/(sₖ+κᵢ) for Gaussian data."""
+        """(k,) expected gain of each eigenmode; c + Σᵢ wᵢ sₖ/(sₖ+κᵢ) for Gaussian data: equation (10) of docs/theory.md."""
         return _finite("expectation", self._law.expectation(f))
 
     def _needs(self, method: str, can: Callable[[LawSpec], bool], why: str = "") -> None:
@@ -219,8 +219,8 @@ class Splits:
     def expectation_correction(self, f: _core.SpectralFunction) -> FloatArray:
         """(k,) the next order of :meth:`expectation` at finite n, of relative size 1/m, for real Gaussian data.
 
-        With r = s/(s+κᵢ) and δᵢ as in :meth:`kappa_correction`: Σᵢ wᵢ (1−r) r (δᵢ − r/(m − df2(κᵢ,κᵢ))). From Stein's
-        identity for E (Σ̂+t)⁻¹. Where m − df2 is not large, at the edge of a spectrum with n near its rank, no expansion
+        With r = s/(s+κᵢ) and δᵢ as in :meth:`kappa_correction`: Σᵢ wᵢ (1−r) r (δᵢ − r/(m − df2(κᵢ,κᵢ))), equation (21)
+        of docs/theory.md, from Stein's identity for E (Σ̂+t)⁻¹. Where m − df2 is not large, at the edge of a spectrum with n near its rank, no expansion
         in 1/m holds and this says by how much.
         """
         self._needs("expectation_correction", lambda spec: spec.has_corrections)
@@ -232,7 +232,7 @@ class Splits:
         return self.population.apply(inputs, self.expectation(f), null_gain=f.constant).reshape(shape)
 
     def mode_variance(self, f: _core.SpectralFunction, modes: Any = None) -> FloatArray:
-        """(k, k) variances Var[uₖᵀ f(Σ̂) uₗ] for the given modes (all by default)."""
+        """(k, k) variances Var[uₖᵀ f(Σ̂) uₗ] for the given modes (all by default): equation (18) of docs/theory.md."""
         return self.mode_covariance(f, f, modes)
 
     def mode_covariance(self, f: _core.SpectralFunction, g: _core.SpectralFunction, modes: Any = None) -> FloatArray:

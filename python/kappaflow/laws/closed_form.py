@@ -32,20 +32,20 @@ def closed_form(ensemble: Ensemble, scales: _core.RadialScales | None, *, correc
 class ClosedFormLaw(Law):
     """Answers from the spectrum alone, and for the elliptical law from the sizes of the samples too.
 
-    Kᵢⱼ = κᵢκⱼ q/(1 − q df2ᵢⱼ), q = 1/m for Gaussian data; see :class:`~kappaflow.Splits` for the formulas.
+    Kᵢⱼ = κᵢκⱼ q/(1 − q df2ᵢⱼ), q = 1/m for Gaussian data: equation (23) of docs/theory.md, where the formulas are derived.
     """
 
     def __init__(self, core: _core.Splits) -> None:
         self._core = core
 
     def expectation(self, f: _core.SpectralFunction) -> FloatArray:
-        """c + Σᵢ wᵢ sₖ/(sₖ+κᵢ)."""
+        """c + Σᵢ wᵢ sₖ/(sₖ+κᵢ): equation (10) of docs/theory.md."""
         return np.asarray(self._core.expectation(f))
 
     def mode_covariance(
         self, f: _core.SpectralFunction, g: _core.SpectralFunction, modes: IndexArray | None
     ) -> FloatArray:
-        """Kernel, exchange and radial term."""
+        """Kernel, exchange and radial term: equations (16) and (29) of docs/theory.md."""
         covariance = self._core.covariance(f, g)
         if modes is not None:
             return covariance.matrix(modes)

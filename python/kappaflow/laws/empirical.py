@@ -29,7 +29,8 @@ _PAIR_PROFILES, _FORMS = 2048, 40
 class EmpiricalLaw(Law):
     """Leave-one-out with the leverage of every sample, from profiles of the data; the data need not be Gaussian.
 
-    With r_a = 1/(1 + (1/n) Σₖ gₖ z²ₐₖ) the leverage of sample a, gₖ = 1/(t + meanₐ[z²ₐₖ r_a]) is the diagonal of E (Σ̂+t)⁻¹.
+    With r_a = 1/(1 + (1/n) Σₖ gₖ z²ₐₖ) the leverage of sample a, gₖ = 1/(t + meanₐ[z²ₐₖ r_a]) is the diagonal of E (Σ̂+t)⁻¹:
+    equation (40) of docs/theory.md.
 
     Two things are taken from the elliptical law of the same profiles, which is a closed form. `plug_in` is that law for the
     population as it is: it gives what equal modes exchange in the output of a given input, which is of relative order
@@ -92,7 +93,7 @@ class EmpiricalLaw(Law):
     def mode_covariance(
         self, f: _core.SpectralFunction, g: _core.SpectralFunction, modes: IndexArray | None
     ) -> FloatArray:
-        """All mode pairs at once; the last matrices are kept."""
+        """All mode pairs at once, equation (43) of docs/theory.md; the last matrices are kept."""
         key = _identity(f) + _identity(g)
         if key not in self._matrices:
             require_memory(len(self.expectation(f)), matrices=60)
@@ -109,7 +110,7 @@ class EmpiricalLaw(Law):
         return np.diagonal(self.mode_covariance(f, f, None)).copy()
 
     def output(self, f: _core.SpectralFunction, x: FloatArray, groups: FloatArray) -> FloatArray:
-        """The adjoint ladder sums over output modes, so that the cost does not depend on how many are summed."""
+        """Equation (47) of docs/theory.md. The adjoint ladder sums over modes: the cost does not depend on how many there are."""
         nodes, (weights,) = self._nodes(f)
         direct = self._core.output_covariance(nodes, weights, weights, x, x, groups)
         exchanged = (x * x * self._plug_in.equal_mode_excess(f, f)) @ groups

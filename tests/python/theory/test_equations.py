@@ -37,6 +37,23 @@ def test_every_displayed_equation_has_its_number_and_an_anchor() -> None:
     assert [int(number) for number in re.findall(r'<a id="eq-(\d+)"></a>\n\n\$\$', THEORY)] == numbers
 
 
+@pytest.mark.parametrize(
+    ("number", "part"),
+    [
+        (9, r"t = \kappa \left( 1 - \frac{\mathrm{df1}(\kappa)}{m} \right)"),
+        (10, r"c + \sum_i w_i \frac{s_k}{s_k + \kappa_i}"),
+        (23, r"K_{ij} = \kappa_i \kappa_j \frac{q_{ij}}{1 - q_{ij} D_{ij}}"),
+        (29, r"\left( q_{ij} - \frac1m \right)"),
+        (40, r"g_k = \frac{1}{t + \tilde s_k}"),
+        (49, r"x(v) = v \left( 1 +"),
+    ],
+)
+def test_equations_that_code_cites_most_keep_their_numbers(number: int, part: str) -> None:
+    """A new equation moves those after it: then every citation in cpp/ and python/ has to be looked at again."""
+    (display,) = re.findall(rf'<a id="eq-{number}"></a>\n\n\$\$\n(.*?)\n\$\$', THEORY, flags=re.DOTALL)
+    assert part in display
+
+
 def test_references_within_the_page_lead_to_their_equation() -> None:
     links = re.findall(r"\[\((\d+)\)\]\(#eq-(\d+)\)", THEORY)
     last = len(re.findall(r"\\tag\{", THEORY))
@@ -47,7 +64,7 @@ def test_references_within_the_page_lead_to_their_equation() -> None:
 def test_every_equation_that_code_cites_is_there() -> None:
     last = len(re.findall(r"\\tag\{", THEORY))
     citations = {path.relative_to(ROOT): cited(path.read_text(encoding="utf-8")) for path in SOURCES}
-    assert sum(map(len, citations.values())) > 1
+    assert sum(map(len, citations.values())) > 50
     missing = {str(path): wrong for path, numbers in citations.items() if (wrong := [n for n in numbers if n > last])}
     assert not missing
 
