@@ -220,8 +220,8 @@ class Splits:
         """(k,) the next order of :meth:`expectation` at finite n, of relative size 1/m, for real Gaussian data.
 
         With r = s/(s+κᵢ) and δᵢ as in :meth:`kappa_correction`: Σᵢ wᵢ (1−r) r (δᵢ − r/(m − df2(κᵢ,κᵢ))), equation (21)
-        of docs/theory.md, from Stein's identity for E (Σ̂+t)⁻¹. Where m − df2 is not large, at the edge of a spectrum with n near its rank, no expansion
-        in 1/m holds and this says by how much.
+        of docs/theory.md, from Stein's identity for E (Σ̂+t)⁻¹. Where m − df2 is not large, at the edge of a spectrum with
+        n near its rank, no expansion in 1/m holds and this says by how much.
         """
         self._needs("expectation_correction", lambda spec: spec.has_corrections)
         return self._law.expectation_correction(f)
