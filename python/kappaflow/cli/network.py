@@ -128,7 +128,7 @@ def command(options: NetworkOptions) -> None:
         work = prepare(options, run.display)
         found = compare(options, work, run.display)
         with run.writing() as folder:
-            write_results(folder, found, run.machine)
+            write_results(folder, found, run.machine, png=options.result.png)
         run.resolved = {"images": len(work.context.images), "runs": None if work.plan is None else str(kept)}
         run.summary = lambda console: print_findings(console, found)
 
@@ -315,23 +315,22 @@ def _notes(source: Data, total: int, used: int, split: str) -> list[str]:
 # --- results ----------------------------------------------------------------------------------------------------------
 
 
-def write_results(directory: Path, found: NetworkValidation, machine: Mapping[str, str]) -> None:
+def write_results(directory: Path, found: NetworkValidation, machine: Mapping[str, str], *, png: bool) -> None:
     """Write the report and its numbers into a folder."""
-    from ..report.network import write_network_report  # lazy: matplotlib
+    from ..report import build, write  # lazy: matplotlib
     from ..validation.network.export import network_to_json  # lazy: torch
 
-    write_network_report(found, directory, facts=dict(machine))
+    write(build(found, facts=machine), directory, png=png)
     numbers = network_to_json(found)
     write_json(directory / "validation.json", {"format": NETWORK_FORMAT, "version": machine["kappaflow"], **numbers})
 
 
 def print_findings(console: Console, found: NetworkValidation) -> None:
     """Print the headline, the verdicts and the notes."""
-    from ..report.network import find  # lazy: matplotlib
+    from ..report.network import headline, verdict_lines  # lazy: matplotlib
 
-    words = find(found)
-    plain_line(console, words.answer, "bold")
-    for line in words.lines:
+    plain_line(console, headline(found).answer, "bold")
+    for line in verdict_lines(found):
         plain_line(console, f"  {line}")
     print_notes(console, found.notes)
 

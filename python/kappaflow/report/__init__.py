@@ -23,18 +23,19 @@ from .write import write
 
 if TYPE_CHECKING:
     from ..validation.linear.results import Validation
+    from ..validation.network.results import NetworkValidation
 
 __all__ = ["Document", "Picture", "Prose", "Section", "Table", "build", "page", "write"]
 
 _NO_FACTS: Mapping[str, str] = MappingProxyType({})
 
 
-def build(result: Prediction | Validation, *, facts: Mapping[str, str] = _NO_FACTS) -> Document:
+def build(result: Prediction | Validation | NetworkValidation, *, facts: Mapping[str, str] = _NO_FACTS) -> Document:
     """The report of a result. That of the lens is built from its windows, see :func:`kappaflow.report.lens.build`.
 
     Parameters
     ----------
-    result : a prediction, or a validation of linear models
+    result : a prediction, or a validation of linear models or of networks
     facts : label → text of how the report was made, such as version and command; plain text
 
     Raises
@@ -47,8 +48,11 @@ def build(result: Prediction | Validation, *, facts: Mapping[str, str] = _NO_FAC
 
         return consistency.build(result, facts=facts)
     from ..validation.linear.results import Validation  # lazy: a quick start
-    from . import validation  # lazy: a quick start
+    from ..validation.network.results import NetworkValidation  # lazy: a quick start
+    from . import network, validation  # lazy: a quick start
 
     if isinstance(result, Validation):
         return validation.build(result, facts=facts)
-    raise TypeError(f"result must be a Prediction or a Validation, got {type(result).__name__}")
+    if isinstance(result, NetworkValidation):
+        return network.build(result, facts=facts)
+    raise TypeError(f"result must be a Prediction, a Validation or a NetworkValidation, got {type(result).__name__}")

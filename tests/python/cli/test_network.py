@@ -20,7 +20,7 @@ import commands
 
 torch = pytest.importorskip("torch")
 
-from kappaflow.report import network as network_report  # noqa: E402
+from kappaflow import report  # noqa: E402
 from kappaflow.validation.network import sweep  # noqa: E402
 
 SMALL = (
@@ -55,12 +55,12 @@ def folder(workplace: Path) -> Path:
 def plain_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """A report without drawings, which have their own tests."""
 
-    def write(found: Any, directory: Path, *, facts: dict[str, str]) -> Path:
+    def write(document: Any, directory: Path, *, png: bool) -> Path:
         path = Path(directory) / "report.html"
-        path.write_text(f"{found.source} {facts['torch']}")
+        path.write_text(f"{document.source} {document.facts['torch']}")
         return path
 
-    monkeypatch.setattr(network_report, "write_network_report", write)
+    monkeypatch.setattr(report, "write", write)
 
 
 run = partial(commands.run, "validate", "network")

@@ -1,10 +1,68 @@
-"""The report on networks: same-seed images, consistency and memorisation, and the theory beside them.
+"""The report of ``kappaflow validate network``: same-seed images, consistency and memorisation, and the theory beside them.
 
 The numbers come in finished, from a :class:`~kappaflow.validation.network.results.NetworkValidation`; nothing here trains
-or predicts, and nothing here needs torch. Runs that fail the gate are shown as such and are in no average.
+or predicts, and nothing here needs torch. Runs that fail the gate are shown as such and are in no average. Each module
+holds sections, figures beside what they say; :func:`build` puts them in order.
 """
 
-from .findings import find
-from .page import render_network_page, write_network_report
+from __future__ import annotations
 
-__all__ = ["find", "render_network_page", "write_network_report"]
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..document import Document, Prose, Section, present
+from .agreement import arms, consistency, gallery, memorisation
+from .changed import manipulations, strata
+from .gate import gate
+from .headline import Headline, headline, verdict_lines
+from .modes import bands, by_distance, by_seed, variance
+from .phrases import PROSE
+from .predicted import denoisers, factors, predictors
+from .tables import design, pairs
+
+if TYPE_CHECKING:
+    from ...validation.network.results import NetworkValidation
+
+__all__ = ["Headline", "build", "headline", "verdict_lines"]
+
+
+def build(found: NetworkValidation, *, facts: Mapping[str, str]) -> Document:
+    """The report of a validation of networks.
+
+    Parameters
+    ----------
+    found : what to show
+    facts : label → text of how the report was made, such as version and command
+    """
+    head = headline(found)
+    return Document(
+        kind="Network report",
+        source=found.source,
+        title="Do networks trained on {source} agree as the theory says?",
+        mood=head.mood,
+        answer=head.answer,
+        tiles=head.tiles,
+        notes=tuple(found.notes),
+        sections=present(
+            (
+                gallery(found),
+                consistency(found),
+                arms(found),
+                memorisation(found),
+                variance(found),
+                bands(found),
+                by_seed(found),
+                by_distance(found),
+                predictors(found),
+                factors(found),
+                denoisers(found),
+                strata(found),
+                manipulations(found),
+                gate(found),
+                pairs(found),
+                design(found),
+                Section(name="words", title="Words used here", contents="Words", parts=(Prose(PROSE, "words"),)),
+            )
+        ),
+        facts=facts,
+    )

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from ...validation.network.results import NetworkPair, NetworkValidation, PredictorScore, Run
 
 ARCH_TITLES = {
-    "unet": "UNet", "dit": "DiT", "mlp": "MLP", "linear": "linear network", "linear-conv": "linear convolution",
+    "unet": "UNet",
+    "dit": "DiT",
+    "mlp": "MLP",
+    "linear": "linear network",
+    "linear-conv": "linear convolution",
     "given": "given models",
-}  # fmt: skip
+}
 ARM_TITLES = {
     "same": "only data differ",
     "different": "everything differs",
@@ -114,3 +118,9 @@ def predictors(found: NetworkValidation) -> list[str]:
 def alive(found: NetworkValidation) -> FloatArray:
     """Modes that have variance."""
     return np.asarray(found.eigenvalues > LEAST_MODE * found.eigenvalues[0])
+
+
+def shown_pairs(found: NetworkValidation) -> list[NetworkPair]:
+    """Trained pairs of the first arm that compares two splits."""
+    arm = shown_arms(found)[0]
+    return [pair for pair in found.pairs if pair.arm == arm and pair.trained]

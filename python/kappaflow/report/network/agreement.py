@@ -1,0 +1,359 @@
+"""The sections on how close networks come: images of the same seeds, agreement against n, memorisation."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ..._checks import FloatArray
+from .. import look, numbers
+from ..arrays import kind_of, show
+from ..document import Picture, Prose, Section
+from ..look import INK, MUTED, WIDTH, styled
+from ..words import number
+from . import select
+from .axes import FAILED, GUIDE_LOOK, THEORY, arch_panels, legend, size_axis
+from .phrases import (
+    HOW,
+    PROSE,
+    alternative,
+    figure_section,
+    size_words,
+    where,
+)
+from .select import ARM_COLOURS, ARM_TITLES, arch_title, predictor_title
+
+if TYPE_CHECKING:
+    from ...validation.network.results import Gallery, NetworkValidation
+
+
+_LABEL_SHARE = 0.24  # of the width, for the labels of the rows
+#: An AUC from which on samples count as memorised, and the share of copies that does.
+MEMORISED_AUC, COPIES = 0.75, 0.5
+
+
+def gallery(found: NetworkValidation) -> Section | None:
+    """Images of the same seeds, where there are any."""
+    if not shown_galleries(found):
+        return None
+    return figure_section(
+        "gallery",
+        "The same seeds, different training sets",
+        "Images",
+        "",
+        Picture(
+            name="gallery",
+            caption=(
+                "Each column is one seed: drawn by the network of training set A and by that of training set B, by "
+                "the linear model of either set, and the training image nearest to each network's sample. Networks "
+                "that memorise return that image."
+            ),
+            alternative=alternative(
+                found,
+                "Grid of images: the same seeds through two networks, two linear models, and their nearest training images",
+            ),
+            draw=partial(draw_gallery, found),
+            raster=True,
+        ),
+    )
+
+
+def shown_galleries(found: NetworkValidation) -> list[Gallery]:
+    """Those of the first arm, one for each architecture and n; galleries of other arms stand in the folder of figures only."""
+    arm = select.shown_arms(found)[0]
+    return [g for g in found.galleries if g.arm == arm]
+
+
+@styled
+def draw_gallery(found: NetworkValidation) -> Figure:
+    """For each architecture and n: the same seeds through both networks, both linear models, and their nearest images."""
+    chosen = shown_galleries(found)
+    kind = kind_of(found.shape)
+    count = len(chosen[0].seeds)
+    side = WIDTH * (1 - _LABEL_SHARE) / count
+    tall = side if kind == "vector" else side * found.shape[0] / found.shape[1]
+    heights = [len(g.rows) * tall + 0.55 for g in chosen]
+    figure = Figure(figsize=(WIDTH, sum(heights)))
+    total, top = sum(heights), 1.0
+    for block, height in zip(chosen, heights, strict=True):
+        trained = "" if block.trained else ", undertrained"
+        size = f", n = {block.n:,}" if block.n else ""
+        figure.text(0.005, top - 0.1 / total, f"{arch_title(block.arch)}{size}{trained}", va="top", fontsize=10)
+        for row, (label, images) in enumerate(block.rows):
+            bottom = top - (0.4 + (row + 1) * tall) / total
+            figure.text(0.005, bottom + 0.5 * tall / total, label, va="center", fontsize=8)
+            for place in range(count):
+                left = _LABEL_SHARE + place * (1 - _LABEL_SHARE) / count
+                ax = figure.add_axes((left, bottom, 0.94 * (1 - _LABEL_SHARE) / count, 0.94 * tall / total))
+                show(ax, images[place], kind)
+                if kind == "vector":
+                    ax.set_xticks([])
+                    ax.set_yticks([])
+        top -= height / total
+    return figure
+
+
+def consistency(found: NetworkValidation) -> Section:
+    """Disagreement against n."""
+    arm = select.shown_arms(found)[0]
+    return figure_section(
+        "consistency",
+        "From memorisation to agreement",
+        "Consistency",
+        _consistency_words(found, arm),
+        Picture(
+            name="consistency",
+            caption=(
+                "Squared distance of two networks' images from the same seed over that of unrelated seeds: 1 is no "
+                "agreement. Small points are pairs, lines their means; hollow points are undertrained and in no "
+                "mean. Theory and linear models are of the same sizes and splits."
+            ),
+            alternative=alternative(
+                found,
+                "Disagreement over that of unrelated seeds against the number of training images, with baselines and theory",
+            ),
+            draw=partial(draw_consistency, found),
+        ),
+        Prose(PROSE, "consistency", summary=HOW),
+    )
+
+
+def _consistency_words(found: NetworkValidation, arm: str) -> str:
+    sentences = []
+    for arch in found.archs:
+        sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.ratio)
+        if sizes.size > 1:
+            verb = "falls" if ratios[-1] < ratios[0] else "does not fall"
+            sentences.append(
+                f"{arch_title(arch)}: the ratio {verb} from {number(float(ratios[0]), 2)} at n = {int(sizes[0]):,} to "
+                f"{number(float(ratios[-1]), 2)} at n = {int(sizes[-1]):,}."
+            )
+        elif sizes.size:
+            sentences.append(f"{arch_title(arch)}: the ratio is {number(float(ratios[0]), 2)}.")
+    return " ".join(sentences) or "No pair passes the gate."
+
+
+@styled
+def draw_consistency(found: NetworkValidation) -> Figure:
+    """Cross-split disagreement over that of unrelated seeds against n, by arm, with every baseline."""
+    figure, (axes,) = arch_panels(found, height=3.9)
+    drawn: list[FloatArray] = []
+    handles: dict[str, Line2D] = {}
+
+    def curve(ax: Axes, x: FloatArray, y: FloatArray, label: str, **style: Any) -> None:
+        if x.size:
+            if x.size == 1 and "marker" not in style:  # a curve of one point is none
+                style |= {"marker": "_", "ms": 14, "mew": 1.6}
+            (line,) = ax.plot(np.maximum(x, 1), numbers.positive(y), label=label, **style)
+            handles.setdefault(label, line)
+            drawn.append(y)
+
+    law = select.best_law(found)
+    for arch, ax in zip(found.archs, axes, strict=True):
+        for arm in found.arms:
+            colour = ARM_COLOURS[arm]
+            x, mean = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.ratio)
+            marker = "s" if arm == "different" else "D" if arm == "floor" else "o"
+            curve(ax, x, mean, ARM_TITLES[arm], color=colour, marker=marker, ms=4, lw=1.6, gid=f"mean-{arch}-{arm}")
+            every = select.pairs_of(found, arch, arm)
+            for pair in every:
+                name = f"pair-{arch}-{arm}-{pair.n}-{pair.repeat}"
+                style: dict[str, Any] = {"mfc": colour, "mec": colour, "alpha": 0.45}
+                if not pair.trained:
+                    style = {"mfc": "none", "mec": FAILED}
+                ax.plot(
+                    [max(pair.n, 1)],
+                    numbers.positive(np.array([pair.disagreement.ratio])),
+                    ls="",
+                    marker=marker,
+                    ms=3.4,
+                    gid=name,
+                    **style,
+                )
+                drawn.append(np.array([pair.disagreement.ratio]))
+        for kind, label, style in (
+            ("linear", "linear models of the same splits", {"color": INK, "lw": 1.2}),
+            ("memorising", "memorising score", {"color": MUTED, "lw": 1.2, "ls": (0, (1, 1))}),
+        ):
+            x, y = select.baseline_ratio(found, kind)
+            curve(ax, x, y, label, gid=f"{kind}-{arch}", **style)
+        forecasts = [f for f in found.forecasts if f.law == law]
+        x, y = (
+            np.array([f.n for f in forecasts], dtype=float),
+            np.array([f.disagreement.modes.sum() / f.disagreement.unrelated for f in forecasts]),
+        )
+        curve(ax, x, y, f"theory ({'' if law is None else predictor_title(law)})", gid=f"theory-{arch}", **THEORY)
+        size_axis(ax.xaxis, found)
+        ax.set_xlabel("training images n")
+    low, high = numbers.finite_range(*drawn) or (0.01, 1.0)
+    for ax in axes:
+        look.log_axis(ax.yaxis, *numbers.log_limits(low, max(high, 1.0)))
+        ax.axhline(1.0, **GUIDE_LOOK)
+    axes[0].set_ylabel("disagreement / unrelated seeds")
+    entries = list(handles.values())
+    if any(not pair.trained for pair in found.pairs):
+        entries.append(Line2D([], [], ls="", marker="o", ms=3.4, mfc="none", mec=FAILED, label="undertrained"))
+    legend(figure, entries, columns=3)
+    return figure
+
+
+def arms(found: NetworkValidation) -> Section | None:
+    """What optimisation does, where runs on the same data are there."""
+    if not any(found.trained_pairs(arch, n, "floor") for arch in found.archs for n in found.n):
+        return None
+    return figure_section(
+        "arms",
+        "How much of it is optimisation?",
+        "Optimisation",
+        _floor_words(found),
+        Picture(
+            name="arms",
+            caption=(
+                "Disagreement of networks on different data over that of two networks on the same data with another "
+                "initialisation and other noise. At 1 the data make no difference that optimisation does not make as "
+                "well."
+            ),
+            alternative=alternative(
+                found, "Disagreement over the optimisation floor against the number of training images"
+            ),
+            draw=partial(draw_arms, found),
+        ),
+    )
+
+
+def _floor_words(found: NetworkValidation) -> str:
+    parts = []
+    for arch in found.archs:
+        for n in reversed(found.n):
+            floor, same = (found.trained_pairs(arch, n, arm) for arm in ("floor", "same"))
+            if floor and same:
+                ratio = np.mean([p.disagreement.mean for p in same]) / np.mean([p.disagreement.mean for p in floor])
+                parts.append(
+                    f"{where(arch, n)}: two networks on different data differ {number(float(ratio), 2)} times as much "
+                    "as two on the same data with another initialisation."
+                )
+                break
+    return " ".join(parts)
+
+
+@styled
+def draw_arms(found: NetworkValidation) -> Figure:
+    """Disagreement of each arm over the optimisation floor against n."""
+    figure, (axes,) = arch_panels(found, height=2.8)
+    handles: dict[str, Line2D] = {}
+    drawn = []
+    for arch, ax in zip(found.archs, axes, strict=True):
+        for arm in select.shown_arms(found):
+            ratios, sizes = [], []
+            for n in found.n:
+                two = [found.trained_pairs(arch, n, name) for name in (arm, "floor")]
+                if all(two):
+                    values = [np.mean([pair.disagreement.mean for pair in pairs]) for pairs in two]
+                    ratios.append(values[0] / values[1])
+                    sizes.append(n)
+            if sizes:
+                (line,) = ax.plot(sizes, ratios, marker="o", ms=4, color=select.ARM_COLOURS[arm], gid=f"{arch}-{arm}")
+                handles.setdefault(ARM_TITLES[arm], line)
+                drawn.append(np.array(ratios))
+        ax.axhline(1.0, **GUIDE_LOOK)
+        size_axis(ax.xaxis, found)
+        ax.set_xlabel("training images n")
+    low, high = numbers.finite_range(*drawn) or (1.0, 2.0)
+    for ax in axes:
+        look.ratio_axis(ax.yaxis, min(low, 0.9), max(high, 1.2))
+    axes[0].set_ylabel("disagreement / floor")
+    for label, line in handles.items():
+        line.set_label(label)
+    legend(figure, list(handles.values()))
+    return figure
+
+
+"""What a validation of networks says in words: answer, verdicts, tables and alternative texts, all computed from its numbers."""
+
+
+def memorisation(found: NetworkValidation) -> Section | None:
+    """Memorisation, where training sets are known."""
+    if not select.shown_pairs(found) or not any(np.isfinite(run.auc) for run in found.runs):
+        return None
+    return figure_section(
+        "memorisation",
+        "Memorisation",
+        "Memorisation",
+        _memorisation_words(found),
+        Picture(
+            name="memorisation",
+            caption=(
+                "Top: probability that a sample is nearer to its own training set than to the other one (½: no "
+                "memorisation), and the share of samples three times nearer to one training image than to the next. "
+                "Below: median distance to the nearest image of either set."
+            ),
+            alternative=alternative(
+                found, "Share of copies, AUC of nearness to the own training set, and nearest-image distances against n"
+            ),
+            draw=partial(draw_memorisation, found),
+        ),
+    )
+
+
+def _memorisation_words(found: NetworkValidation) -> str:
+    parts = []
+    if found.arms == ("given",):
+        return " ".join(
+            f"Model {run.split} {'memorises' if run.auc > MEMORISED_AUC or run.memorised > COPIES else 'does not memorise'}."
+            for run in found.runs
+            if math.isfinite(run.auc)
+        )
+    for arch in found.archs:
+        copied: list[int] = []
+        free: list[int] = []
+        for n in found.n:
+            runs = select.trained_runs(found, arch, n)
+            if runs:
+                auc, copies = (np.mean([getattr(run, name) for run in runs]) for name in ("auc", "memorised"))
+                if math.isnan(auc):
+                    continue
+                (copied if auc > MEMORISED_AUC or copies > COPIES else free).append(n)
+        if copied:
+            parts.append(f"{arch_title(arch)} memorises{size_words(copied)}.")
+        if free:
+            parts.append(f"{arch_title(arch)} does not memorise{size_words(free)}.")
+    return " ".join(parts)
+
+
+@styled
+def draw_memorisation(found: NetworkValidation) -> Figure:
+    """Probability that samples are nearer to their own training set, share of copies, and distances to both sets."""
+    figure, (top, bottom) = arch_panels(found, rows=2, height=2.5)
+    for arch, ax, below in zip(found.archs, top, bottom, strict=True):
+        sizes, auc, copies, own, other = [], [], [], [], []
+        for n in found.n:
+            runs = select.trained_runs(found, arch, n)
+            if not runs:
+                continue
+            sizes.append(max(n, 1))
+            auc.append(np.mean([run.auc for run in runs]))
+            copies.append(np.mean([run.memorised for run in runs]))
+            own.append(np.mean([np.median(run.nearest_own) for run in runs]))
+            other.append(np.mean([np.median(run.nearest_other) for run in runs]))
+        ax.plot(sizes, auc, marker="o", ms=4, color=INK, label="nearer to own images (AUC)", gid=f"auc-{arch}")
+        ax.plot(sizes, copies, marker="s", ms=4, color=look.BAND_COLOURS[1], label="copies", gid=f"copies-{arch}")
+        ax.axhline(0.5, **GUIDE_LOOK)
+        ax.set_ylim(-0.04, 1.04)
+        below.plot(sizes, own, marker="o", ms=4, color=look.BAND_COLOURS[0], label="own set", gid=f"own-{arch}")
+        below.plot(sizes, other, marker="s", ms=4, color=look.BAND_COLOURS[4], label="other set", gid=f"other-{arch}")
+        below.set_ylim(0, 1.12 * float(np.nanmax([0.1, *own, *other])))
+        size_axis(below.xaxis, found)
+        below.set_xlabel("training images n")
+    top[0].set_ylabel("share of samples")
+    bottom[0].set_ylabel("distance to nearest\nimage, per √pixel")
+    handles = [
+        line for axes in (top[0], bottom[0]) for line in axes.get_lines() if not str(line.get_label()).startswith("_")
+    ]
+    legend(figure, handles)
+    return figure

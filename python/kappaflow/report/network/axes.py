@@ -1,0 +1,54 @@
+"""Axes, guides and legends that figures of the report on networks share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from .. import look, numbers
+from ..look import GUIDE, INK, WIDTH
+from ..words import plain_number
+from .select import arch_title
+
+if TYPE_CHECKING:
+    from ...validation.network.results import NetworkValidation
+
+FAILED = "#9aa0a6"
+GUIDE_LOOK: dict[str, Any] = {"color": GUIDE, "lw": 1.0, "ls": (0, (1, 1.6))}
+THEORY: dict[str, Any] = {"color": INK, "lw": 1.4, "ls": (0, (5, 2))}
+
+
+def arch_panels(found: NetworkValidation, *, height: float = 3.0, rows: int = 1) -> tuple[Figure, list[list[Axes]]]:
+    """One column of panels for each architecture, `rows` below each other: figure and axes [row][column]."""
+    count = len(found.archs)
+    figure = Figure(figsize=(WIDTH, rows * height), layout="constrained")
+    grid = figure.subplots(rows, count, squeeze=False, sharey="row", sharex="col" if rows > 1 else False)
+    for column, arch in enumerate(found.archs):
+        grid[0, column].set_title(arch_title(arch))
+    return figure, [list(row) for row in grid]
+
+
+def size_axis(axis: Any, found: NetworkValidation) -> None:
+    """Logarithmic axis of training-set sizes with a tick at each of them."""
+    sizes = [max(n, 1) for n in found.n]
+    look.log_axis(axis, *numbers.log_limits(min(sizes), max(sizes), 0.1), text=plain_number)
+    axis.set_ticks(sizes, [f"{n:,}" if n else "not known" for n in found.n])
+    axis.set_ticks([], minor=True)
+
+
+def quotient(value: float, of: float) -> float:
+    """NaN where there is nothing to divide by."""
+    return value / of if of > 0 else float("nan")
+
+
+def n_handles(found: NetworkValidation) -> list[Line2D]:
+    """Legend entries of the sizes; none where they are not known."""
+    return look.n_handles(found.n) if any(found.n) else []
+
+
+def legend(figure: Figure, handles: list[Line2D], *, columns: int = 4) -> None:
+    """Below all axes, where it covers nothing."""
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)), columnspacing=1.4)

@@ -1,0 +1,175 @@
+"""The answer of the report on networks: verdict, its lines, and the numbers beside them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..document import Mood, Tile
+from ..words import joined, number, percent
+from . import select
+from .phrases import PREDICTED, finite_mean, p_words, two_digits, where
+from .select import ARM_TITLES, arch_title, predictor_title
+
+if TYPE_CHECKING:
+    from ...validation.network.results import NetworkPair, NetworkValidation, PredictorScore
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What the report says first.
+
+    Attributes
+    ----------
+    mood, answer : the verdict and its sentence
+    tiles : the numbers
+    """
+
+    mood: Mood
+    answer: str
+    tiles: tuple[Tile, ...]
+
+
+def headline(found: NetworkValidation) -> Headline:
+    """The verdict of a validation in words."""
+    mood, answer = _answer(found)
+    return Headline(mood, answer, tuple(_tiles(found)))
+
+
+def _answer(found: NetworkValidation) -> tuple[Mood, str]:
+    """Mood and headline, from the arm in which the data alone differ (or the first there is)."""
+    arm = select.shown_arms(found)[0]
+    trained = [pair for pair in found.pairs if pair.arm == arm and pair.trained]
+    if not trained:
+        return "no", "No pair of networks passes the gate: nothing can be said of their consistency."
+    if found.arms == ("given",):
+        return _given_answer(found, trained[0])
+    rows = _best_rows(found, arm)
+    modes = [p.relative.value for p in rows]
+    seeds = [p.seeds.low > 0 for p in rows]
+    falls = [_falls(found, arch, arm) for arch in found.archs]
+    ordered = bool(modes) and float(np.mean(modes)) >= PREDICTED
+    by_seed = bool(seeds) and bool(np.mean(seeds) > 0.5)
+    less = all(fall is not False for fall in falls)
+    largest = max(pair.n for pair in trained)
+    ratio = np.mean([pair.disagreement.ratio for pair in trained if pair.n == largest])
+    size = f"at n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{largest:,}"
+    close = f"{size} images of one seed are {percent(float(ratio))} as far apart as those of unrelated seeds"
+    claims = [
+        *([(less, "that networks agree more with more data")] if any(fall is not None for fall in falls) else []),
+        (ordered, "which modes agree first"),
+        (by_seed, "on which seeds they differ"),
+    ]
+    told, untold = ([text for true, text in claims if true is wanted] for wanted in (True, False))
+    if not untold:
+        return "yes", f"The theory of linear models tells {joined(told)}; {close}."
+    if not told:
+        return "no", f"The theory of linear models does not tell how these networks differ; {close}."
+    return "partly", f"The theory of linear models tells {joined(told)}, but not {joined(untold, 'nor')}; {close}."
+
+
+def _given_answer(found: NetworkValidation, pair: NetworkPair) -> tuple[Mood, str]:
+    close = f"draw images {percent(pair.disagreement.ratio)} as far apart as unrelated seeds do"
+    laws = [p for p in found.predictions if p.predictor != "linear"]
+    if not laws:
+        return "partly", f"The two models {close}; without their number of training images nothing is predicted."
+    best = max((p.relative.value for p in laws if math.isfinite(p.relative.value)), default=math.nan)
+    if math.isnan(best):
+        return "partly", f"The two models {close}."
+    words = "in the order that the theory says" if best >= PREDICTED else "not in the order that the theory says"
+    return ("yes" if best >= PREDICTED else "no"), f"The two models {close}; they differ by mode {words}."
+
+
+def _best_rows(found: NetworkValidation, arm: str) -> list[PredictorScore]:
+    law = select.best_law(found)
+    return [p for p in found.predictions if p.arm == arm and p.predictor == law and math.isfinite(p.modes.value)]
+
+
+def _falls(found: NetworkValidation, arch: str, arm: str) -> bool | None:
+    """Whether the ratio at the largest trained n is below that at the smallest; None where there is one n alone."""
+    sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.ratio)
+    return None if sizes.size < 2 else bool(ratios[-1] < ratios[0])
+
+
+def verdict_lines(found: NetworkValidation) -> list[str]:
+    """Verdicts, one a line: what the terminal shows."""
+    passed = sum(run.quality.passed for run in found.runs)
+    lines = [f"gate: {passed:,} of {len(found.runs):,} runs pass"]
+    for arch in found.archs:
+        for arm in select.shown_arms(found):
+            sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.ratio)
+            if sizes.size:
+                steps = ", ".join(
+                    number(float(r), 2) + (f" (n = {int(n):,})" if n else "")
+                    for n, r in zip(sizes, ratios, strict=True)
+                )
+                lines.append(f"{arch_title(arch)}, {ARM_TITLES[arm]}: disagreement / unrelated seeds {steps}")
+        for n in found.n:
+            runs = select.trained_runs(found, arch, n)
+            if runs:
+                own = np.mean([run.r2_own for run in runs])
+                zero = np.mean([run.r2_own_zero for run in runs])
+                copies = np.mean([run.memorised for run in runs])
+                lines.append(
+                    f"{where(arch, n)}: R² to the linear model {own:.2f} (about zero {zero:.2f}), "
+                    f"copies {percent(float(copies))}, AUC {two_digits(float(np.mean([run.auc for run in runs])))}"
+                )
+    law, arm = select.best_law(found), select.shown_arms(found)[0]
+    lines += [_predicted_line(row) for row in found.predictions if row.predictor == law and row.arm == arm]
+    return lines
+
+
+def _predicted_line(row: PredictorScore) -> str:
+    interval = f"{two_digits(row.seeds.low)} to {two_digits(row.seeds.high)}"
+    return (
+        f"{where(row.arch, row.n)}, {predictor_title(row.predictor)}: rank correlation over modes (relative) "
+        f"{two_digits(row.relative.value)}, over seeds {two_digits(row.seeds.value)} ({interval}, "
+        f"p {p_words(row.seeds.p_value)}), observed / predicted {number(row.factor, 2)}"
+    )
+
+
+def _tiles(found: NetworkValidation) -> list[Tile]:
+    passed = sum(run.quality.passed for run in found.runs)
+    arm = select.shown_arms(found)[0]
+    tiles = [
+        Tile(
+            label="Runs that pass the gate",
+            text=f"{passed:,} of {len(found.runs):,}",
+            value=passed,
+            hint="the others are in no average",
+        )
+    ]
+    trained = [pair for pair in found.pairs if pair.arm == arm and pair.trained]
+    if not trained:
+        return tiles
+    largest = max(pair.n for pair in trained)
+    ratio = float(np.mean([pair.disagreement.ratio for pair in trained if pair.n == largest]))
+    at = f"at n = {largest:,}, {ARM_TITLES[arm]}" if largest else ARM_TITLES[arm]
+    tiles.append(Tile(label="Disagreement / unrelated seeds", text=percent(ratio), value=ratio, hint=at))
+    runs = [run for run in found.runs if run.quality.passed and run.n == largest and run.split in ("A", "B")]
+    r2 = float(np.mean([run.r2_own for run in runs]))
+    zero = float(np.mean([run.r2_own_zero for run in runs]))
+    tiles.append(
+        Tile(
+            label="R² to the linear model",
+            text=f"{r2:.2f}",
+            value=r2,
+            hint=f"at the same n; {zero:.2f} about zero in place of the mean image",
+        )
+    )
+    rows = [p for p in found.predictions if p.arm == arm and p.predictor == select.best_law(found) and p.n == largest]
+    if rows:
+        value = finite_mean([row.relative.value for row in rows])
+        seeds = finite_mean([row.seeds.value for row in rows])
+        tiles.append(
+            Tile(
+                label="Rank correlation over modes",
+                text=f"{value:.2f}",
+                value=value,
+                hint=f"relative disagreement, predicted and observed; over seeds {two_digits(seeds)}",
+            )
+        )
+    return tiles

@@ -1,0 +1,71 @@
+"""Phrases, tables and axes of choice that sections of the report on networks share."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..document import Cell, Picture, Prose, Section, Table
+from ..words import number
+from . import select
+from .select import arch_title
+
+if TYPE_CHECKING:
+    from ...validation.network.results import NetworkValidation
+
+#: The template of the longer texts, and the line under which derivations are folded.
+PROSE = "network.html.j2"
+HOW = "How is this computed?"
+#: Mean rank correlation of relative disagreement over modes from which on the order of modes counts as predicted.
+PREDICTED = 0.8
+
+
+def figure_section(name: str, title: str, contents: str, takeaway: str, *parts: Picture | Table | Prose) -> Section:
+    """A section of one figure, with what it shows in a sentence."""
+    return Section(name=name, title=title, takeaways=(takeaway,) if takeaway else (), parts=parts, contents=contents)
+
+
+def alternative(found: NetworkValidation, text: str) -> str:
+    """The alternative text of a figure, with the networks that it is about."""
+    archs = ", ".join(arch_title(arch) for arch in found.archs)
+    return f"{text}; {archs}{size_words(list(found.n)).replace(' at ', '; ')}."
+
+
+def rounded(value: float, digits: int = 3) -> Cell:
+    """A number of a table; a dash where there is none."""
+    return Cell(number(value, digits), float(value) if math.isfinite(value) else None)
+
+
+def where(arch: str, n: int) -> str:
+    """``UNet, n = 200``; without n where it is not known."""
+    return f"{arch_title(arch)}, n = {n:,}" if n else arch_title(arch)
+
+
+def two_digits(value: float) -> str:
+    """``0.83``, a dash where there is none."""
+    return f"{value:.2f}" if math.isfinite(value) else "–"
+
+
+def p_words(value: float) -> str:
+    """``0.003``, a dash where there is none."""
+    return "–" if math.isnan(value) else f"{value:.1g}"
+
+
+def size_words(sizes: list[int]) -> str:
+    """`` at n = 30, 200``; nothing where sizes are not known."""
+    return f" at n = {', '.join(f'{n:,}' for n in sizes)}" if any(sizes) else ""
+
+
+def finite_mean(values: list[float]) -> float:
+    """Mean of the finite values, NaN where there are none."""
+    there = [value for value in values if math.isfinite(value)]
+    return float(np.mean(there)) if there else math.nan
+
+
+def scatter_sizes(found: NetworkValidation) -> list[int]:
+    """Up to three sizes with trained pairs, the largest among them."""
+    arm = select.shown_arms(found)[0]
+    sizes = [n for n in found.n if any(found.trained_pairs(arch, n, arm) for arch in found.archs)]
+    return sizes if len(sizes) <= 3 else [sizes[0], sizes[len(sizes) // 2], sizes[-1]]

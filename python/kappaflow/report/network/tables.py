@@ -1,0 +1,59 @@
+"""The tables of the report on networks that stand by themselves: all pairs, and what was run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..document import Cell, Mood, Prose, Section, Table
+from ..words import short
+from .phrases import PROSE, rounded, where
+from .select import ARM_TITLES, arch_title
+
+if TYPE_CHECKING:
+    from ...validation.network.results import NetworkValidation
+
+
+def pairs(found: NetworkValidation) -> Section:
+    """Every pair of networks."""
+    moods: list[Mood] = ["yes" if pair.trained else "no" for pair in found.pairs]
+    words = [ARM_TITLES[pair.arm] + ("" if pair.trained else "; undertrained, in no average") for pair in found.pairs]
+    table = Table(
+        name="pairs",
+        caption="",
+        columns={
+            "Networks": [f"{where(pair.arch, pair.n)}, repeat {pair.repeat + 1}" for pair in found.pairs],
+            "What differs": [Cell(text, mood=mood) for text, mood in zip(words, moods, strict=True)],
+            "Disagreement": [rounded(pair.disagreement.mean) for pair in found.pairs],
+            "Unrelated seeds": [rounded(pair.disagreement.unrelated) for pair in found.pairs],
+            "Ratio": [rounded(pair.disagreement.ratio) for pair in found.pairs],
+        },
+        words=("What differs",),
+        moods=moods,
+        small=True,
+    )
+    return Section(name="pairs", title="All pairs", parts=(table,))
+
+
+def design(found: NetworkValidation) -> Section:
+    """What was run."""
+    return Section(name="design", title="What was run", parts=(Prose(PROSE, "design", {"rows": _design_rows(found)}),))
+
+
+def _design_rows(found: NetworkValidation) -> list[tuple[str, str]]:
+    size = " × ".join(str(k) for k in found.shape)
+    rows = [("Data", found.source or "–")]
+    if found.description:
+        rows.append(("Description", found.description))
+    rows += [
+        ("Images", f"{found.images:,}, {size} values each"),
+        ("Architectures", ", ".join(arch_title(arch) for arch in found.archs)),
+        ("n", ", ".join(f"{n:,}" for n in found.n) if any(found.n) else "not known"),
+        ("Pairs", "; ".join(ARM_TITLES[arm] for arm in found.arms)),
+        ("Repeats", str(found.repeats)),
+        ("Seeds", f"{found.seeds.size:,}, from {int(found.seeds[0])} on"),
+        ("Sampler", f"Heun, {found.sampler_steps} steps from σ = {short(found.sigma_max)}"),
+        ("Preset", found.preset),
+        ("Seed of splits and training", str(found.seed)),
+        ("Device", found.device),
+    ]
+    return rows
