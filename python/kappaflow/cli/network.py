@@ -16,7 +16,7 @@ from .._progress import duration
 from .console import ProgressDisplay, output_console, plain_line, print_notes
 from .errors import naming
 from .loading import open_data, read_rows
-from .options import Bands, Data, Device, FolderResult, Profiles, RandomSeed, Sampling, Seeds, Sizes
+from .options import Bands, Data, Device, Profiles, RandomSeed, ReportResult, Sampling, Seeds, Sizes
 from .options_validate import ComparedLaws, Experiment, Memory, Pair, SamplerSteps, Training
 from .output import write_json
 from .parsing import chosen_bands
@@ -56,7 +56,7 @@ class NetworkOptions:
     device: Annotated[Device, changed("device", help="Where to compute: cpu, cuda, cuda:<number> or mps.")]
     profiles: Profiles
     memory: Memory
-    result: Annotated[FolderResult, changed("out", shown="kappaflow-network-<name of the data>")]
+    result: Annotated[ReportResult, changed("out", shown="kappaflow-network-<name of the data>")]
 
     @property
     def kept(self) -> Path:
