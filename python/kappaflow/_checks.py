@@ -161,6 +161,22 @@ def variance_of(
     return level if sigma is None else np.asarray(level * level)
 
 
+def map_levels(sigma: Any, sigma_max: Any) -> tuple[float, float]:
+    """Noise levels at which a sampling map ends and starts, 0 ≤ σ < σ_max.
+
+    Raises
+    ------
+    TypeError
+        Not numbers.
+    ValueError
+        Out of range, or `sigma` is not below `sigma_max`.
+    """
+    low, top = not_negative("sigma", sigma), positive("sigma_max", sigma_max)
+    if low >= top:
+        raise ValueError(f"sigma must be below sigma_max = {top}, got {low}")
+    return low, top
+
+
 def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     """One of a few words.
 

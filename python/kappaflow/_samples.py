@@ -101,7 +101,7 @@ class SampleReader:
             values = np.where(has_variance(values), values, 0.0)
         if values.size == 0 or values[0] <= 0:
             raise ValueError("images must differ from each other, got samples that are all equal")
-        return SampleModes(mean, values, vectors, self._subset.rows())
+        return SampleModes(mean=mean, eigenvalues=values, eigenvectors=vectors, subset=self._subset.rows())
 
 
 class _Subset:

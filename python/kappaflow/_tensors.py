@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,21 +14,34 @@ import numpy.typing as npt
 from ._files import replaced
 from ._version import __version__
 
-__all__ = ["digest", "read_tensors", "write_tensors"]
+__all__ = ["TensorFile", "digest", "read_tensors", "write_tensors"]
+
+
+class TensorFile(NamedTuple):
+    """Contents of a file: arrays and texts by name."""
+
+    tensors: dict[str, npt.NDArray[Any]]
+    metadata: dict[str, str]
 
 
 def digest(*arrays: npt.NDArray[Any]) -> str:
-    """Sixteen hexadecimal digits that tell the contents of arrays from others."""
-    found = hashlib.sha256()
+    """Sixteen hexadecimal digits that identify the contents of arrays: the beginning of their SHA-256."""
+    contents = hashlib.sha256()
     for array in arrays:
-        found.update(np.ascontiguousarray(array).view(np.uint8).data)
-    return found.hexdigest()[:16]
+        contents.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return contents.hexdigest()[:16]
 
 
 def write_tensors(
     path: str | os.PathLike[str], tensors: Mapping[str, npt.NDArray[Any]], *, format: str, metadata: Mapping[str, str]
 ) -> None:
-    """Write beside `path`, then move into place; the format and the version join the metadata. OSError where that fails."""
+    """Write a safetensors file, whole or not at all; the format and the version of the package join the metadata.
+
+    Raises
+    ------
+    OSError
+        It cannot be written, as on a full disk.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
@@ -46,10 +59,20 @@ def write_tensors(
             ) from error  # a full disk and its like
 
 
-def read_tensors(
-    path: str | os.PathLike[str], *, format: str, what: str, of_format: str
-) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
-    """Tensors and metadata of a file of this format; ValueError for any other, naming `what`, or what `of_format`, it must be."""
+def read_tensors(path: str | os.PathLike[str], *, format: str, what: str, of_format: str) -> TensorFile:
+    """Tensors and metadata of a safetensors file of this format.
+
+    Parameters
+    ----------
+    path : the file
+    format : the name of the format that its metadata must give
+    what, of_format : what the file should be, in the messages for other files and for files of another format
+
+    Raises
+    ------
+    ValueError
+        It is another kind of file, or damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -60,4 +83,4 @@ def read_tensors(
         raise ValueError(f"path must name {what}, got {os.fspath(path)!r}: {error}") from error
     if metadata.get("format") != format:
         raise ValueError(f"path must name {of_format} of format {format}, got {metadata.get('format')!r}")
-    return tensors, metadata
+    return TensorFile(tensors, metadata)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._checks import FloatArray, not_negative, positive, real_array, spectrum_arrays, variance_of
+from ._checks import FloatArray, map_levels, not_negative, positive, real_array, spectrum_arrays, variance_of
 from ._tables import Columns, Tabular
 from .sampling import SIGMA_MAX
 
@@ -356,9 +356,7 @@ def sampling_map(
     >>> bool(abs(f(0.5) / (0.5 / (0.5 + 6400)) ** 0.5 - 1) < 1e-12)
     True
     """
-    low, top = not_negative("sigma", sigma), positive("sigma_max", sigma_max)
-    if low >= top:
-        raise ValueError(f"sigma must be below sigma_max = {top}, got {low}")
+    low, top = map_levels(sigma, sigma_max)
     return _core.SpectralFunction.sampling_map(low, top, *_interval(support), tolerance)
 
 

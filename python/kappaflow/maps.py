@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ._checks import choice, integer, not_negative, positive
+from ._checks import choice, integer, map_levels, not_negative, positive
 from ._core import SpectralFunction
 from .sampling import SIGMA_MAX, SIGMA_MIN, heun_gain, noise_schedule
 from .splits import Splits
@@ -48,8 +48,8 @@ class Map:
         positive("sigma_max", self.sigma_max)
         if self.kind == "denoiser":
             positive("sigma", self.sigma)
-        if self.kind == "sampling_map" and self.sigma >= self.sigma_max:
-            raise ValueError(f"sigma must be below sigma_max = {self.sigma_max}, got {self.sigma}")
+        if self.kind == "sampling_map":
+            map_levels(self.sigma, self.sigma_max)
         if self.kind == "heun":
             integer("steps", self.steps, 2)
             if self.sigma_max <= SIGMA_MIN:
@@ -58,17 +58,17 @@ class Map:
     @classmethod
     def denoiser(cls, sigma: float) -> Map:
         """The optimal linear denoiser, f(λ) = λ/(λ + σ²)."""
-        return cls("denoiser", sigma)
+        return cls(kind="denoiser", sigma=sigma)
 
     @classmethod
     def sampling(cls, sigma: float = 0.0, sigma_max: float = SIGMA_MAX) -> Map:
         """The sampling map of the probability flow, f(λ) = √((λ + σ²)/(λ + σ_max²))."""
-        return cls("sampling_map", sigma, sigma_max)
+        return cls(kind="sampling_map", sigma=sigma, sigma_max=sigma_max)
 
     @classmethod
     def heun(cls, steps: int, sigma_max: float = SIGMA_MAX) -> Map:
         """The sampling map as Heun's method computes it in `steps` steps on the EDM grid, see :func:`~.sampling.heun_gain`."""
-        return cls("heun", 0.0, sigma_max, steps)
+        return cls(kind="heun", sigma_max=sigma_max, steps=steps)
 
     @property
     def key(self) -> str:

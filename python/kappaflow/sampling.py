@@ -1,4 +1,4 @@
-"""Initial noise of a seed, and the finite-step sampler: deterministic Heun on the EDM grid, exact for linear denoisers."""
+"""The initial noise of a seed, and the sampler in finitely many steps: Heun's method on the EDM grid, without noise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ RHO = 7.0
 
 
 def initial_noise(seeds: Sequence[int], dimension: int, sigma_max: float) -> FloatArray:
-    """(B, d) initial noise x_T = σ_max z of each seed, z = ``numpy.random.default_rng(seed).standard_normal(d)``."""
+    """(B, d) initial noise x_T = σ_max z of each seed, z = ``numpy.random.default_rng(seed).standard_normal(d)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A seed is not an integer of at least 0, or `sigma_max` is not a positive number.
+    """
     top = positive("sigma_max", sigma_max)
     checked = [integer("seeds", seed, 0) for seed in seeds]
     return top * np.stack([np.random.default_rng(seed).standard_normal(dimension) for seed in checked])
@@ -31,8 +37,21 @@ def noise_schedule(
 ) -> FloatArray:
     """(steps + 1,) noise levels σᵢ = (σ_max^{1/ρ} + i/(steps − 1) (σ_min^{1/ρ} − σ_max^{1/ρ}))^ρ, and 0 at the end.
 
-    The grid of Karras et al. (2022), equation 5. Raises ValueError unless steps ≥ 2 and 0 < sigma_min < sigma_max.
+    The grid of Karras et al. (2022), equation 5.
 
+    Parameters
+    ----------
+    steps : number of steps, at least 2
+    sigma_max, sigma_min : first and last noise level before 0, 0 < σ_min < σ_max
+    rho : exponent ρ > 0; a larger one makes steps shorter near σ_min
+
+    Raises
+    ------
+    TypeError, ValueError
+        Arguments out of range.
+
+    Examples
+    --------
     >>> noise_schedule(3, 80.0).round(3).tolist()
     [80.0, 2.515, 0.002, 0.0]
     """
@@ -97,9 +116,19 @@ def heun_gain(eigenvalues: Any, schedule: FloatArray) -> Any:
 
 
 def step_gain(eigenvalues: Any, now: float, after: float, *, second_order: bool = True) -> Any:
-    """What one step from a noise level to the next multiplies a component of Σ̂ by: Heun's rule, or Euler's, which is DDIM's.
+    """Factor of one step from a noise level to the next, for components of Σ̂: Heun's rule, or Euler's, which is DDIM's.
 
-    See :func:`heun_gain`; a step to 0 is λ/(λ + σ²) by either.
+    See :func:`heun_gain` for the formula. A step to 0 is λ/(λ + σ²) by both rules.
+
+    Parameters
+    ----------
+    eigenvalues : NumPy array or torch tensor of any shape, ≥ 0
+    now, after : noise levels before and after the step, now > after ≥ 0
+    second_order : Heun's rule; False for Euler's
+
+    Returns
+    -------
+    The factor, of the type and shape of `eigenvalues`.
     """
     if after == 0:
         return eigenvalues / (eigenvalues + now * now)

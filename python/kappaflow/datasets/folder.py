@@ -1,4 +1,4 @@
-"""Folders of image files, decoded by Pillow batch by batch."""
+"""Folders of image files, which Pillow decodes batch by batch."""
 
 from __future__ import annotations
 
@@ -21,14 +21,20 @@ __all__ = ["SUFFIXES", "import_pillow", "open_folder", "read_image"]
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
-# Pillow's names of pixel formats; everything else that Pillow opens is converted to 8-bit RGB
+# Pillow's names of pixel formats. Everything else that Pillow opens is converted to 8-bit RGB.
 GREY_8 = frozenset({"1", "L", "LA", "La"})
 GREY_16 = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})  # Pillow opens 16-bit PGM (older ones: PNG) as "I"
 ALPHA = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
 
 
 def import_pillow() -> ModuleType:
-    """Return ``PIL.Image``, or say which extra brings it."""
+    """The module ``PIL.Image``.
+
+    Raises
+    ------
+    ImportError
+        Pillow is missing; the message names the extra that installs it.
+    """
     try:
         from PIL import Image
     except ImportError as error:
@@ -37,7 +43,7 @@ def import_pillow() -> ModuleType:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Image files below ``folder``, sorted by their path within it; names that begin with a dot are left out."""
+    """Image files in `folder` and below, sorted by their path; names that begin with a dot are left out."""
     found: list[Path] = []
     for directory, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -51,7 +57,7 @@ def list_images(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes of an image file say: size in pixels and Pillow's mode."""
+    """What the first bytes of an image file say: size in pixels, Pillow's mode, and whether there is an alpha channel."""
 
     width: int
     height: int
@@ -60,12 +66,18 @@ class Header:
 
 
 def read_header(path: Path, name: str) -> Header:
-    """Read the header of one file without decoding its pixels."""
+    """Read the header of one file without decoding its pixels; `name` is what the file is called in messages.
+
+    Raises
+    ------
+    DataError
+        Pillow cannot read it.
+    """
     image_module = import_pillow()
     try:
         with image_module.open(path) as image:
             alpha = image.mode in ALPHA or "transparency" in image.info
-            return Header(image.width, image.height, image.mode, alpha)
+            return Header(width=image.width, height=image.height, mode=image.mode, alpha=alpha)
     except Exception as error:  # Pillow raises many types for damaged files: OSError, SyntaxError, ValueError, …
         raise DataError(f"{name}: cannot be read as an image ({error})") from error
 
@@ -74,6 +86,11 @@ def read_image(path: Path, name: str) -> FloatArray:
     """Decode one file to (H, W) or (H, W, 3) float64 pixels in [-1, 1].
 
     Alpha is dropped, palettes are looked up, 16-bit grey keeps its 16 bits, and only the first frame is read.
+
+    Raises
+    ------
+    DataError
+        The file cannot be decoded, or its integers exceed 16 bits.
     """
     image_module = import_pillow()
     try:
@@ -84,7 +101,7 @@ def read_image(path: Path, name: str) -> FloatArray:
             else:
                 if image.mode in GREY_8:
                     image = image.convert("L")
-                elif image.mode in ("P", "PA"):  # by RGBA, for Pillow warns of a palette with alpha otherwise
+                elif image.mode in ("P", "PA"):  # via RGBA: else Pillow warns of palettes with alpha
                     image = image.convert("RGBA").convert("RGB")
                 else:
                     image = image.convert("RGB")
@@ -103,14 +120,20 @@ def read_image(path: Path, name: str) -> FloatArray:
 
 @dataclass
 class Skips:
-    """Keeps or raises the errors of single files: ``handle`` returns where the file is to be left out."""
+    """What becomes of files that cannot be read: an error, or, if `allowed`, a message to `on_skip`."""
 
     allowed: bool
     on_skip: Callable[[str], None] | None
     seen: set[str] = field(default_factory=set)
 
     def handle(self, name: str, error: DataError) -> None:
-        """Raise ``error``, or report it to ``on_skip`` the first time that the file ``name`` fails."""
+        """Report the error to `on_skip`, the first time that the file `name` fails.
+
+        Raises
+        ------
+        DataError
+            Files must not be left out.
+        """
         if not self.allowed:
             raise DataError(f"{error}; skip_corrupt=True leaves such files out") from error
         if name not in self.seen:
@@ -121,18 +144,33 @@ class Skips:
 
 @dataclass(frozen=True)
 class Folder:
-    """Files of one folder whose headers agree, and what becomes of each image."""
+    """Files of one folder whose headers agree, and what is done to each image.
+
+    Attributes
+    ----------
+    folder, paths : the folder, and its image files in their order
+    colour : whether images become RGB
+    size, limit : as of :class:`~kappaflow.datasets.options.Options`
+    shape : of one image as it is given
+    skips : what becomes of files that cannot be decoded
+    """
 
     folder: Path
     paths: tuple[Path, ...]
-    colour: bool  # of the output
+    colour: bool
     size: int | None
     shape: tuple[int, ...]
     limit: int | None
     skips: Skips
 
     def image(self, path: Path) -> FloatArray:
-        """Decode one file to the shape of the source."""
+        """Decode one file to an image of `shape`.
+
+        Raises
+        ------
+        DataError
+            It cannot be decoded, or has another shape than its header said.
+        """
         name = path.relative_to(self.folder).as_posix()
         pixels = read_image(path, name)
         if pixels.ndim == 3 and not self.colour:
@@ -142,11 +180,17 @@ class Folder:
         if pixels.ndim == 2 and self.colour:
             pixels = np.repeat(pixels[:, :, None], 3, axis=2)
         if pixels.shape != self.shape:
-            raise DataError(f"{name}: has the shape {pixels.shape}, its header said {self.shape}")
+            raise DataError(f"{name}: has the shape {pixels.shape}, but its header said {self.shape}")
         return pixels
 
     def batches(self, rows: int) -> Iterator[FloatArray]:
-        """Decode the files in their order; raise at the end if not one could be decoded."""
+        """Decode the files in their order, as batches (B, d).
+
+        Raises
+        ------
+        DataError
+            A file cannot be decoded and may not be left out, or none can be decoded.
+        """
         rows = min(rows, len(self.paths))
         batch, filled, given = np.empty((rows, *self.shape)), 0, 0
         for path in self.paths:
@@ -164,11 +208,18 @@ class Folder:
         if filled:
             yield batch[:filled].reshape(filled, -1)
         if not given:
-            raise DataError(f"{self.folder.name}: not one of its {len(self.paths)} image files can be decoded")
+            raise DataError(f"{self.folder.name}: none of its {len(self.paths)} image files can be decoded")
 
 
 def check_headers(folder: Path, paths: list[Path], options: Options, skips: Skips) -> list[tuple[Path, Header]]:
-    """Read all headers; raise where sizes differ and no ``size=`` is given, or where a format has no fixed range."""
+    """Files whose headers can be read, with their headers.
+
+    Raises
+    ------
+    DataError
+        A header cannot be read and the file may not be left out; no header can be read; images have different sizes and no
+        `size` is given; pixels are floating-point numbers, which have no fixed range.
+    """
     good: list[tuple[Path, Header]] = []
     for path in paths:
         name = path.relative_to(folder).as_posix()
@@ -193,7 +244,7 @@ def check_headers(folder: Path, paths: list[Path], options: Options, skips: Skip
         if len(good) == options.limit and not options.skip_corrupt:
             break
     if not good:
-        raise DataError(f"{folder.name}: not one of its {len(paths)} image files can be read")
+        raise DataError(f"{folder.name}: none of its {len(paths)} image files can be read")
     return good
 
 
@@ -203,7 +254,7 @@ def is_colour(header: Header) -> bool:
 
 
 def describe(folder: Path, headers: list[Header], options: Options, shape: tuple[int, ...]) -> str:
-    """Plain words for the folder, with everything that was done to its images."""
+    """What the images of the folder are, with everything that is done to them."""
     parts = [f"{len(headers)} images from the folder {folder.name}"]
     if options.skip_corrupt:
         parts = [f"images from the folder {folder.name}, without the files that cannot be decoded"]
@@ -229,8 +280,15 @@ def describe(folder: Path, headers: list[Header], options: Options, shape: tuple
 def open_folder(folder: Path, options: Options) -> ImageSource:
     """Source of the images of a folder and the folders below it, in the order of their sorted paths.
 
-    All are RGB if any is in colour and ``grey`` is not asked for. The EXIF orientation is not applied. With
-    ``skip_corrupt`` the count is None, for a file may prove corrupt only when it is decoded.
+    If any image is in colour and `grey` is not asked for, all become RGB. The EXIF orientation is not applied. With
+    `skip_corrupt` the count is None, because some files prove corrupt only when they are decoded.
+
+    Raises
+    ------
+    DataError
+        There are no images, or they or an option cannot be used.
+    ImportError
+        Pillow is missing.
     """
     name = folder.name or folder.resolve().name
     options.refuse(
@@ -240,7 +298,7 @@ def open_folder(folder: Path, options: Options) -> ImageSource:
     )
     paths = list_images(folder)
     if not paths:
-        raise DataError(f"{name}: no images in this folder; read are {', '.join(sorted(SUFFIXES))} files")
+        raise DataError(f"{name}: no images in this folder; {', '.join(sorted(SUFFIXES))} files can be read")
     skips = Skips(options.skip_corrupt, options.on_skip)
     good = check_headers(folder, paths, options, skips)
     headers = [header for _, header in good]
@@ -249,9 +307,24 @@ def open_folder(folder: Path, options: Options) -> ImageSource:
     if options.size is not None:
         height = width = options.size
     shape = (height, width, 3) if colour else (height, width)
-    reader = Folder(folder, tuple(path for path, _ in good), colour, options.size, shape, options.limit, skips)
+    reader = Folder(
+        folder=folder,
+        paths=tuple(path for path, _ in good),
+        colour=colour,
+        size=options.size,
+        shape=shape,
+        limit=options.limit,
+        skips=skips,
+    )
     scaling = "8-bit 0…255 mapped to [-1, 1]"
     if any(header.mode in GREY_16 for header in headers):
         scaling += ", 16-bit grey 0…65535 mapped to [-1, 1]"
     count = None if options.skip_corrupt else len(good)
-    return ImageSource(name, shape, count, describe(folder, headers, options, shape), scaling, reader.batches)
+    return ImageSource(
+        name=name,
+        shape=shape,
+        count=count,
+        description=describe(folder, headers, options, shape),
+        scaling=scaling,
+        reader=reader.batches,
+    )

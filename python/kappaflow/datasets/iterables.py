@@ -1,4 +1,4 @@
-"""Iterables of batches: lists of arrays, generators, data loaders."""
+"""Iterables of batches: lists of arrays, generators and data loaders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ __all__ = ["open_iterable"]
 
 
 def as_batch(item: object, number: int, name: str) -> npt.NDArray[Any]:
-    """Return batch ``number`` as a NumPy array (B, ...), which may have B = 0."""
+    """Batch `number` as a NumPy array (B, ...); B may be 0.
+
+    Raises
+    ------
+    DataError
+        It is no array of real numbers.
+    """
     if isinstance(item, (tuple, list, dict)):
         raise DataError(
             f"{name}: batch {number} is a {type(item).__name__}; every batch must be one array (B, ...) of images "
@@ -36,16 +42,21 @@ def as_batch(item: object, number: int, name: str) -> npt.NDArray[Any]:
 
 
 def dtype_scaling(dtype: np.dtype[Any]) -> PixelScaling:
-    """Scaling by dtype alone, for the range of values yet to come is unknown."""
+    """Scaling by dtype alone, because the range of values that are still to come is unknown."""
     if dtype.kind == "f":
         return PixelScaling(None, "float values used as they are")
     return integer_scaling(dtype) or PixelScaling(None, f"{dtype.name} values used as they are")
 
 
 class Replay:
-    """Gives the batches from the first on; only once where ``data`` is its own iterator.
+    """Gives the batches from the first on. If `data` is its own iterator, it can do so only once.
 
-    Reads the beginning at once, up to the first batch that holds images, for its shape and dtype.
+    The beginning is read at once, up to the first batch that holds images, whose shape and dtype hold for all.
+
+    Raises
+    ------
+    DataError
+        There are no images, or a one-shot iterator is read for the second time.
     """
 
     def __init__(self, data: Iterable[Any], name: str) -> None:
@@ -77,7 +88,7 @@ class Replay:
 
 
 def open_iterable(data: Iterable[Any], options: Options) -> ImageSource:
-    """Source of the images of an iterable whose items are arrays or tensors (B, ...), all of one image shape."""
+    """Source of the images of an iterable whose items are arrays or tensors (B, ...) with images of one shape."""
     name = "batches"
     options.refuse(name, **NOT_APPLICABLE)
     replay = Replay(data, name)
@@ -115,4 +126,11 @@ def open_iterable(data: Iterable[Any], options: Options) -> ImageSource:
         else f"an iterable of batches: the first {options.limit} images"
     )
     description = "; ".join((kept, *transform.notes))
-    return ImageSource(name, transform.shape_out, None, description, scaling.text, lambda rows: rebatch(blocks(), rows))
+    return ImageSource(
+        name=name,
+        shape=transform.shape_out,
+        count=None,
+        description=description,
+        scaling=scaling.text,
+        reader=lambda rows: rebatch(blocks(), rows),
+    )

@@ -1,4 +1,4 @@
-"""A dataset in memory, as rows; a random subset of it where not all of it fits."""
+"""A dataset in memory as rows, or a random subset of it if not all of it fits."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from .._checks import FloatArray
 
 __all__ = ["CollectedRows", "collect_rows"]
 
-FloatArray = npt.NDArray[np.float64]
-
 
 class CollectedRows(NamedTuple):
-    """What was read: `rows` (n, d) in the order of the dataset, and the `total` number of samples that there were."""
+    """What was read: `rows`, (n, d), in the order of the dataset, and `total`, the number of samples in the dataset."""
 
     rows: FloatArray
     total: int
@@ -23,20 +22,20 @@ class CollectedRows(NamedTuple):
 def collect_rows(
     batches: Iterable[FloatArray], *, dimension: int, count: int | None, most_bytes: int, seed: int = 0
 ) -> CollectedRows:
-    """Read the rows of a dataset in their order; where not all fit, keep a random subset.
+    """Read the rows of a dataset in their order. If not all of them fit, keep a random subset.
 
     Parameters
     ----------
     batches : (B, d) arrays
     dimension : d
-    count : number of rows in all where it is known. Without it all rows are read, and it is an error if they do not fit
+    count : total number of rows, or None if it is unknown. Then all rows are read, and it is an error if they do not fit
     most_bytes : size of the float64 rows that are kept
     seed : of the subset
 
     Raises
     ------
     MemoryError
-        `most_bytes` holds fewer than two rows, or fewer rows than there are and there is no `count` to draw a subset by.
+        `most_bytes` holds fewer than two rows, or the rows do not fit and `count`, which a subset needs, is unknown.
     ValueError
         More rows than `count`.
     """
@@ -49,15 +48,15 @@ def collect_rows(
 
 
 def _read_whole(batches: Iterable[FloatArray], dimension: int, most_rows: int) -> CollectedRows:
-    """All rows of a source that does not know how many it has."""
+    """All rows of a source whose number of rows is unknown."""
     held: list[FloatArray] = [np.empty((0, dimension))]
     rows = 0
     for batch in batches:
         rows += len(batch)
         if rows > most_rows:
             raise MemoryError(
-                f"the images are more than the {most_rows} that memory holds, and their number is not known beforehand: "
-                "give a limit on the images or more memory"
+                f"there are more images than the {most_rows} that fit in memory, and their number is not known before they are "
+                "read: limit the number of images or allow more memory"
             )
         held.append(batch)
     return CollectedRows(np.concatenate(held), rows)

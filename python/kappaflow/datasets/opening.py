@@ -1,4 +1,4 @@
-"""One door for all data: decides which reader opens them."""
+"""The one way in for all data: decides which reader opens them."""
 
 from __future__ import annotations
 
@@ -43,36 +43,40 @@ def open_images(
     ----------
     data : one of
 
-        * a built-in name: ``"digits"``, ``"mnist5k"``, ``"patches"``, ``"faces"`` (real images that Python packages
-          ship; nothing is downloaded). A ``str`` that is a built-in name always means the built-in set, whatever lies
-          in the working folder; for a file or folder of that name write ``"./faces"`` or ``Path("faces")``.
-        * a folder of images (png, jpg, jpeg, bmp, tif, tiff, webp, ppm, pgm), read with the folders below it
-        * a file: ``.npy`` (memory-mapped), ``.npz``, ``.h5``, ``.hdf5``, ``.zarr``; from a file of several arrays the
-          first of ``images``, ``x``, ``data``, ``arr_0`` is taken
-        * an array, memmap or tensor (N, ...), the first axis counting images
+        * a built-in name: ``"digits"``, ``"mnist5k"``, ``"patches"``, ``"faces"``. These are real images that Python
+          packages ship; nothing is downloaded. A ``str`` that is a built-in name always means the built-in dataset, even
+          if the working folder holds a file or folder of that name: for that one write ``"./faces"`` or ``Path("faces")``.
+        * a folder of images (png, jpg, jpeg, bmp, tif, tiff, webp, ppm, pgm), with the folders below it
+        * a file: ``.npy`` (memory-mapped), ``.npz``, ``.h5``, ``.hdf5``, ``.zarr``. If it holds several arrays, the first
+          one named ``images``, ``x``, ``data`` or ``arr_0`` is taken.
+        * an array, memmap or tensor (N, ...); the first axis counts images
         * an iterable of batches, each an array or tensor (B, ...)
+        * an ImageSource, which is returned as it is
     shape : shape of one image, for arrays and iterables of flat vectors; must multiply to d
-    patch : side P of the patches, 2 to 64 (built-in ``"patches"`` only; default 16)
-    size : resize to ``size`` × ``size`` by area averaging in float64 (not for ``"patches"``, not for plain vectors).
+    patch : side P of the patches, from 2 to 64, 16 by default (built-in ``"patches"`` only)
+    size : resize to `size` × `size` by area averaging in float64 (not for ``"patches"``, not for plain vectors).
         The aspect ratio is not kept.
     grey : convert colour to luma, 0.299 R + 0.587 G + 0.114 B; grey images stay as they are
-    limit : use at most this many images: the first ones, or, of a built-in set, a random subset whose seed the
-        description gives
-    skip_corrupt : leave out image files that cannot be decoded, in place of an error (folders only)
+    limit : use at most this many images. These are the first ones; of a built-in dataset they are a random subset, and
+        the description gives its seed.
+    skip_corrupt : leave out image files that cannot be decoded, instead of raising an error (folders only)
     on_skip : called with a message for each file that is left out
 
     Returns
     -------
     ImageSource
-        Its attribute ``scaling`` says how values became pixels. bool, uint8 and uint16 are mapped by their full range
-        to [-1, 1]. Float arrays that lie within [0, 1] are mapped by 2x − 1, all other numbers are used as they are;
-        this is decided once, by a pass over the whole array. Floats from an iterable are used as they are.
+        Its attribute `scaling` says how values became pixels. bool, uint8 and uint16 are mapped by their full range
+        to [-1, 1]. A float array within [0, 1] is mapped by 2x − 1, and all other numbers are used as they are; one pass
+        over the whole array decides this. Floats from an iterable are used as they are.
 
     Raises
     ------
-    DataError : the data or an option cannot be used; the message says why and what is allowed
-    ImportError : a package is missing; the message names the extra that brings it
-    TypeError : ``data`` or an option is of a type that is never read
+    DataError
+        The data or an option cannot be used; the message says why and what is allowed.
+    ImportError
+        A package is missing; the message names the extra that installs it.
+    TypeError
+        `data` or an option is of a type that is never read.
 
     Examples
     --------
@@ -107,12 +111,24 @@ def open_images(
 
 
 def open_path(path: Path, given: str, options: Options) -> ImageSource:
-    """Open a file or folder by its suffix; ``given`` is what the user wrote."""
+    """Open a file or folder by its suffix.
+
+    Parameters
+    ----------
+    path : the file or folder
+    given : what the user wrote, for the messages
+    options : checked options
+
+    Raises
+    ------
+    DataError
+        There is no such path, or it is of a type that is not read.
+    """
     if not path.exists():
         close = difflib.get_close_matches(given.lower(), BUILTIN_NAMES, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise DataError(
-            f"{given!r} is neither a path that exists nor a built-in data set ({', '.join(BUILTIN_NAMES)}){hint}"
+            f"{given!r} is neither a path that exists nor a built-in dataset ({', '.join(BUILTIN_NAMES)}){hint}"
         )
     suffix = path.suffix.lower()
     if suffix in FILE_READERS and (path.is_file() or suffix == ".zarr"):
@@ -122,5 +138,5 @@ def open_path(path: Path, given: str, options: Options) -> ImageSource:
     if suffix in SUFFIXES:
         raise DataError(f"{given!r} is a single image; give the folder that holds the images")
     raise DataError(
-        f"{given!r}: files of this type are not read; read are folders of images and {', '.join(FILE_READERS)}"
+        f"{given!r}: files of this type cannot be read; folders of images and {', '.join(FILE_READERS)} can"
     )

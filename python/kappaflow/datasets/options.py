@@ -1,4 +1,4 @@
-"""The keyword options of :func:`kappaflow.datasets.open_images`, checked once and handed to every reader."""
+"""The keyword options of :func:`kappaflow.datasets.open_images`, checked once for all readers."""
 
 from __future__ import annotations
 
@@ -10,22 +10,33 @@ from .errors import DataError
 
 __all__ = ["PATCH_DEFAULT", "PATCH_MAX", "PATCH_MIN", "Options"]
 
-PATCH_MIN = 2  # a 1×1 patch has no structure to speak of
-PATCH_MAX = 64  # d = 12288 in colour: the largest covariance that a workstation still diagonalises
+PATCH_MIN = 2  # a patch of one pixel has no structure
+PATCH_MAX = 64  # d = 12288 in colour, about the largest covariance that a workstation can diagonalise
 PATCH_DEFAULT = 16
 
 
 @dataclass(frozen=True)
 class Options:
-    """Checked options; ``None`` and ``False`` mean "not asked for"."""
+    """Checked options; ``None`` and ``False`` mean "not asked for".
 
-    shape: tuple[int, ...] | None = None  # shape of one image, multiplying to d
-    patch: int | None = None  # side P of the patches, PATCH_MIN to PATCH_MAX
-    size: int | None = None  # side of the resized images, at least 1
-    grey: bool = False  # colour to luma
-    limit: int | None = None  # at most this many images, at least 1
-    skip_corrupt: bool = False  # leave out files that cannot be decoded
-    on_skip: Callable[[str], None] | None = None  # told about each such file, once
+    Attributes
+    ----------
+    shape : shape of one image; its sides multiply to d
+    patch : side P of the patches, from PATCH_MIN to PATCH_MAX
+    size : side of the resized images, at least 1
+    grey : convert colour to luma
+    limit : largest number of images, at least 1
+    skip_corrupt : leave out files that cannot be decoded
+    on_skip : called once with a message for each file that is left out
+    """
+
+    shape: tuple[int, ...] | None = None
+    patch: int | None = None
+    size: int | None = None
+    grey: bool = False
+    limit: int | None = None
+    skip_corrupt: bool = False
+    on_skip: Callable[[str], None] | None = None
 
     @classmethod
     def checked(
@@ -39,7 +50,15 @@ class Options:
         skip_corrupt: bool,
         on_skip: Callable[[str], None] | None,
     ) -> Options:
-        """Check ranges and types, whatever the source will be."""
+        """Options whose types and ranges are right. Whether they suit the source is for its reader to say.
+
+        Raises
+        ------
+        TypeError
+            An option of the wrong type.
+        DataError
+            A number out of range, or a shape without sides.
+        """
         sides: tuple[int, ...] | None = None
         if shape is not None:
             if isinstance(shape, (str, bytes)) or not isinstance(shape, Sequence):
@@ -58,7 +77,18 @@ class Options:
         )
 
     def refuse(self, source: str, **advice: str) -> None:
-        """Raise where an option was asked for that does not apply to ``source``; ``advice`` says why, per option."""
+        """Refuse options that do not apply to `source`.
+
+        Parameters
+        ----------
+        source : what is read, for the message
+        advice : option → why it does not apply, or what to do instead
+
+        Raises
+        ------
+        DataError
+            One of these options was asked for.
+        """
         for option, why in advice.items():
             value = getattr(self, option)
             if value is not None and value is not False:

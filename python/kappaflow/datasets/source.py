@@ -1,4 +1,4 @@
-"""What every reader returns: a source of batches of images, with the scaling of its pixel values."""
+"""What every reader returns: a source of batches of images that says how its pixel values were scaled."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ __all__ = [
     "rows_within",
 ]
 
-BATCH_BYTES = 128 * 2**20  # most bytes in one float64 batch: 4096 rows up to d = 4096, fewer beyond
+#: Largest size of a float64 batch: 4096 rows for d up to 4096, fewer beyond.
+BATCH_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True)
 class ImageSource:
     """Images as batches of float64 rows; what :func:`open_images` returns.
 
-    Iterating over the source is the same as calling :meth:`batches`. It can be done again and again, and gives the
-    same images in the same order, unless the source wraps a one-shot iterator.
+    Iterating over the source is the same as calling :meth:`batches`. Every iteration gives the same images in the same
+    order. A source that wraps a one-shot iterator can be read only once.
 
     Attributes
     ----------
-    name : built-in name, or the name of the file or folder, or ``"array"``, ``"batches"``
+    name : the built-in name, or the name of the file or folder, or ``"array"``, ``"batches"``
     shape : shape of one image: ``(8, 8)``, ``(16, 16, 3)``, or ``(d,)`` for plain vectors
-    count : number of images where it is known before reading, else None
-    description : what the images are, in plain words, with attribution where the licence asks for it
-    scaling : how the stored values were mapped to pixel values
-    reader : function of the number of rows that yields the batches; made by the readers of this package
+    count : number of images if it is known before reading, else None
+    description : what the images are, with attribution where the licence asks for it
+    scaling : how stored values became pixel values
+    reader : function that takes the number of rows of a batch and yields the batches; readers of this package make it
     """
 
     name: str
@@ -61,17 +62,20 @@ class ImageSource:
         return self.description if self.scaling in self.description else f"{self.description}; {self.scaling}"
 
     def batches(self, batch_size: int = 4096) -> Iterator[FloatArray]:
-        """Yield the images as ``(B, d)`` arrays: float64, C-contiguous, owned by the caller.
+        """Yield the images as (B, d) arrays: float64, C-contiguous, owned by the caller.
 
         Parameters
         ----------
-        batch_size : most images in one batch, at least 1. A batch is also kept below 128 MiB, so that images with
-            d > 4096 come in smaller batches than the default.
+        batch_size : largest number of images in a batch, at least 1. A batch is also kept below 128 MiB, so that images
+            with d > 4096 come in smaller batches.
 
         Raises
         ------
-        DataError : ``batch_size`` below 1; while reading: values that are not finite, a file that cannot be decoded,
-            batches of different shapes, a one-shot iterator asked for a second time
+        TypeError
+            `batch_size` is no integer.
+        DataError
+            `batch_size` is below 1. While reading: values that are not finite, a file that cannot be decoded, batches of
+            different shapes, or a one-shot iterator that was read before.
         """
         rows = rows_within(integer("batch_size", batch_size, 1, error=DataError), self.dimension)
         return self.reader(rows)
@@ -82,13 +86,13 @@ class ImageSource:
 
 @dataclass(frozen=True)
 class PixelScaling:
-    """Map of stored values to pixel values: x / divisor − 1, or x itself where ``divisor`` is None."""
+    """How stored values become pixel values: x / divisor − 1, or x itself if `divisor` is None; `text` says it in words."""
 
     divisor: float | None
     text: str
 
     def apply(self, values: npt.NDArray[Any]) -> FloatArray:
-        """Return a new C-contiguous float64 array of the same shape."""
+        """Pixel values as a new C-contiguous float64 array of the same shape."""
         pixels = np.array(values, dtype=np.float64, order="C")
         if self.divisor is not None:
             pixels /= self.divisor
@@ -97,7 +101,7 @@ class PixelScaling:
 
 
 def integer_scaling(dtype: np.dtype[Any]) -> PixelScaling | None:
-    """Scaling that the dtype alone decides: bool, uint8 and uint16 by their full range; None for all others."""
+    """Scaling of bool, uint8 and uint16 by their full range; None for all other types, whose values must be looked at."""
     if dtype.kind == "b":
         return PixelScaling(0.5, "bool False and True mapped to -1 and 1")
     if dtype.kind == "u" and dtype.itemsize <= 2:
@@ -107,10 +111,10 @@ def integer_scaling(dtype: np.dtype[Any]) -> PixelScaling | None:
 
 
 def float_scaling(dtype: np.dtype[Any], low: float, high: float) -> PixelScaling:
-    """Scaling of values of which the smallest and the largest in the whole data set are known.
+    """Scaling of values whose smallest and largest in the whole dataset are known.
 
-    Floats within [0, 1] are mapped by 2x − 1. Everything else is used as it is: values with a negative one may be
-    in [-1, 1] already, and for values beyond 1 no range can be told from the data.
+    Floats within [0, 1] are mapped by 2x − 1. Everything else is used as it is: if some values are negative they may be
+    in [-1, 1] already, and if some exceed 1 the data do not say what their range is.
     """
     span = f"range {low:.6g}…{high:.6g}"
     if dtype.kind == "f" and low >= 0.0 and high <= 1.0:
@@ -119,7 +123,19 @@ def float_scaling(dtype: np.dtype[Any], low: float, high: float) -> PixelScaling
 
 
 def check_finite(images: npt.NDArray[Any], first: int, name: str) -> None:
-    """Raise for NaN or infinite values in ``images``, of which the first has the number ``first`` in ``name``."""
+    """Check that all values are finite.
+
+    Parameters
+    ----------
+    images : (B, ...) a batch
+    first : number of its first image in the dataset
+    name : what the dataset is called in messages
+
+    Raises
+    ------
+    DataError
+        NaN or infinity; the message gives the number of the image.
+    """
     if images.dtype.kind != "f":
         return
     with np.errstate(invalid="ignore"):  # the extremes carry NaN and infinity without an array of booleans
@@ -132,12 +148,12 @@ def check_finite(images: npt.NDArray[Any], first: int, name: str) -> None:
 
 
 def rows_within(batch_size: int, dimension: int) -> int:
-    """Rows of a batch: ``batch_size``, or fewer so that the batch stays below ``BATCH_BYTES``."""
+    """Rows of a batch: `batch_size`, or as many as stay below :data:`BATCH_BYTES`."""
     return max(1, min(batch_size, BATCH_BYTES // (8 * dimension)))
 
 
 def rebatch(blocks: Iterable[FloatArray], rows: int) -> Iterator[FloatArray]:
-    """Cut and join blocks of any number of rows into batches of ``rows`` (the last one may be shorter)."""
+    """Cut and join blocks of any number of rows into batches of `rows`; the last one may be shorter."""
     pending: FloatArray | None = None
     filled = 0
     for block in blocks:

@@ -1,4 +1,4 @@
-"""Linear maps of images that the options ask for: reshape, colour to grey, area resize."""
+"""What the options do to images: reshape them, turn colour into grey, resize them by area. All of it is linear."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .options import Options
 
 __all__ = ["Transform", "plan_transform", "resize_image", "to_grey"]
 
-# ITU-R BT.601 luma, the weights that Pillow's mode "L" uses; they sum to 1, so [-1, 1] stays [-1, 1]
+# ITU-R BT.601 luma, as Pillow's mode "L" has it. The weights sum to 1, so that [-1, 1] stays [-1, 1].
 LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Axes of one image; ``channel`` is None for grey images."""
+    """Which axes of an image hold its height, its width and its channels; `channel` is None for grey images."""
 
     height: int
     width: int
@@ -28,7 +28,7 @@ class Layout:
 
 
 def find_layout(shape: tuple[int, ...]) -> Layout | None:
-    """Axes of an image of this shape: (H, W), (H, W, C) or (C, H, W) with C = 1, 3 or 4; None for all others."""
+    """Axes of images (H, W), (H, W, C) or (C, H, W) with C = 1, 3 or 4; None for any other shape."""
     if len(shape) == 2:
         return Layout(0, 1, None)
     if len(shape) == 3 and shape[2] in (1, 3, 4):
@@ -40,10 +40,10 @@ def find_layout(shape: tuple[int, ...]) -> Layout | None:
 
 @functools.lru_cache(maxsize=256)
 def area_weights(length: int, size: int) -> FloatArray:
-    """(size, length) matrix of area averaging: row j holds the shares of the old pixels in new pixel j; rows sum to 1.
+    """(size, length) matrix of area averaging: row j holds the shares of the old pixels in new pixel j. Rows sum to 1.
 
-    New pixel j covers [j·length/size, (j + 1)·length/size) of the old axis. Where size divides length this is the
-    mean of length/size pixels, with no rounding in the weights when that is a power of two.
+    New pixel j covers [j·length/size, (j + 1)·length/size) of the old axis. If `size` divides `length` it is the mean of
+    length/size pixels, and the weights have no rounding if that number is a power of two.
     """
     edges = np.arange(size + 1) * (length / size)
     old = np.arange(length)
@@ -54,7 +54,7 @@ def area_weights(length: int, size: int) -> FloatArray:
 
 
 def resize_axes(images: FloatArray, height: int, width: int, size: int) -> FloatArray:
-    """Area average of axes ``height`` and ``width`` to ``size`` pixels each; no rounding to 8 bits on the way."""
+    """Area average of the axes `height` and `width` to `size` pixels each, without rounding to 8 bits."""
     for axis in (height, width):
         weights = area_weights(images.shape[axis], size)
         images = np.moveaxis(np.tensordot(weights, images, axes=(1, axis)), 0, axis)
@@ -62,25 +62,33 @@ def resize_axes(images: FloatArray, height: int, width: int, size: int) -> Float
 
 
 def resize_image(image: FloatArray, size: int) -> FloatArray:
-    """Resize one (H, W) or (H, W, C) image to ``size`` × ``size`` by area averaging; the aspect ratio is not kept."""
+    """Resize one image, (H, W) or (H, W, C), to `size` × `size` by area averaging; the aspect ratio is not kept."""
     return image if image.shape[:2] == (size, size) else resize_axes(image, 0, 1, size)
 
 
 def to_grey(images: FloatArray, channel: int) -> FloatArray:
-    """Luma 0.299 R + 0.587 G + 0.114 B along the axis ``channel``, which goes; float64, not rounded."""
+    """Luma 0.299 R + 0.587 G + 0.114 B along the axis `channel`, which disappears; not rounded."""
     return np.tensordot(images, np.array(LUMA), axes=(channel, 0))
 
 
 @dataclass(frozen=True)
 class Transform:
-    """Maps a batch (B, *shape_in) to rows (B, d) of images of ``shape_out``."""
+    """Maps a batch (B, *shape_in) to rows (B, d) of images of `shape_out`.
+
+    Attributes
+    ----------
+    shape_in, shape_out : shape of one image before and after
+    layout : axes of `shape_in`, if `grey` or `size` needs them
+    grey, size : as of :class:`~kappaflow.datasets.options.Options`
+    notes : what is done, for the description
+    """
 
     shape_in: tuple[int, ...]
     shape_out: tuple[int, ...]
-    layout: Layout | None  # of shape_in, where grey or size need it
-    grey: bool
-    size: int | None
-    notes: tuple[str, ...]  # what is done, for the description
+    layout: Layout | None = None
+    grey: bool = False
+    size: int | None = None
+    notes: tuple[str, ...] = ()
 
     def __call__(self, images: FloatArray) -> FloatArray:
         images = images.reshape(len(images), *self.shape_in)
@@ -95,12 +103,13 @@ class Transform:
 
 
 def plan_transform(shape: tuple[int, ...], options: Options, name: str) -> Transform:
-    """Decide what ``shape=``, ``grey=`` and ``size=`` do to images stored with ``shape``.
+    """What the options `shape`, `grey` and `size` do to images that are stored with this shape.
 
     Raises
     ------
-    DataError : ``options.shape`` does not multiply to d; ``grey`` or ``size`` asked for where the images are plain
-        vectors or have no channel axis that can be told; ``grey`` with four channels
+    DataError
+        ``options.shape`` does not multiply to d; `grey` or `size` is asked for and the images are plain vectors, or none of
+        their axes can be recognised as channels; `grey` is asked for with four channels.
     """
     if options.shape is not None:
         if math.prod(options.shape) != math.prod(shape):
@@ -110,7 +119,7 @@ def plan_transform(shape: tuple[int, ...], options: Options, name: str) -> Trans
             )
         shape = options.shape
     if not options.grey and options.size is None:
-        return Transform(shape, shape, None, False, None, ())
+        return Transform(shape_in=shape, shape_out=shape)
     layout = find_layout(shape)
     if layout is None:
         option = "grey=True" if options.grey else f"size={options.size}"
@@ -138,4 +147,6 @@ def plan_transform(shape: tuple[int, ...], options: Options, name: str) -> Trans
             size = None
         else:
             notes.append(f"resized from {height}×{width} to {size}×{size} by area averaging")
-    return Transform(shape, tuple(out), layout, options.grey, size, tuple(notes))
+    return Transform(
+        shape_in=shape, shape_out=tuple(out), layout=layout, grey=options.grey, size=size, notes=tuple(notes)
+    )

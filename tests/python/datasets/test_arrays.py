@@ -192,7 +192,7 @@ def test_missing_paths_and_unknown_names(tmp_path: Path) -> None:
         open_images("mnist")
     with pytest.raises(DataError, match=r"did you mean 'digits'\?"):
         open_images("Digit")
-    with pytest.raises(DataError, match=r"nowhere\.npy' is neither a path that exists nor a built-in data set"):
+    with pytest.raises(DataError, match=r"nowhere\.npy' is neither a path that exists nor a built-in dataset"):
         open_images(tmp_path / "nowhere.npy")
 
 
@@ -225,7 +225,7 @@ def test_pickles_are_never_read(tmp_path: Path) -> None:
 
 def test_files_of_other_types(tmp_path: Path) -> None:
     (tmp_path / "weights.pt").write_bytes(b"")
-    with pytest.raises(DataError, match=r"weights\.pt': files of this type are not read; read are folders of images"):
+    with pytest.raises(DataError, match=r"weights\.pt': files of this type cannot be read; folders of images"):
         open_images(tmp_path / "weights.pt")
     write_images(tmp_path, random_bytes(1, 4, 4))
     with pytest.raises(DataError, match=r"image000\.png' is a single image; give the folder"):

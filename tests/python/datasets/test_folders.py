@@ -94,7 +94,7 @@ def test_images_of_different_sizes(tmp_path: Path) -> None:
 def test_folders_without_images(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/readme.txt").touch()
-    with pytest.raises(DataError, match=r"empty: no images in this folder; read are \.bmp, \.jpeg"):
+    with pytest.raises(DataError, match=r"empty: no images in this folder; \.bmp, \.jpeg"):
         open_images(tmp_path / "empty")
 
 
@@ -134,11 +134,11 @@ def test_folders_with_corrupt_images_only(tmp_path: Path) -> None:
     write_images(tmp_path / "set", random_bytes(2, 16, 16, 3))
     for path in (tmp_path / "set").iterdir():
         path.write_bytes(path.read_bytes()[:400])
-    with pytest.raises(DataError, match=r"set: not one of its 2 image files can be decoded"):
+    with pytest.raises(DataError, match=r"set: none of its 2 image files can be decoded"):
         rows(open_images(tmp_path / "set", skip_corrupt=True))
     for path in (tmp_path / "set").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(DataError, match=r"set: not one of its 2 image files can be read"):
+    with pytest.raises(DataError, match=r"set: none of its 2 image files can be read"):
         open_images(tmp_path / "set", skip_corrupt=True)
 
 

@@ -98,12 +98,10 @@ def test_against_the_law_as_it_is_written(mean: str, n: int) -> None:
         # the mode pairs above, off the diagonal through the products of (5), and gains that move together
         off = law.pairs - np.diag(np.diag(law.pairs))
         kernel = off + np.diag((np.diag(law.pairs) - np.diag(law.gain_covariance)) / 2)
+        moving = kernel + law.gain_covariance
         expected = np.array(
-            [
-                [(w * w) @ kernel @ (b * b) + (w * b) @ kernel @ (w * b) + (w * b) @ law.gain_covariance @ (w * b)
-                 + (w * w) @ law.mean_term for w in v] for b in x
-            ]
-        )  # fmt: skip
+            [[(w * w) @ (kernel @ (b * b) + law.mean_term) + (w * b) @ moving @ (w * b) for w in v] for b in x]
+        )
         np.testing.assert_allclose(splits.variance(f, x, v), expected, rtol=1e-6)
         modes = splits.variance(f, x, np.eye(20))
         np.testing.assert_allclose(splits.disagreement(f, x), 2 / 20 * modes.sum(axis=1), rtol=1e-9)

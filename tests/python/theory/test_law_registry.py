@@ -93,7 +93,7 @@ def test_splits_asks_the_registered_law(toy: LawSpec, population: kf.Population)
     np.testing.assert_allclose(splits.mode_variance(f), FACTOR * gaussian.mode_variance(f), rtol=1e-12)
     np.testing.assert_array_equal(splits.expectation(f), gaussian.expectation(f))
     with pytest.raises(
-        ValueError, match=r"kappa needs law='gaussian' or 'elliptical', got 'toy', which has no one κ for all modes"
+        ValueError, match=r"kappa needs law='gaussian' or 'elliptical', got 'toy', which has no single κ for all modes"
     ):
         splits.kappa(noise_variance=1.0)
     with pytest.raises(ValueError, match="kappa_correction needs law='gaussian', got 'toy'"):

@@ -141,9 +141,16 @@ def test_drawn_training_sets_need_the_correction(n: int, mean: str) -> None:
     maps = (Map.denoiser(0.1), Map.denoiser(0.3), Map.sampling(0.0, 1.0))
     inputs, spread = {q.key: np.ones((1, 40)) for q in maps}, {q.key: np.ones(()) for q in maps}
     design = Design(
-        n=n, groups=200, group_size=100, maps=maps, inputs=inputs, spread=spread,
-        noise_variances=variances, mean=mean, seed=20,
-    )  # fmt: skip
+        n=n,
+        groups=200,
+        group_size=100,
+        maps=maps,
+        inputs=inputs,
+        spread=spread,
+        noise_variances=variances,
+        mean=mean,
+        seed=20,
+    )
     arrays = simulate(design, GaussianSets(splits.population)).arrays
 
     def z(values: np.ndarray, predicted: np.ndarray) -> np.ndarray:
