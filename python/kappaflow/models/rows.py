@@ -27,7 +27,7 @@ class RowDenoiser(Protocol):
 
 
 def evaluate_rows(denoiser: RowDenoiser, x: FloatArray, sigma: float, *, batch: int = _BATCH) -> FloatArray:
-    """D(x; σ) of all rows, (B, d), computed in batches and checked.
+    """D(x; σ) of all rows, (B, d) float64, computed in batches and checked.
 
     Parameters
     ----------
@@ -53,4 +53,4 @@ def evaluate_rows(denoiser: RowDenoiser, x: FloatArray, sigma: float, *, batch: 
         raise TypeError(f"denoiser must answer with real numbers, got dtype {answer.dtype}")
     if not np.isfinite(answer).all():
         raise ValueError(f"denoiser must be finite, got NaN or infinity at noise level {sigma:.4g}")
-    return answer
+    return answer.astype(np.float64, copy=False)

@@ -31,10 +31,7 @@ def pair(count: int = 40) -> tuple[kf.Population, kf.Population, np.ndarray]:
     images = rng.standard_normal((count, 5, 6, 3)).cumsum(axis=1).cumsum(axis=2) + rng.standard_normal((5, 6, 3))
     order = np.moveaxis(np.arange(90).reshape(5, 6, 3), -1, 0).ravel()
     last = kf.Population.from_samples(images)
-    first = kf.Population(
-        last.eigenvalues, last.multiplicity, dimension=90, mean=last.mean[order],
-        eigenvectors=last.eigenvectors[order], shape=(3, 5, 6), sample_size=count,
-    )  # fmt: skip
+    first = last.replace(mean=last.mean[order], eigenvectors=last.eigenvectors[order], shape=(3, 5, 6))
     return last, first, order
 
 

@@ -11,8 +11,14 @@ torch = pytest.importorskip("torch")
 
 import kappaflow as kf  # noqa: E402
 from kappaflow.lens.layout import SpatialLayout  # noqa: E402
-from kappaflow.lens.receptive_field import collapse_channels, jacobian_rows, receptive_field  # noqa: E402
-from kappaflow.lens.receptive_field.network import difference_receptive_field, network_receptive_field, noised  # noqa: E402
+from kappaflow.lens.receptive_field import (  # noqa: E402  # noqa: E402
+    collapse_channels,
+    difference_receptive_field,
+    jacobian_rows,
+    network_receptive_field,
+    noised,
+    receptive_field,
+)
 from kappaflow.models.denoisers import LinearDenoiser  # noqa: E402
 from kappaflow.models.layout import to_rows, to_tensor  # noqa: E402
 from kappaflow.models.scores import DeltaScore  # noqa: E402
@@ -193,5 +199,30 @@ def test_bad_input() -> None:
             route(toy, data, 1.0, [(0, 0)], shape=(5, 2))  # type: ignore[operator]
     with pytest.raises(ValueError, match="data must have shape"):
         network_receptive_field(toy, np.zeros(3), 1.0, [0], shape=(3,))
-    with pytest.raises(ValueError, match="denoiser must return shape"):
+    with pytest.raises(ValueError, match="denoiser must answer in the shape of its input"):
         difference_receptive_field(lambda x, _sigma: x[:, :3], data, 1.0, [(0, 0)])
+
+
+@pytest.mark.parametrize("direction", ["rows", "columns"])
+def test_networks_with_too_few_channels_or_without_numbers_are_refused(direction: str) -> None:
+    """Forward differentiation would take one channel for all three, and NaN for an answer."""
+
+    def grey(x: Any, _sigma: Any) -> Any:
+        return x.mean(dim=1, keepdim=True)
+
+    def nowhere(x: Any, _sigma: Any) -> Any:
+        return x * torch.nan
+
+    def steep(x: Any, _sigma: Any) -> Any:
+        return (x - x.detach()).sqrt()  # 0 with an infinite slope
+
+    with pytest.raises(ValueError, match=r"answer in the shape of its input \(5, 3, 3, 4\), got \(5, 1, 3, 4\)"):
+        network_receptive_field(grey, DATA[:5], SIGMA, [(0, 0)], direction=direction)
+    with pytest.raises(ValueError, match=r"denoiser must be finite, got NaN or infinity at noise level 0\.6"):
+        network_receptive_field(nowhere, DATA[:5], SIGMA, [(0, 0)], direction=direction)
+    with pytest.raises(
+        ValueError, match=r"denoiser must have finite derivatives, got NaN or infinity at noise level 0\.6"
+    ):
+        network_receptive_field(steep, DATA[:5], SIGMA, [(0, 0)], direction=direction)
+    with pytest.raises(ValueError, match=r"denoiser must be finite, got NaN or infinity at noise level 0\.6"):
+        difference_receptive_field(lambda x, sigma: x * np.nan, DATA[:5], SIGMA, [(0, 0)], direction=direction)

@@ -71,16 +71,11 @@ def test_study_is_what_the_functions_give() -> None:
         assert again.sigma_start == plan.sigma_start
         assert again.reference_steps == 0  # given
         plain = heun(score, z[24:], noise_schedule(plan.steps, 80.0).tolist())
-        samples = {
-            WAYS[0]: (plain, 2 * plan.steps - 1),
-            **{
-                way: ((got := teleport(score, population, z[24:], plan.sigma_start, steps=plan.steps, **options)).samples,
-                      got.evaluations)
-                for way, options in (
-                    (WAYS[1], {"regrid": False}), (WAYS[2], {}), (WAYS[3], {"correction": plan.power}),
-                )
-            },
-        }  # fmt: skip
+        samples = {WAYS[0]: (plain, 2 * plan.steps - 1)}
+        ways: dict[str, dict[str, Any]] = {WAYS[1]: {"regrid": False}, WAYS[2]: {}, WAYS[3]: {"correction": plan.power}}
+        for way, options in ways.items():
+            got = teleport(score, population, z[24:], plan.sigma_start, steps=plan.steps, **options)
+            samples[way] = (got.samples, got.evaluations)
         for way, (drawn, evaluations) in samples.items():
             expected = np.mean(np.sqrt(np.mean((drawn - truth[24:]) ** 2, axis=1)))
             assert found.errors[way][place] == pytest.approx(float(expected), rel=1e-12)

@@ -1,9 +1,34 @@
-"""Receptive fields of the best linear denoiser, and of networks."""
+"""Receptive fields of the best linear denoiser, and of networks.
 
-from .circulant import (
+* :mod:`.linear_jacobian`: rows of the Jacobian of the best linear denoiser
+* :mod:`.training_sets`: their mean and spread over training sets of n samples
+* :mod:`.field_size`: how large a field is
+* :mod:`.equivariance`: how far fields are shifts of one another
+* :mod:`.stationary_fields`, :mod:`.power_laws`: stationary data, and closed forms where their spectrum is a power law
+* :mod:`.denoiser_jacobian`: networks (needs torch when it is called), and any other denoiser
+* :mod:`.study`: all that the page on receptive fields shows
+"""
+
+from .denoiser_jacobian import (
+    FieldStatistics,
+    difference_receptive_field,
+    network_receptive_field,
+    noised,
+)
+from .equivariance import default_radius, equivariance_error, local_equivariance_error
+from .field_size import FieldSize, field_size
+from .linear_jacobian import (
+    CHANNELS,
+    collapse_channels,
+    degrees_of_freedom,
+    denoiser_gains,
+    jacobian_rows,
+    receptive_field,
+)
+from .power_laws import (
     PowerLawFit,
+    RadialAverage,
     fit_power_law,
-    frequencies,
     lattice_field,
     lattice_spectrum,
     power_law_defect,
@@ -12,41 +37,22 @@ from .circulant import (
     power_law_size,
     power_law_spectrum,
     radial_average,
-    stationary_field,
-    stationary_spectrum,
 )
-from .field_size import (
-    FieldSize,
-    default_radius,
-    equivariance_error,
-    field_size,
-    local_equivariance_error,
-)
-from .jacobian import (
-    CHANNELS,
-    collapse_channels,
-    degrees_of_freedom,
-    denoiser_gains,
+from .stationary_fields import frequencies, stationary_field, stationary_spectrum
+from .study import ReceptiveFieldStudy, receptive_field_study
+from .training_sets import (
     expected_degrees_of_freedom,
     expected_receptive_field,
-    jacobian_rows,
-    receptive_field,
     receptive_field_spread,
     receptive_field_variance,
 )
-from .network import (
-    FieldStatistics,
-    difference_receptive_field,
-    network_receptive_field,
-    noised,
-)
-from .study import ReceptiveFieldStudy, receptive_field_study
 
 __all__ = [
     "CHANNELS",
     "FieldSize",
     "FieldStatistics",
     "PowerLawFit",
+    "RadialAverage",
     "ReceptiveFieldStudy",
     "collapse_channels",
     "default_radius",

@@ -1,8 +1,4 @@
-r"""Receptive fields of the best linear denoiser: the study of one population.
-
-Rows of J = Σ(Σ + σ²)⁻¹ and of its mean over training sets are in :mod:`.jacobian`, sizes and equivariance in :mod:`.field_size`,
-closed forms of stationary data in :mod:`.circulant`, networks in :mod:`.network`.
-"""
+"""Everything that the page on receptive fields shows, for one population."""
 
 from __future__ import annotations
 
@@ -14,41 +10,34 @@ import numpy as np
 from scipy.optimize import brentq
 
 from ..._checks import FloatArray, integer, real_array
+from ..._repr import ShortRepr
+from ..._tables import Columns, Tabular
 from ...moments import has_variance
 from ...population import Population
 from ...splits import Splits
 from ..layout import SpatialLayout
-from .circulant import (
-    PowerLawFit,
-    fit_power_law,
-    power_law_size,
-    power_law_spectrum,
-    stationary_field,
-    stationary_spectrum,
-)
-from .field_size import FieldSize, default_radius, field_size, local_equivariance_error
-from .jacobian import (
-    degrees_of_freedom,
-    denoiser_gains,
-    expected_degrees_of_freedom,
-    jacobian_rows,
-    receptive_field,
-    receptive_field_spread,
-)
+from .equivariance import default_radius, local_equivariance_error
+from .field_size import FieldSize, field_size
+from .linear_jacobian import degrees_of_freedom, denoiser_gains, jacobian_rows, receptive_field
+from .power_laws import PowerLawFit, fit_power_law, power_law_size, power_law_spectrum
+from .stationary_fields import stationary_field, stationary_spectrum
+from .training_sets import expected_degrees_of_freedom, receptive_field_spread
 
 __all__ = ["ReceptiveFieldStudy", "receptive_field_study"]
 
-#: What is left of the degrees of freedom at the noise levels that are shown.
+#: Shares of the degrees of freedom that are left at the noise levels that are shown.
 SHARES = (0.95, 0.8, 0.5, 0.2, 0.05, 0.01)
 _LEVELS = 33
+#: A pixel is shown only if it has this share of the largest variance, or more: fields of a constant border mean nothing.
 _VARIED = 1e-3
-_INTERIOR = 64  # interior pixels for the equivariance error, about
+#: Number of interior pixels for the equivariance error, about.
+_INTERIOR = 64
 
 Sizes = Mapping[str, FloatArray]
 
 
-@dataclass(frozen=True)
-class ReceptiveFieldStudy:
+@dataclass(frozen=True, repr=False)
+class ReceptiveFieldStudy(ShortRepr, Tabular):
     """What receptive fields of the best linear denoiser of a population look like; see :func:`receptive_field_study`.
 
     Attributes
@@ -60,24 +49,25 @@ class ReceptiveFieldStudy:
     half_sigma : σ at which half of the rank is left
     n : training-set sizes
     degrees_n : (N, S) expected degrees of freedom of training sets of each n
-    spread : (N, s) relative standard deviation between training sets of the centre's field (of its channel of most variance) at
+    spread : (N, s) relative standard deviation between training sets of the centre's field, for its channel of most variance, at
         the levels that are shown
-    shown : (s,) noise levels that are shown, where set shares of the rank are left
+    shown : (s,) noise levels that are shown, where given shares of the rank are left
     shares : (s,) those shares
     fields : "centre" and "corner" → (s, *grid), of the mean of the channels ("grey")
-    pixels : "centre" and "corner" → position: the nearest to them that has variance
+    pixels : "centre" and "corner" → the position nearest to it that has variance
     sizes : whose → measure of :class:`FieldSize` → (S,): "centre" and "corner" of the population; "stationary", its circulant
         projection; "power law", the fitted spectrum on the same torus; "closed form", p = 2 in the continuum
-    fit : power law of the circulant projection's spectrum, None where there is none
-    fit2 : the same with the exponent 2, as the closed form needs it
+    fit : power law fitted to the spectrum of the circulant projection, None where none fits
+    fit2 : the same with the exponent 2, which the closed form needs
     slopes : whose → d ln length/d ln σ between the levels of `slope_range`, NaN where there are fewer than three of them; length
         is the participation, in two dimensions its square root
-    slope_range : (2,) σ at which the power law's field takes part in 4 pixels and in a quarter of all, NaN without a fit
+    slope_range : (2,) σ at which the participation of the power law's field is 4 pixels and a quarter of all, NaN without a fit
     radius : of the window of the equivariance error
     equivariance : (S,) local equivariance error, NaN where the sample is too small
     projector_equivariance : its limit at σ → 0
     identity_defect : ‖P − 1‖/‖1‖ = √(1 − rank/d) of the limit P of J at σ → 0
-    colour_share : (S,) share of the energy of the centre pixel's fields in other channels than the output's, None without channels
+    colour_share : (S,) share of the energy of the centre pixel's fields that lies in other channels than the output's, None
+        without channels
     """
 
     layout: SpatialLayout
@@ -103,31 +93,47 @@ class ReceptiveFieldStudy:
     identity_defect: float
     colour_share: FloatArray | None
 
+    def _columns(self) -> Columns:
+        sizes = {
+            f"{name}, {measure}": values
+            for name, measures in self.sizes.items()
+            for measure, values in measures.items()
+        }
+        return {
+            "sigma": self.sigma,
+            "degrees_of_freedom": self.degrees,
+            "equivariance_error": self.equivariance,
+            **sizes,
+        }
+
 
 def receptive_field_study(
     population: Population, *, sigma: Any = None, n: Sequence[int] | None = None, radius: int | None = None
 ) -> ReceptiveFieldStudy:
     """Receptive fields of a population at all noise levels: images, sizes, degrees of freedom, equivariance.
 
-    Training sets of n are drawn of the population as it is (``population_is="exact"``), which is what n = ∞ stands for.
+    Training sets of n are drawn from the population as it is (``population_is="exact"``); it is the limit of large n.
 
     Parameters
     ----------
-    population : with eigenmodes; a sample that is no image is taken as a signal, its entries in their order
-    sigma : (S,) ascending noise levels > 0; by default 33 from 0.3 √λ of the least mode with variance, no less than 1e-4 √λ₁, to
+    population : with eigenmodes; a sample that is not an image is taken for a signal of its entries in their order
+    sigma : (S,) ascending noise levels > 0; by default 33 from 0.3 √λ of the least mode with variance, but at least 1e-4 √λ₁, to
         10 √λ₁
     n : training-set sizes ≥ 2; by default about d/4, d and 4 d
-    radius : of the equivariance error's window; by default :func:`default_radius`
+    radius : of the window of the equivariance error; by default :func:`~.equivariance.default_radius`
 
     Raises
     ------
     ValueError
-        A population without eigenmodes, or bad levels or sizes.
+        A population without eigenmodes or without variance; noise levels that do not ascend or are not above 0; no training-set
+        size, or one below 2; a radius below 1.
     """
     if population.eigenvectors is None:
         raise ValueError("population must have eigenmodes for receptive fields, got its spectrum alone")
     layout, values = SpatialLayout.of_any(population.shape), population.eigenvalues
     rank = int(has_variance(values).sum())
+    if rank == 0:
+        raise ValueError("population must have a mode with variance for receptive fields, got none")
     levels = _levels(values[:rank], sigma)
     sizes_n = _training_sizes(population.dimension, n)
     ensembles = [Splits(population, size, population_is="exact") for size in sizes_n]
@@ -153,7 +159,7 @@ def receptive_field_study(
         spread=np.array([[receptive_field_spread(e, float(s), entry) for s in shown] for e in ensembles]),
         shown=shown,
         shares=SHARES,
-        fields={name: receptive_field(population, shown, place, channels="grey") for name, place in pixels.items()},
+        fields={name: receptive_field(population, shown, pixel, channels="grey") for name, pixel in pixels.items()},
         pixels=pixels,
         sizes=sizes,
         fit=fit,
@@ -176,7 +182,7 @@ def _variances(population: Population) -> FloatArray:
 
 
 def _varied_pixels(population: Population, layout: SpatialLayout) -> FloatArray:
-    """(P, 1 or 2) positions with at least 1e-3 of the largest variance: fields of a dead border say nothing."""
+    """(P, 1 or 2) positions whose variance is at least 1e-3 of the largest."""
     variance = layout.planes(_variances(population)).sum(axis=0)
     return np.argwhere(variance >= _VARIED * variance.max()).astype(np.float64)
 
@@ -187,7 +193,7 @@ def _nearest(places: FloatArray, to: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _loudest_channel(population: Population, layout: SpatialLayout, place: tuple[int, ...]) -> int:
-    """The entry of a pixel with most variance, in a flattened sample."""
+    """Place in a flattened sample of the channel of a pixel that has most variance."""
     entries = layout.entries(place)
     return int(entries[int(np.argmax(_variances(population)[entries]))])
 
@@ -211,7 +217,7 @@ def _training_sizes(dimension: int, n: Sequence[int] | None) -> tuple[int, ...]:
 
 
 def _sigma_of_share(values: FloatArray, share: float) -> float:
-    """σ at which Σ λ/(λ+σ²) is a share of the number of modes, all of which have variance."""
+    """σ at which Σ λ/(λ+σ²) is a given share of the number of modes, all of which have variance."""
 
     def excess(log_noise: float) -> float:
         return float(np.mean(values / (values + np.exp(log_noise)))) - share
@@ -223,7 +229,7 @@ def _sigma_of_share(values: FloatArray, share: float) -> float:
 
 
 def _fits(spectrum: FloatArray) -> tuple[PowerLawFit | None, PowerLawFit | None]:
-    """Free and with p = 2; None where there are too few frequencies with variance, or the spectrum rises."""
+    """A free fit and one with p = 2; None where there are too few frequencies with variance, or the spectrum rises."""
     try:
         free, two = fit_power_law(spectrum), fit_power_law(spectrum, exponent=2.0)
     except ValueError:
@@ -231,8 +237,8 @@ def _fits(spectrum: FloatArray) -> tuple[PowerLawFit | None, PowerLawFit | None]
     return (free, two) if free.exponent > 0 else (None, None)
 
 
-def _collect(found: list[FieldSize]) -> Sizes:
-    return {f.name: np.array([getattr(size, f.name) for size in found]) for f in fields(FieldSize)}
+def _collect(sizes: list[FieldSize]) -> Sizes:
+    return {f.name: np.array([getattr(size, f.name) for size in sizes]) for f in fields(FieldSize)}
 
 
 def _all_sizes(
@@ -244,14 +250,14 @@ def _all_sizes(
     fit2: PowerLawFit | None,
 ) -> dict[str, Sizes]:
     sizes: dict[str, Sizes] = {}
-    for name, place in pixels.items():
-        found = receptive_field(population, levels, place, channels="grey")
-        sizes[name] = _collect([_size_or_nan(field, place) for field in found])
+    for name, pixel in pixels.items():
+        measured = receptive_field(population, levels, pixel, channels="grey")
+        sizes[name] = _collect([_size_or_nan(field, pixel) for field in measured])
     spectra = {"stationary": stationary_spectrum(population)}
     if fit is not None:
         spectra["power law"] = power_law_spectrum(layout.grid, fit.amplitude, fit.exponent, dc=fit.dc)
     for name, spectrum in spectra.items():
-        # the same distances as within the image: the centre of the torus, not around it
+        # distances as within the image: from the centre of the torus, not around it
         moved = [np.roll(stationary_field(spectrum, float(s)), layout.centre, range(len(layout.grid))) for s in levels]
         sizes[name] = _collect([_size_or_nan(field, layout.centre) for field in moved])
     if fit2 is not None:
@@ -262,17 +268,17 @@ def _all_sizes(
     return sizes
 
 
-def _size_or_nan(field: FloatArray, place: tuple[int, ...]) -> FieldSize:
+def _size_or_nan(field: FloatArray, pixel: tuple[int, ...]) -> FieldSize:
     """NaN for a pixel without variance, whose field vanishes."""
-    if field[place] == 0:
-        return FieldSize(*[float("nan")] * len(fields(FieldSize)))
-    return field_size(field, place)
+    if field[pixel] == 0:
+        return FieldSize(**{f.name: float("nan") for f in fields(FieldSize)})
+    return field_size(field, pixel)
 
 
 def _slopes(
     layout: SpatialLayout, levels: FloatArray, sizes: Mapping[str, Sizes]
 ) -> tuple[dict[str, float], FloatArray]:
-    """Growth of lengths with σ where the power law's field is neither a pixel nor the image."""
+    """Growth of lengths with σ, where the power law's field is much larger than a pixel and much smaller than the image."""
     nothing = {name: float("nan") for name in sizes}
     if "power law" not in sizes:
         return nothing, np.full(2, np.nan)
@@ -282,9 +288,9 @@ def _slopes(
         return nothing, np.full(2, np.nan)
     x = np.log(levels[inside])
     slopes = {
-        name: float(np.polyfit(x, np.log(found["participation"][inside]) / len(layout.grid), 1)[0])
-        for name, found in sizes.items()
-        if np.all(np.isfinite(found["participation"][inside]))
+        name: float(np.polyfit(x, np.log(measures["participation"][inside]) / len(layout.grid), 1)[0])
+        for name, measures in sizes.items()
+        if np.all(np.isfinite(measures["participation"][inside]))
     }
     return {**nothing, **slopes}, levels[inside][[0, -1]]
 
@@ -292,7 +298,7 @@ def _slopes(
 def _equivariance(
     population: Population, layout: SpatialLayout, levels: FloatArray, radius: int
 ) -> tuple[FloatArray, float]:
-    """The local equivariance error and its limit; NaN where no two pixels have their window inside."""
+    """The local equivariance error and its limit at σ → 0; NaN where no two pixels have their window inside."""
     interior = [length - 2 * radius for length in layout.grid]
     if min(interior) < 2:
         return np.full(levels.shape, np.nan), float("nan")
@@ -309,7 +315,7 @@ def _colour_share(
     places = layout.entries(place)
     shares = []
     for gains in denoiser_gains(population, levels):
-        planes = layout.planes(jacobian_rows(population, gains, places))  # (C out, C in, *size)
+        planes = layout.planes(jacobian_rows(population, gains, places))  # (C out, C in, *grid)
         energy = np.sum(planes**2, axis=tuple(range(2, planes.ndim)))
         shares.append(1 - np.trace(energy) / energy.sum())
     return np.asarray(shares)

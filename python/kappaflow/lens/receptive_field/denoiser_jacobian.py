@@ -1,10 +1,11 @@
-r"""Receptive fields of networks, and of any denoiser: the Jacobian at noised data, by automatic or by finite differences.
+r"""Receptive fields of networks and of any denoiser: the Jacobian at noised data, by automatic or by finite differences.
 
-A network's receptive field depends on its input, so that a mean and a standard deviation over inputs are given, x = x₀ + σz with x₀
-from the data. The linear prediction is J = Σ(Σ + σ²)⁻¹ (:mod:`.jacobian`). Rows (what moves an output pixel) and columns (what an
-input pixel moves) agree for an exact posterior mean, whose Jacobian is Cov[x₀ | x]/σ²; for a network they need not.
+The receptive field of a network depends on its input. Results are therefore a mean and a standard deviation over inputs
+x = x₀ + σz, with x₀ from the data. The linear prediction is J = Σ(Σ + σ²)⁻¹ (:mod:`.linear_jacobian`). Rows (what moves an output
+pixel) and columns (what an input pixel moves) agree for an exact posterior mean, whose Jacobian is Cov[x₀ | x]/σ²; those of a
+network need not.
 
-PyTorch is imported where a network is differentiated, not before.
+PyTorch is imported only when a network is differentiated.
 """
 
 from __future__ import annotations
@@ -18,23 +19,24 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, choice, integer, positive, real_array
-from ...models.rows import RowDenoiser
+from ..._repr import ShortRepr
+from ...models.rows import RowDenoiser, evaluate_rows
 from ..layout import IntArray, SpatialLayout
 
 __all__ = ["FieldStatistics", "difference_receptive_field", "network_receptive_field", "noised"]
 
-#: Step of a central difference over σ: rounding and third derivative are then both about 1e-6 or less.
+#: Step of a central difference, over σ: the errors of rounding and of the third derivative are then both about 1e-6 or less.
 STEP = 1e-3
 _DIRECTIONS = ("rows", "columns")
 
 
-@dataclass(frozen=True)
-class FieldStatistics:
+@dataclass(frozen=True, repr=False)
+class FieldStatistics(ShortRepr):
     """Rows or columns of Jacobians over several inputs.
 
     Attributes
     ----------
-    mean : (P, d) mean over the inputs; entries in the order of a flattened sample, one row for each of `entries`
+    mean : (P, d) mean over the inputs, one row for each of `entries`, in the order of a flattened sample
     std : (P, d) standard deviation over the inputs (divisor B − 1), NaN for one input
     count : B, number of inputs
     entries : (P,) places in a flattened sample
@@ -51,7 +53,19 @@ class FieldStatistics:
 
 
 def noised(data: Any, sigma: float, *, seed: int = 0) -> FloatArray:
-    """Data (B, ...) as rows (B, d) with noise σz, z from NumPy's generator of that seed."""
+    """Data as rows (B, d) with noise σz.
+
+    Parameters
+    ----------
+    data : (B, ...) clean samples
+    sigma : σ > 0
+    seed : of z, drawn by NumPy's generator
+
+    Raises
+    ------
+    ValueError
+        No samples, or samples without an axis for their entries; σ that is not above 0; NaN or infinity.
+    """
     rows = real_array("data", data)
     if rows.ndim < 2 or len(rows) == 0:
         raise ValueError(f"data must have shape (B, ...) with at least one sample, got {rows.shape}")
@@ -60,7 +74,7 @@ def noised(data: Any, sigma: float, *, seed: int = 0) -> FloatArray:
 
 
 class _Running:
-    """Mean and variance of batches, without the cancellation of sums of squares."""
+    """Mean and variance over batches, without the cancellation that sums of squares have."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -68,7 +82,7 @@ class _Running:
         self.square: FloatArray = np.zeros(())
 
     def add(self, values: FloatArray) -> None:
-        """Values (B, P, d)."""
+        """Add values (B, P, d)."""
         batch, mean = len(values), values.mean(axis=0)
         total = self.count + batch
         shift = mean - self.mean
@@ -77,9 +91,11 @@ class _Running:
         self.count = total
 
     def statistics(self, entries: IntArray, sigma: float, direction: str) -> FieldStatistics:
-        """What was found."""
+        """Of all values so far."""
         std = np.sqrt(self.square / (self.count - 1)) if self.count > 1 else np.full_like(self.mean, np.nan)
-        return FieldStatistics(self.mean, std, self.count, entries, sigma, direction)
+        return FieldStatistics(
+            mean=self.mean, std=std, count=self.count, entries=entries, sigma=sigma, direction=direction
+        )
 
 
 def _statistics(
@@ -92,12 +108,15 @@ def _statistics(
 ) -> FieldStatistics:
     running = _Running()
     for start in range(0, len(inputs), batch):
-        running.add(blocks(inputs[start : start + batch]))
+        derivatives = blocks(inputs[start : start + batch])
+        if not np.isfinite(derivatives).all():
+            raise ValueError(f"denoiser must have finite derivatives, got NaN or infinity at noise level {sigma:.4g}")
+        running.add(derivatives)
     return running.statistics(entries, sigma, direction)
 
 
 def _entries(shape: tuple[int, ...], pixels: Sequence[int | Sequence[int]]) -> IntArray:
-    """Places of all pixels named: all channels of a position where none is named."""
+    """Places of the pixels in a flattened sample; all channels of a pixel that does not name one."""
     layout = SpatialLayout.of_any(shape)
     if len(pixels) == 0:
         raise ValueError("pixels must name at least one pixel, got none")
@@ -120,18 +139,19 @@ def network_receptive_field(
 ) -> FieldStatistics:
     r"""Receptive fields of a PyTorch denoiser at noised data: rows by reverse, columns by forward differentiation.
 
-    One pass for each pixel and batch, as the samples of a batch do not see each other: put a network into evaluation mode first.
+    There is one pass for each pixel and batch, which is right only if the samples of a batch do not influence each other: put a
+    network into evaluation mode first.
 
     Parameters
     ----------
-    denoiser : ``D(x, sigma)`` of tensors (B, channels, height, width), or (B, d) for what is no image, and (B,), in the data's
-        scale (:mod:`kappaflow.models.denoisers`); differentiable in x
-    data : (B, *shape) or (B, d) clean samples; the mean is over them
+    denoiser : ``D(x, sigma)`` of tensors x (B, channels, height, width), or (B, d) for data that are not images, and sigma (B,),
+        in the scale of the data (:mod:`kappaflow.models.denoisers`); differentiable in x
+    data : (B, *shape) or (B, d) clean samples, over which the mean is taken
     sigma : σ > 0
-    pixels : (y, x), all channels of it; (y, x, c); or a place in a signal
+    pixels : each one (y, x) for all channels of a position, (y, x, c) for one channel, or a place in a signal
     shape : of one sample, where the data come flat
-    direction : "rows" or "columns"; columns need a network all of whose operations have forward derivatives, and take PyTorch's
-        attention by its formula, without the fused kernels that have none
+    direction : "rows" or "columns". Columns need a network all of whose operations have forward derivatives; PyTorch's attention
+        is computed by its formula for them, as its fused kernels have none.
     seed : of the noise
     batch : inputs at once
     device, dtype : of the tensors; "float32" for networks with weights of that kind
@@ -140,6 +160,12 @@ def network_receptive_field(
     -------
     FieldStatistics
         In the library's order of pixels, whatever that of the tensors.
+
+    Raises
+    ------
+    ValueError
+        No data or no pixels, a shape that does not hold a sample, a pixel outside of it; a denoiser that answers in another shape
+        than that of its input, or whose answers or derivatives are not finite.
     """
     import torch
     from torch.nn import attention
@@ -164,23 +190,26 @@ def network_receptive_field(
     def reverse(x: Any, levels: Any) -> Iterator[Any]:
         x.requires_grad_(True)
         answer = denoiser(x, levels)
-        for place, unit in enumerate(basis):
-            one = tensor(unit[None]).to(answer.dtype).expand_as(answer)
-            keep = place + 1 < len(basis)
-            (gradient,) = torch.autograd.grad(answer, x, grad_outputs=one, retain_graph=keep)
+        _check_answer(answer, x, level)
+        for i, unit in enumerate(basis):
+            output = tensor(unit[None]).to(answer.dtype).expand_as(answer)
+            keep = i + 1 < len(basis)
+            (gradient,) = torch.autograd.grad(answer, x, grad_outputs=output, retain_graph=keep)
             yield gradient
 
     def forward(x: Any, levels: Any) -> Iterator[Any]:
         ad: Any = torch.autograd.forward_ad
         plain: Any = partial(attention.sdpa_kernel, attention.SDPBackend.MATH)  # fused ones have no forward derivative
         with warnings.catch_warnings(), ad.dual_level():
-            for kind in (FutureWarning, DeprecationWarning):  # PyTorch's first dual loads what PyTorch deprecates
-                warnings.simplefilter("ignore", kind)
+            for category in (FutureWarning, DeprecationWarning):  # PyTorch's first dual loads what PyTorch deprecates
+                warnings.simplefilter("ignore", category)
             ad.make_dual(x, x)
         for unit in basis:
             with torch.no_grad(), ad.dual_level(), plain():
                 dual = ad.make_dual(x, tensor(unit[None]).expand_as(x).contiguous())
-                tangent = ad.unpack_dual(denoiser(dual, levels)).tangent
+                answer = denoiser(dual, levels)
+                _check_answer(answer, x, level)
+                tangent = ad.unpack_dual(answer).tangent
             yield torch.zeros_like(x) if tangent is None else tangent
 
     def block(values: FloatArray) -> FloatArray:
@@ -190,6 +219,14 @@ def network_receptive_field(
         return np.stack([to_rows(part, sample) for part in parts], axis=1)
 
     return _statistics(block, inputs, entries, level, direction, integer("batch", batch, 1))
+
+
+def _check_answer(answer: Any, x: Any, level: float) -> None:
+    """ValueError unless a tensor answers in the shape of the input, with finite numbers."""
+    if answer.shape != x.shape:
+        raise ValueError(f"denoiser must answer in the shape of its input {tuple(x.shape)}, got {tuple(answer.shape)}")
+    if not bool(answer.detach().isfinite().all()):
+        raise ValueError(f"denoiser must be finite, got NaN or infinity at noise level {level:.4g}")
 
 
 # ---------------------------------------------------------------- any denoiser of rows
@@ -207,14 +244,21 @@ def difference_receptive_field(
 ) -> FieldStatistics:
     """Receptive fields of a denoiser of rows by central differences, (D(x + h e) − D(x − h e))/2h.
 
-    Columns take two evaluations an input and pixel, rows two an input and dimension.
+    Columns take two evaluations for each input and pixel, rows two for each input and dimension.
 
     Parameters
     ----------
     denoiser : ``D(x, sigma)`` of rows (B, d) in float64
     data, sigma, pixels, shape, direction, seed : as for :func:`network_receptive_field`
     step : h, by default σ/1000
-    batch : rows given to the denoiser at once
+    batch : rows that the denoiser sees at once
+
+    Raises
+    ------
+    ValueError
+        As for :func:`network_receptive_field`.
+    TypeError
+        A denoiser that does not answer with real numbers.
     """
     choice("direction", direction, _DIRECTIONS)
     rows = real_array("data", data)
@@ -228,17 +272,15 @@ def difference_receptive_field(
     most = integer("batch", batch, 2)
     moved = np.arange(dimension) if direction == "rows" else entries
 
-    def derivative(x: FloatArray, place: int) -> FloatArray:
+    def derivative(x: FloatArray, entry: int) -> FloatArray:
         shift = np.zeros(dimension)
-        shift[place] = h
-        answers = np.asarray(denoiser(np.concatenate([x + shift, x - shift]), level), dtype=np.float64)
-        if answers.shape != (2 * len(x), dimension):
-            raise ValueError(f"denoiser must return shape ({2 * len(x)}, {dimension}), got {answers.shape}")
+        shift[entry] = h
+        answers = evaluate_rows(denoiser, np.concatenate([x + shift, x - shift]), level, batch=most)
         return np.asarray((answers[: len(x)] - answers[len(x) :]) / (2 * h))
 
     def block(x: FloatArray) -> FloatArray:
         if direction == "columns":
-            return np.stack([derivative(x, int(place)) for place in moved], axis=1)
-        return np.stack([derivative(x, int(place))[:, entries] for place in moved], axis=2)
+            return np.stack([derivative(x, int(entry)) for entry in moved], axis=1)
+        return np.stack([derivative(x, int(entry))[:, entries] for entry in moved], axis=2)
 
     return _statistics(block, inputs, entries, level, direction, most // 2)
