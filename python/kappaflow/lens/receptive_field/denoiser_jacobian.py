@@ -168,9 +168,8 @@ def network_receptive_field(
         than that of its input, or whose answers or derivatives are not finite.
     """
     import torch
-    from torch.nn import attention
 
-    from ...models.layout import to_rows, to_tensor  # lazy: a quick start
+    from ...models.layout import to_rows, to_tensor  # lazy: torch
 
     choice("direction", direction, _DIRECTIONS)
     choice("dtype", dtype, ("float64", "float32"))
@@ -184,41 +183,52 @@ def network_receptive_field(
     def tensor(values: FloatArray) -> Any:
         return to_tensor(values, sample, kind).to(device)
 
-    basis = np.zeros((len(entries), inputs.shape[1]))
-    basis[np.arange(len(entries)), entries] = 1.0
-
-    def reverse(x: Any, levels: Any) -> Iterator[Any]:
-        x.requires_grad_(True)
-        answer = denoiser(x, levels)
-        _check_answer(answer, x, level)
-        for i, unit in enumerate(basis):
-            output = tensor(unit[None]).to(answer.dtype).expand_as(answer)
-            keep = i + 1 < len(basis)
-            (gradient,) = torch.autograd.grad(answer, x, grad_outputs=output, retain_graph=keep)
-            yield gradient
-
-    def forward(x: Any, levels: Any) -> Iterator[Any]:
-        ad: Any = torch.autograd.forward_ad
-        plain: Any = partial(attention.sdpa_kernel, attention.SDPBackend.MATH)  # fused ones have no forward derivative
-        with warnings.catch_warnings(), ad.dual_level():
-            for category in (FutureWarning, DeprecationWarning):  # PyTorch's first dual loads what PyTorch deprecates
-                warnings.simplefilter("ignore", category)
-            ad.make_dual(x, x)
-        for unit in basis:
-            with torch.no_grad(), ad.dual_level(), plain():
-                dual = ad.make_dual(x, tensor(unit[None]).expand_as(x).contiguous())
-                answer = denoiser(dual, levels)
-                _check_answer(answer, x, level)
-                tangent = ad.unpack_dual(answer).tangent
-            yield torch.zeros_like(x) if tangent is None else tangent
+    units = np.zeros((len(entries), inputs.shape[1]))
+    units[np.arange(len(entries)), entries] = 1.0
+    differentiate = _by_reverse if direction == "rows" else _by_forward
 
     def block(values: FloatArray) -> FloatArray:
         x = tensor(values)
         levels = torch.full((len(x),), level, dtype=kind, device=device)
-        parts = (reverse if direction == "rows" else forward)(x, levels)
-        return np.stack([to_rows(part, sample) for part in parts], axis=1)
+
+        def answer(state: Any) -> Any:
+            answered = denoiser(state, levels)
+            _check_answer(answered, x, level)
+            return answered
+
+        derivatives = differentiate(answer, x, [tensor(unit[None]) for unit in units])
+        return np.stack([to_rows(part, sample) for part in derivatives], axis=1)
 
     return _statistics(block, inputs, entries, level, direction, integer("batch", batch, 1))
+
+
+def _by_reverse(answer: Callable[[Any], Any], x: Any, units: Sequence[Any]) -> Iterator[Any]:
+    """Rows of the Jacobian at x: the gradient of each output entry, which a unit tensor (1, ...) selects."""
+    import torch
+
+    x.requires_grad_(True)
+    output = answer(x)
+    for i, unit in enumerate(units):
+        selected = unit.to(output.dtype).expand_as(output)
+        (gradient,) = torch.autograd.grad(output, x, grad_outputs=selected, retain_graph=i + 1 < len(units))
+        yield gradient
+
+
+def _by_forward(answer: Callable[[Any], Any], x: Any, units: Sequence[Any]) -> Iterator[Any]:
+    """Columns of the Jacobian at x: the derivative along each input entry, which a unit tensor (1, ...) selects."""
+    import torch
+    from torch.nn import attention
+
+    ad: Any = torch.autograd.forward_ad
+    plain: Any = partial(attention.sdpa_kernel, attention.SDPBackend.MATH)  # fused ones have no forward derivative
+    with warnings.catch_warnings(), ad.dual_level():
+        for category in (FutureWarning, DeprecationWarning):  # PyTorch's first dual loads what PyTorch deprecates
+            warnings.simplefilter("ignore", category)
+        ad.make_dual(x, x)
+    for unit in units:
+        with torch.no_grad(), ad.dual_level(), plain():
+            tangent = ad.unpack_dual(answer(ad.make_dual(x, unit.expand_as(x).contiguous()))).tangent
+        yield torch.zeros_like(x) if tangent is None else tangent
 
 
 def _check_answer(answer: Any, x: Any, level: float) -> None:

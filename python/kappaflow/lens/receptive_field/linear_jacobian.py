@@ -125,7 +125,12 @@ def jacobian_rows(population: Population, gains: Any, entries: Any, *, null_gain
 def field_of_gains(population: Population, gains: FloatArray, pixel: int | Sequence[int], channels: str) -> FloatArray:
     """The field of a pixel for gains (k,) or (S, k) of the modes.
 
-    Pixel, channels, result and errors as for :func:`receptive_field`.
+    Pixel, channels and result as for :func:`receptive_field`.
+
+    Raises
+    ------
+    ValueError
+        A pixel that does not fit the sample or the value of `channels`.
     """
     choice("channels", channels, CHANNELS)
     layout = SpatialLayout.of_any(population.shape)
