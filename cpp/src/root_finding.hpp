@@ -21,13 +21,16 @@ double bisect(Function&& function, double low, double high) {
   return low + 0.5 * (high - low);
 }
 
-/// Root of an increasing function of x between two points of opposite sign, to a bracket of the given width or of two
-/// neighbouring doubles. Chandrupatla's combination of inverse quadratic interpolation and bisection (1997, Advances in
-/// Engineering Software 28, 145-149) takes fewer evaluations than bisect(), for functions that cost much.
+/// Root of an increasing function of x between two points of opposite sign, to a bracket of the given width.
+/// Chandrupatla's combination of inverse quadratic interpolation and bisection (1997, Advances in Engineering Software
+/// 28, 145-149) takes fewer evaluations than bisect(), for functions that cost much.
 inline double bracketed_root(const std::function<double(double)>& function, double a, double b, double width) {
   double fa = function(a), fb = function(b), c = a, fc = fa, fraction = 0.5;
   for (int step = 0; step < kMostRootSteps && fa != 0 && fb != 0; ++step) {
-    const double x = a + fraction * (b - a), fx = function(x);
+    const double x = a + fraction * (b - a);
+    // Between neighbouring doubles x is one of the ends, whose value is known. To stop there instead would choose
+    // another of two ends with equally large values, and so change last digits.
+    const double fx = x == a ? fa : x == b ? fb : function(x);
     if (std::signbit(fx) == std::signbit(fa)) {
       c = a;
       fc = fa;
@@ -41,7 +44,7 @@ inline double bracketed_root(const std::function<double(double)>& function, doub
     fa = fx;
     const double best = std::abs(fa) < std::abs(fb) ? a : b;
     const double least = 0.5 * width / std::abs(b - c);
-    if (fa == 0 || std::abs(b - a) <= width || std::nextafter(a, b) == b) return best;
+    if (fa == 0 || std::abs(b - a) <= width) return best;
     const double xi = (a - b) / (c - b), phi = (fa - fb) / (fc - fb);
     fraction = 0.5;
     if (phi * phi < xi && (1 - phi) * (1 - phi) < 1 - xi) {  // where the inverse parabola is monotonic
