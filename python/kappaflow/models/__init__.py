@@ -1,8 +1,15 @@
-"""Diffusion models that the theory is held against.
+"""Diffusion models that the theory is compared with.
 
-Closed forms (:mod:`.scores`, :mod:`.denoisers`), networks (:mod:`.backbones`, :mod:`.edm`), their training (:mod:`.training`,
-:mod:`.checkpoint`), models trained elsewhere (:mod:`.adapters`), and sampling of tensors (:mod:`.sampling`). :mod:`.rows` and
-:mod:`.scores` need no torch.
+A model is a denoiser D(x; σ), of one of two kinds:
+
+* :class:`~.rows.RowDenoiser` takes rows (B, d) of NumPy arrays: the closed forms of :mod:`.scores`, and whatever the lens looks at
+* :class:`~.denoisers.TensorDenoiser` takes torch tensors (B, channels, height, width): networks, and what samples them
+
+:func:`~.layout.rows_denoiser` makes a denoiser of rows from one of tensors.
+
+Networks are described by :mod:`.config`, built from :mod:`.backbones` and :mod:`.edm`, trained by :mod:`.training`, kept by
+:mod:`.checkpoint` and sampled by :mod:`.sampling`. :mod:`.adapters` opens models that were trained elsewhere, :mod:`.devices`
+names where to compute, and :mod:`.errors` are the errors of models. :mod:`.rows`, :mod:`.scores` and :mod:`.errors` need no torch.
 """
 
 from .._lazy import lazy_attributes

@@ -1,7 +1,7 @@
 r"""Models that were trained elsewhere, as denoisers D(x; σ) of x = x₀ + σ z.
 
-A variance preserving (VP) model sees y = √ā x₀ + √(1−ā) ε at a time step t of its schedule ā(t). It is the same process in other
-variables: with σ(t) = √((1−ā)/ā), y = x/√(1+σ²). Its prediction gives the denoiser::
+A variance preserving (VP) model sees y = √ā x₀ + √(1−ā) ε at a time step t of its schedule ā(t). This is the same process in other
+variables: y = x/√(1+σ²) with σ(t) = √((1−ā)/ā). Its prediction gives the denoiser::
 
     epsilon       D = x − σ ε
     sample        D = x₀
@@ -39,22 +39,24 @@ __all__ = [
     "open_denoiser",
 ]
 
+#: What a VP network can predict.
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
 #: A network F(y, time) of batches (B, ...), (B,).
 Network = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-#: Share of a noise level by which rounding may leave the range that a model knows.
+#: Relative distance by which rounding may take a noise level out of the range that a model knows.
 _SLACK = 1e-6
-_TIMES = 1000  # time steps that flow matching counts
+#: Time steps of flow matching.
+_TIMES = 1000
 
 
 class ScheduledDenoiser:
-    """D(x; σ) of a network that counts noise by time steps.
+    """D(x; σ) of a network whose noise is given by time steps; a :class:`~.denoisers.TensorDenoiser`.
 
     Attributes
     ----------
-    sigma_min, sigma_max : noise levels that the network was trained at; beyond them a call raises ValueError
+    sigma_min, sigma_max : ends of the noise levels that the network was trained at
     image_shape : (channels, height, width), None where the network does not say
-    description : what it is
+    description : what the network is
     module : the torch module behind it, None where there is none
     """
 
@@ -77,14 +79,20 @@ class ScheduledDenoiser:
 
     @torch.no_grad()
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """(B, ...) like x; the network computes in its own dtype."""
+        """D(x; σ), (B, ...) like x, at noise levels (B,); the network computes in its own dtype.
+
+        Raises
+        ------
+        ValueError
+            A noise level that the network was not trained at, or NaN.
+        """
         low, high = float(sigma.min()), float(sigma.max())
         if not (low >= self.sigma_min * (1 - _SLACK) and high <= self.sigma_max * (1 + _SLACK)):  # NaN is refused too
             raise ValueError(
                 f"sigma must be between {self.sigma_min:.4g} and {self.sigma_max:.4g}, which {self.description} was trained at, "
                 f"got {low if low < self.sigma_min else high:.4g}"
             )
-        if self.module is not None and self.module.training:  # labels and features must not be dropped
+        if self.module is not None and self.module.training:  # dropout of labels and features must be off
             self.module.eval()
         level = sigma.to(x.dtype).clamp(self.sigma_min, self.sigma_max).reshape(-1, *[1] * (x.dim() - 1))
         return self._answer(x, level).to(x.dtype)
@@ -104,14 +112,16 @@ def from_vp(
 
     Parameters
     ----------
-    network : F(y, t) with t (B,) time steps from 0 on, fractions between those of the schedule where ln σ lies between theirs
+    network : F(y, t) with time steps t (B,) from 0 on; t is a fraction where ln σ lies between the levels of two time steps
     alphas_cumprod : (T,) ā of each time step, falling; steps where it is 0 (pure noise) are left out
     prediction : what the network predicts, one of :data:`PREDICTIONS`
     whole_steps : round t to the nearest time step, for networks that know no others; D is then that of a noise level nearby
+    description, image_shape, module : see :class:`ScheduledDenoiser`
 
     Raises
     ------
-    ValueError : an unknown prediction; a schedule that is not falling within (0, 1)
+    ValueError
+        An unknown prediction, or a schedule that does not fall within (0, 1).
     """
     choice("prediction", prediction, PREDICTIONS)
     schedule = torch.as_tensor(np.asarray(alphas_cumprod, dtype=np.float64))
@@ -150,9 +160,17 @@ def from_flow(
     image_shape: tuple[int, ...] | None = None,
     module: torch.nn.Module | None = None,
 ) -> ScheduledDenoiser:
-    """A flow-matching network, velocity v = ε − x₀ at y = (1−s) x₀ + s ε and time s·`times`, as D(x; σ) with σ = s/(1−s).
+    """A flow-matching network as D(x; σ), σ = s/(1−s): it predicts the velocity v = ε − x₀ at y = (1−s) x₀ + s ε.
 
-    It knows the times s = k/`times`, 0 < k < `times`, moved by the `shift` of its training to shift·s/(1 + (shift − 1) s).
+    The network knows the times s = k/`times`, 0 < k < `times`, which the `shift` of its training moves to
+    shift·s/(1 + (shift − 1) s).
+
+    Parameters
+    ----------
+    network : F(y, t) with t = s·`times` (B,)
+    times : number of time steps
+    shift : of the training
+    description, image_shape, module : see :class:`ScheduledDenoiser`
     """
 
     def answer(x: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
@@ -160,12 +178,12 @@ def from_flow(
         y = x / (1 + level)
         return y - share * network(y, times * share.flatten()).to(x.dtype)
 
-    low, high = shift / (times - 1), shift * (times - 1)  # s/(1−s), which a shift multiplies
+    low, high = shift / (times - 1), shift * (times - 1)  # s/(1−s), which the shift multiplies
     return ScheduledDenoiser(answer, low, high, description=description, image_shape=image_shape, module=module)
 
 
 def _between(levels: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """(B,) fractional places in an ascending list, linear between its entries."""
+    """(B,) fractional places of numbers in an ascending list, linear between its entries."""
     wanted = wanted.to(levels.dtype)
     above = torch.searchsorted(levels, wanted).clamp(1, len(levels) - 1)
     low, high = levels[above - 1], levels[above]
@@ -175,7 +193,7 @@ def _between(levels: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 # --- diffusers --------------------------------------------------------------------------------------------------------
 
 
-#: Schedulers whose noise is alphas_cumprod and whose networks are told the time step.
+#: Schedulers whose noise is given by alphas_cumprod and whose networks take the time step.
 _VP = (
     "DDPM",
     "DDPMParallel",
@@ -196,7 +214,7 @@ _VP = (
 )
 _EDM = ("EDMEuler", "EDMDPMSolverMultistep")
 _FLOW = ("FlowMatchEulerDiscrete", "FlowMatchHeunDiscrete")
-#: Options of a scheduler that give time or noise another meaning, with the values that keep it.
+#: Options of a scheduler that can give time or noise another meaning, and the values with which they do not.
 MEANINGS = {"timestep_type": ("discrete", None), "use_flow_sigmas": (False, None), "invert_sigmas": (False, None)}
 _LATENT = ("vae", "vqvae", "movq", "vqgan")
 
@@ -206,23 +224,25 @@ def from_diffusers(
 ) -> ScheduledDenoiser:
     """A `diffusers` pipeline, or model and scheduler, in pixel space, as D(x; σ).
 
-    What a pipeline does beside the network (clipping, thresholding, guidance) is left out: the probability flow has none of it.
+    What a pipeline does beside the network (clipping, thresholding, guidance) is left out, because the probability flow has none
+    of it.
 
     Parameters
     ----------
     model : a pipeline with ``unet`` or ``transformer``, or such a model, which is put into evaluation mode
-    scheduler : of the training; that of the pipeline by default. VP schedules, EDM and flow matching are read
+    scheduler : of the training; by default that of the pipeline. VP schedules, EDM and flow matching can be read
     label : class of a class-conditional model; by default the class that stands for none, where the model has one
     whole_steps : see :func:`from_vp`
 
     Raises
     ------
-    ValueError : a latent pipeline; a scheduler of another kind; a class that is missing or not there
+    ValueError
+        A latent pipeline, a scheduler of another kind, a class that is missing or that the model does not have.
     """
     network = network_of(model)
     found = scheduler if scheduler is not None else getattr(model, "scheduler", None)
     if found is None:
-        raise ValueError("scheduler must be given with a model that is no pipeline")
+        raise ValueError("scheduler must be given with a model that is not a pipeline")
     kind = type(found).__name__.removesuffix("Scheduler")
     if kind not in (*_VP, *_EDM, *_FLOW):
         raise ValueError(f"scheduler must be one of {', '.join((*_VP, *_EDM, *_FLOW))}; got {kind}")
@@ -231,7 +251,7 @@ def from_diffusers(
         if config.get(option) not in allowed:
             raise ValueError(f"scheduler must have {option} = {allowed[0]}, got {config.get(option)!r}")
     if getattr(network.config, "time_embedding_type", None) == "fourier" and kind in _VP:
-        raise ValueError("model must be told time steps, got one that embeds logarithms of noise levels (fourier)")
+        raise ValueError("model must take time steps, got one that embeds logarithms of noise levels (fourier)")
     module = network if isinstance(network, torch.nn.Module) else None
     title = f"{type(network).__name__} with {type(found).__name__}"
     about: dict[str, Any] = {"description": title, "image_shape": _image_shape(network), "module": module}
@@ -241,7 +261,7 @@ def from_diffusers(
     if kind in _FLOW:
         return from_flow(asked, times=int(config.num_train_timesteps), shift=float(config.get("shift") or 1.0), **about)
     schedule = found.alphas_cumprod.cpu().numpy()
-    if config.get("rescale_betas_zero_snr"):  # the last step is pure noise, whatever number stands for its ā
+    if config.get("rescale_betas_zero_snr"):  # the last step is pure noise, whatever its ā says
         schedule = schedule[:-1]
     learned = getattr(network.config, "time_embedding_type", None) == "learned"
     return from_vp(
@@ -254,7 +274,7 @@ def from_diffusers(
 
 
 def _from_edm(network: Network, scheduler: Any, about: dict[str, Any]) -> ScheduledDenoiser:
-    """The preconditioning of the scheduler itself."""
+    """A network with the preconditioning of its scheduler."""
 
     def answer(x: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
         inner = scheduler.precondition_inputs(x, level)
@@ -266,7 +286,13 @@ def _from_edm(network: Network, scheduler: Any, about: dict[str, Any]) -> Schedu
 
 
 def network_of(model: Any) -> Any:
-    """The network of a pipeline, or the model itself; ValueError for one that works on latents."""
+    """The network of a pipeline, or the model itself.
+
+    Raises
+    ------
+    ValueError
+        The model works on latents.
+    """
     if any(getattr(model, name, None) is not None for name in _LATENT):
         raise ValueError(_latent(type(model).__name__))
     for name in ("unet", "transformer"):
@@ -291,7 +317,7 @@ def _image_shape(network: Any) -> tuple[int, ...] | None:
 
 
 def _class(network: Any, label: int | None) -> int | None:
-    """The class to ask for, None where the network has none."""
+    """The class to ask for, None for a network without classes."""
     dit = getattr(network.config, "num_embeds_ada_norm", None)
     classes = dit or getattr(network.config, "num_class_embeds", None)
     if classes is None:
@@ -299,7 +325,7 @@ def _class(network: Any, label: int | None) -> int | None:
             raise ValueError(f"label goes with a class-conditional model, got {label} for {type(network).__name__}")
         return None
     rows = classes
-    if dit is not None:  # the row behind the classes stands for none, where labels were dropped in training
+    if dit is not None:  # the row after the classes stands for none, if labels were dropped in training
         rows = network.transformer_blocks[0].norm1.emb.class_embedder.embedding_table.num_embeddings
     if label is None and rows > classes:
         return int(classes)
@@ -309,14 +335,28 @@ def _class(network: Any, label: int | None) -> int | None:
 
 
 def asker(network: Any, label: int | None, *, halved: bool) -> Network:
-    """F(y, t) in the dtype of the network, with a class where it wants one; `halved`: it predicts a variance too, left out."""
+    """F(y, t) of a `diffusers` network, in its dtype.
+
+    Parameters
+    ----------
+    network : the network
+    label : class, see :func:`from_diffusers`
+    halved : whether it also predicts a variance, which is left out
+
+    Raises
+    ------
+    ValueError
+        A class that is missing or that the network does not have.
+    """
     wanted = _class(network, label)
     learned = getattr(network.config, "time_embedding_type", None) == "learned"
     dtype = next(network.parameters()).dtype
 
     def ask(y: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         extra = {} if wanted is None else {"class_labels": torch.full((len(y),), wanted, device=y.device)}
-        time = time.long() if learned else time.to(torch.float32)  # not the network's dtype: halves round time steps
+        time = (
+            time.long() if learned else time.to(torch.float32)
+        )  # not the network's dtype: half precision rounds time steps
         answer = network(y.to(dtype), timestep=time, return_dict=False, **extra)
         tensor: torch.Tensor = answer[0] if isinstance(answer, tuple) else answer
         return tensor.chunk(2, dim=1)[0] if halved and tensor.shape[1] == 2 * y.shape[1] else tensor
@@ -330,20 +370,24 @@ _ACCEPTED = "a .safetensors checkpoint of kappaflow, the folder of a diffusers p
 
 
 def open_denoiser(name: str | os.PathLike[str], *, device: str = "cpu") -> Any:
-    """A denoiser by name: nothing is ever downloaded.
+    """Open a denoiser by name. Nothing is ever downloaded.
 
     Parameters
     ----------
-    name : a checkpoint of kappaflow (.safetensors), a folder that a diffusers pipeline was saved to, or ``module:name`` of
-        any callable D(x, sigma), or of a function without arguments that returns one
-    device : where it computes; a function's denoiser is taken as it is
+    name : a checkpoint of kappaflow (.safetensors), a folder that a `diffusers` pipeline was saved to, or ``module:name`` of
+        any callable D(x, sigma) or of a function without arguments that returns one
+    device : where it computes; a denoiser from a function stays where it is
 
     Raises
     ------
-    ValueError : none of these; a file or folder that cannot be read; what is no denoiser
-    FileNotFoundError : it is not there
-    ImportError : diffusers, or the module, is missing
-    ModelError : the module, or its function, raised something else
+    ValueError
+        None of these, a file or folder that cannot be read, or something that is not a denoiser.
+    FileNotFoundError
+        There is no such file.
+    ImportError
+        `diffusers`, or the module, is missing.
+    ModelError
+        The module, or its function, raised another error.
     """
     text = os.fspath(name)
     path = Path(text)
@@ -412,12 +456,12 @@ def _open_function(text: str) -> Any:
 
 
 def _takes_two(target: Any) -> bool:
-    """Whether a callable wants x and sigma: then it is the denoiser, not what makes it."""
+    """Whether a callable takes x and sigma: then it is the denoiser, not a function that makes one."""
     if isinstance(target, torch.nn.Module):
         return True
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     try:
         parameters = inspect.signature(target).parameters.values()
-    except ValueError:  # some functions of C have none: nothing says that it makes a denoiser
+    except ValueError:  # some functions written in C have no signature: nothing says that it makes a denoiser
         return True
     return len([p for p in parameters if p.kind in kinds and p.default is p.empty]) >= 2

@@ -1,4 +1,4 @@
-"""Networks F(x, c_noise) inside the preconditioning: UNet and DiT from diffusers, an MLP, and linear ones for checks."""
+"""Networks F(x, c_noise) inside the preconditioning: UNet and DiT from diffusers, an MLP, and linear networks for checks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..sampling import SIGMA_MAX, SIGMA_MIN
 
 __all__ = ["BACKBONES", "Backbone", "build_backbone"]
 
-#: c_noise = ln(σ)/4 spans about 2.6; embeddings of whole time steps, as diffusers has them, resolve it after this factor.
+#: c_noise = ln(σ)/4 spans about 2.6. The embeddings of diffusers, made for whole time steps, resolve it when multiplied by this.
 _TIME_SCALE = 100.0
 #: Noise levels between which the matrices of linear networks are interpolated.
 _KNOT_RANGE = (SIGMA_MIN, SIGMA_MAX)
 
 
 class _Padded(nn.Module):
-    """Images with zeros around them up to sides that are multiples of `multiple` (and equal); the answer is cut back."""
+    """Pads images with zeros to sides that are multiples of `multiple` (and equal if `square`), and cuts answers back."""
 
     def __init__(self, shape: tuple[int, ...], multiple: int, *, square: bool = False) -> None:
         super().__init__()
@@ -37,16 +37,16 @@ class _Padded(nn.Module):
         self._window = (slice(None), slice(None), slice(top, top + height), slice(left, left + width))
 
     def pad(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, C, *padded)."""
+        """Images with zeros around them, (B, C, *padded)."""
         return F.pad(x, self._pad) if any(self._pad) else x
 
     def cut(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, C, height, width)."""
+        """Answers without the padding, (B, C, height, width)."""
         return x[self._window] if any(self._pad) else x
 
 
 class _UNet(_Padded):
-    """`diffusers.UNet2DModel`; it attends where the side of the image is one of `attention`."""
+    """`diffusers.UNet2DModel` with attention at the resolutions whose longer side is in `attention`."""
 
     def __init__(
         self, shape: tuple[int, ...], *, channels: tuple[int, ...], layers: int, attention: tuple[int, ...], groups: int
@@ -73,9 +73,9 @@ class _UNet(_Padded):
 
 
 class _DiT(_Padded):
-    """`diffusers.DiTTransformer2DModel` of one class, with its label never dropped and fixed sine and cosine positions.
+    """`diffusers.DiTTransformer2DModel` with one class, whose label is never dropped, and fixed sine and cosine positions.
 
-    Modulations and output start at zero (Peebles and Xie 2023), which diffusers leaves to the trainer.
+    Modulations and output start at zero (Peebles and Xie 2023), which diffusers leaves to the training code.
     """
 
     def __init__(self, shape: tuple[int, ...], *, hidden: int, depth: int, heads: int, patch: int) -> None:
@@ -105,7 +105,7 @@ class _DiT(_Padded):
 
 
 class _MLP(nn.Module):
-    """Residual blocks on flat images, each told of the noise level."""
+    """Residual blocks on flat images; each gets the noise level."""
 
     def __init__(self, shape: tuple[int, ...], *, width: int, depth: int) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class _MLP(nn.Module):
 
 
 class _Linear(nn.Module):
-    """W(σ) x + b(σ): matrices at a grid of noise levels, interpolated linearly in ln σ. Every linear denoiser, and no other."""
+    """W(σ) x + b(σ) with matrices at a grid of noise levels, interpolated linearly in ln σ: every linear denoiser, and no other."""
 
     def __init__(self, shape: tuple[int, ...], *, knots: int) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class _Linear(nn.Module):
 
 
 class _LinearConvolution(nn.Module):
-    """As :class:`_Linear` with a convolution, zeros outside of the image, in place of the matrix."""
+    """Like :class:`_Linear`, with a convolution in place of the matrix and zeros outside of the image."""
 
     def __init__(self, shape: tuple[int, ...], *, knots: int, kernel: int) -> None:
         super().__init__()
@@ -170,6 +170,7 @@ class _Knots(nn.Module):
         return (1 - (place[:, None] - torch.arange(self.count, device=place.device)).abs()).clamp(min=0)
 
 
+#: Frequencies of the embedding of the noise level in the MLP.
 _FREQUENCIES = 16
 
 
@@ -195,7 +196,15 @@ def _diffusers() -> Any:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A kind of network: how it is built, the options it has with their defaults, and whether it needs images."""
+    """A kind of network.
+
+    Attributes
+    ----------
+    title : name to show to people
+    build : makes the network for a shape, with the options as keyword arguments
+    options : every option with its default
+    images : whether it needs images (C, H, W); otherwise it takes vectors, too
+    """
 
     title: str
     build: Callable[..., nn.Module]
@@ -203,7 +212,7 @@ class Backbone:
     images: bool = True
 
 
-#: Every architecture by name. The defaults are small enough for two CPU cores at 8 × 8 pixels.
+#: Every kind of network by name. The defaults are small enough for two CPU cores at 8 × 8 pixels.
 BACKBONES: Mapping[str, Backbone] = MappingProxyType(
     {
         "unet": Backbone("UNet", _UNet, {"channels": (16, 32), "layers": 1, "attention": (), "groups": 8}),
@@ -222,27 +231,29 @@ def build_backbone(name: str, shape: tuple[int, ...], options: Mapping[str, Any]
     ----------
     name : in :data:`BACKBONES`
     shape : of one image as a tensor, see :func:`~.layout.tensor_shape`
-    options : in place of the architecture's defaults
+    options : in place of the defaults of that kind
 
     Raises
     ------
-    ValueError : unknown name or option; a network for images asked for vectors; sizes that do not fit together
-    ImportError : diffusers is missing
+    ValueError
+        An unknown name or option, a network for images asked for vectors, sizes that do not fit together.
+    ImportError
+        `diffusers` is missing.
     """
-    architecture = BACKBONES.get(name)
-    if architecture is None:
+    backbone = BACKBONES.get(name)
+    if backbone is None:
         raise ValueError(f"arch must be one of {', '.join(BACKBONES)}; got {name!r}")
     given = dict(options or {})
-    unknown = sorted(set(given) - set(architecture.options))
+    unknown = sorted(set(given) - set(backbone.options))
     if unknown:
-        raise ValueError(f"options of {name} are {', '.join(architecture.options)}; got {unknown[0]!r}")
-    if architecture.images and len(shape) != 3:
+        raise ValueError(f"options of {name} are {', '.join(backbone.options)}; got {unknown[0]!r}")
+    if backbone.images and len(shape) != 3:
         raise ValueError(
-            f"arch {name} needs images (channels, height, width), got data of shape {shape}: take mlp or linear"
+            f"arch {name} needs images (channels, height, width), got data of shape {shape}: use mlp or linear"
         )
-    chosen = {**architecture.options, **given}
+    chosen = {**backbone.options, **given}
     _check(name, chosen)
-    return architecture.build(shape, **chosen)
+    return backbone.build(shape, **chosen)
 
 
 def _check(name: str, options: Mapping[str, Any]) -> None:

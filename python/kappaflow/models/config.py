@@ -1,4 +1,4 @@
-"""What a network is and how it is trained, as values; and the untrained denoiser of a configuration."""
+"""What a network is and how it is trained, as values, and the untrained denoiser of a configuration."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class NetworkConfig:
     ----------
     arch : name in :data:`~.backbones.BACKBONES`
     shape : of one image as a tensor, (C, H, W) or (d,)
-    sigma_data : σ_d of the preconditioning
-    options : of the architecture, in place of its defaults
+    sigma_data : σ_d of the preconditioning, see :class:`~.edm.EDMDenoiser`
+    options : of that kind of network, in place of its defaults
     """
 
     arch: str
@@ -38,19 +38,25 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How a network is trained, by Adam on the loss of EDM.
+    """How a network is trained: by Adam on the loss of EDM.
 
     Attributes
     ----------
     steps, batch : optimiser steps, and images in each
-    learning_rate : of Adam; `schedule` "cosine" lets it fall to 0 at the last step, `warmup` steps let it rise before
-    ema : width of the average of the weights, as a share of the steps taken (power function average of Karras et al. 2024)
-    noise_mean, noise_std : of ln σ
+    learning_rate : of Adam; it rises over the first `warmup` steps, and falls to 0 at the last step if `schedule` is "cosine"
+    schedule, warmup : see `learning_rate`; "constant" keeps it as it is
+    ema : width of the average of the weights, as a share of the steps done (power function average of Karras et al. 2024)
+    noise_mean, noise_std : mean and standard deviation of ln σ
     init_seed : of the initial weights
-    stream_seed : of everything drawn in training: which images, which noise, which noise level. Two runs of the same stream on
-        different images of equal number see the same positions, noise and levels.
-    amp : compute in bfloat16 where that is safe
-    compile : with torch.compile
+    stream_seed : of everything drawn in training: images, noise and noise levels. Two runs with the same stream seed on
+        different training sets of the same size see the same positions, noise and levels
+    amp : whether to compute in bfloat16 where that is safe
+    compile : whether to use torch.compile
+
+    Raises
+    ------
+    ValueError, TypeError
+        A value out of range.
     """
 
     steps: int = 1000
@@ -76,14 +82,20 @@ class TrainingConfig:
             raise ValueError(f"ema must be a share of the steps between 0 (no average) and 0.25, got {self.ema}")
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step, counted from 0."""
+        """Learning rate of a step; steps count from 0."""
         rise = min(1.0, (step + 1) / (self.warmup + 1))
         fall = 0.5 * (1 + math.cos(math.pi * step / self.steps)) if self.schedule == "cosine" else 1.0
         return self.learning_rate * rise * fall
 
 
 def build_denoiser(config: NetworkConfig, init_seed: int = 0) -> EDMDenoiser:
-    """The untrained denoiser; the same seed gives the same weights, and torch's global generator is left as it was."""
+    """The untrained denoiser. The same seed gives the same weights, and torch's global generator stays as it was.
+
+    Raises
+    ------
+    ValueError, ImportError
+        See :func:`~.backbones.build_backbone`.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(init_seed)
         denoiser = EDMDenoiser(build_backbone(config.arch, config.shape, config.options), config.sigma_data)

@@ -1,4 +1,4 @@
-"""Denoisers ``D(x, sigma)``: the protocol, and the models that are known in closed form."""
+"""Denoisers of tensors, ``D(x, sigma)``: what every network is here, and two models that are known in closed form."""
 
 from __future__ import annotations
 
@@ -15,22 +15,28 @@ __all__ = ["LinearDenoiser", "MemorisingDenoiser", "TensorDenoiser"]
 class TensorDenoiser(Protocol):
     """Any callable that estimates clean images from noised ones, x = x₀ + σ z.
 
-    ``x`` is (B, channels, height, width), or (B, d) for data that are no images, and ``sigma`` (B,), both on the model's device and
-    of the sampler's dtype; the answer has the shape and dtype of ``x``. The network may compute in a lower precision inside.
+    ``x`` is (B, channels, height, width), or (B, d) for data that are not images, and ``sigma`` is (B,). Both are on the model's
+    device and have the sampler's dtype. The answer has the shape and dtype of ``x``; inside, the network may compute in a lower
+    precision. :class:`~.rows.RowDenoiser` is the same for rows.
     """
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """E[x₀ | x₀ + σ z = x], or what the model takes it to be."""
+        """E[x₀ | x₀ + σ z = x], or the model's estimate of it."""
 
 
 class LinearDenoiser:
-    r"""D(x; σ) = μ + Σ(Σ + σ²)⁻¹(x − μ), the best linear denoiser of data of this mean and covariance, exact for Gaussian data.
+    r"""D(x; σ) = μ + Σ(Σ + σ²)⁻¹(x − μ), the best linear denoiser of data with this mean and covariance; exact for Gaussian data.
 
     Parameters
     ----------
     mean : (d,) in the order of a flattened tensor
     eigenvalues : (k,) ≥ 0 of Σ
-    eigenvectors : (d, k) of the same order; what is outside of them has no variance
+    eigenvectors : (d, k) in the same order; directions outside of their span have no variance
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, or a negative eigenvalue.
     """
 
     def __init__(self, mean: torch.Tensor, eigenvalues: torch.Tensor, eigenvectors: torch.Tensor) -> None:
@@ -45,15 +51,21 @@ class LinearDenoiser:
 
     @classmethod
     def from_images(cls, images: torch.Tensor) -> LinearDenoiser:
-        """Of the sample mean and covariance (divisor n) of images (n, ...)."""
+        """The linear denoiser of the sample mean and covariance (divisor n) of images (n, ...)."""
         rows = images.detach().flatten(1).to("cpu", torch.float64)
         mean = rows.mean(dim=0)
         _, singular, vectors = torch.linalg.svd((rows - mean) / len(rows) ** 0.5, full_matrices=False)
-        most = min(len(rows) - 1, rows.shape[1])  # n images have no more modes about their mean: the rest is rounding
+        most = min(len(rows) - 1, rows.shape[1])  # n images have no more modes about their mean; the rest is rounding
         return cls(mean, singular[:most] ** 2, vectors[:most].T)
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """(B, ...) like x; computed in float64 on the CPU."""
+        """D(x; σ), (B, ...) like x, at noise levels (B,); computed in float64 on the CPU.
+
+        Raises
+        ------
+        ValueError
+            Noise levels of another shape, or not above 0.
+        """
         rows = x.flatten(1).to("cpu", torch.float64) - self._mean
         level = _levels(sigma, x) ** 2
         answer = self._mean + (rows @ self._vectors * (self._values / (self._values + level))) @ self._vectors.T
@@ -68,7 +80,12 @@ class MemorisingDenoiser:
     Parameters
     ----------
     images : (n, ...) the training set
-    block : images at once
+    block : number of images that are worked on at once
+
+    Raises
+    ------
+    ValueError
+        No images.
     """
 
     def __init__(self, images: torch.Tensor, *, block: int = 4096) -> None:
@@ -77,7 +94,15 @@ class MemorisingDenoiser:
         self._score = DeltaScore(images.detach().flatten(1).cpu().numpy(), block=block)
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """(B, ...) like x; computed in float64 on the CPU, without gradients (see :meth:`DeltaScore.jacobian_rows`)."""
+        """D(x; σ), (B, ...) like x, at noise levels (B,); in float64 on the CPU, without gradients.
+
+        :meth:`kappaflow.models.scores.DeltaScore.jacobian_rows` gives the gradients.
+
+        Raises
+        ------
+        ValueError
+            Noise levels of another shape, or not above 0.
+        """
         levels = _levels(sigma, x)[:, 0].numpy()
         answer = self._score(x.detach().flatten(1).to("cpu", torch.float64).numpy(), levels)
         return torch.from_numpy(answer).to(x.device, x.dtype).reshape(x.shape)

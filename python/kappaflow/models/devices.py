@@ -8,7 +8,18 @@ __all__ = ["resolve_device"]
 
 
 def resolve_device(device: str, *, mps: bool = False) -> torch.device:
-    """The torch device of that name, checked to be there; `mps` allows Apple's GPUs, which have no float64."""
+    """The torch device of that name.
+
+    Parameters
+    ----------
+    device : "cpu", "cuda", "cuda:<number>" or "mps"
+    mps : whether Apple's GPUs, which have no float64, are allowed
+
+    Raises
+    ------
+    ValueError
+        Another name, or a device that is not there.
+    """
     allowed = "'cpu', 'cuda', 'cuda:<number>' or 'mps'" if mps else "'cpu', 'cuda' or 'cuda:<number>'"
     try:
         found = torch.device(device)

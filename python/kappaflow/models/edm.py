@@ -26,23 +26,28 @@ class EDMDenoiser(nn.Module):
 
     Parameters
     ----------
-    network : F(x, c_noise), both batched
+    network : F(x, c_noise) of tensors (B, ...) and (B,)
     sigma_data : σ_d > 0
+
+    Raises
+    ------
+    ValueError, TypeError
+        `sigma_data` is not a number above 0.
     """
 
     def __init__(self, network: nn.Module, sigma_data: float) -> None:
         super().__init__()
         self.network = network
         self.sigma_data = positive("sigma_data", sigma_data)
-        self.image_shape: tuple[int, ...] | None = None  # where it is known
+        self.image_shape: tuple[int, ...] | None = None  # (channels, height, width) where it is known
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the parameters."""
+        """That of the parameters."""
         return next(self.parameters()).dtype
 
     def forward(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """(B, ...) estimates of the clean images; sigma (B,)."""
+        """Estimates (B, ...) of the clean images at noise levels (B,)."""
         level = sigma.to(x.dtype).reshape(-1, *[1] * (x.dim() - 1))
         total = level**2 + self.sigma_data**2
         inner = (x / total.sqrt()).to(self.dtype)
@@ -51,21 +56,21 @@ class EDMDenoiser(nn.Module):
 
 
 def training_noise(count: int, generator: torch.Generator, *, mean: float = P_MEAN, std: float = P_STD) -> torch.Tensor:
-    """(count,) noise levels with ln σ normal, as training draws them."""
+    """(count,) noise levels whose logarithm is normal with this mean and standard deviation, as training draws them."""
     return (mean + std * torch.randn(count, generator=generator)).exp()
 
 
 def edm_loss(
     denoiser: TensorDenoiser, clean: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor, *, sigma_data: float
 ) -> torch.Tensor:
-    """Mean over the batch of λ(σ) ‖D(x + σz; σ) − x‖²/d, λ = (σ² + σ_d²)/(σ σ_d)², the mean square error of F itself.
+    """Mean over the batch of λ(σ) ‖D(x + σz; σ) − x‖²/d with λ = (σ² + σ_d²)/(σ σ_d)²: the mean square error of F.
 
     Parameters
     ----------
     denoiser : D(x, sigma), which may be compiled
     clean, noise : (B, ...) images x and unit noise z
-    sigma : (B,)
-    sigma_data : σ_d
+    sigma : (B,) noise levels
+    sigma_data : σ_d of the preconditioning
     """
     level = sigma.reshape(-1, *[1] * (clean.dim() - 1))
     error = (denoiser(clean + level * noise, sigma) - clean) ** 2

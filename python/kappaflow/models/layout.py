@@ -1,6 +1,6 @@
 """Between rows of pixels, as the library keeps images, and tensors with the channels first, as networks take them.
 
-:func:`rows_denoiser` makes a denoiser of rows of a network of tensors. Needs torch.
+:func:`rows_denoiser` makes a denoiser of rows from a denoiser of tensors. Needs torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["rows_denoiser", "tensor_shape", "to_rows", "to_tensor"]
 
 
 def _channel_axis(shape: tuple[int, ...]) -> int | None:
-    """Axis of the channels of one image, -1 where there is none (grey), None where it is no image."""
+    """Axis of the channels of one image, -1 where there is none (grey), None for data that are not images."""
     if len(shape) == 2:
         return -1
     return channel_axis(shape)
@@ -28,7 +28,7 @@ def _channel_axis(shape: tuple[int, ...]) -> int | None:
 def tensor_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """(channels, height, width) of images (H, W), (H, W, C) or (C, H, W); (d,) for anything else.
 
-    Where both ends could be channels (1, 3 or 4 of them), the last axis is, as everywhere in this library.
+    Where the first and the last axis could both be channels (1, 3 or 4 of them), the last one is, as everywhere in this library.
 
     >>> tensor_shape((8, 8)), tensor_shape((16, 16, 3)), tensor_shape((5,))
     ((1, 8, 8), (3, 16, 16), (5,))
@@ -42,7 +42,7 @@ def tensor_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def to_tensor(rows: FloatArray, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Rows (B, d) of images of `shape` as a contiguous tensor (B, *tensor_shape(shape))."""
+    """Rows (B, d) of images of `shape` as a contiguous tensor (B, *tensor_shape(shape)) of `dtype`, which is a copy."""
     copied = np.array(rows)  # memory-mapped rows cannot be written to
     images = torch.from_numpy(copied).to(dtype).reshape(len(rows), *shape)
     if _channel_axis(shape) == 2:
@@ -51,7 +51,7 @@ def to_tensor(rows: FloatArray, shape: tuple[int, ...], dtype: torch.dtype = tor
 
 
 def to_rows(images: torch.Tensor, shape: tuple[int, ...]) -> FloatArray:
-    """The inverse of :func:`to_tensor`: float64 rows (B, d)."""
+    """Images (B, *tensor_shape(shape)) as float64 rows (B, d); the inverse of :func:`to_tensor`."""
     if _channel_axis(shape) == 2:
         images = images.permute(0, 2, 3, 1)
     rows: FloatArray = images.detach().reshape(len(images), -1).to(device="cpu", dtype=torch.float64).numpy()
@@ -69,9 +69,14 @@ def rows_denoiser(
 
     Parameters
     ----------
-    denoiser : callable D(x, sigma) of tensors, see :class:`kappaflow.models.denoisers.TensorDenoiser`
+    denoiser : D(x, sigma) of tensors, see :class:`~.denoisers.TensorDenoiser`
     shape : of one sample as rows hold it, (H, W), (H, W, C), (C, H, W) or (d,)
-    device, dtype : of the tensors that it is given; a network may compute in its own inside
+    device, dtype : of the tensors that the denoiser is given; inside, a network may compute in its own dtype
+
+    Returns
+    -------
+    RowDenoiser
+        It raises ValueError where the denoiser answers in another shape than that of its input.
     """
 
     def answer(x: FloatArray, sigma: float | FloatArray) -> FloatArray:
@@ -79,7 +84,7 @@ def rows_denoiser(
         levels: Any = torch.as_tensor(np.broadcast_to(sigma, (len(x),)).copy(), dtype=dtype, device=device)
         with torch.no_grad():
             found = denoiser(images, levels)
-        if found.shape != images.shape:  # the same number of pixels in another order would go unseen
+        if found.shape != images.shape:  # the same number of pixels in another order would not be noticed later
             raise ValueError(
                 f"denoiser must answer in the shape of its input {tuple(images.shape)}, got {tuple(found.shape)}"
             )

@@ -1,4 +1,4 @@
-"""Denoisers of rows: what every room of the lens takes and gives, and how they are evaluated."""
+"""Denoisers of rows of pixels, which need no torch, and how they are evaluated."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ _BATCH = 1024
 class RowDenoiser(Protocol):
     """Any callable that estimates clean samples from noised ones, x = x₀ + σz.
 
-    ``x`` is (B, d) float64 rows in the scale and pixel order of the data, ``sigma`` one noise level above 0 for all of them or
-    (B,) of them; the answer is (B, d). The score is (D(x; σ) − x)/σ².
+    ``x`` is (B, d) float64 rows in the scale and pixel order of the data, and ``sigma`` one noise level above 0 for all of them, or
+    (B,) of them. The answer is (B, d). The score is (D(x; σ) − x)/σ².
+
+    :func:`~.layout.rows_denoiser` makes one from a network, :mod:`.scores` holds those that are known in closed form.
     """
 
     def __call__(self, x: FloatArray, sigma: float | FloatArray) -> FloatArray:
-        """E[x₀ | x₀ + σz = x], or what the model takes it to be."""
+        """E[x₀ | x₀ + σz = x], or the model's estimate of it."""
 
 
 def evaluate_rows(denoiser: RowDenoiser, x: FloatArray, sigma: float, *, batch: int = _BATCH) -> FloatArray:

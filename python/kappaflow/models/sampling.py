@@ -25,23 +25,24 @@ def sample(
     batch: int = 128,
     progress: Callable[[int], None] | None = None,
 ) -> torch.Tensor:
-    r"""Images that a denoiser draws from initial noise: Heun's method for dx/dσ = (x − D(x; σ))/σ on the grid of EDM.
+    r"""Images (B, ...) that a denoiser draws from initial noise: Heun's method for dx/dσ = (x − D(x; σ))/σ on the grid of EDM.
 
-    The state is kept in the dtype of `noise`, float64 for reproducible comparisons, whatever the network computes in. For the
-    linear denoiser this multiplies modes by :func:`~kappaflow.sampling.heun_gain`, at second order in the step.
+    The state has the dtype of `noise`, whatever the network computes in; float64 makes comparisons reproducible. With a linear
+    denoiser, modes are multiplied by :func:`~kappaflow.sampling.heun_gain`, at second order in the step.
 
     Parameters
     ----------
     denoiser : callable D(x, sigma), see :class:`~.denoisers.TensorDenoiser`
     noise : (B, ...) x_T = σ_max z, on the denoiser's device; see :func:`kappaflow.sampling.initial_noise`
-    steps : evaluations are 2·steps − 1
-    sigma_max, sigma_min : the grid, whose last step goes from sigma_min to 0
-    batch : images at once
+    steps : of the sampler; the denoiser is evaluated 2·steps − 1 times
+    sigma_max, sigma_min : ends of the grid; the last step goes from sigma_min to 0
+    batch : number of images at once
     progress : called with the number of images that are done
 
     Raises
     ------
-    ValueError : bad settings; a denoiser whose answer has another shape than its input, or is not finite
+    ValueError, TypeError
+        Settings out of range; a denoiser whose answer has another shape than its input, or is not finite.
     """
     grid = [float(level) for level in noise_schedule(steps, sigma_max, sigma_min=sigma_min)]
     size = integer("batch", batch, 1)
