@@ -57,6 +57,7 @@ def frame(ax: Axes) -> None:
     ax.grid(False)
     for spine in ax.spines.values():
         spine.set_visible(True)
+        spine.set_in_layout(False)  # it lies on the edge of the axes, which the layout knows already
         spine.set_linewidth(0.4)
         spine.set_color(GUIDE)
 

@@ -18,10 +18,11 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.markers import TICKDOWN, TICKLEFT
+from matplotlib.markers import TICKDOWN, TICKLEFT, TICKRIGHT
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from .._checks import FloatArray
@@ -118,9 +119,11 @@ def save(figure: Figure, formats: Sequence[Format]) -> dict[Format, bytes]:
             figure.set_dpi(PNG_DPI)  # the SVG canvas leaves another
             buffer = io.BytesIO()
             if format == "svg":
-                FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+                svg: Any = FigureCanvasSVG(figure)
+                svg.print_svg(buffer, metadata={"Date": None, "Creator": None})
             else:
-                FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+                png: Any = FigureCanvasAgg(figure)
+                png.print_png(buffer, metadata={"Software": None})
             encoded[format] = buffer.getvalue()
     return encoded
 
@@ -150,23 +153,21 @@ def deviation_map() -> LinearSegmentedColormap:
 
 
 # ---------------------------------------------------------------- axes
+#: Size, width and colour of a minor tick, the same on both axes.
+_MINOR_TICK = {"ms": "xtick.minor.size", "mew": "xtick.minor.width", "color": "xtick.color"}
+
+
 class _MinorTicks(Artist):
     """All minor ticks of a logarithmic axis as one artist: made of ticks, they take a third of the time of a figure."""
 
-    def __init__(self, axis: Any, most: int) -> None:
+    def __init__(self, axis: Any, most: int, *, far: bool = False) -> None:
         super().__init__()
-        self._axis = axis
+        self._axis, self._edge = axis, 1.0 if far else 0.0
         self._locator = LogLocator(base=10, subs=tuple(np.arange(2.0, 10.0)), numticks=most)
-        name = f"{axis.axis_name}tick"
-        self._line = Line2D(
-            [],
-            [],
-            ls="",
-            marker=TICKDOWN if axis.axis_name == "x" else TICKLEFT,
-            ms=mpl.rcParams[f"{name}.minor.size"],
-            mew=mpl.rcParams[f"{name}.minor.width"],
-            color=mpl.rcParams[f"{name}.color"],
-        )
+        parameters: Any = mpl.rcParams
+        look: Any = {key: parameters[name] for key, name in _MINOR_TICK.items()}
+        marker: Any = TICKDOWN if axis.axis_name == "x" else TICKRIGHT if far else TICKLEFT
+        self._line = Line2D([], [], ls="", marker=marker, **look)
         self.set_zorder(0.5)  # that of ticks
         self.set_in_layout(False)
 
@@ -174,10 +175,10 @@ class _MinorTicks(Artist):
         """Draw them within the limits that the axis has now, major ticks left out."""
         axes, is_x = self._axis.axes, self._axis.axis_name == "x"
         low, high = sorted(self._axis.get_view_interval())
-        places = self._locator.tick_values(low, high)
+        places = np.asarray(self._locator.tick_values(low, high))
         majors = np.asarray(self._axis.get_majorticklocs())
         inside = (places >= low) & (places <= high) & ~np.isclose(places[:, None], majors, rtol=1e-6).any(axis=1)
-        places, edge = places[inside], np.zeros(int(inside.sum()))
+        places, edge = places[inside], np.full(int(inside.sum()), self._edge)
         self._line.set_data(*((places, edge) if is_x else (edge, places)))
         self._line.set_transform(axes.get_xaxis_transform("tick1") if is_x else axes.get_yaxis_transform("tick1"))
         self._line.set_figure(axes.get_figure(root=False))
@@ -210,6 +211,17 @@ def log_axis(axis: Any, low: float, high: float, text: Callable[[float], str] | 
         text = plain_number if low >= 0.9e-3 and high <= 1.1e5 else power_of_ten
     format_tick = text
     axis.set_major_formatter(FuncFormatter(lambda value, _position: format_tick(value)))
+
+
+def log_bar(bar: Colorbar, text: str) -> None:
+    """The axis of a vertical colour bar with a logarithmic norm, with ticks as on other axes."""
+    bar.set_label(text)
+    bar.outline.set_linewidth(0.4)
+    bar.minorticks_off()
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: power_of_ten(value)))
+    ticks = _MinorTicks(bar.ax.yaxis, 40, far=True)
+    bar.ax.add_artist(ticks)
+    ticks.set_clip_on(False)
 
 
 def mode_axis(ax: Axes, modes: int) -> None:

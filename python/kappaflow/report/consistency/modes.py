@@ -167,8 +167,7 @@ def draw_mode_pairs(prediction: Prediction) -> Figure:
     ax.set_xlabel("mode l of the seed")
     ax.set_ylabel("mode k of the image")
     bar = figure.colorbar(image, ax=ax, shrink=0.85, pad=0.02, extend="min" if low < floor else "neither")
-    bar.set_label("variance of the map, Var[uₖᵀ f(Σ̂) uₗ]".replace("uₗ", "u$_l$").replace("uₖ", "u$_k$"))
-    bar.outline.set_linewidth(0.4)
+    look.log_bar(bar, "variance of the map, Var[uₖᵀ f(Σ̂) uₗ]".replace("uₗ", "u$_l$").replace("uₖ", "u$_k$"))
     return figure
 
 
