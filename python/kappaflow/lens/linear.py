@@ -15,7 +15,7 @@ from .._checks import FloatArray
 __all__ = ["flow_gain", "wiener_gain"]
 
 
-def wiener_gain(eigenvalues: Any, noise_variance: Any) -> FloatArray:
+def wiener_gain(eigenvalues: Any, *, noise_variance: Any) -> FloatArray:
     """λ/(λ + σ²), of the shape to which both broadcast.
 
     Parameters

@@ -35,7 +35,7 @@ def plain_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports whose figures are empty."""
 
     def draw(document: Any, *, png: bool = False) -> dict[str, dict[str, bytes]]:
-        empty = b'<svg xmlns="http://www.w3.org/2000/svg"></svg>'
+        empty = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>'
         return {picture.name: {"png" if picture.raster else "svg": empty} for picture in document.pictures}
 
     monkeypatch.setattr(importlib.import_module("kappaflow.report.write"), "draw", draw)

@@ -223,7 +223,9 @@ def test_a_bias_of_its_own_couples_the_modes(values: np.ndarray) -> None:
     centred = joint_learning(population(values), sigma)
     assert max(centred.deviation(t) for t in (1e-3, 0.3, 5.0)) < 1e-12
     weights, bias = joint.weights(1e7)
-    np.testing.assert_allclose(weights, (vectors * wiener_gain(values, sigma)) @ vectors.T, atol=1e-11)
+    np.testing.assert_allclose(
+        weights, (vectors * wiener_gain(values, noise_variance=sigma**2)) @ vectors.T, atol=1e-11
+    )
     np.testing.assert_allclose(bias, mean - weights @ mean, atol=1e-11)
 
 
@@ -675,7 +677,7 @@ def test_study_and_its_window(name: str) -> None:
             curves.log_variance[-1], np.log(converged_variance(study.eigenvalues[study.selected])), atol=0.01
         )
         np.testing.assert_allclose(
-            curves.gains[-1], wiener_gain(study.eigenvalues[study.selected], study.sigma), atol=0.01
+            curves.gains[-1], wiener_gain(study.eigenvalues[study.selected], noise_variance=study.sigma**2), atol=0.01
         )
         assert curves.divergence[-1] < 0.01 * curves.divergence[0]
         assert np.isnan(curves.mean_left).all() == (name == "spectrum")

@@ -122,7 +122,7 @@ def test_write_writes_the_page_and_every_figure(tmp_path, right, right_page):
 
 
 def test_write_that_fails_leaves_nothing_half_done(tmp_path, right, monkeypatch):
-    monkeypatch.setattr("kappaflow.report.page.save", lambda _figure, _formats: BLANK)
+    monkeypatch.setattr(sys.modules["kappaflow.report.page"], "save", lambda _figure, _formats: BLANK)
 
     def fail(_source, _target):
         raise OSError("disk gone")

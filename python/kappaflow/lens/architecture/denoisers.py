@@ -153,7 +153,7 @@ class FullLinearDenoiser(ShortRepr, Architecture):
 
     def _denoise(self, rows: FloatArray, sigma: float) -> FloatArray:
         values = self.population.eigenvalues
-        return self.population.apply(rows, wiener_gain(values, sigma**2))
+        return self.population.apply(rows, wiener_gain(values, noise_variance=sigma**2))
 
     def _loss(self, sigma: FloatArray) -> FloatArray:
         values, noise = self.population.eigenvalues, sigma[..., None] ** 2
@@ -208,7 +208,7 @@ class ConvolutionDenoiser(ShortRepr, Architecture):
     def transfer(self, sigma: float) -> ComplexArray:
         """Wₘ at one σ > 0, (*grid, C, C), Hermitian."""
         noise = positive("sigma", sigma) ** 2
-        return self._function(wiener_gain(self.values, noise))
+        return self._function(wiener_gain(self.values, noise_variance=noise))
 
     def filter(self, sigma: float) -> FloatArray:
         """w of the response D(x)_i = Σ_δ w[δ] x_{i+δ} at one σ > 0, (*grid, C, C): cyclic offset, input and output channel."""

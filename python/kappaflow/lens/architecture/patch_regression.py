@@ -105,7 +105,7 @@ class PatchRegression(ShortRepr):
 
     def filter(self, sigma: float) -> FloatArray:
         """w at one noise level σ > 0, (*patch, C, C): offset, input channel, output channel."""
-        return self.weights(wiener_gain(self.values, sigma**2))
+        return self.weights(wiener_gain(self.values, noise_variance=sigma**2))
 
     def loss(self, sigma: FloatArray) -> FloatArray:
         """E‖D(x₀ + σz) − x₀‖², summed over pixels, of the shape of `sigma`."""

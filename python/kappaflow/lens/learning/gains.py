@@ -175,7 +175,7 @@ class OneLayer:
     def gain(self, eigenvalues: Any, sigma: Any, time: Any) -> FloatArray:
         """ψ; see the class."""
         values, level, times = _arguments(eigenvalues, sigma, time)
-        wiener = wiener_gain(values, level**2)
+        wiener = wiener_gain(values, noise_variance=level**2)
         decay = np.exp(-2 * self.rate * times * (values + level**2))
         return np.asarray(wiener + (self.start(level) - wiener) * decay)
 
@@ -296,7 +296,7 @@ class DeepLinear:
         """ψ; see the class."""
         given = np.broadcast_arrays(*_arguments(eigenvalues, sigma, time))
         values, level, times = (part.ravel() for part in given)
-        wiener, power = wiener_gain(values, level**2), 2 - 2 / self.layers
+        wiener, power = wiener_gain(values, noise_variance=level**2), 2 - 2 / self.layers
         speed = 2 * self.rate * self.layers * times
         # no signal: ψ^−p grows by p per unit of 2ηLσ²τ
         out = (self.initial**-power + speed * power * level**2) ** (-1 / power)
@@ -381,7 +381,7 @@ class Preconditioned:
         """ψ; see the class."""
         values, level, times = _arguments(eigenvalues, sigma, time)
         c = self.data_variance
-        wiener = wiener_gain(values, level**2)
+        wiener = wiener_gain(values, noise_variance=level**2)
         decay = np.exp(-2 * self.rate * times * (values + level**2) / (level**2 + c))
         return np.asarray(wiener + (c / (c + level**2) - wiener) * decay)
 

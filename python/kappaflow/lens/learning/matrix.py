@@ -42,7 +42,9 @@ def weights_during_training(
     level, elapsed = positive("sigma", sigma) ** 2, 2 * positive("rate", rate) * not_negative("time", time)
     values = population.eigenvalues
     decay = np.exp(-elapsed * (values + level))
-    return _evolved(population, initial, decay, float(np.exp(-elapsed * level)), wiener_gain(values, level))
+    return _evolved(
+        population, initial, decay, float(np.exp(-elapsed * level)), wiener_gain(values, noise_variance=level)
+    )
 
 
 def largest_step(population: Population, sigma: float) -> float:
@@ -62,7 +64,9 @@ def gradient_descent(population: Population, initial: Any, sigma: float, steps: 
     level, h = positive("sigma", sigma) ** 2, positive("step", step)
     count, values = integer("steps", steps, 0), population.eigenvalues
     factors = (1 - 2 * h * (values + level)) ** count
-    return _evolved(population, initial, factors, (1 - 2 * h * level) ** count, wiener_gain(values, level))
+    return _evolved(
+        population, initial, factors, (1 - 2 * h * level) ** count, wiener_gain(values, noise_variance=level)
+    )
 
 
 @dataclass(frozen=True)
@@ -129,5 +133,5 @@ def joint_learning(population: Population, sigma: float, *, rate: float = 1.0) -
     moments[:size, size] = moments[size, :size] = inside
     moments[size, size] = 1.0
     roots, axes = np.linalg.eigh(moments)
-    optimum = np.column_stack([np.diag(wiener_gain(values, level)), level / (values + level) * inside])
+    optimum = np.column_stack([np.diag(wiener_gain(values, noise_variance=level)), level / (values + level) * inside])
     return JointLearning(vectors, values, np.maximum(roots, 0.0), axes, optimum, float(sigma), float(rate))

@@ -78,7 +78,7 @@ def denoiser_gains(population: Population, sigma: Any) -> FloatArray:
     values = population.eigenvalues
     noise = levels[..., None] ** 2
     limit = np.where(has_variance(values), 1.0, 0.0)
-    return np.where(noise > 0, wiener_gain(values, np.where(noise > 0, noise, 1.0)), limit)
+    return np.where(noise > 0, wiener_gain(values, noise_variance=np.where(noise > 0, noise, 1.0)), limit)
 
 
 def jacobian_rows(population: Population, gains: Any, entries: Any, *, null_gain: float = 0.0) -> FloatArray:

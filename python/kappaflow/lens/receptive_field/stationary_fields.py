@@ -80,7 +80,7 @@ def stationary_field(spectrum: Any, sigma: float) -> FloatArray:
     mirrored = np.roll(np.flip(values, axes), 1, axes)
     if np.abs(values - mirrored).max() > 1e-10 * values.max():
         raise ValueError("spectrum must be the same at m and -m, got one that is not")
-    return np.asarray(np.fft.ifftn(wiener_gain(values, noise)).real)
+    return np.asarray(np.fft.ifftn(wiener_gain(values, noise_variance=noise)).real)
 
 
 def stationary_spectrum(population: Population) -> FloatArray:

@@ -269,7 +269,7 @@ def weights(study: LearningStudy) -> Figure:
     """Gains of the selected modes against training time, a panel for each learner."""
     figure, axes = _panels(study)
     colours = look.n_colours(len(study.selected))
-    goal = wiener_gain(study.eigenvalues[study.selected], study.sigma**2)
+    goal = wiener_gain(study.eigenvalues[study.selected], noise_variance=study.sigma**2)
     for ax, curves in zip(axes, study.learners, strict=True):
         for column, colour in enumerate(colours):
             ax.plot(study.times, curves.gains[:, column], color=colour)
