@@ -112,11 +112,11 @@ WRONG_VALUES = [
     ),
     (
         "predict text.txt",
-        "'text.txt': files of this type are not read; read are folders of images and .npy, .npz, .h5, .hdf5, .zarr",
+        "'text.txt': files of this type cannot be read; folders of images and .npy, .npz, .h5, .hdf5, .zarr can",
     ),
     (
         "predict empty",
-        "empty: no images in this folder; read are .bmp, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp files",
+        "empty: no images in this folder; .bmp, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp files can be read",
     ),
     ("predict one.npy", "the images of DATA must hold at least 2 samples, got 1"),
     # a folder where a file is expected, and the other way round

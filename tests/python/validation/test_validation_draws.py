@@ -214,7 +214,7 @@ def test_pools_that_cannot_be_read() -> None:
             yield samples
         pytest.fail("read on although memory was full")
 
-    with pytest.raises(MemoryError, match="give a limit on the images or more memory"):
+    with pytest.raises(MemoryError, match="limit the number of images or allow more memory"):
         collect_pool(endless(), shape=(D,), count=None, most_bytes=8 * D * 100)
     with pytest.raises(ValueError, match="count must be the number of images, got 20 and at least 30 images"):
         collect_pool([samples], shape=(D,), count=20, most_bytes=10**6)
