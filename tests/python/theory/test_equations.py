@@ -17,7 +17,7 @@ SOURCES = [
 ]
 NUMBER = r"\((\d{1,2})\)"
 LIST = rf"{NUMBER}(?:(?:,|,? and|,? to)\s+{NUMBER})*"
-CITATION = re.compile(rf"(?:theory\.md|[Ee]quations?)\s+({LIST})")
+CITATION = re.compile(rf"(?:theory\.md|Equations?|equations?)\s+({LIST})")
 
 
 def joined(text: str) -> str:
