@@ -34,7 +34,7 @@ METHOD_MARKERS = {
 def draw(results: Results, format: look.Format = "svg") -> dict[str, bytes]:
     """Bytes of every figure."""
     drawings = {"growth": growth, "failures": failures, "quadrature": quadrature, "tolerance": tolerance}
-    return {name: look.save(function(results))[format] for name, function in drawings.items()}
+    return {name: look.save(function(results), [format])[format] for name, function in drawings.items()}
 
 
 def _limits(values: list[float], pad: float = 0.06) -> tuple[float, float]:
