@@ -78,8 +78,8 @@ void require_sizes(const Spectrum& spectrum, const ModeCovarianceTerms& terms) {
   const Index modes = spectrum.size();
   detail::require(terms.weights.rows() == terms.shift_f.size() && terms.weights.cols() == terms.shift_g.size(), here,
                   "terms.weights must have one row and column for each node", detail::shape(terms.weights));
-  detail::require(!terms.same_map || terms.shift_f == terms.shift_g, here,
-                  "terms.shift_g must be terms.shift_f for the same map", terms.shift_g.transpose());
+  detail::require(!terms.same_map || (terms.shift_f.size() == terms.shift_g.size() && terms.shift_f == terms.shift_g),
+                  here, "terms.shift_g must be terms.shift_f for the same map", terms.shift_g.transpose());
   detail::require(terms.mean_term.size() == modes, here, "terms.mean_term must have one entry for each mode",
                   terms.mean_term.size());
   detail::require(terms.radial_left.cols() == 0 || terms.radial_left.rows() == modes, here,
