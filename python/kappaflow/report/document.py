@@ -42,6 +42,7 @@ Every text is plain text and is escaped; only the blocks of templates are HTML.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,23 @@ from typing import Literal
 
 from matplotlib.figure import Figure
 
-__all__ = ["HOW", "Cell", "Document", "Mood", "Picture", "Prose", "Section", "Table", "Tile", "Value", "present"]
+from .words import number
+
+__all__ = [
+    "HOW",
+    "Cell",
+    "Document",
+    "Mood",
+    "Picture",
+    "Prose",
+    "Section",
+    "Table",
+    "Tile",
+    "Value",
+    "figure_section",
+    "present",
+    "rounded",
+]
 
 #: The line under which derivations are folded.
 HOW = "How is this computed?"
@@ -72,6 +89,11 @@ class Cell:
     text: str
     value: float | int | None = None
     mood: Mood = ""
+
+
+def rounded(value: float, text: str = "", *, digits: int = 3) -> Cell:
+    """A number as a cell, rounded to `digits` or as `text` says; a dash without a value where it is not finite."""
+    return Cell(text or number(value, digits), float(value) if math.isfinite(value) else None)
 
 
 #: What a table holds: numbers are rounded for the page and exact in files, None is a dash on the page and empty in files.
@@ -261,6 +283,11 @@ class Document:
     def tables(self) -> tuple[Table, ...]:
         """The tables of all sections in order."""
         return tuple(table for section in self.sections for table in section.tables)
+
+
+def figure_section(name: str, title: str, contents: str, takeaway: str, *parts: Picture | Table | Prose) -> Section:
+    """A section of one figure, with what it shows in a sentence where there is one."""
+    return Section(name=name, title=title, takeaways=(takeaway,) if takeaway else (), parts=parts, contents=contents)
 
 
 def present(sections: Iterable[Section | None]) -> tuple[Section, ...]:

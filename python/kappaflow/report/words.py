@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 __all__ = [
     "NO_BREAK",
+    "capital",
     "count",
     "joined",
     "number",
@@ -89,6 +90,11 @@ def count(n: int) -> str:
 def ratio_text(value: float) -> str:
     """``0.5``, ``20``, ``10⁻⁴``."""
     return f"{value:.4g}" if 1e-3 <= value < 1e4 else power_of_ten(value)
+
+
+def capital(text: str) -> str:
+    """The text with a capital letter."""
+    return text[:1].upper() + text[1:]
 
 
 def joined(words: Sequence[str], last: str = "and") -> str:

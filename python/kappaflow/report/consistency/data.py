@@ -16,15 +16,8 @@ from .. import look, numbers
 from ..arrays import height_ratio, kind_of, show
 from ..document import HOW, Picture, Prose, Section
 from ..look import GUIDE, INK, MUTED, WIDTH, styled
-from ..words import number, percent, percent_setting, short
-from .shared import (
-    PROSE,
-    counted,
-    each_mode_once,
-    line_style,
-    panel,
-    shown_modes,
-)
+from ..words import capital, number, percent, percent_setting, short
+from .shared import PROSE, counted, each_mode_once, line_style, panel, shown_modes
 
 _MODE_COLUMNS = 8  # pictures in a row of the eigenmode figure
 _MAX_MODES = 15  # with the mean, two full rows
@@ -56,7 +49,7 @@ def _spectrum_takeaway(prediction: Prediction) -> str:
     alive = s[has_variance(s)]
     span = f"the eigenvalues span a factor of {number(float(alive.max() / alive.min()), 2)}."
     if not each_mode_once(prediction):
-        return span[0].upper() + span[1:]
+        return capital(span)
     verb = "holds" if enough == 1 else "hold"
     return f"The first {counted(enough, 'mode')} of {s.size:,} {verb} {percent_setting(0.9)} of the variance; {span}"
 

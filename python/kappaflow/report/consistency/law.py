@@ -22,10 +22,8 @@ from .. import look, numbers
 from ..document import HOW, Picture, Prose, Section
 from ..laws import law_look
 from ..look import GUIDE, MUTED, WIDTH, factor_axis, points, styled
-from ..words import number, percent_setting
-from .shared import (
-    PROSE,
-)
+from ..words import capital, number, percent_setting
+from .shared import PROSE
 
 _BINS = 48
 #: How far the laws' marks stand apart within a band.
@@ -81,7 +79,7 @@ def draw_law_errors(diagnosis: Diagnosis, taken: str) -> Figure:
         panels[0].yaxis.set_major_locator(FixedLocator([0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 2.5, 3]))
     for column, (ax, question) in enumerate(zip(panels, questions, strict=True)):
         _law_panel(ax, [each for each in diagnosis.errors if each.question == question], column)
-        ax.set_title(question[0].upper() + question[1:])
+        ax.set_title(capital(question))
         labels = [band.numbers.replace("-", "–") for band in diagnosis.bands]
         ax.set_xticks(range(len(labels)), labels, rotation=30 if len(labels) > 4 else 0)
         ax.set_xlim(-0.6, len(labels) - 0.4)

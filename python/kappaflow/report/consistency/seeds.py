@@ -16,18 +16,11 @@ from ..._statistics import rank_correlation
 from ...consistency.prediction import Prediction, SeedImages
 from .. import look, numbers
 from ..arrays import as_drawn, frame, height_ratio, kind_of, pixel_level, show
-from ..document import HOW, Picture, Prose, Section, Table
+from ..document import HOW, Picture, Prose, Section, Table, rounded
 from ..look import INK, WIDTH, styled
 from ..words import number, percent
 from .headline import seed_spread
-from .shared import (
-    PROSE,
-    counted,
-    percent_axis,
-    percent_tick,
-    rounded,
-    sizes_in_words,
-)
+from .shared import PROSE, counted, percent_axis, percent_tick, sizes_in_words
 
 _MAX_COLUMNS = 6  # seeds shown of each kind
 _MAX_POINTS = 240  # seeds drawn in one strip; more are thinned evenly in rank, which keeps the shape

@@ -17,9 +17,8 @@ from ...consistency.prediction import Prediction
 from ...moments import has_variance
 from ...sample_size import LARGEST_N
 from .. import numbers
-from ..document import Cell
 from ..look import WIDTH
-from ..words import joined, number
+from ..words import joined
 
 __all__ = [
     "OVERSHRUNK",
@@ -34,7 +33,6 @@ __all__ = [
     "panel",
     "percent_axis",
     "percent_tick",
-    "rounded",
     "shown_modes",
     "sizes_in_words",
 ]
@@ -100,11 +98,6 @@ def never_enough(prediction: Prediction) -> str:
     if prediction.largest_n >= LARGEST_N:
         return "more than any practical n"
     return f"more than {prediction.largest_n:,}"
-
-
-def rounded(value: float, text: str | None = None) -> Cell:
-    """A number as a cell, rounded to three digits or as `text` says."""
-    return Cell(number(value) if text is None else text, float(value))
 
 
 def band_name(prediction: Prediction, index: int) -> str:

@@ -14,20 +14,10 @@ from matplotlib.lines import Line2D
 from ..._checks import FloatArray
 from ...consistency.prediction import Prediction
 from .. import look, numbers
-from ..document import HOW, Cell, Picture, Prose, Section, Table
+from ..document import HOW, Cell, Picture, Prose, Section, Table, rounded
 from ..look import ACCENT, GUIDE, INK, MUTED, styled
 from ..words import count, number, percent, percent_setting, short
-from .shared import (
-    PROSE,
-    band_name,
-    counted,
-    each_mode_once,
-    line_style,
-    never_enough,
-    panel,
-    percent_tick,
-    rounded,
-)
+from .shared import PROSE, band_name, counted, each_mode_once, line_style, never_enough, panel, percent_tick
 
 #: An answer further than this many times the largest n is left to the table.
 _REACH = 100

@@ -18,7 +18,7 @@ from ...lens.linear import wiener_gain
 from .. import look, numbers
 from ..document import Picture, Section, Table
 from ..look import GUIDE, MUTED, WIDTH, styled
-from ..words import count, number, percent, power_of_ten, short
+from ..words import capital, count, number, percent, power_of_ten, short
 
 __all__ = ["convolutions", "divergence", "emergence", "section", "variance", "weights"]
 
@@ -173,7 +173,7 @@ def _findings(study: LearningStudy) -> list[str]:
         if np.isfinite(times).sum() >= 2:
             first, last = np.nanmin(times), np.nanmax(times)
             out.append(
-                f"{curves.title[0].upper() + curves.title[1:]}: the last mode emerges {number(last / first)} times "
+                f"{capital(curves.title)}: the last mode emerges {number(last / first)} times "
                 "later than the first (geometric threshold)."
             )
     final = study.learners[0].mean_left[-1] if study.learners else math.nan

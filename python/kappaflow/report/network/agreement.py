@@ -14,19 +14,12 @@ from matplotlib.lines import Line2D
 from ..._checks import FloatArray
 from .. import look, numbers
 from ..arrays import kind_of, show
-from ..document import Picture, Prose, Section
+from ..document import HOW, Picture, Prose, Section, figure_section
 from ..look import INK, MUTED, WIDTH, styled
 from ..words import number
 from . import select
 from .axes import FAILED, GUIDE_LOOK, THEORY, arch_panels, legend, size_axis
-from .phrases import (
-    HOW,
-    PROSE,
-    alternative,
-    figure_section,
-    size_words,
-    where,
-)
+from .phrases import PROSE, alternative, size_words, where
 from .select import ARM_COLOURS, ARM_TITLES, arch_title, predictor_title
 
 if TYPE_CHECKING:

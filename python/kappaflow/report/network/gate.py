@@ -11,16 +11,10 @@ from matplotlib.lines import Line2D
 
 from ..._checks import FloatArray
 from .. import look, numbers
-from ..document import Cell, Mood, Picture, Prose, Section, Table
+from ..document import HOW, Cell, Mood, Picture, Prose, Section, Table, figure_section, rounded
 from ..look import MUTED, styled
 from .axes import FAILED, GUIDE_LOOK, arch_panels, legend, n_handles
-from .phrases import (
-    HOW,
-    PROSE,
-    alternative,
-    figure_section,
-    rounded,
-)
+from .phrases import PROSE, alternative
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation
@@ -70,10 +64,10 @@ def _run_table(found: NetworkValidation) -> Table:
             "Gate": [Cell(text, mood=mood) for text, mood in zip(words, moods, strict=True)],
             "Steps": [Cell(f"{run.steps:,}", run.steps) for run in runs],
             "Parameters": [Cell(f"{run.parameters:,}", run.parameters) for run in runs],
-            "Seconds": [rounded(run.seconds, 2) for run in runs],
+            "Seconds": [rounded(run.seconds, digits=2) for run in runs],
             "Loss / linear, held out": [rounded(value) for value in worst],
             "Variance / data": [rounded(float(gate.variance.sum() / gate.variance_data.sum())) for gate in gates],
-            "Excess": [rounded(gate.excess, 2) for gate in gates],
+            "Excess": [rounded(gate.excess, digits=2) for gate in gates],
             "Distance / linear": [rounded(gate.distance / gate.distance_linear) for gate in gates],
             "R² to linear": [rounded(run.r2_own) for run in runs],
             "about zero": [rounded(run.r2_own_zero) for run in runs],

@@ -14,19 +14,12 @@ from matplotlib.lines import Line2D
 from ..._checks import FloatArray
 from ..._statistics import rank_correlation
 from .. import look, numbers
-from ..document import Picture, Section
+from ..document import Picture, Section, figure_section
 from ..look import INK, WIDTH, styled
 from ..words import number, percent
 from . import select
 from .axes import GUIDE_LOOK, arch_panels, legend, n_handles, size_axis
-from .phrases import (
-    alternative,
-    figure_section,
-    p_words,
-    scatter_sizes,
-    two_digits,
-    where,
-)
+from .phrases import alternative, p_words, scatter_sizes, two_digits, where
 from .select import ARM_TITLES, arch_title
 
 if TYPE_CHECKING:

@@ -7,35 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..document import Cell, Picture, Prose, Section, Table
-from ..words import number
 from . import select
 from .select import arch_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation
 
-#: The template of the longer texts, and the line under which derivations are folded.
+#: The template of the longer texts.
 PROSE = "network.html.j2"
-HOW = "How is this computed?"
 #: Mean rank correlation of relative disagreement over modes from which on the order of modes counts as predicted.
 PREDICTED = 0.8
-
-
-def figure_section(name: str, title: str, contents: str, takeaway: str, *parts: Picture | Table | Prose) -> Section:
-    """A section of one figure, with what it shows in a sentence."""
-    return Section(name=name, title=title, takeaways=(takeaway,) if takeaway else (), parts=parts, contents=contents)
 
 
 def alternative(found: NetworkValidation, text: str) -> str:
     """The alternative text of a figure, with the networks that it is about."""
     archs = ", ".join(arch_title(arch) for arch in found.archs)
     return f"{text}; {archs}{size_words(list(found.n)).replace(' at ', '; ')}."
-
-
-def rounded(value: float, digits: int = 3) -> Cell:
-    """A number of a table; a dash where there is none."""
-    return Cell(number(value, digits), float(value) if math.isfinite(value) else None)
 
 
 def where(arch: str, n: int) -> str:

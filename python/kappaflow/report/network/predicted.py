@@ -12,21 +12,12 @@ from matplotlib.lines import Line2D
 
 from ..._checks import FloatArray
 from .. import look, numbers
-from ..document import Mood, Picture, Section, Table
+from ..document import Mood, Picture, Section, Table, figure_section, rounded
 from ..look import INK, styled
 from ..words import number
 from . import select
 from .axes import GUIDE_LOOK, arch_panels, legend, n_handles
-from .phrases import (
-    PREDICTED,
-    alternative,
-    figure_section,
-    finite_mean,
-    p_words,
-    rounded,
-    two_digits,
-    where,
-)
+from .phrases import PREDICTED, alternative, finite_mean, p_words, two_digits, where
 from .select import ARM_TITLES, predictor_colour, predictor_title
 
 if TYPE_CHECKING:
@@ -95,14 +86,14 @@ def _predictor_table(found: NetworkValidation) -> Table:
         columns={
             "Networks": [f"{where(row.arch, row.n)}, {ARM_TITLES[row.arm]}" for row in rows],
             "Predictor": [predictor_title(row.predictor) for row in rows],
-            "Modes, Spearman": [rounded(row.modes.value, 2) for row in rows],
-            "Relative, Spearman": [rounded(row.relative.value, 2) for row in rows],
-            "Relative, Pearson of logs": [rounded(row.relative_pearson.value, 2) for row in rows],
-            "Seeds, Spearman": [rounded(row.seeds.value, 2) for row in rows],
+            "Modes, Spearman": [rounded(row.modes.value, digits=2) for row in rows],
+            "Relative, Spearman": [rounded(row.relative.value, digits=2) for row in rows],
+            "Relative, Pearson of logs": [rounded(row.relative_pearson.value, digits=2) for row in rows],
+            "Seeds, Spearman": [rounded(row.seeds.value, digits=2) for row in rows],
             "95 % interval": [f"{two_digits(row.seeds.low)} to {two_digits(row.seeds.high)}" for row in rows],
             "p": [p_words(row.seeds.p_value) for row in rows],
-            "Seeds, Pearson of logs": [rounded(row.seeds_pearson.value, 2) for row in rows],
-            "Observed / predicted": [rounded(row.factor, 2) for row in rows],
+            "Seeds, Pearson of logs": [rounded(row.seeds_pearson.value, digits=2) for row in rows],
+            "Observed / predicted": [rounded(row.factor, digits=2) for row in rows],
         },
         words=("Predictor",),
         moods=[_mood(row) for row in rows],

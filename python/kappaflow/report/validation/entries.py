@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,23 +12,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
 from ..._checks import FloatArray
-from ..._statistics import rank_correlation
 from .. import look, numbers
 from ..arrays import Kind, frame, kind_of, pixel_level
-from ..document import HOW, Picture, Prose, Section
+from ..document import HOW, Picture, Prose, Section, figure_section
 from ..look import INK, MUTED, WIDTH, styled
+from ..words import capital
 from . import marks
-from .phrases import PROSE, at_size, each_size, figure_section, main_comparisons, rough, times, typically_off
-from .select import (
-    comparisons,
-    interval,
-    left_out,
-    main_law,
-    middle,
-    ordered_laws,
-    quantity_names,
-    subjects,
-)
+from .phrases import PROSE, each_size, main_comparisons, rough, spreads, times, typically_off
+from .select import comparisons, interval, left_out, main_law, middle, ordered_laws, quantity_names, subjects
 
 if TYPE_CHECKING:
     from ...validation.laws import ComparedLaw
@@ -67,16 +57,10 @@ def inhomogeneity(validation: Validation) -> Section | None:
 
 
 def _inhomogeneity_takeaway(validation: Validation) -> str:
-    parts = []
-    for subject, label in subjects(validation, "seeds").items():
-        found = main_comparisons(validation, "seeds", subject)
-        if not found:
-            continue
-        comparison = at_size(found, middle(validation.n))
-        span = numbers.finite_range(comparison.agreement.simulated)
-        order = rank_correlation(comparison.agreement.predicted, comparison.agreement.simulated).value
-        if span is not None and math.isfinite(order):
-            parts.append(f"{label}: {rough(span[1] / span[0])} ({order:.2f})")
+    parts = [
+        f"{each.label}: {rough(each.factor)} ({each.order:.2f})"
+        for each in spreads(validation, "seeds", subjects(validation, "seeds"))
+    ]
     if not parts:
         return ""
     return (
@@ -112,7 +96,7 @@ def draw_inhomogeneity(validation: Validation) -> Figure:
             )
             drawn += [x[kept], *(end[kept] * scale for end in interval(validation, comparison))]
         _square(ax, drawn)
-        ax.set_title(label[0].upper() + label[1:])
+        ax.set_title(capital(label))
         ax.set_xlabel("predicted / mean")
         ax.set_ylabel("simulated / predicted mean")
     grid.legend(validation, [marks.simulation_handle(), _diagonal_handle()])
@@ -226,7 +210,7 @@ def draw_scatter(validation: Validation) -> Figure:
         _square(ax, drawn, least=10)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(LogLocator(base=10, numticks=5))
-        ax.set_title(label[0].upper() + label[1:])
+        ax.set_title(capital(label))
         ax.set_xlabel("predicted variance")
         ax.set_ylabel("simulated variance")
         if hidden:

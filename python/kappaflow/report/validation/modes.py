@@ -15,23 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..._checks import FloatArray
-from ..._statistics import rank_correlation
 from .. import look, numbers
-from ..document import HOW, Picture, Prose, Section
+from ..document import HOW, Picture, Prose, Section, figure_section
 from ..look import GUIDE, WIDTH, styled
-from ..words import number, percent, short
+from ..words import capital, number, percent, short
 from . import marks
-from .phrases import (
-    PROSE,
-    at_size,
-    each_size,
-    figure_section,
-    log_ratio,
-    main_comparisons,
-    rough,
-    times,
-    typically_off,
-)
+from .phrases import PROSE, each_size, log_ratio, main_comparisons, rough, spreads, times, typically_off
 from .select import (
     comparisons,
     curve_laws,
@@ -219,7 +208,7 @@ def draw_overshrinkage(validation: Validation) -> Figure:
             look.log_axis(ax.yaxis, *numbers.log_limits(low, max(high, 1.0)))
         else:
             ax.set_ylim(0, max(1.06, 1.04 * high))
-        ax.set_title(label[0].upper() + label[1:])
+        ax.set_title(capital(label))
         ax.set_xlabel("mode k")
     _first_of_rows(grid.axes, "gain / gain with infinite data")
     extra = [*marks.law_handles(validation, sorted(shown)), marks.simulation_handle()]
@@ -268,20 +257,14 @@ def anisotropy(validation: Validation) -> Section | None:
 
 
 def _anisotropy_takeaway(validation: Validation) -> str:
-    parts = []
-    for subject, label in anisotropy_subjects(validation).items():
-        found = main_comparisons(validation, "mode_disagreement", subject)
-        if not found:
-            continue
-        comparison = at_size(found, middle(validation.n))
-        span = numbers.finite_range(comparison.agreement.simulated)
-        order = rank_correlation(comparison.agreement.predicted, comparison.agreement.simulated).value
-        if span is not None and math.isfinite(order):
-            parts.append(f"{label}: a factor of {rough(span[1] / span[0])}, rank correlation {order:.2f}")
+    parts = [
+        f"{each.label}: a factor of {rough(each.factor)}, rank correlation {each.order:.2f}"
+        for each in spreads(validation, "mode_disagreement", anisotropy_subjects(validation))
+    ]
     if not parts:
         return ""
     start = f"How much modes differ in disagreement at n = {middle(validation.n):,}, and how well theory orders them. "
-    return start + "; ".join(part[0].upper() + part[1:] if k == 0 else part for k, part in enumerate(parts)) + "."
+    return f"{start}{capital('; '.join(parts))}."
 
 
 @styled
@@ -295,7 +278,7 @@ def draw_anisotropy(validation: Validation) -> Figure:
         shown |= _by_mode(ax, validation, found, lambda _comparison: 1.0)
         values = [x for c in found for x in (c.agreement.predicted, *_thinned_ends(validation, c))]
         look.log_axis(ax.yaxis, *marks.limits_of(*values))
-        ax.set_title(label[0].upper() + label[1:])
+        ax.set_title(capital(label))
         ax.set_xlabel("mode k of the output")
     _first_of_rows(grid.axes, "squared distance / d")
     extra = [*marks.law_handles(validation, sorted(shown)), marks.simulation_handle()]

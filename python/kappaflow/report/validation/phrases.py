@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..._checks import FloatArray
+from ..._statistics import rank_correlation
 from ...validation.metrics import describe_factor
 from .. import numbers
-from ..document import Picture, Prose, Section
 from ..words import number
-from .select import comparisons, main_law
+from .select import comparisons, main_law, middle
 
 if TYPE_CHECKING:
     from ...validation.linear.results import Comparison, Validation
 
 #: The template of the longer texts.
 PROSE = "validation.html.j2"
-
-
-def figure_section(name: str, title: str, contents: str, takeaway: str, *parts: Picture | Prose) -> Section:
-    """A section of one figure, with what it shows in a sentence."""
-    return Section(name=name, title=title, takeaways=(takeaway,) if takeaway else (), parts=parts, contents=contents)
 
 
 def main_comparisons(validation: Validation, quantity: str, subject: str | None = None) -> list[Comparison]:
@@ -43,14 +38,32 @@ def log_ratio(comparison: Comparison) -> FloatArray:
     return np.log(numbers.positive(numbers.ratio(comparison.agreement.simulated, comparison.agreement.predicted)))
 
 
+class Spread(NamedTuple):
+    """How much the entries of one map differ, and how well theory orders them."""
+
+    label: str  # of the map
+    factor: float  # largest over smallest simulated entry
+    order: float  # rank correlation of predicted and simulated entries
+
+
+def spreads(validation: Validation, quantity: str, maps: Mapping[str, str]) -> list[Spread]:
+    """The spread of a quantity at the middle n, for each map (identifier → label) where both can be computed."""
+    rows = []
+    for subject, label in maps.items():
+        group = main_comparisons(validation, quantity, subject)
+        if not group:
+            continue
+        result = at_size(group, middle(validation.n)).agreement
+        span = numbers.finite_range(result.simulated)
+        order = rank_correlation(result.predicted, result.simulated).value
+        if span is not None and math.isfinite(order):
+            rows.append(Spread(label, span[1] / span[0], order))
+    return rows
+
+
 def each_size(validation: Validation) -> str:
     """``for each n = 20, 60``."""
     return f"for each n = {', '.join(f'{n:,}' for n in validation.n)}"
-
-
-def capital(text: str) -> str:
-    """The text with a capital letter."""
-    return text[:1].upper() + text[1:]
 
 
 def fine_ratio(value: float) -> str:

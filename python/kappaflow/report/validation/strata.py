@@ -11,15 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from .. import look, numbers
-from ..document import HOW, Picture, Prose, Section
+from ..document import HOW, Picture, Prose, Section, figure_section
 from ..look import GUIDE, INK, MUTED, WIDTH, styled
 from ..words import NO_BREAK, number, percent, short
 from . import marks
-from .phrases import PROSE, each_size, figure_section, times
-from .select import (
-    main_law,
-    ordered_laws,
-)
+from .phrases import PROSE, each_size, times
+from .select import main_law, ordered_laws
 
 if TYPE_CHECKING:
     from ...validation.linear.results import Validation

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..document import Cell, Mood, Prose, Section, Table
-from ..words import joined, number, short
-from .phrases import PROSE, capital, fine_ratio, how_far, place, worst
+from ..document import Cell, Mood, Prose, Section, Table, rounded
+from ..words import capital, joined, number, short
+from .phrases import PROSE, fine_ratio, how_far, place, worst
 from .select import (
     Tally,
     comparisons,
@@ -200,9 +200,9 @@ def all_comparisons(validation: Validation) -> Section:
             "n": [Cell(f"{row.n:,}", row.n) for row in rows],
             "Ratio": [Cell(fine_ratio(result.ratio), float(result.ratio)) for result in results],
             "95 % interval": [" to ".join(fine_ratio(end) for end in result.ratio_interval) for result in results],
-            "RMS log error": [Cell(number(result.log_error, 2), float(result.log_error)) for result in results],
-            "Monte Carlo": [Cell(number(result.log_noise, 2), float(result.log_noise)) for result in results],
-            "Excess": [Cell(number(excess(row), 2), excess(row)) for row in rows],
+            "RMS log error": [rounded(result.log_error, digits=2) for result in results],
+            "Monte Carlo": [rounded(result.log_noise, digits=2) for result in results],
+            "Excess": [rounded(excess(row), digits=2) for row in rows],
             "Entries": [row.entries.size for row in rows],
             "Left out": [result.left_out for result in results],
         },
