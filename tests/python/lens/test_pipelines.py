@@ -18,6 +18,7 @@ from kappaflow.lens.teleport import jump, plan_teleport  # noqa: E402
 from kappaflow.lens.teleport.pipelines import SCHEDULERS, teleport_pipeline  # noqa: E402
 from kappaflow.models.adapters import from_diffusers  # noqa: E402
 from kappaflow.models.layout import rows_denoiser  # noqa: E402
+from tiny_unet import tiny_unet  # noqa: E402
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -332,21 +333,6 @@ def test_too_fine_grids_are_left_out(name: str, options: dict[str, Any]) -> None
     schedule = scheduler(name, timestep_spacing="leading", **options)
     with pytest.raises(ValueError, match=rf"sigma_start must leave 14 steps of {name} below it, got 0\.0105"):
         teleport_pipeline(Toy(of, schedule), of, z, 0.0105, steps=14, scheduler=schedule)
-
-
-def tiny_unet(**options: Any) -> Any:
-    torch.manual_seed(0)
-    settings = {
-        "sample_size": 8,
-        "in_channels": 1,
-        "out_channels": 1,
-        "layers_per_block": 1,
-        "block_out_channels": (8, 8),
-        "norm_num_groups": 4,
-        "down_block_types": ("DownBlock2D",) * 2,
-        "up_block_types": ("UpBlock2D",) * 2,
-    }
-    return diffusers.UNet2DModel(**settings | options)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from kappaflow.models.adapters import PREDICTIONS, from_diffusers, from_flow, from_vp, open_denoiser  # noqa: E402
 from kappaflow.models.denoisers import LinearDenoiser  # noqa: E402
 from kappaflow.models.sampling import sample  # noqa: E402
+from tiny_unet import tiny_unet  # noqa: E402
 
 # Torch's __array__ has no copy keyword yet, which NumPy says where diffusers makes arrays of its schedules.
 pytestmark = pytest.mark.filterwarnings(
@@ -97,21 +98,6 @@ def test_whole_steps_ask_for_none_between() -> None:
     assert torch.equal(asked[0], asked[0].round())
     from_vp(network, SCHEDULE)(noised(1), torch.tensor([0.123], dtype=torch.float64))
     assert not torch.equal(asked[1], asked[1].round())
-
-
-def tiny_unet(**options: Any) -> Any:
-    torch.manual_seed(0)
-    settings = {
-        "sample_size": 8,
-        "in_channels": 1,
-        "out_channels": 1,
-        "layers_per_block": 1,
-        "block_out_channels": (8, 8),
-        "norm_num_groups": 4,
-        "down_block_types": ("DownBlock2D",) * 2,
-        "up_block_types": ("UpBlock2D",) * 2,
-    }
-    return diffusers.UNet2DModel(**settings | options)
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
