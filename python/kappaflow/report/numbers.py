@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from .._checks import FloatArray
 
-__all__ = ["finite_range", "log_limits", "positive", "ratio", "spread"]
+__all__ = ["Range", "finite_range", "log_limits", "positive", "ratio", "spread"]
+
+
+class Range(NamedTuple):
+    """The two ends of an axis or of some values."""
+
+    low: float
+    high: float
 
 
 def positive(values: FloatArray) -> FloatArray:
@@ -28,18 +36,18 @@ def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     return out
 
 
-def finite_range(*arrays: FloatArray) -> tuple[float, float] | None:
+def finite_range(*arrays: FloatArray) -> Range | None:
     """Smallest and largest positive finite value of some arrays; None where there is none."""
     flat = np.concatenate([positive(a).ravel() for a in arrays]) if arrays else np.empty(0)
     flat = flat[np.isfinite(flat)]
-    return (float(flat.min()), float(flat.max())) if flat.size else None
+    return Range(float(flat.min()), float(flat.max())) if flat.size else None
 
 
-def log_limits(low: float, high: float, pad: float = 0.06) -> tuple[float, float]:
+def log_limits(low: float, high: float, pad: float = 0.06) -> Range:
     """Limits of a logarithmic axis with a margin, a decade wide at the least."""
     span = math.log10(high / low)
     margin = max(pad * span, (1.0 - span) / 2)
-    return low * 10**-margin, high * 10**margin
+    return Range(low * 10**-margin, high * 10**margin)
 
 
 def spread(size: int, count: int) -> list[int]:

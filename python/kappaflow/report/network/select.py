@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -73,24 +73,29 @@ def pairs_of(found: NetworkValidation, arch: str, arm: str) -> list[NetworkPair]
     return [p for p in found.pairs if (p.arch, p.arm) == (arch, arm)]
 
 
-def mean_over_pairs(
-    found: NetworkValidation, arch: str, arm: str, value: Callable[[NetworkPair], Any]
-) -> tuple[FloatArray, FloatArray]:
-    """(T,) sizes that have trained pairs and (T, ...) means of a value over these."""
+class BySize(NamedTuple):
+    """A value at the training-set sizes where it is known: (T,) sizes and (T, ...) values."""
+
+    n: FloatArray
+    values: FloatArray
+
+
+def mean_over_pairs(found: NetworkValidation, arch: str, arm: str, value: Callable[[NetworkPair], Any]) -> BySize:
+    """The mean of a value over trained pairs, at the sizes that have such pairs."""
     sizes, values = [], []
     for n in found.n:
         trained = found.trained_pairs(arch, n, arm)
         if trained:
             sizes.append(n)
             values.append(np.mean([value(pair) for pair in trained], axis=0))
-    return np.array(sizes, dtype=np.float64), np.array(values)
+    return BySize(np.array(sizes, dtype=np.float64), np.array(values))
 
 
-def baseline_ratio(found: NetworkValidation, kind: str) -> tuple[FloatArray, FloatArray]:
-    """(T,) sizes and mean disagreement over unrelated of a baseline."""
+def baseline_ratio(found: NetworkValidation, kind: str) -> BySize:
+    """Mean disagreement of a baseline over that of unrelated samples, by size."""
     sizes = [n for n in found.n if any(b.kind == kind and b.n == n for b in found.baselines)]
     ratios = [np.mean([b.disagreement.ratio for b in found.baselines if b.kind == kind and b.n == n]) for n in sizes]
-    return np.array(sizes, dtype=np.float64), np.array(ratios)
+    return BySize(np.array(sizes, dtype=np.float64), np.array(ratios))
 
 
 def trained_runs(found: NetworkValidation, arch: str, n: int) -> list[Run]:

@@ -133,6 +133,6 @@ def colour_of(validation: Validation, n: int) -> str:
     return look.n_colours(len(validation.n))[validation.n.index(n)]
 
 
-def limits_of(*arrays: FloatArray, pad: float = 0.05) -> tuple[float, float]:
+def limits_of(*arrays: FloatArray, pad: float = 0.05) -> numbers.Range:
     """Limits of a logarithmic axis that holds all positive values."""
     return numbers.log_limits(*(numbers.finite_range(*arrays) or (0.1, 1.0)), pad)
