@@ -32,7 +32,7 @@ def command(
     profiles: Profiles,
     result: JsonResult,
 ) -> None:
-    """Find the smallest n at which two models agree to a tolerance, for each eigenband and in total.
+    """Find the smallest n at which two linear models agree to a tolerance, for each eigenband and in total.
 
     Example: kappaflow plan digits --tolerance 0.05
     """
@@ -69,7 +69,9 @@ def command(
     }
 
     def print_tables(console: Console) -> None:
-        title = f"{data.name}: images for a relative disagreement of at most {tolerance.tolerance:g}"
+        title = (
+            f"{data.name}: images for a relative disagreement of two linear models of at most {tolerance.tolerance:g}"
+        )
         console.print(_table(title, labels, found, largest))
         print_notes(console, [chosen.reason], "law")
 

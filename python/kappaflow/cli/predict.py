@@ -38,7 +38,7 @@ def command(
     profiles: Profiles,
     result: Annotated[ReportResult, changed("out", shown="kappaflow-<name of the data>")],
 ) -> None:
-    """Predict how much models trained on n of your images will agree, and write a report.
+    """Predict how much linear diffusion models trained on n of your images will agree, and write a report.
 
     Writes report.html, its figures, predictions.json, population.safetensors and options.json.
 
@@ -108,10 +108,13 @@ def write_results(
 
 
 def print_prediction(console: Console, prediction: Prediction) -> None:
-    """Print tables of sizes, bands and seeds, and the notes."""
+    """Print the answer, tables of sizes, bands and seeds, and the notes."""
+    from ..report.consistency.headline import verdict  # lazy: matplotlib
+
     images = "known exactly" if prediction.sample_size is None else f"{prediction.sample_size:,} images"
     shape = "×".join(map(str, prediction.shape))
     plain_line(console, f"{prediction.source}: {images}, {shape}; {law_spec(prediction.law).title}", "bold")
+    plain_line(console, verdict(prediction).answer, "bold")
     console.print(_sizes_table(prediction))
     console.print(_bands_table(prediction))
     if prediction.seeds.numbers.size:
@@ -120,7 +123,7 @@ def print_prediction(console: Console, prediction: Prediction) -> None:
 
 
 def _sizes_table(prediction: Prediction) -> Table:
-    table = Table(title="Two models trained on independent sets of n images", title_justify="left")
+    table = Table(title="Two linear models trained on independent sets of n images", title_justify="left")
     low, high = prediction.noise.sigma[0], prediction.noise.sigma[-1]
     for heading in ("n", f"κ at σ = {low:.3g}", f"κ at σ = {high:.3g}", "disagreement", "relative"):
         table.add_column(heading, justify="right")
@@ -129,12 +132,12 @@ def _sizes_table(prediction: Prediction) -> Table:
     )
     for n, kappa, total, relative in rows:
         table.add_row(f"{n:,}", f"{kappa[0]:.4g}", f"{kappa[-1]:.4g}", f"{total:.4g}", f"{relative:.3f}")
-    table.caption = "relative: 0 the same image, 1 as different as unrelated seeds"
+    table.caption = "relative: 0 means the same image, 1 as different as the images of unrelated seeds"
     return table
 
 
 def _bands_table(prediction: Prediction) -> Table:
-    table = Table(title="Eigenbands", title_justify="left")
+    table = Table(title="Two linear models by eigenband", title_justify="left")
     table.add_column("band")
     reference = prediction.reference
     for heading in (
@@ -159,7 +162,7 @@ def _seeds_table(prediction: Prediction) -> Table:
     values = prediction.seeds.disagreement[reference]
     order = np.argsort(values, kind="stable")
     count = min(_SEEDS_SHOWN, max(1, order.size // 2))
-    title = f"Seeds by disagreement at n = {prediction.reference_n:,}"
+    title = f"Seeds by disagreement of two linear models at n = {prediction.reference_n:,}"
     table = Table(title=title, title_justify="left")
     for heading in ("most consistent", "disagreement", "least consistent", "disagreement"):
         table.add_column(heading, justify="right")

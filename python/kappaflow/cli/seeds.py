@@ -36,7 +36,7 @@ def command(
     profiles: Profiles,
     result: JsonResult,
 ) -> None:
-    """Rank seeds by how much two models, trained on independent sets of n images, are predicted to disagree on them.
+    """Rank seeds by how much two linear models, trained on independent sets of n images, are predicted to disagree on them.
 
     Example: kappaflow seeds digits --n 1000 --seeds 256
     """
@@ -66,7 +66,7 @@ def command(
     }
 
     def print_tables(console: Console) -> None:
-        title = f"{data.name}, n = {n:,}: seeds by disagreement, most consistent first"
+        title = f"{data.name}, n = {n:,}: seeds by disagreement of two linear models, most consistent first"
         console.print(_table(title, numbers[order], values[order], average, ranking.top))
         print_notes(console, [chosen.reason], "law")
 

@@ -10,7 +10,13 @@ from ..population import Population
 from .law_choice import LawChoice
 from .needed import largest_n
 
-__all__ = ["prediction_notes"]
+__all__ = ["NETWORK_FACTORS", "NETWORK_SEED_CORRELATION", "prediction_notes"]
+
+#: Disagreement of trained networks over what was predicted, smallest and largest: the rows "observed / predicted" of
+#: ``docs/networks.md``, small UNets and DiTs on digits and MNIST.
+NETWORK_FACTORS = (0.5, 6.5)
+#: Rank correlation over seeds of what the empirical law predicts with what these networks did, smallest and largest.
+NETWORK_SEED_CORRELATION = (-0.19, 0.20)
 
 
 def prediction_notes(
@@ -25,27 +31,35 @@ def prediction_notes(
     sizes : training-set sizes of the prediction
     infinite_data : whether the gain with infinite data is known; if not, it is taken from the measured covariance
     """
-    notes = [*_law_notes(population, choice)]
+    least, most = NETWORK_FACTORS
+    describes, *other_laws = _law_notes(population, choice)
+    networks = (
+        "The numbers are no prediction for your networks. Small UNets and DiTs trained on digits and MNIST disagreed "
+        f"{least:g} to {most:g} times as much as predicted for linear models; see docs/networks.md."
+    )
+    notes = [describes, networks, *other_laws]
     total = population.sample_size
     if total is None:
         return tuple(notes)
     rank = int(has_variance(population.eigenvalues).sum())
     notes.append(
-        f"The population is known through {total:,} images only. Their covariance differs from that of the population, and the "
-        f"numbers are corrected for this difference; what {total:,} images leave to chance in {rank:,} modes remains."
+        f"The population is known only through {total:,} images. Their covariance differs from that of the population. The "
+        f"numbers are corrected for this difference, but what {total:,} images leave to chance in {rank:,} modes remains."
     )
     if max(sizes) > total:
         notes.append(
-            f"Results for more than {total:,} images, the number given, are extrapolated: they assume more images of the same kind."
+            f"Results for more than the {total:,} images that were given are extrapolated: they assume more images of the same "
+            "kind."
         )
     if largest_n(population) <= total:
         notes.append(
-            f"There are no results for more than {total:,} images: with no more images than dimensions, the data do not show what "
-            "larger training sets would learn."
+            f"There are no results for more than {total:,} images: there are no more images than dimensions, so the data cannot "
+            "show what larger training sets would learn."
         )
     if not infinite_data:
         notes.append(
-            "The gain with infinite data is that of the measured covariance, because the images do not determine the true one."
+            "The gain with infinite data is computed from the measured covariance, because the images do not determine the true "
+            "one."
         )
     return tuple(notes)
 
@@ -60,16 +74,16 @@ def _law_notes(population: Population, choice: LawChoice) -> list[str]:
     replaced, notes = [], [first]
     stand_in = law_spec(spec.stand_in).title if spec.stand_in else ""
     if not spec.has_kappa:
-        replaced.append(f"The {spec.title} has no single renormalised noise κ: κ is that of the {stand_in}.")
+        replaced.append(f"The {spec.title} has no single renormalised noise κ; the κ shown is that of the {stand_in}.")
     if spec != default:
         replaced.append(
-            f"Images needed are those of the {default.title}, corrected by the ratio of the two laws at the sizes shown, which is "
-            "taken as constant beyond them."
+            f"The images needed are computed with the {default.title} and corrected by the ratio of the two laws at the sizes "
+            "shown; beyond these sizes the ratio is taken as constant."
         )
     if replaced:
         notes.append(" ".join(replaced))
     if spec.largest_pair_matrix is not None and population.eigenvalues.size > spec.largest_pair_matrix:
         notes.append(
-            f"With more than {spec.largest_pair_matrix:,} modes the matrix of mode pairs is that of the {stand_in}."
+            f"With more than {spec.largest_pair_matrix:,} modes, the matrix of mode pairs is computed with the {stand_in}."
         )
     return notes

@@ -28,7 +28,7 @@ SPEC = LawSpec(
     name="gaussian",
     title="Gaussian law",
     assumes="Gaussian data",
-    treats="takes all images to be alike",
+    treats="assumes that all images are alike",
     describes="Gaussian data with the mean and covariance of your images",
     undiagnosed="On natural images the true variance between training sets is larger, up to several times on small patches; "
     "the ordering of modes, seeds and sizes is more robust than the absolute level.",

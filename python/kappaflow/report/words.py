@@ -9,6 +9,7 @@ __all__ = [
     "NO_BREAK",
     "capital",
     "count",
+    "full_stop",
     "joined",
     "number",
     "percent",
@@ -95,6 +96,11 @@ def ratio_text(value: float) -> str:
 def capital(text: str) -> str:
     """The text with a capital letter."""
     return text[:1].upper() + text[1:]
+
+
+def full_stop(text: str) -> str:
+    """The text with a full stop at its end, unless it ends a sentence already or is empty."""
+    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
 
 
 def joined(words: Sequence[str], last: str = "and") -> str:

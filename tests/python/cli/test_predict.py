@@ -64,7 +64,14 @@ def test_predict_writes_the_library_numbers(folder, plain_report):
 
 def test_predict_prints_its_tables(folder, plain_report):
     text = predict_small().stdout
-    for words in ("60 images, 6×6", "Eigenbands", "most consistent", "modes 7-36", "note: The numbers describe linear"):
+    for words in (
+        "60 images, 6×6",
+        "two linear diffusion models trained on",
+        "Two linear models by eigenband",
+        "most consistent",
+        "modes 7-36",
+        "note: The numbers describe linear",
+    ):
         assert words in text
 
 

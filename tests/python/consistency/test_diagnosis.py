@@ -269,13 +269,13 @@ def test_a_prediction_that_decides_for_itself_carries_its_diagnosis():
 
 
 def test_infinite_data_and_sizes_beyond_the_images():
-    """With N > d larger sizes and infinite data are read off the sample; with N <= d they are not told."""
+    """With N > d larger sizes and infinite data are read off the sample; with N <= d there are no such results."""
     data = population(60, spectrum=SPECTRUM[:16])
     found = predict(data, source="test", n=[30, 600], law="gaussian", seeds=range(2), images=0)
     assert any(
-        note.startswith("Results for more than 60 images, the number given, are extrapolated") for note in found.notes
+        note.startswith("Results for more than the 60 images that were given are extrapolated") for note in found.notes
     )
-    assert any(note.startswith("The population is known through 60 images only.") for note in found.notes)
+    assert any(note.startswith("The population is known only through 60 images.") for note in found.notes)
     assert found.largest_n == 10**12
     splits = kf.Splits(data, 10**12)
     np.testing.assert_allclose(found.modes.gain_ideal, splits.expectation(splits.sampling_map()), rtol=1e-12)
@@ -284,7 +284,7 @@ def test_infinite_data_and_sizes_beyond_the_images():
     short = predict(few, source="test", seeds=range(2), images=0, law="gaussian", tolerance=0.01)
     assert max(short.n) == short.largest_n == 24
     assert any(note.startswith("There are no results for more than 24 images") for note in short.notes)
-    assert any("The gain with infinite data is that of the measured covariance" in note for note in short.notes)
+    assert any("The gain with infinite data is computed from the measured covariance" in note for note in short.notes)
     np.testing.assert_allclose(
         short.modes.gain_ideal, np.sqrt(few.eigenvalues / (few.eigenvalues + 6400.0)), rtol=1e-12
     )
@@ -294,7 +294,7 @@ def test_infinite_data_and_sizes_beyond_the_images():
 
     exact = predict(kf.Population.from_spectrum(SPECTRUM), source="test", n=[30], images=0)
     np.testing.assert_allclose(exact.modes.gain_ideal, np.sqrt(SPECTRUM / (SPECTRUM + 6400.0)), rtol=1e-12)
-    assert len(exact.notes) == 1
+    assert len(exact.notes) == 2  # of the law and of networks, none of the data
 
 
 def test_images_needed_under_the_empirical_law():

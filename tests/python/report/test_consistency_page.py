@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kappaflow.report.consistency import build
-from kappaflow.report.consistency.headline import plan, verdict
+from kappaflow.report.consistency.headline import plan, seed_spread, tiles, verdict
 from kappaflow.report.page import page
 from kappaflow.report.words import number, percent
 from page_parser import Page, undrawn
@@ -48,8 +48,8 @@ def test_page_says_which_law_and_why(grey_page):
     words = Page(grey_page).words
     assert "Take the empirical law: it is off by 3 %; the Gaussian law is off by a factor of 2." in words
     assert "variance 0.50, 5.0 times that of Gaussian data" in words
-    assert "half of the modes lie above 6.0, and nine out of ten between 3.3 and 8.7" in words
-    assert "the numbers of this report are of the empirical law" in words
+    assert "half of the modes lie above 6.0, and nine out of ten lie between 3.3 and 8.7" in words
+    assert "the numbers in this report come from the empirical law" in words
     undiagnosed = undrawn(build(make_prediction(diagnosed=False), facts={}))
     assert "The empirical law was asked for." in undiagnosed.words
     assert "figure-law_errors" not in [value for _, value in undiagnosed.attributes("id")]
@@ -60,7 +60,7 @@ def test_page_says_where_larger_sizes_are_not_identified(grey):
     assert "more than 300" in shown.words
     assert "there no n up to 300 is enough" in shown.words
     none = plan(changed(grey, largest_n=300, bands={"images_needed": (None, None, None)}))
-    assert none == "No n up to 300 brings any eigenband within 10\xa0%."
+    assert none == "No n up to 300 makes two linear models agree within 10\xa0% in any eigenband."
 
 
 def test_one_size_one_seed_one_mode_still_make_a_page():
@@ -174,13 +174,30 @@ def test_verdict_follows_the_tolerance(grey, total, bands, mood, words):
 @pytest.mark.parametrize(
     ("needed", "words"),
     [
-        ((10, 20, 3_000_000), "takes 3 million images in each training set (the last to get there: modes 5–16)"),
-        ((10, 20, None), "takes 20 images in each training set, except in modes 5–16"),
+        ((10, 20, 3_000_000), "each training set needs 3 million images; the most are needed for modes 5–16"),
+        ((10, 20, None), "each training set needs 20 images, except in modes 5–16"),
         ((None, None, None), "No practical number of images"),
     ],
 )
 def test_plan_names_the_images_needed(grey, needed, words):
     assert words in plan(changed(grey, bands={"images_needed": needed}))
+
+
+def test_answer_and_tiles_say_that_they_are_about_linear_models(grey):
+    """Nobody may take a number of the theory for one of their networks."""
+    sentences = [seed_spread(grey)]
+    for totals, bands in ((0.05, (0.01, 0.02, 0.05)), (0.05, (0.01, 0.2, 0.5)), (0.3, (0.2, 0.2, 0.5))):
+        decided = changed(grey, totals={"relative": np.full(3, totals)}, bands={"relative": np.array([bands] * 3)})
+        sentences.append(verdict(decided).answer)
+    for needed in ((10, 20, 30), (10, 20, None), (None, None, None)):
+        wanted = changed(grey, bands={"images_needed": needed})
+        sentences += [plan(wanted), *(f"{tile.label}: {tile.hint}" for tile in tiles(wanted))]
+    document = build(grey, facts={})
+    sentences += [document.title, document.answer, *(f"{tile.label}: {tile.hint}" for tile in document.tiles)]
+    about_models = ("how-many", "where", "seeds", "noise", "shrinkage", "pairs")
+    sentences += [s.takeaways[0] for s in document.sections if s.name in about_models]
+    assert len(sentences) == 1 + 3 + 3 * 5 + 2 + 4 + len(about_models)
+    assert [sentence for sentence in sentences if not re.search(r"\blinear (diffusion )?models?\b", sentence)] == []
 
 
 def test_page_without_seeds_says_so(grey):

@@ -122,7 +122,9 @@ def test_a_prediction_with_the_registered_law(toy: LawSpec, population: kf.Popul
         "The numbers describe linear diffusion models on data whose training sets differ more than they do. The toy law was "
         "asked for."
     )
-    assert found.notes[1].startswith("The toy law has no single renormalised noise κ: κ is that of the Gaussian law. ")
+    assert found.notes[2].startswith(
+        "The toy law has no single renormalised noise κ; the κ shown is that of the Gaussian law. "
+    )
     assert choose_law(population, "toy").law == "toy"
     assert law_options() == ("auto", *BUILT_IN, "toy")
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from ...consistency.prediction import Prediction
 from ..document import Document, Prose, Section, present
-from ..words import number, percent
+from ..words import full_stop, number, percent
 from .data import data
 from .headline import plan, seed_spread, tiles, verdict
 from .law import law
@@ -34,7 +34,7 @@ def build(prediction: Prediction, *, facts: Mapping[str, str]) -> Document:
     return Document(
         kind="Consistency report",
         source=prediction.source,
-        title="Will two models trained on {source} agree?",
+        title="Will two linear diffusion models trained on {source} agree?",
         mood=decision.mood,
         answer=decision.answer,
         introduction=(_introduction(prediction),),
@@ -67,7 +67,7 @@ def _introduction(prediction: Prediction) -> Prose:
         "rms": number(float(prediction.totals.disagreement[row]) ** 0.5, 2),
         "plan": plan(prediction),
         "spread": seed_spread(prediction),
-        "description": prediction.description,
+        "description": full_stop(prediction.description),
         "sample_size": prediction.sample_size,
         "shape": " × ".join(map(str, prediction.shape)),
     }

@@ -61,10 +61,10 @@ def spectrum(prediction: Prediction) -> Picture:
     estimated = "" if size is None else f" Estimated from {size:,} images."
     return Picture(
         name="spectrum",
-        caption="Variance of the data along each mode (the eigenvalues of its covariance), largest first, with the "
-        f"eigenbands above.{estimated}",
+        caption="Variance of the data along each mode (the eigenvalues of the covariance), largest first. The strip above "
+        f"shows the eigenbands.{estimated}",
         alternative=f"Eigenvalues of the {counted(prediction.eigenvalues.size, 'mode')} of the data in descending "
-        "order, logarithmic axes, with the eigenbands marked.",
+        "order on logarithmic axes, with the eigenbands marked.",
         draw=partial(draw_spectrum, prediction),
     )
 
@@ -140,7 +140,7 @@ def eigenmodes(prediction: Prediction) -> Picture | None:
         title="Mean and leading modes",
         takeaway=_modes_takeaway(prediction),
         caption="The mean and the leading eigenmodes with their share of the variance. The sign of a mode has no "
-        "meaning; red and blue, or complementary colours, are opposite signs.",
+        "meaning: red and blue, or complementary colours, stand for opposite signs.",
         alternative="The mean and the leading eigenmodes of the data.",
         draw=partial(draw_eigenmodes, prediction),
         raster=kind_of(prediction.shape) != "vector",

@@ -1,4 +1,7 @@
-"""The answer of the consistency report: will two models agree, how many images it takes, and the numbers below it."""
+"""The answer of the consistency report: will two linear models agree, how many images it takes, and the numbers below it.
+
+Every sentence and tile here says that it is about linear models: what the networks of a reader do is not predicted.
+"""
 
 from __future__ import annotations
 
@@ -18,31 +21,31 @@ __all__ = ["Verdict", "plan", "seed_spread", "tiles", "verdict"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether two models agree: as a colour and as a sentence."""
+    """Whether two linear models agree: as a colour and as a sentence."""
 
     mood: Mood
     answer: str
 
 
 def verdict(prediction: Prediction) -> Verdict:
-    """Whether two models agree at the reference n, to the tolerance: in total, and in every band."""
+    """Whether two linear models agree at the reference n, to the tolerance: in total, and in every band."""
     row = prediction.reference
     relative, tolerance = prediction.bands.relative[row], prediction.tolerance
     beyond = band_names(prediction, [b for b in range(len(prediction.bands.ranges)) if relative[b] > tolerance])
     everywhere = bool(np.all(relative > tolerance))
-    n, within = f"{prediction.reference_n:,}", percent_setting(tolerance)
+    within = percent_setting(tolerance)
+    models = f"two linear diffusion models trained on {prediction.reference_n:,} images each"
     if not prediction.totals.relative[row] <= tolerance:
         worst = f", least of all in {beyond[-1]}" if beyond and not everywhere else ""
-        return Verdict("no", f"No: with {n} images each, two models will not agree within {within}{worst}.")
+        return Verdict("no", f"No: {models} will not agree within {within}{worst}.")
     if beyond:
-        some = f"two models will agree within {within} overall, but not in {joined(beyond)}."
-        return Verdict("partly", f"In part: with {n} images each, {some}")
-    every = f"two models will agree within {within}, from the strongest patterns to the weakest."
-    return Verdict("yes", f"Yes: with {n} images each, {every}")
+        return Verdict("partly", f"In part: {models} will agree within {within} overall, but not in {joined(beyond)}.")
+    every = "from the strongest patterns to the weakest"
+    return Verdict("yes", f"Yes: {models} will agree within {within}, {every}.")
 
 
 def plan(prediction: Prediction) -> str:
-    """How many images would do."""
+    """How many images two linear models need to agree."""
     within = f"within {percent_setting(prediction.tolerance)}"
     needed = [(k, index) for index, k in enumerate(prediction.bands.images_needed) if k is not None]
     never = band_names(prediction, [b for b, k in enumerate(prediction.bands.images_needed) if k is None])
@@ -50,15 +53,13 @@ def plan(prediction: Prediction) -> str:
         return ""
     some = "practical number of images" if prediction.largest_n >= LARGEST_N else f"n up to {prediction.largest_n:,}"
     if never and not needed:
-        return f"No {some} brings any eigenband {within}."
+        return f"No {some} makes two linear models agree {within} in any eigenband."
     most, index = max(needed)
+    need = f"each training set needs {count(most)} images"
     if not never:
-        slowest = "" if len(needed) == 1 else f" (the last to get there: {band_name(prediction, index)})"
-        return f"Agreement {within} in every eigenband takes {count(most)} images in each training set{slowest}."
-    return (
-        f"Agreement {within} takes {count(most)} images in each training set, except in {joined(never)}: "
-        f"there no {some} is enough."
-    )
+        slowest = "" if len(needed) == 1 else f"; the most are needed for {band_name(prediction, index)}"
+        return f"For two linear models to agree {within} in every eigenband, {need}{slowest}."
+    return f"For two linear models to agree {within}, {need}, except in {joined(never)}: there no {some} is enough."
 
 
 def seed_spread(prediction: Prediction) -> str:
@@ -68,8 +69,8 @@ def seed_spread(prediction: Prediction) -> str:
         return ""
     low, high = int(np.argmin(values)), int(np.argmax(values))
     return (
-        f"Seeds differ: of the {values.size:,} examined, the least consistent (seed {int(prediction.seeds.numbers[high])}) "
-        f"disagrees {number(float(values[high] / values[low]), 2)} times as much as the most consistent "
+        f"Seeds differ: on the least consistent of {values.size:,} seeds (seed {int(prediction.seeds.numbers[high])}) two "
+        f"linear models disagree {number(float(values[high] / values[low]), 2)} times as much as on the most consistent one "
         f"(seed {int(prediction.seeds.numbers[low])})."
     )
 
@@ -83,19 +84,24 @@ def tiles(prediction: Prediction) -> tuple[Tile, ...]:
     factor = float(numbers.ratio(prediction.noise.kappa[row, :1], prediction.noise.sigma[:1] ** 2)[0])
     lowest = short(float(prediction.noise.sigma[0]), 2)
     return (
-        Tile(label="Disagreement", text=percent(total), value=total, hint="0 % is identical, 100 % is unrelated"),
+        Tile(
+            label="Disagreement",
+            text=percent(total),
+            value=total,
+            hint="of two linear models; 0 % is identical, 100 % is unrelated",
+        ),
         _images_tile(prediction),
         Tile(
             label="Over-shrunk modes",
             text=f"{weak:,} of {alive:,}",
             value=weak,
-            hint=f"patterns that lose more than {percent_setting(1 - OVERSHRUNK)} of their amplitude",
+            hint=f"patterns that lose more than {percent_setting(1 - OVERSHRUNK)} of their amplitude in linear models",
         ),
         Tile(
             label="Noise factor",
             text=number(factor),
             value=factor,
-            hint=f"how much larger noise appears at the lowest noise level, κ/σ² at σ = {lowest}",
+            hint=f"how much larger noise appears to a linear model at the lowest noise level: κ/σ² at σ = {lowest}",
         ),
     )
 
@@ -111,4 +117,5 @@ def _images_tile(prediction: Prediction) -> Tile:
     else:
         text, value = count(max(known)), max(known)
     label = f"Images for {percent_setting(prediction.tolerance)}"
-    return Tile(label=label, text=text, value=value, hint="in each training set, for every eigenband")
+    hint = "in each training set, for two linear models to agree in every eigenband"
+    return Tile(label=label, text=text, value=value, hint=hint)

@@ -42,7 +42,8 @@ def law(prediction: Prediction) -> Section:
         ]
     return Section(
         name="law",
-        title="Which law?",
+        title="Which law describes the data?",
+        contents="Which law?",
         takeaways=(prediction.law_reason if found is None else found.recommendation,),
         parts=(
             Prose(PROSE, "laws", {"law": spec, "laws": tuple(REGISTRY.values())}),
@@ -57,11 +58,12 @@ def law_errors(diagnosis: Diagnosis, taken: str) -> Picture:
     """Simulated over predicted variance for each law."""
     return Picture(
         name="law_errors",
-        caption=f"How far each law is off on images like these: variance over {diagnosis.training_sets} training "
-        f"sets of {diagnosis.n:,} images, drawn with replacement from {diagnosis.profiles:,} of the images, divided "
-        "by what each law predicts for just that. 1 is perfect. Bars are two standard errors of the simulation.",
-        alternative="Simulated over predicted variance against the eigenband, one mark for each law with a bar of two "
-        f"standard errors, one panel for each map; a stripe marks agreement within {percent_setting(GOOD)}.",
+        caption=f"How far each law is off on images like these. {diagnosis.training_sets} training sets of {diagnosis.n:,} "
+        f"images were drawn with replacement from {diagnosis.profiles:,} of the images. The figure shows the variance over "
+        "these sets divided by the variance that each law predicts for them; 1 is perfect. Bars are two standard errors of "
+        "the simulation.",
+        alternative="Simulated over predicted variance for each eigenband: one panel for each map, one mark for each law with "
+        f"a bar of two standard errors, and a stripe that marks agreement within {percent_setting(GOOD)}.",
         draw=partial(draw_law_errors, diagnosis, taken),
     )
 
@@ -117,10 +119,10 @@ def leverage(diagnosis: Diagnosis) -> Picture:
         name="leverage",
         title="How unequal the images are",
         takeaway=_leverage_takeaway(diagnosis),
-        caption=f"Leverage of {diagnosis.leverage.size:,} images: how much each weighs in what a model learns, "
-        "relative to the average. Dashed: Gaussian data, drawn as a gamma distribution with the mean and variance "
-        "that those have.",
-        alternative="Histogram of the leverage of each image, logarithmic axis, with the curve of Gaussian data.",
+        caption=f"Leverage of {diagnosis.leverage.size:,} images: how much each image weighs in what a linear model learns, "
+        "relative to the average image. The dashed curve is for Gaussian data: a gamma distribution with their mean and "
+        "variance.",
+        alternative="Histogram of the leverage of the images on a logarithmic axis, with the curve of Gaussian data.",
         draw=partial(draw_leverage, diagnosis),
     )
 
@@ -130,10 +132,13 @@ def _leverage_takeaway(diagnosis: Diagnosis) -> str:
     unequal = diagnosis.leverage_variance / diagnosis.leverage_gaussian
     if unequal > 1.5:
         return (
-            f"Your images are more unequal than Gaussian data: how much they weigh varies with variance {variance}, "
+            f"Your images are more unequal than Gaussian data: their weight (leverage) has variance {variance}, "
             f"{number(unequal, 2)} times that of Gaussian data."
         )
-    return f"Your images weigh about as equally as Gaussian data: variance {variance}, for Gaussian data {gaussian}."
+    return (
+        f"Your images are about as equal as Gaussian data: their weight (leverage) has variance {variance}; Gaussian data "
+        f"have {gaussian}."
+    )
 
 
 @styled
@@ -194,5 +199,5 @@ def _kurtosis(diagnosis: Diagnosis) -> str:
     low, middle, high = (number(float(x), 2) for x in np.quantile(values, (0.05, 0.5, 0.95)))
     return (
         f"The kurtosis of a mode, E z⁴/(E z²)², is 3 for Gaussian data. In these images half of the modes lie above "
-        f"{middle}, and nine out of ten between {low} and {high}."
+        f"{middle}, and nine out of ten lie between {low} and {high}."
     )

@@ -1,4 +1,4 @@
-"""On which modes two models disagree, and how modes leak into each other."""
+"""On which modes two linear models disagree, and how modes leak into each other."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def where(prediction: Prediction) -> Section:
     """Disagreement by mode."""
     return Section(
         name="where",
-        title="On which patterns do they disagree?",
+        title="On which patterns do two linear models disagree?",
         contents="Which patterns?",
         takeaways=(_mode_takeaway(prediction),),
         parts=(
@@ -55,14 +55,14 @@ def _mode_takeaway(prediction: Prediction) -> str:
     worst = int(np.nanargmax(relative))
     agree = int(np.sum(relative[alive] <= prediction.tolerance))
     text = (
-        f"With {prediction.reference_n:,} images, {agree:,} of {counted(int(alive.sum()), 'mode')} agree within "
-        f"{percent_setting(prediction.tolerance)}; mode {worst + 1:,} is the furthest off, "
-        f"at {percent(relative[worst])}."
+        f"With {prediction.reference_n:,} training images each, two linear models agree within "
+        f"{percent_setting(prediction.tolerance)} in {agree:,} of {counted(int(alive.sum()), 'mode')}. They disagree most in "
+        f"mode {worst + 1:,} ({percent(relative[worst])})."
     )
     part = prediction.modes.disagreement[row]
     if np.isfinite(part).all() and part.sum() > 0:
         half = int(np.searchsorted(np.cumsum(np.sort(part)[::-1]), 0.5 * part.sum())) + 1
-        text += f" Half of the whole squared distance lies in {counted(half, 'mode')}."
+        text += f" {counted(half, 'mode')} {'holds' if half == 1 else 'hold'} half of the total squared distance."
     return text
 
 
@@ -70,10 +70,10 @@ def disagreement_by_mode(prediction: Prediction) -> Picture:
     """Disagreement of each mode for each n."""
     return Picture(
         name="disagreement_by_mode",
-        caption="Top: squared distance between two models along each mode, which adds up to the total. Bottom: the "
-        "same relative to unrelated samples. Modes to the right are weaker; in images they are fine detail.",
-        alternative="Two panels against the mode number: squared distance and relative disagreement of "
-        f"each mode, one curve for each n = {sizes_in_words(prediction)}.",
+        caption="Top: squared distance between two linear models along each mode; the modes add up to the total. Bottom: "
+        "the same relative to unrelated samples. Modes further to the right are weaker; in images they are finer detail.",
+        alternative="Two panels against the mode number: squared distance and relative disagreement of two linear models "
+        f"in each mode, one curve for each n = {sizes_in_words(prediction)}.",
         draw=partial(draw_disagreement_by_mode, prediction),
     )
 
@@ -127,12 +127,12 @@ def pairs(prediction: Prediction) -> Section | None:
 def _pair_takeaway(prediction: Prediction) -> str:
     values = prediction.modes.pairs.variance
     if not values.size or not np.nanmax(values) > 0:
-        return "The map does not vary between training sets."
+        return "The sampling map does not vary between training sets."
     k, j = np.unravel_index(int(np.nanargmax(values)), values.shape)
     image, seed = (int(prediction.modes.pairs.modes[int(i)]) + 1 for i in (k, j))
     return (
-        f"Training sets vary most in how much of mode {seed} of the seed reaches mode {image} of the image; "
-        f"that entry has standard deviation {number(float(values[k, j]) ** 0.5, 2)}."
+        f"In linear models, the path from mode {seed} of the seed to mode {image} of the image varies most between training "
+        f"sets: its standard deviation is {number(float(values[k, j]) ** 0.5, 2)}."
     )
 
 
@@ -141,8 +141,8 @@ def mode_pairs(prediction: Prediction) -> Picture:
     at = f"n = {prediction.reference_n:,}"
     return Picture(
         name="mode_pairs",
-        caption="How much the path from mode l of the seed to mode k of the image varies between training sets of "
-        f"{at} images. Darker is more; one step of the colour scale is a power of ten. Blank: no variance.",
+        caption="Variance, between training sets, of the path from mode l of the seed to mode k of the image at "
+        f"{at}. Darker means more; each step of the colour scale is a power of ten. Blank entries have no variance.",
         alternative=f"Matrix of the variance of the sampling map between modes of the seed and of the image at {at}, "
         "logarithmic colours.",
         draw=partial(draw_mode_pairs, prediction),

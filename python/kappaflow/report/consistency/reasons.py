@@ -47,8 +47,8 @@ def _noise_takeaway(prediction: Prediction) -> str:
     sigma, kappa = float(prediction.noise.sigma[0]), float(prediction.noise.kappa[row, 0])
     factor = float(numbers.ratio(np.array(kappa), np.array(sigma**2)))
     return (
-        f"At the lowest noise level, σ = {short(sigma, 2)}, a model trained on {prediction.reference_n:,} images "
-        f"treats noise of variance {short(sigma**2)} as if it were {number(kappa)}: {number(factor)} times as much."
+        f"At the lowest noise level, σ = {short(sigma, 2)}, a linear model trained on {prediction.reference_n:,} images treats "
+        f"noise of variance {short(sigma**2)} as if its variance were {number(kappa)}, {number(factor)} times as much."
     )
 
 
@@ -56,8 +56,8 @@ def renormalised_noise(prediction: Prediction) -> Picture:
     """κ and its factor for each n."""
     return Picture(
         name="renormalised_noise",
-        caption="The noise variance κ that a model trained on n images acts on, against the true noise variance σ² "
-        "(σ is the noise level, a standard deviation). Bottom: their ratio. On the dashed line data are infinite.",
+        caption="Top: the noise variance κ that a linear model trained on n images acts on, against the true noise variance "
+        "σ² (the noise level σ is its standard deviation). Bottom: their ratio. The dashed line is for infinite data.",
         alternative="Renormalised noise κ against noise variance σ², and their ratio, one curve for each n = "
         f"{sizes_in_words(prediction)}, with the line κ = σ² of infinite data.",
         draw=partial(draw_renormalised_noise, prediction),
@@ -117,9 +117,9 @@ def _shrinkage_takeaway(prediction: Prediction) -> str:
         return "No mode has any variance."
     weak, worst = int(np.sum(kept < OVERSHRUNK)), int(np.nanargmin(kept))
     return (
-        f"With {prediction.reference_n:,} images, {weak:,} of {counted(alive, 'mode')} "
+        f"In a linear model trained on {prediction.reference_n:,} images, {weak:,} of {counted(alive, 'mode')} "
         f"{'loses' if weak == 1 else 'lose'} more than {percent_setting(1 - OVERSHRUNK)} of the amplitude; "
-        f"the hardest hit, mode {worst + 1:,}, keeps {percent(kept[worst])}."
+        f"mode {worst + 1:,} loses most and keeps {percent(kept[worst])}."
     )
 
 
@@ -127,8 +127,8 @@ def gains(prediction: Prediction) -> Picture:
     """Gain of each mode for each n."""
     return Picture(
         name="shrinkage",
-        caption="Top: the factor by which sampling scales each mode (its gain), relative to a model with infinite "
-        "data; 1 is no loss. Bottom: gain of single denoising steps at noise level σ, dashed with infinite data.",
+        caption="Top: the factor by which sampling scales each mode (its gain) in a linear model, relative to infinite data; "
+        "1 means no loss. Bottom: gain of a single denoising step at noise level σ; the dashed line is for infinite data.",
         alternative="Gain of each mode with n images relative to infinite data for the sampling map, and gains of "
         f"denoisers, one curve for each n = {sizes_in_words(prediction)}.",
         draw=partial(draw_gains, prediction),

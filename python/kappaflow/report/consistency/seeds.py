@@ -1,4 +1,4 @@
-"""Which seeds are reproducible: their ranking, and what they become."""
+"""On which seeds linear models agree: their ranking, and what they become."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from ..._checks import FloatArray
 from ..._statistics import rank_correlation
+from ...consistency.notes import NETWORK_SEED_CORRELATION
 from ...consistency.prediction import Prediction, SeedImages
 from .. import look, numbers
 from ..arrays import as_drawn, frame, height_ratio, kind_of, pixel_level, show
@@ -32,22 +33,27 @@ def seeds(prediction: Prediction) -> Section:
     known = bool(prediction.seeds.numbers.size)
     parts: list[Picture | Table | Prose] = []
     if known:
-        parts += [disagreement_by_seed(prediction), Prose(PROSE, "seeds")]
+        parts += [disagreement_by_seed(prediction), _about_seeds()]
         images = seed_images(prediction)
         parts += [Prose(PROSE, "no_seed_images") if images is None else images, seed_table(prediction)]
     else:
-        parts += [Prose(PROSE, "no_seeds"), Prose(PROSE, "seeds")]
+        parts += [Prose(PROSE, "no_seeds"), _about_seeds()]
     return Section(
         name="seeds",
-        title="Which seeds are reproducible?",
+        title="On which seeds do two linear models agree?",
         contents="Which seeds?",
         takeaways=(_takeaway(prediction),) if known else (),
         parts=(*parts, Prose(PROSE, "seed_disagreement", summary=HOW)),
     )
 
 
+def _about_seeds() -> Prose:
+    low, high = (f"{value:.2f}".replace("-", "−") for value in NETWORK_SEED_CORRELATION)
+    return Prose(PROSE, "seeds", {"low": low, "high": high})
+
+
 def _takeaway(prediction: Prediction) -> str:
-    text = seed_spread(prediction) or "All seeds that were examined disagree equally."
+    text = seed_spread(prediction) or "Two linear models disagree equally on all seeds that were examined."
     row = prediction.reference
     if len(prediction.n) < 2 or prediction.seeds.numbers.size < 3:
         return text
@@ -68,9 +74,9 @@ def disagreement_by_seed(prediction: Prediction) -> Picture:
     count, at = prediction.seeds.numbers.size, f"at n = {prediction.reference_n:,}"
     return Picture(
         name="disagreement_by_seed",
-        caption=f"Left: relative disagreement of {count:,} seeds for each number of training images. Right: the same "
-        f"seeds in order {at}.",
-        alternative=f"Left: relative disagreement of {counted(count, 'seed')}, one strip "
+        caption=f"Left: relative disagreement of two linear models on {counted(count, 'seed')} for each number of training "
+        f"images. Right: the same seeds in order of disagreement {at}.",
+        alternative=f"Left: relative disagreement of two linear models on {counted(count, 'seed')}, one strip "
         f"for each n = {sizes_in_words(prediction)}. Right: the seeds in order of disagreement {at}.",
         draw=partial(draw_disagreement_by_seed, prediction),
     )
@@ -152,12 +158,11 @@ def seed_images(prediction: Prediction) -> Picture | None:
         name="seed_images",
         title="What these seeds become",
         takeaway=_image_takeaway(prediction, most, least),
-        caption="Predicted samples and how much they vary between training sets (std: standard deviation, one colour "
-        "scale throughout). Percentages are relative disagreement. These are predictions of the linear theory: "
-        "expect the layout and the colours of a network's sample, not its objects. Values outside −1 to 1 are "
-        "clipped in pictures.",
+        caption="Predicted samples of linear models, and how much they vary between training sets (std: standard deviation, "
+        "on one colour scale). Percentages are relative disagreements. A network's sample may share the layout and the "
+        "colours of these images; do not expect it to share their objects. Values outside −1 to 1 are clipped.",
         alternative="Predicted samples of the most and the least consistent seeds at n = "
-        f"{prediction.reference_n:,}, each with the standard deviation of its parts over training sets.",
+        f"{prediction.reference_n:,}, each with the standard deviation of its pixels or components over training sets.",
         draw=partial(draw_seed_images, prediction, most, least),
         raster=kind_of(prediction.shape) != "vector",
     )
@@ -167,8 +172,8 @@ def _image_takeaway(prediction: Prediction, most: SeedImages, least: SeedImages)
     low, high = (float(np.sqrt(np.mean(group.pixel_std[end] ** 2))) for group, end in ((most, 0), (least, -1)))
     part = "pixel" if len(prediction.shape) > 1 else "component"
     return (
-        f"From one training set to another, a {part} of seed {int(least.numbers[-1])} varies by {number(high, 2)} "
-        f"(standard deviation), one of seed {int(most.numbers[0])} by {number(low, 2)}."
+        f"From one training set to another, a {part} of a linear model's image varies by {number(high, 2)} for seed "
+        f"{int(least.numbers[-1])} and by {number(low, 2)} for seed {int(most.numbers[0])} (standard deviation)."
     )
 
 
@@ -254,7 +259,8 @@ def seed_table(prediction: Prediction) -> Table:
     shown = [*order[:ends].tolist(), *order[::-1][:ends].tolist()]
     return Table(
         name="seeds",
-        caption=f"Seeds at n = {prediction.reference_n:,}, the furthest first at each end",
+        caption=f"The most and the least consistent seeds of two linear models at n = {prediction.reference_n:,}, the most "
+        "extreme first in each group.",
         columns={
             "Seed": [str(int(prediction.seeds.numbers[k])) for k in shown],
             "Squared distance / d": [rounded(float(absolute[k])) for k in shown],

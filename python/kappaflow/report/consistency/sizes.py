@@ -1,4 +1,4 @@
-"""How many images make two models agree."""
+"""How many images make two linear models agree."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def how_many(prediction: Prediction) -> Section:
     """Disagreement against n, and the images that each eigenband needs."""
     return Section(
         name="how-many",
-        title="How many images make two models agree?",
+        title="How many images make two linear models agree?",
         contents="How many images?",
         takeaways=(_takeaway(prediction),),
         parts=(
@@ -44,22 +44,22 @@ def how_many(prediction: Prediction) -> Section:
 def _takeaway(prediction: Prediction) -> str:
     row = prediction.reference
     relative = prediction.bands.relative[row]
+    disagree = f"With {prediction.reference_n:,} training images each, two linear models disagree"
     if not relative.size:
-        return f"At n = {prediction.reference_n:,} the disagreement is {percent(prediction.totals.relative[row])}."
+        return f"{disagree} by {percent(prediction.totals.relative[row])}."
     worst, best = int(np.nanargmax(relative)), int(np.nanargmin(relative))
-    name, verb = band_name(prediction, worst), _verb(prediction, worst, "disagree")
-    text = f"At n = {prediction.reference_n:,}, {name} {verb} by {percent(relative[worst])}"
-    text += "." if worst == best else f", {band_name(prediction, best)} by {percent(relative[best])}."
+    if worst == best:
+        text = f"{disagree} by {percent(relative[worst])} in {band_name(prediction, worst)}."
+    else:
+        most, least = (f"{band_name(prediction, band)} ({percent(relative[band])})" for band in (worst, best))
+        text = f"{disagree} most in {most} and least in {least}."
     total = prediction.totals.relative
     if len(prediction.n) > 1 and total[-1] > 0 and total[-2] > 0:
         slope = float(np.log(total[-2] / total[-1]) / np.log(prediction.n[-1] / prediction.n[-2]))
-        text += f" Between the two largest n, twice the images divide the total by {number(2**slope, 2)}."
+        text += (
+            f" Between the two largest n, twice as many images divide the total disagreement by {number(2**slope, 2)}."
+        )
     return text
-
-
-def _verb(prediction: Prediction, band: int, verb: str) -> str:
-    single = prediction.bands.ranges[band].stop - prediction.bands.ranges[band].start == 1
-    return verb + "s" if single else verb
 
 
 # ---------------------------------------------------------------- figure
@@ -67,11 +67,12 @@ def disagreement_by_n(prediction: Prediction) -> Picture:
     """Relative disagreement of each band against n."""
     return Picture(
         name="disagreement_by_n",
-        caption="Relative disagreement against the number of training images. 100 % is as different as two unrelated "
-        "samples. Where a curve crosses the red line, two models agree to the tolerance of the plan; hollow markers "
-        "lie beyond the n that were computed. The dashed line falls like 1/n.",
-        alternative="Relative disagreement against the number of training images n, logarithmic axes, one "
-        f"curve for each of {counted(len(prediction.bands.ranges), 'eigenband')} and one for all modes, with the tolerance.",
+        caption="Relative disagreement of two linear models against the number of training images; 100 % is as different "
+        "as two unrelated samples. The models agree within the tolerance from where a curve crosses the red line. "
+        "Hollow markers lie beyond the n that were computed. The dashed line falls as 1/n.",
+        alternative="Relative disagreement of two linear models against the number of training images n on logarithmic "
+        f"axes: one curve for each of {counted(len(prediction.bands.ranges), 'eigenband')}, one for all modes, and a line "
+        "at the tolerance.",
         draw=partial(draw_disagreement_by_n, prediction),
     )
 
@@ -156,12 +157,14 @@ def band_table(prediction: Prediction) -> Table:
     needed = prediction.bands.images_needed
     return Table(
         name="bands",
-        caption="Images needed in each training set for a relative disagreement of at most "
-        f"{percent_setting(prediction.tolerance)}",
+        caption="Images that each training set needs for two linear models to have a relative disagreement of at most "
+        f"{percent_setting(prediction.tolerance)}.",
         columns={
             "Eigenband": [band_name(prediction, index) for index in range(len(shares))],
             "Share of variance": [rounded(share, percent(share)) for share in shares],
-            f"Disagreement at n = {prediction.reference_n:,}": [rounded(x, percent(float(x))) for x in relative],
+            f"Relative disagreement at n = {prediction.reference_n:,}": [
+                rounded(x, percent(float(x))) for x in relative
+            ],
             "Images needed": [Cell(never_enough(prediction)) if n is None else Cell(count(n), n) for n in needed],
         },
     )
@@ -183,8 +186,8 @@ def size_table(prediction: Prediction) -> Table:
     }
     return Table(
         name="sizes",
-        caption="By number of training images; the highlighted row is the n of the headline. κ is the noise variance "
-        "that the model acts on (see noise).",
+        caption="Renormalised noise κ and disagreement for each number n of training images; the headline is about the "
+        "highlighted row. κ is the noise variance that a linear model acts on, see “Why: few images act like extra noise”.",
         columns={
             "n": [f"{int(n):,}" for n in prediction.n],
             **kappa,
