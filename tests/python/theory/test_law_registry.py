@@ -145,7 +145,7 @@ def test_the_command_line_and_the_page(
     named = json.loads(Path("named/predictions.json").read_text())
     assert (named["law"], named["law_reason"]) == ("toy", "The toy law was asked for.")
     page = Path("named/report.html").read_text()
-    assert "are of the toy law." in page
+    assert "come from the toy law." in page
     assert "and the <em>toy law</em> multiplies everything." in page
     run("predict", "images.npy", *options, "--out", "decided")
     page = Path("decided/report.html").read_text()
