@@ -1,4 +1,4 @@
-"""How linear denoisers learn: gains of the modes, generated variance, times of emergence."""
+"""How linear denoisers learn: gains of the eigenmodes, generated variance, emergence times and their exponents."""
 
 from .emergence import (
     THRESHOLDS,
@@ -17,6 +17,7 @@ from .gains import (
     DATA_VARIANCE,
     DeepLinear,
     LinearLearner,
+    NoiseNodes,
     NoiseRange,
     OneLayer,
     Preconditioned,
@@ -27,6 +28,7 @@ from .gains import (
     remaining_mean,
 )
 from .matrix import (
+    AffineWeights,
     JointLearning,
     gradient_descent,
     joint_learning,
@@ -51,6 +53,7 @@ from .study import (
 __all__ = [
     "DATA_VARIANCE",
     "THRESHOLDS",
+    "AffineWeights",
     "ConvolutionCurves",
     "DeepLinear",
     "ExponentFit",
@@ -62,6 +65,7 @@ __all__ = [
     "LinearLearner",
     "MeasuredEmergence",
     "ModeVariances",
+    "NoiseNodes",
     "NoiseRange",
     "OneLayer",
     "PatchConvolution",

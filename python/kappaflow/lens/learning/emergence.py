@@ -1,8 +1,8 @@
-r"""When the modes of a generated law emerge in training, in theory and in measurements, and with which power of λ.
+r"""When the modes of the generated law emerge during training, in theory and in measurements, and with which power of λ.
 
-A mode emerges at the first training time τ* at which its generated variance crosses a mean of where it starts, λ̃(0), and
-where it goes: harmonic 2xy/(x + y), geometric √(xy) or arithmetic (x + y)/2. The exponent of τ* ∝ λ^−α depends on that choice,
-so that it means nothing without it and the direction.
+A mode emerges at the training time τ* at which its generated variance first crosses a mean of the variance that it starts with,
+λ̃(0), and the variance that it goes to. The mean is harmonic, 2xy/(x + y), geometric, √(xy), or arithmetic, (x + y)/2. The
+exponent of τ* ∝ λ^−α depends on which mean it is and on the direction of the crossing: without both it means nothing.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 from ..._checks import FloatArray, choice, integer, positive, real_array
+from ..._repr import ShortRepr
+from ..._tables import Columns, Tabular
 from ...population import Population
 
 __all__ = [
@@ -33,24 +35,26 @@ __all__ = [
     "threshold_variance",
 ]
 
-#: Means of the variance at the start and at the end that a mode has to cross.
+#: Means of a mode's first and last variance; the mode emerges where it crosses the chosen one.
 THRESHOLDS = ("harmonic", "geometric", "arithmetic")
+#: Training times in a decade of the grid on which crossings are looked for.
 _PER_DECADE = 12
-_HALVINGS = 48  # of a bracket of 1/12 decade: to rounding
+#: Bisections that narrow a bracket of 1/12 decade to rounding.
+_HALVINGS = 48
 
 
-@dataclass(frozen=True)
-class LearningEmergence:
-    """LearningEmergence times of k modes.
+@dataclass(frozen=True, repr=False)
+class LearningEmergence(ShortRepr, Tabular):
+    """Emergence times of k modes.
 
     Attributes
     ----------
-    times : (k,) τ*; NaN where a mode is left out or does not cross in the times looked at
-    direction : (k,) +1 where variance has to grow, −1 where it has to shrink, 0 where the mode is left out because it ends
-        within the factor `exclude` of where it starts, or either is 0
-    initial, target, level : (k,) variances at the start and at the end, and the one that is crossed
+    times : (k,) τ*; NaN where a mode is left out, or does not cross within the times that were searched
+    direction : (k,) +1 where the variance has to grow, −1 where it has to shrink, 0 where the mode is left out, because it ends
+        within the factor `exclude` of where it starts, or because it starts or ends at 0
+    initial, target, level : (k,) variance at the start, at the end, and the one in between that has to be crossed
     threshold : "harmonic", "geometric" or "arithmetic"
-    exclude : factor
+    exclude : the factor
     """
 
     times: FloatArray
@@ -61,31 +65,50 @@ class LearningEmergence:
     threshold: str
     exclude: float
 
+    def _columns(self) -> Columns:
+        return {
+            "mode": np.arange(1, self.times.size + 1),
+            "time": self.times,
+            "direction": self.direction,
+            "initial": self.initial,
+            "target": self.target,
+            "level": self.level,
+        }
 
-@dataclass(frozen=True)
-class MeasuredEmergence:
-    """LearningEmergence times of measured variances, with what their sampling error makes of them.
+
+@dataclass(frozen=True, repr=False)
+class MeasuredEmergence(ShortRepr, Tabular):
+    """Emergence times of measured variances, and the range that their sampling error allows.
 
     Attributes
     ----------
     emergence : times by log-linear interpolation between checkpoints
-    earliest, latest : (k,) times at which the curve moved by two standard errors to and from its target crosses; NaN where it
-        does not. Equal to the times where no number of samples is given.
+    earliest, latest : (k,) times at which the curve crosses when it is moved by two standard errors toward its target and away
+        from it; NaN where it then does not cross. Equal to the times if the number of samples is not given.
     """
 
     emergence: LearningEmergence
     earliest: FloatArray
     latest: FloatArray
 
+    def _columns(self) -> Columns:
+        return {
+            "mode": np.arange(1, self.earliest.size + 1),
+            "time": self.emergence.times,
+            "earliest": self.earliest,
+            "latest": self.latest,
+            "direction": self.emergence.direction,
+        }
 
-@dataclass(frozen=True)
-class ModeVariances:
-    """What samples say of the modes of a population.
+
+@dataclass(frozen=True, repr=False)
+class ModeVariances(ShortRepr, Tabular):
+    """Variance and mean of samples along the modes of a population.
 
     Attributes
     ----------
     variances : (k,) unbiased variance of the samples' coordinates
-    means : (k,) mean of the samples' coordinates, which are relative to the population's mean
+    means : (k,) mean of the samples' coordinates, relative to the population's mean
     relative_sd : √(2/(n − 1)), relative standard deviation of each variance for Gaussian samples
     samples : n
     """
@@ -95,16 +118,19 @@ class ModeVariances:
     relative_sd: float
     samples: int
 
+    def _columns(self) -> Columns:
+        return {"mode": np.arange(1, self.variances.size + 1), "variance": self.variances, "mean": self.means}
 
-@dataclass(frozen=True)
-class PowerLaw:
-    """Least squares of ln τ* = intercept − α ln λ.
+
+@dataclass(frozen=True, repr=False)
+class PowerLaw(ShortRepr):
+    """Least squares fit of ln τ* = intercept − α ln λ.
 
     Attributes
     ----------
     exponent : α
-    interval : two-sided interval of α, as if modes scattered independently around the line: for theory, which does not scatter,
-        it measures how far the curve is from a straight line
+    interval : two-sided confidence interval of α, computed as if modes scattered independently around the line. Times from
+        theory do not scatter; for them the interval measures how far the relation is from a straight line.
     level : confidence level of the interval
     intercept : ln τ* at λ = 1
     r_squared : share of the variance of ln τ* that the line explains; NaN where τ* is the same for all modes
@@ -122,7 +148,18 @@ class PowerLaw:
 
 
 def threshold_variance(initial: Any, target: Any, threshold: str = "geometric") -> FloatArray:
-    """Harmonic, geometric or arithmetic mean of two variances; 0 for the first two where one of them is."""
+    """Harmonic, geometric or arithmetic mean of two variances. The first two are 0 where one of the variances is 0.
+
+    Parameters
+    ----------
+    initial, target : variances ≥ 0 of shapes that broadcast
+    threshold : one of :data:`THRESHOLDS`
+
+    Raises
+    ------
+    ValueError
+        A negative variance; an unknown threshold.
+    """
     choice("threshold", threshold, THRESHOLDS)
     x, y = real_array("initial", initial), real_array("target", target)
     for name, values in (("initial", x), ("target", y)):
@@ -144,44 +181,60 @@ def emergence_times(
     exclude: float = 2.0,
     window: tuple[float, float] = (1e-10, 1e12),
 ) -> LearningEmergence:
-    """LearningEmergence times of a theoretical law: first crossing on a logarithmic grid, 12 times a decade, then bisection.
+    """Emergence times of a theoretical law.
+
+    The first crossing is looked for on a logarithmic grid with 12 times in a decade, then narrowed by bisection.
 
     Parameters
     ----------
-    log_variance : ln λ̃, (k,), of all modes at training times (k,), one for each mode, or (1,); at 0 it is where training starts.
-        For instance ``lambda time: learner.log_variance(eigenvalues, time)``.
-    target : (k,) where the modes go: the data's eigenvalues, or what training converges to
-    threshold : mean that is crossed, one of :data:`THRESHOLDS`
-    exclude : modes that end within this factor of where they start are left out
-    window : first and last training time looked at; crossings outside of it are NaN
+    log_variance : function that returns ln λ̃ of all modes, (k,), at training times of shape (k,), one for each mode, or (1,). Its
+        value at time 0 is where training starts. For instance ``lambda time: learner.log_variance(eigenvalues, time)``.
+    target : (k,) variances that the modes go to: the data's eigenvalues, or what training converges to
+    threshold : mean that has to be crossed, one of :data:`THRESHOLDS`
+    exclude : factor ≥ 1; modes that end within this factor of where they start are left out
+    window : first and last training time that are searched; modes that cross before or after have the time NaN
+
+    Raises
+    ------
+    ValueError
+        A window that does not ascend or does not start above 0; negative variances; an unknown threshold; a factor below 1.
     """
     low, high = positive("window[0]", window[0]), positive("window[1]", window[1])
     if not low < high:
         raise ValueError(f"window must be ascending, got {window}")
     end = real_array("target", target)
     start = np.exp(np.broadcast_to(log_variance(np.zeros(1)), end.shape))
-    direction, level = _directions(start, end, threshold, exclude)
-    log_level = np.log(np.where(direction != 0, level, 1.0))
+    goal = _goal(start, end, threshold, exclude)
+    direction = goal.direction
+    log_level = np.log(np.where(direction != 0, goal.level, 1.0))
 
     def beyond(time: FloatArray) -> npt.NDArray[np.bool_]:
         return np.asarray((log_variance(time) - log_level) * direction >= 0)
 
     grid = np.geomspace(low, high, int(np.ceil(_PER_DECADE * np.log10(high / low))) + 1)
     left, right = np.full(end.shape, np.nan), np.full(end.shape, np.nan)
-    open_modes = direction != 0
-    open_modes &= ~beyond(grid[:1])  # crossed before the window
+    waiting = direction != 0
+    waiting &= ~beyond(grid[:1])  # crossed before the window
     for before, time in pairwise(grid):
-        if not open_modes.any():
+        if not waiting.any():
             break
-        now = open_modes & beyond(np.array([time]))
-        left[now], right[now] = np.log(before), np.log(time)
-        open_modes &= ~now
-    found = np.isfinite(left)
-    for _ in range(_HALVINGS if found.any() else 0):
+        crossing = waiting & beyond(np.array([time]))
+        left[crossing], right[crossing] = np.log(before), np.log(time)
+        waiting &= ~crossing
+    bracketed = np.isfinite(left)
+    for _ in range(_HALVINGS if bracketed.any() else 0):
         middle = 0.5 * (left + right)
-        late = beyond(np.exp(np.where(found, middle, 0.0)))
+        late = beyond(np.exp(np.where(bracketed, middle, 0.0)))
         left, right = np.where(late, left, middle), np.where(late, middle, right)
-    return LearningEmergence(np.exp(0.5 * (left + right)), direction, start, end, level, threshold, float(exclude))
+    return LearningEmergence(
+        times=np.exp(0.5 * (left + right)),
+        direction=direction,
+        initial=start,
+        target=end,
+        level=goal.level,
+        threshold=threshold,
+        exclude=float(exclude),
+    )
 
 
 def measured_emergence(
@@ -194,21 +247,28 @@ def measured_emergence(
     exclude: float = 2.0,
     samples: int | None = None,
 ) -> MeasuredEmergence:
-    """LearningEmergence times of variances measured at checkpoints.
+    """Emergence times of variances that were measured at checkpoints.
 
     Parameters
     ----------
     times : (T,) training times, ascending, T ≥ 2; the first may be 0
     variances : (T, k) generated variance of each mode
-    target : (k,) where the modes go; the last checkpoint's variances unless given
-    initial : (k,) where they start; the first checkpoint's variances unless given
+    target : (k,) variances that the modes go to; by default those of the last checkpoint
+    initial : (k,) variances that they start with; by default those of the first checkpoint
     threshold, exclude : as in :func:`emergence_times`
-    samples : n of each variance, for the earliest and latest times; variances are taken for those of Gaussian samples
+    samples : n of each variance, for the earliest and latest times; samples are taken to be Gaussian
 
     Notes
     -----
-    Between checkpoints ln λ̃ is taken to be linear in ln τ. A mode that is beyond its threshold at the first checkpoint after
-    τ = 0, or never, has no time: NaN. Noise makes first crossings early where checkpoints are dense: give `samples`.
+    Between checkpoints ln λ̃ is taken to be linear in ln τ. A mode has no time (NaN) if it never crosses its threshold, or is
+    already beyond it at the first checkpoint after τ = 0. Noise makes first crossings too early where checkpoints are dense: give
+    `samples`, and look at the earliest and latest times.
+
+    Raises
+    ------
+    ValueError
+        Times that do not ascend, are negative, or are fewer than 2; arrays of other shapes; negative variances; an unknown
+        threshold; a factor below 1; fewer than 2 samples.
     """
     clock, curves = real_array("times", times), real_array("variances", variances)
     if clock.ndim != 1 or clock.size < 2:
@@ -221,17 +281,24 @@ def measured_emergence(
         raise ValueError(f"variances must not be negative, got {curves.min()}")
     start = _of_modes("initial", curves[0] if initial is None else initial, curves.shape[1])
     end = _of_modes("target", curves[-1] if target is None else target, curves.shape[1])
-    direction, level = _directions(start, end, threshold, exclude)
-    found = LearningEmergence(
-        _crossings(clock, curves, level, direction), direction, start, end, level, threshold, exclude
+    goal = _goal(start, end, threshold, exclude)
+    direction, level = goal.direction, goal.level
+    emergence = LearningEmergence(
+        times=_crossings(clock, curves, level, direction),
+        direction=direction,
+        initial=start,
+        target=end,
+        level=level,
+        threshold=threshold,
+        exclude=float(exclude),
     )
     if samples is None:
-        return MeasuredEmergence(found, found.times, found.times)
+        return MeasuredEmergence(emergence, emergence.times, emergence.times)
     spread = 2 * np.sqrt(2 / (integer("samples", samples, 2) - 1))
     sooner = np.where(direction > 0, level / (1 + spread), level * (1 + spread))
     later = np.where(direction > 0, level * (1 + spread), level / (1 + spread))
-    early, late = (_crossings(clock, curves, moved, direction) for moved in (sooner, later))
-    return MeasuredEmergence(found, early, late)
+    earliest, latest = (_crossings(clock, curves, moved, direction) for moved in (sooner, later))
+    return MeasuredEmergence(emergence, earliest, latest)
 
 
 def _of_modes(name: str, values: Any, modes: int) -> FloatArray:
@@ -241,21 +308,28 @@ def _of_modes(name: str, values: Any, modes: int) -> FloatArray:
     return array
 
 
-def _directions(
-    start: FloatArray, end: FloatArray, threshold: str, exclude: float
-) -> tuple[npt.NDArray[np.int8], FloatArray]:
-    """Which way each mode goes, 0 where it is left out, and the variance that it has to cross."""
+class _Goal(NamedTuple):
+    """(k,) which way each mode goes, 0 where it is left out, and (k,) the variance that it has to cross."""
+
+    direction: npt.NDArray[np.int8]
+    level: FloatArray
+
+
+def _goal(start: FloatArray, end: FloatArray, threshold: str, exclude: float) -> _Goal:
     if positive("exclude", exclude) < 1:
         raise ValueError(f"exclude must be a factor of at least 1, got {exclude}")
     level = threshold_variance(start, end, threshold)
     up, down = end > exclude * start, start > exclude * end
     sign = np.where((start > 0) & (end > 0), up.astype(np.int8) - down.astype(np.int8), 0)
-    return sign.astype(np.int8), level
+    return _Goal(sign.astype(np.int8), level)
 
 
 def _crossings(clock: FloatArray, curves: FloatArray, level: FloatArray, direction: npt.NDArray[np.int8]) -> FloatArray:
-    """First crossing of each column, interpolated; NaN without one, where the first row is beyond already, and before the first
-    row after time 0, whose logarithm nothing bounds from below."""
+    """First crossing of each column, interpolated.
+
+    NaN where there is none, where the first row is already beyond the level, and where the crossing lies between time 0 and the
+    row after it: nothing bounds the logarithm of such a time from below.
+    """
     beyond = np.where(direction > 0, curves >= level, curves <= level)
     row = np.argmax(beyond, axis=0)
     crossed = (direction != 0) & beyond.any(axis=0) & (row > (1 if clock[0] == 0 else 0))
@@ -269,14 +343,28 @@ def _crossings(clock: FloatArray, curves: FloatArray, level: FloatArray, directi
 
 
 def mode_variances(population: Population, samples: Any) -> ModeVariances:
-    """Variance of samples (n, d) or (n, *shape) along each mode of a population, O(ndk), without a covariance matrix."""
+    """Variance of samples along each mode of a population, in O(ndk) operations and without a covariance matrix.
+
+    Parameters
+    ----------
+    population : with k modes
+    samples : (n, d) or (n, *shape), n ≥ 2
+
+    Raises
+    ------
+    ValueError
+        Samples of another shape, or fewer than 2; NaN or infinite values.
+    """
     coordinates = population.coordinates(samples, "samples")
     n = len(coordinates)
     if n < 2:
         raise ValueError(f"samples must hold at least 2 rows, got {n}")
     return ModeVariances(
-        coordinates.var(axis=0, ddof=1), coordinates.mean(axis=0), float(np.sqrt(2 / (n - 1))), n
-    )  # fmt: skip
+        variances=coordinates.var(axis=0, ddof=1),
+        means=coordinates.mean(axis=0),
+        relative_sd=float(np.sqrt(2 / (n - 1))),
+        samples=n,
+    )
 
 
 def emergence_from_samples(
@@ -288,49 +376,70 @@ def emergence_from_samples(
     threshold: str = "geometric",
     exclude: float = 2.0,
 ) -> MeasuredEmergence:
-    """LearningEmergence times from samples of a model at several training times.
+    """Emergence times from samples of a model at several training times.
 
     Parameters
     ----------
+    population : of the data
     times : (T,) training times, ascending
     samples : T arrays (n, d) or (n, *shape); the first is where training starts
-    target : "data": modes go to the population's eigenvalues; "converged": to the last samples' variances
+    target : "data": modes go to the population's eigenvalues; "converged": to the variances of the last samples
     threshold, exclude : as in :func:`emergence_times`
+
+    Raises
+    ------
+    ValueError
+        A number of arrays that is not the number of times; an unknown target; anything that :func:`mode_variances` or
+        :func:`measured_emergence` refuses.
     """
     choice("target", target, ("data", "converged"))
     if len(samples) != np.size(times):
         raise ValueError(f"samples must hold {np.size(times)} arrays, one for each time, got {len(samples)}")
-    found = [mode_variances(population, rows) for rows in samples]
+    checkpoints = [mode_variances(population, rows) for rows in samples]
     return measured_emergence(
         times,
-        np.array([f.variances for f in found]),
+        np.array([checkpoint.variances for checkpoint in checkpoints]),
         population.eigenvalues if target == "data" else None,
         threshold=threshold,
         exclude=exclude,
-        samples=min(f.samples for f in found),
+        samples=min(checkpoint.samples for checkpoint in checkpoints),
     )
 
 
 def power_law(eigenvalues: Any, times: Any, *, level: float = 0.95) -> PowerLaw | None:
-    """α of τ* ∝ λ^−α by least squares over the modes that have a time and λ > 0; None for fewer than 3 or one λ alone."""
-    values, found = real_array("eigenvalues", eigenvalues), np.asarray(times, dtype=np.float64)
-    if values.shape != found.shape or values.ndim != 1:
-        raise ValueError(f"times must have the shape of eigenvalues {values.shape}, got {found.shape}")
+    """α of τ* ∝ λ^−α by least squares over the modes that have a time and λ > 0.
+
+    The result is None where fewer than 3 modes are left, or all of them have the same λ.
+
+    Parameters
+    ----------
+    eigenvalues : (k,) λ
+    times : (k,) τ*; modes with NaN are left out
+    level : confidence level of the interval, strictly between 0 and 1
+
+    Raises
+    ------
+    ValueError
+        Arrays of different shapes; a level that is not strictly between 0 and 1.
+    """
+    values, clock = real_array("eigenvalues", eigenvalues), np.asarray(times, dtype=np.float64)
+    if values.shape != clock.shape or values.ndim != 1:
+        raise ValueError(f"times must have the shape of eigenvalues {values.shape}, got {clock.shape}")
     if not 0 < positive("level", level) < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level}")
-    good = np.isfinite(found) & (found > 0) & (values > 0)
-    x, y = np.log(values[good]), np.log(found[good])
+    good = np.isfinite(clock) & (clock > 0) & (values > 0)
+    x, y = np.log(values[good]), np.log(clock[good])
     if x.size < 3 or np.ptp(x) == 0:
         return None
     line = stats.linregress(x, y)
     half = float(stats.t.ppf(0.5 + level / 2, x.size - 2) * line.stderr)
     alpha, flat = -float(line.slope), np.ptp(y) <= 1e-12 * max(1.0, float(np.abs(y).max()))
     return PowerLaw(
-        alpha,
-        (alpha - half, alpha + half),
-        float(level),
-        float(line.intercept),
-        float("nan") if flat else float(line.rvalue**2),
-        int(x.size),
-        (float(values[good].min()), float(values[good].max())),
+        exponent=alpha,
+        interval=(alpha - half, alpha + half),
+        level=float(level),
+        intercept=float(line.intercept),
+        r_squared=float("nan") if flat else float(line.rvalue**2),
+        modes=int(x.size),
+        eigenvalue_range=(float(values[good].min()), float(values[good].max())),
     )

@@ -1,28 +1,29 @@
-r"""How a linear denoiser learns, eigenmode by eigenmode, and the law that it generates on the way.
+r"""How a linear denoiser learns, eigenmode by eigenmode, and the law that it generates during training.
 
-Gradient flow dθ/dτ = −η ∂L/∂θ on L = E‖D(x₀ + σz; σ) − x₀‖², summed over pixels and without ½, with weights of their own at
-each noise level σ, data centred or the bias slaved to the weights, b = (I − W)μ. Then each eigenmode of the data (eigenvalue
-λ) has a gain of its own, ψ(σ, τ): D(x) − μ = Σₖ ψₖ uₖuₖᵀ(x − μ), which tends to the Wiener gain a = λ/(λ + σ²).
+Training is the gradient flow dθ/dτ = −η ∂L/∂θ of the loss L = E‖D(x₀ + σz; σ) − x₀‖², summed over pixels and without ½. Every
+noise level σ has its own weights. The data are centred, or the bias is slaved to the weights: b = (I − W)μ. Then each eigenmode
+of the data (eigenvalue λ) has its own gain ψ(σ, τ), D(x) − μ = Σₖ ψₖ uₖuₖᵀ(x − μ), which tends to the Wiener gain
+a = λ/(λ + σ²).
 
 =====================  ==========================================================================================
 :class:`OneLayer`      D = Wx: exponential, at the rate of the input, 2η(λ + σ²)
 :class:`TwoLayer`      D = PPᵀx or W₂W₁x: logistic, at the rate 8ηλ or 4ηλ
 :class:`DeepLinear`    L balanced layers: dψ/dτ = 2ηL ψ^(2−2/L) (λ − (λ + σ²)ψ)
-:class:`Preconditioned`  one layer inside of the preconditioning and the loss weights of Karras et al. (2022)
+:class:`Preconditioned`  one layer with the preconditioning and the loss weights of Karras et al. (2022)
 =====================  ==========================================================================================
 
-A full circular convolution is a :class:`OneLayer` with the rate ηN on the power spectrum, as each of its weights is shared by
-N pixels; a local one is a :class:`~kappaflow.lens.learning.patches.PatchConvolution`.
+A full circular convolution is a :class:`OneLayer` with the rate ηN on the power spectrum, because N pixels share each of its
+weights. A convolution with a local patch is a :class:`~kappaflow.lens.learning.patches.PatchConvolution`.
 
-The probability-flow ODE from N(0, σ_T²I) at σ_T down to σ₀ generates a Gaussian in each of these modes, with the variance
-λ̃ = σ₀² exp(2∫ψ d ln σ); what is left of −μₖ after it is −μₖ √λ̃/σ_T. Both are closed forms for one and two layers.
+The probability-flow ODE runs from N(0, σ_T²I) at σ_T down to σ₀. In each mode it generates a Gaussian with the variance
+λ̃ = σ₀² exp(2∫ψ d ln σ), and of the mean μₖ the samples lack the part μₖ √λ̃/σ_T. Both are closed forms for one and two layers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from scipy import special
@@ -35,6 +36,7 @@ __all__ = [
     "DATA_VARIANCE",
     "DeepLinear",
     "LinearLearner",
+    "NoiseNodes",
     "NoiseRange",
     "OneLayer",
     "Preconditioned",
@@ -47,16 +49,38 @@ __all__ = [
 
 #: σ_data² of Karras et al. (2022).
 DATA_VARIANCE = 0.25
-_FAR = 8.0  # logit beyond which four terms in 1 − v are exact to rounding
+#: Logit of v beyond which four terms of the expansion in 1 − v are exact to rounding.
+_FAR = 8.0
+#: A Wiener gain counts as 0 where it is smaller than this part of the gain that a mode without signal has.
 _ROUNDING = 1e-14
+
+
+class NoiseNodes(NamedTuple):
+    """A quadrature over noise levels: ∫ f(σ) d ln σ ≈ Σ weights · f(sigma).
+
+    Attributes
+    ----------
+    sigma : (S,) nodes, ascending
+    weights : (S,)
+    """
+
+    sigma: FloatArray
+    weights: FloatArray
 
 
 @dataclass(frozen=True)
 class NoiseRange:
-    """Noise levels that a sampler passes, from `sigma_max` down to `sigma_min`.
+    """Noise levels of a sampler, from `sigma_max` down to `sigma_min`.
 
-    Raises ValueError where `sigma_min` is 0: a gain below 1 at σ → 0 gives variance ∝ sigma_min^(2 − 2ψ), which is 0 then, so that
-    there is no law to speak of before training has converged.
+    Parameters
+    ----------
+    sigma_min, sigma_max : 0 < σ₀ < σ_T
+
+    Raises
+    ------
+    ValueError
+        `sigma_min` is not above 0, or `sigma_max` not above `sigma_min`. A gain ψ < 1 at σ → 0 gives a variance ∝
+        sigma_min^(2 − 2ψ): at 0 nothing would be generated before training has converged.
     """
 
     sigma_min: float = SIGMA_MIN
@@ -71,16 +95,20 @@ class NoiseRange:
         if positive("sigma_min", self.sigma_min) >= positive("sigma_max", self.sigma_max):
             raise ValueError(f"sigma_max must be above sigma_min = {self.sigma_min}, got {self.sigma_max}")
 
-    def quadrature(self) -> tuple[FloatArray, FloatArray]:
-        """Nodes σ (S,) and weights (S,) of ∫ f d ln σ (Gauss-Legendre), enough for gains that change over a factor e of σ."""
+    def quadrature(self) -> NoiseNodes:
+        """Gauss-Legendre nodes and weights of ∫ f d ln σ, enough of them for gains that change over a factor e of σ."""
         low, high = np.log(self.sigma_min), np.log(self.sigma_max)
         nodes, weights = np.polynomial.legendre.leggauss(int(np.ceil(12 * (high - low))) + 32)
         half = 0.5 * (high - low)
-        return np.exp(low + half * (nodes + 1)), half * weights
+        return NoiseNodes(np.exp(low + half * (nodes + 1)), half * weights)
 
 
 class LinearLearner(Protocol):
-    """A linear denoiser in training. Arrays broadcast against each other; eigenvalues λ ≥ 0, σ > 0, training time τ ≥ 0."""
+    """A linear denoiser in training.
+
+    Arguments of its methods broadcast against one another: eigenvalues λ ≥ 0, noise levels σ > 0, training times τ ≥ 0. Values
+    out of these ranges raise ValueError.
+    """
 
     @property
     def rate(self) -> float:
@@ -90,25 +118,32 @@ class LinearLearner(Protocol):
         """Gain ψ(λ; σ, τ) of an eigenmode."""
 
     def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = ...) -> FloatArray:
-        """ln λ̃(λ; τ) of the samples that it generates."""
+        """ln λ̃(λ; τ), logarithm of the variance of the samples that it generates."""
 
 
 def converged_variance(eigenvalues: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
-    """σ_T² (σ₀² + λ)/(σ_T² + λ): variance that the Wiener denoiser generates from N(0, σ_T²I); λ but for the ends of the range."""
+    """σ_T² (σ₀² + λ)/(σ_T² + λ), the variance that the Wiener denoiser generates from N(0, σ_T²I), of the shape of `eigenvalues`.
+
+    It is close to λ where σ₀² ≪ λ ≪ σ_T².
+    """
     values = real_array("eigenvalues", eigenvalues)
     low, high = noise.sigma_min**2, noise.sigma_max**2
     return np.asarray(high * (low + values) / (high + values))
 
 
 def remaining_mean(log_variance: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
-    """√λ̃/σ_T: the part of μₖ that generated samples lack, (μₖ − E x̄ₖ)/μₖ, from ln λ̃ (bias slaved to the weights)."""
+    """√λ̃/σ_T from ln λ̃: the part of μₖ that generated samples lack, (μₖ − E x̄ₖ)/μₖ. The bias is slaved to the weights."""
     return np.asarray(np.exp(0.5 * real_array("log_variance", log_variance) - np.log(noise.sigma_max)))
 
 
 def mode_divergence(log_variance: Any, eigenvalues: Any, mean_error: Any = 0.0) -> FloatArray:
-    """KL(generated ‖ data) of one mode in nats: ½[r − 1 − ln r + δ²/λ], r = λ̃/λ, δ the error of the mean.
+    """KL(generated ‖ data) of each mode in nats: ½[r − 1 − ln r + δ²/λ] with r = λ̃/λ and the error δ of the mean.
 
-    Infinite where λ = 0 (any variance at all is then wrong).
+    It is infinite where λ = 0, because any variance is then wrong.
+
+    Parameters
+    ----------
+    log_variance, eigenvalues, mean_error : ln λ̃, λ ≥ 0 and δ, of shapes that broadcast
     """
     variance, values, error = np.broadcast_arrays(
         real_array("log_variance", log_variance),
@@ -124,9 +159,18 @@ def mode_divergence(log_variance: Any, eigenvalues: Any, mean_error: Any = 0.0) 
 
 
 def log_variance_by_quadrature(
-    learner: LinearLearner, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()
-) -> FloatArray:  # fmt: skip
-    """ln λ̃ = 2 ln σ₀ + 2∫ψ d ln σ by Gauss-Legendre, for any gain; eigenvalues and times broadcast."""
+    learner: LinearLearner,
+    eigenvalues: Any,
+    time: Any,
+    noise: NoiseRange = NoiseRange(),
+) -> FloatArray:
+    """ln λ̃ = 2 ln σ₀ + 2∫ψ d ln σ by Gauss-Legendre quadrature, for any gain; eigenvalues and times broadcast.
+
+    Raises
+    ------
+    ValueError
+        Negative eigenvalues or times.
+    """
     nodes, weights = noise.quadrature()
     values, times = _grid(eigenvalues, time)
     gains = learner.gain(values[..., None], nodes, times[..., None])
@@ -140,9 +184,15 @@ class OneLayer:
 
     Parameters
     ----------
-    initial : q, any number: all weights start at W = qI. "skip": at c/(c + σ²) I, the skip connection of Karras et al.
-    rate : η; times the number N of pixels that share each weight for a full convolution, whose modes are Fourier modes
+    initial : q, any number: the weights start at W = qI. With "skip" they start at c/(c + σ²) I, the skip connection of Karras et
+        al. (2022).
+    rate : η; for a full convolution, whose modes are Fourier modes, η times the number N of pixels that share each weight
     data_variance : c = σ_data² of "skip"
+
+    Raises
+    ------
+    ValueError
+        A rate or a variance that is not above 0; an `initial` that is neither one number nor "skip".
 
     Notes
     -----
@@ -166,21 +216,21 @@ class OneLayer:
             raise ValueError(f"initial must be one number or 'skip', got an array of shape {np.shape(self.initial)}")
 
     def start(self, sigma: Any) -> FloatArray:
-        """q(σ)."""
+        """Gain at the start of training, q(σ), of the shape of `sigma`."""
         level = real_array("sigma", sigma)
         if self.initial == "skip":
             return np.asarray(self.data_variance / (self.data_variance + level**2))
         return np.full(level.shape, float(self.initial))
 
     def gain(self, eigenvalues: Any, sigma: Any, time: Any) -> FloatArray:
-        """ψ; see the class."""
+        """Gain ψ, with the formula of the class."""
         values, level, times = _arguments(eigenvalues, sigma, time)
         wiener = wiener_gain(values, noise_variance=level**2)
         decay = np.exp(-2 * self.rate * times * (values + level**2))
         return np.asarray(wiener + (self.start(level) - wiener) * decay)
 
     def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
-        """ln λ̃; see the class."""
+        """ln λ̃, with the formula of the class."""
         values, times = _grid(eigenvalues, time)
         s, low, high = 2 * self.rate * times, noise.sigma_min**2, noise.sigma_max**2
         growth = np.log((high + values) / (low + values)) - _e1_difference(s, low + values, high + values)
@@ -193,7 +243,7 @@ class OneLayer:
 
 
 def _e1_difference(s: FloatArray, low: Any, high: Any) -> FloatArray:
-    """E₁(s·low) − E₁(s·high), low > 0; its limit ln(high/low) where s·high underflows the logarithm's argument."""
+    """E₁(s·low) − E₁(s·high), low > 0; where s·low underflows, its limit ln(high/low)."""
     first, last = s * low, s * high
     none = first < np.finfo(np.float64).tiny
     out = special.exp1(np.where(none, 1.0, first)) - special.exp1(np.where(none, 1.0, last))
@@ -201,7 +251,7 @@ def _e1_difference(s: FloatArray, low: Any, high: Any) -> FloatArray:
 
 
 def _scaled_e1_difference(s: FloatArray, low: float, high: float, shift: FloatArray) -> FloatArray:
-    """e^{−s·shift}[E₁(s·low) − E₁(s·high)] where the factors overflow and the product does not; shift + low ≥ 0."""
+    """e^{−s·shift}[E₁(s·low) − E₁(s·high)], also where the factors overflow and the product does not; shift + low ≥ 0."""
     first, last = s * low, s * high
     none = first < np.finfo(np.float64).tiny
     out = np.exp(-s * (shift + low)) * _scaled_e1(np.where(none, 1.0, first))
@@ -210,7 +260,7 @@ def _scaled_e1_difference(s: FloatArray, low: float, high: float, shift: FloatAr
 
 
 def _scaled_e1(x: FloatArray) -> FloatArray:
-    """eˣ E₁(x), x > 0: the product up to 100, beyond it the asymptotic series Σ (−1)ⁿ n!/xⁿ⁺¹, whose terms fall below 1e-17."""
+    """eˣ E₁(x), x > 0: the product up to 100, then the asymptotic series Σ (−1)ⁿ n!/xⁿ⁺¹, whose terms fall below 1e-17."""
     near = np.minimum(x, 100.0)
     far = np.maximum(x, 100.0)
     series = np.ones_like(far)
@@ -224,13 +274,19 @@ def _scaled_e1(x: FloatArray) -> FloatArray:
 class TwoLayer:
     r"""Two linear layers that start aligned with the modes: ψ = aq/((a − q)E + q), E = e^{−rηλτ}.
 
-    The rate is that of the signal, λ, and not of the input, λ + σ²; directions without variance fade as 1/τ, and q = 0 stays.
+    The rate is that of the signal, λ, not that of the input, λ + σ². The gain of directions without variance falls as 1/τ, and a
+    gain that starts at q = 0 stays there.
 
     Parameters
     ----------
-    initial : q ≥ 0, the gain W₂W₁ = qI or PPᵀ = qI at the start
-    tied : W = PPᵀ, r = 8; else W = W₂W₁ with W₁W₁ᵀ = W₂ᵀW₂ (balanced), r = 4
+    initial : q ≥ 0, the gain at the start: W₂W₁ = qI or PPᵀ = qI
+    tied : if true, W = PPᵀ and r = 8; otherwise W = W₂W₁ with W₁W₁ᵀ = W₂ᵀW₂ (balanced layers) and r = 4
     rate : η
+
+    Raises
+    ------
+    ValueError
+        A negative `initial`; a rate that is not above 0.
 
     Notes
     -----
@@ -246,12 +302,13 @@ class TwoLayer:
         not_negative("initial", self.initial)
 
     def _coefficients(self, values: FloatArray, times: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """A and B."""
         speed = (8.0 if self.tied else 4.0) * self.rate * times
         spread = speed * special.exprel(-speed * values)  # (1 − E)/λ, finite at λ = 0
         return np.exp(-speed * values) + self.initial * values * spread, self.initial * spread
 
     def gain(self, eigenvalues: Any, sigma: Any, time: Any) -> FloatArray:
-        """ψ = q/(A + Bσ²); see the class."""
+        """Gain ψ = q/(A + Bσ²), with A and B of the class."""
         values, level, times = _arguments(eigenvalues, sigma, time)
         if self.initial == 0:
             return np.zeros(np.broadcast_shapes(values.shape, level.shape, times.shape))
@@ -259,7 +316,7 @@ class TwoLayer:
         return np.asarray(self.initial / (a + b * level**2))
 
     def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
-        """ln λ̃; see the class."""
+        """ln λ̃, with the formula of the class."""
         values, times = _grid(eigenvalues, time)
         low, high = noise.sigma_min**2, noise.sigma_max**2
         if self.initial == 0:
@@ -273,14 +330,21 @@ class TwoLayer:
 class DeepLinear:
     r"""L balanced linear layers that start aligned with the modes: dψ/dτ = 2ηL ψ^{2−2/L} (λ − (λ + σ²)ψ).
 
-    Solved exactly: v = ψ/a obeys dv/dθ = v^{2−2/L}(1 − v) in the time θ = 2ηLλ a^{1−2/L} τ, whatever λ and σ; its inverse θ(v)
-    is a hypergeometric function, which Newton's method inverts.
+    The solution is exact: whatever λ and σ, v = ψ/a obeys dv/dθ = v^{2−2/L}(1 − v) in the time θ = 2ηLλ a^{1−2/L} τ. Its inverse
+    θ(v) is a hypergeometric function, which Newton's method inverts.
 
     Parameters
     ----------
-    layers : L ≥ 2; 2 is :class:`TwoLayer` with ``tied=False``
+    layers : L ≥ 2; with 2 it is :class:`TwoLayer` with ``tied=False``
     initial : q > 0, the product of all layers at the start
     rate : η
+
+    Raises
+    ------
+    TypeError
+        A number of layers that is not an integer.
+    ValueError
+        Fewer than 2 layers; an `initial` or a rate that is not above 0.
     """
 
     layers: int = 3
@@ -293,7 +357,7 @@ class DeepLinear:
         positive("initial", self.initial)
 
     def gain(self, eigenvalues: Any, sigma: Any, time: Any) -> FloatArray:
-        """ψ; see the class."""
+        """Gain ψ, with the formula of the class."""
         given = np.broadcast_arrays(*_arguments(eigenvalues, sigma, time))
         values, level, times = (part.ravel() for part in given)
         wiener, power = wiener_gain(values, noise_variance=level**2), 2 - 2 / self.layers
@@ -310,12 +374,12 @@ class DeepLinear:
         return np.asarray(out.reshape(given[0].shape))
 
     def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
-        """ln λ̃ by quadrature over ln σ."""
+        """ln λ̃, by quadrature over ln σ."""
         return log_variance_by_quadrature(self, eigenvalues, time, noise)
 
 
 def _rise(start: FloatArray, theta: FloatArray, layers: int) -> FloatArray:
-    """Logit x of v at θ, dv/dθ = v^{2−2/L}(1 − v), from `start`; θ(x) is concave, so that Newton climbs to the root."""
+    """Logit x of v at θ, where v rises by dv/dθ = v^{2−2/L}(1 − v). θ(x) is concave: Newton climbs from `start` to the root."""
     if layers == 2:
         return start + theta
     b = 2 / layers
@@ -327,7 +391,7 @@ def _rise(start: FloatArray, theta: FloatArray, layers: int) -> FloatArray:
 
 
 def _fall(start: FloatArray, theta: FloatArray, layers: int) -> FloatArray:
-    """Logit w of u = 1/v at θ, where v falls to 1; θ(w) is convex, so that Newton descends from beyond the root."""
+    """Logit w of u = 1/v at θ, where v falls to 1. θ(w) is convex: Newton descends to the root from beyond it."""
     power = 2 - 2 / layers
     start = np.minimum(start, 40.0)  # v = 1: there already
     above = np.maximum(start, 0.0) + 2**power * theta
@@ -337,18 +401,20 @@ def _fall(start: FloatArray, theta: FloatArray, layers: int) -> FloatArray:
 def _newton(
     clock: Callable[[FloatArray], FloatArray], slope: float, start: FloatArray, guess: FloatArray, target: FloatArray
 ) -> FloatArray:
-    """Root of clock(x) = target, which is not below `start`; the derivative of the clock is expit(x)^−slope."""
+    """Root of clock(x) = target, which is at least `start`. The derivative of the clock is expit(x)^−slope."""
     x = guess
     for _ in range(200):
         step = (target - clock(x)) * special.expit(x) ** slope
         x = np.maximum(x + step, start)
-        if np.all(np.abs(step) <= 1e-12 * (1 + np.abs(x))):  # the last step squares that
+        if np.all(
+            np.abs(step) <= 1e-12 * (1 + np.abs(x))
+        ):  # convergence is quadratic: the error is far smaller than the step
             break
     return x
 
 
 def _incomplete(x: FloatArray, b: float) -> FloatArray:
-    """∫₀ᵛ t^{b−1}/(1 − t) dt at v = expit(x): v^b ₂F₁(1, b; 1 + b; v)/b, near v = 1 its expansion in y = 1 − v."""
+    """∫₀ᵛ t^{b−1}/(1 − t) dt at v = expit(x): v^b ₂F₁(1, b; 1 + b; v)/b, and near v = 1 its expansion in y = 1 − v."""
     v, y = special.expit(np.minimum(x, _FAR)), special.expit(-np.maximum(x, _FAR))
     near = v**b * special.hyp2f1(1.0, b, 1 + b, v) / b
     far = np.logaddexp(0.0, np.maximum(x, _FAR)) - special.digamma(b) - np.euler_gamma
@@ -360,14 +426,19 @@ def _incomplete(x: FloatArray, b: float) -> FloatArray:
 # ---------------------------------------------------------------- preconditioned
 @dataclass(frozen=True)
 class Preconditioned:
-    r"""D = c_skip x + c_out F(c_in x) with one linear layer F from 0, loss weights 1/c_out² (Karras et al. 2022).
+    r"""D = c_skip x + c_out F(c_in x) with one linear layer F that starts at 0, and loss weights 1/c_out² (Karras et al. 2022).
 
-    ψ = a + (c_skip − a) e^{−s(λ + σ²)/(σ² + c)}, s = 2ητ, c_skip = c/(c + σ²): all noise levels at like rates. λ̃ by quadrature.
+    ψ = a + (c_skip − a) e^{−s(λ + σ²)/(σ² + c)}, s = 2ητ, c_skip = c/(c + σ²): all noise levels learn at similar rates.
 
     Parameters
     ----------
     data_variance : c = σ_data²
     rate : η
+
+    Raises
+    ------
+    ValueError
+        A variance or a rate that is not above 0.
     """
 
     data_variance: float = DATA_VARIANCE
@@ -378,7 +449,7 @@ class Preconditioned:
         positive("data_variance", self.data_variance)
 
     def gain(self, eigenvalues: Any, sigma: Any, time: Any) -> FloatArray:
-        """ψ; see the class."""
+        """Gain ψ, with the formula of the class."""
         values, level, times = _arguments(eigenvalues, sigma, time)
         c = self.data_variance
         wiener = wiener_gain(values, noise_variance=level**2)
@@ -386,7 +457,7 @@ class Preconditioned:
         return np.asarray(wiener + (c / (c + level**2) - wiener) * decay)
 
     def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
-        """ln λ̃ by quadrature over ln σ."""
+        """ln λ̃, by quadrature over ln σ."""
         return log_variance_by_quadrature(self, eigenvalues, time, noise)
 
 

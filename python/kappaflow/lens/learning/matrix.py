@@ -1,20 +1,29 @@
-r"""Learning of one linear layer beyond a gain for each eigenmode: any initial weights, gradient descent, a bias of its own.
+r"""How one linear layer learns where a gain for each eigenmode is not enough.
 
-All for one noise level σ, loss E‖Wx_σ + b − x₀‖², in closed form.
+These are closed forms for any initial weights, for gradient descent with finite steps, and for a layer with a bias of its own.
+All are for one noise level σ and the loss E‖Wx_σ + b − x₀‖².
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..._checks import FloatArray, integer, not_negative, positive, real_array
+from ..._repr import ShortRepr
 from ...population import Population
 from ..linear import wiener_gain
 
-__all__ = ["JointLearning", "gradient_descent", "joint_learning", "largest_step", "weights_during_training"]
+__all__ = [
+    "AffineWeights",
+    "JointLearning",
+    "gradient_descent",
+    "joint_learning",
+    "largest_step",
+    "weights_during_training",
+]
 
 
 def _modes(population: Population) -> FloatArray:
@@ -26,7 +35,7 @@ def _modes(population: Population) -> FloatArray:
 def _evolved(
     population: Population, initial: Any, inside: FloatArray, outside: float, wiener: FloatArray
 ) -> FloatArray:
-    """W* + (W₀ − W*) g(Σ), with g's values in the modes and outside of them."""
+    """W* + (W₀ − W*) g(Σ), with the values of g in the modes, `inside`, and outside of them."""
     vectors, start = _modes(population), real_array("initial", initial)
     if start.shape != (population.dimension,) * 2:
         raise ValueError(f"initial must have shape {(population.dimension,) * 2}, got {start.shape}")
@@ -38,7 +47,23 @@ def _evolved(
 def weights_during_training(
     population: Population, initial: Any, sigma: float, time: float, *, rate: float = 1.0
 ) -> FloatArray:
-    """W(τ) = W* + (W₀ − W*) e^{−2ητ(Σ + σ²I)}, (d, d), of the gradient flow from any W₀ (d, d); centred data or slaved bias."""
+    """W(τ) = W* + (W₀ − W*) e^{−2ητ(Σ + σ²I)}, (d, d): gradient flow from any initial weights.
+
+    The data are centred, or the bias is slaved to the weights.
+
+    Parameters
+    ----------
+    population : with eigenvectors
+    initial : (d, d) W₀
+    sigma : noise level σ > 0
+    time : training time τ ≥ 0
+    rate : η
+
+    Raises
+    ------
+    ValueError
+        A population without eigenvectors; initial weights of another shape; values out of range.
+    """
     level, elapsed = positive("sigma", sigma) ** 2, 2 * positive("rate", rate) * not_negative("time", time)
     values = population.eigenvalues
     decay = np.exp(-elapsed * (values + level))
@@ -48,18 +73,33 @@ def weights_during_training(
 
 
 def largest_step(population: Population, sigma: float) -> float:
-    """1/(λ₁ + σ²): gradient descent of one layer converges for every step below it and diverges above."""
+    """1/(λ₁ + σ²): gradient descent of one layer converges for every smaller step and diverges for every larger one.
+
+    Raises
+    ------
+    ValueError
+        A noise level that is not above 0.
+    """
     return float(1 / (population.eigenvalues.max() + positive("sigma", sigma) ** 2))
 
 
 def gradient_descent(population: Population, initial: Any, sigma: float, steps: int, *, step: float) -> FloatArray:
-    """W after full-batch gradient descent, exactly: W* + (W₀ − W*)(I − 2h(Σ + σ²I))ʲ, (d, d).
+    """Weights after full-batch gradient descent, exactly: W* + (W₀ − W*)(I − 2h(Σ + σ²I))ʲ, (d, d).
 
     Parameters
     ----------
+    population : with eigenvectors
     initial : (d, d) W₀
+    sigma : noise level σ > 0
     steps : j ≥ 0
-    step : h; diverges from :func:`largest_step` on, which is computed all the same
+    step : h > 0. Descent diverges for steps above :func:`largest_step`; the result then shows that.
+
+    Raises
+    ------
+    TypeError
+        A number of steps that is not an integer.
+    ValueError
+        A population without eigenvectors; initial weights of another shape; values out of range.
     """
     level, h = positive("sigma", sigma) ** 2, positive("step", step)
     count, values = integer("steps", steps, 0), population.eigenvalues
@@ -69,20 +109,33 @@ def gradient_descent(population: Population, initial: Any, sigma: float, steps: 
     )
 
 
-@dataclass(frozen=True)
-class JointLearning:
-    """Weights and a bias of their own, D = Wx + b from W = 0, b = 0, on data that are not centred.
-
-    Gradient flow of V = [W b] is V(τ) = V*(I − e^{−2ητM}), with the second moments of (x_σ, 1),
-
-        M = [[Σ + σ²I + μμᵀ, μ], [μᵀ, 1]],  V* = [Σ(Σ + σ²I)⁻¹, σ²(Σ + σ²I)⁻¹μ],
-
-    whose modes are not the data's. All is kept in the span of the data's modes and μ: outside of it V stays at 0.
+class AffineWeights(NamedTuple):
+    """Weights and bias of a layer D(x) = Wx + b.
 
     Attributes
     ----------
-    basis : (d, p) the k modes, then the unit vector along the rest of μ where there is a rest
-    eigenvalues : (p,) λ of the data along it
+    weights : (d, d) W
+    bias : (d,) b
+    """
+
+    weights: FloatArray
+    bias: FloatArray
+
+
+@dataclass(frozen=True, repr=False)
+class JointLearning(ShortRepr):
+    """A layer D = Wx + b with a bias of its own, trained from W = 0 and b = 0 on data that are not centred.
+
+    The gradient flow of V = [W b] is V(τ) = V*(I − e^{−2ητM}), with the second moments of (x_σ, 1),
+
+        M = [[Σ + σ²I + μμᵀ, μ], [μᵀ, 1]],  V* = [Σ(Σ + σ²I)⁻¹, σ²(Σ + σ²I)⁻¹μ].
+
+    The modes of M are not those of the data. Everything is held in the span of the data's modes and μ; outside of it V stays 0.
+
+    Attributes
+    ----------
+    basis : (d, p) the k modes, then the unit vector along the part of μ outside of them, if there is one
+    eigenvalues : (p,) variance λ of the data along each vector of the basis
     moments, moment_vectors : (p + 1,), (p + 1, p + 1) eigenvalues and eigenvectors of M in that basis
     optimum : (p, p + 1) V* in that basis
     sigma, rate : σ, η
@@ -97,28 +150,63 @@ class JointLearning:
     rate: float
 
     def coefficients(self, time: float) -> FloatArray:
-        """[W b] at one training time in the basis, (p, p + 1): W = basis @ [:, :-1] @ basis.T, b = basis @ [:, -1]."""
+        """[W b] in the basis at one training time, (p, p + 1): W = basis @ [:, :-1] @ basis.T, b = basis @ [:, -1].
+
+        Raises
+        ------
+        ValueError
+            A negative time.
+        """
         elapsed = 2 * self.rate * not_negative("time", time)
         vectors = self.moment_vectors
         return np.asarray((self.optimum @ vectors) * -np.expm1(-elapsed * self.moments) @ vectors.T)
 
-    def weights(self, time: float) -> tuple[FloatArray, FloatArray]:
-        """W (d, d) and b (d,) at one training time."""
-        found = self.coefficients(time)
-        return np.asarray(self.basis @ found[:, :-1] @ self.basis.T), np.asarray(self.basis @ found[:, -1])
+    def weights(self, time: float) -> AffineWeights:
+        """W (d, d) and b (d,) at one training time.
+
+        Raises
+        ------
+        ValueError
+            A negative time.
+        """
+        inner = self.coefficients(time)
+        return AffineWeights(
+            weights=np.asarray(self.basis @ inner[:, :-1] @ self.basis.T),
+            bias=np.asarray(self.basis @ inner[:, -1]),
+        )
 
     def deviation(self, time: float) -> float:
-        """‖W(τ) − W°(τ)‖/‖W°(τ)‖ (Frobenius), W° what one layer with a slaved bias has at τ: each mode at 2η(λ + σ²)."""
+        """‖W(τ) − W°(τ)‖/‖W°(τ)‖ (Frobenius), W° the weights of a layer with a slaved bias, whose modes learn at 2η(λ + σ²).
+
+        It is NaN at time 0, where W° = 0.
+
+        Raises
+        ------
+        ValueError
+            A negative time.
+        """
         rates = 2 * self.rate * (self.eigenvalues + self.sigma**2)
-        alone = -np.diagonal(self.optimum) * np.expm1(-rates * not_negative("time", time))
-        size = float(np.linalg.norm(alone))
-        return (
-            float(np.linalg.norm(self.coefficients(time)[:, :-1] - np.diag(alone)) / size) if size > 0 else float("nan")
-        )
+        slaved = -np.diagonal(self.optimum) * np.expm1(-rates * not_negative("time", time))
+        size = float(np.linalg.norm(slaved))
+        if not size > 0:
+            return float("nan")
+        return float(np.linalg.norm(self.coefficients(time)[:, :-1] - np.diag(slaved)) / size)
 
 
 def joint_learning(population: Population, sigma: float, *, rate: float = 1.0) -> JointLearning:
-    """How one layer with a bias of its own learns a population at one noise level, from 0; see :class:`JointLearning`."""
+    """How one layer with a bias of its own learns a population at one noise level, from 0; see :class:`JointLearning`.
+
+    Parameters
+    ----------
+    population : with eigenvectors
+    sigma : noise level σ > 0
+    rate : η
+
+    Raises
+    ------
+    ValueError
+        A population without eigenvectors; a noise level or rate that is not above 0.
+    """
     level, vectors, values = positive("sigma", sigma) ** 2, _modes(population), population.eigenvalues
     positive("rate", rate)
     inside = vectors.T @ population.mean
@@ -134,4 +222,12 @@ def joint_learning(population: Population, sigma: float, *, rate: float = 1.0) -
     moments[size, size] = 1.0
     roots, axes = np.linalg.eigh(moments)
     optimum = np.column_stack([np.diag(wiener_gain(values, noise_variance=level)), level / (values + level) * inside])
-    return JointLearning(vectors, values, np.maximum(roots, 0.0), axes, optimum, float(sigma), float(rate))
+    return JointLearning(
+        basis=vectors,
+        eigenvalues=values,
+        moments=np.maximum(roots, 0.0),
+        moment_vectors=axes,
+        optimum=optimum,
+        sigma=float(sigma),
+        rate=float(rate),
+    )

@@ -1,12 +1,12 @@
-r"""How a convolution with a local patch learns on stationary data: as one layer along the modes of its patch.
+r"""How a convolution with a local patch learns stationary data: like one layer along the modes of its patch.
 
-The weights w of offsets 𝒦 see only Σ_p, the covariance of a patch averaged over all positions, with eigenvalues ℓ and
-eigenvectors V. Shared by N pixels, and c the centre of the patch,
+The weights w, one for each offset δ, see only Σ_p: the covariance of a patch averaged over all positions, with eigenvalues ℓ and
+eigenvectors V. N pixels share them. With the centre c of the patch,
 
     w(τ) = w* + e^{−2ηN(Σ_p + σ²)τ}(w(0) − w*),   w* = (Σ_p + σ²)⁻¹ Σ_p e_c.
 
-From w(0) = q e_c the gain of the Fourier mode m is Σⱼ Q_mj ψ(ℓⱼ; σ, τ), with the gain ψ of :class:`~.gains.OneLayer` and
-Q_mj = Σ_δ e^{−2πi m·δ} V_δj V_cj. As ln λ̃ is linear in the gain, it is the same sum of closed forms.
+From w(0) = q e_c, the gain of the Fourier mode m is Σⱼ Q_mj ψ(ℓⱼ; σ, τ), with the gain ψ of :class:`~.gains.OneLayer` and
+Q_mj = Σ_δ e^{−2πi m·δ} V_δj V_cj. Because ln λ̃ is linear in the gain, it is the same sum of closed forms.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, integer, positive, real_array
+from ..._repr import ShortRepr
 from ...population import Population
 from ..layout import SpatialLayout
 from .gains import NoiseRange, OneLayer
@@ -24,20 +25,20 @@ from .gains import NoiseRange, OneLayer
 __all__ = ["PatchConvolution", "fourier_spectrum", "patch_convolution"]
 
 
-@dataclass(frozen=True)
-class PatchConvolution:
-    """A circular convolution with a local patch, in training; built by :func:`patch_convolution`.
+@dataclass(frozen=True, repr=False)
+class PatchConvolution(ShortRepr):
+    """A circular convolution with a local patch during training; built by :func:`patch_convolution`.
 
-    Its modes are the M Fourier modes of the grid, in the order of ``numpy.fft.fftn``, flat, or those that :meth:`at` chose.
+    Its modes are the M Fourier modes of the grid, flattened from the order of ``numpy.fft.fftn``, or those that :meth:`at` chose.
 
     Attributes
     ----------
     spectrum : (M,) power λ̃_m of the data
     grid : lengths of the grid
     patch : odd lengths of the patch
-    patch_eigenvalues : (P,) ℓ of Σ_p, descending
+    patch_eigenvalues : (P,) eigenvalues ℓ of Σ_p, descending
     responses : (M, P) Q
-    layer : the one layer that each patch mode is, with the rate ηN
+    layer : the layer that gives the gain of every patch mode, with the rate ηN
     """
 
     spectrum: FloatArray
@@ -48,26 +49,26 @@ class PatchConvolution:
     layer: OneLayer
 
     def gain(self, sigma: Any, time: Any) -> FloatArray:
-        """Gain of each Fourier mode, (..., M), for noise levels and times (..., M) or (..., 1) that broadcast."""
+        """Gain of each Fourier mode, (..., M), at noise levels σ > 0 and times τ ≥ 0, (..., M) or (..., 1), that broadcast."""
         level, times = np.broadcast_arrays(real_array("sigma", sigma), np.atleast_1d(real_array("time", time)))
         return self._sum(self.layer.gain(self.patch_eigenvalues, level[..., None], times[..., None]))
 
     def log_variance(self, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:  # noqa: B008
-        """ln of the generated variance of each Fourier mode, (..., M), at times (..., M) or (..., 1)."""
+        """ln λ̃ of each Fourier mode, (..., M), at training times τ ≥ 0, (..., M) or (..., 1)."""
         floor = 2 * np.log(noise.sigma_min)
         times = np.atleast_1d(real_array("time", time))
         alone = self.layer.log_variance(self.patch_eigenvalues, times[..., None], noise)
         return np.asarray(floor + self._sum(alone - floor))
 
     def converged_log_variance(self, noise: NoiseRange = NoiseRange()) -> FloatArray:  # noqa: B008
-        """ln of the generated variance of each Fourier mode, (M,), after training without end."""
+        """ln λ̃ of each Fourier mode, (M,), in the limit of infinite training time."""
         low, high = noise.sigma_min**2, noise.sigma_max**2
         values = self.patch_eigenvalues
         ratio = np.log(high / low) - np.log((high + values) / (low + values))
         return np.asarray(np.log(low) + self.responses @ ratio)
 
     def at(self, modes: Any) -> PatchConvolution:
-        """The same at some of its Fourier modes: flat indices (m,)."""
+        """The same convolution with some of its Fourier modes alone: flat indices (m,)."""
         chosen = np.asarray(modes, dtype=np.intp)
         return replace(self, spectrum=self.spectrum[chosen], responses=np.ascontiguousarray(self.responses[chosen]))
 
@@ -80,14 +81,22 @@ class PatchConvolution:
 def patch_convolution(
     spectrum: Any, patch: int | tuple[int, ...], *, initial: float = 0.0, rate: float = 1.0
 ) -> PatchConvolution:
-    """A local circular convolution that learns data of a given power spectrum.
+    """A local circular convolution that learns data with a given power spectrum.
 
     Parameters
     ----------
-    spectrum : (N,), (H, W) or any grid: λ̃_m = E|x̂_m − μ̂_m|² ≥ 0 (unitary DFT), with λ̃_m = λ̃_{−m} as of real data
-    patch : odd length of the patch along every axis, or one for each; at most that of the grid
-    initial : q, all weights start at q e_c, that is W = qI
-    rate : η times the number of pixels that share each weight, ηN
+    spectrum : (N,), (H, W) or any grid: λ̃_m = E|x̂_m − μ̂_m|² ≥ 0 (unitary DFT), with λ̃_m = λ̃_{−m} as real data have it
+    patch : odd length of the patch along every axis, or one length for each axis; at most the length of the grid
+    initial : q; the weights start at q e_c, that is W = qI
+    rate : ηN, η times the number of pixels that share each weight
+
+    Raises
+    ------
+    TypeError
+        A patch length that is not an integer.
+    ValueError
+        A spectrum that is empty, negative or not the same at m and −m; a patch with an even length, one longer than the grid, or
+        another number of lengths than the spectrum has axes; a rate that is not above 0.
     """
     power = real_array("spectrum", spectrum)
     if power.ndim == 0 or power.size == 0:
@@ -115,16 +124,25 @@ def patch_convolution(
     filters = np.zeros((len(values), *power.shape))
     filters[(slice(None), *(offsets % np.array(power.shape)).T)] = (vectors * vectors[len(offsets) // 2]).T
     responses = np.fft.fftn(filters, axes=tuple(range(1, power.ndim + 1))).real.reshape(len(values), -1).T
-    layer = OneLayer(initial, rate)
     return PatchConvolution(
-        power.ravel(), power.shape, tuple(int(n) for n in lengths), values, np.ascontiguousarray(responses), layer
-    )  # fmt: skip
+        spectrum=power.ravel(),
+        grid=power.shape,
+        patch=tuple(int(n) for n in lengths),
+        patch_eigenvalues=values,
+        responses=np.ascontiguousarray(responses),
+        layer=OneLayer(initial, rate),
+    )
 
 
 def fourier_spectrum(population: Population) -> FloatArray:
-    """Power λ̃_m = f_m†Σf_m (H, W) of a population of images (H, W) or (H, W, C), the mean over channels; no d × d matrix.
+    """Power λ̃_m = f_m†Σf_m, (H, W), of a population of images (H, W) or (H, W, C), averaged over channels.
 
-    Raises ValueError for other shapes, and for a population without eigenvectors.
+    It is computed from the eigenvectors, without a d × d matrix.
+
+    Raises
+    ------
+    ValueError
+        A population of another shape, or without eigenvectors.
     """
     shape = population.shape
     if len(shape) not in (2, 3):

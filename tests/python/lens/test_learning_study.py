@@ -1,0 +1,106 @@
+"""The study of learning, its section of the page, and the example of the documentation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import kappaflow as kf
+from kappaflow.lens.learning import (
+    OneLayer,
+    converged_variance,
+    learning_study,
+)
+from kappaflow.lens.linear import wiener_gain
+from learning_cases import DEFICIENT, POWER_LAW, population
+
+
+def populations() -> dict[str, kf.Population]:
+    from sklearn.datasets import load_digits
+
+    generator = np.random.default_rng(0)
+    colour = generator.standard_normal((60, 8, 8, 3)).cumsum(axis=1).cumsum(axis=2) / 8 + 0.3
+    return {
+        "digits": kf.Population.from_samples(load_digits().images / 8 - 1),
+        "colour": kf.Population.from_samples(colour),
+        "vector": kf.Population.from_samples(generator.standard_normal((300, 20)) * np.arange(1, 21) ** -1.0 + 1),
+        "spectrum": kf.Population.from_spectrum([4.0, 0.5, 0.03, 0.0], [1, 3, 20, 5]),
+    }
+
+
+@pytest.mark.parametrize("name", ["digits", "colour", "vector", "spectrum"])
+def test_study_and_its_window(name: str) -> None:
+    import matplotlib.pyplot as plt
+
+    from kappaflow.report.lens.learning import section
+
+    known = populations()[name]
+    study = learning_study(known)
+    image = name in ("digits", "colour")
+    assert bool(study.convolutions) == image
+    assert (study.joint is None) == (name == "spectrum")
+    assert study.null_modes == {"digits": 3, "colour": 192 - 59, "vector": 0, "spectrum": 5}[name]
+    for curves in study.learners:
+        np.testing.assert_allclose(
+            curves.log_variance[-1], np.log(converged_variance(study.eigenvalues[study.selected])), atol=0.01
+        )
+        np.testing.assert_allclose(
+            curves.gains[-1], wiener_gain(study.eigenvalues[study.selected], noise_variance=study.sigma**2), atol=0.01
+        )
+        assert curves.divergence[-1] < 0.01 * curves.divergence[0]
+        assert np.isnan(curves.mean_left).all() == (name == "spectrum")
+    page = section(study)
+    subjects = ["weights", "variance", "emergence", "divergence", *(["convolutions"] if image else [])]
+    assert [picture.name for picture in page.pictures] == [f"learning_{subject}" for subject in subjects]
+    assert "nan" not in " ".join([*page.takeaways, *(p.alternative for p in page.pictures)])
+    for table in page.tables:
+        assert len({len(column) for column in table.columns.values()}) == 1
+    assert page.tables[0].columns["α"]
+    for picture in page.pictures if name != "spectrum" else ():
+        figure = picture.draw()
+        figure.draw_without_rendering()
+        plt.close("all")
+
+
+def test_study_of_the_mean_and_of_chosen_learners() -> None:
+    """What is left of the mean by an ODE for the whole population, with directions outside of its modes."""
+    mean = np.array([1.0, -2.0, 0.5, 0.0, 1.0, 3.0, -1.0])
+    known = population(DEFICIENT, mean)
+    study = learning_study(known, learners={"half": OneLayer(0.5)}, points=3, curves=3, target="data", sigma=0.4)
+    (curves,) = study.learners
+    for time, left in zip(study.times, curves.mean_left, strict=True):
+
+        def slope(t: float, x: np.ndarray, time: float = time) -> np.ndarray:
+            inside = OneLayer(0.5).gain(known.eigenvalues, np.exp(t), time)
+            return x - known.apply(x, inside, null_gain=float(OneLayer(0.5).gain(0.0, np.exp(t), time)))[0]
+
+        found = solve_ivp(slope, (np.log(80), np.log(0.002)), np.zeros(7), method="DOP853", rtol=1e-8, atol=1e-10)
+        expected = np.linalg.norm(found.y[:, -1] - mean) / np.linalg.norm(mean)
+        assert left == pytest.approx(expected, rel=1e-6)
+    assert study.sigma == 0.4
+    np.testing.assert_array_equal(curves.emergence["geometric"].target, study.eigenvalues[study.emergence_modes])
+    centred = learning_study(population(POWER_LAW), learners={"one": OneLayer()}, points=5)
+    assert np.isnan(centred.learners[0].mean_left).all()
+    assert centred.joint is None
+
+
+def test_example_of_the_page_runs() -> None:
+    text = (Path(__file__).parents[3] / "docs/lens/learning.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    exec(compile(example, "learning.md", "exec"), {})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: learning_study(kf.Population.from_spectrum([1e-9])), "population must have eigenvalues of at least"),
+    ],
+)
+def test_bad_input(call: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call()
