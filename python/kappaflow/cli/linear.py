@@ -102,7 +102,8 @@ def command(
             write_results(folder, found, run.machine, png=result.png)
             if simulation.keep:
                 shutil.copytree(unfinished, folder / "simulation", ignore=shutil.ignore_patterns("options.json"))
-        run.resolved = {"draws": list(found.draws), "groups": list(found.groups), "images": found.pool_size}
+        drawn = found.setup
+        run.resolved = {"draws": list(drawn.draws), "groups": list(drawn.groups), "images": found.data.pool_size}
         run.summary = lambda console: print_verdicts(console, found)
 
 

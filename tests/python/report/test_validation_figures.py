@@ -54,9 +54,9 @@ def test_kappa_draws_curves_points_and_ratios(right):
     figure = figure_of(right, "kappa")
     top, bottom = figure.get_axes()
     assert (top.get_xscale(), top.get_yscale()) == ("log", "log")
-    for row, n in enumerate(right.n):
+    for row, n in enumerate(right.setup.n):
         (curve,) = artists(figure, f"gaussian-{n}")
-        np.testing.assert_array_equal(curve.get_ydata(), right.kappa["gaussian"][row])
+        np.testing.assert_array_equal(curve.get_ydata(), right.kappa.curves["gaussian"][row])
         found = right.find("kappa", "gaussian", n).agreement
         (points,) = artists(figure, f"simulated-{n}")
         np.testing.assert_array_equal(points.get_ydata(), found.simulated)
@@ -80,7 +80,7 @@ def test_overshrinkage_divides_by_the_gain_with_infinite_data(right):
     titles = [ax.get_title(loc="left") for ax in figure.get_axes() if ax.get_title(loc="left")]
     assert titles == ["Sampling map", "Denoiser, σ = 0.1", "Denoiser, σ = 1"]
     found = right.find("gains", "gaussian", 60, "map_0").agreement
-    ideal = Map.sampling().gain(right.eigenvalues)
+    ideal = Map.sampling().gain(right.data.eigenvalues)
     np.testing.assert_allclose(artists(figure, "map_0-gaussian-60")[0].get_ydata(), found.predicted / ideal)
     np.testing.assert_allclose(artists(figure, "map_0-simulated-60")[0].get_ydata(), found.simulated / ideal)
 
@@ -102,12 +102,12 @@ def test_inputs_are_drawn_relative_to_the_predicted_mean(right):
 
 def test_scaling_draws_curves_and_points_of_every_band(right):
     figure = figure_of(right, "scaling")
-    for index in range(len(right.bands)):
+    for index in range(len(right.setup.bands)):
         (curve,) = artists(figure, f"gaussian-{index}")
         np.testing.assert_array_equal(curve.get_ydata(), right.scaling.disagreement["gaussian"][:, index])
         (points,) = artists(figure, f"simulated-{index}")
-        np.testing.assert_array_equal(points.get_xdata(), right.n)
-        expected = [right.find("bands", "gaussian", n, "map_0").agreement.simulated[index] for n in right.n]
+        np.testing.assert_array_equal(points.get_xdata(), right.setup.n)
+        expected = [right.find("bands", "gaussian", n, "map_0").agreement.simulated[index] for n in right.setup.n]
         np.testing.assert_array_equal(points.get_ydata(), expected)
     guide = artists(figure, "guide")[0]
     product = np.asarray(guide.get_xdata()) * np.asarray(guide.get_ydata())
@@ -183,15 +183,16 @@ def test_pixels_are_standard_deviations_in_place(right):
 
 
 @pytest.mark.parametrize(
-    ("change", "gone"),
+    ("without", "gone"),
     [
-        ({"counterfactual": None}, {"counterfactual"}),
-        ({"step_errors": ()}, {"steps"}),
-        ({"pixel_shape": (16,)}, {"pixels"}),
+        (lambda right: replace(right, counterfactual=None), {"counterfactual"}),
+        (lambda right: replace(right, step_errors=()), {"steps"}),
+        (lambda right: replace(right, data=replace(right.data, shape=(16,))), {"pixels"}),
     ],
+    ids=["counterfactual", "steps", "pixels"],
 )
-def test_figures_without_data_are_left_out(right, change, gone):
-    validation = replace(right, **change)
+def test_figures_without_data_are_left_out(right, without, gone):
+    validation = without(right)
     names = {picture.name for picture in build(right, facts={}).pictures}
     document = build(validation, facts={})
     assert names - {picture.name for picture in document.pictures} == gone

@@ -1,6 +1,5 @@
 """A validation made by hand, without torch: what a report of theory against simulation reads."""
 
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -8,102 +7,20 @@ import numpy as np
 from kappaflow.bands import default_bands
 from kappaflow.maps import Map
 from kappaflow.validation.laws import ComparedLaw
+from kappaflow.validation.linear.quantities import QUANTITIES
+from kappaflow.validation.linear.results import (
+    Comparison,
+    Counterfactual,
+    KappaCurves,
+    LinearData,
+    LinearSetup,
+    SizeScaling,
+    StepError,
+    Validation,
+)
 from kappaflow.validation.metrics import agreement
 
 GROUPS = 12
-
-
-# ---------------------------------------------------------------- stand-ins for what needs torch to be imported
-@dataclass(frozen=True)
-class Named:
-    name: str
-    title: str
-
-
-@dataclass(frozen=True)
-class Comparison:
-    quantity: str
-    law: str
-    n: int
-    subject: str
-    label: str
-    entries: np.ndarray
-    agreement: object
-
-
-@dataclass(frozen=True)
-class StepError:
-    n: int
-    steps: int
-    discretisation: np.ndarray
-    finite_data: np.ndarray
-    shrinkage: np.ndarray
-    gain: np.ndarray
-    gain_map: np.ndarray
-    gain_ideal: np.ndarray
-
-    @property
-    def ratio(self):
-        return float(np.sqrt(self.discretisation.sum() / self.finite_data.sum()))
-
-
-@dataclass(frozen=True)
-class Scaling:
-    subject: str
-    n: np.ndarray
-    disagreement: dict
-
-
-@dataclass(frozen=True)
-class Counterfactual:
-    names: tuple
-    component: int
-    n: int
-    draws: int
-    label: str
-    simulated: np.ndarray
-    interval_low: np.ndarray
-    interval_high: np.ndarray
-    predicted: dict
-    predicted_limit: np.ndarray
-
-
-@dataclass(frozen=True)
-class Validation:
-    source: str
-    description: str
-    sampling: str
-    shape: tuple
-    dimension: int
-    pool_size: int | None
-    total_images: int | None
-    eigenvalues: np.ndarray
-    mean: str
-    sigma_max: float
-    n: tuple
-    draws: tuple
-    groups: tuple
-    seed: int
-    device: str
-    laws: tuple
-    quantities: tuple
-    maps: tuple
-    bands: tuple
-    input_seeds: tuple
-    comparisons: tuple
-    kappa_grid: np.ndarray
-    kappa: dict
-    scaling: Scaling
-    step_errors: tuple
-    counterfactual: Counterfactual | None
-    pixel_shape: tuple
-    notes: tuple
-
-    def find(self, quantity, law, n, subject=""):
-        wanted = (quantity, law, n, subject)
-        return next((c for c in self.comparisons if (c.quantity, c.law, c.n, c.subject) == wanted), None)
-
-
 LAWS = MappingProxyType(
     {
         "gaussian": ComparedLaw("gaussian", "Gaussian law", {"law": "gaussian"}),
@@ -111,17 +28,9 @@ LAWS = MappingProxyType(
         "published": ComparedLaw("published", "published law", {"law": "gaussian", "terms": "published"}),
     }
 )
+#: Quantities of the toy, and what they are called.
 TITLES = MappingProxyType(
-    {
-        "kappa": "renormalised noise κ(σ²)",
-        "gains": "expected gain of each mode",
-        "mode_variance": "variance of mode pairs",
-        "mode_disagreement": "disagreement by mode, mean over inputs",
-        "seeds": "disagreement by input",
-        "bands": "disagreement by eigenband",
-        "pixels": "variance of pixels for one input",
-        "trajectory": "covariance along the trajectory",
-    }
+    {name: quantity.title for name, quantity in QUANTITIES.items() if name != "equal_mode_variance"}
 )
 
 
@@ -146,6 +55,34 @@ def strata(rng):
         interval_high=1.05 * simulated,
         predicted={"gaussian": 0.9 * simulated},
         predicted_limit=limit,
+    )
+
+
+def toy_data(shape, eigenvalues, kind):
+    """A power law, from a pool or Gaussian."""
+    return LinearData(
+        source="toy",
+        description="A power law.",
+        shape=shape,
+        dimension=eigenvalues.size,
+        eigenvalues=eigenvalues,
+        pool_size=None if kind == "gaussian" else 1000,
+        total_images=None if kind == "gaussian" else 1500,
+    )
+
+
+def step_error(n, steps, gain, bands):
+    """A sampler whose error falls with the fourth power of its steps."""
+    ones = np.ones(bands)
+    return StepError(
+        n=n,
+        steps=steps,
+        discretisation=ones / steps**4,
+        finite_data=ones / n,
+        shrinkage=0.1 * ones / n,
+        gain=gain,
+        gain_map=gain,
+        gain_ideal=gain,
     )
 
 
@@ -208,40 +145,33 @@ def make_validation(
                     values = base(quantity, question, n)
                     entries = grid if quantity == "kappa" else np.arange(values.size)
                     result = compared(values, off(law, quantity, key, n), noise / np.sqrt(n), 1 / (n - 1), rng)
-                    found.append(Comparison(quantity, law, n, key, label, entries, result))
+                    fields = {"quantity": quantity, "law": law, "n": n, "subject": key, "label": label}
+                    found.append(Comparison(**fields, entries=entries, agreement=result))
     curve_n = np.geomspace(10, 2000, 12)
     curves = {law: np.linspace(1, 2, len(bands)) / curve_n[:, None] / off(law, "bands", "map_0", 0) for law in laws}
-    ones = np.ones(len(bands))
+    kappa = {law: np.array([grid + 0.2 / n for n in sizes]) / off(law, "kappa", "", 0) for law in laws}
     return Validation(
-        source="toy",
-        description="A power law.",
-        sampling=kind,
-        shape=shape,
-        dimension=d,
-        pool_size=None if kind == "gaussian" else 1000,
-        total_images=None if kind == "gaussian" else 1500,
-        eigenvalues=s,
-        mean="estimated",
-        sigma_max=80.0,
-        n=tuple(sizes),
-        draws=(48,) * len(sizes),
-        groups=(GROUPS,) * len(sizes),
-        seed=0,
-        device="cpu",
-        laws=tuple(LAWS[law] for law in laws),
-        quantities=tuple(Named(name, TITLES[name]) for name in quantities),
-        maps=(*maps, *(Map.heun(count) for count in steps)),
-        bands=tuple(bands),
-        input_seeds=tuple(range(inputs)),
-        comparisons=tuple(found),
-        kappa_grid=grid,
-        kappa={law: np.array([grid + 0.2 / n for n in sizes]) / off(law, "kappa", "", 0) for law in laws},
-        scaling=Scaling("map_0", curve_n, curves),
-        step_errors=tuple(
-            StepError(n, count, ones / count**4, ones / n, 0.1 * ones / n, s, s, s) for n in sizes for count in steps
+        data=toy_data(shape, s, kind),
+        setup=LinearSetup(
+            sampling=kind,
+            mean="estimated",
+            sigma_max=80.0,
+            n=tuple(sizes),
+            draws=(48,) * len(sizes),
+            groups=(GROUPS,) * len(sizes),
+            input_seeds=tuple(range(inputs)),
+            seed=0,
+            device="cpu",
+            laws=tuple(LAWS[law] for law in laws),
+            quantities=tuple(QUANTITIES[name] for name in quantities),
+            maps=(*maps, *(Map.heun(count) for count in steps)),
+            bands=tuple(bands),
         ),
+        comparisons=tuple(found),
+        kappa=KappaCurves(grid, kappa),
+        scaling=SizeScaling("map_0", curve_n, curves),
+        step_errors=tuple(step_error(n, count, s, len(bands)) for n in sizes for count in steps),
         counterfactual=strata(rng),
-        pixel_shape=shape,
         notes=("Beware of the toy.",),
     )
 

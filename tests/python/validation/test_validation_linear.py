@@ -242,16 +242,17 @@ def test_resampled_digits_are_not_gaussian(resampled: Validation) -> None:
 
 def test_a_validation_holds_what_the_report_needs(resampled: Validation) -> None:
     pool = digits()
-    assert (resampled.n, resampled.draws, resampled.groups) == ((40, 200), (400, 400), (16, 16))
-    assert (resampled.pool_size, resampled.total_images, resampled.dimension) == (1797, 1797, 64)
-    assert resampled.description == "digits in [-1, 1]"
+    data, setup, kappa = resampled.data, resampled.setup, resampled.kappa
+    assert (setup.n, setup.draws, setup.groups) == ((40, 200), (400, 400), (16, 16))
+    assert (data.pool_size, data.total_images, data.dimension) == (1797, 1797, 64)
+    assert data.description == "digits in [-1, 1]"
     assert len(resampled.comparisons) == 2 * 2 * (1 + 7 * 4 + 1)
     assert resampled.find("seeds", "gaussian", 41, "map_0") is None
     for law in ("gaussian", "published"):
         curves = resampled.scaling.disagreement[law]
-        assert curves.shape == (resampled.scaling.n.size, len(resampled.bands))
+        assert curves.shape == (resampled.scaling.n.size, len(setup.bands))
         assert (curves > 0).all()
-        assert resampled.kappa[law].shape == (2, resampled.kappa_grid.size)
+        assert kappa.curves[law].shape == (2, kappa.noise_variances.size)
     # the theory's curve passes through the prediction that was compared
     bands = resampled.find("bands", "gaussian", 200, "map_0")
     assert bands is not None
@@ -359,7 +360,7 @@ def test_disjoint_splits_of_gaussian_data_agree_but_for_the_pool() -> None:
     pool = collect_pool([samples], shape=(12,), count=20_000, most_bytes=10**7)
     found = validate_linear(DisjointSets(pool), [100, 1500], draws=400, inputs=4, steps=(), laws=["gaussian"])
     assert found.counterfactual is None
-    assert found.draws == (400, 403)  # 13 sets of 1500 in each order of 20 000
+    assert found.setup.draws == (400, 403)  # 13 sets of 1500 in each order of 20 000
     assert misses(found, "gaussian") == []
     assert any("Disjoint splits of 20,000 images" in note for note in found.notes)
 

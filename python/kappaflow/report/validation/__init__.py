@@ -40,7 +40,7 @@ def build(validation: Validation, *, facts: Mapping[str, str]) -> Document:
     words = {"counts": head.counts, "reason": head.reason, "others": head.others}
     return Document(
         kind="Validation report",
-        source=validation.source,
+        source=validation.data.source,
         title="Does the theory hold on {source}? Linear models, simulated and predicted",
         mood=head.mood,
         answer=head.answer,

@@ -52,7 +52,7 @@ def inhomogeneity(validation: Validation) -> Section | None:
             ),
             draw=partial(draw_inhomogeneity, validation),
         ),
-        Prose(PROSE, "inhomogeneity", {"inputs": len(validation.input_seeds)}, summary=HOW),
+        Prose(PROSE, "inhomogeneity", {"inputs": len(validation.setup.input_seeds)}, summary=HOW),
     )
 
 
@@ -64,7 +64,7 @@ def _inhomogeneity_takeaway(validation: Validation) -> str:
     if not parts:
         return ""
     return (
-        f"From one input to another the simulated disagreement varies at n = {middle(validation.n):,} by this factor "
+        f"From one input to another the simulated disagreement varies at n = {middle(validation.setup.n):,} by this factor "
         f"(in brackets the rank correlation with theory): {'; '.join(parts)}."
     )
 
@@ -171,7 +171,7 @@ def _scatter_caption(validation: Validation) -> str:
         "Simulated against predicted variance of the entry between two modes, one point for each pair of up to 32 modes and "
         "each n; darker where points are many."
     )
-    if len(validation.laws) > 1:
+    if len(validation.setup.laws) > 1:
         text += (
             f" Other laws are drawn only where they differ from the {main_law(validation).title} by more than 5 %: for the "
             "published law, pairs of a mode with itself."
@@ -242,7 +242,7 @@ def _cloud_look(validation: Validation, law: ComparedLaw, colour: str, alpha: fl
 # ---------------------------------------------------------------- pixels
 def pixels(validation: Validation) -> Section | None:
     """Variance by pixel, where samples are images."""
-    if "pixels" not in quantity_names(validation) or kind_of(validation.pixel_shape) == "vector":
+    if "pixels" not in quantity_names(validation) or kind_of(validation.data.shape) == "vector":
         return None
     return figure_section(
         "pixels",
@@ -265,20 +265,21 @@ def pixels(validation: Validation) -> Section | None:
 
 
 def _pixels_takeaway(validation: Validation) -> str:
-    found = [c for c in main_comparisons(validation, "pixels") if c.n == middle(validation.n)]
+    n = middle(validation.setup.n)
+    found = [c for c in main_comparisons(validation, "pixels") if c.n == n]
     if not found:
         return ""
     parts = [f"{times(c.agreement.ratio)} ({c.label})" for c in found]
-    return f"At n = {middle(validation.n):,} the simulated variance, all pixels together, is {', '.join(parts)} the predicted one."
+    return f"At n = {n:,} the simulated variance, all pixels together, is {', '.join(parts)} the predicted one."
 
 
 @styled
 def draw_pixels(validation: Validation) -> Figure:
     """Standard deviation of each pixel for one input, simulated beside predicted, at the middle n; a row for each map."""
     chosen = subjects(validation, "pixels")
-    n, laws, kind = middle(validation.n), ordered_laws(validation), kind_of(validation.pixel_shape)
+    n, laws, kind = middle(validation.setup.n), ordered_laws(validation), kind_of(validation.data.shape)
     columns = 1 + len(laws)
-    ratio = validation.pixel_shape[0] / validation.pixel_shape[1]
+    ratio = validation.data.shape[0] / validation.data.shape[1]
     side = min(1.45, 5.6 / columns)
     height = len(chosen) * (side * min(ratio, 3.0) + 0.28) + 0.55
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -307,6 +308,6 @@ def draw_pixels(validation: Validation) -> Figure:
 
 def _pixel_image(validation: Validation, comparison: Comparison, variance: FloatArray, kind: Kind) -> FloatArray:
     """Standard deviation as an image, root mean square over channels; pixels that do not vary are zero."""
-    std = np.zeros(int(np.prod(validation.pixel_shape)))
+    std = np.zeros(int(np.prod(validation.data.shape)))
     std[comparison.entries] = np.sqrt(np.maximum(variance, 0.0))
-    return pixel_level(std.reshape(validation.pixel_shape), kind)
+    return pixel_level(std.reshape(validation.data.shape), kind)

@@ -132,7 +132,7 @@ def _other_law(validation: Validation, law: ComparedLaw) -> str:
 def _reason(validation: Validation, law: ComparedLaw, found: Sequence[Comparison]) -> str:
     """What the outcome means for data of this kind."""
     misses = tally(found).misses
-    if validation.sampling == "gaussian":
+    if validation.setup.sampling == "gaussian":
         if not misses:
             return (
                 "Training sets are Gaussian, as the theory assumes: this tests the theory and its code, not the data."
@@ -145,7 +145,7 @@ def _reason(validation: Validation, law: ComparedLaw, found: Sequence[Comparison
         return "Nothing in these data tells them from the data that the law assumes, as far as these quantities go."
     reason = "The simulation is of these very data, so that a miss is a property of the law on them, not of chance."
     reason = law.spec.misses or reason
-    if validation.sampling == "disjoint":
+    if validation.setup.sampling == "disjoint":
         reason += " With disjoint splits a part of any difference is not the law's; see the note."
     return reason
 
@@ -176,7 +176,7 @@ def _tiles(validation: Validation, law: ComparedLaw, found: Sequence[Comparison]
                 hint="totals, over all maps and n; 1 is agreement",
             )
         )
-    total = sum(validation.draws)
+    total = sum(validation.setup.draws)
     tiles.append(
         Tile(
             label="Training sets simulated",

@@ -40,7 +40,7 @@ _PANEL_HEIGHT = 2.75
 
 def law_look(validation: Validation, law: ComparedLaw) -> dict[str, Any]:
     """Line style of a law: solid for the first, dashed and lighter for the published one."""
-    if is_published(law) and len(validation.laws) > 1:
+    if is_published(law) and len(validation.setup.laws) > 1:
         return dict(PUBLISHED)
     place = [x.name for x in ordered_laws(validation)].index(law.name)
     return {"ls": _LAW_STYLES[place % len(_LAW_STYLES)], "lw": 1.5, "alpha": 1.0}
@@ -111,9 +111,9 @@ class Panels:
     def legend(self, validation: Validation, extra: Sequence[Line2D]) -> None:
         """Colours of the training-set sizes, then what theory and simulation look like."""
         if self.spare is None:
-            look.n_legend(self.figure, validation.n, extra)
+            look.n_legend(self.figure, validation.setup.n, extra)
             return
-        handles = [*look.n_handles(validation.n), *extra]
+        handles = [*look.n_handles(validation.setup.n), *extra]
         self.spare.legend(handles=handles, title="training images n", loc="upper left", alignment="left")
 
 
@@ -130,7 +130,7 @@ def panels(count: int, *, columns: int = 2, height: float = _PANEL_HEIGHT) -> Pa
 
 def colour_of(validation: Validation, n: int) -> str:
     """Colour of a training-set size."""
-    return look.n_colours(len(validation.n))[validation.n.index(n)]
+    return look.n_colours(len(validation.setup.n))[validation.setup.n.index(n)]
 
 
 def limits_of(*arrays: FloatArray, pad: float = 0.05) -> numbers.Range:

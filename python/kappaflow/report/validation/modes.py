@@ -84,21 +84,21 @@ def draw_kappa(validation: Validation) -> Figure:
     figure = Figure(figsize=(WIDTH, 5.6), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.5, 1])
     found = comparisons(validation, "kappa")
-    laws = curve_laws(validation, validation.kappa)
-    grid, main = validation.kappa_grid, laws[0]
+    laws = curve_laws(validation, validation.kappa.curves)
+    grid, main = validation.kappa.noise_variances, laws[0]
     look.log_axis(bottom.xaxis, *marks.limits_of(grid, pad=0.02))
-    curves = list(validation.kappa.values())
+    curves = list(validation.kappa.curves.values())
     look.log_axis(top.yaxis, *marks.limits_of(grid, *curves, *(c.agreement.simulated for c in found), pad=0.04))
     top.plot(grid, grid, gid="diagonal", **marks.GUIDE_LOOK)
     bottom.axhline(1.0, **marks.GUIDE_LOOK)
     shown, ends = [], []
     for law in laws:
-        if law is not main and not differs(validation.kappa[law.name], validation.kappa[main.name]):
+        if law is not main and not differs(validation.kappa.curves[law.name], validation.kappa.curves[main.name]):
             continue
         shown.append(law.name)
-        for row, n in enumerate(validation.n):
+        for row, n in enumerate(validation.setup.n):
             style = {**marks.law_look(validation, law), "color": marks.colour_of(validation, n)}
-            top.plot(grid, numbers.positive(validation.kappa[law.name][row]), gid=f"{law.name}-{n}", **style)
+            top.plot(grid, numbers.positive(validation.kappa.curves[law.name][row]), gid=f"{law.name}-{n}", **style)
     for comparison in found:
         if comparison.law != main.name:
             continue
@@ -120,18 +120,18 @@ def draw_kappa(validation: Validation) -> Figure:
     bottom.set_xlabel("noise variance σ²")
     diagonal = Line2D([], [], label="κ = σ²\n(infinite data)", **marks.GUIDE_LOOK)
     extra = [*marks.law_handles(validation, shown), marks.simulation_handle(), diagonal]
-    look.n_legend(figure, validation.n, extra)
+    look.n_legend(figure, validation.setup.n, extra)
     return figure
 
 
 def coincidences(validation: Validation) -> str:
     """Equal images in one training set make an eigenvalue zero, on which an average of inverses hangs."""
-    small = [n for n in validation.n if n <= validation.eigenvalues.size]
-    if validation.sampling != "resample" or validation.pool_size is None or not small:
+    small = [n for n in validation.setup.n if n <= validation.data.eigenvalues.size]
+    if validation.setup.sampling != "resample" or validation.data.pool_size is None or not small:
         return ""
-    pairs = small[0] * (small[0] - 1) / (2 * validation.pool_size)
+    pairs = small[0] * (small[0] - 1) / (2 * validation.data.pool_size)
     return (
-        f"In {small[0]:,} images drawn with replacement from {validation.pool_size:,}, {number(pairs, 2)} pairs are equal on "
+        f"In {small[0]:,} images drawn with replacement from {validation.data.pool_size:,}, {number(pairs, 2)} pairs are equal on "
         "average. Where n is not above the number of modes, such a pair makes one eigenvalue of Σ̂ zero, and at low noise "
         "its 1/σ² outweighs all others: the simulated κ is then far below that of images that never repeat, which theory "
         "predicts."
@@ -172,8 +172,8 @@ def _overshrinkage_takeaway(validation: Validation) -> str:
         return ""
     subject, label = next(iter(chosen.items()))
     comparison = main_comparisons(validation, "gains", subject)[0]
-    question = next(q for q in validation.maps if q.key == subject)
-    ideal = np.asarray(question.gain(validation.eigenvalues), dtype=np.float64)[comparison.entries]
+    question = next(q for q in validation.setup.maps if q.key == subject)
+    ideal = np.asarray(question.gain(validation.data.eigenvalues), dtype=np.float64)[comparison.entries]
     kept = numbers.ratio(comparison.agreement.simulated, ideal)
     if not np.isfinite(kept).any():
         return ""
@@ -191,7 +191,7 @@ def _overshrinkage_takeaway(validation: Validation) -> str:
 def draw_overshrinkage(validation: Validation) -> Figure:
     """Expected gain over the gain with infinite data by mode, for the sampling map and each denoiser."""
     chosen = map_subjects(validation, "gains") or subjects(validation, "gains")
-    ideal = {q.key: np.asarray(q.gain(validation.eigenvalues), dtype=np.float64) for q in validation.maps}
+    ideal = {q.key: np.asarray(q.gain(validation.data.eigenvalues), dtype=np.float64) for q in validation.setup.maps}
     grid = marks.panels(len(chosen))
     shown: set[str] = set()
     for ax, (subject, label) in zip(grid.axes, chosen.items(), strict=True):
@@ -220,9 +220,9 @@ def draw_overshrinkage(validation: Validation) -> Figure:
 def anisotropy_subjects(validation: Validation) -> dict[str, str]:
     """The denoisers of lowest and highest noise and the final sampling map, as far as they are there."""
     found = subjects(validation, "mode_disagreement")
-    denoisers = sorted((q for q in validation.maps if q.kind == "denoiser" and q.key in found), key=_noise)
+    denoisers = sorted((q for q in validation.setup.maps if q.kind == "denoiser" and q.key in found), key=_noise)
     ends = [denoisers[0], denoisers[-1]] if len(denoisers) > 1 else denoisers
-    final = [q for q in validation.maps if q.kind == "sampling_map" and q.sigma == 0 and q.key in found]
+    final = [q for q in validation.setup.maps if q.kind == "sampling_map" and q.sigma == 0 and q.key in found]
     return {q.key: q.label for q in (*ends, *final)} or found
 
 
@@ -263,7 +263,7 @@ def _anisotropy_takeaway(validation: Validation) -> str:
     ]
     if not parts:
         return ""
-    start = f"How much modes differ in disagreement at n = {middle(validation.n):,}, and how well theory orders them. "
+    start = f"How much modes differ in disagreement at n = {middle(validation.setup.n):,}, and how well theory orders them. "
     return f"{start}{capital('; '.join(parts))}."
 
 
@@ -296,7 +296,7 @@ def _thinned_ends(validation: Validation, comparison: Comparison) -> tuple[Float
 
 def _by_mode(ax: Axes, validation: Validation, found: list[Comparison], scale: Any) -> set[str]:
     """Theory and simulation of one map by mode; names of the laws that are drawn."""
-    look.mode_axis(ax, validation.eigenvalues.size)
+    look.mode_axis(ax, validation.data.eigenvalues.size)
     main = main_law(validation)
     first = {c.n: c for c in found if c.law == main.name}
     shown: set[str] = set()
@@ -393,7 +393,7 @@ def draw_scaling(validation: Validation) -> Figure:
     main = laws[0]
     found = [c for c in comparisons(validation, "bands", main.name) if c.subject == curves.subject]
     simulated = [end for c in found for end in interval(validation, c)]
-    n_values = [curves.n, np.array(validation.n, dtype=np.float64)]
+    n_values = [curves.n, np.array(validation.setup.n, dtype=np.float64)]
     look.log_axis(ax.xaxis, *marks.limits_of(*n_values, pad=0.03))
     limits = marks.limits_of(*curves.disagreement.values(), *simulated)
     look.log_axis(ax.yaxis, *limits)
@@ -403,10 +403,10 @@ def draw_scaling(validation: Validation) -> Figure:
         if law is not main and not differs(values, curves.disagreement[main.name]):
             continue
         shown.append(law.name)
-        for index in range(len(validation.bands)):
+        for index in range(len(validation.setup.bands)):
             style = {**marks.law_look(validation, law), "color": look.band_colour(index)}
             ax.plot(curves.n, numbers.positive(values[:, index]), gid=f"{law.name}-{index}", **style)
-    for index, band in enumerate(validation.bands):
+    for index, band in enumerate(validation.setup.bands):
         colour, marker = look.band_colour(index), look.band_marker(index)
         arrays = [
             (c.n, numbers.positive(c.agreement.simulated)[index], *(e[index] for e in interval(validation, c)))

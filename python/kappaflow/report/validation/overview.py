@@ -80,12 +80,10 @@ def _ratios_caption(validation: Validation) -> str:
         "pale bar shows by what factor a typical entry (root mean square) is off beyond Monte Carlo error. A miss at 1 "
         "therefore has the right total and wrong entries."
     )
-    if len(validation.laws) > 1:
+    if len(validation.setup.laws) > 1:
         text += f" Filled: {main_law(validation).title}."
-    if len(validation.n) > FOREST_COLUMNS:
-        text += (
-            f" Of {len(validation.n)} training-set sizes, some are shown; the table of all comparisons has every one."
-        )
+    if len(validation.setup.n) > FOREST_COLUMNS:
+        text += f" Of {len(validation.setup.n)} training-set sizes, some are shown; the table of all comparisons has every one."
     return text
 
 
@@ -107,7 +105,7 @@ def _ratios_takeaway(validation: Validation) -> str:
 def draw_ratios(validation: Validation) -> Figure:
     """Simulated over predicted with its 95 % interval and the verdict, for each quantity, map, n and law."""
     rows = forest_rows(validation)
-    sizes = [validation.n[k] for k in numbers.spread(len(validation.n), FOREST_COLUMNS)]
+    sizes = [validation.setup.n[k] for k in numbers.spread(len(validation.setup.n), FOREST_COLUMNS)]
     laws = ordered_laws(validation)
     height = _ROW * max(1.0, 0.62 * len(laws)) * len(rows) + 1.5
     figure = Figure(figsize=(WIDTH, height), layout="constrained")

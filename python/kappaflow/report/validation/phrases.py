@@ -53,7 +53,7 @@ def spreads(validation: Validation, quantity: str, maps: Mapping[str, str]) -> l
         group = main_comparisons(validation, quantity, subject)
         if not group:
             continue
-        result = at_size(group, middle(validation.n)).agreement
+        result = at_size(group, middle(validation.setup.n)).agreement
         span = numbers.finite_range(result.simulated)
         order = rank_correlation(result.predicted, result.simulated).value
         if span is not None and math.isfinite(order):
@@ -63,7 +63,7 @@ def spreads(validation: Validation, quantity: str, maps: Mapping[str, str]) -> l
 
 def each_size(validation: Validation) -> str:
     """``for each n = 20, 60``."""
-    return f"for each n = {', '.join(f'{n:,}' for n in validation.n)}"
+    return f"for each n = {', '.join(f'{n:,}' for n in validation.setup.n)}"
 
 
 def fine_ratio(value: float) -> str:

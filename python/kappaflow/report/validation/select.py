@@ -36,7 +36,7 @@ def is_published(law: ComparedLaw) -> bool:
 
 def ordered_laws(validation: Validation) -> list[ComparedLaw]:
     """Laws that are put forward first, then those that are shown for comparison."""
-    return sorted(validation.laws, key=is_published)
+    return sorted(validation.setup.laws, key=is_published)
 
 
 def curve_laws(validation: Validation, curves: Mapping[str, FloatArray]) -> list[ComparedLaw]:
@@ -64,19 +64,19 @@ def map_subjects(validation: Validation, quantity: str, *, trajectory: bool = Fa
     found = subjects(validation, quantity)
     if trajectory:
         return found
-    early = {q.key for q in validation.maps if q.kind == "sampling_map" and q.sigma > 0}
+    early = {q.key for q in validation.setup.maps if q.kind == "sampling_map" and q.sigma > 0}
     return {key: label for key, label in found.items() if key not in early}
 
 
 def quantity_title(validation: Validation, name: str) -> str:
     """Words for a quantity, its identifier where it has none."""
-    return next((q.title for q in validation.quantities if q.name == name), name)
+    return next((q.title for q in validation.setup.quantities if q.name == name), name)
 
 
 def quantity_names(validation: Validation) -> list[str]:
     """Quantities that have comparisons, in the order of the validation."""
     present = {c.quantity for c in validation.comparisons}
-    return [q.name for q in validation.quantities if q.name in present]
+    return [q.name for q in validation.setup.quantities if q.name in present]
 
 
 def middle(sizes: Iterable[int]) -> int:
@@ -87,7 +87,7 @@ def middle(sizes: Iterable[int]) -> int:
 
 def half_width(validation: Validation, n: int) -> float:
     """Standard errors on each side of a 95 % interval at that n: Student's t over the groups."""
-    groups = dict(zip(validation.n, validation.groups, strict=True))[n]
+    groups = dict(zip(validation.setup.n, validation.setup.groups, strict=True))[n]
     return float(stats.t.ppf((1 + SHOWN) / 2, max(groups - 1, 1)))
 
 
@@ -139,7 +139,7 @@ def tally(group: Sequence[Comparison]) -> Tally:
 
 def leading_law(validation: Validation) -> ComparedLaw:
     """The law that the headline judges: of those put forward the one that misses least, in number and then in size."""
-    candidates = [law for law in validation.laws if not is_published(law)] or list(validation.laws)
+    candidates = [law for law in validation.setup.laws if not is_published(law)] or list(validation.setup.laws)
 
     def loss(law: ComparedLaw) -> tuple[int, float]:
         found = comparisons(validation, law=law.name)

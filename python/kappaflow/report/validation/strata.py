@@ -191,7 +191,7 @@ def draw_steps(validation: Validation) -> Figure:
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.35, 1])
     errors = validation.step_errors
     counts = sorted({e.steps for e in errors})
-    x = np.arange(len(validation.bands), dtype=np.float64)
+    x = np.arange(len(validation.setup.bands), dtype=np.float64)
     for error in errors:
         colour = marks.colour_of(validation, error.n)
         marker = STEP_MARKERS[counts.index(error.steps) % len(STEP_MARKERS)]
@@ -208,7 +208,7 @@ def draw_steps(validation: Validation) -> Figure:
     parts = [np.sqrt(numbers.ratio(e.discretisation, e.finite_data)) for e in errors]
     look.log_axis(bottom.yaxis, *marks.limits_of(*parts, np.ones(1)), text=lambda v: f"{100 * v:.3g} %")
     bottom.axhline(1.0, **marks.GUIDE_LOOK)
-    labels = [band.numbers.replace("-", "–") for band in validation.bands]
+    labels = [band.numbers.replace("-", "–") for band in validation.setup.bands]
     bottom.set_xticks(x, labels)
     if len(labels) > 8:
         bottom.tick_params(axis="x", labelrotation=60)
@@ -229,5 +229,5 @@ def draw_steps(validation: Validation) -> Figure:
         )
         for k, count in enumerate(counts)
     ]
-    look.n_legend(figure, validation.n, extra)
+    look.n_legend(figure, validation.setup.n, extra)
     return figure

@@ -163,14 +163,14 @@ def _verdict_sentence(found: Sequence[Comparison]) -> str:
 def _size_table(validation: Validation) -> Table:
     """How much was simulated at each n, and how the leading law does there."""
     law = leading_law(validation)
-    counts = [tally([c for c in comparisons(validation, law=law.name) if c.n == n]) for n in validation.n]
+    counts = [tally([c for c in comparisons(validation, law=law.name) if c.n == n]) for n in validation.setup.n]
     return Table(
         name="sizes",
         caption="By training-set size, over all quantities and maps, for the law of the headline",
         columns={
-            "n": list(validation.n),
-            "Training sets": list(validation.draws),
-            "Groups": list(validation.groups),
+            "n": list(validation.setup.n),
+            "Training sets": list(validation.setup.draws),
+            "Groups": list(validation.setup.groups),
             "Agrees": [each.agrees for each in counts],
             "To order 1/m": [each.limit for each in counts],
             "Misses": [each.misses for each in counts],
@@ -185,7 +185,7 @@ def all_comparisons(validation: Validation) -> Section:
         capital(quantity_title(validation, name)): comparisons(validation, name) for name in quantity_names(validation)
     }
     rows = [row for group in groups.values() for row in group]
-    titles = {law.name: law.title for law in validation.laws}
+    titles = {law.name: law.title for law in validation.setup.laws}
     results = [row.agreement for row in rows]
     table = Table(
         name="comparisons",
@@ -233,31 +233,33 @@ def design(validation: Validation) -> Section:
 
 def _design_rows(validation: Validation) -> tuple[tuple[str, str], ...]:
     """What was simulated, as label and text."""
-    rows = [("Data", validation.source or "–")]
-    if validation.description:
-        rows.append(("Description", validation.description))
-    size = " × ".join(str(k) for k in validation.shape)
-    if validation.pool_size is not None:
+    rows = [("Data", validation.data.source or "–")]
+    if validation.data.description:
+        rows.append(("Description", validation.data.description))
+    size = " × ".join(str(k) for k in validation.data.shape)
+    if validation.data.pool_size is not None:
         of = ""
-        if validation.total_images is not None and validation.total_images != validation.pool_size:
-            of = f" of {validation.total_images:,}"
-        rows.append(("Images", f"{validation.pool_size:,}{of}, {size} values each"))
+        if validation.data.total_images is not None and validation.data.total_images != validation.data.pool_size:
+            of = f" of {validation.data.total_images:,}"
+        rows.append(("Images", f"{validation.data.pool_size:,}{of}, {size} values each"))
     else:
         rows.append(("Values of a sample", size))
     rows += [
-        ("Training sets", SAMPLING_WORDS.get(validation.sampling, validation.sampling)),
-        ("n", joined([f"{n:,}" for n in validation.n])),
-        ("Training sets of each n", joined([f"{k:,}" for k in validation.draws])),
-        ("Groups for intervals", joined([f"{k:,}" for k in validation.groups])),
+        ("Training sets", SAMPLING_WORDS.get(validation.setup.sampling, validation.setup.sampling)),
+        ("n", joined([f"{n:,}" for n in validation.setup.n])),
+        ("Training sets of each n", joined([f"{k:,}" for k in validation.setup.draws])),
+        ("Groups for intervals", joined([f"{k:,}" for k in validation.setup.groups])),
         (
             "Mean",
-            {"estimated": "estimated from each training set", "known": "known"}.get(validation.mean, validation.mean),
+            {"estimated": "estimated from each training set", "known": "known"}.get(
+                validation.setup.mean, validation.setup.mean
+            ),
         ),
-        ("Maps", "; ".join(q.label for q in validation.maps)),
-        ("Sampling starts at", f"σ = {short(validation.sigma_max)}"),
-        ("Inputs followed", f"{len(validation.input_seeds):,} seeds and noised images"),
+        ("Maps", "; ".join(q.label for q in validation.setup.maps)),
+        ("Sampling starts at", f"σ = {short(validation.setup.sigma_max)}"),
+        ("Inputs followed", f"{len(validation.setup.input_seeds):,} seeds and noised images"),
         ("Laws", joined([law.title for law in ordered_laws(validation)])),
-        ("Seed", str(validation.seed)),
-        ("Device", validation.device),
+        ("Seed", str(validation.setup.seed)),
+        ("Device", validation.setup.device),
     ]
     return tuple(rows)

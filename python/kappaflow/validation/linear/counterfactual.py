@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,37 +23,11 @@ from ..laws import ComparedLaw
 from ..metrics import mean_interval
 from ..strata import PROFILES, STRATA, strata
 from .draws import Pool, ResampledSets
+from .results import Counterfactual
 from .simulation import simulate
 from .statistics import Design, Statistics
 
-__all__ = ["Counterfactual", "compare_strata"]
-
-
-@dataclass(frozen=True)
-class Counterfactual:
-    """Disagreement of models of any two strata, mean over the inputs, per dimension.
-
-    Attributes
-    ----------
-    names : (S,) strata
-    component : the principal component (0-based mode) that orders the samples
-    n, draws : of each training set, and training sets of each stratum
-    label : of the map
-    simulated, interval_low, interval_high : (S, S) with 95 % intervals; the diagonal is two independent sets of one stratum
-    predicted : law → (S, S)
-    predicted_limit : (S, S) ‖E o_A − E o_B‖² for infinitely many samples: the part that more data do not reduce
-    """
-
-    names: tuple[str, ...]
-    component: int
-    n: int
-    draws: int
-    label: str
-    simulated: FloatArray
-    interval_low: FloatArray
-    interval_high: FloatArray
-    predicted: dict[str, FloatArray]
-    predicted_limit: FloatArray
+__all__ = ["compare_strata"]
 
 
 def compare_strata(

@@ -25,10 +25,18 @@ from ...bands import Band
 from ...models.devices import resolve_device
 from ...sampling import SIGMA_MAX
 from .comparisons import compare_all, kappa_curves, size_scaling, step_errors
-from .counterfactual import Counterfactual, compare_strata
+from .counterfactual import compare_strata
 from .draws import GaussianSets, TrainingSets
 from .plan import NOISE_VARIANCES, LinearPlan, make_linear_plan
-from .results import Comparison, StepError, Validation
+from .results import (
+    Comparison,
+    Counterfactual,
+    KappaCurves,
+    LinearData,
+    LinearSetup,
+    StepError,
+    Validation,
+)
 from .simulation import chunk_layout, simulate
 from .statistics import DEFAULT_MEMORY
 
@@ -155,34 +163,38 @@ def _assemble(
     base = designs[0]
     count = len(plan.inputs[plan.final_map.key])
     grid = np.geomspace(NOISE_VARIANCES[0], NOISE_VARIANCES[-1], _KAPPA_POINTS)
-    return Validation(
+    data = LinearData(
         source=source,
         description=population.description,
-        sampling=sets.name,
         shape=population.shape,
         dimension=population.dimension,
+        eigenvalues=population.eigenvalues,
         pool_size=None if sets.pool is None else sets.pool.size,
         total_images=None if sets.pool is None else sets.pool.total,
-        eigenvalues=population.eigenvalues,
+    )
+    setup = LinearSetup(
+        sampling=sets.name,
         mean=base.mean,
         sigma_max=float(plan.final_map.sigma_max),
         n=tuple(design.n for design in designs),
         draws=tuple(design.draws for design in designs),
         groups=tuple(design.groups for design in designs),
+        input_seeds=tuple(range(base.seed, base.seed + count)),
         seed=base.seed,
         device=device,
         laws=plan.laws,
         quantities=plan.quantities,
         maps=plan.maps,
         bands=plan.bands,
-        input_seeds=tuple(range(base.seed, base.seed + count)),
+    )
+    return Validation(
+        data=data,
+        setup=setup,
         comparisons=tuple(comparisons),
-        kappa_grid=grid,
-        kappa=kappa_curves(plan, grid),
+        kappa=KappaCurves(grid, kappa_curves(plan, grid)),
         scaling=size_scaling(plan),
         step_errors=tuple(errors),
         counterfactual=counterfactual,
-        pixel_shape=population.shape,
         notes=_notes(sets),
     )
 

@@ -13,10 +13,18 @@ from ...bands import Band
 from ...maps import Map
 from ..laws import ComparedLaw
 from ..metrics import Agreement
-from .counterfactual import Counterfactual
 from .quantities import Quantity
 
-__all__ = ["Comparison", "SizeScaling", "StepError", "Validation"]
+__all__ = [
+    "Comparison",
+    "Counterfactual",
+    "KappaCurves",
+    "LinearData",
+    "LinearSetup",
+    "SizeScaling",
+    "StepError",
+    "Validation",
+]
 
 
 @dataclass(frozen=True)
@@ -90,59 +98,120 @@ class SizeScaling:
 
 
 @dataclass(frozen=True)
-class Validation:
-    """Everything that the report on linear models shows.
+class Counterfactual:
+    """Disagreement of models of any two strata, mean over the inputs, per dimension.
+
+    Attributes
+    ----------
+    names : (S,) strata
+    component : the principal component (0-based mode) that orders the samples
+    n, draws : of each training set, and training sets of each stratum
+    label : of the map
+    simulated, interval_low, interval_high : (S, S) with 95 % intervals; the diagonal is two independent sets of one stratum
+    predicted : law → (S, S)
+    predicted_limit : (S, S) ‖E o_A − E o_B‖² for infinitely many samples: the part that more data do not reduce
+    """
+
+    names: tuple[str, ...]
+    component: int
+    n: int
+    draws: int
+    label: str
+    simulated: FloatArray
+    interval_low: FloatArray
+    interval_high: FloatArray
+    predicted: dict[str, FloatArray]
+    predicted_limit: FloatArray
+
+
+@dataclass(frozen=True)
+class KappaCurves:
+    """κ against the noise variance, for the laws that have one κ.
+
+    Attributes
+    ----------
+    noise_variances : (S,) σ²
+    curves : law → (T, S) κ at each n
+    """
+
+    noise_variances: FloatArray
+    curves: dict[str, FloatArray]
+
+
+@dataclass(frozen=True)
+class LinearData:
+    """The data that a validation of linear models stands on.
 
     Attributes
     ----------
     source, description : name of the data, and what they are in a sentence
-    sampling : how training sets are drawn, "gaussian", "resample" or "disjoint"
     shape, dimension : of one image, and d
-    pool_size, total_images : rows of the pool, and images in the dataset; None for Gaussian data
     eigenvalues : of the population
-    mean : "estimated" or "known"
-    sigma_max : where sampling starts
-    n, draws, groups : training-set sizes; training sets, and groups of them, at each size
-    seed, device : of the simulation
-    laws, quantities, maps, bands : what is compared
-    input_seeds : seed numbers of the inputs
-    comparisons : every quantity of every map at every n under every law
-    kappa_grid : (S,) noise variances of the curves of κ
-    kappa : law → (T, S) κ at each n
-    scaling : predicted disagreement against n
-    step_errors : of every sampler at every n
-    counterfactual : training sets that differ on purpose; None where there is no pool, or too small a one
-    pixel_shape : of quantities that have an entry for each pixel
-    notes : caveats that a reader must see, in plain words
+    pool_size, total_images : rows of the pool, and images in the dataset; None for Gaussian data
     """
 
     source: str
     description: str
-    sampling: str
     shape: tuple[int, ...]
     dimension: int
+    eigenvalues: FloatArray
     pool_size: int | None
     total_images: int | None
-    eigenvalues: FloatArray
+
+
+@dataclass(frozen=True)
+class LinearSetup:
+    """What was simulated, and what was compared.
+
+    Attributes
+    ----------
+    sampling : how training sets are drawn, "gaussian", "resample" or "disjoint"
+    mean : "estimated" or "known"
+    sigma_max : noise level at which sampling starts
+    n, draws, groups : (T,) training-set sizes; training sets, and groups of them, at each size
+    input_seeds : seed numbers of the inputs
+    seed, device : of the simulation
+    laws, quantities, maps, bands : what is compared
+    """
+
+    sampling: str
     mean: str
     sigma_max: float
     n: tuple[int, ...]
     draws: tuple[int, ...]
     groups: tuple[int, ...]
+    input_seeds: tuple[int, ...]
     seed: int
     device: str
     laws: tuple[ComparedLaw, ...]
     quantities: tuple[Quantity, ...]
     maps: tuple[Map, ...]
     bands: tuple[Band, ...]
-    input_seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Everything that the report on linear models shows.
+
+    Attributes
+    ----------
+    data : the data
+    setup : what was simulated and compared
+    comparisons : every quantity of every map at every n under every law
+    kappa : κ against the noise variance
+    scaling : predicted disagreement against n
+    step_errors : of every sampler at every n
+    counterfactual : training sets that differ on purpose; None where there is no pool, or too small a one
+    notes : caveats that a reader must see, in plain words
+    """
+
+    data: LinearData
+    setup: LinearSetup
     comparisons: tuple[Comparison, ...]
-    kappa_grid: FloatArray
-    kappa: dict[str, FloatArray]
+    kappa: KappaCurves
     scaling: SizeScaling
     step_errors: tuple[StepError, ...]
     counterfactual: Counterfactual | None
-    pixel_shape: tuple[int, ...]
     notes: tuple[str, ...]
 
     def find(self, quantity: str, law: str, n: int, subject: str = "") -> Comparison | None:
