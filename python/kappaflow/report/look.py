@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import wraps
-from typing import Any, Literal, ParamSpec
+from typing import Any, Literal, NamedTuple, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
@@ -93,12 +94,18 @@ _RC: Any = {
 }
 
 
+def style() -> AbstractContextManager[None]:
+    """A context in which Matplotlib draws with the look of the reports; outside of it nothing changes."""
+    context: AbstractContextManager[None] = mpl.rc_context(_RC)
+    return context
+
+
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Run a drawing function under the shared style."""
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with mpl.rc_context(_RC):
+        with style():
             return draw(*args, **kwargs)
 
     return wrapper
@@ -110,7 +117,7 @@ def save(figure: Figure, formats: Sequence[Format]) -> dict[Format, bytes]:
     The layout is solved once and each format is drawn once: ``Figure.savefig`` would draw three times.
     """
     encoded: dict[Format, bytes] = {}
-    with mpl.rc_context(_RC):
+    with style():
         engine = figure.get_layout_engine()
         if engine is not None:
             engine.execute(figure)
@@ -163,13 +170,21 @@ class _MinorTicks(Artist):
     def __init__(self, axis: Any, most: int, *, far: bool = False) -> None:
         super().__init__()
         self._axis, self._edge = axis, 1.0 if far else 0.0
-        self._locator = LogLocator(base=10, subs=tuple(np.arange(2.0, 10.0)), numticks=most)
+        self.at_most(most)
         parameters: Any = mpl.rcParams
         look: Any = {key: parameters[name] for key, name in _MINOR_TICK.items()}
         marker: Any = TICKDOWN if axis.axis_name == "x" else TICKRIGHT if far else TICKLEFT
         self._line = Line2D([], [], ls="", marker=marker, **look)
         self.set_zorder(0.5)  # that of ticks
         self.set_in_layout(False)
+
+    def at_most(self, most: int) -> None:
+        """Leave decades out where there would be more."""
+        self._locator = LogLocator(base=10, subs=tuple(np.arange(2.0, 10.0)), numticks=most)
+
+    def of(self, axis: Any) -> bool:
+        """Whether they are the minor ticks of that axis."""
+        return self._axis is axis
 
     def draw(self, renderer: Any) -> None:
         """Draw them within the limits that the axis has now, major ticks left out."""
@@ -190,7 +205,12 @@ def _minor_ticks(axis: Any, most: int) -> None:
     axis.set_minor_locator(NullLocator())
     name = axis.axis_name
     for axes in getattr(axis.axes, f"get_shared_{name}_axes")().get_siblings(axis.axes):
-        ticks = _MinorTicks(getattr(axes, f"{name}axis"), most)
+        own = getattr(axes, f"{name}axis")
+        former = [artist for artist in axes.artists if isinstance(artist, _MinorTicks) and artist.of(own)]
+        if former:
+            former[0].at_most(most)
+            continue
+        ticks = _MinorTicks(own, most)
         axes.add_artist(ticks)
         ticks.set_clip_on(False)
 
@@ -295,8 +315,25 @@ def n_handles(n: Sequence[int]) -> list[Line2D]:
     ]
 
 
-def n_legend(figure: Figure, n: Sequence[int], extra: Sequence[Line2D] = ()) -> None:
-    """Legend of training-set sizes, right of all axes, where it covers nothing."""
-    figure.legend(
-        handles=[*n_handles(n), *extra], title="training images n", loc="outside right upper", alignment="left"
-    )
+# ---------------------------------------------------------------- panels and their legends
+class Legend(NamedTuple):
+    """What the legend of a panel says."""
+
+    handles: Sequence[Artist] = ()
+    title: str | None = None
+
+
+def n_legend(n: Iterable[int], extra: Sequence[Line2D] = ()) -> Legend:
+    """Legend of training-set sizes, and of what else is drawn."""
+    return Legend([*n_handles([int(size) for size in n]), *extra], "training images n")
+
+
+def legend_beside(figure: Figure, legend: Legend) -> None:
+    """Put a legend right of all axes, where it covers nothing."""
+    figure.legend(handles=list(legend.handles), title=legend.title, loc="outside right upper", alignment="left")
+
+
+def stacked(upper: Axes) -> None:
+    """Leave the names and numbers of the abscissa to the panel below."""
+    upper.set_xlabel("")
+    upper.tick_params(which="both", labelbottom=False)

@@ -7,16 +7,18 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..._checks import FloatArray
 from ...consistency.prediction import Prediction
 from ...moments import has_variance
 from .. import look, numbers
 from ..arrays import frame
 from ..document import HOW, Picture, Prose, Section
-from ..look import ACCENT, WIDTH, styled
+from ..look import ACCENT, WIDTH, Legend, styled
 from ..words import number, percent, percent_setting
 from .shared import (
     PROSE,
@@ -83,31 +85,47 @@ def draw_disagreement_by_mode(prediction: Prediction) -> Figure:
     """Disagreement of each mode for each n: its part of the total, and relative to unrelated samples."""
     figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True)
-    shown = shown_modes(prediction)
-    marks = line_style(prediction.eigenvalues.size)
-    # a mode without variance has nothing to agree on
-    alive = has_variance(prediction.eigenvalues)
-    relative = np.where(alive, prediction.modes.relative, np.nan)
-    parts = np.where(alive, prediction.modes.disagreement, np.nan)
-    low, high = numbers.finite_range(parts) or (0.1, 1.0)
-    look.mode_axis(bottom, prediction.eigenvalues.size)
-    look.log_axis(top.yaxis, *numbers.log_limits(max(low, high * 1e-12), high))
-    for index, colour in enumerate(look.n_colours(len(prediction.n))):
-        part = numbers.positive(parts[index, shown])
-        top.plot(shown + 1, part, color=colour, gid=f"part-{index}", **marks)
-        bottom.plot(shown + 1, relative[index, shown], color=colour, gid=f"relative-{index}", **marks)
+    plot_disagreement_of_modes(top, prediction)
+    legend = plot_relative_disagreement_of_modes(bottom, prediction)
     top.set_title("Part of the total: where the difference between two models lies")
-    top.set_ylabel("squared distance / d")
-    top.tick_params(which="both", labelbottom=False)
     bottom.set_title("Relative: how far each mode is from being unrelated")
-    bottom.set_ylabel("relative disagreement")
-    largest = max(float(np.nanmax(relative, initial=0.0)), prediction.tolerance)
-    bottom.set_ylim(0, max(1.06, 1.04 * largest) if largest > 0.5 else 1.12 * largest)
-    percent_axis(bottom.yaxis)
-    bottom.axhline(prediction.tolerance, color=ACCENT, lw=1.1, gid="tolerance")
-    tolerance = Line2D([], [], color=ACCENT, lw=1.1, label=f"tolerance {percent_setting(prediction.tolerance)}")
-    look.n_legend(figure, prediction.n.tolist(), [tolerance])
+    look.stacked(top)
+    look.legend_beside(figure, legend)
     return figure
+
+
+def _of_modes(prediction: Prediction, values: FloatArray) -> FloatArray:
+    """Values by mode; a mode without variance has nothing to agree on."""
+    return np.where(has_variance(prediction.eigenvalues), values, np.nan)
+
+
+def plot_disagreement_of_modes(ax: Axes, prediction: Prediction) -> Legend:
+    """The part of each mode in the squared distance of two models for each n."""
+    shown, parts = shown_modes(prediction), _of_modes(prediction, prediction.modes.disagreement)
+    low, high = numbers.finite_range(parts) or (0.1, 1.0)
+    look.mode_axis(ax, prediction.eigenvalues.size)
+    look.log_axis(ax.yaxis, *numbers.log_limits(max(low, high * 1e-12), high))
+    for index, colour in enumerate(look.n_colours(len(prediction.n))):
+        marks = line_style(prediction.eigenvalues.size)
+        ax.plot(shown + 1, numbers.positive(parts[index, shown]), color=colour, gid=f"part-{index}", **marks)
+    ax.set_ylabel("squared distance / d")
+    return look.n_legend(prediction.n)
+
+
+def plot_relative_disagreement_of_modes(ax: Axes, prediction: Prediction) -> Legend:
+    """The disagreement of each mode relative to unrelated samples for each n, and the tolerance."""
+    shown, relative = shown_modes(prediction), _of_modes(prediction, prediction.modes.relative)
+    look.mode_axis(ax, prediction.eigenvalues.size)
+    for index, colour in enumerate(look.n_colours(len(prediction.n))):
+        marks = line_style(prediction.eigenvalues.size)
+        ax.plot(shown + 1, relative[index, shown], color=colour, gid=f"relative-{index}", **marks)
+    ax.set_ylabel("relative disagreement")
+    largest = max(float(np.nanmax(relative, initial=0.0)), prediction.tolerance)
+    ax.set_ylim(0, max(1.06, 1.04 * largest) if largest > 0.5 else 1.12 * largest)
+    percent_axis(ax.yaxis)
+    ax.axhline(prediction.tolerance, color=ACCENT, lw=1.1, gid="tolerance")
+    tolerance = Line2D([], [], color=ACCENT, lw=1.1, label=f"tolerance {percent_setting(prediction.tolerance)}")
+    return look.n_legend(prediction.n, [tolerance])
 
 
 # ---------------------------------------------------------------- pairs of modes
@@ -154,7 +172,12 @@ def mode_pairs(prediction: Prediction) -> Picture:
 def draw_mode_pairs(prediction: Prediction) -> Figure:
     """Variance of the sampling map between pairs of modes at the reference n, logarithmic colours."""
     figure = Figure(figsize=(WIDTH, 5.0), layout="constrained")
-    ax = figure.add_subplot()
+    plot_mode_pairs(figure.add_subplot(), prediction)
+    return figure
+
+
+def plot_mode_pairs(ax: Axes, prediction: Prediction, *, colorbar: bool = True) -> Legend:
+    """The same on given axes, which make room for the colour bar."""
     values = numbers.positive(prediction.modes.pairs.variance)
     low, high = numbers.finite_range(values) or (0.1, 1.0)
     floor = max(low, high * 10.0**-_DECADES_SHOWN)
@@ -166,9 +189,11 @@ def draw_mode_pairs(prediction: Prediction) -> Figure:
     ax.set_yticks(positions, labels)
     ax.set_xlabel("mode l of the seed")
     ax.set_ylabel("mode k of the image")
-    bar = figure.colorbar(image, ax=ax, shrink=0.85, pad=0.02, extend="min" if low < floor else "neither")
-    look.log_bar(bar, "variance of the map, Var[uₖᵀ f(Σ̂) uₗ]".replace("uₗ", "u$_l$").replace("uₖ", "u$_k$"))
-    return figure
+    figure = ax.get_figure(root=False)
+    if colorbar and figure is not None:
+        bar = figure.colorbar(image, ax=ax, shrink=0.85, pad=0.02, extend="min" if low < floor else "neither")
+        look.log_bar(bar, "variance of the map, Var[uₖᵀ f(Σ̂) uₗ]".replace("uₗ", "u$_l$").replace("uₖ", "u$_k$"))
+    return Legend()
 
 
 def _mode_ticks(modes: npt.NDArray[np.int64]) -> tuple[list[int], list[str]]:

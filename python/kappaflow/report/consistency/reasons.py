@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,11 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..._checks import FloatArray
 from ...consistency.prediction import Prediction
-from ...moments import has_variance
 from .. import look, numbers
 from ..document import HOW, Picture, Prose, Section
-from ..look import MUTED, WIDTH, styled
+from ..look import MUTED, WIDTH, Legend, styled
 from ..words import number, percent, percent_setting, short
 from .shared import (
     OVERSHRUNK,
@@ -25,6 +28,9 @@ from .shared import (
     shown_modes,
     sizes_in_words,
 )
+
+#: The look of infinite data.
+_INFINITE: Mapping[str, Any] = MappingProxyType({"color": MUTED, "lw": 1.1, "ls": (0, (4, 2))})
 
 
 def noise(prediction: Prediction) -> Section:
@@ -69,29 +75,68 @@ def draw_renormalised_noise(prediction: Prediction) -> Figure:
     """κ against the noise variance for each n with the diagonal κ = σ² of infinite data, and the factor κ/σ²."""
     figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.5, 1])
-    variance = prediction.noise.sigma**2
-    factor = numbers.ratio(prediction.noise.kappa, variance)
-    x_low, x_high = numbers.finite_range(variance) or (0.1, 1.0)
-    look.log_axis(bottom.xaxis, *numbers.log_limits(x_low, x_high, 0.02))
-    low, high = numbers.finite_range(prediction.noise.kappa, variance) or (0.1, 1.0)
-    look.log_axis(top.yaxis, *numbers.log_limits(low, high, 0.04))
-    low, high = numbers.finite_range(factor, np.ones(1)) or (0.1, 1.0)
-    look.log_axis(bottom.yaxis, low / 1.12, high * 1.12 if high > 3 else 3.0)
-    x = numbers.positive(variance)
-    guide: dict[str, Any] = {"color": MUTED, "lw": 1.1, "ls": (0, (4, 2))}
-    top.plot(x, x, gid="diagonal", **guide)
-    bottom.axhline(1.0, **guide)
-    for index, colour in enumerate(look.n_colours(len(prediction.n))):
-        style = {"color": colour, **line_style(x.size)}
-        top.plot(x, numbers.positive(prediction.noise.kappa[index]), gid=f"kappa-{index}", **style)
-        bottom.plot(x, numbers.positive(factor[index]), gid=f"factor-{index}", **style)
-    top.tick_params(which="both", labelbottom=False)
-    top.set_ylabel("renormalised noise κ(σ²)")
-    bottom.set_ylabel("factor κ/σ²")
-    bottom.set_xlabel("noise variance σ²")
-    diagonal = Line2D([], [], **guide, label="κ = σ²\n(infinite data)")
-    look.n_legend(figure, prediction.n.tolist(), [diagonal])
+    curves = kappa_curves(prediction)
+    legend = plot_kappa(top, curves)
+    plot_noise_factor(bottom, curves)
+    look.stacked(top)
+    look.legend_beside(figure, legend)
     return figure
+
+
+@dataclass(frozen=True)
+class KappaCurves:
+    """κ at each n.
+
+    Attributes
+    ----------
+    n : (T,) training-set sizes, ascending
+    noise_variance : (S,) noise variances σ², ascending
+    kappa : (T, S)
+    """
+
+    n: Sequence[int]
+    noise_variance: FloatArray
+    kappa: FloatArray
+
+
+def kappa_curves(prediction: Prediction) -> KappaCurves:
+    """Those of a prediction."""
+    return KappaCurves(prediction.n.tolist(), prediction.noise.sigma**2, prediction.noise.kappa)
+
+
+def _noise_axis(ax: Axes, variance: FloatArray) -> FloatArray:
+    """Logarithmic abscissa of noise variances, and where they lie on it."""
+    low, high = numbers.finite_range(variance) or (0.1, 1.0)
+    look.log_axis(ax.xaxis, *numbers.log_limits(low, high, 0.02))
+    ax.set_xlabel("noise variance σ²")
+    return numbers.positive(variance)
+
+
+def plot_kappa(ax: Axes, curves: KappaCurves) -> Legend:
+    """κ against the noise variance for each n, with the diagonal κ = σ² of infinite data."""
+    x = _noise_axis(ax, curves.noise_variance)
+    low, high = numbers.finite_range(curves.kappa, curves.noise_variance) or (0.1, 1.0)
+    look.log_axis(ax.yaxis, *numbers.log_limits(low, high, 0.04))
+    ax.plot(x, x, gid="diagonal", **_INFINITE)
+    for index, colour in enumerate(look.n_colours(len(curves.n))):
+        style = {"color": colour, **line_style(x.size)}
+        ax.plot(x, numbers.positive(curves.kappa[index]), gid=f"kappa-{index}", **style)
+    ax.set_ylabel("renormalised noise κ(σ²)")
+    return look.n_legend(curves.n, [Line2D([], [], **_INFINITE, label="κ = σ²\n(infinite data)")])
+
+
+def plot_noise_factor(ax: Axes, curves: KappaCurves) -> Legend:
+    """κ/σ² against the noise variance for each n, with the line 1 of infinite data."""
+    factor = numbers.ratio(curves.kappa, curves.noise_variance)
+    x = _noise_axis(ax, curves.noise_variance)
+    low, high = numbers.finite_range(factor, np.ones(1)) or (0.1, 1.0)
+    look.log_axis(ax.yaxis, low / 1.12, high * 1.12 if high > 3 else 3.0)
+    ax.axhline(1.0, **_INFINITE)
+    for index, colour in enumerate(look.n_colours(len(curves.n))):
+        style = {"color": colour, **line_style(x.size)}
+        ax.plot(x, numbers.positive(factor[index]), gid=f"factor-{index}", **style)
+    ax.set_ylabel("factor κ/σ²")
+    return look.n_legend(curves.n, [Line2D([], [], **_INFINITE, label="infinite data")])
 
 
 # ---------------------------------------------------------------- shrinkage
@@ -141,39 +186,51 @@ def draw_gains(prediction: Prediction) -> Figure:
     chosen = numbers.spread(len(prediction.denoisers.sigma), 3)
     figure = Figure(figsize=(WIDTH, 5.4 if chosen else 3.2), layout="constrained")
     grid = figure.add_gridspec(2 if chosen else 1, max(len(chosen), 1), height_ratios=[1.15, 1] if chosen else [1])
-    colours = look.n_colours(len(prediction.n))
-    shown = shown_modes(prediction)
-    modes, total = shown + 1, prediction.eigenvalues.size
-    marks = line_style(total)
-
     top = figure.add_subplot(grid[0, :])
-    look.mode_axis(top, total)
-    top.axhline(1.0, color=MUTED, lw=1.1, ls=(0, (4, 2)))
-    relative = numbers.ratio(prediction.modes.gain, prediction.modes.gain_ideal)
-    relative = np.where(has_variance(prediction.eigenvalues), relative, np.nan)
-    for index, colour in enumerate(colours):
-        top.plot(modes, relative[index, shown], color=colour, gid=f"gain-{index}", **marks)
-    top.set_ylim(0, max(1.06, 1.03 * float(np.nanmax(relative, initial=1.0))))
-    top.set_ylabel("gain / gain with infinite data")
+    legend = plot_shrinkage(top, prediction)
     top.set_title("Sampling map: how much of each mode's amplitude survives")
-
     first: Axes | None = None
     for column, level in enumerate(chosen):
         ax = figure.add_subplot(grid[1, column], sharey=first)
-        look.mode_axis(ax, total)
-        ideal_gain = prediction.denoisers.gain_ideal[level, shown]
-        ax.plot(modes, ideal_gain, color=MUTED, lw=1.1, ls=(0, (4, 2)), gid=f"ideal-{column}")
-        for index, colour in enumerate(colours):
-            gain = prediction.denoisers.gain[level, index, shown]
-            ax.plot(modes, gain, color=colour, gid=f"denoiser-{column}-{index}", **marks)
-        ax.set_ylim(0, 1.06)
+        plot_denoiser_gain(ax, prediction, level, column)
         ax.set_xlabel("mode k")
         ax.set_title(f"Denoiser at σ = {short(float(prediction.denoisers.sigma[level]), 2)}")
         if first is None:
             first = ax
-            ax.set_ylabel("gain")
         else:
+            ax.set_ylabel("")
             ax.tick_params(labelleft=False)
-    ideal = Line2D([], [], color=MUTED, lw=1.1, ls=(0, (4, 2)), label="infinite data")
-    look.n_legend(figure, prediction.n.tolist(), [ideal])
+    look.legend_beside(figure, legend)
     return figure
+
+
+def plot_shrinkage(ax: Axes, prediction: Prediction) -> Legend:
+    """Gain of the sampling map relative to infinite data by mode for each n."""
+    shown = shown_modes(prediction)
+    look.mode_axis(ax, prediction.eigenvalues.size)
+    ax.axhline(1.0, **_INFINITE)
+    relative = kept_gain(prediction)
+    for index, colour in enumerate(look.n_colours(len(prediction.n))):
+        marks = line_style(prediction.eigenvalues.size)
+        ax.plot(shown + 1, relative[index, shown], color=colour, gid=f"gain-{index}", **marks)
+    ax.set_ylim(0, max(1.06, 1.03 * float(np.nanmax(relative, initial=1.0))))
+    ax.set_ylabel("gain / gain with infinite data")
+    return _gain_legend(prediction)
+
+
+def plot_denoiser_gain(ax: Axes, prediction: Prediction, level: int, column: int = 0) -> Legend:
+    """Gain of the denoiser of a noise level, counted from 0, by mode for each n, and with infinite data."""
+    shown = shown_modes(prediction)
+    look.mode_axis(ax, prediction.eigenvalues.size)
+    ax.plot(shown + 1, prediction.denoisers.gain_ideal[level, shown], gid=f"ideal-{column}", **_INFINITE)
+    for index, colour in enumerate(look.n_colours(len(prediction.n))):
+        marks = line_style(prediction.eigenvalues.size)
+        gain = prediction.denoisers.gain[level, index, shown]
+        ax.plot(shown + 1, gain, color=colour, gid=f"denoiser-{column}-{index}", **marks)
+    ax.set_ylim(0, 1.06)
+    ax.set_ylabel("gain")
+    return _gain_legend(prediction)
+
+
+def _gain_legend(prediction: Prediction) -> Legend:
+    return look.n_legend(prediction.n, [Line2D([], [], **_INFINITE, label="infinite data")])

@@ -18,7 +18,7 @@ from ...consistency.prediction import Prediction, SeedImages
 from .. import look, numbers
 from ..arrays import as_drawn, frame, height_ratio, kind_of, pixel_level, show
 from ..document import HOW, Picture, Prose, Section, Table, rounded
-from ..look import INK, WIDTH, styled
+from ..look import INK, WIDTH, Legend, styled
 from ..words import number, percent
 from .headline import seed_spread
 from .shared import PROSE, counted, percent_axis, percent_tick, sizes_in_words
@@ -93,10 +93,19 @@ def draw_disagreement_by_seed(prediction: Prediction) -> Figure:
     """Spread of the seeds' disagreement for each n, and the ranking of seeds at the reference n."""
     figure = Figure(figsize=(WIDTH, max(3.2, 1.5 + 0.34 * len(prediction.n))), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
+    plot_disagreement_of_seeds(left, prediction)
+    plot_seed_ranking(right, prediction)
+    left.set_title("Each dot a seed, bar: median")
+    right.set_title(f"Ranking at n = {prediction.reference_n:,}")
+    return figure
+
+
+def plot_disagreement_of_seeds(ax: Axes, prediction: Prediction) -> Legend:
+    """A strip of seeds for each n at their relative disagreement, with the median."""
     relative = numbers.positive(seed_relative(prediction))
     low, high = numbers.finite_range(relative) or (0.1, 1.0)
     limits = numbers.log_limits(low, high)
-    look.log_axis(left.xaxis, *limits, text=percent_tick)
+    look.log_axis(ax.xaxis, *limits, text=percent_tick)
     for row, (values, colour) in enumerate(zip(relative, look.n_colours(len(prediction.n)), strict=True)):
         values = np.sort(values[np.isfinite(values)])
         if not values.size:
@@ -104,24 +113,23 @@ def draw_disagreement_by_seed(prediction: Prediction) -> Figure:
         drawn = values[numbers.spread(values.size, _MAX_POINTS)]
         # golden-ratio offsets fill the strip evenly without random numbers
         offsets = (np.arange(drawn.size) * 0.6180339887498949) % 1.0 - 0.5
-        left.plot(
+        ax.plot(
             drawn, row + 0.5 * offsets, ls="", marker="o", ms=2.6, mew=0, color=colour, alpha=0.55, gid=f"strip-{row}"
         )
-        left.plot([np.median(values)] * 2, [row - 0.36, row + 0.36], color=INK, lw=1.6, gid=f"median-{row}")
-    left.set_yticks(range(len(prediction.n)), [f"{int(k):,}" for k in prediction.n])
-    left.set_ylim(-0.6, len(prediction.n) - 0.4)
-    left.tick_params(axis="y", length=0)
-    left.grid(False, axis="y")
-    left.set_ylabel("training images n")
-    left.set_xlabel("relative disagreement of a seed")
-    left.set_title("Each dot a seed, bar: median")
-    _ranking(right, prediction, relative)
-    return figure
+        ax.plot([np.median(values)] * 2, [row - 0.36, row + 0.36], color=INK, lw=1.6, gid=f"median-{row}")
+    ax.set_yticks(range(len(prediction.n)), [f"{int(k):,}" for k in prediction.n])
+    ax.set_ylim(-0.6, len(prediction.n) - 0.4)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(False, axis="y")
+    ax.set_ylabel("training images n")
+    ax.set_xlabel("relative disagreement of a seed")
+    return Legend()
 
 
-def _ranking(ax: Axes, prediction: Prediction, relative: FloatArray) -> None:
+def plot_seed_ranking(ax: Axes, prediction: Prediction) -> Legend:
     """Seeds in order of disagreement at the reference n, the two ends named."""
     row = prediction.reference
+    relative = numbers.positive(seed_relative(prediction))
     order = np.argsort(prediction.seeds.disagreement[row], kind="stable")
     values = relative[row][order]
     ranks = np.arange(1, values.size + 1)
@@ -145,7 +153,7 @@ def _ranking(ax: Axes, prediction: Prediction, relative: FloatArray) -> None:
     if values.size <= 4:
         ax.xaxis.set_major_locator(MultipleLocator(1))
     ax.set_xlabel("rank, most consistent first")
-    ax.set_title(f"Ranking at n = {prediction.reference_n:,}")
+    return Legend()
 
 
 # ---------------------------------------------------------------- images

@@ -15,7 +15,7 @@ from ..._checks import FloatArray
 from ...consistency.prediction import Prediction
 from .. import look, numbers
 from ..document import HOW, Cell, Picture, Prose, Section, Table, rounded
-from ..look import ACCENT, GUIDE, INK, MUTED, styled
+from ..look import ACCENT, GUIDE, INK, MUTED, Legend, styled
 from ..words import count, number, percent, percent_setting, short
 from .shared import PROSE, band_name, counted, each_mode_once, line_style, never_enough, panel, percent_tick
 
@@ -81,6 +81,12 @@ def disagreement_by_n(prediction: Prediction) -> Picture:
 def draw_disagreement_by_n(prediction: Prediction) -> Figure:
     """Relative disagreement of each band against n, the tolerance, and where each band meets it."""
     figure, ax = panel(4.1)
+    look.legend_beside(figure, plot_disagreement_by_n(ax, prediction))
+    return figure
+
+
+def plot_disagreement_by_n(ax: Axes, prediction: Prediction) -> Legend:
+    """The same on given axes."""
     n = prediction.n.astype(np.float64)
     bands, total = numbers.positive(prediction.bands.relative), numbers.positive(prediction.totals.relative)
     tolerance = float(prediction.tolerance)
@@ -121,8 +127,7 @@ def draw_disagreement_by_n(prediction: Prediction) -> Figure:
     )
     ax.set_xlabel("training images n")
     ax.set_ylabel(_RELATIVE_LABEL)
-    figure.legend(handles=handles, loc="outside right upper", alignment="left")
-    return figure
+    return Legend(handles)
 
 
 def _inverse_guide(

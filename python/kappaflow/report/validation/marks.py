@@ -111,7 +111,7 @@ class Panels:
     def legend(self, validation: Validation, extra: Sequence[Line2D]) -> None:
         """Colours of the training-set sizes, then what theory and simulation look like."""
         if self.spare is None:
-            look.n_legend(self.figure, validation.setup.n, extra)
+            look.legend_beside(self.figure, look.n_legend(validation.setup.n, extra))
             return
         handles = [*look.n_handles(validation.setup.n), *extra]
         self.spare.legend(handles=handles, title="training images n", loc="upper left", alignment="left")

@@ -120,7 +120,7 @@ def draw_kappa(validation: Validation) -> Figure:
     bottom.set_xlabel("noise variance σ²")
     diagonal = Line2D([], [], label="κ = σ²\n(infinite data)", **marks.GUIDE_LOOK)
     extra = [*marks.law_handles(validation, shown), marks.simulation_handle(), diagonal]
-    look.n_legend(figure, validation.setup.n, extra)
+    look.legend_beside(figure, look.n_legend(validation.setup.n, extra))
     return figure
 
 

@@ -229,5 +229,5 @@ def draw_steps(validation: Validation) -> Figure:
         )
         for k, count in enumerate(counts)
     ]
-    look.n_legend(figure, validation.setup.n, extra)
+    look.legend_beside(figure, look.n_legend(validation.setup.n, extra))
     return figure
