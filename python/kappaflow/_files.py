@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replaced", "write_bytes"]
+__all__ = ["replaced", "unique_tag", "write_bytes"]
+
+
+def unique_tag() -> str:
+    """Eight hexadecimal digits for the name of a temporary file that no other process takes."""
+    return os.urandom(4).hex()
 
 
 @contextmanager
@@ -27,7 +31,7 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "No such folder", os.fspath(target.parent))
-    new = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.tmp{target.suffix}")
+    new = target.with_name(f".{target.stem}.{unique_tag()}.tmp{target.suffix}")
     try:
         new.touch()
         mode = new.stat().st_mode

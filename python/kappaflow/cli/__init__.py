@@ -13,14 +13,32 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
-from . import diagnose, info, lens, linear, moments, network, plan, predict, seeds
 from .errors import DEBUG_VARIABLE, EXIT_CODES, ExitCode
+from .lazy_group import command_in, lazy_group
 from .parsing import SizesCommand
 
 __all__ = ["app", "main"]
 
+validate = typer.Typer(
+    cls=lazy_group({"linear": command_in("linear", SizesCommand), "network": command_in("network", SizesCommand)}),
+    help="Compare the theory with simulations, or with networks.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 app = typer.Typer(
     name="kappaflow",
+    cls=lazy_group(
+        {
+            "predict": command_in("predict", SizesCommand),
+            "diagnose": command_in("diagnose", SizesCommand),
+            "plan": command_in("plan"),
+            "seeds": command_in("seeds", SizesCommand),
+            "moments": command_in("moments"),
+            "lens": command_in("lens"),
+            "info": command_in("info"),
+            "validate": lambda: typer.main.get_command(validate),
+        }
+    ),
     help="Random-matrix theory of diffusion models: how much will models trained on n of your images agree?",
     epilog=(
         "DATA is a folder of images, a .npy, .npz, .h5 or .zarr file, a saved population (.safetensors), or the name "
@@ -30,9 +48,6 @@ app = typer.Typer(
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-)
-validate = typer.Typer(
-    help="Compare the theory with simulations, or with networks.", no_args_is_help=True, pretty_exceptions_enable=False
 )
 
 
@@ -51,16 +66,9 @@ def _root(
     """Options that stand before the command."""
 
 
-app.command("predict", cls=SizesCommand)(predict.command)
-app.command("diagnose", cls=SizesCommand)(diagnose.command)
-app.command("plan")(plan.command)
-app.command("seeds", cls=SizesCommand)(seeds.command)
-app.command("moments")(moments.command)
-app.command("lens")(lens.command)
-app.command("info")(info.command)
-validate.command("linear", cls=SizesCommand)(linear.command)
-validate.command("network", cls=SizesCommand)(network.command)
-app.add_typer(validate, name="validate")
+@validate.callback()
+def _validate() -> None:  # without a docstring: the help stands above
+    pass
 
 
 def _terminated(_signal: int, _frame: object) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import signal
 import threading
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
-from .._files import write_bytes
+from .._files import unique_tag, write_bytes
 from .errors import writing
 
 __all__ = ["OPTIONS_FILE", "RUN_FORMAT", "OutputDirectory", "check_file", "to_json", "write_json"]
@@ -123,7 +122,7 @@ class OutputDirectory:
         """
         inside = self.target.is_dir()  # then stage in it: the same file system, whatever is mounted or linked there
         parent = self.target if inside else self.target.parent
-        staging = parent / f".{self.target.name or 'kappaflow'}.{secrets.token_hex(4)}.tmp"
+        staging = parent / f".{self.target.name or 'kappaflow'}.{unique_tag()}.tmp"
         try:
             staging.mkdir()
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import math
 import sys
@@ -136,10 +137,16 @@ class _Object:
     build: Callable[[Mapping[str, Any]], Any]
 
 
+@functools.cache
+def _hints(group: type) -> Mapping[str, Any]:
+    """Types of the fields of a dataclass, with typer's declarations. Commands share their option objects: read them once."""
+    return get_type_hints(group, include_extras=True)
+
+
 def _object(hint: Any) -> _Object:
     """Of a dataclass of options or of option objects, perhaps with notes of what is :func:`changed`."""
     group, *changes = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-    hints = get_type_hints(group, include_extras=True)
+    hints = _hints(group)
     for change in changes:
         if change.option not in hints:
             raise TypeError(f"{group.__name__} has no option {change.option!r}")
