@@ -22,6 +22,8 @@ DEBTS = Path(__file__).with_name("house-debts.txt")
 LONGEST_FILE = 500
 LONGEST_BODY = 80
 LONGEST_BODY_OF_A_COMMAND = 60
+#: Fields of a result that may be given without their names when it is made.
+UNNAMED_FIELDS = 3
 #: Formatter escapes in files that are not on the list of debts, all together; for aligned tables of numbers.
 ESCAPES = 19
 ESCAPE = re.compile(r"(?:fmt|yapf): ?" + r"(?:off|skip)|clang-format" + r" off")  # in two pieces: this file has none
@@ -142,6 +144,37 @@ def bare_tuples() -> Offenders:
     }
 
 
+def is_record(node: ast.ClassDef) -> bool:
+    """Whether a class is a dataclass or a named tuple."""
+    decorators = any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
+    return decorators or any(ast.unparse(base) == "NamedTuple" for base in node.bases)
+
+
+def unnamed_fields(tree: ast.AST, records: set[str]) -> Iterator[ast.Call]:
+    """Calls that make a record from more than a few arguments without names; ``Record(*function())`` takes what C++ returns."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and len(node.args) > UNNAMED_FIELDS:
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in records:
+                yield node
+
+
+def positional() -> Offenders:
+    """Records of the package that are made from more than three fields without their names."""
+    trees = {path: parse(path) for path in sources(".py") if PACKAGE in path.parents}
+    records = {
+        node.name
+        for tree in trees.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and is_record(node)
+    }
+    return {
+        f"{name_of(path)}:{ast.unparse(call.func)}": f"{len(call.args)} fields without their names"
+        for path, tree in trees.items()
+        for call in unnamed_fields(tree, records)
+    }
+
+
 def undocumented() -> Offenders:
     """Public functions without a docstring."""
     return {place: "no docstring" for place, _, node in public_functions() if not ast.get_docstring(node)}
@@ -174,6 +207,7 @@ MEASURES = {
     "body": long_bodies,
     "escape": escapes,
     "tuple": bare_tuples,
+    "positional": positional,
     "docstring": undocumented,
     "raises": raises,
 }

@@ -247,3 +247,11 @@ def test_sections_of_errors_have_one_style() -> None:
     assert not house.RAISES_OTHERWISE.search(section)
     for other in ("Raises ValueError if not.", "Raises:\n    ValueError", ":raises ValueError: if not"):
         assert house.RAISES_OTHERWISE.search(other)
+
+
+def test_records_made_without_names_are_found() -> None:
+    calls = "R(1, 2, 3)\nm.R(1, 2, 3, 4)\nR(1, 2, 3, d=4)\nR(*f())\nother(1, 2, 3, 4)\n"
+    tree = ast.parse(calls + "@dataclass(frozen=True)\nclass R:\n    a: int\n")
+    assert [node.lineno for node in house.unnamed_fields(tree, {"R"})] == [2]
+    (record,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    assert house.is_record(record)

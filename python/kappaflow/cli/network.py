@@ -181,7 +181,7 @@ def _what_is_kept(runs: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Work:
+class NetworkWork:
     """What is computed: on which images, with which plan or which given models."""
 
     context: Context
@@ -191,7 +191,7 @@ class Work:
     notes: list[str]
 
 
-def prepare(options: NetworkOptions, display: ProgressDisplay) -> Work:
+def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
     """Read the images, open the models if any are given, and plan the training if not."""
     from ..validation.network.context import make_context  # lazy: torch
     from ..validation.network.given import open_pair  # lazy: torch
@@ -238,10 +238,11 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> Work:
             component=None if experiment.counterfactual is None else experiment.counterfactual - 1,
             seed=options.seed.seed,
         )
-    return Work(context, plan, given, sampler_steps, _notes(options.data, total, len(images), experiment.split))
+    notes = _notes(options.data, total, len(images), experiment.split)
+    return NetworkWork(context=context, plan=plan, given=given, sampler_steps=sampler_steps, notes=notes)
 
 
-def compare(options: NetworkOptions, work: Work, display: ProgressDisplay) -> NetworkValidation:
+def compare(options: NetworkOptions, work: NetworkWork, display: ProgressDisplay) -> NetworkValidation:
     """Train and compare what is planned, or compare the given models."""
     from ..validation.network.experiment import validate_networks  # lazy: torch
     from ..validation.network.given import compare_given  # lazy: torch

@@ -141,8 +141,8 @@ def shown(value: Value) -> str:
 
 def _shown_cell(value: Value, *, words: bool) -> _ShownCell:
     if isinstance(value, Cell):
-        return _ShownCell(value.text, value.value, value.mood, words)
-    return _ShownCell(shown(value), None, "", words)
+        return _ShownCell(text=value.text, value=value.value, mood=value.mood, words=words)
+    return _ShownCell(text=shown(value), value=None, mood="", words=words)
 
 
 def _groups(table: Table) -> list[_ShownGroup] | None:

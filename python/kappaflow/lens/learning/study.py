@@ -331,7 +331,11 @@ def _fits(values: FloatArray, emergence: LearningEmergence) -> list[ExponentFit]
         times = np.where(emergence.direction == direction, emergence.times, np.nan)
         count = int(np.isfinite(times).sum())
         if count:
-            fits.append(ExponentFit(emergence.threshold, direction, count, power_law(values, times)))
+            fits.append(
+                ExponentFit(
+                    threshold=emergence.threshold, direction=direction, modes=count, law=power_law(values, times)
+                )
+            )
     return fits
 
 

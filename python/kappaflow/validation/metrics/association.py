@@ -102,7 +102,7 @@ def correlate(
         raise ValueError(f"predicted and observed must have the same shape (E,), got {x.shape} and {y.shape}")
     count = len(x)
     if count < 3 or not (_varies(x) and _varies(y)):
-        return Correlation(kind, math.nan, math.nan, math.nan, math.nan, count)
+        return Correlation(kind=kind, value=math.nan, low=math.nan, high=math.nan, p_value=math.nan, count=count)
     order = np.lexsort((y, x))  # so that their order does not matter
     x, y = x[order], y[order]
     bootstrap, permuting = (np.random.default_rng(np.random.SeedSequence(source, spawn_key=(i,))) for i in range(2))
@@ -117,7 +117,14 @@ def correlate(
         sides = [(side - side.mean()) / np.linalg.norm(side - side.mean()) for side in (x, y)]
         slack = _TIE
     low, high = _interval(value, replicated)
-    return Correlation(kind, value, low, high, _p_value(sides[0], sides[1], slack, orders, permuting), count)
+    return Correlation(
+        kind=kind,
+        value=value,
+        low=low,
+        high=high,
+        p_value=_p_value(sides[0], sides[1], slack, orders, permuting),
+        count=count,
+    )
 
 
 def _varies(values: FloatArray) -> Any:

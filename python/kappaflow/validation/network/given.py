@@ -150,7 +150,7 @@ def compare_given(
     context = replace(context, images=sets.images)
     free = outside(sets.images[:count], sets.rows)
     probed = np.sort(np.random.default_rng(seed).permutation(free)[:MOST_PROBED])
-    asked = _Questions(context, given, sampler_steps, seed, device)
+    asked = _Questions(context=context, given=given, sampler_steps=sampler_steps, seed=seed, device=device)
     members: list[Member] = []
     for place, denoiser in enumerate(given.denoisers):
         own, other = sets.indices[place], sets.indices[1 - place]

@@ -134,7 +134,7 @@ def pair_members(members: Sequence[Member]) -> list[MemberPair]:
             groups[spec.arch, spec.n, spec.repeat][f"{spec.split}{spec.member}"] = member
     arms = _GIVEN_ARMS if members and members[0].spec.arch == "given" else _ARMS
     return [
-        MemberPair(PairKind(arch, n, arm), repeat, runs[first], runs[second])
+        MemberPair(kind=PairKind(arch, n, arm), repeat=repeat, first=runs[first], second=runs[second])
         for (arch, n, repeat), runs in groups.items()
         for arm, (first, second) in arms.items()
         if first in runs and second in runs

@@ -250,7 +250,9 @@ class _Base:
         options = dict(self.preset.networks.get(arch, {}))
         if "patch" in options and max(self.shape) > _LARGE:  # as many tokens for 64 × 64 images as for 32 × 32
             options["patch"] *= 2
-        network = NetworkConfig(arch, tensor_shape(self.shape), scale, {**BACKBONES[arch].options, **options})
+        network = NetworkConfig(
+            arch=arch, shape=tensor_shape(self.shape), sigma_data=scale, options={**BACKBONES[arch].options, **options}
+        )
         word = int(np.random.SeedSequence([self.seed, repeat, member]).generate_state(1)[0])
         steps = self.preset.steps[arch] if self.steps is None else self.steps
         settings = {"learning_rate": self.preset.rates.get(arch, self.preset.training.learning_rate), **self.training}

@@ -103,7 +103,7 @@ def make_jobs(
         asked = noise if run.stratum is None else {"seeds": noise["seeds"]}
         probe = Probe(shape, asked, images=probed, noise_seed=seed, sigma_max=sigma_max, steps=steps)
         name = f"{run.arch}-n{run.n}-{_hash(_identity(run, own) | _layout(shape))}"
-        jobs.append(Job(run, own, probe, folder / name))
+        jobs.append(Job(spec=run, images=own, probe=probe, folder=folder / name))
     return jobs
 
 
@@ -235,7 +235,7 @@ def _execute(job: Job, device: str) -> Outcome:
     parameters = sum(parameter.numel() for parameter in denoiser.parameters())
     if not answers.exists():
         examine(denoiser, job.probe, device=device).save(answers, {"run": job.spec.key})
-    return Outcome(job.spec.key, float(facts["seconds"]), parameters, answers)
+    return Outcome(key=job.spec.key, seconds=float(facts["seconds"]), parameters=parameters, path=answers)
 
 
 def _train(job: Job, device: str) -> None:
