@@ -9,7 +9,7 @@ import numpy as np
 
 from .._checks import FloatArray
 
-__all__ = ["Range", "finite_range", "log_limits", "positive", "ratio", "spread"]
+__all__ = ["Range", "finite_or_none", "finite_range", "log_limits", "positive", "ratio", "spread"]
 
 
 class Range(NamedTuple):
@@ -41,6 +41,11 @@ def finite_range(*arrays: FloatArray) -> Range | None:
     flat = np.concatenate([positive(a).ravel() for a in arrays]) if arrays else np.empty(0)
     flat = flat[np.isfinite(flat)]
     return Range(float(flat.min()), float(flat.max())) if flat.size else None
+
+
+def finite_or_none(values: FloatArray) -> list[float | None]:
+    """Numbers as a column of a table holds them: None, which the page shows as a dash, in place of NaN and infinity."""
+    return [float(value) if math.isfinite(value) else None for value in values]
 
 
 def log_limits(low: float, high: float, pad: float = 0.06) -> Range:

@@ -1,6 +1,6 @@
 """The report of ``kappaflow lens``: one section for each window, from its study.
 
-Each module has a function ``section(study)``; :func:`build` puts sections together.
+Each window has a module with a function ``section(study)``; :func:`build` puts the sections together.
 """
 
 from __future__ import annotations

@@ -33,11 +33,20 @@ def section(study: ArchitectureStudy) -> Section:
         name="architecture",
         title="Architecture: what its best denoiser can do, and what it generates",
         takeaways=_findings(study),
-        parts=(*_pictures(study), *_tables(study)),
+        parts=(
+            _losses_picture(study),
+            _spectra_picture(study),
+            _correlations_picture(study),
+            _samples_picture(study),
+            _filters_picture(study),
+            _law_table(study),
+            _loss_table(study),
+            _spectrum_table(study),
+        ),
     )
 
 
-# ---------------------------------------------------------------- what is said
+# ---------------------------------------------------------------- sentences
 def _findings(study: ArchitectureStudy) -> tuple[str, ...]:
     said = [_said_of_losses(study), _said_of_biases(study)]
     patches = _circular_patches(study)
@@ -160,8 +169,21 @@ def _curve(ax: Axes, study: ArchitectureStudy, one: Studied, x: FloatArray, y: F
 
 
 # ---------------------------------------------------------------- figures
+def _losses_picture(study: ArchitectureStudy) -> Picture:
+    return Picture(
+        name="architecture_losses",
+        title="What an architecture costs",
+        caption="Least mean squared error of a denoiser of each architecture, separately at each noise level, "
+        "per pixel value and as a multiple of the loss of an unconstrained linear denoiser. Dashed lines: zeros "
+        "beyond the edges. Dotted and dash-dotted: a bias that is no image. The mean image alone leaves the "
+        "right axis at small noise.",
+        alternative=_said_of_losses(study),
+        draw=partial(_draw_losses, study),
+    )
+
+
 @styled
-def losses(study: ArchitectureStudy) -> Figure:
+def _draw_losses(study: ArchitectureStudy) -> Figure:
     """Least loss over noise levels, and as a multiple of that of an unconstrained matrix."""
     figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -186,8 +208,29 @@ def losses(study: ArchitectureStudy) -> Figure:
     return figure
 
 
+def _spectra_picture(study: ArchitectureStudy) -> Picture:
+    return Picture(
+        name="architecture_spectra",
+        title="Spectra that are generated",
+        caption=f"Power of a channel, averaged over directions, in the law at σ = {short(study.sigma_min)} of "
+        f"the probability flow from N(0, {short(study.sigma_max)}²), and its ratio to the data. A convolution "
+        "with a bias image keeps the spectrum; a patch smooths its logarithm.",
+        alternative=_spectrum_words(study),
+        draw=partial(_draw_spectra, study),
+    )
+
+
+def _spectrum_words(study: ArchitectureStudy) -> str:
+    words = []
+    for one, law in _with_law(study):
+        span = numbers.finite_range(_over_data(study, law))
+        if span is not None:
+            words.append(f"{one.name} from {number(span[0])} to {number(span[1])}")
+    return f"Generated power over that of the data: {'; '.join(words)}."
+
+
 @styled
-def spectra(study: ArchitectureStudy) -> Figure:
+def _draw_spectra(study: ArchitectureStudy) -> Figure:
     """Power over radial frequency, generated and of the data, and their ratio."""
     figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -217,8 +260,21 @@ def _over_data(study: ArchitectureStudy, law: Generated) -> FloatArray:
     return numbers.ratio(law.spectrum, np.where(study.spectrum > floor, study.spectrum, 0.0))
 
 
+def _correlations_picture(study: ArchitectureStudy) -> Picture:
+    patches = _circular_patches(study)
+    return Picture(
+        name="architecture_correlations",
+        title="Correlations that are generated",
+        caption="Covariance of two pixels at a distance, averaged over positions, channels and axes. Dotted "
+        "upright lines: the edge of the patch in their colour. Correlations reach beyond a patch, because "
+        "sampling applies it many times, but they are not those of the data.",
+        alternative=_said_of_law(study, patches[-1]) if patches else _spectrum_words(study),
+        draw=partial(_draw_correlations, study),
+    )
+
+
 @styled
-def correlations(study: ArchitectureStudy) -> Figure:
+def _draw_correlations(study: ArchitectureStudy) -> Figure:
     """Covariance at each lag, as a share of the variance of the data."""
     figure = Figure(figsize=(WIDTH, 3.7), layout="constrained")
     ax = figure.subplots()
@@ -240,8 +296,22 @@ def correlations(study: ArchitectureStudy) -> Figure:
     return figure
 
 
+def _samples_picture(study: ArchitectureStudy) -> Picture:
+    kind = kind_of(study.shape)
+    return Picture(
+        name="architecture_samples",
+        title="Samples of each architecture",
+        caption="Where the probability flow of each architecture leads from the same noise"
+        + (" (a row), pixels in [−1, 1]." if kind != "vector" else ": three starts, a colour each.")
+        + " All laws are Gaussian: what differs is only which correlations an architecture can hold.",
+        alternative=f"Samples of {', '.join(s.name for s, _ in _with_law(study))} from the same noise.",
+        draw=partial(_draw_samples, study),
+        raster=kind != "vector",
+    )
+
+
 @styled
-def samples(study: ArchitectureStudy) -> Figure:
+def _draw_samples(study: ArchitectureStudy) -> Figure:
     """Samples of each architecture from the same noise: pictures in columns, signals as curves in rows."""
     shown, kind = _with_law(study), kind_of(study.shape)
     if kind == "vector":
@@ -269,8 +339,33 @@ def _stacked(name: str) -> str:
     return name.replace(", ", ",\n").replace("scalar bias", "scalar\nbias").replace("zero padding", "zero\npadding")
 
 
+def _filters_picture(study: ArchitectureStudy) -> Picture:
+    kind = kind_of(study.shape)
+    return Picture(
+        name="architecture_filters",
+        title="Filters over noise levels",
+        caption="Weights of a channel on itself (mean over channels) by offset, the pixel itself in the middle"
+        + ("" if kind == "vector" else "; under each picture its largest absolute weight")
+        + ". At small noise a filter copies the pixel; at large noise it averages as far as the architecture "
+        "lets it.",
+        alternative=_filter_words(study),
+        draw=partial(_draw_filters, study),
+        raster=kind != "vector",
+    )
+
+
+def _filter_words(study: ArchitectureStudy) -> str:
+    words = []
+    for one in study.filters:
+        middle = tuple(n // 2 for n in one.values.shape[1:])
+        first, last = (number(float(one.values[(k, *middle)])) for k in (0, -1))
+        words.append(f"{one.name} from {first} to {last}")
+    low, high = (short(float(study.filter_sigma[k]), 2) for k in (0, -1))
+    return f"Weight of the pixel itself between σ = {low} and {high}: {'; '.join(words)}."
+
+
 @styled
-def filters(study: ArchitectureStudy) -> Figure:
+def _draw_filters(study: ArchitectureStudy) -> Figure:
     """Weights of a channel on itself over noise levels, each scaled to its largest."""
     rows, columns = len(study.filters), len(study.filter_sigma)
     line = np.squeeze(study.filters[0].values, axis=None).ndim <= 2 and min(study.filters[-1].values.shape[1:]) == 1
@@ -304,124 +399,29 @@ def _filter_line(ax: Axes, one: Filters, column: int) -> None:
     ax.tick_params(labelsize=8)
 
 
-def _pictures(study: ArchitectureStudy) -> tuple[Picture, ...]:
-    patches = _circular_patches(study)
-    kind = kind_of(study.shape)
-    found = [
-        Picture(
-            name="architecture_losses",
-            title="What an architecture costs",
-            caption="Least mean squared error of a denoiser of each architecture, separately at each noise level, "
-            "per pixel value and as a multiple of the loss of an unconstrained linear denoiser. Dashed lines: zeros "
-            "beyond the edges. Dotted and dash-dotted: a bias that is no image. The mean image alone leaves the "
-            "right axis at small noise.",
-            alternative=_said_of_losses(study),
-            draw=partial(losses, study),
-        ),
-        Picture(
-            name="architecture_spectra",
-            title="Spectra that are generated",
-            caption=f"Power of a channel, averaged over directions, in the law at σ = {short(study.sigma_min)} of "
-            f"the probability flow from N(0, {short(study.sigma_max)}²), and its ratio to the data. A convolution "
-            "with a bias image keeps the spectrum; a patch smooths its logarithm.",
-            alternative=_spectrum_words(study),
-            draw=partial(spectra, study),
-        ),
-        Picture(
-            name="architecture_correlations",
-            title="Correlations that are generated",
-            caption="Covariance of two pixels at a distance, averaged over positions, channels and axes. Dotted "
-            "upright lines: the edge of the patch in their colour. Correlations reach beyond a patch, because "
-            "sampling applies it many times, but they are not those of the data.",
-            alternative=_said_of_law(study, patches[-1]) if patches else _spectrum_words(study),
-            draw=partial(correlations, study),
-        ),
-        Picture(
-            name="architecture_samples",
-            title="Samples of each architecture",
-            caption="Where the probability flow of each architecture leads from the same noise"
-            + (" (a row), pixels in [−1, 1]." if kind != "vector" else ": three starts, a colour each.")
-            + " All laws are Gaussian: what differs is only which correlations an architecture can hold.",
-            alternative=f"Samples of {', '.join(s.name for s, _ in _with_law(study))} from the same noise.",
-            draw=partial(samples, study),
-            raster=kind != "vector",
-        ),
-        Picture(
-            name="architecture_filters",
-            title="Filters over noise levels",
-            caption="Weights of a channel on itself (mean over channels) by offset, the pixel itself in the middle"
-            + ("" if kind == "vector" else "; under each picture its largest absolute weight")
-            + ". At small noise a filter copies the pixel; at large noise it averages as far as the architecture "
-            "lets it.",
-            alternative=_filter_words(study),
-            draw=partial(filters, study),
-            raster=kind != "vector",
-        ),
-    ]
-    return tuple(found)
-
-
-def _spectrum_words(study: ArchitectureStudy) -> str:
-    words = []
-    for one, law in _with_law(study):
-        span = numbers.finite_range(_over_data(study, law))
-        if span is not None:
-            words.append(f"{one.name} from {number(span[0])} to {number(span[1])}")
-    return f"Generated power over that of the data: {'; '.join(words)}."
-
-
-def _filter_words(study: ArchitectureStudy) -> str:
-    words = []
-    for one in study.filters:
-        middle = tuple(n // 2 for n in one.values.shape[1:])
-        first, last = (number(float(one.values[(k, *middle)])) for k in (0, -1))
-        words.append(f"{one.name} from {first} to {last}")
-    low, high = (short(float(study.filter_sigma[k]), 2) for k in (0, -1))
-    return f"Weight of the pixel itself between σ = {low} and {high}: {'; '.join(words)}."
-
-
 # ---------------------------------------------------------------- tables
-def _tables(study: ArchitectureStudy) -> tuple[Table, ...]:
+def _law_table(study: ArchitectureStudy) -> Table:
     variance = study.variance or math.nan
     laws = [s.generated for s in study.studied]
     commutators = dict(study.commutators)
-    return (
-        Table(
-            name="architecture_laws",
-            caption="Architectures: weights without biases; pixel variance of the generated law over that of the "
-            "data, mean, least and largest over pixel values; share of the mean image that is missing, ‖m − "
-            f"μ‖²/‖μ‖²; relative size of the commutator of filters at σ = {short(study.commutator_sigma[0], 2)} and "
-            f"{short(study.commutator_sigma[1], 2)}.",
-            columns={
-                "architecture": [s.name for s in study.studied],
-                "bias": [s.bias for s in study.studied],
-                "padding": [s.padding for s in study.studied],
-                "weights": [s.weights for s in study.studied],
-                "variance": [_cell(g, lambda g: float(g.variances.mean()) / variance) for g in laws],
-                "least variance": [_cell(g, lambda g: float(g.variances.min()) / variance) for g in laws],
-                "largest variance": [_cell(g, lambda g: float(g.variances.max()) / variance) for g in laws],
-                "mean missing": [_cell(g, lambda g: g.mean_missing) for g in laws],
-                "commutator": [commutators.get(s.name) for s in study.studied],
-            },
-            file=True,
-        ),
-        Table(
-            name="architecture_losses",
-            caption="Least loss E‖D − x₀‖²/d of each architecture at each noise level, per pixel value.",
-            columns={"sigma": study.sigma.tolist(), **{s.name: s.loss.tolist() for s in study.studied}},
-            file=True,
-        ),
-        Table(
-            name="architecture_spectra",
-            caption="Power of a channel over radial frequency (cycles per pixel): data and generated laws; unitary "
-            "DFT.",
-            columns={
-                "frequency": study.frequencies.tolist(),
-                "data": study.spectrum.tolist(),
-                **{s.name: g.spectrum.tolist() for s, g in _with_law(study)},
-            },
-            file=True,
-        ),
+    return Table(
+        name="architecture_laws",
+        caption="Architectures: weights without biases; pixel variance of the generated law over that of the "
+        "data, mean, least and largest over pixel values; share of the mean image that is missing, ‖m − "
+        f"μ‖²/‖μ‖²; relative size of the commutator of filters at σ = {short(study.commutator_sigma[0], 2)} and "
+        f"{short(study.commutator_sigma[1], 2)}.",
+        columns={
+            "architecture": [s.name for s in study.studied],
+            "bias": [s.bias for s in study.studied],
+            "padding": [s.padding for s in study.studied],
+            "weights": [s.weights for s in study.studied],
+            "variance": [_cell(g, lambda g: float(g.variances.mean()) / variance) for g in laws],
+            "least variance": [_cell(g, lambda g: float(g.variances.min()) / variance) for g in laws],
+            "largest variance": [_cell(g, lambda g: float(g.variances.max()) / variance) for g in laws],
+            "mean missing": [_cell(g, lambda g: g.mean_missing) for g in laws],
+            "commutator": [commutators.get(s.name) for s in study.studied],
+        },
+        file=True,
     )
 
 
@@ -431,3 +431,25 @@ def _cell(law: Generated | None, value: Any) -> float | None:
         return None
     found = float(value(law))
     return found if math.isfinite(found) else None
+
+
+def _loss_table(study: ArchitectureStudy) -> Table:
+    return Table(
+        name="architecture_losses",
+        caption="Least loss E‖D − x₀‖²/d of each architecture at each noise level, per pixel value.",
+        columns={"sigma": study.sigma.tolist(), **{s.name: s.loss.tolist() for s in study.studied}},
+        file=True,
+    )
+
+
+def _spectrum_table(study: ArchitectureStudy) -> Table:
+    return Table(
+        name="architecture_spectra",
+        caption="Power of a channel over radial frequency (cycles per pixel): data and generated laws; unitary DFT.",
+        columns={
+            "frequency": study.frequencies.tolist(),
+            "data": study.spectrum.tolist(),
+            **{s.name: g.spectrum.tolist() for s, g in _with_law(study)},
+        },
+        file=True,
+    )

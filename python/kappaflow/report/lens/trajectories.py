@@ -380,10 +380,6 @@ def _draw_law(study: TrajectoriesStudy) -> Figure:
 
 
 # ---------------------------------------------------------------- tables
-def _or_none(values: FloatArray) -> list[float | None]:
-    return [float(v) if np.isfinite(v) else None for v in values]
-
-
 def _mode_table(study: TrajectoriesStudy) -> Table:
     seen = study.emergence
     return Table(
@@ -395,8 +391,8 @@ def _mode_table(study: TrajectoriesStudy) -> Table:
             "mode": list(range(1, study.eigenvalues.size + 1)),
             "eigenvalue": study.eigenvalues.tolist(),
             "half at noise level": seen.noise_level.tolist(),
-            **{f"time, {name}": _or_none(times) for name, times in study.emergence_times.items()},
-            "variance factor": _or_none(study.law.factors),
+            **{f"time, {name}": numbers.finite_or_none(times) for name, times in study.emergence_times.items()},
+            "variance factor": numbers.finite_or_none(study.law.factors),
             "mean error": study.law.mean_error.tolist(),
         },
         file=True,

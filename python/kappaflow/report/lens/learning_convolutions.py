@@ -1,0 +1,120 @@
+"""Convolutions in training: sentences, figure and table of the window on learning, for images."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ...lens.learning import ConvolutionCurves, LearningStudy
+from .. import look, numbers
+from ..document import Picture, Table
+from ..look import GUIDE, WIDTH, styled
+from ..words import number, power_of_ten, short
+from .learning_exponents import MODES_THAT, exponent_text
+
+__all__ = ["convolution_findings", "convolution_picture", "convolution_table"]
+
+
+# ---------------------------------------------------------------- sentences
+def convolution_findings(study: LearningStudy) -> list[str]:
+    """A sentence for each convolution with a local patch."""
+    return [_convolution_finding(study, curves) for curves in study.convolutions if curves.patch is not None]
+
+
+def _convolution_finding(study: LearningStudy, curves: ConvolutionCurves) -> str:
+    times, frequency = curves.emergence.times, study.frequency
+    assert frequency is not None
+    ratio = curves.final_ratio[np.isfinite(curves.final_ratio)]
+    alphas = [
+        f"α = {exponent_text(f)} for modes that {MODES_THAT[f.direction]}" for f in curves.fits if f.law is not None
+    ]
+    text = (
+        f"Convolution, {curves.title}: variance of Fourier modes ends between {number(ratio.min())} and "
+        f"{number(ratio.max())} times the data's"
+    )
+    found = np.isfinite(times)
+    if found.sum() >= 2:
+        order = np.argsort(frequency[found])
+        ordered = times[found][order]
+        text += f"; the highest frequency emerges {number(ordered[-1] / ordered[0])} times later than the lowest"
+    return text + (f" ({'; '.join(alphas)})." if alphas else ".")
+
+
+def _convolution_words(study: LearningStudy) -> str:
+    parts = []
+    for curves in study.convolutions:
+        ratio = curves.final_ratio[np.isfinite(curves.final_ratio)]
+        if ratio.size:
+            span = f"{short(float(ratio.min()))} to {short(float(ratio.max()))}"
+            parts.append(f"{curves.title}: final variance {span} times the data's")
+    return "; ".join(parts) + "."
+
+
+# ---------------------------------------------------------------- figures
+def convolution_picture(study: LearningStudy) -> Picture:
+    """Emergence time and final variance of Fourier modes by frequency."""
+    return Picture(
+        name="learning_convolutions",
+        title="Convolutions: emergence and final variance by frequency",
+        caption="Linear circular convolutions that start at 0, one filter for all pixels and channels. Left: "
+        "emergence time (geometric threshold, toward what the convolution converges to) against spatial "
+        "frequency. Modes below the resolution of a patch emerge at about the same time; those beyond it do "
+        "not. Right: variance after training without end, over the data's: a local patch learns neither the "
+        "data's variance nor its covariance.",
+        alternative=_convolution_words(study),
+        draw=partial(_draw_convolutions, study),
+    )
+
+
+@styled
+def _draw_convolutions(study: LearningStudy) -> Figure:
+    frequency = study.frequency
+    assert frequency is not None  # there are convolutions
+    figure = Figure(figsize=(WIDTH, 3.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    times = numbers.finite_range(*(c.emergence.times for c in study.convolutions)) or (0.1, 1.0)
+    ratios = numbers.finite_range(*(c.final_ratio for c in study.convolutions)) or (0.5, 2.0)
+    for ax in (left, right):
+        look.log_axis(ax.xaxis, *numbers.log_limits(frequency.min(), frequency.max(), 0.03))
+        ax.set_xlabel("cycles per image")
+    look.log_axis(left.yaxis, *numbers.log_limits(*times), text=power_of_ten)
+    look.log_axis(right.yaxis, *numbers.log_limits(min(ratios[0], 1.0), max(ratios[1], 1.0)))
+    for index, curves in enumerate(study.convolutions):
+        style = {"ls": "", "marker": look.band_marker(index), "ms": 3.0, "mew": 0.0, "alpha": 0.75}
+        left.plot(frequency, curves.emergence.times, color=look.band_colour(index), **style)
+        right.plot(frequency, numbers.positive(curves.final_ratio), color=look.band_colour(index), **style)
+    right.axhline(1.0, color=GUIDE, lw=0.9, zorder=1)
+    left.set_ylabel("emergence time τ*")
+    right.set_ylabel("final variance / data's")
+    handles = [
+        Line2D([], [], ls="", marker=look.band_marker(i), ms=4, color=look.band_colour(i), label=c.title)
+        for i, c in enumerate(study.convolutions)
+    ]
+    handles.append(Line2D([], [], color=GUIDE, lw=0.9, label="the data's variance"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=1.6)
+    return figure
+
+
+# ---------------------------------------------------------------- tables
+def convolution_table(study: LearningStudy) -> Table:
+    """Every Fourier mode of every convolution."""
+    assert study.frequency is not None
+    assert study.spectrum is not None
+    order = np.argsort(study.frequency, kind="stable")
+    columns: dict[str, list[float | None]] = {
+        "cycles per image": [float(x) for x in study.frequency[order]],
+        "data's power": [float(x) for x in study.spectrum[order]],
+    }
+    for curves in study.convolutions:
+        columns[f"τ*, {curves.title}"] = numbers.finite_or_none(curves.emergence.times[order])
+        columns[f"final / data's, {curves.title}"] = numbers.finite_or_none(curves.final_ratio[order])
+    return Table(
+        name="learning_convolutions",
+        caption="Fourier modes (one of m and −m, without the constant one): the data's power, emergence time under "
+        "the geometric threshold, and variance after training without end over the data's, for each patch.",
+        columns=columns,
+        file=True,
+    )
