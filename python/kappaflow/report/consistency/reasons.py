@@ -75,7 +75,7 @@ def draw_renormalised_noise(prediction: Prediction) -> Figure:
     """κ against the noise variance for each n with the diagonal κ = σ² of infinite data, and the factor κ/σ²."""
     figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.5, 1])
-    curves = kappa_curves(prediction)
+    curves = noise_curves(prediction)
     legend = plot_kappa(top, curves)
     plot_noise_factor(bottom, curves)
     look.stacked(top)
@@ -84,7 +84,7 @@ def draw_renormalised_noise(prediction: Prediction) -> Figure:
 
 
 @dataclass(frozen=True)
-class KappaCurves:
+class NoiseCurves:
     """κ at each n.
 
     Attributes
@@ -99,9 +99,9 @@ class KappaCurves:
     kappa: FloatArray
 
 
-def kappa_curves(prediction: Prediction) -> KappaCurves:
+def noise_curves(prediction: Prediction) -> NoiseCurves:
     """Those of a prediction."""
-    return KappaCurves(prediction.n.tolist(), prediction.noise.sigma**2, prediction.noise.kappa)
+    return NoiseCurves(prediction.n.tolist(), prediction.noise.sigma**2, prediction.noise.kappa)
 
 
 def _noise_axis(ax: Axes, variance: FloatArray) -> FloatArray:
@@ -112,7 +112,7 @@ def _noise_axis(ax: Axes, variance: FloatArray) -> FloatArray:
     return numbers.positive(variance)
 
 
-def plot_kappa(ax: Axes, curves: KappaCurves) -> Legend:
+def plot_kappa(ax: Axes, curves: NoiseCurves) -> Legend:
     """κ against the noise variance for each n, with the diagonal κ = σ² of infinite data."""
     x = _noise_axis(ax, curves.noise_variance)
     low, high = numbers.finite_range(curves.kappa, curves.noise_variance) or (0.1, 1.0)
@@ -125,7 +125,7 @@ def plot_kappa(ax: Axes, curves: KappaCurves) -> Legend:
     return look.n_legend(curves.n, [Line2D([], [], **_INFINITE, label="κ = σ²\n(infinite data)")])
 
 
-def plot_noise_factor(ax: Axes, curves: KappaCurves) -> Legend:
+def plot_noise_factor(ax: Axes, curves: NoiseCurves) -> Legend:
     """κ/σ² against the noise variance for each n, with the line 1 of infinite data."""
     factor = numbers.ratio(curves.kappa, curves.noise_variance)
     x = _noise_axis(ax, curves.noise_variance)

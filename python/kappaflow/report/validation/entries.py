@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ from ..._checks import FloatArray
 from .. import look, numbers
 from ..arrays import Kind, frame, kind_of, pixel_level
 from ..document import HOW, Picture, Prose, Section, figure_section
-from ..look import INK, MUTED, WIDTH, styled
+from ..look import INK, MUTED, WIDTH, Legend, styled
 from ..words import capital
 from . import marks
 from .phrases import PROSE, each_size, main_comparisons, rough, spreads, times, typically_off
@@ -74,33 +75,39 @@ def draw_inhomogeneity(validation: Validation) -> Figure:
     """Disagreement of each input, simulated against predicted, both over the predicted mean over inputs."""
     chosen = subjects(validation, "seeds")
     grid = marks.panels(len(chosen), height=3.05)
-    main = main_law(validation)
     for ax, (subject, label) in zip(grid.axes, chosen.items(), strict=True):
-        found = [c for c in comparisons(validation, "seeds", main.name) if c.subject == subject]
-        drawn: list[FloatArray] = []
-        for comparison in found:
-            scale = 1 / float(np.mean(comparison.agreement.predicted))
-            order = np.argsort(comparison.agreement.predicted, kind="stable")
-            x = numbers.positive(comparison.agreement.predicted * scale)
-            kept = order[numbers.spread(order.size, MAX_INPUTS)]
-            marks.simulated_points(
-                ax,
-                validation,
-                comparison,
-                x,
-                gid=f"{subject}-simulated-{comparison.n}",
-                scale=scale,
-                chosen=kept,
-                color=marks.colour_of(validation, comparison.n),
-                alpha=0.85,
-            )
-            drawn += [x[kept], *(end[kept] * scale for end in interval(validation, comparison))]
-        _square(ax, drawn)
+        legend = plot_inhomogeneity(ax, validation, subject)
         ax.set_title(capital(label))
-        ax.set_xlabel("predicted / mean")
-        ax.set_ylabel("simulated / predicted mean")
-    grid.legend(validation, [marks.simulation_handle(), _diagonal_handle()])
+    grid.legend(legend)
     return grid.figure
+
+
+def plot_inhomogeneity(ax: Axes, validation: Validation, subject: str) -> Legend:
+    """The same for one map on given axes."""
+    drawn: list[FloatArray] = []
+    for comparison in comparisons(validation, "seeds", main_law(validation).name):
+        if comparison.subject != subject:
+            continue
+        scale = 1 / float(np.mean(comparison.agreement.predicted))
+        order = np.argsort(comparison.agreement.predicted, kind="stable")
+        x = numbers.positive(comparison.agreement.predicted * scale)
+        kept = order[numbers.spread(order.size, MAX_INPUTS)]
+        marks.simulated_points(
+            ax,
+            validation,
+            comparison,
+            x,
+            gid=f"{subject}-simulated-{comparison.n}",
+            scale=scale,
+            chosen=kept,
+            color=marks.colour_of(validation, comparison.n),
+            alpha=0.85,
+        )
+        drawn += [x[kept], *(end[kept] * scale for end in interval(validation, comparison))]
+    _square(ax, drawn)
+    ax.set_xlabel("predicted / mean")
+    ax.set_ylabel("simulated / predicted mean")
+    return look.n_legend(validation.setup.n, [marks.simulation_handle(), _diagonal_handle()])
 
 
 def _square(ax: Axes, drawn: list[FloatArray], *, least: float = 1.15) -> None:
@@ -184,41 +191,71 @@ def draw_scatter(validation: Validation) -> Figure:
     """Variance of mode pairs, simulated against predicted, with the diagonal; one panel for each map."""
     chosen = subjects(validation, "mode_variance")
     grid = marks.panels(len(chosen), height=3.05)
-    main = main_law(validation)
-    extra: list[Line2D] = []
     for ax, (subject, label) in zip(grid.axes, chosen.items(), strict=True):
-        found = [c for c in comparisons(validation, "mode_variance") if c.subject == subject]
-        first = {c.n: c for c in found if c.law == main.name}
-        count = sum(c.entries.size for c in first.values())
-        alpha = min(0.75, max(0.12, 500 / max(count, 1)))
-        hidden = 0
-        drawn: list[FloatArray] = []
-        for law in ordered_laws(validation):
-            for comparison in (c for c in found if c.law == law.name):
-                x = numbers.positive(comparison.agreement.predicted)
-                y = numbers.positive(comparison.agreement.simulated)
-                other = first.get(comparison.n)
-                if law.name != main.name and other is not None:
-                    x = np.where(_apart(x, other.agreement.predicted), x, np.nan)
-                else:
-                    hidden += int(np.sum(left_out(x, y)))
-                style = _cloud_look(validation, law, marks.colour_of(validation, comparison.n), alpha)
-                ax.plot(x, y, ls="", gid=f"{subject}-{law.name}-{comparison.n}", **style)
-                drawn += [x, y]
-                if law.name != main.name and np.isfinite(x).any() and law.title not in [h.get_label() for h in extra]:
-                    extra.append(Line2D([], [], ls="", label=law.title, **_cloud_look(validation, law, INK, 1.0)))
-        _square(ax, drawn, least=10)
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(LogLocator(base=10, numticks=5))
+        plot_scatter(ax, validation, subject)
         ax.set_title(capital(label))
-        ax.set_xlabel("predicted variance")
-        ax.set_ylabel("simulated variance")
-        if hidden:
-            text = f"{hidden:,} without logarithm not shown"
-            ax.text(0.98, 0.02, text, transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8)
-    dot = Line2D([], [], ls="", label=main.title, **_cloud_look(validation, main, INK, 1.0))
-    grid.legend(validation, [dot, *extra, _diagonal_handle()])
+    grid.legend(scatter_legend(validation, chosen))
     return grid.figure
+
+
+def plot_scatter(ax: Axes, validation: Validation, subject: str) -> Legend:
+    """The same for one map on given axes."""
+    clouds = _clouds(validation, subject)
+    main = main_law(validation)
+    count = sum(cloud.x.size for cloud in clouds if cloud.law is main)
+    alpha = min(0.75, max(0.12, 500 / max(count, 1)))
+    for cloud in clouds:
+        style = _cloud_look(validation, cloud.law, marks.colour_of(validation, cloud.n), alpha)
+        ax.plot(cloud.x, cloud.y, ls="", gid=f"{subject}-{cloud.law.name}-{cloud.n}", **style)
+    _square(ax, [end for cloud in clouds for end in (cloud.x, cloud.y)], least=10)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(base=10, numticks=5))
+    ax.set_xlabel("predicted variance")
+    ax.set_ylabel("simulated variance")
+    hidden = sum(int(np.sum(left_out(cloud.x, cloud.y))) for cloud in clouds if cloud.whole)
+    if hidden:
+        text = f"{hidden:,} without logarithm not shown"
+        ax.text(0.98, 0.02, text, transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8)
+    return scatter_legend(validation, [subject])
+
+
+class _Cloud(NamedTuple):
+    """Mode pairs of one law and n: predicted and simulated variance."""
+
+    law: ComparedLaw
+    n: int
+    x: FloatArray
+    y: FloatArray
+    whole: bool  # rather than the pairs alone that differ from the main law
+
+
+def _clouds(validation: Validation, subject: str) -> list[_Cloud]:
+    """The mode pairs of one map; NaN where a law does not differ from the main one."""
+    main = main_law(validation)
+    found = [c for c in comparisons(validation, "mode_variance") if c.subject == subject]
+    first = {c.n: c.agreement.predicted for c in found if c.law == main.name}
+    clouds = []
+    for law in ordered_laws(validation):
+        for comparison in (c for c in found if c.law == law.name):
+            x, y = numbers.positive(comparison.agreement.predicted), numbers.positive(comparison.agreement.simulated)
+            whole = law is main or comparison.n not in first
+            if not whole:
+                x = np.where(_apart(x, first[comparison.n]), x, np.nan)
+            clouds.append(_Cloud(law=law, n=comparison.n, x=x, y=y, whole=whole))
+    return clouds
+
+
+def scatter_legend(validation: Validation, chosen: Iterable[str]) -> Legend:
+    """The legend of some maps together: laws that have points there."""
+    main = main_law(validation)
+    clouds = [cloud for subject in chosen for cloud in _clouds(validation, subject)]
+    shown = {cloud.law.name for cloud in clouds if np.isfinite(cloud.x).any()} | {main.name}
+    entries = [
+        Line2D([], [], ls="", label=law.title, **_cloud_look(validation, law, INK, 1.0))
+        for law in ordered_laws(validation)
+        if law.name in shown
+    ]
+    return look.n_legend(validation.setup.n, [*entries, _diagonal_handle()])
 
 
 def _apart(a: FloatArray, b: FloatArray) -> Any:

@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..._checks import FloatArray
 from .. import look, numbers
-from ..look import INK, MARKER, MUTED, points
+from ..look import INK, MARKER, MUTED, Legend, points
 from ..words import NO_BREAK
 from .select import interval, is_published, ordered_laws
 
@@ -108,13 +108,12 @@ class Panels:
     axes: list[Axes]
     spare: Axes | None
 
-    def legend(self, validation: Validation, extra: Sequence[Line2D]) -> None:
-        """Colours of the training-set sizes, then what theory and simulation look like."""
+    def legend(self, legend: Legend) -> None:
+        """Put a legend where it covers nothing."""
         if self.spare is None:
-            look.legend_beside(self.figure, look.n_legend(validation.setup.n, extra))
+            look.legend_beside(self.figure, legend)
             return
-        handles = [*look.n_handles(validation.setup.n), *extra]
-        self.spare.legend(handles=handles, title="training images n", loc="upper left", alignment="left")
+        self.spare.legend(handles=list(legend.handles), title=legend.title, loc="upper left", alignment="left")
 
 
 def panels(count: int, *, columns: int = 2, height: float = _PANEL_HEIGHT) -> Panels:

@@ -6,6 +6,7 @@ Logarithmic axes leave out what they cannot show; nothing is shifted or clipped 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from matplotlib.lines import Line2D
 from ..._checks import FloatArray
 from .. import look, numbers
 from ..document import HOW, Picture, Prose, Section, figure_section
-from ..look import GUIDE, WIDTH, styled
+from ..look import GUIDE, WIDTH, Legend, styled
 from ..words import capital, number, percent, short
 from . import marks
 from .phrases import PROSE, each_size, log_ratio, main_comparisons, rough, spreads, times, typically_off
@@ -25,6 +26,7 @@ from .select import (
     comparisons,
     curve_laws,
     differs,
+    distinct_laws,
     interval,
     main_law,
     map_subjects,
@@ -83,45 +85,60 @@ def draw_kappa(validation: Validation) -> Figure:
     """κ against σ² for each n: theory and simulation; below, simulated over predicted with intervals."""
     figure = Figure(figsize=(WIDTH, 5.6), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.5, 1])
-    found = comparisons(validation, "kappa")
-    laws = curve_laws(validation, validation.kappa.curves)
-    grid, main = validation.kappa.noise_variances, laws[0]
-    look.log_axis(bottom.xaxis, *marks.limits_of(grid, pad=0.02))
-    curves = list(validation.kappa.curves.values())
-    look.log_axis(top.yaxis, *marks.limits_of(grid, *curves, *(c.agreement.simulated for c in found), pad=0.04))
-    top.plot(grid, grid, gid="diagonal", **marks.GUIDE_LOOK)
-    bottom.axhline(1.0, **marks.GUIDE_LOOK)
-    shown, ends = [], []
-    for law in laws:
-        if law is not main and not differs(validation.kappa.curves[law.name], validation.kappa.curves[main.name]):
-            continue
-        shown.append(law.name)
+    legend = plot_kappa(top, validation)
+    plot_kappa_ratio(bottom, validation)
+    look.stacked(top)
+    look.legend_beside(figure, legend)
+    return figure
+
+
+def _kappa_comparisons(validation: Validation) -> list[Comparison]:
+    """Those of κ under the first law that has a curve of it."""
+    return comparisons(validation, "kappa", curve_laws(validation, validation.kappa.curves)[0].name)
+
+
+def _noise_axis(ax: Axes, validation: Validation) -> None:
+    look.log_axis(ax.xaxis, *marks.limits_of(validation.kappa.noise_variances, pad=0.02))
+    ax.set_xlabel("noise variance σ²")
+
+
+def plot_kappa(ax: Axes, validation: Validation) -> Legend:
+    """κ against σ² for each n: theory, simulation with intervals, and the diagonal of infinite data."""
+    grid, curves = validation.kappa.noise_variances, validation.kappa.curves
+    simulated = [c.agreement.simulated for c in comparisons(validation, "kappa")]
+    _noise_axis(ax, validation)
+    look.log_axis(ax.yaxis, *marks.limits_of(grid, *curves.values(), *simulated, pad=0.04))
+    ax.plot(grid, grid, gid="diagonal", **marks.GUIDE_LOOK)
+    shown = distinct_laws(validation, curves)
+    for law in shown:
         for row, n in enumerate(validation.setup.n):
             style = {**marks.law_look(validation, law), "color": marks.colour_of(validation, n)}
-            top.plot(grid, numbers.positive(validation.kappa.curves[law.name][row]), gid=f"{law.name}-{n}", **style)
-    for comparison in found:
-        if comparison.law != main.name:
-            continue
+            ax.plot(grid, numbers.positive(curves[law.name][row]), gid=f"{law.name}-{n}", **style)
+    for comparison in _kappa_comparisons(validation):
         x, colour = numbers.positive(comparison.entries), marks.colour_of(validation, comparison.n)
-        gid = f"simulated-{comparison.n}"
-        marks.simulated_points(top, validation, comparison, x, gid=gid, color=colour)
-        scale = numbers.ratio(np.ones(x.size), comparison.agreement.predicted)
-        marks.simulated_points(
-            bottom, validation, comparison, x, gid=f"ratio-{comparison.n}", scale=scale, color=colour
-        )
-        bottom.plot(
-            x, numbers.ratio(comparison.agreement.simulated, comparison.agreement.predicted), color=colour, lw=0.7
-        )
-        ends += [array * scale for array in interval(validation, comparison)]
-    look.factor_axis(bottom.yaxis, *(numbers.finite_range(*ends) or (0.5, 2.0)))
-    top.tick_params(which="both", labelbottom=False)
-    top.set_ylabel("renormalised noise κ(σ²)")
-    bottom.set_ylabel("simulated / predicted")
-    bottom.set_xlabel("noise variance σ²")
+        marks.simulated_points(ax, validation, comparison, x, gid=f"simulated-{comparison.n}", color=colour)
+    ax.set_ylabel("renormalised noise κ(σ²)")
     diagonal = Line2D([], [], label="κ = σ²\n(infinite data)", **marks.GUIDE_LOOK)
-    extra = [*marks.law_handles(validation, shown), marks.simulation_handle(), diagonal]
-    look.legend_beside(figure, look.n_legend(validation.setup.n, extra))
-    return figure
+    names = [law.name for law in shown]
+    extra = [*marks.law_handles(validation, names), marks.simulation_handle(), diagonal]
+    return look.n_legend(validation.setup.n, extra)
+
+
+def plot_kappa_ratio(ax: Axes, validation: Validation) -> Legend:
+    """Simulated over predicted κ against σ² for each n, with intervals."""
+    _noise_axis(ax, validation)
+    ax.axhline(1.0, **marks.GUIDE_LOOK)
+    ends: list[FloatArray] = []
+    for comparison in _kappa_comparisons(validation):
+        x, colour = numbers.positive(comparison.entries), marks.colour_of(validation, comparison.n)
+        result = comparison.agreement
+        scale = numbers.ratio(np.ones(x.size), result.predicted)
+        marks.simulated_points(ax, validation, comparison, x, gid=f"ratio-{comparison.n}", scale=scale, color=colour)
+        ax.plot(x, numbers.ratio(result.simulated, result.predicted), color=colour, lw=0.7)
+        ends += [array * scale for array in interval(validation, comparison)]
+    look.factor_axis(ax.yaxis, *(numbers.finite_range(*ends) or (0.5, 2.0)))
+    ax.set_ylabel("simulated / predicted")
+    return look.n_legend(validation.setup.n, [marks.simulation_handle()])
 
 
 def coincidences(validation: Validation) -> str:
@@ -167,7 +184,7 @@ def overshrinkage(validation: Validation) -> Section | None:
 
 
 def _overshrinkage_takeaway(validation: Validation) -> str:
-    chosen = map_subjects(validation, "gains") or subjects(validation, "gains")
+    chosen = overshrinkage_subjects(validation)
     if not chosen:
         return ""
     subject, label = next(iter(chosen.items()))
@@ -187,34 +204,50 @@ def _overshrinkage_takeaway(validation: Validation) -> str:
     return f"{text} The typical mode (median) is off by {typically_off(float(np.nanmedian(deviation)))}."
 
 
+def overshrinkage_subjects(validation: Validation) -> dict[str, str]:
+    """Identifier → label of the maps whose gains are drawn."""
+    return map_subjects(validation, "gains") or subjects(validation, "gains")
+
+
 @styled
 def draw_overshrinkage(validation: Validation) -> Figure:
     """Expected gain over the gain with infinite data by mode, for the sampling map and each denoiser."""
-    chosen = map_subjects(validation, "gains") or subjects(validation, "gains")
-    ideal = {q.key: np.asarray(q.gain(validation.data.eigenvalues), dtype=np.float64) for q in validation.setup.maps}
+    chosen = overshrinkage_subjects(validation)
     grid = marks.panels(len(chosen))
-    shown: set[str] = set()
     for ax, (subject, label) in zip(grid.axes, chosen.items(), strict=True):
-        found = [c for c in comparisons(validation, "gains") if c.subject == subject]
-
-        def relative(comparison: Comparison, key: str = subject) -> FloatArray:
-            return numbers.ratio(np.ones(comparison.entries.size), ideal[key][comparison.entries])
-
-        shown |= _by_mode(ax, validation, found, relative)
-        ax.axhline(1.0, zorder=1, **marks.GUIDE_LOOK)
-        ends = [array * relative(c) for c in found for array in (*_thinned_ends(validation, c), c.agreement.predicted)]
-        low, high = numbers.finite_range(*ends) or (0.0, 1.0)
-        if high > 3.0:
-            look.log_axis(ax.yaxis, *numbers.log_limits(low, max(high, 1.0)))
-        else:
-            ax.set_ylim(0, max(1.06, 1.04 * high))
+        plot_overshrinkage(ax, validation, subject)
         ax.set_title(capital(label))
-        ax.set_xlabel("mode k")
-    _first_of_rows(grid.axes, "gain / gain with infinite data")
-    extra = [*marks.law_handles(validation, sorted(shown)), marks.simulation_handle()]
-    extra.append(Line2D([], [], label="infinite data", **marks.GUIDE_LOOK))
-    grid.legend(validation, extra)
+    _name_first_of_rows(grid.axes)
+    grid.legend(overshrinkage_legend(validation, chosen))
     return grid.figure
+
+
+def plot_overshrinkage(ax: Axes, validation: Validation, subject: str) -> Legend:
+    """Expected gain of one map over its gain with infinite data by mode: theory and simulation for each n."""
+    question = next(q for q in validation.setup.maps if q.key == subject)
+    ideal = np.asarray(question.gain(validation.data.eigenvalues), dtype=np.float64)
+    found = [c for c in comparisons(validation, "gains") if c.subject == subject]
+
+    def relative(comparison: Comparison) -> FloatArray:
+        return numbers.ratio(np.ones(comparison.entries.size), ideal[comparison.entries])
+
+    _by_mode(ax, validation, found, relative)
+    ax.axhline(1.0, zorder=1, **marks.GUIDE_LOOK)
+    ends = [array * relative(c) for c in found for array in (*_thinned_ends(validation, c), c.agreement.predicted)]
+    low, high = numbers.finite_range(*ends) or (0.0, 1.0)
+    if high > 3.0:
+        look.log_axis(ax.yaxis, *numbers.log_limits(low, max(high, 1.0)))
+    else:
+        ax.set_ylim(0, max(1.06, 1.04 * high))
+    ax.set_xlabel("mode k")
+    ax.set_ylabel("gain / gain with infinite data")
+    return overshrinkage_legend(validation, [subject])
+
+
+def overshrinkage_legend(validation: Validation, chosen: Iterable[str]) -> Legend:
+    """The legend of some maps together."""
+    extra = [*_by_mode_handles(validation, "gains", chosen), Line2D([], [], label="infinite data", **marks.GUIDE_LOOK)]
+    return look.n_legend(validation.setup.n, extra)
 
 
 def anisotropy_subjects(validation: Validation) -> dict[str, str]:
@@ -272,18 +305,28 @@ def draw_anisotropy(validation: Validation) -> Figure:
     """Mean disagreement by output mode at low and high noise of the denoiser and for the sampling map."""
     chosen = anisotropy_subjects(validation)
     grid = marks.panels(len(chosen))
-    shown: set[str] = set()
     for ax, (subject, label) in zip(grid.axes, chosen.items(), strict=True):
-        found = [c for c in comparisons(validation, "mode_disagreement") if c.subject == subject]
-        shown |= _by_mode(ax, validation, found, lambda _comparison: 1.0)
-        values = [x for c in found for x in (c.agreement.predicted, *_thinned_ends(validation, c))]
-        look.log_axis(ax.yaxis, *marks.limits_of(*values))
+        plot_anisotropy(ax, validation, subject)
         ax.set_title(capital(label))
-        ax.set_xlabel("mode k of the output")
-    _first_of_rows(grid.axes, "squared distance / d")
-    extra = [*marks.law_handles(validation, sorted(shown)), marks.simulation_handle()]
-    grid.legend(validation, extra)
+    _name_first_of_rows(grid.axes)
+    grid.legend(anisotropy_legend(validation, chosen))
     return grid.figure
+
+
+def plot_anisotropy(ax: Axes, validation: Validation, subject: str) -> Legend:
+    """Mean disagreement of one map by output mode: theory and simulation for each n."""
+    found = [c for c in comparisons(validation, "mode_disagreement") if c.subject == subject]
+    _by_mode(ax, validation, found, lambda _comparison: 1.0)
+    values = [x for c in found for x in (c.agreement.predicted, *_thinned_ends(validation, c))]
+    look.log_axis(ax.yaxis, *marks.limits_of(*values))
+    ax.set_xlabel("mode k of the output")
+    ax.set_ylabel("squared distance / d")
+    return anisotropy_legend(validation, [subject])
+
+
+def anisotropy_legend(validation: Validation, chosen: Iterable[str]) -> Legend:
+    """The legend of some maps together."""
+    return look.n_legend(validation.setup.n, _by_mode_handles(validation, "mode_disagreement", chosen))
 
 
 def _thinned_ends(validation: Validation, comparison: Comparison) -> tuple[FloatArray, FloatArray]:
@@ -294,49 +337,60 @@ def _thinned_ends(validation: Validation, comparison: Comparison) -> tuple[Float
     return np.where(drawn, low, np.nan), np.where(drawn, high, np.nan)
 
 
-def _by_mode(ax: Axes, validation: Validation, found: list[Comparison], scale: Any) -> set[str]:
-    """Theory and simulation of one map by mode; names of the laws that are drawn."""
+def _distinct(validation: Validation, found: list[Comparison]) -> list[Comparison]:
+    """Comparisons whose prediction is a curve of its own: all of the main law, of others where they differ from it."""
+    main = main_law(validation).name
+    first = {c.n: c.agreement.predicted for c in found if c.law == main}
+    return [
+        c
+        for law in ordered_laws(validation)
+        for c in found
+        if c.law == law.name and (c.law == main or c.n not in first or differs(c.agreement.predicted, first[c.n]))
+    ]
+
+
+def _by_mode_handles(validation: Validation, quantity: str, chosen: Iterable[str]) -> list[Line2D]:
+    """Legend entries of theory and simulation of some maps."""
+    groups = [[c for c in comparisons(validation, quantity) if c.subject == subject] for subject in chosen]
+    shown = sorted({c.law for group in groups for c in _distinct(validation, group)})
+    return [*marks.law_handles(validation, shown), marks.simulation_handle()]
+
+
+def _by_mode(ax: Axes, validation: Validation, found: list[Comparison], scale: Any) -> None:
+    """Theory and simulation of one map by mode."""
     look.mode_axis(ax, validation.data.eigenvalues.size)
-    main = main_law(validation)
-    first = {c.n: c for c in found if c.law == main.name}
-    shown: set[str] = set()
-    for law in ordered_laws(validation):
-        for comparison in (c for c in found if c.law == law.name):
-            colour = marks.colour_of(validation, comparison.n)
-            predicted = comparison.agreement.predicted
-            other = first.get(comparison.n)
-            if law.name != main.name and other is not None and not differs(predicted, other.agreement.predicted):
-                continue
-            shown.add(law.name)
-            style = {**marks.law_look(validation, law), "color": colour}
-            few: dict[str, Any] = {"marker": "_", "ms": 9} if predicted.size <= 3 else {}
-            ax.plot(
-                comparison.entries + 1,
-                numbers.positive(predicted * scale(comparison)),
-                gid=f"{comparison.subject}-{law.name}-{comparison.n}",
-                **style,
-                **few,
-            )
-    for n, comparison in first.items():
+    laws = {law.name: law for law in validation.setup.laws}
+    for comparison in _distinct(validation, found):
+        predicted = comparison.agreement.predicted
+        style = marks.law_look(validation, laws[comparison.law])
+        few: dict[str, Any] = {"marker": "_", "ms": 9} if predicted.size <= 3 else {}
+        ax.plot(
+            comparison.entries + 1,
+            numbers.positive(predicted * scale(comparison)),
+            gid=f"{comparison.subject}-{comparison.law}-{comparison.n}",
+            color=marks.colour_of(validation, comparison.n),
+            **style,
+            **few,
+        )
+    for comparison in (c for c in found if c.law == main_law(validation).name):
         x = np.asarray(comparison.entries + 1, dtype=np.float64)
         marks.simulated_points(
             ax,
             validation,
             comparison,
             x,
-            gid=f"{comparison.subject}-simulated-{n}",
+            gid=f"{comparison.subject}-simulated-{comparison.n}",
             scale=scale(comparison),
-            color=marks.colour_of(validation, n),
+            color=marks.colour_of(validation, comparison.n),
         )
-    return shown
 
 
-def _first_of_rows(axes: list[Axes], label: str) -> None:
-    """Name the ordinate where a row of panels begins."""
+def _name_first_of_rows(axes: list[Axes]) -> None:
+    """Leave the name of the ordinate to the panel where a row begins."""
     for ax in axes:
         spec = ax.get_subplotspec()
-        if spec is None or spec.is_first_col():
-            ax.set_ylabel(label)
+        if spec is not None and not spec.is_first_col():
+            ax.set_ylabel("")
 
 
 # ---------------------------------------------------------------- by n
@@ -387,25 +441,26 @@ def _scaling_takeaway(validation: Validation) -> str:
 def draw_scaling(validation: Validation) -> Figure:
     """Disagreement by eigenband against n: predicted curves, simulated points with intervals, and 1/n."""
     figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
-    ax = figure.add_subplot()
+    look.legend_beside(figure, plot_scaling(figure.add_subplot(), validation))
+    return figure
+
+
+def plot_scaling(ax: Axes, validation: Validation) -> Legend:
+    """The same on given axes."""
     curves = validation.scaling
-    laws = curve_laws(validation, curves.disagreement)
-    main = laws[0]
+    main = curve_laws(validation, curves.disagreement)[0]
     found = [c for c in comparisons(validation, "bands", main.name) if c.subject == curves.subject]
     simulated = [end for c in found for end in interval(validation, c)]
     n_values = [curves.n, np.array(validation.setup.n, dtype=np.float64)]
     look.log_axis(ax.xaxis, *marks.limits_of(*n_values, pad=0.03))
     limits = marks.limits_of(*curves.disagreement.values(), *simulated)
     look.log_axis(ax.yaxis, *limits)
-    shown, handles = [], []
-    for law in laws:
-        values = curves.disagreement[law.name]
-        if law is not main and not differs(values, curves.disagreement[main.name]):
-            continue
-        shown.append(law.name)
+    shown, handles = distinct_laws(validation, curves.disagreement), []
+    for law in shown:
         for index in range(len(validation.setup.bands)):
             style = {**marks.law_look(validation, law), "color": look.band_colour(index)}
-            ax.plot(curves.n, numbers.positive(values[:, index]), gid=f"{law.name}-{index}", **style)
+            values = numbers.positive(curves.disagreement[law.name][:, index])
+            ax.plot(curves.n, values, gid=f"{law.name}-{index}", **style)
     for index, band in enumerate(validation.setup.bands):
         colour, marker = look.band_colour(index), look.band_marker(index)
         arrays = [
@@ -418,11 +473,10 @@ def draw_scaling(validation: Validation) -> Figure:
         label = band.label.replace("-", "–")
         handles.append(Line2D([], [], color=colour, marker=marker, ms=4.5, lw=1.4, label=label))
     handles.append(_inverse_guide(ax, curves.n, curves.disagreement[main.name], limits))
-    handles += marks.law_handles(validation, shown) if len(shown) > 1 else []
+    handles += marks.law_handles(validation, [law.name for law in shown]) if len(shown) > 1 else []
     ax.set_xlabel("training images n")
     ax.set_ylabel("squared distance / d in the band")
-    figure.legend(handles=handles, title="eigenbands", loc="outside right upper", alignment="left")
-    return figure
+    return Legend(handles, "eigenbands")
 
 
 def _inverse_guide(ax: Axes, n: FloatArray, values: FloatArray, limits: tuple[float, float]) -> Line2D:

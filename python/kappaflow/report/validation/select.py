@@ -112,6 +112,12 @@ def differs(a: FloatArray, b: FloatArray) -> bool:
     return bool(np.nanmax(apart, initial=0.0) > SAME)
 
 
+def distinct_laws(validation: Validation, curves: Mapping[str, FloatArray]) -> list[ComparedLaw]:
+    """As :func:`curve_laws`, without those whose curves are the same as those of the first."""
+    laws = curve_laws(validation, curves)
+    return [law for law in laws if law is laws[0] or differs(curves[law.name], curves[laws[0].name])]
+
+
 def excess(comparison: Comparison) -> float:
     """Typical logarithmic error of an entry beyond what Monte Carlo makes."""
     found = comparison.agreement
