@@ -304,11 +304,11 @@ def _coordinate(context: Context, counterfactual: int | None) -> FloatArray | No
 def _notes(source: Data, total: int, used: int, split: str) -> list[str]:
     notes = []
     if used < total:
-        notes.append(f"{used:,} of {total:,} images fit into --memory; they are a random subset and stand for all.")
+        notes.append(f"{used:,} of {total:,} images fit into --memory; this random subset represents all images.")
     if source.data == "patches" and split == "random":
         notes.append(
-            "Patches overlap with their neighbours, so that random splits share pixels: nearest-neighbour distances and "
-            "memorisation say little. --split contiguous cuts between photographs."
+            "Patches overlap with their neighbours, so random splits share pixels, and nearest-neighbour distances and "
+            "memorisation say little. Use --split contiguous to cut between photographs."
         )
     return notes
 

@@ -43,8 +43,12 @@ def test_answer_is_that_of_the_numbers() -> None:
     assert words.mood == "yes"
     same = [p for p in found.pairs if p.arm == "same" and p.n == 900]
     percent = f"{100 * np.mean([p.disagreement.ratio for p in same]):.1f}"
-    assert f"{percent}\N{NO-BREAK SPACE}% as far apart" in words.answer
-    assert "that networks agree more with more data, which modes agree first and on which seeds" in words.answer
+    assert (
+        f"the squared distance between two images of one seed is {percent}\N{NO-BREAK SPACE}% of that" in words.answer
+    )
+    assert (
+        "predicts that networks agree more with more data, which modes agree first and on which seeds" in words.answer
+    )
     assert "gate: 15 of 18 runs pass" in verdict_lines(found)[0]
     assert any("UNet, n = 200: R² to the linear model 0.70 (about zero 0.90)" in line for line in verdict_lines(found))
 
@@ -72,7 +76,7 @@ def test_undertrained_runs_are_in_no_average() -> None:
     text = " ".join((*verdict_lines(found), *takeaways(found)))
     assert "DiT, only data differ: disagreement / unrelated seeds 0.050 (n = 200)" in text
     assert "DiT, n = 30" not in text
-    assert "dit n=30 A0 repeat 1, denoising loss 1.7" in text
+    assert "The first is dit n=30 A0 repeat 1: denoising loss 1.7" in text
     drawn = lines_of("consistency", found)
     assert drawn["mean-dit-same"].get_xdata().tolist() == [200, 900]
     assert drawn["mean-unet-same"].get_xdata().tolist() == [30, 200, 900]
@@ -86,7 +90,7 @@ def test_nothing_passes_and_nothing_is_claimed() -> None:
     found = failed()
     words = headline(found)
     assert words.mood == "no"
-    assert words.answer == "No pair of networks passes the gate: nothing can be said of their consistency."
+    assert words.answer == "No pair of networks passes the gate: nothing can be said about their consistency."
     assert set(names(found)) == {"gallery", "consistency", "strata", "gate"} - {"strata"} | (
         {"strata"} & set(names(found))
     )
@@ -98,7 +102,7 @@ def test_given_models_without_a_prediction() -> None:
     found = given()
     words = headline(found)
     assert words.mood == "partly"
-    assert "without their number of training images nothing is predicted" in words.answer
+    assert "Without their number of training images nothing is predicted" in words.answer
     assert set(names(found)) == {
         "gallery",
         "consistency",

@@ -34,7 +34,7 @@ def quality(passed: bool) -> Quality:
     bands = np.array([0.5, 0.3, 0.2, 0.1])
     return Quality(
         passed,
-        () if passed else ("denoising loss 1.7 times the linear denoiser's at σ = 0.1 (at most 1.15)",),
+        () if passed else ("denoising loss 1.7 times the linear denoiser's at σ = 0.1 (allowed: at most 1.15)",),
         SIGMA,
         ratio * SIGMA,
         SIGMA,

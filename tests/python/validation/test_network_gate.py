@@ -67,7 +67,7 @@ def test_a_constant_generator_is_caught() -> None:
     mean = to_tensor(OWN, SHAPE, torch.float64).mean(dim=0)
     found = quality(lambda x, sigma: mean.expand_as(x), OWN, HELD_OUT)
     assert not found.passed
-    assert any("generated variance 0.00 of the data's" in reason for reason in found.reasons), found.reasons
+    assert any("generated variance 0.00 times the data's" in reason for reason in found.reasons), found.reasons
     assert any("denoising loss" in reason for reason in found.reasons)
 
 

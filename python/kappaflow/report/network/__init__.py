@@ -38,7 +38,7 @@ def build(found: NetworkValidation, *, facts: Mapping[str, str]) -> Document:
     return Document(
         kind="Network report",
         source=found.source,
-        title="Do networks trained on {source} agree as the theory says?",
+        title="Do networks trained on {source} agree as the theory of linear models says?",
         mood=head.mood,
         answer=head.answer,
         tiles=head.tiles,

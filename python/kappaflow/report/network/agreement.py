@@ -43,9 +43,9 @@ def gallery(found: NetworkValidation) -> Section | None:
         Picture(
             name="gallery",
             caption=(
-                "Each column is one seed: drawn by the network of training set A and by that of training set B, by "
-                "the linear model of either set, and the training image nearest to each network's sample. Networks "
-                "that memorise return that image."
+                "Each column is one seed. The rows show the samples of the networks trained on set A and on set B, the "
+                "samples of the linear models of the two sets, and the training image nearest to each network's sample. "
+                "Networks that memorise return that image."
             ),
             alternative=alternative(
                 found,
@@ -103,13 +103,13 @@ def consistency(found: NetworkValidation) -> Section:
         Picture(
             name="consistency",
             caption=(
-                "Squared distance of two networks' images from the same seed over that of unrelated seeds: 1 is no "
-                "agreement. Small points are pairs, lines their means; hollow points are undertrained and in no "
-                "mean. Theory and linear models are of the same sizes and splits."
+                "Squared distance between two networks' images of the same seed, divided by that of unrelated seeds; 1 means "
+                "no agreement. Small points are pairs of networks, lines are their means; hollow points are undertrained and "
+                "in no mean. Theory and linear models have the same sizes and splits."
             ),
             alternative=alternative(
                 found,
-                "Disagreement over that of unrelated seeds against the number of training images, with baselines and theory",
+                "Disagreement relative to unrelated seeds against the number of training images, with baselines and theory",
             ),
             draw=partial(draw_consistency, found),
         ),
@@ -124,11 +124,13 @@ def _consistency_words(found: NetworkValidation, arm: str) -> str:
         if sizes.size > 1:
             verb = "falls" if ratios[-1] < ratios[0] else "does not fall"
             sentences.append(
-                f"{arch_title(arch)}: the ratio {verb} from {number(float(ratios[0]), 2)} at n = {int(sizes[0]):,} to "
-                f"{number(float(ratios[-1]), 2)} at n = {int(sizes[-1]):,}."
+                f"{arch_title(arch)}: disagreement relative to unrelated seeds {verb} from {number(float(ratios[0]), 2)} at "
+                f"n = {int(sizes[0]):,} to {number(float(ratios[-1]), 2)} at n = {int(sizes[-1]):,}."
             )
         elif sizes.size:
-            sentences.append(f"{arch_title(arch)}: the ratio is {number(float(ratios[0]), 2)}.")
+            sentences.append(
+                f"{arch_title(arch)}: disagreement is {number(float(ratios[0]), 2)} of that of unrelated seeds."
+            )
     return " ".join(sentences) or "No pair passes the gate."
 
 
@@ -202,18 +204,18 @@ def arms(found: NetworkValidation) -> Section | None:
         return None
     return figure_section(
         "arms",
-        "How much of it is optimisation?",
+        "How much of the disagreement is optimisation?",
         "Optimisation",
         _floor_words(found),
         Picture(
             name="arms",
             caption=(
-                "Disagreement of networks on different data over that of two networks on the same data with another "
-                "initialisation and other noise. At 1 the data make no difference that optimisation does not make as "
-                "well."
+                "Disagreement of networks trained on different data, divided by that of two networks trained on the same data "
+                "with different initialisation and noise (the optimisation floor). At 1, different data make no more "
+                "difference than optimisation does."
             ),
             alternative=alternative(
-                found, "Disagreement over the optimisation floor against the number of training images"
+                found, "Disagreement relative to the optimisation floor against the number of training images"
             ),
             draw=partial(draw_arms, found),
         ),
@@ -228,8 +230,8 @@ def _floor_words(found: NetworkValidation) -> str:
             if floor and same:
                 ratio = np.mean([p.disagreement.mean for p in same]) / np.mean([p.disagreement.mean for p in floor])
                 parts.append(
-                    f"{where(arch, n)}: two networks on different data differ {number(float(ratio), 2)} times as much "
-                    "as two on the same data with another initialisation."
+                    f"{where(arch, n)}: two networks trained on different data disagree {number(float(ratio), 2)} times as "
+                    "much as two trained on the same data from different initialisations."
                 )
                 break
     return " ".join(parts)
@@ -267,9 +269,6 @@ def draw_arms(found: NetworkValidation) -> Figure:
     return figure
 
 
-"""What a validation of networks says in words: answer, verdicts, tables and alternative texts, all computed from its numbers."""
-
-
 def memorisation(found: NetworkValidation) -> Section | None:
     """Memorisation, where training sets are known."""
     if not select.shown_pairs(found) or not any(np.isfinite(run.auc) for run in found.runs):
@@ -282,12 +281,13 @@ def memorisation(found: NetworkValidation) -> Section | None:
         Picture(
             name="memorisation",
             caption=(
-                "Top: probability that a sample is nearer to its own training set than to the other one (½: no "
-                "memorisation), and the share of samples three times nearer to one training image than to the next. "
-                "Below: median distance to the nearest image of either set."
+                "Top: probability that a sample is nearer to its own training set than to the other one (AUC; ½ means no "
+                "memorisation), and share of samples that are three times nearer to one training image than to the next "
+                "(copies). Bottom: median distance to the nearest image of each set."
             ),
             alternative=alternative(
-                found, "Share of copies, AUC of nearness to the own training set, and nearest-image distances against n"
+                found,
+                "AUC of nearness to the own training set, share of copies, and distances to the nearest image against n",
             ),
             draw=partial(draw_memorisation, found),
         ),

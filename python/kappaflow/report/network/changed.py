@@ -38,11 +38,12 @@ def strata(found: NetworkValidation) -> Section | None:
         Picture(
             name="strata",
             caption=(
-                "Squared distance per dimension of two models of any two strata along a principal component, from "
-                "the same seeds; the diagonal is two disjoint sets of one stratum. A dash is an undertrained run."
+                "Squared distance per dimension between models trained on any two strata along a principal component and "
+                "sampled from the same seeds. The diagonal compares two disjoint sets of one stratum. A dash marks an "
+                "undertrained run."
             ),
             alternative=alternative(
-                found, "Matrices of the disagreement of models of any two strata: networks, linear models, theory"
+                found, "Matrices of the disagreement between models of any two strata: networks, linear models, theory"
             ),
             draw=partial(draw_strata, found),
             raster=True,
@@ -58,9 +59,9 @@ def _strata_words(found: NetworkValidation, law: str | None) -> str:
         if seen.sum() > 2 and law in block.predicted and law is not None:
             rank = rank_correlation(block.observed[upper][seen], block.predicted[law][upper][seen]).value
             parts.append(
-                f"{where(block.arch, block.n)}: i.i.d. sets disagree by {number(float(block.observed[0, 0]), 2)}, "
-                f"strata along component {block.component + 1} by up to {number(float(np.nanmax(block.observed)), 2)}; rank "
-                f"correlation with the prediction {rank:.2f}."
+                f"{where(block.arch, block.n)}: networks of i.i.d. sets disagree by {number(float(block.observed[0, 0]), 2)}, "
+                f"networks of strata along component {block.component + 1} by up to "
+                f"{number(float(np.nanmax(block.observed)), 2)}; their rank correlation with the prediction is {rank:.2f}."
             )
     return " ".join(parts)
 
@@ -108,17 +109,17 @@ def manipulations(found: NetworkValidation) -> Section | None:
         return None
     return figure_section(
         "manipulations",
-        "Changing the seed's modes",
+        "Changing modes of the seeds",
         "Noise",
         _manipulation_words(found, arm),
         Picture(
             name="manipulations",
             caption=(
-                "Disagreement where the top modes (half of the variance) or the weaker half of all modes of the "
-                "initial noise are switched off or doubled, over that of the seeds as they are."
+                "Disagreement when the top modes (which hold half of the variance) or the bottom modes (the weaker half of "
+                "all modes) of the initial noise are switched off or doubled, divided by that of the unchanged seeds."
             ),
             alternative=alternative(
-                found, "Disagreement with modes of the seeds suppressed or doubled over that of plain seeds"
+                found, "Disagreement with modes of the seeds switched off or doubled, relative to unchanged seeds"
             ),
             draw=partial(draw_manipulations, found),
         ),
@@ -137,8 +138,8 @@ def _manipulation_words(found: NetworkValidation, arm: str) -> str:
                     for side in ("observed", "linear")
                 )
                 parts.append(
-                    f"{arch_title(arch)}: without the {part} modes of the seeds networks disagree {number(ratio, 2)} times as "
-                    f"much as with them, linear models {number(linear, 2)} times."
+                    f"{arch_title(arch)}: without the {part} modes of the seeds, networks disagree {number(ratio, 2)} times as "
+                    f"much as with them, and linear models {number(linear, 2)} times as much."
                 )
     return " ".join(parts)
 
@@ -179,12 +180,9 @@ def draw_manipulations(found: NetworkValidation) -> Figure:
             range(len(kinds)), [f"{part}\n{'off' if factor == 0 else f'× {factor:g}'}" for part, factor in kinds]
         )
         ax.set_ylim(bottom=0)
-    axes[0].set_ylabel("disagreement / that of plain seeds")
+    axes[0].set_ylabel("disagreement / that of unchanged seeds")
     handles = n_handles(found)
     for marker, label in (("o", "networks"), ("x", "linear models of the same splits"), ("_", "theory")):
         handles.append(Line2D([], [], ls="", color=INK, marker=marker, label=label))
     legend(figure, handles)
     return figure
-
-
-"""Images and clouds of the report on networks: same-seed grids, scatter by seed, and the matrix of strata."""

@@ -30,12 +30,12 @@ def gate(found: NetworkValidation) -> Section:
         Picture(
             name="gate",
             caption=(
-                "Denoising loss of each run over that of the linear denoiser of its training set, on images outside "
-                "of the set and on its own. Two broken networks can agree very well: a run that fails is in no "
-                "average and no correlation."
+                "Denoising loss of each run, divided by that of the linear denoiser of its training set: on images outside of "
+                "the set (top) and on its own images (bottom). Two broken networks can agree very well, so a run that fails "
+                "is in no average and no correlation."
             ),
             alternative=alternative(
-                found, "Denoising loss of every run over that of the linear denoiser against noise level"
+                found, "Denoising loss of every run relative to that of the linear denoiser against noise level"
             ),
             draw=partial(draw_gate, found),
         ),
@@ -47,8 +47,11 @@ def gate(found: NetworkValidation) -> Section:
 def _gate_words(found: NetworkValidation) -> str:
     failed = [run for run in found.runs if not run.quality.passed]
     if not failed:
-        return f"All {len(found.runs):,} runs denoise, vary and look like models of their data."
-    return f"{len(failed):,} of {len(found.runs):,} runs are undertrained: {failed[0].key}, {failed[0].quality.reasons[0]}."
+        return f"All {len(found.runs):,} runs pass: they denoise, and their samples vary and look, like models of their data."
+    return (
+        f"{len(failed):,} of {len(found.runs):,} runs are undertrained. The first is {failed[0].key}: "
+        f"{failed[0].quality.reasons[0]}."
+    )
 
 
 def _run_table(found: NetworkValidation) -> Table:
@@ -58,7 +61,10 @@ def _run_table(found: NetworkValidation) -> Table:
     words = ["passes" if gate.passed else "undertrained: " + "; ".join(gate.reasons) for gate in gates]
     return Table(
         name="runs",
-        caption="",
+        caption="Loss: the largest ratio over noise levels of the denoising loss on held-out images to that of the linear "
+        "denoiser. Variance: total variance of the samples over that of the data. Excess: variance generated beyond twice "
+        "what the data have in a mode, as a share of the data's variance. Distance: that of the samples to the nearest image, "
+        "over the same for the linear model.",
         columns={
             "Run": [run.key for run in runs],
             "Gate": [Cell(text, mood=mood) for text, mood in zip(words, moods, strict=True)],
@@ -70,7 +76,7 @@ def _run_table(found: NetworkValidation) -> Table:
             "Excess": [rounded(gate.excess, digits=2) for gate in gates],
             "Distance / linear": [rounded(gate.distance / gate.distance_linear) for gate in gates],
             "R² to linear": [rounded(run.r2_own) for run in runs],
-            "about zero": [rounded(run.r2_own_zero) for run in runs],
+            "R² about zero": [rounded(run.r2_own_zero) for run in runs],
         },
         words=("Gate",),
         moods=moods,

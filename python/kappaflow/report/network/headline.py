@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..document import Mood, Tile
-from ..words import joined, number, percent
+from ..words import capital, joined, number, percent
 from . import select
 from .phrases import PREDICTED, finite_mean, p_words, two_digits, where
 from .select import ARM_TITLES, arch_title, predictor_title
@@ -44,7 +44,7 @@ def _answer(found: NetworkValidation) -> tuple[Mood, str]:
     arm = select.shown_arms(found)[0]
     trained = [pair for pair in found.pairs if pair.arm == arm and pair.trained]
     if not trained:
-        return "no", "No pair of networks passes the gate: nothing can be said of their consistency."
+        return "no", "No pair of networks passes the gate: nothing can be said about their consistency."
     if found.arms == ("given",):
         return _given_answer(found, trained[0])
     rows = _best_rows(found, arm)
@@ -57,30 +57,36 @@ def _answer(found: NetworkValidation) -> tuple[Mood, str]:
     largest = max(pair.n for pair in trained)
     ratio = np.mean([pair.disagreement.ratio for pair in trained if pair.n == largest])
     size = f"at n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{largest:,}"
-    close = f"{size} images of one seed are {percent(float(ratio))} as far apart as those of unrelated seeds"
+    close = f"{capital(size)}, {_distance(float(ratio))}"
     claims = [
         *([(less, "that networks agree more with more data")] if any(fall is not None for fall in falls) else []),
         (ordered, "which modes agree first"),
         (by_seed, "on which seeds they differ"),
     ]
-    told, untold = ([text for true, text in claims if true is wanted] for wanted in (True, False))
-    if not untold:
-        return "yes", f"The theory of linear models tells {joined(told)}; {close}."
-    if not told:
-        return "no", f"The theory of linear models does not tell how these networks differ; {close}."
-    return "partly", f"The theory of linear models tells {joined(told)}, but not {joined(untold, 'nor')}; {close}."
+    right, wrong = ([text for true, text in claims if true is wanted] for wanted in (True, False))
+    if not wrong:
+        return "yes", f"The theory of linear models predicts {joined(right)}. {close}."
+    if not right:
+        return "no", f"The theory of linear models does not predict how these networks differ. {close}."
+    return "partly", f"The theory of linear models predicts {joined(right)}, but not {joined(wrong, 'nor')}. {close}."
+
+
+def _distance(ratio: float) -> str:
+    """The ratio of squared distances in words."""
+    return f"the squared distance between two images of one seed is {percent(ratio)} of that between images of unrelated seeds"
 
 
 def _given_answer(found: NetworkValidation, pair: NetworkPair) -> tuple[Mood, str]:
-    close = f"draw images {percent(pair.disagreement.ratio)} as far apart as unrelated seeds do"
+    close = f"For the two models, {_distance(pair.disagreement.ratio)}."
     laws = [p for p in found.predictions if p.predictor != "linear"]
     if not laws:
-        return "partly", f"The two models {close}; without their number of training images nothing is predicted."
+        return "partly", f"{close} Without their number of training images nothing is predicted."
     best = max((p.relative.value for p in laws if math.isfinite(p.relative.value)), default=math.nan)
     if math.isnan(best):
-        return "partly", f"The two models {close}."
-    words = "in the order that the theory says" if best >= PREDICTED else "not in the order that the theory says"
-    return ("yes" if best >= PREDICTED else "no"), f"The two models {close}; they differ by mode {words}."
+        return "partly", close
+    predicts = "predicts" if best >= PREDICTED else "does not predict"
+    words = f"The theory of linear models {predicts} in which modes they differ most."
+    return ("yes" if best >= PREDICTED else "no"), f"{close} {words}"
 
 
 def _best_rows(found: NetworkValidation, arm: str) -> list[PredictorScore]:
@@ -139,7 +145,7 @@ def _tiles(found: NetworkValidation) -> list[Tile]:
             label="Runs that pass the gate",
             text=f"{passed:,} of {len(found.runs):,}",
             value=passed,
-            hint="the others are in no average",
+            hint="all averages leave out the others",
         )
     ]
     trained = [pair for pair in found.pairs if pair.arm == arm and pair.trained]
@@ -147,8 +153,9 @@ def _tiles(found: NetworkValidation) -> list[Tile]:
         return tiles
     largest = max(pair.n for pair in trained)
     ratio = float(np.mean([pair.disagreement.ratio for pair in trained if pair.n == largest]))
-    at = f"at n = {largest:,}, {ARM_TITLES[arm]}" if largest else ARM_TITLES[arm]
-    tiles.append(Tile(label="Disagreement / unrelated seeds", text=percent(ratio), value=ratio, hint=at))
+    at = f"n = {largest:,}, {ARM_TITLES[arm]}" if largest else ARM_TITLES[arm]
+    hint = f"ratio of squared distances; {at}"
+    tiles.append(Tile(label="Disagreement / unrelated seeds", text=percent(ratio), value=ratio, hint=hint))
     runs = [run for run in found.runs if run.quality.passed and run.n == largest and run.split in ("A", "B")]
     r2 = float(np.mean([run.r2_own for run in runs]))
     zero = float(np.mean([run.r2_own_zero for run in runs]))
@@ -157,7 +164,7 @@ def _tiles(found: NetworkValidation) -> list[Tile]:
             label="R² to the linear model",
             text=f"{r2:.2f}",
             value=r2,
-            hint=f"at the same n; {zero:.2f} about zero in place of the mean image",
+            hint=f"at the same n, about the mean image; {zero:.2f} about zero",
         )
     )
     rows = [p for p in found.predictions if p.arm == arm and p.predictor == select.best_law(found) and p.n == largest]
@@ -169,7 +176,7 @@ def _tiles(found: NetworkValidation) -> list[Tile]:
                 label="Rank correlation over modes",
                 text=f"{value:.2f}",
                 value=value,
-                hint=f"relative disagreement, predicted and observed; over seeds {two_digits(seeds)}",
+                hint=f"of relative disagreement, predicted for linear models and observed; over seeds {two_digits(seeds)}",
             )
         )
     return tiles

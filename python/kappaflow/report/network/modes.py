@@ -38,11 +38,12 @@ def variance(found: NetworkValidation) -> Section | None:
         Picture(
             name="variance",
             caption=(
-                "Variance over seeds along each mode over the variance of all images: below 1 is over-shrinkage. "
-                "Networks, linear models of the same training sets, and the expected linear model."
+                "Variance of the samples over seeds along each mode, divided by the variance of all images; below 1 is "
+                "over-shrinkage. Shown are networks, linear models of the same training sets, and the expected linear model."
             ),
             alternative=alternative(
-                found, "Generated variance by mode over the variance of the images, networks, linear models and theory"
+                found,
+                "Generated variance by mode relative to the variance of the images: networks, linear models and theory",
             ),
             draw=partial(draw_variance, found),
         ),
@@ -60,8 +61,8 @@ def _variance_words(found: NetworkValidation) -> str:
                 ratio = np.mean([run.variance[half].sum() for run in runs]) / found.eigenvalues[half].sum()
                 linear = np.mean([run.variance_linear[half].sum() for run in runs]) / found.eigenvalues[half].sum()
                 parts.append(
-                    f"{where(arch, n)}: the weaker half of the modes has {percent(float(ratio))} of the "
-                    f"variance of the images, {percent(float(linear))} in linear models of the same sets."
+                    f"{where(arch, n)}: in the weaker half of the modes, samples have {percent(float(ratio))} of the variance "
+                    f"of the images; samples of linear models of the same sets have {percent(float(linear))}."
                 )
     return " ".join(parts)
 
@@ -119,11 +120,11 @@ def bands(found: NetworkValidation) -> Section | None:
         Picture(
             name="bands",
             caption=(
-                f"Disagreement in each eigenband over that of unrelated seeds there; pairs: {ARM_TITLES[arm]}. "
-                "Dashed: theory. Dotted: 1/n."
+                "Disagreement in each eigenband, divided by that of unrelated seeds in the same band; pairs of networks: "
+                f"{ARM_TITLES[arm]}. Dashed lines: theory of linear models. Dotted line: 1/n."
             ),
             alternative=alternative(
-                found, "Relative disagreement by eigenband against the number of training images, networks and theory"
+                found, "Relative disagreement by eigenband against the number of training images: networks and theory"
             ),
             draw=partial(draw_bands, found),
         ),
@@ -138,9 +139,9 @@ def _band_words(found: NetworkValidation, arm: str) -> str:
             last = values[-1]
             order = rank_correlation(np.arange(last.size), last).value
             parts.append(
-                f"{where(arch, int(sizes[-1]))}: relative disagreement goes from {number(float(last[0]), 2)} in the "
-                f"top eigenband to {number(float(last[-1]), 2)} in the bottom one"
-                + (f" (rank correlation with the band {order:.2f})." if math.isfinite(order) else ".")
+                f"{where(arch, int(sizes[-1]))}: relative disagreement is {number(float(last[0]), 2)} in the "
+                f"strongest eigenband and {number(float(last[-1]), 2)} in the weakest"
+                + (f" (rank correlation with the order of the bands: {order:.2f})." if math.isfinite(order) else ".")
             )
     return " ".join(parts)
 
@@ -211,11 +212,13 @@ def by_seed(found: NetworkValidation) -> Section | None:
         Picture(
             name="by_seed",
             caption=(
-                "A point is a seed: observed disagreement of the networks, mean over pairs, against that which the "
-                "law predicts. Correlations in the table below have bootstrap intervals over seeds and a permutation "
-                "null."
+                "Each point is a seed: observed disagreement of the networks (mean over pairs) against the disagreement that "
+                "the law predicts for linear models. The correlations are in the table below, with bootstrap intervals over "
+                "seeds and a permutation test."
             ),
-            alternative=alternative(found, "Scatter of observed against predicted disagreement, a point a seed"),
+            alternative=alternative(
+                found, "Scatter plot of observed against predicted disagreement, one point for each seed"
+            ),
             draw=partial(draw_by_seed, found),
             raster=True,
         ),
@@ -224,11 +227,13 @@ def by_seed(found: NetworkValidation) -> Section | None:
 
 def _seed_words(found: NetworkValidation, arm: str, law: str) -> str:
     rows = [p for p in found.predictions if p.arm == arm and p.predictor == law and p.n in scatter_sizes(found)]
-    return " ".join(
-        f"{where(p.arch, p.n)}: Spearman {two_digits(p.seeds.value)} ({two_digits(p.seeds.low)} to "
-        f"{two_digits(p.seeds.high)}), p = {p_words(p.seeds.p_value)}."
+    values = [
+        f"{where(p.arch, p.n)}: {two_digits(p.seeds.value)} ({two_digits(p.seeds.low)} to {two_digits(p.seeds.high)}, "
+        f"p = {p_words(p.seeds.p_value)})"
         for p in rows
-    )
+    ]
+    words = "Rank correlation (Spearman) of predicted and observed disagreement over seeds, with 95 % intervals"
+    return f"{words}. {'; '.join(values)}." if values else ""
 
 
 @styled
@@ -244,18 +249,19 @@ def by_distance(found: NetworkValidation) -> Section | None:
         return None
     return figure_section(
         "by_distance",
-        "Nearer to the linear model, more consistent?",
+        "Are samples near the linear model more consistent?",
         "Distance to linear",
         _distance_words(found, arm),
         Picture(
             name="by_distance",
             caption=(
-                "A point is a seed: disagreement of the networks against the squared distance of the sample to the "
-                "linear model of its own training set."
+                "Each point is a seed: disagreement of the networks against the squared distance between the sample and what "
+                "the linear model of its own training set draws."
             ),
             alternative=alternative(
                 found,
-                "Scatter of disagreement against the distance of the sample to its linear prediction, a point a seed",
+                "Scatter plot of disagreement against the distance of the sample to its linear prediction, one point for each "
+                "seed",
             ),
             draw=partial(draw_by_distance, found),
             raster=True,
@@ -274,8 +280,9 @@ def _distance_words(found: NetworkValidation, arm: str) -> str:
                 y = np.mean([pair.disagreement.seeds for pair in trained], axis=0)
                 rank = rank_correlation(x, y)
                 if math.isfinite(rank.value):
-                    parts.append(f"{where(arch, n)}: Spearman {rank.value:.2f}, p = {p_words(rank.p_value)}.")
-    return " ".join(parts)
+                    parts.append(f"{where(arch, n)}: {rank.value:.2f} (p = {p_words(rank.p_value)})")
+    words = "Rank correlation (Spearman) over seeds of disagreement with distance to the linear model"
+    return f"{words}. {'; '.join(parts)}." if parts else ""
 
 
 def _scatter(found: NetworkValidation, name: str) -> Figure:

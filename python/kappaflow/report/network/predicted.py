@@ -37,14 +37,15 @@ def predictors(found: NetworkValidation) -> Section | None:
         Picture(
             name="predictors",
             caption=(
-                "Spearman correlation of predicted and observed disagreement, over modes (top, relative to unrelated "
-                "seeds in each mode) and over seeds (below), with 95 % bootstrap intervals. Over modes the "
-                "disagreement itself follows their variance whatever its cause, so that its correlation, in the "
-                "table, says little. The linear models of the very same splits know more than any law: what networks "
-                "and linear models share of one split."
+                "Rank correlation (Spearman) of predicted and observed disagreement with 95 % bootstrap intervals. Top: over "
+                "modes, relative to unrelated seeds in each mode. Bottom: over seeds. Over modes, the disagreement itself "
+                "follows the variance of the modes whatever causes it; its correlation, which the table gives, says little. "
+                "Linear models of the very same splits know more than any law: they know what networks and linear models "
+                "share in one split."
             ),
             alternative=alternative(
-                found, "Rank correlations of predicted and observed disagreement over modes and seeds with intervals"
+                found,
+                "Rank correlations of predicted and observed disagreement over modes and over seeds, with intervals",
             ),
             draw=partial(draw_predictors, found),
         ),
@@ -70,11 +71,11 @@ def _predictor_words(found: NetworkValidation, arm: str) -> str:
     alone = (
         ""
         if math.isnan(floor)
-        else f" Two networks on the same data, which theory does not speak of, show {floor:.2f} over modes."
+        else f" For two networks trained on the same data, which the theory does not describe, it is {floor:.2f} over modes."
     )
     return (
-        f"Of the laws the {predictor_title(best[0])} orders seeds best. Mean rank correlation over modes (relative) and seeds: "
-        f"{rest}.{alone}"
+        f"Of the laws, the {predictor_title(best[0])} orders seeds best. Mean rank correlation over modes (relative) and over "
+        f"seeds: {rest}.{alone}"
     )
 
 
@@ -82,7 +83,9 @@ def _predictor_table(found: NetworkValidation) -> Table:
     rows = [score for score in found.predictions if score.arm != "floor"]  # of which no law speaks
     return Table(
         name="predictions",
-        caption="",
+        caption="Correlation of predicted and observed disagreement, for each kind of pair and each predictor. Relative: each "
+        "mode's disagreement is divided by that of unrelated seeds. The interval (bootstrap) and p (permutation test) belong "
+        "to the Spearman correlation over seeds.",
         columns={
             "Networks": [f"{where(row.arch, row.n)}, {ARM_TITLES[row.arm]}" for row in rows],
             "Predictor": [predictor_title(row.predictor) for row in rows],
@@ -158,16 +161,16 @@ def factors(found: NetworkValidation) -> Section | None:
         return None
     return figure_section(
         "factors",
-        "By how much do networks disagree more?",
+        "How much more do networks disagree than predicted?",
         "Magnitude",
         _factor_words(found, arm, law),
         Picture(
             name="factors",
             caption=(
-                "Observed over predicted disagreement in each eigenband: 1 is as predicted. Dashed: relative to the "
-                "linear models of the same splits."
+                "Observed disagreement in each eigenband, divided by what the law predicts for linear models; 1 is as "
+                "predicted. Dashed lines: divided by that of the linear models of the same splits."
             ),
-            alternative=alternative(found, "Observed over predicted disagreement by eigenband"),
+            alternative=alternative(found, "Observed divided by predicted disagreement for each eigenband"),
             draw=partial(draw_factors, found),
         ),
     )
@@ -175,7 +178,9 @@ def factors(found: NetworkValidation) -> Section | None:
 
 def _factor_words(found: NetworkValidation, arm: str, law: str | None) -> str:
     rows = [p for p in found.predictions if p.arm == arm and p.predictor == law]
-    return " ".join(f"{where(p.arch, p.n)}: disagreement is {number(p.factor, 2)} times that predicted." for p in rows)
+    factors = [f"{where(p.arch, p.n)}: {number(p.factor, 2)}" for p in rows]
+    words = "How many times as much networks disagree as predicted for linear models"
+    return f"{words}. {'; '.join(factors)}." if factors else ""
 
 
 @styled
@@ -221,17 +226,17 @@ def denoisers(found: NetworkValidation) -> Section | None:
         return None
     return figure_section(
         "denoisers",
-        "Denoisers, noise level by noise level",
+        "Denoisers by noise level",
         "Denoisers",
         _denoiser_words(found, arm, law),
         Picture(
             name="denoisers",
             caption=(
-                "Mean squared distance per dimension of what the two networks make of the same noised images, and "
-                "the prediction for linear denoisers."
+                "Mean squared distance per dimension between what the two networks make of the same noisy images, and the "
+                "prediction for linear denoisers."
             ),
             alternative=alternative(
-                found, "Squared distance of two denoisers against noise level, observed and predicted"
+                found, "Squared distance between two denoisers against noise level, observed and predicted"
             ),
             draw=partial(draw_denoisers, found),
         ),
@@ -247,7 +252,10 @@ def _denoiser_words(found: NetworkValidation, arm: str, law: str | None) -> str:
             trained = found.trained_pairs(arch, n, arm)
             ratio = np.mean([pair.denoiser for pair in trained], axis=0) / forecast.denoiser
             low, high = (number(float(v), 2) for v in (ratio.min(), ratio.max()))
-            parts.append(f"{where(arch, n)}: denoisers disagree {low} to {high} times as much as predicted.")
+            parts.append(
+                f"{where(arch, n)}: denoisers disagree {low} to {high} times as much as predicted for linear ones, depending "
+                "on the noise level."
+            )
     return " ".join(parts)
 
 

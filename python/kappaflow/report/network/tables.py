@@ -17,9 +17,13 @@ def pairs(found: NetworkValidation) -> Section:
     """Every pair of networks."""
     moods: list[Mood] = ["yes" if pair.trained else "no" for pair in found.pairs]
     words = [ARM_TITLES[pair.arm] + ("" if pair.trained else "; undertrained, in no average") for pair in found.pairs]
+    caption = (
+        "Disagreement: mean squared distance per dimension between two networks' images of the same seed. Unrelated seeds: the "
+        "same for different seeds. Ratio: the first divided by the second."
+    )
     table = Table(
         name="pairs",
-        caption="",
+        caption=caption,
         columns={
             "Networks": [f"{where(pair.arch, pair.n)}, repeat {pair.repeat + 1}" for pair in found.pairs],
             "What differs": [Cell(text, mood=mood) for text, mood in zip(words, moods, strict=True)],
@@ -45,12 +49,12 @@ def _design_rows(found: NetworkValidation) -> list[tuple[str, str]]:
     if found.description:
         rows.append(("Description", found.description))
     rows += [
-        ("Images", f"{found.images:,}, {size} values each"),
+        ("Images", f"{found.images:,} of {size} values"),
         ("Architectures", ", ".join(arch_title(arch) for arch in found.archs)),
         ("n", ", ".join(f"{n:,}" for n in found.n) if any(found.n) else "not known"),
         ("Pairs", "; ".join(ARM_TITLES[arm] for arm in found.arms)),
         ("Repeats", str(found.repeats)),
-        ("Seeds", f"{found.seeds.size:,}, from {int(found.seeds[0])} on"),
+        ("Seeds", f"{found.seeds.size:,}, starting at {int(found.seeds[0])}"),
         ("Sampler", f"Heun, {found.sampler_steps} steps from σ = {short(found.sigma_max)}"),
         ("Preset", found.preset),
         ("Seed of splits and training", str(found.seed)),

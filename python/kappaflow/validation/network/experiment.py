@@ -167,17 +167,17 @@ def _scale_notes(context: Context) -> list[str]:
     size = float(np.sqrt(np.mean(context.images[: context.count] ** 2)))
     if not _SIZES[0] <= size <= _SIZES[1]:
         notes.append(
-            f"Pixels have a root mean square of {size:.3g}. Noise levels of training, sampling and comparison are made for values "
-            "in [-1, 1]: scale the images, or the gate will fail good models."
+            f"Pixels have a root mean square of {size:.3g}. The noise levels of training, sampling and comparison are made for "
+            "values in [-1, 1]: scale the images, or the gate will fail good models."
         )
     largest = float(np.sqrt(context.population.eigenvalues[0]))
     if context.sigma_max < 10 * largest:
         notes.append(
-            f"Sampling starts at σ = {context.sigma_max:g}, which is not far above the data (standard deviation {largest:.3g} "
-            "along the first mode): seeds are not yet noise there."
+            f"Sampling starts at σ = {context.sigma_max:g}, not far above the data (standard deviation {largest:.3g} along the "
+            "first mode). At this level noised images are not yet pure noise, as seeds are."
         )
     if context.steps < _FEW_STEPS:
         notes.append(
-            f"{context.steps} steps of the sampler leave errors that count as errors of the networks; 35 steps are usual."
+            f"The sampler takes only {context.steps} steps; its errors count as errors of the networks. 35 steps are usual."
         )
     return notes

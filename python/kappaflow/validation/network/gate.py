@@ -102,20 +102,21 @@ def judge(
     if (better > limits.loss).any():
         worst = int(np.argmax(better))
         reasons.append(
-            f"denoising loss {better[worst]:.3g} times the linear denoiser's at σ = {LEVELS[worst]:g} (at most {limits.loss:g})"
+            f"denoising loss {better[worst]:.3g} times the linear denoiser's at σ = {LEVELS[worst]:g} (allowed: at most "
+            f"{limits.loss:g})"
         )
     low, high = limits.variance
     if not low <= everything / total <= high:
-        reasons.append(f"generated variance {everything / total:.2f} of the data's ({low:g} to {high:g})")
+        reasons.append(f"generated variance {everything / total:.2f} times the data's (allowed: {low:g} to {high:g})")
     if excess > limits.excess:
         reasons.append(
-            f"{100 * excess:.2g} % of the data's variance generated where the data have little (at most "
+            f"{100 * excess:.2g} % of the data's variance generated where the data have little (allowed: at most "
             f"{100 * limits.excess:g} %)"
         )
     if distance > limits.distance * linear_distance:
         reasons.append(
-            f"samples {distance / linear_distance:.3g} times as far from the nearest image as the linear model's (at most "
-            f"{limits.distance:g})"
+            f"samples {distance / linear_distance:.3g} times as far from the nearest image as the linear model's (allowed: at "
+            f"most {limits.distance:g})"
         )
     return Quality(
         passed=not reasons,

@@ -294,11 +294,11 @@ def _notes(given: Given, sets: _TrainingSets) -> list[str]:
     notes = []
     if not sets.known:
         notes.append(
-            "The training set of a model is not known: all images stand in for it, and nothing is said about memorisation. "
-            "Give both training sets to change that."
+            "The training set of a model is not known: all images stand in for it, and memorisation is not measured. Give both "
+            "training sets to change that."
         )
     if given.sigma_min > SIGMA_MIN or given.sigma_max < given.asked:
         notes.append(
-            f"The models know noise levels from {given.sigma_min:.3g} to {given.sigma_max:.3g}; the sampler keeps to them."
+            f"The models know noise levels from {given.sigma_min:.3g} to {given.sigma_max:.3g}; the sampler stays within them."
         )
     return notes
