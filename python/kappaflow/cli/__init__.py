@@ -39,12 +39,13 @@ app = typer.Typer(
             "validate": lambda: typer.main.get_command(validate),
         }
     ),
-    help="Random-matrix theory of diffusion models: how much will models trained on n of your images agree?",
+    help="Random-matrix theory of diffusion models: how much will linear models trained on n of your images agree, and do "
+    "networks follow?",
     epilog=(
         "DATA is a folder of images, a .npy, .npz, .h5 or .zarr file, a saved population (.safetensors), or the name "
         "of a built-in data set: see 'kappaflow info'.\n\n"
         "Exit codes:\n" + "\n".join(f"{code.value:>3}  {meaning};" for code, meaning in EXIT_CODES.items()) + "\n\n"
-        f"With {DEBUG_VARIABLE}=1 in the environment, errors also show where they were raised. Exit codes stay the same."
+        f"With {DEBUG_VARIABLE}=1 in the environment, errors also show where they were raised. The exit codes stay the same."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -76,6 +77,6 @@ def _terminated(_signal: int, _frame: object) -> None:
 
 
 def main() -> None:
-    """Entry point of the command ``kappaflow``; SIGTERM unwinds as Ctrl-C does, so that no half-written file stays."""
+    """Entry point of the command ``kappaflow``. SIGTERM unwinds as Ctrl-C does, so no half-written file is left."""
     signal.signal(signal.SIGTERM, _terminated)
     app(prog_name="kappaflow")

@@ -11,7 +11,7 @@ from ..datasets.opening import FILE_READERS
 __all__ = ["complete_data", "one_of", "several_of"]
 
 Completion = Callable[[str], list[str]]
-#: Words to offer, or what gives them where they can change, as registered laws do.
+#: Words to offer, or a function that returns them if they can change, as registered laws do.
 Words = Sequence[str] | Callable[[], Iterable[str]]
 _DATA_SUFFIXES = (*FILE_READERS, ".safetensors")
 
@@ -30,7 +30,7 @@ def one_of(words: Words) -> Completion:
 
 
 def several_of(words: Words) -> Completion:
-    """Completes the last of several words that are separated by commas; those that are there already are not offered."""
+    """Completes the last of several words separated by commas; words already in the list are not offered."""
 
     def complete(incomplete: str) -> list[str]:
         *former, last = incomplete.split(",")

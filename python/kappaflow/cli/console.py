@@ -40,9 +40,10 @@ def print_notes(console: Console, notes: Sequence[str], label: str = "note") -> 
 
 
 class ProgressDisplay:
-    """Progress on stderr: a bar on a terminal, now and then a line in a log, nothing if `quiet`.
+    """Progress on stderr: a bar on a terminal, occasional lines in a log, nothing if `quiet`.
 
-    It is the callback (step, fraction done) that the library takes, and a context; the bar appears at the first step.
+    It serves as the callback (step, fraction done) that the library takes, and as a context manager. The bar appears at the
+    first step.
     """
 
     def __init__(self, *, quiet: bool) -> None:
@@ -62,7 +63,7 @@ class ProgressDisplay:
         self._stack.close()
 
     def __call__(self, step: str, fraction: float | None) -> None:
-        """Show a step and the fraction of the work that is done, None where that is not known."""
+        """Show a step and the fraction of the work that is done, None if that is not known."""
         if self._quiet:
             return
         if not self._console.is_terminal:
@@ -80,7 +81,7 @@ class ProgressDisplay:
         plain_line(self._console if self._bar is None else self._bar.console, text, "yellow")
 
     def counted(self, batches: Iterator[FloatArray], what: str, total: int | None) -> Iterator[FloatArray]:
-        """The same batches; each moves the display to the number of images that were read."""
+        """The same batches; each one updates the number of images read on the display."""
         begun, seen = time.monotonic(), 0
         self(what, None if total is None else 0.0)
         for batch in batches:

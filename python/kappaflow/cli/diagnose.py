@@ -37,7 +37,7 @@ def command(
     profiles: Profiles,
     result: JsonResult,
 ) -> None:
-    """Find out which law your images follow: how unequal they are, and how far each law is off on them.
+    """Find the law that describes your images best: how unequal they are, and how far off each law is on them.
 
     Example: kappaflow diagnose faces --json faces.json
     """

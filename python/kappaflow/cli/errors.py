@@ -1,4 +1,4 @@
-"""Exit codes of the command line, which error has which, and the line that a user reads."""
+"""Exit codes of the command line, the exit code of each error, and the line that a user reads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ R = TypeVar("R")
 
 
 class ExitCode(IntEnum):
-    """What the command tells the shell."""
+    """The exit codes of the commands."""
 
     SUCCESS = 0
     FAILURE = 1
@@ -57,7 +57,7 @@ EXIT_CODES: Mapping[ExitCode, str] = {
     ExitCode.TERMINATED: "ended by SIGTERM",
 }
 
-#: Errors of the system that no other input would avoid: no space, quota, input/output error, read-only, too many files.
+#: System errors that other input would not avoid: no space, quota, input/output error, read-only, too many files.
 _SYSTEM_ERRORS = frozenset(
     {errno.ENOSPC, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
     | ({errno.EDQUOT} if hasattr(errno, "EDQUOT") else set())
@@ -80,7 +80,7 @@ def _out_of_memory(error: BaseException) -> bool:
 
 
 def _is_failure(error: BaseException) -> bool:
-    """Whether no other input would have helped, although nothing is wrong with the program."""
+    """Whether other input would not have avoided the error, although the program is correct."""
     system = isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS
     return system or _out_of_memory(error) or isinstance(error, (WritingError, ConvergenceError, TrainingError))
 
@@ -100,7 +100,7 @@ def exit_code(error: BaseException) -> ExitCode:
 
 
 def error_line(error: BaseException, options: Mapping[str, str] | None = None) -> str:
-    """What a user reads of an error: options are named as they are typed, bugs are called so.
+    """The message that a user reads: options are named as they are typed, and bugs are called internal.
 
     `options` maps arguments of the library, whose messages begin with their names, to options of the command.
     """
@@ -119,7 +119,7 @@ def error_line(error: BaseException, options: Mapping[str, str] | None = None) -
 
 
 def interrupted(what: str) -> typer.Exit:
-    """Say what Ctrl-C leaves behind; raise the result."""
+    """Print what Ctrl-C leaves behind, and return the exception to raise."""
     plain_line(errors_console(), f"interrupted: {what}", "bold red")
     return typer.Exit(int(ExitCode.INTERRUPTED))
 
@@ -146,7 +146,7 @@ def guarded(function: Callable[P, R], options: Mapping[str, str] | None = None) 
 
 @contextmanager
 def naming(option: str) -> Iterator[None]:
-    """A block that reads what an option names: its errors begin with the option."""
+    """A block that reads the file or model that an option names: its errors begin with the option."""
     try:
         yield
     except (ValueError, OSError, ImportError) as error:

@@ -26,7 +26,7 @@ _NOTHING = ""
 def command(
     data: Annotated[Data, changed("data", default=_NOTHING, metavar="DATA", help="Images or a saved population.")],
 ) -> None:
-    """Show versions and the built-in data that are available; with DATA, show what it holds.
+    """Show versions and the available built-in data; with DATA, show the contents of DATA.
 
     Example: kappaflow info patches --patch 8
     """

@@ -1,4 +1,4 @@
-"""``kappaflow lens``: what the mean and covariance of the data tell about a diffusion model, window by window."""
+"""``kappaflow lens``: what the mean and covariance of the data predict about a diffusion model, window by window."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LensOptions:
     sampling: Sampling
     seeds: Annotated[Seeds, changed("seeds", metavar="COUNT", help="Number of seeds for teleport, 2 to 100000.")]
     seed: RandomSeed
-    device: Annotated[Device, changed("device", help="Where the network computes: cpu, cuda or cuda:<number>.")]
+    device: Annotated[Device, changed("device", help="Device for the network: cpu, cuda or cuda:<number>.")]
     result: Annotated[ReportResult, changed("out", shown="kappaflow-lens-<name of the data>")]
 
     @property
@@ -93,13 +93,13 @@ def command(options: LensOptions) -> None:
 
 
 def _without_images(asked: Sequence[str], network: str | None) -> dict[str, str]:
-    """Windows that a population alone cannot fill, and why."""
-    found = {}
+    """Windows that need more than a population, and why."""
+    reasons = {}
     if "scores" in asked:
-        found["scores"] = "needs images, to fit scores to and to judge them on"
+        reasons["scores"] = "needs images, to fit scores and to test them"
     if "teleport" in asked and network is None:
-        found["teleport"] = "needs images, or a --network"
-    return found
+        reasons["teleport"] = "needs images, or a --network"
+    return reasons
 
 
 def _read(options: LensOptions, shown: Sequence[str], display: ProgressDisplay) -> _Material:
@@ -125,11 +125,11 @@ def _read(options: LensOptions, shown: Sequence[str], display: ProgressDisplay) 
 def _look(
     material: _Material, shown: Sequence[str], asked_for: bool, progress: StepReport
 ) -> tuple[list[Section], dict[str, str]]:
-    """The windows, and why some have none: data that one window refuses leave the others, unless it was asked for."""
+    """The windows, and the reason for each that is left out. A window that cannot use the data raises only if it was named."""
     made: list[Section] = []
     refused: dict[str, str] = {}
-    for place, name in enumerate(shown):
-        part = part_of(progress, place / len(shown), (place + 1) / len(shown))
+    for position, name in enumerate(shown):
+        part = part_of(progress, position / len(shown), (position + 1) / len(shown))
         part(name, 0.0)
         try:
             made.append(_MAKERS[name](material, part))
@@ -138,18 +138,18 @@ def _look(
         except ValueError as error:
             if asked_for or (name == shown[-1] and not made):
                 raise ValueError(f"{name}: {error}") from error
-            refused[name] = f"is not for these data: {error}"
+            refused[name] = f"cannot be computed for these data: {error}"
     return made, refused
 
 
 def _scale_notes(population: Population, sigma_max: float) -> list[str]:
-    """What to know where the sampler's noise levels do not cover the data."""
+    """A warning if the noise levels of the sampler do not cover the data."""
     spread = float(np.sqrt(population.total_variance / population.dimension))
     if SIGMA_MIN * 10 <= spread <= sigma_max / 4:
         return []
     return [
-        f"The root mean square of the data about their mean, {spread:.3g}, is not well inside of the noise levels of the sampler, "
-        f"{SIGMA_MIN:g} to {sigma_max:g}: what is said of samples is said of a sampler that does not fit these data."
+        f"The root mean square of the data about their mean, {spread:.3g}, is not well inside the noise levels of the sampler, "
+        f"{SIGMA_MIN:g} to {sigma_max:g}. The results on samples are those of a sampler that does not fit these data."
     ]
 
 

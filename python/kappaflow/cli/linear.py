@@ -49,8 +49,8 @@ def command(
 ) -> None:
     """Simulate linear diffusion models of many training sets and compare every prediction with them.
 
-    Writes report.html, its figures, validation.json and options.json. Run the same command again after an interruption: it goes
-    on where it stopped.
+    Writes report.html, its figures, validation.json and options.json. After an interruption, run the same command again: it
+    resumes where it stopped.
 
     Example: kappaflow validate linear digits --n 40,160 --draws 200
     """
@@ -88,7 +88,7 @@ def command(
             raise ValueError(
                 f"--component must be at most {modes}, the number of modes of these data; got {simulation.component}"
             )
-        found = validate_linear(
+        validation = validate_linear(
             sets,
             n,
             bands=chosen_bands(wanted, modes),
@@ -99,16 +99,16 @@ def command(
             **arguments,
         )
         with run.writing() as folder:
-            write_results(folder, found, run.machine, png=result.png)
+            write_results(folder, validation, run.machine, png=result.png)
             if simulation.keep:
                 shutil.copytree(unfinished, folder / "simulation", ignore=shutil.ignore_patterns("options.json"))
-        drawn = found.setup
-        run.resolved = {"draws": list(drawn.draws), "groups": list(drawn.groups), "images": found.data.pool_size}
-        run.summary = lambda console: print_verdicts(console, found)
+        setup = validation.setup
+        run.resolved = {"draws": list(setup.draws), "groups": list(setup.groups), "images": validation.data.pool_size}
+        run.summary = lambda console: print_verdicts(console, validation)
 
 
 def _sampling(kind: str | None, data: Data) -> str:
-    """How training sets are drawn; a saved population holds no images to draw from."""
+    """How to draw training sets; a saved population holds no images to draw from."""
     if data.is_population and kind not in (None, "gaussian"):
         raise ValueError(f"--sampling must be gaussian for a saved population, which holds no images; got {kind!r}")
     if kind is not None:
@@ -148,22 +148,22 @@ def training_sets(
     return ResampledSets(pool) if kind == "resample" else DisjointSets(pool)
 
 
-def write_results(directory: Path, found: Validation, machine: Mapping[str, str], *, png: bool) -> None:
+def write_results(directory: Path, validation: Validation, machine: Mapping[str, str], *, png: bool) -> None:
     """Write the report and its numbers into a folder."""
     from ..report import build, write  # lazy: matplotlib
     from ..validation.linear.export import validation_to_json  # lazy: a quick start
 
-    write(build(found, facts=machine), directory, png=png)
-    content = {"format": VALIDATION_FORMAT, "version": machine["kappaflow"], **validation_to_json(found)}
+    write(build(validation, facts=machine), directory, png=png)
+    content = {"format": VALIDATION_FORMAT, "version": machine["kappaflow"], **validation_to_json(validation)}
     write_json(directory / "validation.json", content)
 
 
-def print_verdicts(console: Console, found: Validation) -> None:
+def print_verdicts(console: Console, validation: Validation) -> None:
     """Print the headline, numbers and a verdict for each quantity and law over all maps and sizes, and the notes."""
     from ..report.validation import headline, verdicts_by_quantity  # lazy: matplotlib
 
-    plain_line(console, headline(found).answer, "bold")
-    for title, verdicts in verdicts_by_quantity(found).items():
+    plain_line(console, headline(validation).answer, "bold")
+    for title, verdicts in verdicts_by_quantity(validation).items():
         plain_line(console, title, "bold")
         for verdict in verdicts:
             numbers = (
@@ -172,7 +172,7 @@ def print_verdicts(console: Console, found: Validation) -> None:
             )
             plain_line(console, f"  {verdict.law}: {numbers}")
             plain_line(console, f"    {verdict.sentence}", _COLOURS[verdict.mood])
-    print_notes(console, found.notes)
+    print_notes(console, validation.notes)
 
 
 # --- interrupted runs -------------------------------------------------------------------------------------------------
@@ -182,8 +182,8 @@ def print_verdicts(console: Console, found: Validation) -> None:
 def _unfinished(directory: OutputDirectory, *, overwrite: bool) -> Iterator[Path]:
     """A folder beside the results that holds the simulations while they run.
 
-    It goes once the results are in place. If the run ends before, what is simulated stays for the next run; an empty
-    folder does not.
+    It is removed once the results are in place. If the run ends earlier, finished simulations stay for the next run; an empty
+    folder is removed.
     """
     folder = directory.target.with_name(directory.target.name + _UNFINISHED)
     note = folder / "options.json"
@@ -203,25 +203,25 @@ def _unfinished(directory: OutputDirectory, *, overwrite: bool) -> Iterator[Path
 
 
 def _goes_on(folder: Path, options: Mapping[str, Any], *, overwrite: bool) -> bool:
-    """Whether an interrupted run had the same options; one of other options is refused unless it may be overwritten."""
+    """Whether an interrupted run had the same options; raises FileExistsError for other options without `overwrite`."""
     try:
         former = json.loads((folder / "options.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         former = None
     if former == options:
-        plain_line(errors_console(), f"going on with the interrupted run in {folder.name}")
+        plain_line(errors_console(), f"resuming the interrupted run in {folder.name}")
         return True
     if not overwrite:
         changes = [] if former is None else [key for key in options if former.get(key) != options[key]]
         raise FileExistsError(
             f"--out: {folder.name!r} holds an interrupted run with other options"
-            f"{' (' + ', '.join(changes) + ')' if changes else ''}: give the same options to go on with it, another --out, "
-            "or --overwrite to start anew"
+            f"{' (' + ', '.join(changes) + ')' if changes else ''}: give the same options to resume it, another --out, "
+            "or --overwrite to start again"
         )
     return False
 
 
 def _what_is_kept(folder: Path) -> str:
     if any(folder.glob("*.safetensors")):
-        return f"what is done is kept in {folder.name}; the same command goes on from there"
+        return f"finished work is kept in {folder.name}; the same command resumes from there"
     return "nothing was written"

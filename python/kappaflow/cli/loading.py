@@ -52,7 +52,7 @@ def saved_population(data: Data, profiles: Profiles | None = None) -> Population
         if name != "data" and value is not None and value is not False:
             option = "--" + name.replace("_", "-")
             raise ValueError(
-                f"{option} does not apply to the saved population {data.data!r}: give it where its images are read"
+                f"{option} does not apply to the saved population {data.data!r}: give it to the command that reads the images"
             )
     with naming("DATA"):
         return Population.load(data.data)
@@ -117,19 +117,19 @@ def read_rows(data: Data, source: ImageSource, most_bytes: int, seed: int, displ
 
 
 class _NamedDenoiser:
-    """A denoiser of rows that calls its errors the model's, by the name that the user gave."""
+    """A denoiser of rows that reports errors as those of the model, by the name that the user gave."""
 
     def __init__(self, denoiser: RowDenoiser, name: str, shape: tuple[int, ...]) -> None:
         self._denoiser, self._name, self._shape = denoiser, name, shape
 
     def __call__(self, x: FloatArray, sigma: float | FloatArray) -> FloatArray:
-        """The answer of the model."""
+        """The output of the model."""
         try:
             return self._denoiser(x, sigma)
         except MemoryError:
             raise
         except Exception as error:  # networks raise whatever their parts raise
-            what = f"--network: {self._name!r} does not answer for images of shape {self._shape}"
+            what = f"--network: {self._name!r} fails for images of shape {self._shape}"
             raise ModelError.of(what, error) from error
 
 
@@ -149,7 +149,7 @@ def open_network(name: str, population: Population, device: str) -> RowDenoiser:
     probe = population.mean[None] + np.random.default_rng(0).standard_normal((1, population.dimension))
     answer = denoiser(probe, 1.0)
     if answer.shape != probe.shape or not np.isfinite(answer).all():
-        raise ModelError(f"--network: {name!r} must answer with finite images of shape {shape}")
+        raise ModelError(f"--network: {name!r} must return finite images of shape {shape}")
     return denoiser
 
 
@@ -161,6 +161,6 @@ def require_seeds_fit(seeds: int, population: Population) -> None:
     need, free = 8 * 4 * seeds * dimension, available_memory()
     if free is not None and need > free:
         raise MemoryError(
-            f"--seeds: {seeds} seeds of {dimension} dimensions need {need / 2**30:.2g} GiB, {free / 2**30:.2g} GiB are "
-            "free: ask for fewer seeds"
+            f"--seeds: {seeds} seeds of {dimension} dimensions need {need / 2**30:.2g} GiB, but only {free / 2**30:.2g} GiB "
+            "are free: use fewer seeds"
         )

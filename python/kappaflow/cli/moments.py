@@ -1,4 +1,4 @@
-"""``kappaflow moments``: read the images once, keep their mean and eigenmodes."""
+"""``kappaflow moments``: read the images once and save their mean and eigenmodes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def command(
     profiles: Profiles,
     result: Annotated[
         FolderResult,
-        changed("out", default=REQUIRED, metavar="FILE", help="File to save the population in (.safetensors)."),
+        changed("out", default=REQUIRED, metavar="FILE", help="File for the population (.safetensors)."),
     ],
 ) -> None:
-    """Save the mean, eigenmodes and profiles of the images in one file, which the other commands read quickly as DATA.
+    """Save the mean, eigenmodes and profiles of the images in one file, which other commands take as DATA and read quickly.
 
     Example: kappaflow moments photos --size 64 --out photos.safetensors
     """

@@ -41,7 +41,8 @@ class NetworkOptions:
     experiment: Experiment
     sizes: Annotated[Sizes, changed("n", shown=_OF_PRESET)]
     seeds: Annotated[
-        Seeds, changed("seeds", metavar="COUNT", shown=_OF_PRESET, help="Number of initial noises, 8 to 100000.")
+        Seeds,
+        changed("seeds", metavar="COUNT", shown=_OF_PRESET, help="Number of seeds of the initial noise, 8 to 100000."),
     ]
     steps: Annotated[
         SamplerSteps,
@@ -53,7 +54,7 @@ class NetworkOptions:
     bands: Bands
     laws: ComparedLaws
     seed: RandomSeed
-    device: Annotated[Device, changed("device", help="Where to compute: cpu, cuda, cuda:<number> or mps.")]
+    device: Annotated[Device, changed("device", help="Device to compute on: cpu, cuda, cuda:<number> or mps.")]
     profiles: Profiles
     memory: Memory
     result: Annotated[ReportResult, changed("out", shown="kappaflow-network-<name of the data>")]
@@ -66,7 +67,7 @@ class NetworkOptions:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What replaces the training of the preset."""
+        """Settings that replace those of the preset's training."""
         given = {"batch": self.training.batch, "learning_rate": self.training.learning_rate}
         given = {key: value for key, value in given.items() if value is not None}
         return {**given, "amp": self.training.amp, "compile": self.training.compile}
@@ -102,8 +103,8 @@ class NetworkOptions:
 def command(options: NetworkOptions) -> None:
     """Train pairs of networks on disjoint training sets, sample them from the same seeds, and compare them with the theory.
 
-    Writes report.html, its figures, validation.json and options.json. Networks are kept in --runs: a command that was stopped
-    goes on where it was, and one that asks for more trains only what is new.
+    Writes report.html, its figures, validation.json and options.json. Networks are kept in --runs: after a stop the same
+    command resumes, and a command that asks for more trains only what is new.
 
     Example: kappaflow validate network digits --arch unet --n 30,200
     """
@@ -126,19 +127,19 @@ def command(options: NetworkOptions) -> None:
         "validate network", directory, quiet=quiet, machine=machine, kept=lambda: _what_is_kept(kept)
     ) as run:
         work = prepare(options, run.display)
-        found = compare(options, work, run.display)
+        validation = compare(options, work, run.display)
         with run.writing() as folder:
-            write_results(folder, found, run.machine, png=options.result.png)
+            write_results(folder, validation, run.machine, png=options.result.png)
         run.resolved = {"images": len(work.context.images), "runs": None if work.plan is None else str(kept)}
-        run.summary = lambda console: print_findings(console, found)
+        run.summary = lambda console: print_findings(console, validation)
 
 
 def _check_pair(pair: Pair, experiment: Experiment, training: Training) -> None:
-    """Refuse options of a training with given models, and training sets of models that are not given."""
+    """Raise an error for options of a training with given models, and for training sets without given models."""
     if pair.pair is None:
         for option, value in (("--train-a", pair.train_a), ("--train-b", pair.train_b)):
             if value is not None:
-                raise ValueError(f"{option} goes with --pair, got {value!r} without it")
+                raise ValueError(f"{option} needs --pair, got {value!r} without it")
         return
     of_training: dict[str, Any] = {
         "--arch": experiment.arch,
@@ -158,11 +159,11 @@ def _check_pair(pair: Pair, experiment: Experiment, training: Training) -> None:
     }
     for option, value in of_training.items():
         if value is not None:
-            raise ValueError(f"{option} is for training networks and does not go with --pair, got {value!r}")
+            raise ValueError(f"{option} is for training networks and cannot be used with --pair, got {value!r}")
 
 
 def _machine(device: str) -> dict[str, str]:
-    """Facts of the machine, with torch and its device, which must be there."""
+    """Facts of the machine, with torch and its device, which must exist."""
     try:
         from ..models.devices import resolve_device  # lazy: torch
     except ImportError as error:
@@ -173,7 +174,7 @@ def _machine(device: str) -> dict[str, str]:
 
 def _what_is_kept(runs: Path) -> str:
     if runs.is_dir() and any(runs.iterdir()):
-        return f"what is trained is kept in {runs}; the same command goes on from there"
+        return f"trained networks are kept in {runs}; the same command resumes from there"
     return "nothing was written"
 
 
@@ -182,7 +183,7 @@ def _what_is_kept(runs: Path) -> str:
 
 @dataclass(frozen=True)
 class NetworkWork:
-    """What is computed: on which images, with which plan or which given models."""
+    """The work of a run: its images, and its plan or its given models."""
 
     context: Context
     plan: Plan | None
@@ -243,7 +244,7 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
 
 
 def compare(options: NetworkOptions, work: NetworkWork, display: ProgressDisplay) -> NetworkValidation:
-    """Train and compare what is planned, or compare the given models."""
+    """Train and compare the planned networks, or compare the given models."""
     from ..validation.network.experiment import validate_networks  # lazy: torch
     from ..validation.network.given import compare_given  # lazy: torch
 
@@ -316,24 +317,24 @@ def _notes(source: Data, total: int, used: int, split: str) -> list[str]:
 # --- results ----------------------------------------------------------------------------------------------------------
 
 
-def write_results(directory: Path, found: NetworkValidation, machine: Mapping[str, str], *, png: bool) -> None:
+def write_results(directory: Path, validation: NetworkValidation, machine: Mapping[str, str], *, png: bool) -> None:
     """Write the report and its numbers into a folder."""
     from ..report import build, write  # lazy: matplotlib
     from ..validation.network.export import network_to_json  # lazy: torch
 
-    write(build(found, facts=machine), directory, png=png)
-    numbers = network_to_json(found)
+    write(build(validation, facts=machine), directory, png=png)
+    numbers = network_to_json(validation)
     write_json(directory / "validation.json", {"format": NETWORK_FORMAT, "version": machine["kappaflow"], **numbers})
 
 
-def print_findings(console: Console, found: NetworkValidation) -> None:
+def print_findings(console: Console, validation: NetworkValidation) -> None:
     """Print the headline, the verdicts and the notes."""
     from ..report.network import headline, verdict_lines  # lazy: matplotlib
 
-    plain_line(console, headline(found).answer, "bold")
-    for line in verdict_lines(found):
+    plain_line(console, headline(validation).answer, "bold")
+    for line in verdict_lines(validation):
         plain_line(console, f"  {line}")
-    print_notes(console, found.notes)
+    print_notes(console, validation.notes)
 
 
 def print_plan(console: Console, plan: Plan, kept: Path, context: Context, device: str, workers: int | None) -> None:

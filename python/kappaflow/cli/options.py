@@ -1,7 +1,7 @@
 """The options of every command, each declared once: its name, type, range, help and panel.
 
 An option object is a frozen dataclass whose fields are options. A command takes such objects, and
-:func:`~.signature.takes_options` makes the signature that typer reads of them.
+:func:`~.signature.takes_options` turns them into the signature that typer reads.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def option(
     min: float | None = None,
     max: float | None = None,
 ) -> Any:
-    """What typer must know of an option; `shown` is the default in words where the value does not say it."""
+    """Declare an option for typer; `shown` describes the default in words if its value does not."""
     return typer.Option(
         *names,
         help=help,
@@ -61,13 +61,13 @@ def option(
 
 
 def flag(*names: str, help: str, panel: str | None = None) -> Any:
-    """What typer must know of an option without a value."""
+    """Declare an option without a value for typer."""
     return option(*names, help=help, metavar="", panel=panel)
 
 
 def _law_help() -> str:
     laws = "; ".join(f"{spec.name}: {spec.assumes}" for spec in REGISTRY.values())
-    return f"Law of the data. {AUTO}: the most accurate that does not take too long, as 'kappaflow diagnose' finds; {laws}."
+    return f"Law of the data. {AUTO}: the most accurate law that does not take too long (see 'kappaflow diagnose'); {laws}."
 
 
 def _profiles_help() -> str:
@@ -75,12 +75,12 @@ def _profiles_help() -> str:
     return f"Number of images to keep as profiles (needed by the {laws} laws); 0 keeps none."
 
 
-# --- what is read -----------------------------------------------------------------------------------------------------
+# --- the data -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Data:
-    """Which images are read, and how."""
+    """Which images to read, and how."""
 
     data: Annotated[
         str,
@@ -177,7 +177,7 @@ class Profiles:
         return DEFAULT_PROFILES if self.profiles is None else self.profiles
 
 
-# --- what is asked ----------------------------------------------------------------------------------------------------
+# --- the question ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -190,11 +190,11 @@ class Sizes:
     ] = None
 
     def several(self) -> list[int] | None:
-        """Sorted; None if the option was not given."""
+        """The sizes in order; None if the option was not given."""
         return parse_sizes(self.n)
 
     def one(self) -> int | None:
-        """The only one; None if the option was not given."""
+        """The only size; None if the option was not given."""
         sizes = parse_sizes(self.n)
         if sizes is None:
             return None
@@ -222,7 +222,7 @@ class Seeds:
         return parse_seeds("64" if self.seeds is None else self.seeds)
 
     def count(self, least: int) -> int | None:
-        """How many, where only their number matters; None if the option was not given."""
+        """The number of seeds, for commands that need no more; None if the option was not given."""
         return None if self.seeds is None else parse_count("--seeds", self.seeds, least, 100_000)
 
 
@@ -249,12 +249,12 @@ class Law:
     law: Annotated[str, option("--law", metavar="LAW", complete=one_of(law_options), help=_law_help())] = AUTO
 
     def __post_init__(self) -> None:
-        """Refuse a law that does not exist before any work is done."""
+        """Raise an error for an unknown law before any work is done."""
         choice("--law", self.law, law_options())
 
     @property
     def needs_profiles(self) -> bool:
-        """Whether the law that was asked for needs profiles; auto takes one that does not if there are none."""
+        """Whether the named law needs profiles; auto chooses a law that does not if there are none."""
         return self.law != AUTO and REGISTRY[self.law].needs_profiles
 
 
@@ -283,7 +283,7 @@ class Bands:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """When two models agree."""
+    """The disagreement at which two models count as equal."""
 
     tolerance: Annotated[
         float,
@@ -292,23 +292,21 @@ class Tolerance:
             min=1e-6,
             max=0.999,
             metavar="SHARE",
-            help="Relative disagreement to reach: 0 means the same image, 1 as different as unrelated seeds.",
+            help="Relative disagreement to reach: 0 means equal images, 1 means as different as those of unrelated seeds.",
         ),
     ] = 0.1
 
 
 @dataclass(frozen=True)
 class RandomSeed:
-    """The seed of everything that is drawn."""
+    """The seed of all random draws."""
 
-    seed: Annotated[
-        int, option("--seed", min=0, metavar="SEED", help="Seed of everything that is drawn at random.")
-    ] = 0
+    seed: Annotated[int, option("--seed", min=0, metavar="SEED", help="Seed of all random draws.")] = 0
 
 
 @dataclass(frozen=True)
 class Device:
-    """Where torch computes."""
+    """The device that torch uses."""
 
     device: Annotated[
         str,
@@ -316,21 +314,19 @@ class Device:
             "--device",
             metavar="DEVICE",
             complete=one_of(("cpu", "cuda")),
-            help="Where to compute: cpu, cuda or cuda:<number>.",
+            help="Device to compute on: cpu, cuda or cuda:<number>.",
         ),
     ] = "cpu"
 
 
-# --- where results go -------------------------------------------------------------------------------------------------
+# --- the results -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Result:
-    """How results are given."""
+    """How to write and print results."""
 
-    overwrite: Annotated[bool, flag("--overwrite", help="Replace results that exist already.", panel=RESULTS_PANEL)] = (
-        False
-    )
+    overwrite: Annotated[bool, flag("--overwrite", help="Replace existing results.", panel=RESULTS_PANEL)] = False
     quiet: Annotated[bool, flag("--quiet", "-q", help="Print no progress and no tables.", panel=RESULTS_PANEL)] = False
 
 
@@ -345,7 +341,7 @@ class JsonResult(Result):
             metavar="FILE",
             shown=False,
             panel=RESULTS_PANEL,
-            help="Write the numbers to FILE as well; '-' writes them to standard output, and tables to standard error.",
+            help="Also write the numbers to FILE; '-' writes them to standard output, and the tables to standard error.",
         ),
     ] = None
 
@@ -354,7 +350,7 @@ class JsonResult(Result):
 class FolderResult(Result):
     """A folder of results."""
 
-    out: Annotated[Path | None, option("--out", metavar="DIR", help="Folder of the results.", panel=RESULTS_PANEL)] = (
+    out: Annotated[Path | None, option("--out", metavar="DIR", help="Folder for the results.", panel=RESULTS_PANEL)] = (
         None
     )
 
@@ -363,7 +359,7 @@ class FolderResult(Result):
 class ReportResult(FolderResult):
     """A folder of results with a report in it."""
 
-    png: Annotated[bool, flag("--png", help="Write every figure as PNG as well.", panel=RESULTS_PANEL)] = False
+    png: Annotated[bool, flag("--png", help="Also write every figure as PNG.", panel=RESULTS_PANEL)] = False
 
 
 # --- options of one command -------------------------------------------------------------------------------------------
@@ -371,7 +367,7 @@ class ReportResult(FolderResult):
 
 @dataclass(frozen=True)
 class Ranking:
-    """How much of a ranking is printed."""
+    """How much of a ranking to print."""
 
     top: Annotated[int, option("--top", min=1, metavar="COUNT", help="Number of seeds to print at each end.")] = 10
 
@@ -384,7 +380,7 @@ class Windows:
         list[str] | None,
         typer.Argument(
             metavar="WINDOWS",
-            help=f"What to look at: {', '.join(WINDOWS)}.",
+            help=f"Windows to compute: {', '.join(WINDOWS)}.",
             show_default="all that the data allow",
             autocompletion=one_of(WINDOWS),
         ),
@@ -395,7 +391,7 @@ class Windows:
             "--network",
             metavar="MODEL",
             shown="none",
-            help="Trained denoiser to look at in scores and teleport: a checkpoint of kappaflow, the folder of a "
+            help="Trained denoiser for the windows scores and teleport: a checkpoint of kappaflow, the folder of a "
             "diffusers pipeline, or module:function for a denoiser D(x, sigma).",
         ),
     ] = None

@@ -62,7 +62,7 @@ class ComparedLaws:
 
 @dataclass(frozen=True)
 class Memory:
-    """How much of the data is held at once."""
+    """How much of the data to hold in memory."""
 
     memory: Annotated[
         float, option("--memory", min=0.01, metavar="GIB", panel=DATA_PANEL, help="Memory for the images in GiB.")
@@ -89,8 +89,8 @@ class Simulation:
             metavar="KIND",
             shown="resample; gaussian for a saved population",
             complete=one_of(SAMPLINGS),
-            help="How training sets are drawn. resample: from the images, with replacement; gaussian: from Gaussian data "
-            "of the same covariance; disjoint: from the images, so that the sets of a pair share none.",
+            help="How to draw training sets. resample: from the images, with replacement; gaussian: from Gaussian data "
+            "of the same covariance; disjoint: from the images, so that the two sets of a pair share none.",
         ),
     ] = None
     inputs: Annotated[
@@ -106,7 +106,7 @@ class Simulation:
             "--trajectory-sigma",
             min=0,
             metavar="SIGMA",
-            help="Noise level whose sample is correlated with the final one; 0 leaves this out.",
+            help="Noise level on the way whose sample is correlated with the final sample; 0 skips this comparison.",
         ),
     ] = 1.0
     quantities: Annotated[
@@ -116,7 +116,7 @@ class Simulation:
             metavar="NAMES",
             shown="all",
             complete=several_of(_quantities),
-            help="What to compare, separated by commas, such as seeds,bands.",
+            help="Quantities to compare, separated by commas, such as seeds,bands.",
         ),
     ] = None
     mean: Annotated[
@@ -125,7 +125,7 @@ class Simulation:
             "--mean",
             metavar="MEAN",
             complete=one_of(MEANS),
-            help="Whether models have the mean of their training set (estimated) or that of all data (known).",
+            help="Mean that the models use: that of their training set (estimated) or that of all data (known).",
         ),
     ] = "estimated"
     component: Annotated[
@@ -134,7 +134,7 @@ class Simulation:
             "--component", min=1, metavar="PC", help="Principal component along which training sets are stratified."
         ),
     ] = 1
-    keep: Annotated[bool, flag("--keep", help="Keep the statistics of the simulations too.")] = False
+    keep: Annotated[bool, flag("--keep", help="Also keep the statistics of the simulations.")] = False
 
     def __post_init__(self) -> None:
         """Refuse what does not exist before any work is done."""
@@ -147,13 +147,13 @@ class Simulation:
         return parse_numbers("--denoiser-sigma", self.denoiser_sigma)
 
     def quantity_names(self) -> list[str] | None:
-        """What to compare; None if the option was not given."""
+        """Names of the quantities; None if the option was not given."""
         return parse_names("--quantities", self.quantities, _quantities())
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What ``kappaflow validate network`` trains and asks."""
+    """What ``kappaflow validate network`` trains and compares."""
 
     preset: Annotated[
         str,
@@ -161,7 +161,7 @@ class Experiment:
             "--preset",
             metavar="NAME",
             complete=one_of(PRESETS),
-            help="quick, laptop or paper; the options below replace parts of it.",
+            help="Experiment to run: quick, laptop or paper. The options below replace parts of it.",
         ),
     ] = "quick"
     arch: Annotated[
@@ -181,8 +181,8 @@ class Experiment:
             metavar="NAMES",
             shown="both",
             complete=several_of(ARMS),
-            help="How the two models of a pair differ. same: only in their images; different: in initialisation and "
-            "noise too.",
+            help="How the two models of a pair differ. same: only in their images; different: also in initialisation "
+            "and noise.",
         ),
     ] = None
     counterfactual: Annotated[
@@ -192,7 +192,7 @@ class Experiment:
             min=1,
             metavar="PC",
             shown="none",
-            help="Train also on training sets that differ along this principal component.",
+            help="Also train on training sets that differ along this principal component.",
         ),
     ] = None
     repeats: Annotated[
@@ -203,7 +203,7 @@ class Experiment:
             max=100,
             metavar="COUNT",
             shown="of the preset",
-            help="Pairs of training sets of each size.",
+            help="Number of pairs of training sets of each size.",
         ),
     ] = None
     split: Annotated[
@@ -212,7 +212,7 @@ class Experiment:
             "--split",
             metavar="KIND",
             complete=one_of(SPLITS),
-            help="How training sets are cut from the images. random: at random; contiguous: the first and the last images.",
+            help="How to split the images into training sets. random: at random; contiguous: the first and the last images.",
         ),
     ] = "random"
     dry_run: Annotated[
@@ -290,7 +290,7 @@ class Training:
             "--dask",
             metavar="ADDRESS",
             panel=_TRAINING,
-            help="Train on the Dask cluster at ADDRESS, whose machines must see the folder --runs.",
+            help="Train on the Dask cluster at ADDRESS, whose machines must have access to the folder --runs.",
         ),
     ] = None
     runs: Annotated[
@@ -300,14 +300,14 @@ class Training:
             metavar="DIR",
             shown="kappaflow-runs-<name of the data>",
             panel=_TRAINING,
-            help="Folder in which trained networks are kept and found again.",
+            help="Folder in which trained networks are kept and looked up.",
         ),
     ] = None
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models that were trained elsewhere."""
+    """Two models trained elsewhere."""
 
     pair: Annotated[
         tuple[str, str] | None,
@@ -315,7 +315,7 @@ class Pair:
             "--pair",
             metavar="A B",
             panel=_PAIR,
-            help="Compare these two models instead of training any: checkpoints of this command, folders of diffusers "
+            help="Compare these two models instead of training networks: checkpoints of this command, folders of diffusers "
             "pipelines, or module:function for a denoiser D(x, sigma).",
         ),
     ] = None

@@ -28,7 +28,7 @@ def to_json(content: Any) -> str:
 
 
 def check_file(option: str, path: Path, *, overwrite: bool) -> None:
-    """Raise OSError, before any work, where a file cannot be written."""
+    """Raise OSError, before any work, if a file cannot be written."""
     if path.is_dir():
         raise IsADirectoryError(f"{option} must name a file, got the folder {str(path)!r}")
     if path.exists() and not overwrite:
@@ -39,7 +39,7 @@ def check_file(option: str, path: Path, *, overwrite: bool) -> None:
 def _check_parent(option: str, path: Path) -> None:
     parent = Path(os.path.abspath(path)).parent
     if not parent.is_dir():
-        raise FileNotFoundError(f"{option}: the folder of {str(path)!r} does not exist; make it first")
+        raise FileNotFoundError(f"{option}: the folder of {str(path)!r} does not exist; create it first")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise PermissionError(f"{option}: the folder of {str(path)!r} cannot be written to")
 
@@ -63,13 +63,14 @@ def _uninterrupted() -> Iterator[None]:
 
 
 class OutputDirectory:
-    """A folder of results that appears complete or stays as it was.
+    """A folder of results that appears complete or stays unchanged.
 
     Parameters
     ----------
-    out : where; its parent must exist
-    options : what was asked for; results in `out` with the same options are replaced, others are not
-    overwrite : replace those too. Files that are not ours stay in either case, unless they bear the name of a new one.
+    out : path of the folder; its parent must exist
+    options : options of the run; results in `out` with the same options are replaced, others are not
+    overwrite : whether to replace other results too. Files that kappaflow did not write stay in either case, unless a new file
+        has the same name.
     """
 
     def __init__(self, out: Path, options: Mapping[str, Any], *, overwrite: bool) -> None:
@@ -79,7 +80,7 @@ class OutputDirectory:
         self.replaces = self._check(overwrite)
 
     def _check(self, overwrite: bool) -> str | None:
-        """What will be replaced, in words, None if nothing; raises OSError where it must not be."""
+        """What will be replaced, in words, or None; raises OSError if it must not be replaced."""
         name = str(self.given)
         if not os.path.lexists(self.target):
             _check_parent("--out", self.target if self.given.is_absolute() else self.given)
@@ -101,13 +102,13 @@ class OutputDirectory:
             what = f"results of another run (of {before.get('data')!r}; different: {', '.join(changed) or 'options'})"
         else:
             more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-            what = f"files that are no results of kappaflow ({', '.join(names[:_NAMES_SHOWN])}{more})"
+            what = f"files that are not results of kappaflow ({', '.join(names[:_NAMES_SHOWN])}{more})"
         if not overwrite:
             raise FileExistsError(f"--out: {name!r} holds {what}: use --overwrite or another --out")
         return f"replacing {what} in {name}" if former is not None else f"writing among {what} in {name}"
 
     def _former(self) -> dict[str, Any] | None:
-        """options.json of an earlier run, None where there is none of ours."""
+        """options.json of an earlier run of kappaflow, or None."""
         try:
             former = json.loads((self.target / OPTIONS_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -116,9 +117,9 @@ class OutputDirectory:
 
     @contextmanager
     def staged(self, facts: Mapping[str, Any]) -> Iterator[Path]:
-        """A new folder to write into; at the end of the block options.json is added and all is moved into place.
+        """A new folder to write into; at the end of the block options.json is added and all files are moved into place.
 
-        `facts` joins options.json and may be filled within the block. Whatever is raised leaves nothing behind.
+        `facts` becomes part of options.json and may be filled within the block. An exception leaves nothing behind.
         """
         inside = self.target.is_dir()  # then stage in it: the same file system, whatever is mounted or linked there
         parent = self.target if inside else self.target.parent
@@ -150,7 +151,7 @@ class OutputDirectory:
                 path.chmod(mode)
 
     def _merge(self, staging: Path) -> None:
-        """Move file by file; options.json goes first and comes last, so that it never stands beside others' results."""
+        """Move file by file. options.json is removed first and moved last, so it never stands beside results of other options."""
         former = self._former() or {}
         files = [path.relative_to(staging) for path in staging.rglob("*") if path.is_file()]
         (self.target / OPTIONS_FILE).unlink(missing_ok=True)

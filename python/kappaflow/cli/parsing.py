@@ -39,7 +39,9 @@ def _pieces(text: str) -> list[str]:
 
 def _size(text: str) -> int:
     """A training-set size; 1e5 and 100_000 are sizes too."""
-    expected = f"--n must be whole numbers from 2 to {LARGEST_SIZE:.0e}, as 100,300 or --n 100 --n 300; got {text!r}"
+    expected = (
+        f"--n must be whole numbers from 2 to {LARGEST_SIZE:.0e}, such as 100,300 or --n 100 --n 300; got {text!r}"
+    )
     try:
         number = float(text)
     except ValueError:
@@ -104,9 +106,9 @@ class SizesCommand(TyperCommand):
         """Repeat ``--n`` before each further number that follows it."""
         spread: list[str] = []
         following = False
-        for place, argument in enumerate(args):
+        for position, argument in enumerate(args):
             if argument == "--":
-                spread += args[place:]
+                spread += args[position:]
                 break
             number = re.fullmatch(r"[0-9][0-9_.,e+]*", argument) is not None
             if following and number and spread[-1] != "--n":
@@ -184,5 +186,5 @@ def parse_shape(text: str | None) -> tuple[int, ...] | None:
 
 
 def format_over(largest: int) -> str:
-    """What stands in a table if no n up to the largest is enough."""
+    """The table entry for the case that no n up to the largest is enough."""
     return f"over {largest:.0e}".replace("e+", "e") if largest >= LARGEST_SIZE else f"over {largest:,}"

@@ -45,7 +45,7 @@ def command(
         labels = [*(band.label for band in ranges[:-1]), _ALL]
         display("which law", 0.0)
         chosen = choose_law(population, law.law, sigma_max=sampling.sigma_max, work=search_work(population))
-        found = images_needed(
+        needed = images_needed(
             population,
             ranges,
             sampling.sigma_max,
@@ -64,26 +64,26 @@ def command(
         "law_reason": chosen.reason,
         "images": population.sample_size,
         "largest_n": largest,
-        "bands": [_row(*row) for row in zip(labels[:-1], ranges[:-1], found[:-1], strict=True)],
-        "total": _row(_ALL, None, found[-1]),
+        "bands": [_row(*row) for row in zip(labels[:-1], ranges[:-1], needed[:-1], strict=True)],
+        "total": _row(_ALL, None, needed[-1]),
     }
 
     def print_tables(console: Console) -> None:
         title = (
             f"{data.name}: images for a relative disagreement of two linear models of at most {tolerance.tolerance:g}"
         )
-        console.print(_table(title, labels, found, largest))
+        console.print(_table(title, labels, needed, largest))
         print_notes(console, [chosen.reason], "law")
 
     print_result(result, content, print_tables)
 
 
-def _table(title: str, labels: Sequence[str], found: Sequence[SampleSize | None], largest: int) -> Table:
+def _table(title: str, labels: Sequence[str], needed: Sequence[SampleSize | None], largest: int) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("band")
     for heading in ("images", "relative disagreement", "with one image less"):
         table.add_column(heading, justify="right")
-    for label, answer in zip(labels, found, strict=True):
+    for label, answer in zip(labels, needed, strict=True):
         if answer is None:
             table.add_row(label, format_over(largest), "", "")
             continue

@@ -25,7 +25,7 @@ _STDOUT = Path("-")
 
 
 def machine_facts(*, torch_device: str | None = None) -> dict[str, str]:
-    """What the numbers were made with: versions, platform, CPU count; no names of hosts or users.
+    """The environment of the numbers: versions, platform, CPU count; no names of hosts or users.
 
     `torch_device` adds the version of torch, and the device if it is not empty.
     """
@@ -54,7 +54,7 @@ def machine_facts(*, torch_device: str | None = None) -> dict[str, str]:
 
 
 def results_directory(default: str, options: Mapping[str, Any], result: FolderResult) -> OutputDirectory:
-    """The folder ``--out``, checked; what it replaces is announced on stderr."""
+    """The folder ``--out``, checked; a line on stderr announces what it replaces."""
     out = Path(default) if result.out is None else result.out
     directory = OutputDirectory(out, options, overwrite=result.overwrite)
     if directory.replaces is not None:
@@ -71,7 +71,7 @@ class ReportRun:
     staging : folder that takes the files; it is moved into place at the end
     display : progress
     machine : facts of the machine
-    resolved : what options became, for options.json
+    resolved : the resolved options, for options.json
     summary : prints the results on a console; not called if the user asked for quiet
     """
 
@@ -100,7 +100,7 @@ def report_run(
 ) -> Iterator[ReportRun]:
     """Run a block that computes and writes results; then print its tables and the path of the report.
 
-    Whatever is raised leaves the folder of results as it was. After Ctrl-C, `kept` says what is left elsewhere.
+    An exception leaves the folder of results unchanged. After Ctrl-C, `kept` describes what is left elsewhere.
     """
     facts: dict[str, Any] = {"command": command, "machine": machine}
     try:

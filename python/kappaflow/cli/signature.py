@@ -1,4 +1,4 @@
-"""Commands that take option objects: the signature that typer reads of a command is built from their fields."""
+"""Commands that take option objects: typer sees a signature that is built from their fields."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ARGUMENTS = {"images": "the images of DATA"}
 
 @dataclass(frozen=True)
 class Changed:
-    """What one command says otherwise of one option: its default, and attributes of typer's declaration."""
+    """Changes that one command makes to one option: its default, and attributes of typer's declaration."""
 
     option: str
     default: Any
@@ -53,7 +53,7 @@ def _own_first(group: type) -> list[Field[Any]]:
 
 @dataclass(frozen=True)
 class _Number:
-    """What a numeric option takes. Typer gives its text: its own messages name neither the value nor the whole range."""
+    """The values of a numeric option. Typer passes its text, because typer's messages name neither the value nor the range."""
 
     kind: type[int] | type[float]
     least: float | None
@@ -61,7 +61,7 @@ class _Number:
 
     @property
     def range(self) -> str:
-        """In words, empty if every number is taken."""
+        """The range in words; empty if every number is allowed."""
         if self.most is not None:
             return f"from {_plain(self.least or 0)} to {_plain(self.most)}"
         return "" if self.least is None else f"of at least {_plain(self.least)}"
@@ -91,7 +91,7 @@ def _plain(number: float) -> str:
 
 
 def _number(kind: Any, declared: Any) -> _Number | None:
-    """What a field of this type takes, None if it is no number."""
+    """The values of a field of this type, or None if it is not a number."""
     kinds = set(get_args(kind) or (kind,)) - {type(None)}
     return _Number(kinds.pop(), declared.min, declared.max) if kinds in ({int}, {float}) else None
 
@@ -131,7 +131,7 @@ def _parameter(name: str, default: Any, kind: Any, declared: Any) -> inspect.Par
 
 @dataclass(frozen=True)
 class _Object:
-    """An option object: typer's parameters for its fields, and how it is made of their values."""
+    """An option object: typer's parameters for its fields, and the function that builds it from their values."""
 
     parameters: tuple[inspect.Parameter, ...]
     build: Callable[[Mapping[str, Any]], Any]
@@ -144,7 +144,7 @@ def _hints(group: type) -> Mapping[str, Any]:
 
 
 def _object(hint: Any) -> _Object:
-    """Of a dataclass of options or of option objects, perhaps with notes of what is :func:`changed`."""
+    """The option object of a dataclass of options or of option objects, perhaps with :func:`changed` notes."""
     group, *changes = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     hints = _hints(group)
     for change in changes:
@@ -166,7 +166,7 @@ def _objects(command: Callable[..., None]) -> dict[str, _Object]:
 
 
 def _flag(declared: Any) -> str:
-    """How an option is typed, or what an argument is called."""
+    """The option as users type it, or the name of an argument."""
     written = (declared.default, *(declared.param_decls or ()))  # typer takes the first name for a default
     flags = [text for text in written if isinstance(text, str) and text.startswith("--")]
     return flags[0] if flags else str(declared.metavar)
@@ -181,20 +181,20 @@ def takes_options(arguments: Mapping[str, str] | None = None) -> Callable[[Calla
     """A decorator: typer sees one keyword parameter for each option, the command gets the option objects.
 
     Errors become a line and an exit code, see :func:`~.errors.guarded`. `arguments` maps arguments of the library to the
-    options that set them where their names differ; messages then name the option.
+    options that set them if their names differ; messages then name the option.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         objects = _objects(command)
-        parameters = [parameter for one in objects.values() for parameter in one.parameters]
-        flags = {one.name: _flag(get_args(one.annotation)[1]) for one in parameters}
+        parameters = [parameter for group in objects.values() for parameter in group.parameters]
+        flags = {parameter.name: _flag(get_args(parameter.annotation)[1]) for parameter in parameters}
 
         def build_and_call(**values: Any) -> None:
-            command(**{name: one.build(values) for name, one in objects.items()})
+            command(**{name: group.build(values) for name, group in objects.items()})
 
         run = guarded(build_and_call, {**flags, **_ARGUMENTS, **(arguments or {})})
         run.__name__, run.__doc__, run.__module__ = command.__name__, _unwrapped(command.__doc__), command.__module__
-        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         del run.__wrapped__  # type: ignore[attr-defined]
         return run

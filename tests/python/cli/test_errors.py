@@ -121,7 +121,7 @@ WRONG_VALUES = [
     ("predict one.npy", "the images of DATA must hold at least 2 samples, got 1"),
     # a folder where a file is expected, and the other way round
     ("seeds data.npy --n 9 --json empty", "--json must name a file, got the folder 'empty'"),
-    ("seeds data.npy --n 9 --json no/s.json", "--json: the folder of 'no/s.json' does not exist; make it first"),
+    ("seeds data.npy --n 9 --json no/s.json", "--json: the folder of 'no/s.json' does not exist; create it first"),
     ("seeds data.npy --n 9 --json text.txt", "--json: 'text.txt' exists already: use --overwrite or another name"),
     ("lens data.npy --out text.txt", "--out: 'text.txt' exists and is not a folder: use another --out"),
     ("validate network data.npy --runs text.txt", "--runs must name a folder, got 'text.txt', which is a file"),
@@ -129,10 +129,10 @@ WRONG_VALUES = [
     ("plan data.npy --patch 8", "--patch=8 does not apply to data.npy: it is for the built-in 'patches' only"),
     ("plan data.npy --skip-corrupt", "--skip-corrupt does not apply to data.npy: it is for folders of images only"),
     ("plan data.npy --law elliptical --profiles 0", "--profiles must be above 0 for --law elliptical, got 0"),
-    ("validate network data.npy --train-b data.npy", "--train-b goes with --pair, got 'data.npy' without it"),
+    ("validate network data.npy --train-b data.npy", "--train-b needs --pair, got 'data.npy' without it"),
     (
         "validate network data.npy --pair a b --amp",
-        "--amp is for training networks and does not go with --pair, got True",
+        "--amp is for training networks and cannot be used with --pair, got True",
     ),
 ]
 

@@ -117,7 +117,7 @@ def test_saved_population_has_the_windows_that_need_no_images(folder: Path) -> N
     found = json.loads((folder / "out/lens.json").read_text(encoding="utf-8"))
     assert list(found["windows"]) == ["trajectory", "receptive-field", "architecture", "learning"]
     assert found["notes"] == [
-        "scores needs images, to fit scores to and to judge them on.",
+        "scores needs images, to fit scores and to test them.",
         "teleport needs images, or a --network.",
     ]
     assert "left out: teleport needs images" in output
@@ -185,8 +185,8 @@ def test_data_that_one_window_refuses_leave_the_others(folder: Path) -> None:
     found = json.loads((folder / "out/lens.json").read_text(encoding="utf-8"))
     assert "learning" not in found["windows"]
     assert "trajectory" in found["windows"]
-    assert "is not well inside of the noise levels of the sampler" in found["notes"][0]
-    assert any(note.startswith("learning is not for these data: ") for note in found["notes"])
+    assert "is not well inside the noise levels of the sampler" in found["notes"][0]
+    assert any(note.startswith("learning cannot be computed for these data: ") for note in found["notes"])
     code, output = run("tiny.npy", "learning", "--out", "other")
     assert code != 0
     assert output.startswith("error: learning: population must have eigenvalues")
@@ -204,11 +204,11 @@ def test_vectors_have_scores_and_teleport_too(folder: Path) -> None:
     ("arguments", "message"),
     [
         (["data.npy", "colours"], "WINDOWS must be one of 'scores', 'trajectory'"),
-        (["population.safetensors", "scores"], "scores needs images, to fit scores to and to judge them on"),
+        (["population.safetensors", "scores"], "scores needs images, to fit scores and to test them"),
         (["population.safetensors", "teleport"], "teleport needs images, or a --network"),
         (["population.safetensors", "--size", "8"], "--size does not apply to the saved population"),
         (["data.npy", "teleport", "--network", "nowhere.safetensors"], "does not exist"),
-        (["data.npy", "teleport", "--network", "math:hypot"], "--network: 'math:hypot' does not answer for images"),
+        (["data.npy", "teleport", "--network", "math:hypot"], "--network: 'math:hypot' fails for images"),
         (["data.npy", "teleport", "--network", "math:hypot", "--device", "gpu"], "--device must be 'cpu'"),
         (["missing.npy"], "missing.npy"),
         (["data.npy", "--out", "no/such/folder"], "--out: the folder of 'no/such/folder' does not exist"),

@@ -1,4 +1,4 @@
-"""``kappaflow validate network``: what it writes, what it refuses, and that a stopped run goes on."""
+"""``kappaflow validate network``: what it writes, what it refuses, and that a stopped run resumes."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(folder: Path) -> None:
     assert "50,000" in paper.stdout
 
 
-def test_killed_in_training_it_goes_on(folder: Path) -> None:
+def test_killed_in_training_it_resumes(folder: Path) -> None:
     """SIGTERM to the command, in processes of its own; the second command resumes from checkpoints and ends well."""
     command = [
         sys.executable,
@@ -194,7 +194,7 @@ def test_killed_in_training_it_goes_on(folder: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert b"what is trained is kept in kappaflow-runs-data" in errors
+    assert b"trained networks are kept in kappaflow-runs-data" in errors
     assert not (folder / "kappaflow-network-data").exists()
     assert not list(folder.glob(".kappaflow-network*"))
     done = subprocess.run(command, env=environment, capture_output=True, check=False)
@@ -212,10 +212,10 @@ def test_killed_in_training_it_goes_on(folder: Path) -> None:
         (("--counterfactual", "17"), "--counterfactual must be at most 16, the number of modes of these data; got 17"),
         (("--device", "cuda:63"), "--device must be there, got 'cuda:63'"),
         (("--device", "tpu"), "--device must be 'cpu', 'cuda', 'cuda:<number>' or 'mps', got 'tpu'"),
-        (("--train-a", "data.npy"), "--train-a goes with --pair, got 'data.npy' without it"),
+        (("--train-a", "data.npy"), "--train-a needs --pair, got 'data.npy' without it"),
         (
             ("--pair", "a.safetensors", "b.safetensors"),
-            "--arch is for training networks and does not go with --pair, got 'mlp'",
+            "--arch is for training networks and cannot be used with --pair, got 'mlp'",
         ),
         (("--laws", "marchenko"), "--laws must be among gaussian, elliptical, empirical, published; got 'marchenko'"),
         (("--split", "sorted"), "--split must be one of 'random', 'contiguous', got 'sorted'"),

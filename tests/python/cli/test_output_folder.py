@@ -42,7 +42,7 @@ def test_foreign_files_are_refused_and_survive_overwrite(folder, plain_report):
     Path("o").mkdir()
     Path("o", "thesis.tex").write_text("mine")
     message = refuse("predict", "data.npy", "--out", "o")
-    assert "files that are no results of kappaflow (thesis.tex)" in message
+    assert "files that are not results of kappaflow (thesis.tex)" in message
     assert predict_small("--out", "o", "--overwrite").exit_code == 0
     assert Path("o", "thesis.tex").read_text() == "mine"
     assert len(names("o")) == 6

@@ -1,4 +1,4 @@
-"""``kappaflow validate linear``: what it writes, what it refuses, and that an interrupted run goes on."""
+"""``kappaflow validate linear``: what it writes, what it refuses, and that an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -110,11 +110,11 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_numbers(folder, plain_rep
         patch.setattr(simulation._Worker, "group", interrupt)
         result = run("data.npy", "--n", "6,20", "--out", "parts", *SMALL)
     assert result.exit_code == errors.ExitCode.INTERRUPTED
-    assert "the same command goes on from there" in result.stderr
+    assert "the same command resumes from there" in result.stderr
     assert not (folder / "parts").exists()
     again = run("data.npy", "--n", "6,20", "--out", "parts", *SMALL)
     assert again.exit_code == 0
-    assert "going on with the interrupted run" in again.stderr
+    assert "resuming the interrupted run" in again.stderr
     assert not list(folder.glob("*.unfinished"))
     whole, parts = (json.loads((folder / name / "validation.json").read_text()) for name in ("whole", "parts"))
     assert whole == parts
