@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from . import cli, consistency, datasets, lens, models, report, validation  # noqa: F401
     from .consistency.diagnosis import Diagnosis, diagnose
     from .consistency.experiment import LawError
+    from .consistency.posterior import PosteriorVariance, posterior_variance
     from .consistency.predict import predict
     from .consistency.prediction import Prediction
 
@@ -42,6 +43,7 @@ __all__ = [
     "Moments",
     "NotReachedError",
     "Population",
+    "PosteriorVariance",
     "Prediction",
     "SampleSize",
     "SpectralFunction",
@@ -54,6 +56,7 @@ __all__ = [
     "df2",
     "diagnose",
     "matrix_power",
+    "posterior_variance",
     "predict",
     "samples_for",
     "sampling_map",
@@ -71,5 +74,7 @@ __getattr__, __dir__ = lazy_attributes(
         "diagnose": "consistency.diagnosis",
         "Prediction": "consistency.prediction",
         "predict": "consistency.predict",
+        "PosteriorVariance": "consistency.posterior",
+        "posterior_variance": "consistency.posterior",
     },
 )

@@ -38,6 +38,10 @@ class WeightedMean:
         self._weighted = kept * self._weighted + weigh(weights)
         self.top = higher
 
+    def log_sum(self) -> FloatArray:
+        """(B, 1) log Σ exp(logit) over all blocks so far."""
+        return np.asarray(self.top + np.log(self._total))
+
     def mean(self) -> FloatArray:
         """(B, width) the mean over all blocks so far."""
         return np.asarray(self._weighted / self._total)

@@ -1,0 +1,419 @@
+r"""Which seeds will change when a network is trained again: the posterior variance of the images at the seed's linear trajectory.
+
+Two networks disagree where many different images explain a noisy state about equally well. A denoiser answers such a state with
+an average over these images, and which average it learns depends on the training set and on the training. The posterior variance
+says how far apart the images lie. It needs no network. ``docs/theory.md``, section 8, has the derivation and the limits.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from .._checks import FloatArray, positive
+from .._progress import CountProgress, counted
+from .._repr import ShortRepr
+from .._samples import batches
+from .._tables import Columns, Tabular
+from ..bands import Band, resolve_bands
+from ..maps import Map
+from ..models.scores.softmax import WeightedMean
+from ..population import Population, ProfileArray
+from ..sampling import SIGMA_MAX
+
+__all__ = ["LEAST_IMAGES", "LEAST_PERPLEXITY", "PosteriorVariance", "posterior_variance"]
+
+#: Distinct images below which the variance of an average over them says little.
+LEAST_IMAGES = 50
+#: Median perplexity below which the weights have collapsed onto a few images: these then decide, and not the distribution.
+LEAST_PERPLEXITY = 10.0
+#: The fraction of the images that the median perplexity reaches at the level "perplexity".
+_PERPLEXITY_SHARE = 0.25
+#: Seeds on which that level is chosen, and halvings of the bracket of its logarithm.
+_SEEDS_TO_CHOOSE, _HALVINGS = 128, 30
+#: How far below σ_max that level is looked for, in powers of e.
+_WIDEST = 20.0
+#: Images and seeds that are compared at once.
+_IMAGES, _SEEDS = 4096, 512
+#: Rounding of a logarithm of a weight up to which products are formed in float32.
+_ROUNDING = 1e-4
+#: Images whose distance is below this fraction of the size of the data are one image.
+_SAME = 1e-5
+#: How far the standard deviation of the noise may be off σ_max, beyond five standard errors.
+_SCALE_TOLERANCE = 0.1
+
+
+@dataclass(frozen=True, repr=False)
+class PosteriorVariance(ShortRepr, Tabular):
+    """Posterior variance of the images at the linear trajectories of Z seeds: larger where two networks disagree more.
+
+    Only the order of the seeds, and of the pixels within a seed, predicts networks. The values have the unit of a squared
+    pixel, but they are not the disagreement of two networks.
+
+    Attributes
+    ----------
+    seeds : (Z,) tr Var_w(y)/d of each seed
+    bands : (Z, K) the part of each eigenband in that, or None
+    eigenbands : the K bands, or None
+    pixels : (Z, *shape) variance of each pixel, or None; its mean over pixels is `seeds`
+    mean : (Z, *shape) the average Σ w y that a denoiser answers at this state, or None
+    perplexity : (Z,) exp(entropy of the weights): how many images explain the state
+    trivial : (Z,) −‖x₀ − μ‖²/d, x₀ = what the linear model of all images makes of the seed; a covariate that needs no
+        posterior, to be shown beside `seeds`
+    sigma : σ*, the noise level of the states
+    images : number of distinct images
+    """
+
+    seeds: FloatArray
+    bands: FloatArray | None
+    eigenbands: tuple[Band, ...] | None
+    pixels: FloatArray | None
+    mean: FloatArray | None
+    perplexity: FloatArray
+    trivial: FloatArray
+    sigma: float
+    images: int
+
+    @property
+    def order(self) -> FloatArray:
+        """(Z,) places of the seeds, those that change most first."""
+        return np.asarray(np.argsort(-self.seeds, kind="stable"))
+
+    def _columns(self) -> Columns:
+        """One row a seed, in the order in which they were given."""
+        return {
+            "seed": np.arange(len(self.seeds)),
+            "posterior_variance": self.seeds,
+            "perplexity": self.perplexity,
+            "trivial": self.trivial,
+        }
+
+
+def posterior_variance(
+    population: Population,
+    noise: Any,
+    *,
+    images: Any = None,
+    sigma: float | Literal["perplexity"] | None = None,
+    sigma_max: float = SIGMA_MAX,
+    bands: Any = None,
+    pixels: bool = False,
+    progress: CountProgress = None,
+) -> PosteriorVariance:
+    r"""Posterior variance of the images y_j at the linear trajectory of each seed, equations (50) to (52) of docs/theory.md.
+
+    .. math::
+
+        x^* = \mu + \sqrt{\frac{\Sigma + \sigma_*^2}{\Sigma + \sigma_{\max}^2}}\,(x_T - \mu), \qquad
+        w_j \propto e^{-|x^* - y_j|^2/2\sigma_*^2}, \qquad
+        \mathrm{PV} = \frac1d \Big(\sum_j w_j |y_j|^2 - \Big|\sum_j w_j y_j\Big|^2\Big)
+
+    Parameters
+    ----------
+    population : mean and modes of the data; its profiles are the images, unless `images` are given
+    noise : (Z, *shape) or (Z, d)
+        Initial noise x_T of standard deviation σ_max, as :func:`kappaflow.sampling.initial_noise` makes it.
+    images : (N, *shape) array, an iterable of batches or an image source, read once; copies are counted once
+    sigma : σ*, between 0 and `sigma_max`
+        By default σ*² = ½ tr Σ, at which the weights of data of any dimension have the same spread. "perplexity": the level at
+        which a quarter of the images explain the median seed; it needs profiles.
+    sigma_max : noise level at which sampling starts
+    bands : number of eigenbands, or a sequence of (start, stop); None leaves them out
+    pixels : also return the variance of each pixel, and the mean
+    progress : bool or callable
+        True shows a progress bar. A callable is called with the number of images seen so far.
+
+    Raises
+    ------
+    TypeError
+        Values that are not real numbers.
+    ValueError
+        No images: the population holds no profiles and none are given. A noise level that is not between 0 and `sigma_max`.
+        Fewer than 50 distinct images. Noise of the wrong shape, or whose standard deviation is not `sigma_max`. A median
+        perplexity below 10: a few images have all the weight.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kappaflow import Population
+    >>> from kappaflow.sampling import initial_noise
+    >>> rng = np.random.default_rng(0)
+    >>> population = Population.from_samples(rng.standard_normal((500, 4)), profiles=500)
+    >>> answer = posterior_variance(population, initial_noise([0, 1, 2], 4, 80.0))
+    >>> answer.seeds.shape, answer.images
+    ((3,), 500)
+    """
+    states = _States(population, noise, positive("sigma_max", sigma_max))
+    source = _Images(population, images)
+    wanted = _Wanted(None if bands is None else resolve_bands(bands, len(population.eigenvalues)), bool(pixels))
+    level = _level(states, source, sigma)
+    with counted(progress, "posterior variance", source.count) as report:
+        answer = states.answer(source, level, wanted, report)
+    median = float(np.median(answer.perplexity))
+    if median < LEAST_PERPLEXITY:
+        raise ValueError(
+            f"sigma = {level:.4g} is too small for {answer.images} images: the median perplexity of their weights is "
+            f"{median:.3g}, at least {LEAST_PERPLEXITY:g} is needed. Take a larger sigma, or more images."
+        )
+    return answer
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    bands: tuple[Band, ...] | None
+    pixels: bool
+
+
+class _Images:
+    """The distinct images, block by block: mode coordinates of profiles, or the pixels of images minus the mean."""
+
+    def __init__(self, population: Population, images: Any) -> None:
+        self.population = population
+        self.kept: ProfileArray | None = None
+        self._given = images
+        if images is None:
+            if population.profiles is None:
+                raise ValueError(
+                    "population must hold profiles, or images must be given: Population.from_samples(images, profiles=10_000) "
+                    "keeps them"
+                )
+            if population.eigenvectors is None and population.dimension != len(population.eigenvalues):
+                raise ValueError("population must hold eigenvectors, got one that knows its spectrum alone")
+            self.kept = _distinct(population.profiles)
+        self.seen = 0
+
+    @property
+    def count(self) -> int | None:
+        """How many there are, where that is known before they are read."""
+        return None if self.kept is None else len(self.kept)
+
+    def blocks(self) -> Iterator[Any]:
+        """(n, w) float32 or float64 rows in their own coordinates: modes or pixels."""
+        self.seen = 0
+        if self.kept is not None:
+            for start in range(0, len(self.kept), _IMAGES):
+                block = self.kept[start : start + _IMAGES]
+                self.seen += len(block)
+                yield block
+            return
+        known: set[bytes] = set()
+        for batch in batches(self._given):
+            rows = self.population.flatten(batch, "images")
+            new = []
+            for place, row in enumerate(rows):
+                key = hashlib.blake2b(row.tobytes(), digest_size=16).digest()
+                if key not in known:
+                    known.add(key)
+                    new.append(place)
+            for start in range(0, len(new), _IMAGES):
+                part = rows[new[start : start + _IMAGES]] - self.population.mean
+                self.seen += len(part)
+                yield part
+
+    def modes(self, rows: Any) -> Any:
+        """Their mode coordinates (n, k)."""
+        vectors = self.population.eigenvectors
+        return rows if self.kept is not None or vectors is None else rows @ vectors.astype(rows.dtype, copy=False)
+
+    def pixels(self, rows: Any) -> Any:
+        """Their pixels minus the mean, (n, d)."""
+        vectors = self.population.eigenvectors
+        return rows if self.kept is None or vectors is None else rows @ vectors.T.astype(rows.dtype, copy=False)
+
+
+class _States:
+    """The seeds, and where their linear trajectories pass."""
+
+    def __init__(self, population: Population, noise: Any, sigma_max: float) -> None:
+        self.population = population
+        self.sigma_max = sigma_max
+        self._noise = population.flatten(noise, "noise")
+        if self._noise.size == 0:
+            raise ValueError("noise must hold at least one seed, got none")
+        scale = float(np.sqrt(np.mean(self._noise**2)))
+        if abs(scale / sigma_max - 1) > _SCALE_TOLERANCE + 5 / np.sqrt(2 * self._noise.size):
+            raise ValueError(
+                f"noise must have the standard deviation sigma_max = {sigma_max:g}, got {scale:.4g}: "
+                "give sigma_max * z, with z of unit variance"
+            )
+
+    @property
+    def trivial(self) -> FloatArray:
+        """(Z,) −‖x₀ − μ‖²/d of the linear model."""
+        gain = Map.sampling(0.0, self.sigma_max).gain(self.population.eigenvalues)
+        moved = self.population.coordinates(self._noise) * gain
+        return np.asarray(-(moved**2).sum(axis=1) / self.population.dimension)
+
+    def at(self, sigma: float, source: _Images, count: int | None = None) -> FloatArray:
+        """(Z, w) the states x* − μ at a noise level, in the coordinates of the images; of the first `count` seeds."""
+        at_level = Map.sampling(sigma, self.sigma_max)
+        gain, noise = at_level.gain(self.population.eigenvalues), self._noise[:count]
+        if source.kept is not None:  # what lies outside of the modes is equally far from all images
+            return np.asarray(self.population.coordinates(noise) * gain)
+        null_gain = float(at_level.gain(np.zeros(1))[0])
+        return np.asarray(self.population.apply(noise, gain, null_gain=null_gain) - self.population.mean)
+
+    def median_perplexity(self, source: _Images, sigma: float) -> float:
+        """Of the first seeds."""
+        few = _Wanted(None, pixels=False)
+        return float(np.median(_sums(self.at(sigma, source, _SEEDS_TO_CHOOSE), source, sigma, few).perplexity))
+
+    def answer(
+        self, source: _Images, sigma: float, wanted: _Wanted, report: Callable[[int], None]
+    ) -> PosteriorVariance:
+        """The variances at a noise level."""
+        sums = _sums(self.at(sigma, source), source, sigma, wanted, report)
+        if source.seen < LEAST_IMAGES:
+            raise ValueError(f"images must hold at least {LEAST_IMAGES} distinct images, got {source.seen}")
+        shape, dimension = self.population.shape, self.population.dimension
+        modes = source.modes(sums.mean)
+        spread = None if sums.squared_modes is None else np.maximum(sums.squared_modes - modes**2, 0.0)
+        pixels = mean = None
+        if sums.squared_pixels is not None:
+            centred = source.pixels(sums.mean)
+            pixels = np.maximum(sums.squared_pixels - centred**2, 0.0).reshape(-1, *shape)
+            mean = (self.population.mean + centred).reshape(-1, *shape)
+        return PosteriorVariance(
+            seeds=np.maximum(sums.squared_norm - (sums.mean**2).sum(axis=1), 0.0) / dimension,
+            bands=None
+            if spread is None or wanted.bands is None
+            else np.stack([spread[:, band.start : band.stop].sum(axis=1) / dimension for band in wanted.bands], axis=1),
+            eigenbands=wanted.bands,
+            pixels=pixels,
+            mean=mean,
+            perplexity=sums.perplexity,
+            trivial=self.trivial,
+            sigma=sigma,
+            images=source.seen,
+        )
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Averages with the weights of each seed: ‖y‖², y, the squares of its mode coordinates and pixels; and exp(entropy)."""
+
+    squared_norm: FloatArray
+    mean: FloatArray
+    squared_modes: FloatArray | None
+    squared_pixels: FloatArray | None
+    perplexity: FloatArray
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Some images: their rows, ‖y‖², and the squares whose averages are wanted, of mode coordinates and of pixels."""
+
+    rows: Any
+    norms: FloatArray
+    squares: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, rows: Any, source: _Images, longest: float, level: float, *, modes: bool, pixels: bool) -> _Block:
+        """In float32 where the rounding of a product with a state of length `longest` cannot matter, else in float64."""
+        norms = np.einsum("nw,nw->n", rows, rows, dtype=np.float64)
+        error = np.finfo(np.float32).eps * longest * float(np.sqrt(norms.max())) / level
+        rows = np.asarray(rows, dtype=np.float32 if error < _ROUNDING else np.float64)
+        squares = [source.modes(rows) ** 2] * modes + [source.pixels(rows) ** 2] * pixels
+        return cls(rows, norms, tuple(squares))
+
+    def logits(self, states: FloatArray, level: float) -> FloatArray:
+        """(B, n) (x·y − ‖y‖²/2)/σ²: the logarithms of the weights, up to a number for each state."""
+        product = (states.astype(self.rows.dtype) @ self.rows.T).astype(np.float64)
+        product -= 0.5 * self.norms
+        product /= level
+        return np.asarray(product)
+
+    def weighed(self, logits: FloatArray, weights: FloatArray) -> FloatArray:
+        """(B, ...) sums with the weights (B, n): of the logits, ‖y‖², y and the squares."""
+        short = weights.astype(self.rows.dtype)
+        numbers = [(weights * logits).sum(axis=1)[:, None], (weights @ self.norms)[:, None]]
+        return np.concatenate([*numbers, short @ self.rows, *(short @ values for values in self.squares)], axis=1)
+
+
+def _sums(
+    states: FloatArray,
+    source: _Images,
+    sigma: float,
+    wanted: _Wanted,
+    report: Callable[[int], None] = lambda _seen: None,
+) -> _Sums:
+    """One pass over the images, all seeds at once. Products are in float32 where their rounding cannot matter."""
+    level, width = sigma**2, states.shape[1]
+    modes = len(source.population.eigenvalues) if wanted.bands is not None else 0
+    pixels = source.population.dimension if wanted.pixels else 0
+    parts = np.cumsum([1, 1, width, modes, pixels])
+    groups = [slice(start, start + _SEEDS) for start in range(0, len(states), _SEEDS)]
+    running = [WeightedMean(len(states[group]), int(parts[-1])) for group in groups]
+    longest = float(np.sqrt((states**2).sum(axis=1).max()))
+    for rows in source.blocks():
+        block = _Block.of(rows, source, longest, level, modes=bool(modes), pixels=bool(pixels))
+        for group, state in zip(groups, running, strict=True):
+            logits = block.logits(states[group], level)
+            state.add(logits, functools.partial(block.weighed, logits))
+        report(source.seen)
+    if source.seen == 0:
+        raise ValueError(f"images must hold at least {LEAST_IMAGES} distinct images, got none")
+    means = np.concatenate([state.mean() for state in running])
+    entropy = np.concatenate([state.log_sum() for state in running])[:, 0] - means[:, 0]
+    return _Sums(
+        squared_norm=means[:, 1],
+        mean=means[:, parts[1] : parts[2]],
+        squared_modes=means[:, parts[2] : parts[3]] if modes else None,
+        squared_pixels=means[:, parts[3] : parts[4]] if pixels else None,
+        perplexity=np.exp(entropy),
+    )
+
+
+def _level(states: _States, source: _Images, sigma: float | str | None) -> float:
+    """σ* as it is asked for."""
+    top, usual = states.sigma_max, float(np.sqrt(0.5 * states.population.total_variance))
+    if sigma is None and usual >= top:
+        raise ValueError(
+            f"sigma_max must be above √(tr Σ/2) = {usual:.4g}, got {top:g}: scale the images, or give sigma"
+        )
+    if sigma == "perplexity":
+        return _level_by_perplexity(states, source)
+    level = usual if sigma is None else positive("sigma", sigma)
+    if level >= top:
+        raise ValueError(f"sigma must be below sigma_max = {top:g}, got {level:g}")
+    return level
+
+
+def _level_by_perplexity(states: _States, source: _Images) -> float:
+    """The noise level at which a quarter of the images explain the median seed: the perplexity grows with the level."""
+    if source.kept is None:
+        raise ValueError('sigma="perplexity" needs a population with profiles, got images that are read once')
+    goal = _PERPLEXITY_SHARE * len(source.kept)
+    low, high = np.log(states.sigma_max) - _WIDEST, np.log(states.sigma_max) - 1e-9
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        reached = states.median_perplexity(source, float(np.exp(middle))) >= goal
+        low, high = (low, middle) if reached else (middle, high)
+    return float(np.exp(high))
+
+
+def _distinct(rows: ProfileArray) -> ProfileArray:
+    """Rows without copies: those that an earlier row comes closer to than rounding does.
+
+    Copies lie next to each other along any direction, so rows are compared with few neighbours only.
+    """
+    directions = np.random.default_rng(0).standard_normal((rows.shape[1], 4))
+    along = rows.astype(np.float64) @ (directions / np.linalg.norm(directions, axis=0))
+    close = _SAME * float(np.sqrt(np.mean(np.einsum("nk,nk->n", rows, rows, dtype=np.float64))))
+    order = np.argsort(along[:, 0], kind="stable")
+    kept = np.ones(len(rows), dtype=bool)
+    last = np.searchsorted(along[order, 0], along[order, 0] + close, side="right")
+    for place in np.flatnonzero(last > np.arange(len(rows)) + 1):
+        first = order[place]
+        for second in order[place + 1 : last[place]]:
+            if (
+                np.abs(along[second] - along[first]).max() <= close
+                and np.linalg.norm(rows[second] - rows[first]) <= close
+            ):
+                kept[max(first, second)] = False
+    return rows if kept.all() else rows[kept]

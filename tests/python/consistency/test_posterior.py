@@ -1,0 +1,239 @@
+"""Posterior variance: closed forms, a slow reference in pixels, properties, and bad input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+import kappaflow as kf
+from kappaflow._checks import FloatArray
+from kappaflow.consistency.posterior import LEAST_IMAGES, LEAST_PERPLEXITY
+from kappaflow.datasets import open_images
+from kappaflow.models.scores import DeltaScore
+from kappaflow.sampling import initial_noise
+
+SIGMA_MAX = 80.0
+
+
+def slow(images: FloatArray, noise: FloatArray, sigma: float) -> dict[str, FloatArray]:
+    """The definition, seed by seed, in pixels: covariance by its own eigenvectors, weights over all images."""
+    mean = images.mean(axis=0)
+    values, vectors = np.linalg.eigh((images - mean).T @ (images - mean) / len(images))
+    factors = np.sqrt((values + sigma**2) / (values + SIGMA_MAX**2))
+    answers: dict[str, list[Any]] = {"seeds": [], "pixels": [], "perplexity": [], "mean": [], "modes": []}
+    for start in noise:
+        state = mean + vectors @ (factors * (vectors.T @ (start - mean)))
+        w = softmax(-((state - images) ** 2).sum(axis=1) / (2 * sigma**2))
+        average = w @ images
+        variance = w @ (images - average) ** 2
+        answers["seeds"].append(variance.mean())
+        answers["pixels"].append(variance)
+        answers["mean"].append(average)
+        answers["modes"].append((w @ ((images - average) @ vectors) ** 2)[::-1])
+        answers["perplexity"].append(np.exp(-np.sum(w[w > 0] * np.log(w[w > 0]))))
+    return {name: np.array(value) for name, value in answers.items()}
+
+
+@pytest.fixture(scope="module")
+def digits() -> FloatArray:
+    return np.concatenate([batch.reshape(len(batch), -1) for batch in open_images("digits").batches()])
+
+
+@pytest.fixture(scope="module")
+def population(digits: FloatArray) -> kf.Population:
+    return kf.Population.from_samples(digits, shape=(8, 8), profiles=len(digits))
+
+
+@pytest.fixture(scope="module")
+def noise() -> FloatArray:
+    return initial_noise(range(24), 64, SIGMA_MAX)
+
+
+@pytest.mark.parametrize("given", ["profiles", "images", "batches"])
+@pytest.mark.parametrize("sigma", [2.0, 3.1])
+def test_it_is_the_definition(
+    digits: FloatArray, population: kf.Population, noise: FloatArray, given: str, sigma: float
+) -> None:
+    images: Any = {"profiles": None, "images": digits, "batches": iter(np.array_split(digits, 7))}[given]
+    answer = kf.posterior_variance(population, noise, images=images, sigma=sigma, bands=[(0, 4), (4, 64)], pixels=True)
+    expected = slow(digits, noise, sigma)
+    assert answer.images == len(digits)
+    np.testing.assert_allclose(answer.seeds, expected["seeds"], rtol=2e-5)
+    np.testing.assert_allclose(answer.perplexity, expected["perplexity"], rtol=2e-4)
+    assert answer.pixels is not None
+    assert answer.mean is not None
+    assert answer.bands is not None
+    np.testing.assert_allclose(answer.pixels.reshape(24, 64), expected["pixels"], atol=2e-5)
+    np.testing.assert_allclose(answer.mean.reshape(24, 64), expected["mean"], atol=2e-5)
+    bands = np.stack([expected["modes"][:, :4].sum(axis=1), expected["modes"][:, 4:].sum(axis=1)], axis=1) / 64
+    np.testing.assert_allclose(answer.bands, bands, rtol=1e-4)
+    # parts add up
+    np.testing.assert_allclose(answer.pixels.mean(axis=(1, 2)), answer.seeds, rtol=2e-5)
+    np.testing.assert_allclose(answer.bands.sum(axis=1), answer.seeds, rtol=2e-5)
+
+
+def test_it_is_the_divergence_of_the_exact_denoiser(
+    digits: FloatArray, population: kf.Population, noise: FloatArray
+) -> None:
+    """Tweedie's second formula, (51): d PV = σ² ∇·D, by central differences of the score of the samples."""
+    sigma, step = 2.5, 1e-4
+    answer = kf.posterior_variance(population, noise[:3], images=digits, sigma=sigma)
+    at_level = np.sqrt((population.eigenvalues + sigma**2) / (population.eigenvalues + SIGMA_MAX**2))
+    states = population.apply(noise[:3], at_level, null_gain=sigma / SIGMA_MAX)
+    denoiser = DeltaScore(digits)
+    for state, value in zip(states, answer.seeds, strict=True):
+        moved = step * np.eye(64)
+        slopes = (denoiser(state + moved, sigma) - denoiser(state - moved, sigma)) / (2 * step)
+        assert sigma**2 * np.trace(slopes) / 64 == pytest.approx(value, rel=1e-5)
+
+
+def test_default_level_is_half_of_the_trace(population: kf.Population, noise: FloatArray) -> None:
+    answer = kf.posterior_variance(population, noise)
+    assert answer.sigma == pytest.approx(np.sqrt(population.total_variance / 2), rel=1e-15)
+    assert np.median(answer.perplexity) > LEAST_PERPLEXITY
+
+
+def test_two_clusters_in_closed_form() -> None:
+    """Two points ±a, many times each (copies that differ by little): w = logistic(2 x·a/σ²), variance 4 w(1 − w) a²."""
+    a, sigma = 3.0, 2.5
+    rng = np.random.default_rng(1)
+    jitter = 1e-3 * rng.standard_normal((400, 2))
+    images = np.concatenate([np.array([a, 0.0]) + jitter, -np.array([a, 0.0]) - jitter])
+    population = kf.Population.from_samples(images, profiles=len(images))
+    noise = initial_noise(range(40), 2, SIGMA_MAX)
+    answer = kf.posterior_variance(population, noise, sigma=sigma)
+    state = np.sqrt((a**2 + sigma**2) / (a**2 + SIGMA_MAX**2)) * noise[:, 0]
+    share = 1 / (1 + np.exp(-2 * state * a / sigma**2))
+    np.testing.assert_allclose(answer.seeds, 4 * share * (1 - share) * a**2 / 2, rtol=1e-2, atol=1e-5)
+
+
+def test_many_gaussian_images_have_the_gaussian_posterior() -> None:
+    """N → ∞: Σ λσ²/(λ + σ²) for every seed."""
+    rng = np.random.default_rng(2)
+    scales = np.array([3.0, 2.0, 1.0])
+    images = rng.standard_normal((200_000, 3)) * scales
+    population = kf.Population.from_samples(images)
+    sigma = 2.0
+    answer = kf.posterior_variance(population, initial_noise(range(16), 3, SIGMA_MAX), images=images, sigma=sigma)
+    expected = np.sum(scales**2 * sigma**2 / (scales**2 + sigma**2)) / 3
+    # the relative standard error of a variance estimated with `perplexity` weights is about sqrt(2/perplexity)
+    assert np.all(np.abs(answer.seeds / expected - 1) < 6 * np.sqrt(2 / answer.perplexity))
+
+
+def test_at_high_noise_it_is_the_total_variance(population: kf.Population) -> None:
+    answer = kf.posterior_variance(population, initial_noise(range(8), 64, 1e6), sigma=1e4, sigma_max=1e6)
+    np.testing.assert_allclose(answer.seeds, population.total_variance / 64, rtol=1e-2)
+    np.testing.assert_allclose(answer.perplexity, answer.images, rtol=1e-3)
+
+
+def test_copies_are_counted_once(digits: FloatArray, noise: FloatArray) -> None:
+    few = digits[:300]
+    copied = np.concatenate([few, np.repeat(few[:5], 100, axis=0)])
+    population = kf.Population.from_samples(copied, profiles=len(copied))
+    by_profiles = kf.posterior_variance(population, noise, sigma=3.0)
+    by_images = kf.posterior_variance(population, noise, sigma=3.0, images=copied)
+    alone = kf.posterior_variance(population, noise, sigma=3.0, images=few)
+    assert by_profiles.images == by_images.images == alone.images == 300
+    np.testing.assert_allclose(by_images.seeds, alone.seeds, rtol=1e-12)
+    np.testing.assert_allclose(by_profiles.seeds, alone.seeds, rtol=2e-5)
+
+
+def test_order_of_images_and_seeds_does_not_matter(
+    digits: FloatArray, population: kf.Population, noise: FloatArray
+) -> None:
+    rng = np.random.default_rng(3)
+    seeds = rng.permutation(len(noise))
+    answer = kf.posterior_variance(population, noise, images=digits, sigma=3.0)
+    shuffled = kf.posterior_variance(population, noise[seeds], images=rng.permutation(digits), sigma=3.0)
+    np.testing.assert_allclose(shuffled.seeds, answer.seeds[seeds], rtol=1e-5)
+    assert answer.seeds[answer.order[0]] == answer.seeds.max()
+
+
+def test_the_saved_population_is_enough(population: kf.Population, noise: FloatArray, tmp_path: Any) -> None:
+    population.save(tmp_path / "p.safetensors")
+    loaded = kf.Population.load(tmp_path / "p.safetensors")
+    np.testing.assert_array_equal(
+        kf.posterior_variance(loaded, noise).seeds, kf.posterior_variance(population, noise).seeds
+    )
+
+
+def test_level_by_perplexity(population: kf.Population, noise: FloatArray) -> None:
+    answer = kf.posterior_variance(population, noise, sigma="perplexity")
+    assert np.median(answer.perplexity) == pytest.approx(answer.images / 4, rel=1e-3)
+    with pytest.raises(ValueError, match="needs a population with profiles"):
+        kf.posterior_variance(population, noise, sigma="perplexity", images=np.zeros((60, 64)))
+
+
+@pytest.mark.parametrize("dimension", [2, 50, 800])
+def test_default_level_keeps_weights_spread_in_any_dimension(dimension: int) -> None:
+    rng = np.random.default_rng(dimension)
+    images = rng.standard_normal((60, dimension)) / np.arange(1, dimension + 1)
+    answer = kf.posterior_variance(
+        kf.Population.from_samples(images, profiles=60), initial_noise(range(32), dimension, SIGMA_MAX)
+    )
+    assert 10 < np.median(answer.perplexity) < 50
+
+
+def test_seeds_of_linear_models_that_are_grey_are_the_trivial_guess(
+    population: kf.Population, noise: FloatArray
+) -> None:
+    answer = kf.posterior_variance(population, noise)
+    gain = np.sqrt(population.eigenvalues / (population.eigenvalues + SIGMA_MAX**2))
+    moved = (noise - population.mean) @ (population.eigenvectors * gain)  # type: ignore[operator]
+    np.testing.assert_allclose(answer.trivial, -np.sum(moved**2, axis=1) / 64, rtol=1e-12)
+
+
+def test_table_and_repr(population: kf.Population, noise: FloatArray) -> None:
+    answer = kf.posterior_variance(population, noise, pixels=True)
+    assert list(answer.to_dataframe()["posterior_variance"]) == list(answer.seeds)
+    assert len(repr(answer)) < 500
+
+
+def _generator() -> Iterator[FloatArray]:
+    yield np.ones((60, 64))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"noise": np.ones((3, 63))}, "noise must have shape"),
+        (
+            {"noise": np.random.default_rng(0).standard_normal((9, 64))},
+            r"standard deviation sigma_max = 80, got (0\.9|1\.0)",
+        ),
+        ({"noise": np.empty((0, 64))}, "at least one seed"),
+        ({"sigma": 80.0}, "sigma must be below sigma_max = 80, got 80"),
+        ({"sigma": 0.0}, "sigma must be finite and above 0"),
+        ({"sigma": 1e-3}, r"sigma = 0\.001 is too small for 1797 images: the median perplexity"),
+        (
+            {"images": np.random.default_rng(0).standard_normal((LEAST_IMAGES - 1, 64))},
+            "at least 50 distinct images, got 49",
+        ),
+        ({"images": _generator()}, "at least 50 distinct images, got 1"),
+        ({"images": np.full((60, 64), np.nan)}, "must be finite"),
+        ({"images": np.ones((60, 8))}, "images must have shape"),
+        ({"bands": 0}, "bands"),
+        ({"sigma_max": -1.0}, "sigma_max"),
+    ],
+)
+def test_bad_input_is_refused(
+    population: kf.Population, noise: FloatArray, change: dict[str, Any], message: str
+) -> None:
+    arguments: dict[str, Any] = {"noise": noise, **change}
+    with pytest.raises(ValueError, match=message):
+        kf.posterior_variance(population, **arguments)
+
+
+def test_data_wider_than_the_noise_are_refused() -> None:
+    images = 1000 * np.random.default_rng(0).standard_normal((60, 4))
+    with pytest.raises(ValueError, match="sigma_max must be above"):
+        kf.posterior_variance(kf.Population.from_samples(images, profiles=60), initial_noise([0], 4, SIGMA_MAX))
+
+
+def test_population_without_profiles_is_refused(noise: FloatArray) -> None:
+    with pytest.raises(ValueError, match="population must hold profiles, or images must be given"):
+        kf.posterior_variance(kf.Population.from_covariance(np.eye(64)), noise)
