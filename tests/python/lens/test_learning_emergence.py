@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import kappaflow as kf
 from kappaflow.lens.learning import (
     THRESHOLDS,
     LinearLearner,
@@ -167,6 +168,19 @@ def test_samples_of_checkpoints_give_times_within_their_errors(values: np.ndarra
     inside = (found.earliest <= exact.times) & (exact.times <= found.latest)
     assert inside[good].mean() >= 0.75
     np.testing.assert_allclose(found.emergence.times[good], exact.times[good], rtol=0.2)
+
+
+def test_modes_without_variance_are_left_out_of_emergence_from_samples() -> None:
+    """An eigenvalue that is a rounding error is no variance to shrink to."""
+    known = kf.Population.from_covariance(np.diag([4.0, 1.0, 1e-17]))
+    assert known.eigenvalues[2] > 0
+    generator = np.random.default_rng(1)
+    samples = [generator.standard_normal((50, 3)) * scale for scale in (1e-3, [2.0, 1.0, 1e-9])]
+    measured = emergence_from_samples(known, [1.0, 2.0], samples)
+    np.testing.assert_array_equal(measured.emergence.direction, [1, 1, 0])
+    np.testing.assert_array_equal(np.isnan(measured.emergence.times), [False, False, True])
+    converged = emergence_from_samples(known, [1.0, 2.0], samples, target="converged")
+    np.testing.assert_array_equal(converged.emergence.direction, [1, 1, -1])
 
 
 def test_relative_error_of_a_mode_variance() -> None:

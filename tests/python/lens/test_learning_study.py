@@ -14,9 +14,11 @@ import kappaflow as kf
 from kappaflow.lens.learning import (
     OneLayer,
     converged_variance,
+    fourier_spectrum,
     learning_study,
 )
 from kappaflow.lens.linear import wiener_gain
+from kappaflow.report.lens.learning import section
 from learning_cases import DEFICIENT, POWER_LAW, population
 
 
@@ -36,8 +38,6 @@ def populations() -> dict[str, kf.Population]:
 @pytest.mark.parametrize("name", ["digits", "colour", "vector", "spectrum"])
 def test_study_and_its_window(name: str) -> None:
     import matplotlib.pyplot as plt
-
-    from kappaflow.report.lens.learning import section
 
     known = populations()[name]
     study = learning_study(known)
@@ -87,6 +87,56 @@ def test_study_of_the_mean_and_of_chosen_learners() -> None:
     centred = learning_study(population(POWER_LAW), learners={"one": OneLayer()}, points=5)
     assert np.isnan(centred.learners[0].mean_left).all()
     assert centred.joint is None
+
+
+def images_without(rows: list[int], columns: list[int]) -> kf.Population:
+    """Images 8 × 8 whose Fourier modes of these rows and columns have no variance but that of rounding errors."""
+    spectra = np.fft.fft2(np.random.default_rng(3).standard_normal((60, 8, 8)))
+    spectra[:, rows] = 0
+    spectra[:, :, columns] = 0
+    return kf.Population.from_samples(np.fft.ifft2(spectra).real)
+
+
+def test_fourier_modes_without_variance_are_left_out_and_counted() -> None:
+    """Variance of rounding errors gave ratios of 10³⁰ and exponents of 0.01."""
+    known = images_without([], [3, 5])
+    power = fourier_spectrum(known)
+    assert 0 < power[1, 3] < 1e-28  # rounding errors, not 0
+    study = learning_study(known, points=3)
+    assert study.null_frequencies == 7  # of the upper half plane: (0, 3), and (1 to 3, 3 and 5)
+    assert study.spectrum is not None
+    assert study.frequency is not None
+    assert study.spectrum.size == study.frequency.size == 27 - 7
+    assert study.spectrum.min() > 0.1
+    for curves in study.convolutions:
+        assert curves.emergence.times.size == curves.final_ratio.size == 20
+        assert 0.1 < curves.final_ratio.min() <= curves.final_ratio.max() < 5
+    sentence = "7 of 27 Fourier modes have no variance in the data, so convolutions are not judged on them."
+    assert sentence in section(study).takeaways
+    every = learning_study(images_without([], []), points=3)
+    assert every.null_frequencies == 0
+    assert not any("Fourier modes have no variance" in finding for finding in section(every).takeaways)
+
+
+def test_constant_images_have_no_convolutions() -> None:
+    """One direction has variance, and no Fourier mode but the constant one."""
+    generator = np.random.default_rng(0)
+    study = learning_study(
+        kf.Population.from_samples(generator.standard_normal((40, 1, 1)) + np.zeros((8, 8))), points=3
+    )
+    assert (study.learned, study.null_modes, study.null_frequencies) == (1, 63, 27)
+    assert (study.convolutions, study.frequency, study.spectrum) == ((), None, None)
+    page = section(study)
+    sentence = "Convolutions are left out: no Fourier mode but the constant one has variance in the data."
+    assert sentence in page.takeaways
+    assert "learning_convolutions" not in [part.name for part in (*page.pictures, *page.tables)]
+
+
+def test_eigenvalues_of_rounding_errors_are_not_learned() -> None:
+    """10⁻³ is a rounding error beside 10¹³, though it is far above the last noise level."""
+    study = learning_study(kf.Population.from_spectrum([1e13, 1.0, 1e-3]), points=3)
+    assert (study.learned, study.null_modes) == (2, 1)
+    np.testing.assert_array_equal(study.emergence_modes, [0, 1])
 
 
 def test_example_of_the_page_runs() -> None:

@@ -19,6 +19,7 @@ from scipy import stats
 from ..._checks import FloatArray, choice, integer, positive, real_array
 from ..._repr import ShortRepr
 from ..._tables import Columns, Tabular
+from ...moments import has_variance
 from ...population import Population
 
 __all__ = [
@@ -383,7 +384,8 @@ def emergence_from_samples(
     population : of the data
     times : (T,) training times, ascending
     samples : T arrays (n, d) or (n, *shape); the first is where training starts
-    target : "data": modes go to the population's eigenvalues; "converged": to the variances of the last samples
+    target : "data": modes go to the population's eigenvalues, and those without variance are left out; "converged": modes go to the
+        variances of the last samples
     threshold, exclude : as in :func:`emergence_times`
 
     Raises
@@ -395,11 +397,12 @@ def emergence_from_samples(
     choice("target", target, ("data", "converged"))
     if len(samples) != np.size(times):
         raise ValueError(f"samples must hold {np.size(times)} arrays, one for each time, got {len(samples)}")
+    goal = np.where(has_variance(population.eigenvalues), population.eigenvalues, 0.0) if target == "data" else None
     checkpoints = [mode_variances(population, rows) for rows in samples]
     return measured_emergence(
         times,
         np.array([checkpoint.variances for checkpoint in checkpoints]),
-        population.eigenvalues if target == "data" else None,
+        goal,
         threshold=threshold,
         exclude=exclude,
         samples=min(checkpoint.samples for checkpoint in checkpoints),

@@ -154,16 +154,17 @@ class LearningStudy(ShortRepr, Tabular):
     target : "data" or "converged": what modes emerge toward
     exclude : modes that end within this factor of where they start have no emergence time
     eigenvalues : (k,) of the population
-    learned : number of modes with λ ≥ 10 σ₀²; only these are judged
+    learned : number of modes with variance and λ ≥ 10 σ₀²; only these are judged
     null_modes : number of directions without variance, also of those outside of the k modes
     times : (T,) training times
     selected : (s,) indices of the modes with curves
     emergence_modes : (e,) indices of the modes with emergence times
     sigma : noise level of the gains
     learners : one for each model
-    convolutions : one for each patch on images; empty otherwise
-    frequency, spectrum : (M,) frequency in cycles per image, and the data's power λ̃, of the Fourier modes of the convolutions: one
-        of m and −m, without the constant mode; None without convolutions
+    convolutions : one for each patch on images; empty otherwise, and where only the constant Fourier mode has variance
+    frequency, spectrum : (M,) cycles per image, and the data's power λ̃, of the Fourier modes that convolutions are judged on: those
+        of the upper half plane that have variance, without the constant mode; None without convolutions
+    null_frequencies : number of Fourier modes of the upper half plane that are left out because they have no variance
     pixels : N, number of pixels that share the weights of a convolution (times channels)
     joint : None where the mean is zero, or there are too many modes
     """
@@ -183,6 +184,7 @@ class LearningStudy(ShortRepr, Tabular):
     convolutions: tuple[ConvolutionCurves, ...]
     frequency: FloatArray | None
     spectrum: FloatArray | None
+    null_frequencies: int
     pixels: int
     joint: JointBias | None
 
@@ -257,7 +259,7 @@ def learning_study(
     positive("rate", rate)
     integer("points", points, 2)
     values = population.eigenvalues
-    learned = np.flatnonzero(values >= _MARGIN * noise.sigma_min**2)
+    learned = np.flatnonzero(has_variance(values) & (values >= _MARGIN * noise.sigma_min**2))
     if learned.size == 0:
         raise ValueError(
             f"population must have eigenvalues of at least {_MARGIN * noise.sigma_min**2:.3g}, ten times sigma_min², got "
@@ -293,6 +295,7 @@ def learning_study(
         convolutions=convolutions.curves,
         frequency=convolutions.frequency,
         spectrum=convolutions.spectrum,
+        null_frequencies=convolutions.null_frequencies,
         pixels=convolutions.pixels,
         joint=_joint(setting, rate),
     )
@@ -403,6 +406,7 @@ class _Convolutions(NamedTuple):
     curves: tuple[ConvolutionCurves, ...] = ()
     frequency: FloatArray | None = None
     spectrum: FloatArray | None = None
+    null_frequencies: int = 0
     pixels: int = 0
 
 
@@ -415,7 +419,11 @@ def _convolutions(setting: _Setting, patches: tuple[int, ...], rate: float) -> _
     power, pixels = fourier_spectrum(population), int(np.prod(shape))
     waves = np.meshgrid(*(np.fft.fftfreq(n, 1 / n) for n in grid), indexing="ij")
     # of m and −m, which have the same power, one; without the constant mode
-    kept = np.flatnonzero(((waves[0] > 0) | ((waves[0] == 0) & (waves[1] > 0))).ravel())
+    half = np.flatnonzero(((waves[0] > 0) | ((waves[0] == 0) & (waves[1] > 0))).ravel())
+    kept = half[has_variance(power.ravel())[half]]
+    left_out = half.size - kept.size
+    if kept.size == 0:
+        return _Convolutions(null_frequencies=left_out)
     values = power.ravel()[kept]
     window = (1e-6 / (rate * pixels * power.max()), 1e4 / (rate * pixels * max(values.min(), noise.sigma_min**2)))
     curves = []
@@ -428,7 +436,7 @@ def _convolutions(setting: _Setting, patches: tuple[int, ...], rate: float) -> _
                 patch=patch,
                 title="whole image" if patch is None else f"patch {patch} × {patch}",
                 emergence=emergence,
-                final_ratio=np.divide(law.final, values, out=np.full(values.shape, np.nan), where=values > 0),
+                final_ratio=law.final / values,
                 fits=tuple(_fits(values, emergence)),
             )
         )
@@ -436,6 +444,7 @@ def _convolutions(setting: _Setting, patches: tuple[int, ...], rate: float) -> _
         curves=tuple(curves),
         frequency=np.hypot(*(wave.ravel()[kept] for wave in waves)),
         spectrum=values,
+        null_frequencies=left_out,
         pixels=pixels,
     )
 

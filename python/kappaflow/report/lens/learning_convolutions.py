@@ -12,7 +12,7 @@ from ...lens.learning import ConvolutionCurves, LearningStudy
 from .. import look, numbers
 from ..document import Picture, Table
 from ..look import GUIDE, WIDTH, styled
-from ..words import number, power_of_ten, short
+from ..words import count, number, power_of_ten, short
 from .learning_exponents import MODES_THAT, exponent_text
 
 __all__ = ["convolution_findings", "convolution_picture", "convolution_table"]
@@ -20,14 +20,27 @@ __all__ = ["convolution_findings", "convolution_picture", "convolution_table"]
 
 # ---------------------------------------------------------------- sentences
 def convolution_findings(study: LearningStudy) -> list[str]:
-    """A sentence for each convolution with a local patch."""
-    return [_convolution_finding(study, curves) for curves in study.convolutions if curves.patch is not None]
+    """A sentence for each convolution with a local patch, and one on the Fourier modes that are left out."""
+    findings = [_convolution_finding(study, curves) for curves in study.convolutions if curves.patch is not None]
+    return [*findings, *_left_out(study)]
+
+
+def _left_out(study: LearningStudy) -> list[str]:
+    if study.null_frequencies == 0:
+        return []
+    if study.spectrum is None:
+        return ["Convolutions are left out: no Fourier mode but the constant one has variance in the data."]
+    modes = study.null_frequencies + study.spectrum.size
+    return [
+        f"{count(study.null_frequencies)} of {count(modes)} Fourier modes have no variance in the data, so convolutions are "
+        "not judged on them."
+    ]
 
 
 def _convolution_finding(study: LearningStudy, curves: ConvolutionCurves) -> str:
     times, frequency = curves.emergence.times, study.frequency
     assert frequency is not None
-    ratio = curves.final_ratio[np.isfinite(curves.final_ratio)]
+    ratio = curves.final_ratio
     alphas = [
         f"α = {exponent_text(f)} for modes that {MODES_THAT[f.direction]}" for f in curves.fits if f.law is not None
     ]
@@ -46,10 +59,9 @@ def _convolution_finding(study: LearningStudy, curves: ConvolutionCurves) -> str
 def _convolution_words(study: LearningStudy) -> str:
     parts = []
     for curves in study.convolutions:
-        ratio = curves.final_ratio[np.isfinite(curves.final_ratio)]
-        if ratio.size:
-            span = f"{short(float(ratio.min()))} to {short(float(ratio.max()))}"
-            parts.append(f"{curves.title}: final variance {span} times the data's")
+        ratio = curves.final_ratio
+        span = f"{short(float(ratio.min()))} to {short(float(ratio.max()))}"
+        parts.append(f"{curves.title}: final variance {span} times the data's")
     return "; ".join(parts) + "."
 
 
