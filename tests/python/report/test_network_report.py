@@ -15,7 +15,7 @@ from kappaflow.report.network import build, headline, verdict_lines
 from kappaflow.report.page import page
 from kappaflow.report.write import write
 from kappaflow.validation.metrics import correlate
-from kappaflow.validation.network.results import Gallery, NetworkValidation
+from kappaflow.validation.network.results import NetworkValidation
 from page_parser import Page, drawn
 from toy_networks import failed, given, validation
 
@@ -59,16 +59,16 @@ def test_what_the_theory_does_not_tell_is_said() -> None:
         dataclasses.replace(
             p, seeds=dataclasses.replace(p.seeds, low=-0.1), relative=dataclasses.replace(p.relative, value=0.2)
         )
-        for p in found.predictions
+        for p in found.predictor_scores
     ]
-    words = headline(dataclasses.replace(found, predictions=tuple(blind)))
+    words = headline(dataclasses.replace(found, predictor_scores=tuple(blind)))
     assert words.mood == "partly"
     assert "but not which modes agree first nor on which seeds they differ" in words.answer
     rising = [
         dataclasses.replace(p, disagreement=dataclasses.replace(p.disagreement, seeds=p.disagreement.seeds * p.n**2))
         for p in found.pairs
     ]
-    assert headline(dataclasses.replace(found, predictions=tuple(blind), pairs=tuple(rising))).mood == "no"
+    assert headline(dataclasses.replace(found, predictor_scores=tuple(blind), pairs=tuple(rising))).mood == "no"
 
 
 def test_undertrained_runs_are_in_no_average() -> None:
@@ -137,9 +137,17 @@ def test_figures_draw_the_numbers() -> None:
     assert float(changed.get_ydata()[0]) == pytest.approx(1.5)
     gates = lines_of("gate", found)
     np.testing.assert_allclose(gates["held_out-unet-0"].get_ydata(), 0.9)
-    row = next(p for p in found.predictions if (p.arch, p.n, p.arm, p.predictor) == ("unet", 200, "same", "gaussian"))
+    row = next(
+        p for p in found.predictor_scores if (p.arch, p.n, p.arm, p.predictor) == ("unet", 200, "same", "gaussian")
+    )
     assert float(lines_of("predictors", found)["seeds-unet-200-same-gaussian"].get_ydata()[0]) == row.seeds.value
     np.testing.assert_allclose(lines_of("factors", found)["unet-200-empirical"].get_ydata(), 2.0)
+
+
+def other_images(found: NetworkValidation, shape: tuple[int, ...]) -> NetworkValidation:
+    """The same numbers for images of another shape."""
+    gallery = dataclasses.replace(found.galleries[0], seeds=(0, 1), rows=(("row", np.zeros((2, *shape))),))
+    return dataclasses.replace(found, data=dataclasses.replace(found.data, shape=shape), galleries=(gallery,))
 
 
 VARIANTS = {
@@ -148,16 +156,8 @@ VARIANTS = {
     "one size": lambda: validation(("unet",), (200,)),
     "failed": failed,
     "given": given,
-    "colour": lambda: dataclasses.replace(
-        validation(("unet",), (200,)),
-        shape=(2, 2, 3),
-        galleries=(Gallery("unet", 200, "same", True, (0, 1), (("row", np.zeros((2, 2, 2, 3))),)),),
-    ),
-    "vector": lambda: dataclasses.replace(
-        validation(("mlp",), (200,)),
-        shape=(16,),
-        galleries=(Gallery("mlp", 200, "same", True, (0, 1), (("row", np.zeros((2, 16))),)),),
-    ),
+    "colour": lambda: other_images(validation(("unet",), (200,)), (2, 2, 3)),
+    "vector": lambda: other_images(validation(("mlp",), (200,)), (16,)),
 }
 
 
@@ -179,7 +179,8 @@ def test_page_is_whole(name: str) -> None:
 
 
 def test_user_text_is_escaped_and_pages_are_the_same_twice() -> None:
-    found = dataclasses.replace(validation(("unet",), (200,)), source="<script>")
+    found = validation(("unet",), (200,))
+    found = dataclasses.replace(found, data=dataclasses.replace(found.data, source="<script>"))
     text = page(build(found, facts={}))
     assert "<script>" not in text
     assert "mind &lt;this&gt;" in text
@@ -198,6 +199,6 @@ def test_missing_correlations_are_shown_as_such() -> None:
     found = validation(("unet",), (200,))
     none = correlate([1.0, 1.0, 1.0], [1.0, 2.0, 3.0])
     assert math.isnan(none.value)
-    rows = tuple(dataclasses.replace(p, seeds=none, seeds_pearson=none) for p in found.predictions)
-    text = page(build(dataclasses.replace(found, predictions=rows), facts={}))
+    rows = tuple(dataclasses.replace(p, seeds=none, seeds_pearson=none) for p in found.predictor_scores)
+    text = page(build(dataclasses.replace(found, predictor_scores=rows), facts={}))
     assert ">nan<" not in text.lower()

@@ -14,13 +14,19 @@ from kappaflow.validation.network.results import (
     Baseline,
     Forecast,
     Gallery,
+    LinearFit,
     Manipulation,
+    ModeVariance,
+    NearestImages,
+    NetworkData,
     NetworkPair,
+    NetworkSetup,
     NetworkValidation,
     PredictorScore,
     Quality,
     Run,
     StrataMatrix,
+    TrainingFacts,
 )
 
 Z, SIGMA = 40, np.array([0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0])
@@ -32,20 +38,21 @@ LAWS = tuple(compared_laws()[name] for name in ("gaussian", "empirical"))
 def quality(passed: bool) -> Quality:
     ratio = 0.9 if passed else 1.7
     bands = np.array([0.5, 0.3, 0.2, 0.1])
+    failure = "denoising loss 1.7 times the linear denoiser's at σ = 0.1 (allowed: at most 1.15)"
     return Quality(
-        passed,
-        () if passed else ("denoising loss 1.7 times the linear denoiser's at σ = 0.1 (allowed: at most 1.15)",),
-        SIGMA,
-        ratio * SIGMA,
-        SIGMA,
-        ratio * SIGMA,
-        SIGMA,
-        bands,
-        bands,
-        0.01,
-        0.4,
-        0.3,
-        0.5,
+        passed=passed,
+        reasons=() if passed else (failure,),
+        sigma=SIGMA,
+        held_out=ratio * SIGMA,
+        held_out_linear=SIGMA,
+        own=ratio * SIGMA,
+        own_linear=SIGMA,
+        variance=bands,
+        variance_data=bands,
+        excess=0.01,
+        distance=0.4,
+        distance_data=0.3,
+        distance_linear=0.5,
     )
 
 
@@ -59,21 +66,15 @@ def run(arch: str, n: int, split: str, member: int, passed: bool) -> Run:
         repeat=0,
         split=split,
         member=member,
-        steps=400,
-        parameters=12_345,
-        seconds=12.0,
+        training=TrainingFacts(steps=400, parameters=12_345, seconds=12.0),
         quality=quality(passed),
-        variance=0.9 * S,
-        variance_linear=0.8 * S,
-        r2_own=0.7 if passed else -5.0,
-        r2_own_zero=0.9,
-        r2_pooled=0.7,
-        r2_population=0.7,
-        distance_linear=0.1 * rng.random(Z),
-        nearest_own=own,
-        nearest_other=own + 0.01,
-        auc=0.9 if n == 30 else 0.55,
-        memorised=0.6 if n == 30 else 0.0,
+        variance=ModeVariance(generated=0.9 * S, linear=0.8 * S),
+        linear_fit=LinearFit(
+            own=0.7 if passed else -5.0, own_zero=0.9, pooled=0.7, population=0.7, distance=0.1 * rng.random(Z)
+        ),
+        nearest=NearestImages(
+            own=own, other=own + 0.01, auc=0.9 if n == 30 else 0.55, memorised=0.6 if n == 30 else 0.0
+        ),
     )
 
 
@@ -123,8 +124,23 @@ def scores(arch: str, n: int, arm: str, same: NetworkPair, rng: np.random.Genera
     for name in ("gaussian", "empirical", "linear"):
         by_seed = correlate(same.disagreement.seeds * np.exp(0.2 * rng.standard_normal(Z)), same.disagreement.seeds)
         by_mode = correlate(same.disagreement.modes, same.disagreement.modes)
-        correlations = (by_seed, by_mode, by_mode, by_seed, by_mode, by_mode)
-        rows.append(PredictorScore(arch, n, arm, name, 1, *correlations, 2.0, np.full(4, 2.0)))
+        rows.append(
+            PredictorScore(
+                arch=arch,
+                n=n,
+                arm=arm,
+                predictor=name,
+                pairs=1,
+                seeds=by_seed,
+                modes=by_mode,
+                relative=by_mode,
+                seeds_pearson=by_seed,
+                modes_pearson=by_mode,
+                relative_pearson=by_mode,
+                factor=2.0,
+                factor_bands=np.full(4, 2.0),
+            )
+        )
     return rows
 
 
@@ -135,7 +151,19 @@ def manipulations(arch: str, n: int, arm: str) -> list[Manipulation]:
         for factor in (0.0, 2.0, 1.0):
             value = 0.1 * (1 + factor) / n
             predicted = {"gaussian": value / 2, "empirical": value}
-            rows.append(Manipulation(arch, n, arm, part, modes, factor, value, value / 2, predicted))
+            rows.append(
+                Manipulation(
+                    arch=arch,
+                    n=n,
+                    arm=arm,
+                    part=part,
+                    modes=modes,
+                    factor=factor,
+                    observed=value,
+                    linear=value / 2,
+                    predicted=predicted,
+                )
+            )
     return rows
 
 
@@ -145,7 +173,16 @@ def matrix_of_strata(arch: str) -> StrataMatrix:
     observed = matrix.copy()
     observed[0, 4] = observed[4, 0] = np.nan
     names = ("i.i.d.", "top", "bottom", "middle", "top + bottom")
-    return StrataMatrix(arch, 200, 0, names, observed, matrix, {"empirical": matrix}, 1.0)
+    return StrataMatrix(
+        arch=arch,
+        n=200,
+        component=0,
+        names=names,
+        observed=observed,
+        linear=matrix,
+        predicted={"empirical": matrix},
+        unrelated=1.0,
+    )
 
 
 def validation(archs: tuple[str, ...] = ("unet", "dit"), sizes: tuple[int, ...] = (30, 200, 900)) -> NetworkValidation:
@@ -157,9 +194,9 @@ def validation(archs: tuple[str, ...] = ("unet", "dit"), sizes: tuple[int, ...] 
     for n in sizes:
         same = next(p for p in pairs if p.n == n and p.arm == "same")
         other = half(same.disagreement)
-        baselines += [Baseline(kind, n, 0, other) for kind in ("linear", "memorising")]
+        baselines += [Baseline(kind, n, repeat=0, disagreement=other) for kind in ("linear", "memorising")]
         forecasts += [
-            Forecast(law, n, other, gain=np.sqrt(0.9 * S) / 80, denoiser=same.denoiser / 2)
+            Forecast(law, n, disagreement=other, gain=np.sqrt(0.9 * S) / 80, denoiser=same.denoiser / 2)
             for law in ("gaussian", "empirical")
         ]
     for a in archs:
@@ -170,40 +207,39 @@ def validation(archs: tuple[str, ...] = ("unet", "dit"), sizes: tuple[int, ...] 
                 changes += manipulations(a, n, arm)
     galleries = [
         Gallery(
-            a,
-            n,
-            "same",
-            passes(a, n),
-            tuple(range(5)),
-            tuple((f"row {i}", rng.random((5, 4, 4)) * 2 - 1) for i in range(6)),
+            arch=a,
+            n=n,
+            arm="same",
+            trained=passes(a, n),
+            seeds=tuple(range(5)),
+            rows=tuple((f"row {i}", rng.random((5, 4, 4)) * 2 - 1) for i in range(6)),
         )
         for a in archs
         for n in sizes
     ]
     return NetworkValidation(
-        source="pictures",
-        description="made up",
-        shape=(4, 4),
-        dimension=16,
-        images=2000,
-        eigenvalues=S,
-        bands=default_bands(16, 4),
-        n=sizes,
-        archs=archs,
-        arms=ARMS,
-        repeats=1,
-        seeds=np.arange(Z),
-        sigma_max=80.0,
-        sampler_steps=35,
-        preset="quick",
-        device="cpu",
-        seed=0,
-        laws=LAWS,
+        data=NetworkData(
+            source="pictures", description="made up", shape=(4, 4), dimension=16, images=2000, eigenvalues=S
+        ),
+        setup=NetworkSetup(
+            n=sizes,
+            archs=archs,
+            arms=ARMS,
+            repeats=1,
+            seeds=np.arange(Z),
+            sigma_max=80.0,
+            sampler_steps=35,
+            preset="quick",
+            device="cpu",
+            seed=0,
+            laws=LAWS,
+            bands=default_bands(16, 4),
+        ),
         runs=tuple(runs),
         pairs=tuple(pairs),
         baselines=tuple(baselines),
         forecasts=tuple(forecasts),
-        predictions=tuple(predictions),
+        predictor_scores=tuple(predictions),
         galleries=tuple(galleries),
         manipulations=tuple(changes),
         strata=tuple(matrix_of_strata(arch) for arch in archs),
@@ -221,13 +257,11 @@ def given() -> NetworkValidation:
     shown = dataclasses.replace(full.galleries[0], arch="given", n=0, arm="given")
     return dataclasses.replace(
         full,
-        archs=("given",),
-        n=(0,),
-        arms=("given",),
+        setup=dataclasses.replace(full.setup, archs=("given",), n=(0,), arms=("given",)),
         runs=runs,
         pairs=(one,),
         forecasts=(),
-        predictions=(),
+        predictor_scores=(),
         baselines=(),
         galleries=(shown,),
         manipulations=(),
@@ -243,5 +277,5 @@ def failed() -> NetworkValidation:
     galleries = tuple(dataclasses.replace(g, trained=False) for g in full.galleries)
     strata = tuple(dataclasses.replace(b, observed=np.full((5, 5), np.nan)) for b in full.strata)
     return dataclasses.replace(
-        full, runs=runs, pairs=pairs, predictions=(), manipulations=(), galleries=galleries, strata=strata
+        full, runs=runs, pairs=pairs, predictor_scores=(), manipulations=(), galleries=galleries, strata=strata
     )

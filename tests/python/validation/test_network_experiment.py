@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,8 +34,8 @@ def test_linear_networks_disagree_as_linear_models_of_the_same_splits(experiment
         assert pair.disagreement.mean == pytest.approx(base.disagreement.mean, rel=0.25)
         assert np.corrcoef(pair.disagreement.seeds, base.disagreement.seeds)[0, 1] > 0.9
         run = next(r for r in found.runs if (r.arch, r.n, r.split, r.member) == ("linear", n, "A", 0))
-        assert run.r2_own > 0.97
-        assert run.r2_own_zero > run.r2_own
+        assert run.linear_fit.own > 0.97
+        assert run.linear_fit.own_zero > run.linear_fit.own
         floor = found.trained_pairs("linear", n, "floor")[0]
         assert floor.disagreement.mean < 0.25 * pair.disagreement.mean
 
@@ -45,7 +44,7 @@ def test_theory_predicts_linear_networks(experiment: Experiment) -> None:
     found = experiment.found
     for n in (30, 60):
         row = next(
-            p for p in found.predictions if (p.arch, p.n, p.arm, p.predictor) == ("linear", n, "same", "gaussian")
+            p for p in found.predictor_scores if (p.arch, p.n, p.arm, p.predictor) == ("linear", n, "same", "gaussian")
         )
         assert 0.5 < row.factor < 2  # one pair of splits
         assert row.modes.value > 0.8
@@ -64,7 +63,9 @@ def test_pairs_are_what_their_samples_say(experiment: Experiment) -> None:
         assert pair.pixels.mean() == pytest.approx(pair.disagreement.mean)
         assert pair.denoiser.shape == (len(LEVELS),)
     for forecast in found.forecasts:
-        splits = Splits(context.population, forecast.n, **next(w.options for w in found.laws if w.name == forecast.law))
+        splits = Splits(
+            context.population, forecast.n, **next(w.options for w in found.setup.laws if w.name == forecast.law)
+        )
         f = splits.sampling_map(0.0, 80.0)
         np.testing.assert_allclose(forecast.disagreement.seeds, splits.disagreement(f, context.noise["seeds"]))
         relative = forecast.disagreement.modes.sum() / forecast.disagreement.unrelated
@@ -89,7 +90,34 @@ def test_json_holds_the_parts_of_a_disagreement_beside_what_they_are_of(experime
     assert set(content["baselines"][0]) == parts | {"kind", "n", "repeat"}
     assert set(content["forecasts"][0]) == parts | {"law", "n", "gain", "denoiser"}
     assert content["pairs"][0]["seeds"] == found.pairs[0].disagreement.seeds.tolist()
-    assert set(content) == {field.name for field in dataclasses.fields(found)} - {"galleries"}
+    facts = {"source", "description", "shape", "dimension", "images", "eigenvalues"}
+    settings = {"n", "archs", "arms", "repeats", "seeds", "sigma_max", "sampler_steps", "preset", "device", "seed"}
+    lists = {"runs", "pairs", "baselines", "forecasts", "predictions", "manipulations", "strata", "notes"}
+    assert set(content) == facts | settings | lists | {"laws", "bands"}
+
+
+def test_json_holds_the_parts_of_a_run_side_by_side(experiment: Experiment) -> None:
+    run = experiment.found.runs[0]
+    content = network_to_json(experiment.found)["runs"][0]
+    assert set(content) == {"key", "arch", "n", "repeat", "split", "member", "quality"} | {
+        "steps",
+        "parameters",
+        "seconds",
+        "variance",
+        "variance_linear",
+        "r2_own",
+        "r2_own_zero",
+        "r2_pooled",
+        "r2_population",
+        "distance_linear",
+        "nearest_own",
+        "nearest_other",
+        "auc",
+        "memorised",
+    }
+    assert content["variance_linear"] == run.variance.linear.tolist()
+    assert content["distance_linear"] == run.linear_fit.distance.tolist()
+    assert (content["nearest_own"], content["auc"]) == (run.nearest.own.tolist(), run.nearest.auc)
 
 
 def test_strata_and_manipulations(experiment: Experiment) -> None:

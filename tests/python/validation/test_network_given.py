@@ -29,10 +29,17 @@ def test_given_checkpoints_are_the_pair_that_was_trained(experiment: Experiment)
     (one,) = given.pairs
     (same,) = [p for p in found.pairs if (p.arch, p.n, p.arm) == ("linear", 60, "same")]
     np.testing.assert_allclose(one.disagreement.seeds, same.disagreement.seeds)
-    assert given.n == (60,)  # read off the checkpoints, which name their images
+    assert given.setup.n == (60,)  # read off the checkpoints, which name their images
     assert given.notes == ()
-    assert given.runs[0].r2_own == pytest.approx(next(r for r in found.runs if r.key == same.runs[0]).r2_own)
-    assert {p.predictor for p in given.predictions} == {"linear", "gaussian", "elliptical", "empirical", "published"}
+    first = next(r for r in found.runs if r.key == same.runs[0])
+    assert given.runs[0].linear_fit.own == pytest.approx(first.linear_fit.own)
+    assert {p.predictor for p in given.predictor_scores} == {
+        "linear",
+        "gaussian",
+        "elliptical",
+        "empirical",
+        "published",
+    }
 
 
 def test_held_out_images_are_in_no_training_set() -> None:
@@ -50,26 +57,26 @@ def test_given_models_of_unknown_training_sets(experiment: Experiment) -> None:
     pair = dataclasses.replace(pair, names=("a", "b"))
     found = compare_given(context, pair, train=[None, None], n=None, sampler_steps=18)
     assert found.pairs[0].disagreement.mean == 0
-    assert found.n == (0,)
+    assert found.setup.n == (0,)
     assert found.forecasts == ()
     assert len(found.notes) == 2
     assert found.baselines == ()
-    assert all(np.isnan([run.auc, run.memorised, run.r2_pooled]).all() for run in found.runs)
+    assert all(np.isnan([run.nearest.auc, run.nearest.memorised, run.linear_fit.pooled]).all() for run in found.runs)
     sections = {section.name: section for section in build(found, facts={}).sections}
     assert "memorisation" not in sections or "memorise" not in " ".join(sections["memorisation"].takeaways)
     half = compare_given(context, pair, train=[images[:30], None], n=[30], sampler_steps=18)
     assert half.baselines == ()
-    assert {p.predictor for p in half.predictions} == {"gaussian", "elliptical", "empirical", "published"}
+    assert {p.predictor for p in half.predictor_scores} == {"gaussian", "elliptical", "empirical", "published"}
     for known in (found, half):
         assert "<!DOCTYPE html>" in page(build(known, facts={}))
     twice = compare_given(context, pair, train=[images[:30], images[:30].copy()], n=None, sampler_steps=18)
-    assert twice.n == (30,)
+    assert twice.setup.n == (30,)
     assert twice.baselines == ()
     assert "<!DOCTYPE html>" in page(build(twice, facts={}))
     some = compare_given(context, pair, train=[images[:30], images[40:100]], n=None, sampler_steps=18)
-    assert some.n == (40,)  # the harmonic mean
+    assert some.setup.n == (40,)  # the harmonic mean
     assert "30 and 60 images" in some.notes[0]
-    assert compare_given(context, pair, train=[None, None], n=[50], sampler_steps=18).n == (50,)
+    assert compare_given(context, pair, train=[None, None], n=[50], sampler_steps=18).setup.n == (50,)
     with pytest.raises(ValueError, match="n must be one number for given models"):
         compare_given(context, pair, train=[None, None], n=[50, 60], sampler_steps=18)
     with pytest.raises(ValueError, match="training sets must have images of 16 values as the data, got 9"):

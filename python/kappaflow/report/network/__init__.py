@@ -37,7 +37,7 @@ def build(found: NetworkValidation, *, facts: Mapping[str, str]) -> Document:
     head = headline(found)
     return Document(
         kind="Network report",
-        source=found.source,
+        source=found.data.source,
         title="Do networks trained on {source} agree as the theory of linear models says?",
         mood=head.mood,
         answer=head.answer,

@@ -67,10 +67,10 @@ def shown_galleries(found: NetworkValidation) -> list[Gallery]:
 def draw_gallery(found: NetworkValidation) -> Figure:
     """For each architecture and n: the same seeds through both networks, both linear models, and their nearest images."""
     chosen = shown_galleries(found)
-    kind = kind_of(found.shape)
+    kind = kind_of(found.data.shape)
     count = len(chosen[0].seeds)
     side = WIDTH * (1 - _LABEL_SHARE) / count
-    tall = side if kind == "vector" else side * found.shape[0] / found.shape[1]
+    tall = side if kind == "vector" else side * found.data.shape[0] / found.data.shape[1]
     heights = [len(g.rows) * tall + 0.55 for g in chosen]
     figure = Figure(figsize=(WIDTH, sum(heights)))
     total, top = sum(heights), 1.0
@@ -119,7 +119,7 @@ def consistency(found: NetworkValidation) -> Section:
 
 def _consistency_words(found: NetworkValidation, arm: str) -> str:
     sentences = []
-    for arch in found.archs:
+    for arch in found.setup.archs:
         sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.ratio)
         if sizes.size > 1:
             verb = "falls" if ratios[-1] < ratios[0] else "does not fall"
@@ -150,8 +150,8 @@ def draw_consistency(found: NetworkValidation) -> Figure:
             drawn.append(y)
 
     law = select.best_law(found)
-    for arch, ax in zip(found.archs, axes, strict=True):
-        for arm in found.arms:
+    for arch, ax in zip(found.setup.archs, axes, strict=True):
+        for arm in found.setup.arms:
             colour = ARM_COLOURS[arm]
             x, mean = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.ratio)
             marker = "s" if arm == "different" else "D" if arm == "floor" else "o"
@@ -200,7 +200,7 @@ def draw_consistency(found: NetworkValidation) -> Figure:
 
 def arms(found: NetworkValidation) -> Section | None:
     """What optimisation does, where runs on the same data are there."""
-    if not any(found.trained_pairs(arch, n, "floor") for arch in found.archs for n in found.n):
+    if not any(found.trained_pairs(arch, n, "floor") for arch in found.setup.archs for n in found.setup.n):
         return None
     return figure_section(
         "arms",
@@ -224,8 +224,8 @@ def arms(found: NetworkValidation) -> Section | None:
 
 def _floor_words(found: NetworkValidation) -> str:
     parts = []
-    for arch in found.archs:
-        for n in reversed(found.n):
+    for arch in found.setup.archs:
+        for n in reversed(found.setup.n):
             floor, same = (found.trained_pairs(arch, n, arm) for arm in ("floor", "same"))
             if floor and same:
                 ratio = np.mean([p.disagreement.mean for p in same]) / np.mean([p.disagreement.mean for p in floor])
@@ -243,10 +243,10 @@ def draw_arms(found: NetworkValidation) -> Figure:
     figure, (axes,) = arch_panels(found, height=2.8)
     handles: dict[str, Line2D] = {}
     drawn = []
-    for arch, ax in zip(found.archs, axes, strict=True):
+    for arch, ax in zip(found.setup.archs, axes, strict=True):
         for arm in select.shown_arms(found):
             ratios, sizes = [], []
-            for n in found.n:
+            for n in found.setup.n:
                 two = [found.trained_pairs(arch, n, name) for name in (arm, "floor")]
                 if all(two):
                     values = [np.mean([pair.disagreement.mean for pair in pairs]) for pairs in two]
@@ -271,7 +271,7 @@ def draw_arms(found: NetworkValidation) -> Figure:
 
 def memorisation(found: NetworkValidation) -> Section | None:
     """Memorisation, where training sets are known."""
-    if not select.shown_pairs(found) or not any(np.isfinite(run.auc) for run in found.runs):
+    if not select.shown_pairs(found) or not any(np.isfinite(run.nearest.auc) for run in found.runs):
         return None
     return figure_section(
         "memorisation",
@@ -296,19 +296,20 @@ def memorisation(found: NetworkValidation) -> Section | None:
 
 def _memorisation_words(found: NetworkValidation) -> str:
     parts = []
-    if found.arms == ("given",):
-        return " ".join(
-            f"Model {run.split} {'memorises' if run.auc > MEMORISED_AUC or run.memorised > COPIES else 'does not memorise'}."
-            for run in found.runs
-            if math.isfinite(run.auc)
-        )
-    for arch in found.archs:
+    if found.setup.arms == ("given",):
+        for run in found.runs:
+            if math.isfinite(run.nearest.auc):
+                memorises = run.nearest.auc > MEMORISED_AUC or run.nearest.memorised > COPIES
+                parts.append(f"Model {run.split} {'memorises' if memorises else 'does not memorise'}.")
+        return " ".join(parts)
+    for arch in found.setup.archs:
         copied: list[int] = []
         free: list[int] = []
-        for n in found.n:
+        for n in found.setup.n:
             runs = select.trained_runs(found, arch, n)
             if runs:
-                auc, copies = (np.mean([getattr(run, name) for run in runs]) for name in ("auc", "memorised"))
+                auc = np.mean([run.nearest.auc for run in runs])
+                copies = np.mean([run.nearest.memorised for run in runs])
                 if math.isnan(auc):
                     continue
                 (copied if auc > MEMORISED_AUC or copies > COPIES else free).append(n)
@@ -323,17 +324,17 @@ def _memorisation_words(found: NetworkValidation) -> str:
 def draw_memorisation(found: NetworkValidation) -> Figure:
     """Probability that samples are nearer to their own training set, share of copies, and distances to both sets."""
     figure, (top, bottom) = arch_panels(found, rows=2, height=2.5)
-    for arch, ax, below in zip(found.archs, top, bottom, strict=True):
+    for arch, ax, below in zip(found.setup.archs, top, bottom, strict=True):
         sizes, auc, copies, own, other = [], [], [], [], []
-        for n in found.n:
+        for n in found.setup.n:
             runs = select.trained_runs(found, arch, n)
             if not runs:
                 continue
             sizes.append(max(n, 1))
-            auc.append(np.mean([run.auc for run in runs]))
-            copies.append(np.mean([run.memorised for run in runs]))
-            own.append(np.mean([np.median(run.nearest_own) for run in runs]))
-            other.append(np.mean([np.median(run.nearest_other) for run in runs]))
+            auc.append(np.mean([run.nearest.auc for run in runs]))
+            copies.append(np.mean([run.nearest.memorised for run in runs]))
+            own.append(np.mean([np.median(run.nearest.own) for run in runs]))
+            other.append(np.mean([np.median(run.nearest.other) for run in runs]))
         ax.plot(sizes, auc, marker="o", ms=4, color=INK, label="nearer to own images (AUC)", gid=f"auc-{arch}")
         ax.plot(sizes, copies, marker="s", ms=4, color=look.BAND_COLOURS[1], label="copies", gid=f"copies-{arch}")
         ax.axhline(0.5, **GUIDE_LOOK)

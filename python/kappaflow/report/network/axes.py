@@ -30,19 +30,19 @@ class Panels(NamedTuple):
 
 def arch_panels(found: NetworkValidation, *, height: float = 3.0, rows: int = 1) -> Panels:
     """One column of panels for each architecture, `rows` below each other."""
-    count = len(found.archs)
+    count = len(found.setup.archs)
     figure = Figure(figsize=(WIDTH, rows * height), layout="constrained")
     grid = figure.subplots(rows, count, squeeze=False, sharey="row", sharex="col" if rows > 1 else False)
-    for column, arch in enumerate(found.archs):
+    for column, arch in enumerate(found.setup.archs):
         grid[0, column].set_title(arch_title(arch))
     return Panels(figure, [list(row) for row in grid])
 
 
 def size_axis(axis: Any, found: NetworkValidation) -> None:
     """Logarithmic axis of training-set sizes with a tick at each of them."""
-    sizes = [max(n, 1) for n in found.n]
+    sizes = [max(n, 1) for n in found.setup.n]
     look.log_axis(axis, *numbers.log_limits(min(sizes), max(sizes), 0.1), text=plain_number)
-    axis.set_ticks(sizes, [f"{n:,}" if n else "not known" for n in found.n])
+    axis.set_ticks(sizes, [f"{n:,}" if n else "not known" for n in found.setup.n])
     axis.set_ticks([], minor=True)
 
 
@@ -53,7 +53,7 @@ def quotient(value: float, of: float) -> float:
 
 def n_handles(found: NetworkValidation) -> list[Line2D]:
     """Legend entries of the sizes; none where they are not known."""
-    return look.n_handles(found.n) if any(found.n) else []
+    return look.n_handles(found.setup.n) if any(found.setup.n) else []
 
 
 def legend(figure: Figure, handles: list[Line2D], *, columns: int = 4) -> None:

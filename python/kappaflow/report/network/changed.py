@@ -128,8 +128,8 @@ def manipulations(found: NetworkValidation) -> Section | None:
 
 def _manipulation_words(found: NetworkValidation, arm: str) -> str:
     parts = []
-    for arch in found.archs:
-        n = next((n for n in reversed(found.n) if found.trained_pairs(arch, n, arm)), None)
+    for arch in found.setup.archs:
+        n = next((n for n in reversed(found.setup.n) if found.trained_pairs(arch, n, arm)), None)
         rows = {(m.part, m.factor): m for m in found.manipulations if (m.arch, m.n, m.arm) == (arch, n, arm)}
         for part in ("top", "bottom"):
             if (part, 0.0) in rows and (part, 1.0) in rows:
@@ -149,19 +149,19 @@ def draw_manipulations(found: NetworkValidation) -> Figure:
     """Disagreement with some modes of the seeds suppressed or doubled, over that of the seeds as they are."""
     arm = select.shown_arms(found)[0]
     figure, (axes,) = arch_panels(found, height=3.3)
-    colours = look.n_colours(len(found.n))
+    colours = look.n_colours(len(found.setup.n))
     law = select.best_law(found)
     kinds = list(dict.fromkeys((m.part, m.factor) for m in found.manipulations if m.factor != 1))
-    for arch, ax in zip(found.archs, axes, strict=True):
+    for arch, ax in zip(found.setup.archs, axes, strict=True):
         for place, (part, factor) in enumerate(kinds):
-            for step, (n, colour) in enumerate(zip(found.n, colours, strict=True)):
+            for step, (n, colour) in enumerate(zip(found.setup.n, colours, strict=True)):
                 rows = {
                     m.factor: m for m in found.manipulations if (m.arch, m.n, m.arm, m.part) == (arch, n, arm, part)
                 }
                 if factor not in rows or 1.0 not in rows:
                     continue
                 changed, plain = rows[factor], rows[1.0]
-                x = place + 0.22 * (step - (len(found.n) - 1) / 2)
+                x = place + 0.22 * (step - (len(found.setup.n) - 1) / 2)
                 style: dict[str, Any] = {"ls": "", "color": colour}
                 ax.plot(
                     [x],

@@ -68,15 +68,15 @@ def _run_table(found: NetworkValidation) -> Table:
         columns={
             "Run": [run.key for run in runs],
             "Gate": [Cell(text, mood=mood) for text, mood in zip(words, moods, strict=True)],
-            "Steps": [Cell(f"{run.steps:,}", run.steps) for run in runs],
-            "Parameters": [Cell(f"{run.parameters:,}", run.parameters) for run in runs],
-            "Seconds": [rounded(run.seconds, digits=2) for run in runs],
+            "Steps": [Cell(f"{run.training.steps:,}", run.training.steps) for run in runs],
+            "Parameters": [Cell(f"{run.training.parameters:,}", run.training.parameters) for run in runs],
+            "Seconds": [rounded(run.training.seconds, digits=2) for run in runs],
             "Loss / linear, held out": [rounded(value) for value in worst],
             "Variance / data": [rounded(float(gate.variance.sum() / gate.variance_data.sum())) for gate in gates],
             "Excess": [rounded(gate.excess, digits=2) for gate in gates],
             "Distance / linear": [rounded(gate.distance / gate.distance_linear) for gate in gates],
-            "R² to linear": [rounded(run.r2_own) for run in runs],
-            "R² about zero": [rounded(run.r2_own_zero) for run in runs],
+            "R² to linear": [rounded(run.linear_fit.own) for run in runs],
+            "R² about zero": [rounded(run.linear_fit.own_zero) for run in runs],
         },
         words=("Gate",),
         moods=moods,
@@ -92,11 +92,13 @@ def draw_gate(found: NetworkValidation) -> Figure:
     figure, ((*top,), (*bottom,)) = arch_panels(found, rows=2, height=2.6)
     drawn: list[FloatArray] = []
     for row, axes in (("held_out", top), ("own", bottom)):
-        for arch, ax in zip(found.archs, axes, strict=True):
+        for arch, ax in zip(found.setup.archs, axes, strict=True):
             for place, run in enumerate(r for r in found.runs if r.arch == arch):
                 quality = run.quality
                 ratio = numbers.ratio(getattr(quality, row), getattr(quality, f"{row}_linear"))
-                colour = look.n_colours(len(found.n))[found.n.index(run.n)] if run.n in found.n else MUTED
+                colour = (
+                    look.n_colours(len(found.setup.n))[found.setup.n.index(run.n)] if run.n in found.setup.n else MUTED
+                )
                 style: dict[str, Any] = {"color": colour, "lw": 1.0, "alpha": 0.8}
                 if not quality.passed:
                     style = {"color": FAILED, "lw": 1.0, "ls": (0, (2, 1.5)), "marker": "o", "ms": 3, "mfc": "none"}

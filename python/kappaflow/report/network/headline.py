@@ -45,12 +45,12 @@ def _answer(found: NetworkValidation) -> tuple[Mood, str]:
     trained = [pair for pair in found.pairs if pair.arm == arm and pair.trained]
     if not trained:
         return "no", "No pair of networks passes the gate: nothing can be said about their consistency."
-    if found.arms == ("given",):
+    if found.setup.arms == ("given",):
         return _given_answer(found, trained[0])
     rows = _best_rows(found, arm)
     modes = [p.relative.value for p in rows]
     seeds = [p.seeds.low > 0 for p in rows]
-    falls = [_falls(found, arch, arm) for arch in found.archs]
+    falls = [_falls(found, arch, arm) for arch in found.setup.archs]
     ordered = bool(modes) and float(np.mean(modes)) >= PREDICTED
     by_seed = bool(seeds) and bool(np.mean(seeds) > 0.5)
     less = all(fall is not False for fall in falls)
@@ -78,7 +78,7 @@ def _distance(ratio: float) -> str:
 
 def _given_answer(found: NetworkValidation, pair: NetworkPair) -> tuple[Mood, str]:
     close = f"For the two models, {_distance(pair.disagreement.ratio)}."
-    laws = [p for p in found.predictions if p.predictor != "linear"]
+    laws = [p for p in found.predictor_scores if p.predictor != "linear"]
     if not laws:
         return "partly", f"{close} Without their number of training images nothing is predicted."
     best = max((p.relative.value for p in laws if math.isfinite(p.relative.value)), default=math.nan)
@@ -91,7 +91,7 @@ def _given_answer(found: NetworkValidation, pair: NetworkPair) -> tuple[Mood, st
 
 def _best_rows(found: NetworkValidation, arm: str) -> list[PredictorScore]:
     law = select.best_law(found)
-    return [p for p in found.predictions if p.arm == arm and p.predictor == law and math.isfinite(p.modes.value)]
+    return [p for p in found.predictor_scores if p.arm == arm and p.predictor == law and math.isfinite(p.modes.value)]
 
 
 def _falls(found: NetworkValidation, arch: str, arm: str) -> bool | None:
@@ -104,7 +104,7 @@ def verdict_lines(found: NetworkValidation) -> list[str]:
     """Verdicts, one a line: what the terminal shows."""
     passed = sum(run.quality.passed for run in found.runs)
     lines = [f"gate: {passed:,} of {len(found.runs):,} runs pass"]
-    for arch in found.archs:
+    for arch in found.setup.archs:
         for arm in select.shown_arms(found):
             sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.ratio)
             if sizes.size:
@@ -113,18 +113,18 @@ def verdict_lines(found: NetworkValidation) -> list[str]:
                     for n, r in zip(sizes, ratios, strict=True)
                 )
                 lines.append(f"{arch_title(arch)}, {ARM_TITLES[arm]}: disagreement / unrelated seeds {steps}")
-        for n in found.n:
+        for n in found.setup.n:
             runs = select.trained_runs(found, arch, n)
             if runs:
-                own = np.mean([run.r2_own for run in runs])
-                zero = np.mean([run.r2_own_zero for run in runs])
-                copies = np.mean([run.memorised for run in runs])
+                own = np.mean([run.linear_fit.own for run in runs])
+                zero = np.mean([run.linear_fit.own_zero for run in runs])
+                copies = np.mean([run.nearest.memorised for run in runs])
                 lines.append(
                     f"{where(arch, n)}: R² to the linear model {own:.2f} (about zero {zero:.2f}), "
-                    f"copies {percent(float(copies))}, AUC {two_digits(float(np.mean([run.auc for run in runs])))}"
+                    f"copies {percent(float(copies))}, AUC {two_digits(float(np.mean([run.nearest.auc for run in runs])))}"
                 )
     law, arm = select.best_law(found), select.shown_arms(found)[0]
-    lines += [_predicted_line(row) for row in found.predictions if row.predictor == law and row.arm == arm]
+    lines += [_predicted_line(row) for row in found.predictor_scores if row.predictor == law and row.arm == arm]
     return lines
 
 
@@ -157,8 +157,8 @@ def _tiles(found: NetworkValidation) -> list[Tile]:
     hint = f"ratio of squared distances; {at}"
     tiles.append(Tile(label="Disagreement / unrelated seeds", text=percent(ratio), value=ratio, hint=hint))
     runs = [run for run in found.runs if run.quality.passed and run.n == largest and run.split in ("A", "B")]
-    r2 = float(np.mean([run.r2_own for run in runs]))
-    zero = float(np.mean([run.r2_own_zero for run in runs]))
+    r2 = float(np.mean([run.linear_fit.own for run in runs]))
+    zero = float(np.mean([run.linear_fit.own_zero for run in runs]))
     tiles.append(
         Tile(
             label="R² to the linear model",
@@ -167,7 +167,9 @@ def _tiles(found: NetworkValidation) -> list[Tile]:
             hint=f"at the same n, about the mean image; {zero:.2f} about zero",
         )
     )
-    rows = [p for p in found.predictions if p.arm == arm and p.predictor == select.best_law(found) and p.n == largest]
+    rows = [
+        p for p in found.predictor_scores if p.arm == arm and p.predictor == select.best_law(found) and p.n == largest
+    ]
     if rows:
         value = finite_mean([row.relative.value for row in rows])
         seeds = finite_mean([row.seeds.value for row in rows])

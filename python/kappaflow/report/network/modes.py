@@ -54,12 +54,14 @@ def _variance_words(found: NetworkValidation) -> str:
     kept = np.flatnonzero(select.alive(found))
     half = kept[kept.size // 2 :]
     parts = []
-    for arch in found.archs:
-        for n in (found.n[0], found.n[-1]) if len(found.n) > 1 else found.n:
+    for arch in found.setup.archs:
+        for n in (found.setup.n[0], found.setup.n[-1]) if len(found.setup.n) > 1 else found.setup.n:
             runs = select.trained_runs(found, arch, n)
             if runs:
-                ratio = np.mean([run.variance[half].sum() for run in runs]) / found.eigenvalues[half].sum()
-                linear = np.mean([run.variance_linear[half].sum() for run in runs]) / found.eigenvalues[half].sum()
+                ratio = (
+                    np.mean([run.variance.generated[half].sum() for run in runs]) / found.data.eigenvalues[half].sum()
+                )
+                linear = np.mean([run.variance.linear[half].sum() for run in runs]) / found.data.eigenvalues[half].sum()
                 parts.append(
                     f"{where(arch, n)}: in the weaker half of the modes, samples have {percent(float(ratio))} of the variance "
                     f"of the images; samples of linear models of the same sets have {percent(float(linear))}."
@@ -73,22 +75,22 @@ def draw_variance(found: NetworkValidation) -> Figure:
     figure, (axes,) = arch_panels(found, height=3.5)
     kept = select.alive(found)
     modes = np.flatnonzero(kept) + 1
-    s = found.eigenvalues[kept]
-    colours = look.n_colours(len(found.n))
+    s = found.data.eigenvalues[kept]
+    colours = look.n_colours(len(found.setup.n))
     law = select.best_law(found)
     drawn: list[FloatArray] = []
-    for arch, ax in zip(found.archs, axes, strict=True):
-        for n, colour in zip(found.n, colours, strict=True):
+    for arch, ax in zip(found.setup.archs, axes, strict=True):
+        for n, colour in zip(found.setup.n, colours, strict=True):
             runs = select.trained_runs(found, arch, n)
             if runs:
-                y = np.mean([run.variance[kept] for run in runs], axis=0) / s
-                linear = np.mean([run.variance_linear[kept] for run in runs], axis=0) / s
+                y = np.mean([run.variance.generated[kept] for run in runs], axis=0) / s
+                linear = np.mean([run.variance.linear[kept] for run in runs], axis=0) / s
                 ax.plot(modes, numbers.positive(y), color=colour, lw=1.5, gid=f"network-{arch}-{n}")
                 ax.plot(modes, numbers.positive(linear), color=colour, lw=0, marker=".", ms=3, gid=f"linear-{arch}-{n}")
                 drawn += [y, linear]
             forecast = found.forecast(law, n) if law else None
             if forecast is not None:
-                y = (forecast.gain[kept] * found.sigma_max) ** 2 / s
+                y = (forecast.gain[kept] * found.setup.sigma_max) ** 2 / s
                 ax.plot(modes, numbers.positive(y), color=colour, lw=1.1, ls=(0, (5, 2)), gid=f"theory-{arch}-{n}")
                 drawn.append(y)
         ax.axhline(1.0, **GUIDE_LOOK)
@@ -133,7 +135,7 @@ def bands(found: NetworkValidation) -> Section | None:
 
 def _band_words(found: NetworkValidation, arm: str) -> str:
     parts = []
-    for arch in found.archs:
+    for arch in found.setup.archs:
         sizes, values = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.relative_bands)
         if sizes.size:
             last = values[-1]
@@ -154,9 +156,9 @@ def draw_bands(found: NetworkValidation) -> Figure:
     figure, (axes,) = arch_panels(found, height=3.7)
     law = select.best_law(found)
     drawn: list[FloatArray] = []
-    for arch, ax in zip(found.archs, axes, strict=True):
+    for arch, ax in zip(found.setup.archs, axes, strict=True):
         x, values = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.relative_bands)
-        for place, _ in enumerate(found.bands):
+        for place, _ in enumerate(found.setup.bands):
             colour, marker = look.band_colour(place), look.band_marker(place)
             if x.size:
                 y = numbers.positive(values[:, place])
@@ -176,8 +178,8 @@ def draw_bands(found: NetworkValidation) -> Figure:
                     gid=f"{arch}-theory-{place}",
                 )
                 drawn.append(y)
-        if len(found.n) > 1 and drawn:
-            ends = np.array([found.n[0], found.n[-1]], dtype=float)
+        if len(found.setup.n) > 1 and drawn:
+            ends = np.array([found.setup.n[0], found.setup.n[-1]], dtype=float)
             start = (numbers.finite_range(*drawn) or (0.1, 1.0))[1]
             ax.plot(ends, start * ends[0] / ends, gid=f"{arch}-guide", **GUIDE_LOOK)
         size_axis(ax.xaxis, found)
@@ -188,7 +190,7 @@ def draw_bands(found: NetworkValidation) -> Figure:
     axes[0].set_ylabel("disagreement / unrelated, by eigenband")
     handles = [
         Line2D([], [], color=look.band_colour(i), marker=look.band_marker(i), ms=4, label=band.label)
-        for i, band in enumerate(found.bands)
+        for i, band in enumerate(found.setup.bands)
     ]
     handles += [
         Line2D([], [], color=INK, lw=1.0, ls=(0, (5, 2)), label="theory"),
@@ -226,7 +228,7 @@ def by_seed(found: NetworkValidation) -> Section | None:
 
 
 def _seed_words(found: NetworkValidation, arm: str, law: str) -> str:
-    rows = [p for p in found.predictions if p.arm == arm and p.predictor == law and p.n in scatter_sizes(found)]
+    rows = [p for p in found.predictor_scores if p.arm == arm and p.predictor == law and p.n in scatter_sizes(found)]
     values = [
         f"{where(p.arch, p.n)}: {two_digits(p.seeds.value)} ({two_digits(p.seeds.low)} to {two_digits(p.seeds.high)}, "
         f"p = {p_words(p.seeds.p_value)})"
@@ -271,12 +273,12 @@ def by_distance(found: NetworkValidation) -> Section | None:
 
 def _distance_words(found: NetworkValidation, arm: str) -> str:
     parts = []
-    for arch in found.archs:
+    for arch in found.setup.archs:
         for n in scatter_sizes(found):
             trained = found.trained_pairs(arch, n, arm)
             if trained:
                 runs = [select.run_by_key(found, pair.runs[0]) for pair in trained]
-                x = np.mean([run.distance_linear for run in runs], axis=0)
+                x = np.mean([run.linear_fit.distance for run in runs], axis=0)
                 y = np.mean([pair.disagreement.seeds for pair in trained], axis=0)
                 rank = rank_correlation(x, y)
                 if math.isfinite(rank.value):
@@ -287,9 +289,9 @@ def _distance_words(found: NetworkValidation, arm: str) -> str:
 
 def _scatter(found: NetworkValidation, name: str) -> Figure:
     sizes, arm = scatter_sizes(found), select.shown_arms(found)[0]
-    figure = Figure(figsize=(WIDTH, 2.6 * len(found.archs) + 0.5), layout="constrained")
-    grid = figure.subplots(len(found.archs), len(sizes), squeeze=False)
-    for row, arch in enumerate(found.archs):
+    figure = Figure(figsize=(WIDTH, 2.6 * len(found.setup.archs) + 0.5), layout="constrained")
+    grid = figure.subplots(len(found.setup.archs), len(sizes), squeeze=False)
+    for row, arch in enumerate(found.setup.archs):
         for column, n in enumerate(sizes):
             ax = grid[row, column]
             trained = found.trained_pairs(arch, n, arm)
@@ -305,7 +307,7 @@ def _scatter(found: NetworkValidation, name: str) -> Figure:
                 x, label = forecast.disagreement.seeds, "predicted disagreement"
             else:
                 runs = [select.run_by_key(found, pair.runs[0]) for pair in trained]
-                x, label = np.mean([run.distance_linear for run in runs], axis=0), "distance² to linear model"
+                x, label = np.mean([run.linear_fit.distance for run in runs], axis=0), "distance² to linear model"
             ax.plot(
                 numbers.positive(x),
                 numbers.positive(observed),
@@ -318,7 +320,7 @@ def _scatter(found: NetworkValidation, name: str) -> Figure:
                 gid=f"{name}-{arch}-{n}",
             )
             _loglog(ax, x, observed)
-            if row == len(found.archs) - 1:
+            if row == len(found.setup.archs) - 1:
                 ax.set_xlabel(label)
             if column == 0:
                 ax.set_ylabel("observed disagreement")

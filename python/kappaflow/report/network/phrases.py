@@ -21,8 +21,8 @@ PREDICTED = 0.8
 
 def alternative(found: NetworkValidation, text: str) -> str:
     """The alternative text of a figure, with the networks that it is about."""
-    archs = ", ".join(arch_title(arch) for arch in found.archs)
-    return f"{text}; {archs}{size_words(list(found.n)).replace(' at ', '; ')}."
+    archs = ", ".join(arch_title(arch) for arch in found.setup.archs)
+    return f"{text}; {archs}{size_words(list(found.setup.n)).replace(' at ', '; ')}."
 
 
 def where(arch: str, n: int) -> str:
@@ -54,5 +54,5 @@ def finite_mean(values: list[float]) -> float:
 def scatter_sizes(found: NetworkValidation) -> list[int]:
     """Up to three sizes with trained pairs, the largest among them."""
     arm = select.shown_arms(found)[0]
-    sizes = [n for n in found.n if any(found.trained_pairs(arch, n, arm) for arch in found.archs)]
+    sizes = [n for n in found.setup.n if any(found.trained_pairs(arch, n, arm) for arch in found.setup.archs)]
     return sizes if len(sizes) <= 3 else [sizes[0], sizes[len(sizes) // 2], sizes[-1]]

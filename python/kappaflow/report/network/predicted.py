@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def predictors(found: NetworkValidation) -> Section | None:
     """Rank correlations of every predictor."""
     arm = select.shown_arms(found)[0]
-    if not found.predictions:
+    if not found.predictor_scores:
         return None
     return figure_section(
         "predictors",
@@ -56,7 +56,7 @@ def predictors(found: NetworkValidation) -> Section | None:
 def _predictor_words(found: NetworkValidation, arm: str) -> str:
     means = []
     for name in select.predictors(found):
-        rows = [p for p in found.predictions if p.predictor == name and p.arm == arm]
+        rows = [p for p in found.predictor_scores if p.predictor == name and p.arm == arm]
         values = [[p.relative.value for p in rows], [p.seeds.value for p in rows]]
         if rows:
             means.append((name, finite_mean(values[0]), finite_mean(values[1])))
@@ -67,7 +67,9 @@ def _predictor_words(found: NetworkValidation, arm: str) -> str:
     rest = "; ".join(
         f"{predictor_title(name)} {two_digits(modes)} and {two_digits(seeds)}" for name, modes, seeds in means
     )
-    floor = finite_mean([p.relative.value for p in found.predictions if p.arm == "floor" and p.predictor == best[0]])
+    floor = finite_mean(
+        [p.relative.value for p in found.predictor_scores if p.arm == "floor" and p.predictor == best[0]]
+    )
     alone = (
         ""
         if math.isnan(floor)
@@ -80,7 +82,7 @@ def _predictor_words(found: NetworkValidation, arm: str) -> str:
 
 
 def _predictor_table(found: NetworkValidation) -> Table:
-    rows = [score for score in found.predictions if score.arm != "floor"]  # of which no law speaks
+    rows = [score for score in found.predictor_scores if score.arm != "floor"]  # of which no law speaks
     return Table(
         name="predictions",
         caption="Correlation of predicted and observed disagreement, for each kind of pair and each predictor. Relative: each "
@@ -116,9 +118,9 @@ def draw_predictors(found: NetworkValidation) -> Figure:
     arms = select.shown_arms(found)
     figure, (top, bottom) = arch_panels(found, rows=2, height=2.8)
     spread = 0.5 / max(1, len(names) * len(arms))
-    for arch, *axes in zip(found.archs, top, bottom, strict=True):
+    for arch, *axes in zip(found.setup.archs, top, bottom, strict=True):
         for ax, level in zip(axes, ("relative", "seeds"), strict=True):
-            for place, n in enumerate(found.n):
+            for place, n in enumerate(found.setup.n):
                 for step, (arm, name) in enumerate((arm, name) for arm in arms for name in names):
                     row = select.prediction_of(found, arch, n, arm, name)
                     if row is None:
@@ -137,8 +139,8 @@ def draw_predictors(found: NetworkValidation) -> Figure:
                         **style,
                     )
             ax.axhline(0.0, **GUIDE_LOOK)
-            ax.set_xticks(range(len(found.n)), [f"{n:,}" if n else "not known" for n in found.n])
-            ax.set_xlim(-0.6, len(found.n) - 0.4)
+            ax.set_xticks(range(len(found.setup.n)), [f"{n:,}" if n else "not known" for n in found.setup.n])
+            ax.set_xlim(-0.6, len(found.setup.n) - 0.4)
         axes[1].set_xlabel("training images n")
     top[0].set_ylabel("rank correlation\nover modes, relative")
     bottom[0].set_ylabel("rank correlation\nover seeds")
@@ -157,7 +159,7 @@ def factors(found: NetworkValidation) -> Section | None:
     """Observed over predicted disagreement."""
     arm = select.shown_arms(found)[0]
     law = select.best_law(found)
-    if not found.predictions:
+    if not found.predictor_scores:
         return None
     return figure_section(
         "factors",
@@ -177,7 +179,7 @@ def factors(found: NetworkValidation) -> Section | None:
 
 
 def _factor_words(found: NetworkValidation, arm: str, law: str | None) -> str:
-    rows = [p for p in found.predictions if p.arm == arm and p.predictor == law]
+    rows = [p for p in found.predictor_scores if p.arm == arm and p.predictor == law]
     factors = [f"{where(p.arch, p.n)}: {number(p.factor, 2)}" for p in rows]
     words = "How many times as much networks disagree as predicted for linear models"
     return f"{words}. {'; '.join(factors)}." if factors else ""
@@ -189,10 +191,10 @@ def draw_factors(found: NetworkValidation) -> Figure:
     arm = select.shown_arms(found)[0]
     figure, (axes,) = arch_panels(found, height=3.1)
     names = [name for name in ("linear", select.best_law(found)) if name in select.predictors(found)]
-    colours = look.n_colours(len(found.n))
+    colours = look.n_colours(len(found.setup.n))
     drawn: list[FloatArray] = []
-    for arch, ax in zip(found.archs, axes, strict=True):
-        for n, colour in zip(found.n, colours, strict=True):
+    for arch, ax in zip(found.setup.archs, axes, strict=True):
+        for n, colour in zip(found.setup.n, colours, strict=True):
             for name in names:
                 row = select.prediction_of(found, arch, n, arm, str(name))
                 if row is not None:
@@ -200,10 +202,10 @@ def draw_factors(found: NetworkValidation) -> Figure:
                         {"marker": "o", "ms": 4} if name != "linear" else {"ls": (0, (2, 1.5)), "lw": 1.0}
                     )
                     y = numbers.positive(row.factor_bands)
-                    ax.plot(range(len(found.bands)), y, color=colour, gid=f"{arch}-{n}-{name}", **style)
+                    ax.plot(range(len(found.setup.bands)), y, color=colour, gid=f"{arch}-{n}-{name}", **style)
                     drawn.append(y)
         ax.axhline(1.0, **GUIDE_LOOK)
-        ax.set_xticks(range(len(found.bands)), [band.numbers for band in found.bands])
+        ax.set_xticks(range(len(found.setup.bands)), [band.numbers for band in found.setup.bands])
         ax.set_xlabel("modes of the eigenband")
     low, high = numbers.finite_range(*drawn) or (0.5, 2.0)
     for ax in axes:
@@ -245,8 +247,8 @@ def denoisers(found: NetworkValidation) -> Section | None:
 
 def _denoiser_words(found: NetworkValidation, arm: str, law: str | None) -> str:
     parts = []
-    for arch in found.archs:
-        n = next((n for n in reversed(found.n) if found.trained_pairs(arch, n, arm)), None)
+    for arch in found.setup.archs:
+        n = next((n for n in reversed(found.setup.n) if found.trained_pairs(arch, n, arm)), None)
         forecast = None if n is None or law is None else found.forecast(law, n)
         if n is not None and forecast is not None:
             trained = found.trained_pairs(arch, n, arm)
@@ -264,10 +266,10 @@ def draw_denoisers(found: NetworkValidation) -> Figure:
     """Disagreement of the denoisers themselves against the noise level, observed and predicted."""
     arm = select.shown_arms(found)[0]
     figure, (axes,) = arch_panels(found, height=3.2)
-    colours, law = look.n_colours(len(found.n)), select.best_law(found)
+    colours, law = look.n_colours(len(found.setup.n)), select.best_law(found)
     drawn: list[FloatArray] = []
-    for arch, ax in zip(found.archs, axes, strict=True):
-        for n, colour in zip(found.n, colours, strict=True):
+    for arch, ax in zip(found.setup.archs, axes, strict=True):
+        for n, colour in zip(found.setup.n, colours, strict=True):
             trained = found.trained_pairs(arch, n, arm)
             sigma = found.pairs[0].sigma
             if trained:

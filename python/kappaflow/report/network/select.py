@@ -43,7 +43,7 @@ def arch_title(name: str) -> str:
 
 def shown_arms(found: NetworkValidation) -> list[str]:
     """Arms that compare two splits: the optimisation floor is no such comparison."""
-    return [arm for arm in found.arms if arm != "floor"]
+    return [arm for arm in found.setup.arms if arm != "floor"]
 
 
 def best_law(found: NetworkValidation) -> str | None:
@@ -83,7 +83,7 @@ class BySize(NamedTuple):
 def mean_over_pairs(found: NetworkValidation, arch: str, arm: str, value: Callable[[NetworkPair], Any]) -> BySize:
     """The mean of a value over trained pairs, at the sizes that have such pairs."""
     sizes, values = [], []
-    for n in found.n:
+    for n in found.setup.n:
         trained = found.trained_pairs(arch, n, arm)
         if trained:
             sizes.append(n)
@@ -93,7 +93,7 @@ def mean_over_pairs(found: NetworkValidation, arch: str, arm: str, value: Callab
 
 def baseline_ratio(found: NetworkValidation, kind: str) -> BySize:
     """Mean disagreement of a baseline over that of unrelated samples, by size."""
-    sizes = [n for n in found.n if any(b.kind == kind and b.n == n for b in found.baselines)]
+    sizes = [n for n in found.setup.n if any(b.kind == kind and b.n == n for b in found.baselines)]
     ratios = [np.mean([b.disagreement.ratio for b in found.baselines if b.kind == kind and b.n == n]) for n in sizes]
     return BySize(np.array(sizes, dtype=np.float64), np.array(ratios))
 
@@ -111,18 +111,18 @@ def run_by_key(found: NetworkValidation, key: str) -> Run:
 def prediction_of(found: NetworkValidation, arch: str, n: int, arm: str, predictor: str) -> PredictorScore | None:
     """How well one predictor does, None where there is no trained pair."""
     wanted = (arch, n, arm, predictor)
-    return next((p for p in found.predictions if (p.arch, p.n, p.arm, p.predictor) == wanted), None)
+    return next((p for p in found.predictor_scores if (p.arch, p.n, p.arm, p.predictor) == wanted), None)
 
 
 def predictors(found: NetworkValidation) -> list[str]:
     """Predictors in the order in which they are shown."""
-    present = {p.predictor for p in found.predictions}
+    present = {p.predictor for p in found.predictor_scores}
     return [name for name in (LINEAR, *laws_by_generality()) if name in present]
 
 
 def alive(found: NetworkValidation) -> FloatArray:
     """Modes that have variance."""
-    return np.asarray(found.eigenvalues > LEAST_MODE * found.eigenvalues[0])
+    return np.asarray(found.data.eigenvalues > LEAST_MODE * found.data.eigenvalues[0])
 
 
 def shown_pairs(found: NetworkValidation) -> list[NetworkPair]:

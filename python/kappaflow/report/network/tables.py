@@ -44,20 +44,20 @@ def design(found: NetworkValidation) -> Section:
 
 
 def _design_rows(found: NetworkValidation) -> list[tuple[str, str]]:
-    size = " × ".join(str(k) for k in found.shape)
-    rows = [("Data", found.source or "–")]
-    if found.description:
-        rows.append(("Description", found.description))
+    size = " × ".join(str(k) for k in found.data.shape)
+    rows = [("Data", found.data.source or "–")]
+    if found.data.description:
+        rows.append(("Description", found.data.description))
     rows += [
-        ("Images", f"{found.images:,} of {size} values"),
-        ("Architectures", ", ".join(arch_title(arch) for arch in found.archs)),
-        ("n", ", ".join(f"{n:,}" for n in found.n) if any(found.n) else "not known"),
-        ("Pairs", "; ".join(ARM_TITLES[arm] for arm in found.arms)),
-        ("Repeats", str(found.repeats)),
-        ("Seeds", f"{found.seeds.size:,}, starting at {int(found.seeds[0])}"),
-        ("Sampler", f"Heun, {found.sampler_steps} steps from σ = {short(found.sigma_max)}"),
-        ("Preset", found.preset),
-        ("Seed of splits and training", str(found.seed)),
-        ("Device", found.device),
+        ("Images", f"{found.data.images:,} of {size} values"),
+        ("Architectures", ", ".join(arch_title(arch) for arch in found.setup.archs)),
+        ("n", ", ".join(f"{n:,}" for n in found.setup.n) if any(found.setup.n) else "not known"),
+        ("Pairs", "; ".join(ARM_TITLES[arm] for arm in found.setup.arms)),
+        ("Repeats", str(found.setup.repeats)),
+        ("Seeds", f"{found.setup.seeds.size:,}, starting at {int(found.setup.seeds[0])}"),
+        ("Sampler", f"Heun, {found.setup.sampler_steps} steps from σ = {short(found.setup.sigma_max)}"),
+        ("Preset", found.setup.preset),
+        ("Seed of splits and training", str(found.setup.seed)),
+        ("Device", found.setup.device),
     ]
     return rows

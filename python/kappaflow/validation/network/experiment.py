@@ -16,7 +16,7 @@ from .gallery import gallery
 from .manipulation import manipulated_forecasts, manipulations
 from .members import Member, describe, pair_members
 from .plan import Plan
-from .results import NetworkValidation, StrataMatrix
+from .results import NetworkData, NetworkSetup, NetworkValidation, StrataMatrix
 from .stratified import strata_law, strata_matrix
 from .sweep import make_jobs, run_jobs
 
@@ -99,10 +99,10 @@ def assemble(
     forecasts = [forecast(context, law, size) for law in context.laws for size in plan.n if size]
     shown = _shown(context.laws)
     expected = {size: manipulated_forecasts(context, shown, size) for size in plan.n if size}
-    predictions, galleries, changes = [], [], []
+    scores, galleries, changes = [], [], []
     for kind in dict.fromkeys(two.kind for two in paired):
         same = [(two, pair) for two, pair in zip(paired, pairs, strict=True) if two.kind == kind]
-        predictions += score_predictors(
+        scores += score_predictors(
             context,
             kind,
             [pair for _, pair in same if pair.trained],
@@ -113,14 +113,15 @@ def assemble(
             galleries.append(gallery(context, next(two for two, _ in same if two.repeat == 0)))
             changes += manipulations(context, kind, [two for two, _ in same if two.trained], expected.get(kind.n, {}))
     population = context.population
-    return NetworkValidation(
+    data = NetworkData(
         source=source,
         description=population.description,
         shape=context.shape,
         dimension=population.dimension,
         images=context.count,
         eigenvalues=population.eigenvalues,
-        bands=context.bands,
+    )
+    setup = NetworkSetup(
         n=plan.n,
         archs=plan.archs,
         arms=tuple(dict.fromkeys(two.kind.arm for two in paired)),
@@ -132,11 +133,16 @@ def assemble(
         device=device,
         seed=plan.seed,
         laws=context.laws,
+        bands=context.bands,
+    )
+    return NetworkValidation(
+        data=data,
+        setup=setup,
         runs=tuple(m.run for m in members),
         pairs=tuple(pairs),
         baselines=tuple(bases),
         forecasts=tuple(forecasts),
-        predictions=tuple(predictions),
+        predictor_scores=tuple(scores),
         galleries=tuple(galleries),
         manipulations=tuple(changes),
         strata=tuple(_strata(plan, context, members)),

@@ -5,25 +5,57 @@ from __future__ import annotations
 from typing import Any
 
 from ..export import plain
-from .results import Baseline, Forecast, NetworkPair, NetworkValidation
+from .results import Baseline, Forecast, NetworkPair, NetworkValidation, Run
 
 __all__ = ["network_to_json"]
 
 
-def network_to_json(found: NetworkValidation) -> dict[str, Any]:
-    """Every field by name but the images, which the report shows, see :func:`~kappaflow.validation.export.plain`.
+def network_to_json(validation: NetworkValidation) -> dict[str, Any]:
+    """Every number but the images, which the report shows, as plain lists and numbers: the content of ``validation.json``.
 
-    Pairs, baselines and forecasts hold the fields of their disagreement.
+    Pairs, baselines and forecasts hold the fields of their disagreement; numbers that are not finite are None, see
+    :func:`~kappaflow.validation.export.plain`.
     """
-    content = {
-        name: plain(value)
-        for name, value in vars(found).items()
-        if name not in ("galleries", "laws", "pairs", "baselines", "forecasts")
+    setup = plain(validation.setup)
+    return {
+        **plain(validation.data),
+        **{name: value for name, value in setup.items() if name != "laws"},
+        "runs": [_run_to_json(run) for run in validation.runs],
+        "predictions": plain(validation.predictor_scores),
+        "manipulations": plain(validation.manipulations),
+        "strata": plain(validation.strata),
+        "notes": plain(validation.notes),
+        "laws": [plain(law) | {"profiles": law.profiles} for law in validation.setup.laws],
+        "pairs": [_flat(pair) for pair in validation.pairs],
+        "baselines": [_flat(baseline) for baseline in validation.baselines],
+        "forecasts": [_flat(forecast) for forecast in validation.forecasts],
     }
-    content["laws"] = [plain(law) | {"profiles": law.profiles} for law in found.laws]
-    for name, rows in (("pairs", found.pairs), ("baselines", found.baselines), ("forecasts", found.forecasts)):
-        content[name] = [_flat(row) for row in rows]
-    return content
+
+
+def _run_to_json(run: Run) -> dict[str, Any]:
+    """A run with the fields of its parts side by side."""
+    fit, nearest = run.linear_fit, run.nearest
+    return {
+        "key": run.key,
+        "arch": run.arch,
+        "n": run.n,
+        "repeat": run.repeat,
+        "split": run.split,
+        "member": run.member,
+        **plain(run.training),
+        "quality": plain(run.quality),
+        "variance": plain(run.variance.generated),
+        "variance_linear": plain(run.variance.linear),
+        "r2_own": plain(fit.own),
+        "r2_own_zero": plain(fit.own_zero),
+        "r2_pooled": plain(fit.pooled),
+        "r2_population": plain(fit.population),
+        "distance_linear": plain(fit.distance),
+        "nearest_own": plain(nearest.own),
+        "nearest_other": plain(nearest.other),
+        "auc": plain(nearest.auc),
+        "memorised": plain(nearest.memorised),
+    }
 
 
 def _flat(row: NetworkPair | Baseline | Forecast) -> dict[str, Any]:

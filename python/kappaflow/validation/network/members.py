@@ -16,7 +16,7 @@ from .context import Context
 from .gate import judge
 from .plan import ComparedModel
 from .probes import Answers
-from .results import Run
+from .results import LinearFit, ModeVariance, NearestImages, Run, TrainingFacts
 
 __all__ = ["Member", "MemberPair", "PairKind", "describe", "pair_members"]
 
@@ -99,21 +99,25 @@ def describe(
         repeat=spec.repeat,
         split=spec.split if spec.stratum is None else f"{spec.stratum} {spec.split}",
         member=spec.member,
-        steps=steps,
-        parameters=parameters,
-        seconds=seconds,
+        training=TrainingFacts(steps, parameters, seconds),
         quality=quality,
-        variance=generated_variance(samples, context.population),
-        variance_linear=generated_variance(linear, context.population),
-        r2_own=explained(samples, linear),
-        r2_own_zero=1 - float(np.sum((samples - linear) ** 2) / np.sum(samples**2)),
-        r2_pooled=explained(samples, pooled) if known else float("nan"),
-        r2_population=explained(samples, everything),
-        distance_linear=np.mean((samples - linear) ** 2, axis=1),
-        nearest_own=two[:, 0],
-        nearest_other=nearest(samples, other).distances[:, 0] / scale if known else np.full(len(samples), np.nan),
-        auc=_auc(samples, own, other) if known else float("nan"),
-        memorised=memorised_fraction(two) if known else float("nan"),
+        variance=ModeVariance(
+            generated=generated_variance(samples, context.population),
+            linear=generated_variance(linear, context.population),
+        ),
+        linear_fit=LinearFit(
+            own=explained(samples, linear),
+            own_zero=1 - float(np.sum((samples - linear) ** 2) / np.sum(samples**2)),
+            pooled=explained(samples, pooled) if known else float("nan"),
+            population=explained(samples, everything),
+            distance=np.mean((samples - linear) ** 2, axis=1),
+        ),
+        nearest=NearestImages(
+            own=two[:, 0],
+            other=nearest(samples, other).distances[:, 0] / scale if known else np.full(len(samples), np.nan),
+            auc=_auc(samples, own, other) if known else float("nan"),
+            memorised=memorised_fraction(two) if known else float("nan"),
+        ),
     )
     return Member(spec, run, answers)
 

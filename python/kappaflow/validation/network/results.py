@@ -24,13 +24,19 @@ __all__ = [
     "Baseline",
     "Forecast",
     "Gallery",
+    "LinearFit",
     "Manipulation",
+    "ModeVariance",
+    "NearestImages",
+    "NetworkData",
     "NetworkPair",
+    "NetworkSetup",
     "NetworkValidation",
     "PredictorScore",
     "Quality",
     "Run",
     "StrataMatrix",
+    "TrainingFacts",
 ]
 
 #: How the two models of a pair differ. same: the data alone; different: data, initialisation and noise of the training;
@@ -81,6 +87,74 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class TrainingFacts:
+    """How a network was trained.
+
+    Attributes
+    ----------
+    steps : of the optimiser; 0 for a model that was trained elsewhere
+    parameters : of the network; 0 for a model that was trained elsewhere and is not a torch module
+    seconds : over all sessions that trained it; 0 for a model that was trained elsewhere
+    """
+
+    steps: int
+    parameters: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ModeVariance:
+    """(k,) variance over seeds along the modes of the population.
+
+    Attributes
+    ----------
+    generated : of the images that the network generates
+    linear : of the linear model of the same training set
+    """
+
+    generated: FloatArray
+    linear: FloatArray
+
+
+@dataclass(frozen=True)
+class LinearFit:
+    """How close the samples of a network are to those of linear models from the same seeds.
+
+    Attributes
+    ----------
+    own, pooled, population : R² = 1 − Σ‖x − x_lin‖²/Σ‖x − mean x‖² over seeds, x_lin of the moments of the run's own training
+        set, of both sets of the pair, and of all images; `pooled` is NaN where the training sets of given models are not known
+    own_zero : as `own`, about zero in place of the mean image: 1 − Σ‖x − x_lin‖²/Σ‖x‖². It counts the mean image, which any
+        model gets right, as explained, and is the larger for it
+    distance : (Z,) ‖x − x_lin‖²/d to the own linear prediction
+    """
+
+    own: float
+    own_zero: float
+    pooled: float
+    population: float
+    distance: FloatArray
+
+
+@dataclass(frozen=True)
+class NearestImages:
+    """How near the samples of a network are to training images. All but `own` are NaN if the training sets are not known.
+
+    Attributes
+    ----------
+    own, other : (Z,) distance ‖x − y‖/√d to the nearest image of the own and of the other training set
+    auc : probability that a sample is nearer to its own training set than to the other one, see `metrics.memorisation`: ½ means no
+        memorisation
+    memorised : share of samples whose nearest training image is three times nearer than the second
+    """
+
+    own: FloatArray
+    other: FloatArray
+    auc: float
+    memorised: float
+
+
+@dataclass(frozen=True)
 class Run:
     """One trained network and what its samples are like.
 
@@ -90,20 +164,11 @@ class Run:
     arch, n, repeat : what was trained on how many images of which of the repeated splits
     split : "A", "B", or a stratum
     member : which initialisation and noise stream
-    steps, parameters, seconds : of the training; seconds over all sessions that trained it
+    training : how it was trained
     quality : the gate
-    variance, variance_linear : (k,) variance over seeds of the generated images along the modes of the population, and of the
-        linear model of the same training set
-    r2_own, r2_pooled, r2_population : 1 − Σ‖x − x_lin‖²/Σ‖x − mean x‖² over seeds, x_lin of the moments of the run's own training
-        set, of both sets of the pair, and of all images
-    r2_own_zero : as r2_own, about zero in place of the mean image: 1 − Σ‖x − x_lin‖²/Σ‖x‖². It counts the mean image, which any
-        model gets right, as explained, and is the larger for it
-    distance_linear : (Z,) ‖x − x_lin‖²/d to the own linear prediction
-    nearest_own, nearest_other : (Z,) distance ‖x − y‖/√d to the nearest image of the own and of the other training set
-    auc : probability that a sample is nearer to its own training set than to the other one, see `metrics.memorisation`: ½ means no
-        memorisation
-    memorised : share of samples whose nearest training image is three times nearer than the second. Both are NaN where the training
-        sets of given models are not known, and so is `nearest_other`
+    variance : of its samples by mode
+    linear_fit : how well linear models explain its samples
+    nearest : how near its samples are to training images
     """
 
     key: str
@@ -112,21 +177,11 @@ class Run:
     repeat: int
     split: str
     member: int
-    steps: int
-    parameters: int
-    seconds: float
+    training: TrainingFacts
     quality: Quality
-    variance: FloatArray
-    variance_linear: FloatArray
-    r2_own: float
-    r2_own_zero: float
-    r2_pooled: float
-    r2_population: float
-    distance_linear: FloatArray
-    nearest_own: FloatArray
-    nearest_other: FloatArray
-    auc: float
-    memorised: float
+    variance: ModeVariance
+    linear_fit: LinearFit
+    nearest: NearestImages
 
 
 @dataclass(frozen=True)
@@ -290,21 +345,15 @@ class StrataMatrix:
 
 
 @dataclass(frozen=True)
-class NetworkValidation:
-    """Everything the report on networks shows.
+class NetworkData:
+    """The images that networks were trained on parts of.
 
     Attributes
     ----------
     source, description : name of the data, and what they are in a sentence
-    shape, dimension, images : of one image, d, and how many images there are
-    eigenvalues, bands : of all images
-    n, archs, arms, repeats : what was trained; a comparison of two given models has no repeats and the arm "given"
-    seeds : seed numbers
-    sigma_max, sampler_steps : of the sampler
-    preset, device, seed : how
-    laws : theories
-    runs, pairs, baselines, forecasts, predictions, galleries, manipulations, strata : what was found
-    notes : caveats that a reader must see, in plain words
+    shape, dimension : of one image, and d
+    images : how many there are
+    eigenvalues : of all images
     """
 
     source: str
@@ -313,7 +362,21 @@ class NetworkValidation:
     dimension: int
     images: int
     eigenvalues: FloatArray
-    bands: tuple[Band, ...]
+
+
+@dataclass(frozen=True)
+class NetworkSetup:
+    """What was trained, sampled and compared.
+
+    Attributes
+    ----------
+    n, archs, arms, repeats : what was trained; a comparison of two given models has no repeats and the arm "given"
+    seeds : (Z,) seed numbers
+    sigma_max, sampler_steps : of the sampler
+    preset, device, seed : how
+    laws, bands : theories, and eigenbands of all images
+    """
+
     n: tuple[int, ...]
     archs: tuple[str, ...]
     arms: tuple[str, ...]
@@ -325,11 +388,33 @@ class NetworkValidation:
     device: str
     seed: int
     laws: tuple[ComparedLaw, ...]
+    bands: tuple[Band, ...]
+
+
+@dataclass(frozen=True)
+class NetworkValidation:
+    """Everything the report on networks shows.
+
+    Attributes
+    ----------
+    data : the images
+    setup : what was trained, sampled and compared
+    runs, pairs : the networks, and pairs of them
+    baselines, forecasts : models that need no training, and what each law predicts
+    predictor_scores : how well laws and linear models predict where networks disagree
+    galleries : images of a few seeds
+    manipulations : disagreement where modes of the initial noise are changed
+    strata : networks trained on strata of the data
+    notes : caveats that a reader must see, in plain words
+    """
+
+    data: NetworkData
+    setup: NetworkSetup
     runs: tuple[Run, ...]
     pairs: tuple[NetworkPair, ...]
     baselines: tuple[Baseline, ...]
     forecasts: tuple[Forecast, ...]
-    predictions: tuple[PredictorScore, ...]
+    predictor_scores: tuple[PredictorScore, ...]
     galleries: tuple[Gallery, ...]
     manipulations: tuple[Manipulation, ...]
     strata: tuple[StrataMatrix, ...]
