@@ -28,7 +28,7 @@ from .sample_size import NotReachedError, SampleSize, samples_for
 from .splits import Splits
 
 if TYPE_CHECKING:
-    from . import cli, consistency, datasets, lens, models, report, validation  # noqa: F401
+    from . import cli, consistency, datasets, lens, models, plot, report, validation  # noqa: F401
     from .consistency.diagnosis import Diagnosis, diagnose
     from .consistency.experiment import LawError
     from .consistency.posterior import PosteriorVariance, posterior_variance
