@@ -32,10 +32,10 @@ SPEC = LawSpec(
     describes="Gaussian data with the mean and covariance of your images",
     undiagnosed="On natural images the true variance between training sets is larger, up to several times on small patches; "
     "the ordering of modes, seeds and sizes is more robust than the absolute level.",
-    misses="The Gaussian law knows mean and covariance of the data and nothing else. Real images differ in contrast from one to "
-    "the next, which makes the variance over training sets larger or smaller than the law says: on small patches of photographs "
-    "by several times. Misses of that size are expected there. The order of modes, inputs and sizes is more robust; the "
-    "figures show how far it holds here.",
+    misses="The Gaussian law knows only the mean and covariance of the data. Real images differ in contrast from one to the next, "
+    "which makes the variance over training sets larger or smaller than the law predicts: on small patches of photographs by "
+    "several times. Misses of that size are expected there. The order of modes, inputs and sizes is more robust; the figures "
+    "show how far it holds here.",
     multiply_adds=multiply_adds,
     build=build,
     tolerance=1e-13,

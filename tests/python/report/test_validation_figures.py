@@ -47,7 +47,7 @@ def test_overview_shows_some_of_many_sizes():
     validation = make_validation(sizes=(10, 20, 30, 40, 50, 60, 70), quantities=("kappa", "seeds"))
     titles = [ax.get_title(loc="center") for ax in figure_of(validation, "ratios").get_axes()]
     assert titles == ["n = 10", "n = 30", "n = 50", "n = 70"]
-    assert "some are shown" in undrawn(build(validation, facts={})).words
+    assert "Only some of the 7 training-set sizes are shown" in undrawn(build(validation, facts={})).words
 
 
 def test_kappa_draws_curves_points_and_ratios(right):

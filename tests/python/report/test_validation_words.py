@@ -26,11 +26,11 @@ def test_a_theory_that_agrees_everywhere_is_said_to_agree(right):
     total = len(outcomes(right))
     words = headline(right)
     assert words.mood == "yes"
-    assert words.answer == f"The Gaussian law agrees with the simulation in {total} of {total} comparisons."
+    assert words.answer == f"The Gaussian law agrees with simulated linear models in {total} of {total} comparisons."
     assert all(
         v.mood == "yes" for rows in verdicts_by_quantity(right).values() for v in rows if v.law == "Gaussian law"
     )
-    assert "Nothing in these data tells them from" in words.reason
+    assert "the data cannot be told apart from data that meet the assumptions of the law" in words.reason
 
 
 def test_a_theory_that_is_wrong_everywhere_is_said_to_miss():
@@ -40,8 +40,8 @@ def test_a_theory_that_is_wrong_everywhere_is_said_to_miss():
     assert set(outcomes(validation)) == {"misses"}
     assert words.mood == "no"
     assert f"misses in {total} of {total} comparisons" in words.answer
-    assert "disagreement of models by up to a factor of 4" in words.answer
-    assert "expectations by up to a factor of 4" in words.answer
+    assert "off by up to a factor of 4 in the disagreement of models" in words.answer
+    assert "a factor of 4 in expectations" in words.answer
     assert "Misses of that size are expected there" in words.reason
     assert all(
         v.sentence.startswith("Misses in all") or v.counts[2] == 3
@@ -57,8 +57,8 @@ def test_one_quantity_that_misses_is_named_with_its_worst_case():
     validation = make_validation(laws=("gaussian",), off=off)
     words = headline(validation)
     assert words.mood == "partly"
-    assert "and misses in 3: disagreement of models by up to a factor of 3." in words.answer
-    assert "the furthest off by a factor of 3: disagreement by input (denoiser, σ = 1, n = 60)" in words.counts
+    assert "and misses in 3, off by up to a factor of 3 in the disagreement of models." in words.answer
+    assert "The largest miss is a factor of 3: disagreement by input (denoiser, σ = 1, n = 60)" in words.counts
     verdicts = {title: rows[0] for title, rows in verdicts_by_quantity(validation).items()}
     seeds = verdicts["Disagreement by input"]
     assert seeds.sentence == "Misses in 3 of 12, at worst by a factor of 3 (denoiser, σ = 1, n = 60)."
@@ -72,15 +72,16 @@ def test_a_deviation_of_order_one_over_m_is_neither_a_miss_nor_agreement():
     assert set(outcomes(validation)) == {"limit"}
     words = headline(validation)
     assert words.mood == "yes"
-    assert "agree to the order 1/m that the limit of many samples neglects" in words.counts
-    assert "to the neglected order 1/m, at most" in next(iter(verdicts_by_quantity(validation).values()))[0].sentence
+    assert words.counts.endswith("agree up to terms of order 1/m, which the limit of many samples neglects.")
+    sentence = next(iter(verdicts_by_quantity(validation).values()))[0].sentence
+    assert "up to neglected terms of order 1/m, off by at most" in sentence
 
 
 def test_misses_of_the_published_law_are_called_its_own(right):
     (sentence,) = headline(right).others
     assert sentence.startswith("The published law misses in ")
     assert "formula of arXiv 2602.02908" in sentence
-    assert "its misses are expected" in sentence
+    assert "Its misses are expected" in sentence
 
 
 def test_a_published_law_that_agrees_is_not_said_to_miss():
@@ -108,9 +109,9 @@ def test_the_headline_judges_the_law_that_misses_least():
     ("kind", "factor", "words"),
     [
         ("gaussian", 1.0, "this tests the theory and its code"),
-        ("gaussian", 3.0, "theory or code is at fault"),
+        ("gaussian", 3.0, "the theory or its code is at fault"),
         ("resample", 3.0, "Real images differ in contrast"),
-        ("disjoint", 3.0, "With disjoint splits a part of any difference is not the law's"),
+        ("disjoint", 3.0, "With disjoint splits, part of any difference does not come from the law"),
     ],
 )
 def test_the_reason_depends_on_where_training_sets_come_from(kind, factor, words):

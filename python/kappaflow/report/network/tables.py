@@ -49,7 +49,7 @@ def _design_rows(found: NetworkValidation) -> list[tuple[str, str]]:
     if found.data.description:
         rows.append(("Description", found.data.description))
     rows += [
-        ("Images", f"{found.data.images:,} of {size} values"),
+        ("Images", f"{found.data.images:,}, each of {size} values"),
         ("Architectures", ", ".join(arch_title(arch) for arch in found.setup.archs)),
         ("n", ", ".join(f"{n:,}" for n in found.setup.n) if any(found.setup.n) else "not known"),
         ("Pairs", "; ".join(ARM_TITLES[arm] for arm in found.setup.arms)),

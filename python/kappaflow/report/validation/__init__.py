@@ -41,7 +41,7 @@ def build(validation: Validation, *, facts: Mapping[str, str]) -> Document:
     return Document(
         kind="Validation report",
         source=validation.data.source,
-        title="Does the theory hold on {source}? Linear models, simulated and predicted",
+        title="Does the theory of linear models hold on {source}? Simulation against prediction",
         mood=head.mood,
         answer=head.answer,
         introduction=(Prose(PROSE, "introduction", words),),

@@ -43,13 +43,13 @@ def inhomogeneity(validation: Validation) -> Section | None:
         Picture(
             name="inhomogeneity",
             caption=(
-                "One point for each input and n: its simulated disagreement with 95 % interval against the one predicted by "
-                f"the {main_law(validation).title}, both divided by the predicted mean over inputs at that n. On the dotted "
-                "line they are equal; a cloud along a line parallel to it has the wrong size and the right order."
+                "Each point is one input at one n: its simulated disagreement with a 95 % interval against the disagreement that "
+                f"the {main_law(validation).title} predicts, both divided by the predicted mean over inputs at that n. On the "
+                "dotted line the two are equal. A cloud along a line parallel to it has the wrong size and the right order."
             ),
             alternative=(
                 f"Simulated against predicted disagreement of each input, relative to the mean, {each}, with the "
-                "diagonal, a panel for each map."
+                "diagonal, one panel for each map."
             ),
             draw=partial(draw_inhomogeneity, validation),
         ),
@@ -65,8 +65,8 @@ def _inhomogeneity_takeaway(validation: Validation) -> str:
     if not parts:
         return ""
     return (
-        f"From one input to another the simulated disagreement varies at n = {middle(validation.setup.n):,} by this factor "
-        f"(in brackets the rank correlation with theory): {'; '.join(parts)}."
+        f"At n = {middle(validation.setup.n):,}, the simulated disagreement varies from input to input by this factor (in "
+        f"brackets its rank correlation with the theory): {'; '.join(parts)}."
     )
 
 
@@ -148,8 +148,8 @@ def scatter(validation: Validation) -> Section | None:
             name="scatter",
             caption=_scatter_caption(validation),
             alternative=(
-                f"Simulated against predicted variance of mode pairs {each}, with the diagonal, a panel for each map, "
-                "logarithmic axes."
+                f"Simulated against predicted variance of mode pairs {each} on logarithmic axes, with the diagonal, one panel for "
+                "each map."
             ),
             draw=partial(draw_scatter, validation),
             raster=True,
@@ -168,20 +168,20 @@ def _scatter_takeaway(validation: Validation) -> str:
     text = " ".join(f"{word} {typically_off(c.agreement.log_error)} ({c.label}, n = {c.n:,})" for c, word in kinds)
     noise = [c.agreement.log_noise for c in found]
     return (
-        f"The typical mode pair is off by {text}; Monte Carlo error alone makes "
+        f"For the typical mode pair, the theory is off by {text}; Monte Carlo error alone gives "
         f"{typically_off(min(noise))} to {typically_off(max(noise))}."
     )
 
 
 def _scatter_caption(validation: Validation) -> str:
     text = (
-        "Simulated against predicted variance of the entry between two modes, one point for each pair of up to 32 modes and "
-        "each n; darker where points are many."
+        "Simulated against predicted variance of the entry between two modes: one point for each pair of up to 32 modes and "
+        "each n, darker where there are many points."
     )
     if len(validation.setup.laws) > 1:
         text += (
-            f" Other laws are drawn only where they differ from the {main_law(validation).title} by more than 5 %: for the "
-            "published law, pairs of a mode with itself."
+            f" Other laws are drawn only where they differ from the {main_law(validation).title} by more than 5 %; for the "
+            "published law these are the pairs of a mode with itself."
         )
     return text
 
@@ -283,17 +283,19 @@ def pixels(validation: Validation) -> Section | None:
         return None
     return figure_section(
         "pixels",
-        "Where in the image?",
+        "Where in the image do models disagree?",
         "Pixels",
         _pixels_takeaway(validation),
         Picture(
             name="pixels",
             caption=(
-                "Standard deviation of each pixel over training sets for the first input, simulated beside predicted, one "
-                "colour scale in a row; for colour images the root mean square over channels. Pixels that no training set "
-                "changes are blank."
+                "Standard deviation of each pixel over training sets for the first input, simulated beside predicted, with one "
+                "colour scale for each row. For colour images it is the root mean square over channels. Pixels that no training "
+                "set changes are blank."
             ),
-            alternative="Standard deviation of each pixel for one input as images, simulated beside predicted, a row for each map.",
+            alternative=(
+                "Standard deviation of each pixel for one input as images, simulated beside predicted, one row for each map."
+            ),
             draw=partial(draw_pixels, validation),
             raster=True,
         ),
@@ -306,8 +308,10 @@ def _pixels_takeaway(validation: Validation) -> str:
     found = [c for c in main_comparisons(validation, "pixels") if c.n == n]
     if not found:
         return ""
-    parts = [f"{times(c.agreement.ratio)} ({c.label})" for c in found]
-    return f"At n = {n:,} the simulated variance, all pixels together, is {', '.join(parts)} the predicted one."
+    first, *rest = found
+    parts = [f"{times(first.agreement.ratio)} the predicted one ({first.label})"]
+    parts += [f"{times(c.agreement.ratio)} ({c.label})" for c in rest]
+    return f"At n = {n:,}, the simulated variance of all pixels together is {', '.join(parts)}."
 
 
 @styled

@@ -75,23 +75,23 @@ def _answer(law: ComparedLaw, found: Sequence[Comparison]) -> tuple[Mood, str]:
     misses, total = tally(found).misses, len(found)
     title = f"The {law.title}"
     if not misses:
-        return "yes", f"{title} agrees with the simulation in {total:,} of {_comparison_word(total)}."
+        return "yes", f"{title} agrees with simulated linear models in {total:,} of {_comparison_word(total)}."
     if 2 * misses <= total:
         agree = total - misses
-        some = f"agrees with the simulation in {agree:,} of {_comparison_word(total)} and misses in {misses:,}"
-        return "partly", f"{title} {some}: {_families(found)}."
-    return "no", f"{title} misses in {misses:,} of {_comparison_word(total)}: {_families(found)}."
+        some = f"agrees with simulated linear models in {agree:,} of {_comparison_word(total)} and misses in {misses:,}"
+        return "partly", f"{title} {some}, {_families(found)}."
+    return "no", f"{title} misses in {misses:,} of {_comparison_word(total)}, {_families(found)}."
 
 
 def _families(found: Sequence[Comparison]) -> str:
     """By how much each kind of quantity is missed at worst."""
     missed = [c for c in found if c.agreement.outcome == "misses"]
     kinds = (
-        ("disagreement of models", [c for c in missed if c.quantity in DISAGREEMENTS]),
+        ("the disagreement of models", [c for c in missed if c.quantity in DISAGREEMENTS]),
         ("single variances", [c for c in missed if c.quantity not in (*DISAGREEMENTS, *EXPECTATIONS)]),
         ("expectations", [c for c in missed if c.quantity in EXPECTATIONS]),
     )
-    return joined([f"{name} by up to {how_far(worst(group))}" for name, group in kinds if group])
+    return f"off by up to {joined([f'{how_far(worst(group))} in {name}' for name, group in kinds if group])}"
 
 
 def _comparison_word(count: int) -> str:
@@ -105,13 +105,13 @@ def _counts_sentence(validation: Validation, found: Sequence[Comparison]) -> str
         parts.append(f"{agrees:,} {'agrees' if agrees == 1 else 'agree'} within Monte Carlo error")
     if limit:
         verb = "" if agrees else "agrees " if limit == 1 else "agree "
-        parts.append(f"{limit:,} {verb}to the order 1/m that the limit of many samples neglects")
-    if misses:
-        furthest = worst([c for c in found if c.agreement.outcome == "misses"])
-        where = f"{quantity_title(validation, furthest.quantity)} ({place(furthest)})"
-        verb = "misses" if misses == 1 else "miss"
-        parts.append(f"{misses:,} {verb}, the furthest off by {how_far(furthest)}: {where}")
-    return f"Of {_comparison_word(len(found))}, {joined(parts)}."
+        parts.append(f"{limit:,} {verb}up to terms of order 1/m, which the limit of many samples neglects,")
+    if not misses:
+        return f"Of {_comparison_word(len(found))}, {joined(parts).rstrip(',')}."
+    furthest = worst([c for c in found if c.agreement.outcome == "misses"])
+    where = f"{quantity_title(validation, furthest.quantity)} ({place(furthest)})"
+    parts.append(f"{misses:,} {'misses' if misses == 1 else 'miss'}")
+    return f"Of {_comparison_word(len(found))}, {joined(parts)}. The largest miss is {how_far(furthest)}: {where}."
 
 
 def _other_law(validation: Validation, law: ComparedLaw) -> str:
@@ -123,10 +123,10 @@ def _other_law(validation: Validation, law: ComparedLaw) -> str:
     if not is_published(law):
         return answer
     misses = tally(found).misses
-    note = " It is the formula of arXiv 2602.02908 without the exchange and mean terms, shown for comparison"
+    note = " It is the formula of arXiv 2602.02908, without the exchange and mean terms, and is shown for comparison."
     if misses:
-        return f"{answer}{note}: its misses are expected and belong to that formula; nothing broke."
-    return f"{answer}{note}."
+        return f"{answer}{note} Its misses are expected: they come from that formula, and nothing is broken."
+    return f"{answer}{note}"
 
 
 def _reason(validation: Validation, law: ComparedLaw, found: Sequence[Comparison]) -> str:
@@ -138,15 +138,15 @@ def _reason(validation: Validation, law: ComparedLaw, found: Sequence[Comparison
                 "Training sets are Gaussian, as the theory assumes: this tests the theory and its code, not the data."
             )
         return (
-            "Training sets are Gaussian, as the theory assumes. Misses are then not the data's: either n is too small for "
-            "the limit of many samples, or theory or code is at fault."
+            "Training sets are Gaussian, as the theory assumes. The data therefore do not cause the misses: either n is too "
+            "small for the limit of many samples, or the theory or its code is at fault."
         )
     if not misses:
-        return "Nothing in these data tells them from the data that the law assumes, as far as these quantities go."
-    reason = "The simulation is of these very data, so that a miss is a property of the law on them, not of chance."
+        return "In these quantities, the data cannot be told apart from data that meet the assumptions of the law."
+    reason = "The training sets are drawn from these very data, so a miss is an error of the law on them, not chance."
     reason = law.spec.misses or reason
     if validation.setup.sampling == "disjoint":
-        reason += " With disjoint splits a part of any difference is not the law's; see the note."
+        reason += " With disjoint splits, part of any difference does not come from the law; see the note."
     return reason
 
 
@@ -159,10 +159,11 @@ def _tiles(validation: Validation, law: ComparedLaw, found: Sequence[Comparison]
             label="Comparisons that agree",
             text=f"{agrees + limit:,} of {len(found):,}",
             value=agrees + limit,
-            hint=f"{law.title}; {agrees:,} within Monte Carlo error, {limit:,} to order 1/m, {misses:,} misses",
+            hint=f"{law.title}: {agrees:,} within Monte Carlo error, {limit:,} up to order 1/m; {misses:,} "
+            f"{'misses' if misses == 1 else 'miss'}",
         ),
         Tile(
-            label="Furthest off",
+            label="Largest error",
             text=how_far(furthest),
             hint=f"{quantity_title(validation, furthest.quantity)}; {place(furthest)}",
         ),
@@ -173,7 +174,7 @@ def _tiles(validation: Validation, law: ComparedLaw, found: Sequence[Comparison]
             Tile(
                 label="Disagreement, simulated / predicted",
                 text=f"{fine_ratio(min(ratios))} to {fine_ratio(max(ratios))}",
-                hint="totals, over all maps and n; 1 is agreement",
+                hint="range of totals over all maps and n; 1 is perfect",
             )
         )
     total = sum(validation.setup.draws)
@@ -182,7 +183,7 @@ def _tiles(validation: Validation, law: ComparedLaw, found: Sequence[Comparison]
             label="Training sets simulated",
             text=f"{total:,}",
             value=total,
-            hint="each with its own mean, covariance and models",
+            hint="each with its own mean, covariance and linear models",
         )
     )
     return tuple(tiles)

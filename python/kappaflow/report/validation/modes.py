@@ -54,10 +54,13 @@ def kappa(validation: Validation) -> Section | None:
         Picture(
             name="kappa",
             caption=(
-                "Renormalised noise κ against noise variance σ²: lines are theory, points the simulation with 95 % intervals. "
-                f"Below: simulated over predicted under the {main_law(validation).title}. Dotted: infinite data."
+                "Renormalised noise κ against noise variance σ². Lines are the theory, points are the simulation with 95 % "
+                f"intervals. Bottom: simulated κ over that predicted by the {main_law(validation).title}. Dotted lines: infinite "
+                "data."
             ),
-            alternative=f"Renormalised noise against noise variance, predicted lines and simulated points {each}, and their ratio.",
+            alternative=(
+                f"Renormalised noise against noise variance: predicted lines and simulated points {each}, and their ratio."
+            ),
             draw=partial(draw_kappa, validation),
         ),
         Prose(PROSE, "kappa", {"coincidences": coincidences(validation)}, summary=HOW),
@@ -76,8 +79,8 @@ def _kappa_takeaway(validation: Validation) -> str:
         place = int(np.nanargmax(deviation))
         ratio = float(comparison.agreement.simulated[place] / comparison.agreement.predicted[place])
         sigma = short(math.sqrt(float(comparison.entries[place])), 2)
-        parts.append(f"at n = {comparison.n:,} it is {times(ratio)} the predicted one (σ = {sigma})")
-    return f"The simulated κ where it is furthest from theory: {'; '.join(parts)}." if parts else ""
+        parts.append(f"{times(ratio)} the predicted one at n = {comparison.n:,} (σ = {sigma})")
+    return f"Where the simulated κ is furthest from the theory, it is {' and '.join(parts)}." if parts else ""
 
 
 @styled
@@ -149,9 +152,9 @@ def coincidences(validation: Validation) -> str:
     pairs = small[0] * (small[0] - 1) / (2 * validation.data.pool_size)
     return (
         f"In {small[0]:,} images drawn with replacement from {validation.data.pool_size:,}, {number(pairs, 2)} pairs are equal on "
-        "average. Where n is not above the number of modes, such a pair makes one eigenvalue of Σ̂ zero, and at low noise "
-        "its 1/σ² outweighs all others: the simulated κ is then far below that of images that never repeat, which theory "
-        "predicts."
+        "average. Where n is at most the number of modes, such a pair makes one eigenvalue of Σ̂ zero, and at low noise its "
+        "1/σ² outweighs all others. The simulated κ is then far below the κ that theory predicts, which is for images that "
+        "never repeat."
     )
 
 
@@ -169,13 +172,13 @@ def overshrinkage(validation: Validation) -> Section | None:
         Picture(
             name="overshrinkage",
             caption=(
-                "Expected gain of each mode over the gain with infinite data; 1 is no loss. Lines: theory. Points: simulation "
-                "with 95 % intervals, at some of the modes where there are many. A law that cannot be told from the first is "
-                "not drawn."
+                "Expected gain of each mode divided by its gain with infinite data; 1 means no loss. Lines are the theory, points "
+                "are the simulation with 95 % intervals (at some modes only, where there are many). A law whose curve cannot be "
+                "told from that of the first law is not drawn."
             ),
             alternative=(
-                f"Gain of each mode relative to infinite data, predicted lines and simulated points {each}, a "
-                "panel for each map."
+                f"Gain of each mode relative to infinite data: predicted lines and simulated points {each}, one panel for each "
+                "map."
             ),
             draw=partial(draw_overshrinkage, validation),
         ),
@@ -197,11 +200,11 @@ def _overshrinkage_takeaway(validation: Validation) -> str:
     place = int(np.nanargmin(kept))
     predicted = float(comparison.agreement.predicted[place] / ideal[place])
     text = (
-        f"With {comparison.n:,} images, the hardest hit mode of the {label}, mode {int(comparison.entries[place]) + 1:,}, "
-        f"keeps {percent(float(kept[place]))} of its gain in the simulation; theory says {percent(predicted)}."
+        f"With {comparison.n:,} images, mode {int(comparison.entries[place]) + 1:,} of the {label} loses most: it keeps "
+        f"{percent(float(kept[place]))} of its gain in the simulation and {percent(predicted)} in theory."
     )
-    deviation = np.abs(log_ratio(comparison))
-    return f"{text} The typical mode (median) is off by {typically_off(float(np.nanmedian(deviation)))}."
+    off = typically_off(float(np.nanmedian(np.abs(log_ratio(comparison)))))
+    return f"{text} For the typical mode (median), the theory is off by {off}."
 
 
 def overshrinkage_subjects(validation: Validation) -> dict[str, str]:
@@ -270,18 +273,19 @@ def anisotropy(validation: Validation) -> Section | None:
     each = each_size(validation)
     return figure_section(
         "anisotropy",
-        "Anisotropy: on which modes do models disagree?",
+        "Anisotropy: in which modes do models disagree?",
         "Modes",
         _anisotropy_takeaway(validation),
         Picture(
             name="anisotropy",
             caption=(
-                "Squared distance of two models along each mode of the output, averaged over inputs: for the denoiser at low "
-                "and at high noise, and for the finished sample. Lines: theory. Points: simulation with 95 % intervals."
+                "Squared distance between two models along each mode of the output, averaged over inputs: for the denoiser at low "
+                "and at high noise, and for the finished sample. Lines are the theory, points are the simulation with 95 % "
+                "intervals."
             ),
             alternative=(
-                f"Disagreement by mode of the output, predicted lines and simulated points {each}, a panel for each "
-                "map, logarithmic axes."
+                f"Disagreement by mode of the output on logarithmic axes: predicted lines and simulated points {each}, one "
+                "panel for each map."
             ),
             draw=partial(draw_anisotropy, validation),
         ),
@@ -291,13 +295,15 @@ def anisotropy(validation: Validation) -> Section | None:
 
 def _anisotropy_takeaway(validation: Validation) -> str:
     parts = [
-        f"{each.label}: a factor of {rough(each.factor)}, rank correlation {each.order:.2f}"
+        f"{each.label}: {rough(each.factor)} ({each.order:.2f})"
         for each in spreads(validation, "mode_disagreement", anisotropy_subjects(validation))
     ]
     if not parts:
         return ""
-    start = f"How much modes differ in disagreement at n = {middle(validation.setup.n):,}, and how well theory orders them. "
-    return f"{start}{capital('; '.join(parts))}."
+    return (
+        f"At n = {middle(validation.setup.n):,}, the simulated disagreement varies from mode to mode by this factor (in brackets "
+        f"its rank correlation with the theory): {'; '.join(parts)}."
+    )
 
 
 @styled
@@ -406,13 +412,13 @@ def scaling(validation: Validation) -> Section | None:
         Picture(
             name="scaling",
             caption=(
-                "Disagreement of the finished samples in each eigenband against the number of training images, mean over "
-                "inputs. Lines: theory, also for n that were not simulated. Markers: simulation with 95 % intervals. The "
-                "dotted line falls like 1/n."
+                "Disagreement of the finished samples in each eigenband (mean over inputs) against the number of training images. "
+                "Lines are the theory, also for n that were not simulated; markers are the simulation with 95 % intervals. The "
+                "dotted line falls as 1/n."
             ),
             alternative=(
-                "Disagreement of each eigenband against n, predicted curves and simulated points with intervals, "
-                "logarithmic axes."
+                "Disagreement of each eigenband against n on logarithmic axes: predicted curves and simulated points with "
+                "intervals."
             ),
             draw=partial(draw_scaling, validation),
         ),
@@ -426,14 +432,14 @@ def _scaling_takeaway(validation: Validation) -> str:
         return ""
     first, last = found[0].agreement, found[-1].agreement
     if len(found) == 1:
-        return f"At n = {found[0].n:,} the simulated disagreement, all bands together, is {times(first.ratio)} the predicted one."
+        return f"At n = {found[0].n:,}, the simulated disagreement of all bands together is {times(first.ratio)} the predicted one."
     simulated = float(numbers.ratio(first.simulated.sum(), last.simulated.sum()))
     predicted = float(numbers.ratio(first.predicted.sum(), last.predicted.sum()))
     if not (math.isfinite(simulated) and math.isfinite(predicted)):
         return ""
     return (
-        f"From n = {found[0].n:,} to {found[-1].n:,} the disagreement falls {rough(simulated)}-fold in the simulation "
-        f"and {rough(predicted)}-fold in theory (1/n would be {rough(found[-1].n / found[0].n)}-fold)."
+        f"From n = {found[0].n:,} to {found[-1].n:,}, the disagreement falls by a factor of {rough(simulated)} in the simulation "
+        f"and {rough(predicted)} in theory (1/n would give {rough(found[-1].n / found[0].n)})."
     )
 
 

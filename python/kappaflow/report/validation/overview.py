@@ -50,7 +50,7 @@ def overview(validation: Validation) -> Section:
     judged = len(comparisons(validation, law=leading_law(validation).name))
     return Section(
         name="overview",
-        title="Simulated over predicted, everything at a glance",
+        title="Everything at a glance: simulated over predicted",
         contents="Overview",
         takeaways=(takeaway,) if takeaway else (),
         parts=(
@@ -58,8 +58,8 @@ def overview(validation: Validation) -> Section:
                 name="ratios",
                 caption=_ratios_caption(validation),
                 alternative=(
-                    "Simulated over predicted values with 95 % intervals, a row for each quantity and map, coloured by "
-                    f"verdict, {each_size(validation)}."
+                    "Simulated over predicted values with 95 % intervals, coloured by verdict, in one row for each quantity and "
+                    f"map, {each_size(validation)}."
                 ),
                 draw=partial(draw_ratios, validation),
             ),
@@ -75,15 +75,18 @@ def overview(validation: Validation) -> Section:
 
 def _ratios_caption(validation: Validation) -> str:
     text = (
-        "Each mark is a total simulated over the total predicted, with its 95 % interval; for κ, the mean ratio over noise "
-        "levels. The colour and the shape of the mark are the verdict, which is on the total and on the typical entry: the "
-        "pale bar shows by what factor a typical entry (root mean square) is off beyond Monte Carlo error. A miss at 1 "
+        "Each mark is a simulated total divided by the predicted total, with its 95 % interval; for κ it is the mean ratio over "
+        "noise levels. The colour and the shape of the mark show the verdict, which is on the total and on the typical entry. "
+        "The pale bar shows by what factor a typical entry (root mean square) is off beyond Monte Carlo error. A miss at 1 "
         "therefore has the right total and wrong entries."
     )
     if len(validation.setup.laws) > 1:
-        text += f" Filled: {main_law(validation).title}."
+        text += f" Filled marks: {main_law(validation).title}."
     if len(validation.setup.n) > FOREST_COLUMNS:
-        text += f" Of {len(validation.setup.n)} training-set sizes, some are shown; the table of all comparisons has every one."
+        text += (
+            f" Only some of the {len(validation.setup.n)} training-set sizes are shown; the table of all comparisons has every "
+            "one."
+        )
     return text
 
 
@@ -96,7 +99,7 @@ def _ratios_takeaway(validation: Validation) -> str:
     median = float(np.median(ratios))
     inside = sum(0.9 <= r <= 1.1 for r in ratios)
     return (
-        f"Under the {law.title}, simulated totals are {number(min(ratios))} to {number(max(ratios))} times the predicted "
+        f"With the {law.title}, simulated totals are {number(min(ratios))} to {number(max(ratios))} times the predicted "
         f"ones (median {number(median)}); {inside:,} of {len(ratios):,} are within 10{NO_BREAK}%."
     )
 

@@ -38,14 +38,14 @@ def counterfactual(validation: Validation) -> Section | None:
         Picture(
             name="counterfactual",
             caption=(
-                f"Disagreement of two models for each pair of strata, n = {validation.counterfactual.n:,}: images are ordered "
-                f"along principal component {validation.counterfactual.component + 1} and training sets come from the top, "
-                "the bottom or the middle third, from the two outer sixths, or from all images (i.i.d., shaded row). The grey "
-                "bar is what remains with infinite data; it is zero, and not drawn, for two models of the same stratum."
+                f"Disagreement of two models for each pair of strata at n = {validation.counterfactual.n:,}. Images are ordered "
+                f"along principal component {validation.counterfactual.component + 1}. Training sets come from the top, the "
+                "bottom or the middle third, from the two outer sixths, or from all images (i.i.d., shaded row). The grey bar "
+                "is what remains with infinite data; for two models of the same stratum it is zero and not drawn."
             ),
             alternative=(
-                "Disagreement of models of any two strata of the data in ascending order: simulated with "
-                "intervals, predicted, and with infinite data."
+                "Disagreement of models of any two strata of the data in ascending order: simulated with intervals, predicted, "
+                "and with infinite data."
             ),
             draw=partial(draw_counterfactual, validation),
         ),
@@ -67,8 +67,8 @@ def _counterfactual_takeaway(validation: Validation) -> str:
     base, top = float(found.simulated[0, 0]), float(found.simulated[i, j])
     names = pair_name(found.names[i], found.names[j])
     text = (
-        f"Two models, {names}, differ {times(top / base)} as much as two of {found.names[0]} sets; infinite data would leave "
-        f"{short(100 * float(found.predicted_limit[i, j]) / top)}{NO_BREAK}% of that."
+        f"Two models ({names}) disagree {times(top / base)} as much as two models of {found.names[0]} sets; "
+        f"{short(100 * float(found.predicted_limit[i, j]) / top)}{NO_BREAK}% of that would remain with infinite data."
     )
     law = main_law(validation)
     if law.name not in found.predicted:
@@ -81,7 +81,9 @@ def _counterfactual_takeaway(validation: Validation) -> str:
         ratios = [float(found.simulated[p] / predicted[p]) for p in group if predicted[p] > 0]
         if ratios:
             ends.append(f"{number(min(ratios))} to {number(max(ratios))} for two models of {words}")
-    return f"{text} Simulated over predicted by the {law.title} is {' and '.join(ends)}." if ends else text
+    if not ends:
+        return text
+    return f"{text} The ratio of simulated to predicted disagreement ({law.title}) is {' and '.join(ends)}."
 
 
 @styled
@@ -152,19 +154,19 @@ def steps(validation: Validation) -> Section | None:
     each = each_size(validation)
     return figure_section(
         "steps",
-        "Samplers of finitely many steps",
+        "Samplers with finitely many steps",
         "Sampler steps",
         _steps_takeaway(validation),
         Picture(
             name="steps",
             caption=(
-                "Mean square distance by eigenband: of the step-by-step sampler from the continuous sampling map of the same "
-                "training set (dotted), and of a model of n images from the model of infinitely many (solid, finite data). "
-                "Below: the root of their ratio. Where it is far below 100 %, the steps do not matter for what finite data do."
+                "Mean squared distances by eigenband. Dotted: between the step-by-step sampler and the continuous sampling map of "
+                "the same training set. Solid (finite data): between a model of n images and the model of infinitely many. "
+                "Bottom: the square root of their ratio. Where it is far below 100 %, the steps do not matter beside the effect "
+                "of finite data."
             ),
             alternative=(
-                f"Error of samplers of finitely many steps beside the effect of finite data by eigenband {each}, and their "
-                "ratio."
+                f"Error of samplers with finitely many steps and effect of finite data by eigenband {each}, and their ratio."
             ),
             draw=partial(draw_steps, validation),
         ),
@@ -178,7 +180,7 @@ def _steps_takeaway(validation: Validation) -> str:
     for n in sorted({*sizes[:1], *sizes[-1:]}):
         each = sorted((e for e in validation.step_errors if e.n == n), key=lambda e: e.steps)
         shares = " and ".join(f"{percent(e.ratio)} with {e.steps} steps" for e in each)
-        parts.append(f"at n = {n:,} {shares}")
+        parts.append(f"at n = {n:,}, {shares}")
     if not parts:
         return ""
     return f"Error of the sampler's steps relative to the effect of finite data (root mean square): {'; '.join(parts)}."

@@ -121,9 +121,9 @@ def _verdict_table(validation: Validation) -> Table:
     return Table(
         name="verdicts",
         caption=(
-            "Over all maps and training-set sizes. Ratio: simulated over predicted total. RMS log error: root mean square of "
-            "log(simulated/predicted) over the entries; Monte Carlo: the same for a perfect prediction. Counts: agrees / agrees "
-            "to order 1/m / misses."
+            "Each row is over all maps and training-set sizes. Ratio: simulated total over predicted total. RMS log error: root "
+            "mean square of log(simulated/predicted) over the entries. Monte Carlo: the same for a perfect prediction. Counts: "
+            "agrees / agrees to order 1/m / misses."
         ),
         columns={
             "Law": [row.law for row in rows],
@@ -155,8 +155,8 @@ def _verdict_sentence(found: Sequence[Comparison]) -> str:
         return f"{often}, at worst by {how_far(furthest)} ({place(furthest)})."
     if limit:
         furthest = worst([c for c in found if c.agreement.outcome == "limit"])
-        within = f"{agrees:,} within Monte Carlo error, {limit:,} to the neglected order 1/m"
-        return f"Agrees: {within}, at most {how_far(furthest)} off there ({place(furthest)})."
+        within = f"{agrees:,} within Monte Carlo error, {limit:,} up to neglected terms of order 1/m"
+        return f"Agrees: {within}, off by at most {how_far(furthest)} there ({place(furthest)})."
     return "Agrees within Monte Carlo error" + ("." if total == 1 else f" in all {total:,}.")
 
 
@@ -166,7 +166,7 @@ def _size_table(validation: Validation) -> Table:
     counts = [tally([c for c in comparisons(validation, law=law.name) if c.n == n]) for n in validation.setup.n]
     return Table(
         name="sizes",
-        caption="By training-set size, over all quantities and maps, for the law of the headline",
+        caption="Outcomes by training-set size n, over all quantities and maps, for the law of the headline.",
         columns={
             "n": list(validation.setup.n),
             "Training sets": list(validation.setup.draws),
@@ -190,8 +190,8 @@ def all_comparisons(validation: Validation) -> Section:
     table = Table(
         name="comparisons",
         caption=(
-            "Ratio: simulated over predicted total, with its 95 % interval. Excess: RMS log error beyond Monte Carlo. Left out: "
-            "entries that are not positive on both sides and have no logarithm."
+            "Ratio: simulated total over predicted total, with its 95 % interval. Excess: RMS log error beyond Monte Carlo. Left "
+            "out: entries that are not positive on both sides and so have no logarithm."
         ),
         columns={
             "Law": [titles.get(row.law, row.law) for row in rows],
@@ -241,7 +241,7 @@ def _design_rows(validation: Validation) -> tuple[tuple[str, str], ...]:
         of = ""
         if validation.data.total_images is not None and validation.data.total_images != validation.data.pool_size:
             of = f" of {validation.data.total_images:,}"
-        rows.append(("Images", f"{validation.data.pool_size:,}{of}, {size} values each"))
+        rows.append(("Images", f"{validation.data.pool_size:,}{of}, each of {size} values"))
     else:
         rows.append(("Values of a sample", size))
     rows += [

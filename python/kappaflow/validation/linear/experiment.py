@@ -224,19 +224,22 @@ def _notes(sets: TrainingSets) -> tuple[str, ...]:
     pool = sets.pool
     notes = []
     if isinstance(sets, GaussianSets):
-        notes.append("Training sets are Gaussian with the covariance of the data: no property beyond it is tested.")
+        notes.append(
+            "Training sets are Gaussian with the covariance of the data; no other property of the data is tested."
+        )
     if pool is not None and pool.size < pool.total:
         notes.append(
-            f"A random subset of {pool.size:,} of the {pool.total:,} images, as many as memory holds, is the population here; "
-            "its mean and covariance are known exactly."
+            f"The population here is a random subset of {pool.size:,} of the {pool.total:,} images, as many as memory holds; its "
+            "mean and covariance are known exactly."
         )
     if sets.name == "resample":
         notes.append(
-            "Training sets are drawn with replacement, so the images are the whole population and theory has nothing to estimate."
+            "Training sets are drawn with replacement, so the images are the whole population and the theory has nothing to "
+            "estimate."
         )
     if sets.name == "disjoint" and pool is not None:
         notes.append(
-            f"Disjoint splits of {pool.size:,} images estimate the variance over new images of the same kind. Theory "
-            "takes its numbers from them and corrects for the finite dataset. Intervals hold these images fixed."
+            f"Disjoint splits of {pool.size:,} images estimate the variance over new images of the same kind. The theory takes "
+            "its numbers from these images and corrects for the finite dataset. The intervals hold the images fixed."
         )
     return tuple(notes)
