@@ -65,8 +65,8 @@ def _inhomogeneity_takeaway(validation: Validation) -> str:
     if not parts:
         return ""
     return (
-        f"At n = {middle(validation.setup.n):,}, the simulated disagreement varies from input to input by this factor (in "
-        f"brackets its rank correlation with the theory): {'; '.join(parts)}."
+        f"At n = {middle(validation.setup.n):,}, the simulated disagreement on one input is up to this many times that on "
+        f"another (in brackets: rank correlation with the theory): {'; '.join(parts)}."
     )
 
 

@@ -301,8 +301,8 @@ def _anisotropy_takeaway(validation: Validation) -> str:
     if not parts:
         return ""
     return (
-        f"At n = {middle(validation.setup.n):,}, the simulated disagreement varies from mode to mode by this factor (in brackets "
-        f"its rank correlation with the theory): {'; '.join(parts)}."
+        f"At n = {middle(validation.setup.n):,}, the simulated disagreement of one mode is up to this many times that of another "
+        f"(in brackets: rank correlation with the theory): {'; '.join(parts)}."
     )
 
 
