@@ -55,12 +55,9 @@ def kappa(validation: Validation) -> Section | None:
             name="kappa",
             caption=(
                 "Renormalised noise κ against noise variance σ². Lines are the theory, points are the simulation with 95 % "
-                f"intervals. Bottom: simulated κ over that predicted by the {main_law(validation).title}. Dotted lines: infinite "
-                "data."
+                f"intervals. Bottom: simulated over predicted ({main_law(validation).title}). Dotted lines: infinite data."
             ),
-            alternative=(
-                f"Renormalised noise against noise variance: predicted lines and simulated points {each}, and their ratio."
-            ),
+            alternative=f"Renormalised noise against noise variance: predicted lines, simulated points {each}, and their ratio.",
             draw=partial(draw_kappa, validation),
         ),
         Prose(PROSE, "kappa", {"coincidences": coincidences(validation)}, summary=HOW),
@@ -203,8 +200,8 @@ def _overshrinkage_takeaway(validation: Validation) -> str:
         f"With {comparison.n:,} images, mode {int(comparison.entries[place]) + 1:,} of the {label} loses most: it keeps "
         f"{percent(float(kept[place]))} of its gain in the simulation and {percent(predicted)} in theory."
     )
-    off = typically_off(float(np.nanmedian(np.abs(log_ratio(comparison)))))
-    return f"{text} For the typical mode (median), the theory is off by {off}."
+    off = float(np.nanmedian(np.abs(log_ratio(comparison))))
+    return f"{text} For the typical mode (median), the theory is off by {typically_off(off)}."
 
 
 def overshrinkage_subjects(validation: Validation) -> dict[str, str]:
