@@ -367,9 +367,30 @@ class ReportResult(FolderResult):
 
 @dataclass(frozen=True)
 class Ranking:
-    """How much of a ranking to print."""
+    """What to rank, and how much of the ranking to print."""
 
     top: Annotated[int, option("--top", min=1, metavar="COUNT", help="Number of seeds to print at each end.")] = 10
+    noise: Annotated[
+        Path | None,
+        option(
+            "--noise",
+            metavar="FILE",
+            shown=False,
+            help="Rank the initial noise in FILE (.npy or .pt, one image of noise a row) instead of seeds. Its standard deviation "
+            "is that of --sigma-max (EDM) or 1 (DDPM, flow models).",
+        ),
+    ] = None
+    ranked: Annotated[
+        Path | None,
+        option(
+            "--write",
+            metavar="FILE",
+            shown=False,
+            panel=RESULTS_PANEL,
+            help="Also write the seeds to a text FILE, for your sampling script: those that change most first, and how a seed "
+            "becomes noise.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -2,24 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
 from .._checks import FloatArray
+from .._files import write_bytes
 from ..consistency.law_choice import choose_law
+from ..consistency.posterior import PosteriorVariance, posterior_variance
 from ..laws import Work
+from ..population import Population
 from ..sampling import initial_noise
 from ..splits import Splits
 from .console import ProgressDisplay, print_notes
-from .loading import load_population, require_seeds_fit
+from .errors import writing
+from .loading import load_population, require_profiles, require_seeds_fit
+from .noise import read_noise
 from .options import Data, JsonResult, Law, Profiles, Ranking, Sampling, Seeds, Sizes
+from .output import check_file
 from .run import check_json, print_result
-from .signature import REQUIRED, changed, takes_options
+from .signature import changed, takes_options
 
 SEEDS_FORMAT = "kappaflow-seeds-1"
+_NETWORK_NOTE = (
+    "This ranks the seeds for networks by the posterior variance of your images: how far apart the images lie that explain the "
+    "seed's noisy state equally well. It is an order and not an amount, and no network was run. "
+    "'kappaflow validate network' measures how networks on your images follow it."
+)
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """Numbers of the seeds, their noise, and what they are called."""
+
+    numbers: npt.NDArray[np.int64]
+    noise: FloatArray
+    word: str
+
+
+@dataclass(frozen=True)
+class _Linear:
+    """Disagreement of two linear models of n images."""
+
+    n: int
+    law: str
+    reason: str
+    values: FloatArray
+    average: float
 
 
 @takes_options()
@@ -27,7 +62,12 @@ def command(
     data: Data,
     sizes: Annotated[
         Sizes,
-        changed("n", default=REQUIRED, metavar="SIZE", help="Number of images in each training set, such as 1000."),
+        changed(
+            "n",
+            metavar="SIZE",
+            shown="none",
+            help="Number of images in each training set, such as 1000. With it, seeds are also ranked for two linear models.",
+        ),
     ],
     seeds: Seeds,
     ranking: Ranking,
@@ -36,53 +76,166 @@ def command(
     profiles: Profiles,
     result: JsonResult,
 ) -> None:
-    """Rank seeds by how much two linear models, trained on independent sets of n images, are predicted to disagree on them.
+    """Rank seeds by how much their image will change when you train again: for networks, and with --n for linear models.
 
     Example: kappaflow seeds digits --n 1000 --seeds 256
     """
-    n, numbers = sizes.one(), np.array(seeds.numbers(), dtype=np.int64)
-    assert n is not None  # required
+    n = sizes.one()
+    if ranking.noise is not None and seeds.seeds is not None:
+        raise ValueError("--seeds and --noise exclude each other: rank seeds, or the noise in a file")
     check_json(result)
+    if ranking.ranked is not None:
+        check_file("--write", ranking.ranked, overwrite=result.overwrite)
+    numbers = seeds.numbers() if ranking.noise is None else []
     with ProgressDisplay(quiet=result.quiet) as display:
         population = load_population(data, profiles, display, law)
-    require_seeds_fit(numbers.size, population)
-    work = Work.of(population, seeds=numbers.size)
-    chosen = choose_law(population, law.law, sigma_max=sampling.sigma_max, work=work)
-    splits = Splits(population, n, law=chosen.law)
-    f = splits.sampling_map(0.0, sampling.sigma_max)
-    values = splits.disagreement(f, initial_noise(numbers.tolist(), population.dimension, sampling.sigma_max))
-    average = float(splits.mean_disagreement(f, input_sigma=sampling.sigma_max))
-    order = np.argsort(values, kind="stable")
+        if n is None:
+            require_profiles(population, data, "the ranking for networks")
+        require_seeds_fit(len(numbers), population)
+        ranked = _ranked(population, numbers, ranking.noise, sampling.sigma_max)
+        linear = None if n is None else _linear(population, n, ranked, law, sampling)
+        networks, missing = _networks(population, ranked, sampling, required=n is None)
     content = {
         "format": SEEDS_FORMAT,
         "source": data.name,
-        "n": n,
         "sigma_max": sampling.sigma_max,
-        "law": chosen.law,
-        "law_reason": chosen.reason,
-        "mean_disagreement": average,
-        "seeds": numbers[order].tolist(),
-        "disagreement": values[order].tolist(),
+        **_linear_facts(linear, ranked),
+        "networks": None if networks is None else _network_facts(networks, ranked),
     }
+    if ranking.ranked is not None:
+        if networks is None:
+            raise ValueError(f"--write needs the ranking for networks: {missing}")
+        _write_ranking(ranking.ranked, data, population, ranked, networks, sampling)
 
     def print_tables(console: Console) -> None:
-        title = f"{data.name}, n = {n:,}: seeds by disagreement of two linear models, most consistent first"
-        console.print(_table(title, numbers[order], values[order], average, ranking.top))
-        print_notes(console, [chosen.reason], "law")
+        if networks is not None:
+            console.print(_network_table(data, networks, ranked, ranking.top))
+            print_notes(console, [_NETWORK_NOTE], "networks")
+        elif missing:
+            print_notes(console, [f"no ranking for networks: {missing}"])
+        if linear is not None:
+            console.print()
+            console.print(_linear_table(data, linear, ranked, ranking.top))
+            print_notes(console, [linear.reason], "law")
 
     print_result(result, content, print_tables)
 
 
-def _table(title: str, seeds: np.ndarray, values: FloatArray, average: float, top: int) -> Table:
+def _ranked(population: Population, numbers: Sequence[int], noise: Path | None, sigma_max: float) -> _Ranked:
+    if noise is None:
+        made = initial_noise(numbers, population.dimension, sigma_max)
+        return _Ranked(np.array(numbers, dtype=np.int64), made, "seed")
+    rows = read_noise(noise, population, sigma_max)
+    return _Ranked(np.arange(len(rows)), rows, "row")
+
+
+def _linear(population: Population, n: int, ranked: _Ranked, law: Law, sampling: Sampling) -> _Linear:
+    work = Work.of(population, seeds=len(ranked.numbers))
+    chosen = choose_law(population, law.law, sigma_max=sampling.sigma_max, work=work)
+    splits = Splits(population, n, law=chosen.law)
+    f = splits.sampling_map(0.0, sampling.sigma_max)
+    return _Linear(
+        n=n,
+        law=chosen.law,
+        reason=chosen.reason,
+        values=splits.disagreement(f, ranked.noise),
+        average=float(splits.mean_disagreement(f, input_sigma=sampling.sigma_max)),
+    )
+
+
+def _networks(
+    population: Population, ranked: _Ranked, sampling: Sampling, *, required: bool
+) -> tuple[PosteriorVariance | None, str]:
+    """The ranking for networks; None and why, where the images cannot give one and `required` is false."""
+    try:
+        return posterior_variance(population, ranked.noise, sigma_max=sampling.sigma_max), ""
+    except ValueError as error:
+        if required:
+            raise
+        return None, str(error)
+
+
+def _linear_facts(linear: _Linear | None, ranked: _Ranked) -> dict[str, Any]:
+    """For JSON: most consistent first."""
+    if linear is None:
+        return {"n": None}
+    order = np.argsort(linear.values, kind="stable")
+    return {
+        "n": linear.n,
+        "law": linear.law,
+        "law_reason": linear.reason,
+        "mean_disagreement": linear.average,
+        "seeds": ranked.numbers[order].tolist(),
+        "disagreement": linear.values[order].tolist(),
+    }
+
+
+def _network_facts(networks: PosteriorVariance, ranked: _Ranked) -> dict[str, Any]:
+    """For JSON: those that change most first."""
+    order = networks.order
+    return {
+        "sigma": networks.sigma,
+        "images": networks.images,
+        "seeds": ranked.numbers[order].tolist(),
+        "posterior_variance": networks.seeds[order].tolist(),
+        "perplexity": networks.perplexity[order].tolist(),
+        "trivial": networks.trivial[order].tolist(),
+    }
+
+
+def _write_ranking(
+    path: Path,
+    data: Data,
+    population: Population,
+    ranked: _Ranked,
+    networks: PosteriorVariance,
+    sampling: Sampling,
+) -> None:
+    """One line a seed, which ``numpy.loadtxt`` reads, below lines of explanation that begin with #."""
+    size = ", ".join(map(str, population.shape))
+    recipe = (
+        f"{sampling.sigma_max:g} * numpy.random.default_rng(seed).standard_normal({population.dimension}).reshape({size})"
+        if ranked.word == "seed"
+        else "the rows of the file of noise, counted from 0"
+    )
+    lines = [
+        f"# {data.name}: {ranked.word}s whose image is predicted to change most when a network is trained again come first.",
+        f"# Ranked by the posterior variance of {networks.images} distinct images; no network was run.",
+        f"# Noise of a {ranked.word}: {recipe}",
+        f"# (EDM with sigma_max = {sampling.sigma_max:g}; divide by that for DDPM and flow models. Images are {population.shape}.)",
+        f"# {ranked.word} posterior_variance",
+        *(f"{ranked.numbers[i]} {networks.seeds[i]:.6g}" for i in networks.order),
+    ]
+    with writing(f"--write: {str(path)!r}"):
+        write_bytes(path, ("\n".join(lines) + "\n").encode("utf-8"))
+
+
+def _network_table(data: Data, networks: PosteriorVariance, ranked: _Ranked, top: int) -> Table:
+    title = f"{data.name}: seeds whose image is predicted to change most when you train your network again, these first"
+    rows = [
+        (str(ranked.numbers[i]), f"{networks.seeds[i] / networks.seeds.mean():.3f}", f"{networks.perplexity[i]:.0f}")
+        for i in networks.order
+    ]
+    headings = (ranked.word, "posterior variance relative to the mean", "images that explain it")
+    return _table(title, headings, rows, top)
+
+
+def _linear_table(data: Data, linear: _Linear, ranked: _Ranked, top: int) -> Table:
+    title = f"{data.name}, n = {linear.n:,}: seeds by disagreement of two linear models, most consistent first"
+    rows = [
+        (str(ranked.numbers[i]), f"{linear.values[i]:.4g}", f"{linear.values[i] / linear.average:.3f}")
+        for i in np.argsort(linear.values, kind="stable")
+    ]
+    return _table(title, (ranked.word, "disagreement", "relative to the mean over all seeds"), rows, top)
+
+
+def _table(title: str, headings: Sequence[str], rows: Sequence[tuple[str, ...]], top: int) -> Table:
     """The first and the last `top` of the ranked seeds."""
     table = Table(title=title, title_justify="left")
-    for heading in ("rank", "seed", "disagreement", "relative to the mean over all seeds"):
+    for heading in ("rank", *headings):
         table.add_column(heading, justify="right")
-    for rank in _ranks(len(seeds), top):
-        if rank is None:
-            table.add_row("…", "…", "…", "…")
-        else:
-            table.add_row(str(rank + 1), str(seeds[rank]), f"{values[rank]:.4g}", f"{values[rank] / average:.3f}")
+    for rank in _ranks(len(rows), top):
+        table.add_row(*(["…"] * (1 + len(headings)) if rank is None else [str(rank + 1), *rows[rank]]))
     return table
 
 

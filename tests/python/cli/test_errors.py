@@ -149,7 +149,7 @@ def test_messages_name_the_option_the_value_and_what_is_allowed(folder, command,
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("seeds", "data.npy"), "Missing option '--n'"),
+        (("seeds", "data.npy", "--n"), "Option '--n' requires an argument"),
         (("plan",), "Missing argument 'DATA'"),
         (("plan", "data.npy", "--nope"), "No such option: --nope"),
         (("plan", "data.npy", "extra"), "(extra)"),

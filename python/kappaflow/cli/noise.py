@@ -1,0 +1,85 @@
+"""Initial noise from a file of the user, in the layout and the scale of the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._checks import FloatArray, real_array
+from .._layout import channel_axis
+from ..population import Population
+
+__all__ = ["read_noise"]
+
+#: Relative deviation of the standard deviation from 1 or σ_max that is taken for one of them.
+_TOLERANCE = 0.1
+
+
+def read_noise(path: Path, population: Population, sigma_max: float) -> FloatArray:
+    """(Z, d) noise of standard deviation σ_max, from a .npy file or a tensor saved by ``torch.save`` (.pt).
+
+    The file holds (Z, *shape) with the channels of an image last or first, or (Z, d). Noise of standard deviation σ_max is taken
+    as it is (EDM); noise of standard deviation 1 is multiplied by σ_max (DDPM and flow models start from it).
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    TypeError, ValueError
+        Another kind of file, another shape, values that are not finite numbers, or another standard deviation.
+    ImportError
+        A .pt file, and torch is not installed.
+    """
+    array = real_array(f"--noise: {str(path)!r}", _load(path))
+    rows = _rows(path, array, population)
+    scale = float(np.sqrt(np.mean(rows**2)))
+    for expected, factor in ((sigma_max, 1.0), (1.0, sigma_max)):
+        if abs(scale / expected - 1) <= _TOLERANCE + 5 / np.sqrt(2 * rows.size):
+            return rows * factor
+    raise ValueError(
+        f"--noise: {str(path)!r} must have the standard deviation --sigma-max = {sigma_max:g} (EDM) or 1 (DDPM, flow models), "
+        f"got {scale:.4g}"
+    )
+
+
+def _load(path: Path) -> Any:
+    if not path.is_file():
+        raise FileNotFoundError(f"--noise: no file {str(path)!r}")
+    if path.suffix == ".npy":
+        try:
+            return np.load(path, allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise ValueError(f"--noise: {str(path)!r} is no array file: {error}") from error
+    if path.suffix not in (".pt", ".pth"):
+        raise ValueError(f"--noise must be a .npy or .pt file, got {str(path)!r}")
+    try:
+        import torch  # lazy: torch
+    except ImportError as error:
+        raise ImportError('--noise: a .pt file needs PyTorch: pip install "kappaflow[networks]"') from error
+    try:
+        tensor = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its unpickler meets
+        raise ValueError(f"--noise: {str(path)!r} is no tensor file: {error}") from error
+    if not isinstance(tensor, torch.Tensor):
+        raise TypeError(f"--noise: {str(path)!r} must hold one tensor, got {type(tensor).__name__}")
+    return tensor.double()
+
+
+def _rows(path: Path, array: FloatArray, population: Population) -> FloatArray:
+    shape, dimension = population.shape, population.dimension
+    accepted: dict[tuple[int, ...], int | None] = {
+        shape: None,
+        (dimension,): None,
+    }  # → the axis of the channels, if it moves
+    if channel_axis(shape) == 2:
+        accepted[(shape[2], *shape[:2])] = 1
+    elif len(shape) == 2:
+        accepted[(1, *shape)] = None
+    if array.ndim == 0 or array.shape[1:] not in accepted or len(array) == 0:
+        wanted = " or ".join(f"(Z, {', '.join(map(str, one))})" for one in accepted)
+        raise ValueError(f"--noise: {str(path)!r} must have the shape {wanted}, got {array.shape}")
+    channels = accepted[array.shape[1:]]
+    ordered = array if channels is None else np.moveaxis(array, channels, -1)
+    return np.ascontiguousarray(ordered.reshape(len(array), dimension))
