@@ -1,8 +1,8 @@
 """kappaflow: random-matrix theory of diffusion models.
 
-Conventions, fixed here once: a noise level σ is a standard deviation, a noise variance is σ²; samples are rows; Σ̂ has divisor n;
-eigenvalues descend and modes are columns; a disagreement is the expected squared distance per dimension of the outputs of
-two models trained on independent sets of n samples; everything is float64 inside.
+Conventions of the whole package: a noise level σ is a standard deviation, a noise variance is σ²; samples are rows; Σ̂ has
+divisor n; eigenvalues descend and modes are columns; a disagreement is the expected squared distance per dimension of the
+outputs of two models trained on independent sets of n samples; everything is float64 inside.
 """
 
 from typing import TYPE_CHECKING
@@ -65,7 +65,7 @@ __all__ = [
     "spectral_support",
 ]
 
-#: Imported when they are first asked for, and so is every module: ``kappaflow.lens`` needs no import of its own.
+#: Imported on first use, and so is every module: ``kappaflow.lens`` needs no import of its own.
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {

@@ -1,4 +1,4 @@
-"""Argument checks shared by the public functions: one place that turns bad input into a clear message."""
+"""Argument checks shared by the public functions, with clear messages for bad input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def real_array(name: str, value: Any) -> FloatArray:
-    """`value` as a float64 array of its shape; a torch tensor is brought to the CPU first.
+    """`value` as a float64 array of its shape; a torch tensor is moved to the CPU first.
 
     Raises
     ------
@@ -65,19 +65,19 @@ def integer(
 ) -> int:
     """An integer of at least `minimum` and at most `maximum`.
 
-    A float is refused even if it is whole, and so is a bool: ``True`` where a number is meant is a mistake.
+    Floats are not allowed even if they are whole, and neither are bools: ``True`` in place of a number is a mistake.
 
     Parameters
     ----------
-    name : what the argument is called in messages
-    value : what the user gave
-    minimum, maximum : what is allowed, both included; no upper bound if None
-    error : what is raised for an integer out of range
+    name : name of the argument in messages
+    value : value that the user gave
+    minimum, maximum : smallest and largest allowed value; no upper bound if None
+    error : exception to raise for an integer out of range
 
     Raises
     ------
     TypeError
-        `value` is no integer.
+        `value` is not an integer.
     ValueError, or `error`
         It is out of range.
     """
@@ -99,7 +99,7 @@ def positive(name: str, value: Any) -> float:
     Raises
     ------
     TypeError
-        `value` is no number.
+        `value` is not a number.
     ValueError
         It is not finite and above zero.
     """
@@ -118,7 +118,7 @@ def not_negative(name: str, value: Any) -> float:
     Raises
     ------
     TypeError
-        `value` is no number.
+        `value` is not a number.
     ValueError
         It is negative or not finite.
     """
@@ -134,20 +134,20 @@ def not_negative(name: str, value: Any) -> float:
 def variance_of(
     sigma: Any, variance: Any, *, names: tuple[str, str] = ("sigma", "noise_variance"), above_zero: bool = False
 ) -> FloatArray:
-    """σ² of any shape, from σ or from σ²: exactly one of the two must be given, so that they cannot be mixed up.
+    """σ² of any shape, from σ or from σ². Exactly one of the two must be given, so they cannot be mixed up.
 
     Parameters
     ----------
-    sigma, variance : standard deviation and variance as the user gave them, None for the one that was left out
+    sigma, variance : standard deviation and variance as the user gave them, None for the one not given
     names : the two keywords, for the messages
-    above_zero : whether 0 is refused too
+    above_zero : whether 0 is an error too
 
     Raises
     ------
     TypeError
         Both or neither are given, or the values are not real numbers.
     ValueError
-        A value is negative, NaN or infinite, or 0 where that is refused.
+        A value is negative, NaN or infinite, or 0 if `above_zero`.
     """
     if (sigma is None) == (variance is None):
         given = "neither" if sigma is None else "both"

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: the one place where the package replaces a file on disk."""
+"""Files that are written whole or not at all: the only place where the package replaces a file on disk."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def unique_tag() -> str:
 def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     """The name of a new file beside `path`; when the block ends, that file takes the place of `path`.
 
-    The file is there, empty, with the permissions of any new file. Its name keeps the suffix, because some writers choose
-    the format by it. If the block raises, `path` stays as it was and the new file is removed.
+    The new file exists, is empty, and has the permissions of any new file. Its name keeps the suffix, because some writers choose
+    the format by it. If the block raises, `path` is unchanged and the new file is removed.
 
     Raises
     ------
     OSError
-        The file could not be made or moved into place.
+        The file could not be created or moved into place.
     """
     target = Path(path)
     if not target.parent.is_dir():
@@ -43,12 +43,12 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Replace a file by one with this content, which has reached the disk before the old one goes.
+    """Replace a file by one with this content, which is on the disk before the old file is removed.
 
     Raises
     ------
     OSError
-        The file could not be written; an earlier one is still there.
+        The file could not be written; an earlier file still exists.
     """
     with replaced(path) as new, new.open("wb") as file:
         file.write(content)

@@ -8,7 +8,7 @@ _CHANNELS = (1, 3, 4)
 
 
 def channel_axis(shape: tuple[int, ...]) -> int | None:
-    """2 for (H, W, C), 0 for (C, H, W) with C of 1, 3 or 4; None for any other shape. Where both ends could be, the last is.
+    """2 for (H, W, C), 0 for (C, H, W) with C of 1, 3 or 4; None for any other shape. If both are possible, it is 2.
 
     >>> channel_axis((8, 8, 3)), channel_axis((3, 8, 8)), channel_axis((8, 8))
     (2, 0, None)

@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first asked for, so that the package itself starts quickly.
+"""Names of a package that are imported on first use, so that the package itself starts quickly.
 
 A package lists them with one line::
 

@@ -1,8 +1,8 @@
 """Progress of long calls: one bar for a terminal and for a notebook, or the user's own callable.
 
 Long functions take ``progress``: None or False shows nothing, True shows a bar, and a callable is called instead. There are
-two kinds. :func:`counted` reports how many of something are done, to a callable ``(done)``; :func:`steps` reports the step and
-the fraction of the work that is done, to a callable ``(step, fraction)``. Both are context managers that give the callable to
+two kinds. :func:`counted` reports how many items are done, to a callable ``(done)``; :func:`steps` reports the step and the
+fraction of the work that is done, to a callable ``(step, fraction)``. Both are context managers that return the callable to
 report to::
 
     with counted(progress, "reading images", total=source.count) as report:
@@ -10,8 +10,8 @@ report to::
             ...
             report(seen)
 
-With True the bar stands on standard error if that is a terminal, or below the cell of a Jupyter notebook. Elsewhere, as in a
-log file, nothing is shown; :class:`ProgressLines` is a callable that writes lines now and then.
+With True the bar appears on standard error if that is a terminal, or below the cell of a Jupyter notebook. Elsewhere, as in a
+log file, nothing is shown; :class:`ProgressLines` is a callable that writes occasional lines.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ __all__ = [
     "terminal_bar",
 ]
 
-#: What functions that count take as ``progress``.
+#: The argument ``progress`` of functions that count.
 CountProgress: TypeAlias = "bool | Callable[[int], None] | None"
-#: What functions that work in named steps take as ``progress``.
+#: The argument ``progress`` of functions that work in named steps.
 StepProgress: TypeAlias = "bool | Callable[[str, float], None] | None"
 
-#: What work in named steps calls: the step, and the fraction of all the work that is done, from 0 to 1.
+#: Called by functions that work in named steps: the step, and the fraction of all work that is done, from 0 to 1.
 StepReport: TypeAlias = "Callable[[str, float], None]"
 
 P = ParamSpec("P")
@@ -66,7 +66,7 @@ class _Bar(Protocol):
 
 @contextmanager
 def counted(progress: CountProgress, title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A callable (done) that reports how many of `total` are done; `total` may be None where it is unknown.
+    """A callable (done) that reports how many of `total` are done; `total` is None if it is unknown.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def counted(progress: CountProgress, title: str, total: int | None = None) -> It
 
 @contextmanager
 def steps(progress: StepProgress, title: str) -> Iterator[Callable[[str, float], None]]:
-    """A callable (step, fraction) that reports the name of the present step and the fraction of all work that is done.
+    """A callable (step, fraction) that reports the name of the current step and the fraction of all work that is done.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def steps(progress: StepProgress, title: str) -> Iterator[Callable[[str, float],
 
 
 def in_steps(title: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorator of a function with the keyword ``progress``, a :data:`StepProgress`: the function is given a callable always.
+    """Decorator of a function with the keyword ``progress``, a :data:`StepProgress`: the function always receives a callable.
 
     ::
 
@@ -131,7 +131,7 @@ def reporter(progress: StepProgress) -> StepReport:
 
 @contextmanager
 def _shown(progress: object, title: str, total: float | None, *, unit: str) -> Iterator[_Bar | None]:
-    """The bar that True asks for; None where nothing is to be shown."""
+    """The bar to show for True; None if nothing is to be shown."""
     if progress is not None and not isinstance(progress, bool):
         raise TypeError(f"progress must be True, False, None or a callable, got {progress!r}")
     if not progress:
@@ -154,9 +154,9 @@ def _shown(progress: object, title: str, total: float | None, *, unit: str) -> I
 
 @contextmanager
 def terminal_bar(*columns: ProgressColumn, quiet: bool = False) -> Iterator[Progress]:
-    """rich's progress bar on standard error with a title, a bar and the given columns; gone when it is done.
+    """rich's progress bar on standard error with a title, a bar and the given columns; it is removed at the end.
 
-    Shows nothing if `quiet`, or if standard error is no terminal.
+    Shows nothing if `quiet`, or if standard error is not a terminal.
     """
     from rich.console import Console  # lazy: a quick start
     from rich.progress import BarColumn, Progress, TextColumn  # lazy: a quick start
@@ -179,7 +179,7 @@ class _TerminalBar:
 
 
 class _NotebookBar:
-    """A ``<progress>`` element below the cell; needs IPython alone, no widgets."""
+    """A ``<progress>`` element below the cell; needs only IPython, no widgets."""
 
     def __init__(self, title: str, total: float | None, unit: str) -> None:
         from IPython.display import HTML, display  # lazy: only notebooks have it
@@ -224,7 +224,7 @@ def _in_notebook() -> bool:
 
 
 def part_of(report: StepReport, start: float, stop: float) -> StepReport:
-    """What a part of the work calls, which takes all of it from the fraction `start` to the fraction `stop`."""
+    """The callable for a part of the work, which moves the whole from the fraction `start` to the fraction `stop`."""
     return lambda step, fraction: report(step, start + (stop - start) * fraction)
 
 
@@ -248,7 +248,7 @@ class ProgressLines:
     ----------
     write : called with each line
     seconds : between two lines, and before the first
-    clock : seconds that only grow
+    clock : returns seconds that only increase
     """
 
     def __init__(

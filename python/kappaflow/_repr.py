@@ -17,7 +17,7 @@ _SHOWN_ENTRIES, _SHOWN_CHARACTERS = 4, 40
 class ShortRepr:
     """A result with a ``repr`` of a few lines, whatever its arrays hold.
 
-    For dataclasses that say ``repr=False``::
+    For dataclasses declared with ``repr=False``::
 
         @dataclass(frozen=True, repr=False)
         class Answer(ShortRepr):
@@ -62,6 +62,6 @@ def _brief(value: Any) -> str:
 
 
 def _some(values: Any, show: Any) -> str:
-    """The first entries, and how many there are where that is not all."""
+    """The first entries, and their number if there are more."""
     shown = ", ".join(show(value) for value in values[:_SHOWN_ENTRIES])
     return shown if len(values) <= _SHOWN_ENTRIES else f"{shown}, … {len(values)} in all"

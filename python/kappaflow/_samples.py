@@ -24,7 +24,7 @@ class ImageBatches(Protocol):
     Attributes
     ----------
     shape : shape of one image; batches hold them flat
-    count : number of images where it is known before reading, else None
+    count : number of images if it is known before reading, else None
     summary : what the images are and how their pixels were scaled
     """
 
@@ -48,10 +48,10 @@ class SampleModes(NamedTuple):
 
 
 class SampleReader:
-    """Takes batches of samples and gives their mean and eigenmodes, covariance with divisor N.
+    """Reads batches of samples and computes their mean and eigenmodes, with a covariance of divisor N.
 
-    Samples are kept while they are fewer than dimensions; then their Gram matrix is diagonalised. From d samples on only the
-    covariance is kept.
+    As long as there are fewer samples than dimensions, the samples are kept, and their Gram matrix is diagonalised. From d
+    samples on, only the covariance is kept.
     """
 
     def __init__(self, profiles: int) -> None:
@@ -62,7 +62,7 @@ class SampleReader:
         self._subset = _Subset(profiles)
 
     def add(self, batch: FloatArray) -> None:
-        """Take a batch (B, ...). Raises ValueError where its samples differ in shape from the first."""
+        """Add a batch (B, ...). Its samples must have the shape of the first ones."""
         if self.seen == 0 and not self._held:
             self.shape = batch.shape[1:]
         elif batch.shape[1:] != self.shape:
@@ -81,7 +81,7 @@ class SampleReader:
             self._held = []
 
     def modes(self) -> SampleModes:
-        """Mean and eigenmodes of what was read, once.
+        """Mean and eigenmodes of the samples read. May be called once.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class SampleReader:
 
 
 class _Subset:
-    """A uniform random subset of the rows of a stream: those with the smallest of seeded random keys."""
+    """A uniform random subset of the rows of a stream: the rows with the smallest of seeded random keys."""
 
     def __init__(self, size: int) -> None:
         self._size, self._rng = size, np.random.default_rng(0)
@@ -136,7 +136,7 @@ class _Subset:
 
 
 def count_of(images: Any) -> int | None:
-    """How many samples there are, where that is known before they are read."""
+    """The number of samples if it is known before they are read, else None."""
     if isinstance(images, ImageBatches):
         return images.count
     return int(images.shape[0]) if _is_array(images) and len(images.shape) > 0 else None
@@ -152,7 +152,7 @@ def batches(images: Any) -> Iterator[FloatArray]:
     Raises
     ------
     TypeError
-        Neither of these, or values that are not real numbers.
+        None of these, or values that are not real numbers.
     ValueError
         NaN or infinite values, with their index; arrays without an axis that counts samples.
     """

@@ -20,9 +20,9 @@ class RankCorrelation(NamedTuple):
 
 
 def rank_correlation(a: FloatArray, b: FloatArray) -> RankCorrelation:
-    """Spearman's rank correlation of two arrays (E,), equal values sharing their mean rank, by SciPy.
+    """Spearman's rank correlation of two arrays (E,) by SciPy; equal values share their mean rank.
 
-    Both numbers are NaN for fewer than three entries, and where all entries of one array are equal.
+    Both numbers are NaN for fewer than three entries, or if all entries of one array are equal.
     """
     from scipy import stats  # lazy: a quick start
 

@@ -11,8 +11,8 @@ A result gets both by inheriting from :class:`Tabular` and naming its columns. T
             return {"n": self.n, "disagreement": self.value}
 
 Every column is a one-dimensional array or sequence of the same length, or a single value, which makes a table of one row or
-is repeated for every row. A result that is better shown in another way than it is exported overrides ``_repr_html_`` alone,
-with :func:`html_table`.
+is repeated for every row. A result whose display should differ from its export overrides only ``_repr_html_``, with
+:func:`html_table`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ __all__ = ["Columns", "Tabular", "html_table"]
 #: Heading → values of a column, in the order in which they are shown.
 Columns: TypeAlias = Mapping[str, Any]
 
-#: Rows that a notebook shows; of longer tables the first and the last ones.
+#: Rows that a notebook shows; longer tables show the first and the last ones.
 _SHOWN_ROWS = 12
 
 
 class Tabular:
-    """A result that is a table: subclasses say what its columns are."""
+    """A result that is a table: subclasses define its columns."""
 
     __slots__ = ()
 
@@ -70,7 +70,7 @@ def _escape(text: object) -> str:
 
 
 def html_table(columns: Columns, *, caption: str = "") -> str:
-    """An HTML table of named columns, numbers with four digits; of more than twelve rows the first and the last six.
+    """An HTML table of named columns, numbers with four digits; tables of more than twelve rows show the first and last six.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def _row(cells: Sequence[Any]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A value in words: four digits, thousands with commas, a dash for what is unknown."""
+    """A value in words: four digits, thousands with commas, a dash for an unknown value."""
     if value is ...:
         return "…"
     if value is None:
@@ -110,7 +110,7 @@ def _cell(value: Any) -> str:
 def _arrays(columns: Columns) -> dict[str, npt.NDArray[Any]]:
     """The columns as arrays of one length.
 
-    Raises ValueError where the lengths differ, or a column has more than one dimension.
+    The lengths must agree, and no column may have more than one dimension; else a ValueError names the shapes.
     """
     arrays = {name: np.asarray(values) for name, values in columns.items()}
     lengths = {name: len(values) for name, values in arrays.items() if values.ndim == 1}

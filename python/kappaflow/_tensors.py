@@ -40,7 +40,7 @@ def write_tensors(
     Raises
     ------
     OSError
-        It cannot be written, as on a full disk.
+        It cannot be written, for example because the disk is full.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file

@@ -34,7 +34,7 @@ class Band:
 
 
 def default_bands(modes: int, count: int = 6) -> tuple[Band, ...]:
-    """`count` eigenbands whose edges grow geometrically with the mode number; fewer where there are too few modes.
+    """`count` eigenbands whose edges grow geometrically with the mode number; fewer if there are too few modes.
 
     Parameters
     ----------
@@ -61,20 +61,20 @@ def default_bands(modes: int, count: int = 6) -> tuple[Band, ...]:
 
 
 def resolve_bands(bands: Any, modes: int, *, name: str = "bands") -> tuple[Band, ...]:
-    """Eigenbands from what users give.
+    """Eigenbands from the forms in which users give them.
 
     Parameters
     ----------
     bands : None for :func:`default_bands`, a number of bands, or a sequence of bands
-        A band is a :class:`Band`, a (start, stop) pair, or anything with ``start`` and ``stop``, as a range. Bands may
+        A band is a :class:`Band`, a (start, stop) pair, or an object with ``start`` and ``stop``, such as a range. Bands may
         overlap, and need not cover all modes.
     modes : number of modes, k
-    name : what the argument is called in messages
+    name : name of the argument in messages
 
     Raises
     ------
     TypeError
-        Neither of these.
+        None of these.
     ValueError
         No bands, bands without modes, or modes that do not exist.
     """

@@ -1,4 +1,4 @@
-"""How far apart two models are on the same seeds: one value for networks, for models that need no training, and for forecasts."""
+"""How far apart two models are on the same seeds: one type for networks, for models that need no training, and for predictions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["Disagreement"]
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Squared distances of what two models make of the same Z seeds, and of unrelated seeds, per dimension of the data.
+    """Squared distances between the outputs of two models for the same Z seeds, and for unrelated seeds, per dimension of the data.
 
-    Modes add up to the mean over seeds where a population has as many modes as dimensions; bands do where they cover all modes.
+    Modes add up to the mean over seeds if a population has as many modes as dimensions; bands do if they also cover all modes.
 
     Attributes
     ----------

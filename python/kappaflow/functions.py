@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True, repr=False)
 class KappaInfo(Tabular):
-    """κ and what :func:`solve_kappa` knows of it; every array has the shape of the noise levels.
+    """κ with its certificate and the work done, from :func:`solve_kappa`; every array has the shape of the noise levels.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class KappaInfo(Tabular):
     kappa : κ(t)
     derivative : dκ/dt = n/(n − df2(κ, κ))
     df1 : degrees of freedom Σ s/(s+κ)
-    residual : |κ(1 − df1/n) − t|/κ, the residual of the equation; 0 where κ(0) = 0
+    residual : |κ(1 − df1/n) − t|/κ, the residual of the equation; 0 if κ(0) = 0
     iterations : evaluations of the equation
     certified : the equation changes sign across κ(1 ± 1e-13)
     total_terms : work, the number of terms s/(s+κ) that were summed
@@ -66,7 +66,7 @@ class KappaInfo(Tabular):
 
 
 class SpectralSupport(NamedTuple):
-    """Where the limiting spectrum of a sample covariance lies.
+    """The support of the limiting spectrum of a sample covariance.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class SpectrumAtoms(NamedTuple):
     Attributes
     ----------
     eigenvalues : (k,) values s > 0
-    multiplicity : (k,) how often each of them counts, not whole numbers in general
+    multiplicity : (k,) weight of each of them, in general not a whole number
     """
 
     eigenvalues: FloatArray
@@ -198,7 +198,7 @@ def df1(kappa: Any, eigenvalues: Any, *, multiplicity: Any = None) -> FloatArray
     kappa : array of any shape
         κ ≥ 0; df1(0) is the rank.
     eigenvalues, multiplicity : (k,)
-        As of :func:`solve_kappa`.
+        See :func:`solve_kappa`.
 
     Raises
     ------
@@ -279,7 +279,7 @@ def spectral_density(x: Any, eigenvalues: Any, n: float, *, multiplicity: Any = 
     Raises
     ------
     TypeError, ValueError
-        Bad input, as x = 0.
+        Bad input, such as x = 0.
     ConvergenceError
         A root fails its check.
     """
@@ -294,7 +294,8 @@ def spectral_density(x: Any, eigenvalues: Any, n: float, *, multiplicity: Any = 
 def compress_spectrum(eigenvalues: Any, multiplicity: Any = None) -> SpectrumAtoms:
     """A few atoms with the same Σ s/(s+κ), to 1e-14, for every κ > 0.
 
-    Gauss rules in log s with at most twelve atoms a decade: the cost of what follows does not depend on d.
+    The atoms are Gauss rules in log s with at most twelve atoms per decade. The cost of later calculations then does not depend
+    on d.
 
     Parameters
     ----------

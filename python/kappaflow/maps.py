@@ -17,14 +17,14 @@ KINDS = ("denoiser", "sampling_map", "heun")
 
 @dataclass(frozen=True)
 class Map:
-    """A map that is asked of every training set: x becomes μ̂ + f(Σ̂)(x − μ̂) with a scalar function f.
+    """A map that every training set defines: x becomes μ̂ + f(Σ̂)(x − μ̂) with a scalar function f.
 
-    Made by :meth:`denoiser`, :meth:`sampling` and :meth:`heun`.
+    Create one with :meth:`denoiser`, :meth:`sampling` or :meth:`heun`.
 
     Attributes
     ----------
     kind : "denoiser", "sampling_map" or "heun"
-    sigma : noise level of the denoiser, or the one at which the sampling map ends; 0 for "heun"
+    sigma : noise level of the denoiser, or the level at which the sampling map ends; 0 for "heun"
     sigma_max : noise level at which sampling starts; the denoiser does not use it
     steps : number of steps of "heun"; 0 for the others
 

@@ -37,8 +37,8 @@ def linear_algebra() -> _core.LinearAlgebra:
 
 
 def available_memory() -> int | None:
-    """Bytes of memory that are free for use, None where the system does not say."""
-    try:  # Linux: what can be had without swapping, page cache included
+    """Bytes of memory that are free for use, None if the system does not report it."""
+    try:  # Linux: available without swapping, page cache included
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration, ValueError, IndexError):
@@ -46,12 +46,12 @@ def available_memory() -> int | None:
 
 
 def require_memory(dimension: int, matrices: int = 3) -> None:
-    """Check that `matrices` d×d float64 matrices fit in the memory that is free.
+    """Check that `matrices` d×d float64 matrices fit in the free memory.
 
     Raises
     ------
     MemoryError
-        They do not; the message says how much they need and what to do.
+        They do not fit; the message states how much they need and what to do.
     """
     need, free = 8 * matrices * dimension**2, available_memory()
     if free is not None and need > free:
@@ -74,7 +74,7 @@ class Moments:
     TypeError, ValueError
         `dimension` is not an integer of at least 1.
     MemoryError
-        The covariance and what its eigenvectors need do not fit.
+        The covariance and the memory for its eigenvectors do not fit.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class Moments:
         return f"Moments(dimension={self.dimension}, count={self.count})"
 
     def add(self, batch: Any) -> None:
-        """Add the rows of a batch (B, d). A batch that is refused leaves everything as it was.
+        """Add the rows of a batch (B, d). A batch that raises an error changes nothing.
 
         Raises
         ------
@@ -155,7 +155,7 @@ class Eigensystem(NamedTuple):
 
 
 def symmetric_eigensystem(matrix: FloatArray) -> Eigensystem:
-    """All d eigenvalues and eigenvectors of a symmetric matrix (d, d), of which the lower triangle is read.
+    """All d eigenvalues and eigenvectors of a symmetric matrix (d, d); only its lower triangle is read.
 
     Raises
     ------
@@ -179,8 +179,8 @@ def gram_eigensystem(centred: FloatArray) -> Eigensystem:
 def has_variance(eigenvalues: FloatArray) -> npt.NDArray[np.bool_]:
     """(k,) which modes have variance: eigenvalues (k,) above the rounding errors of an eigensolver, k ε times the largest.
 
-    This is the one rule for "has variance" in the package. Below this bound, ε = 2.2e-16, an eigensolver gives noise of either
-    sign in place of 0.
+    This is the only rule for "has variance" in the package; ε = 2.2e-16. Below this bound, an eigensolver returns noise of
+    either sign instead of 0.
     """
     values = np.asarray(eigenvalues, dtype=np.float64)
     return np.asarray(values > values.size * _EPSILON * float(np.max(values, initial=0.0)))

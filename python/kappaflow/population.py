@@ -1,4 +1,4 @@
-"""What is known of the data: mean, eigenvalues and eigenmodes of the population."""
+"""The population: mean, eigenvalues and eigenmodes of the data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Population", "ProfileArray", "scaled_profiles"]
 
 ProfileArray = npt.NDArray[np.float32]
 
-#: Asymmetry and negative eigenvalues up to this fraction of the largest eigenvalue are rounding.
+#: Asymmetry and negative eigenvalues up to this fraction of the largest eigenvalue count as rounding errors.
 COVARIANCE_TOLERANCE = 1e-10
 #: Above this dimension the mean of a population that is known by its spectrum alone is not stored.
 _LARGEST_MEAN = 10**8
@@ -41,17 +41,17 @@ class Population(Tabular):
 
     Attributes
     ----------
-    eigenvalues : (k,) descending, ≥ 0. k = d, or the rank where there were fewer samples than dimensions: the d − k modes
-        that are left out then have zero variance.
-    multiplicity : (k,) how often each eigenvalue occurs (1 wherever there are eigenvectors)
+    eigenvalues : (k,) descending, ≥ 0. k = d, or the rank if there were fewer samples than dimensions; the other d − k modes
+        then have zero variance.
+    multiplicity : (k,) how often each eigenvalue occurs (all 1 if there are eigenvectors)
     dimension : d, the number of values of one sample
-    mean : (d,), zeros where only the spectrum is known
-    eigenvectors : (d, k) columns = modes, or None where only the spectrum is known
+    mean : (d,), zeros if only the spectrum is known
+    eigenvectors : (d, k) columns = modes, or None if only the spectrum is known
     shape : shape of one sample
     sample_size : number of samples it was estimated from, None if it is exact
     profiles : (M, k) float32 mode coordinates of a random subset of the samples, or None; scaled so that the mean square of
-        each mode is its eigenvalue. They are what the empirical law knows beyond the covariance.
-    description : free text that travels with it, for instance how pixels were scaled
+        each mode is its eigenvalue. The empirical law uses them in addition to the covariance.
+    description : free text that is kept with the population, for instance how pixels were scaled
     """
 
     eigenvalues: FloatArray
@@ -77,7 +77,7 @@ class Population(Tabular):
         profiles: ProfileArray | None = None,
         description: str = "",
     ) -> None:
-        """Take the fields as they are; `mean` is zero and `shape` is (d,) by default."""
+        """Set the fields without changes; `mean` is zero and `shape` is (d,) by default."""
         self.__setstate__(
             {
                 "eigenvalues": eigenvalues,
@@ -106,7 +106,7 @@ class Population(Tabular):
         return f"Population(dimension={self.dimension}, modes={len(self.eigenvalues)}, shape={self.shape}, {origin})"
 
     def _columns(self) -> Columns:
-        """The modes: number from 1, eigenvalue, multiplicity, and the share of the variance up to here."""
+        """The modes: number from 1, eigenvalue, multiplicity, and the cumulative share of the variance."""
         variance = self.eigenvalues * self.multiplicity
         total = self.total_variance
         return {
@@ -130,7 +130,7 @@ class Population(Tabular):
         return html_table({"": list(facts), " ": list(facts.values())}, caption="Population")
 
     def replace(self, **changes: Any) -> Population:
-        """A copy with other values of the named fields; this one stays as it is.
+        """A copy with other values of the named fields; this population does not change.
 
         Raises
         ------
@@ -159,16 +159,16 @@ class Population(Tabular):
         Parameters
         ----------
         images : (N, ...) array, memmap or torch tensor, an iterable of such batches, or an image source
-            The first axis counts samples. Values are used as they are. An image source, which
-            :func:`kappaflow.datasets.open_images` returns, is read in batches and scales pixels to [−1, 1]; it says what the
-            shape of an image is.
+            The first axis counts samples. Values are not rescaled. An image source, which
+            :func:`kappaflow.datasets.open_images` returns, is read in batches, scales pixels to [−1, 1] and determines the
+            shape of an image.
         shape : tuple, optional
-            Shape of one sample where it comes flat.
+            Shape of one sample, if samples are flat.
         profiles : int
-            How many samples to keep in mode coordinates for the elliptical and the empirical law: a random subset, seeded, or
-            all of them where there are fewer. They take 4·k bytes each, and three times that while images are read.
+            Number of samples to keep in mode coordinates for the elliptical and the empirical law: a seeded random subset, or
+            all samples if there are fewer. They take 4·k bytes each, and three times that while images are read.
         description : str, optional
-            Text that travels with the population; by default that of the image source, which says how pixels were scaled.
+            Text to keep with the population; by default that of the image source, which states how pixels were scaled.
         progress : bool or callable
             True shows a progress bar on a terminal and in a notebook. A callable is called with the number of samples seen so
             far after each batch.
@@ -178,9 +178,9 @@ class Population(Tabular):
         TypeError
             `images` is not of these types, or does not hold real numbers.
         ValueError
-            NaN or infinite values, no or one sample, samples that are all equal, or batches of different shapes.
+            NaN or infinite values, fewer than two samples, samples that are all equal, or batches of different shapes.
         MemoryError
-            The d×d covariance does not fit; the message says how much it needs.
+            The d×d covariance does not fit; the message states the memory that it needs.
 
         Examples
         --------
@@ -242,7 +242,7 @@ class Population(Tabular):
         dimension = len(matrix)
         centre = np.zeros(dimension) if mean is None else real_array("mean", mean).ravel().copy()
         if centre.size != dimension:
-            raise ValueError(f"mean must have {dimension} entries as the covariance has, got {centre.size}")
+            raise ValueError(f"mean must have {dimension} entries, like the covariance, got {centre.size}")
         require_memory(dimension)
         asymmetry = float(np.abs(matrix - matrix.T).max())
         values, vectors = symmetric_eigensystem(0.5 * (matrix + matrix.T))
@@ -262,14 +262,14 @@ class Population(Tabular):
 
     @classmethod
     def from_spectrum(cls, eigenvalues: Any, multiplicity: Any = None) -> Population:
-        """Population of which only the spectrum is known.
+        """Population that is known only by its spectrum.
 
         Parameters
         ----------
         eigenvalues : (k,)
             ≥ 0, in any order; they are sorted.
         multiplicity : (k,), optional
-            How often each eigenvalue occurs, whole numbers. Where all are 1, inputs are taken in mode coordinates.
+            How often each eigenvalue occurs, whole numbers. If all are 1, inputs are interpreted as mode coordinates.
 
         Raises
         ------
@@ -291,7 +291,7 @@ class Population(Tabular):
 
     @cached_property
     def radial_scales(self) -> _core.RadialScales:
-        """Sizes of the profiles in the metric of the resolvent, tabulated where they are asked; kept for every n.
+        """Sizes of the profiles in the metric of the resolvent, tabulated on demand and shared by all n.
 
         Raises
         ------
@@ -320,17 +320,19 @@ class Population(Tabular):
         )
 
     def flatten(self, x: Any, name: str = "inputs") -> FloatArray:
-        """Inputs (B, d) or (B, *shape), or a single one, as a (B, d) array; `name` stands in the messages.
+        """Inputs (B, d) or (B, *shape), or a single one, as a (B, d) array; messages call the inputs `name`.
 
         Raises
         ------
         TypeError
             Values that are not real numbers.
         ValueError
-            NaN or infinite values, any other shape, or a population with multiplicities, whose modes cannot be told apart.
+            NaN or infinite values, any other shape, or a population with multiplicities, whose modes cannot be distinguished.
         """
         if np.any(self.multiplicity != 1):
-            raise ValueError(f"{name} need a population without multiplicities above 1: modes cannot be told apart")
+            raise ValueError(
+                f"{name} need a population without multiplicities above 1: modes of equal eigenvalue cannot be distinguished"
+            )
         array = real_array(name, x)
         if array.shape[1:] == self.shape or array.shape[1:] == (self.dimension,):
             return array.reshape(len(array), self.dimension)
@@ -365,9 +367,9 @@ class Population(Tabular):
         Parameters
         ----------
         x : inputs (B, *shape) or (B, d)
-        gains : f(λₖ) of the modes, (k,), or (B, k) where they differ by input
+        gains : f(λₖ) of the modes, (k,), or (B, k) if they differ by input
         null_gain : f(0), the gain of directions outside of the modes
-        name : what the inputs are called in messages
+        name : name of the inputs in messages
 
         Raises
         ------
@@ -392,7 +394,7 @@ class Population(Tabular):
         Raises
         ------
         OSError
-            The file cannot be written; an older file of that name is left as it was.
+            The file cannot be written; an older file of that name is left unchanged.
         """
         tensors: dict[str, npt.NDArray[Any]] = {
             "eigenvalues": self.eigenvalues,
@@ -453,5 +455,5 @@ def _sample_shape(shape: tuple[int, ...] | None, found: tuple[int, ...]) -> tupl
     if shape is None:
         return found if found else (1,)
     if int(np.prod(shape)) != int(np.prod(found)):
-        raise ValueError(f"shape must have {int(np.prod(found))} entries in all as the samples have, got {shape}")
+        raise ValueError(f"shape must have {int(np.prod(found))} entries in total, like the samples, got {shape}")
     return tuple(int(length) for length in shape)

@@ -26,7 +26,7 @@ LARGEST_N = 10**12
 
 
 class NotReachedError(ValueError):
-    """No training-set size that can be asked meets the tolerance."""
+    """No allowed training-set size meets the tolerance."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class SampleSize(Tabular):
     Attributes
     ----------
     n, value : the smallest training-set size that meets the tolerance, and the measure there
-    n_below, value_below : n − 1, which does not meet it, and the measure there; None where n is the smallest possible
+    n_below, value_below : n − 1, which does not meet it, and the measure there; None if n is the smallest possible size
     """
 
     n: int
@@ -89,32 +89,31 @@ def samples_for(
     ----------
     population : Population
     f_of_splits : callable
-        Gives the spectral function for a `Splits`, as ``lambda splits: splits.sampling_map()``.
+        Returns the spectral function for a `Splits`, for example ``lambda splits: splits.sampling_map()``.
     tolerance : number > 0
         The measure must be at most this.
     measure : name in :data:`MEASURES`, or a callable (splits, f) → float that decreases for large n
         "relative_disagreement" and "disagreement" are the mean disagreement of the band where it is largest.
-    law, population_is : of the :class:`Splits`
+    law, population_is : options of :class:`Splits`
     bands, input_sigma, input_variance
-        Of the named measures, which need exactly one of the last two; see :meth:`Splits.mean_disagreement`.
+        Options of the named measures, which need exactly one of the last two; see :meth:`Splits.mean_disagreement`.
     progress : bool or callable
-        True shows a progress bar on a terminal and in a notebook. A callable is called with the number of sizes that were
-        tried so far.
+        True shows a progress bar on a terminal and in a notebook. A callable is called with the number of sizes tried so far.
 
     Raises
     ------
     TypeError
         A named measure without `input_sigma` and `input_variance`, or with both.
     NotReachedError
-        A ValueError: the tolerance is not met at n = 10¹², or, where the population is known through N samples that determine
-        nothing beyond N, at n = N.
+        A ValueError: the tolerance is not met at n = 10¹², or at n = N if the population is known through N samples that
+        determine nothing beyond N.
     ValueError
         Bad options.
 
     Notes
     -----
-    A measure need not be monotone where n is far below the rank. The search comes from large n downwards, so that every
-    larger n (on a grid of powers of two) meets the tolerance as well.
+    A measure need not be monotone when n is far below the rank. The search goes downwards from large n, so every larger n (on a
+    grid of powers of two) meets the tolerance as well.
     """
     allowed = positive("tolerance", tolerance)
     evaluate = _evaluation(measure, bands, input_sigma, input_variance)

@@ -12,8 +12,8 @@ from ._checks import FloatArray, integer, positive
 
 __all__ = ["RHO", "SIGMA_MAX", "SIGMA_MIN", "heun", "heun_gain", "initial_noise", "noise_schedule", "step_gain"]
 
-#: Largest and smallest noise level and exponent of the sampler's grid, as Karras et al. (2022) choose them. These two
-#: numbers are the defaults of every ``sigma_max`` and ``sigma_min`` in the package.
+#: Largest and smallest noise level and exponent of the sampler's grid, as chosen by Karras et al. (2022). The two noise levels
+#: are the defaults of every ``sigma_max`` and ``sigma_min`` in the package.
 SIGMA_MAX = 80.0
 SIGMA_MIN = 0.002
 RHO = 7.0
@@ -43,7 +43,7 @@ def noise_schedule(
     ----------
     steps : number of steps, at least 2
     sigma_max, sigma_min : first and last noise level before 0, 0 < σ_min < σ_max
-    rho : exponent ρ > 0; a larger one makes steps shorter near σ_min
+    rho : exponent ρ > 0; a larger value makes steps shorter near σ_min
 
     Raises
     ------
@@ -71,7 +71,7 @@ def heun(
     *,
     visit: Callable[[float, Any], object] | None = None,
 ) -> Any:
-    """Heun's method for dx/dσ = (x − D(x; σ))/σ along a descending grid; a step to 0 is Euler's.
+    """Heun's method for dx/dσ = (x − D(x; σ))/σ along a descending grid; a step to 0 is an Euler step.
 
     Parameters
     ----------

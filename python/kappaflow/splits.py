@@ -25,7 +25,7 @@ class ModeDisagreement(Tabular):
 
     Attributes
     ----------
-    part : (k,) what the mode adds to the mean disagreement per dimension
+    part : (k,) contribution of the mode to the mean disagreement per dimension
     relative : (k,) the same, relative to two models *and* two unrelated inputs, between 0 and 1
     """
 
@@ -42,9 +42,9 @@ class ModeDisagreement(Tabular):
 class Splits:
     """The ensemble of training sets of n i.i.d. samples of a population.
 
-    The squared distance of two models trained on independent sets is, in expectation, twice the variance that is computed
-    here. For Gaussian data, with Gᵢ = (Σ+κᵢ)⁻¹, κᵢ = κ(tᵢ), Kᵢⱼ = κᵢκⱼ/(m − df2(κᵢ, κⱼ)) and m degrees of freedom (n, or
-    n − 1 with estimated mean)::
+    The expected squared distance of two models trained on independent sets is twice the variance that this class computes.
+    For Gaussian data, with Gᵢ = (Σ+κᵢ)⁻¹, κᵢ = κ(tᵢ), Kᵢⱼ = κᵢκⱼ/(m − df2(κᵢ, κⱼ)) and m degrees of freedom (n, or n − 1
+    with estimated mean)::
 
         E f(Σ̂) = c + Σᵢ wᵢ Σ Gᵢ
         Cov[vᵀf(Σ̂)x, v'ᵀf(Σ̂)x'] = Σᵢⱼ wᵢwⱼ Kᵢⱼ {(vᵀGᵢΣGⱼv')(xᵀGᵢΣGⱼx') + (vᵀGᵢΣGⱼx')(xᵀGᵢΣGⱼv')}
@@ -55,7 +55,7 @@ class Splits:
     If samples differ in size, x = μ + √τ Σ^½ z with mean τ = 1, then κᵢ = tᵢ/hᵢ with hᵢ = E[τrᵢ], rᵢ = 1/(1+τδᵢ) and
     m δᵢhᵢ = df1(κᵢ); Kᵢⱼ = κᵢκⱼ q/(1 − q df2ᵢⱼ) with q = E[τ²rᵢrⱼ]/(m hᵢhⱼ); and a radial term is added, because every gain
     moves with the number of large samples: Σᵢⱼ wᵢwⱼ κᵢκⱼ (q − 1/m) (vᵀGᵢΣGᵢx)(v'ᵀGⱼΣGⱼx') / ((1 − q df2)ᵢᵢ (1 − q df2)ⱼⱼ).
-    docs/theory.md derives all of it.
+    docs/theory.md derives these formulas.
 
     Parameters
     ----------
@@ -63,19 +63,19 @@ class Splits:
     n : int
         Samples in a training set: at least 1, at least 2 with estimated mean.
     law : str
-        Name of a law in :data:`kappaflow.laws.REGISTRY`. The Gaussian law needs the covariance alone. The elliptical law takes
-        samples of unequal size: `scales`, or sizes that are estimated at each κ from the profiles that the population holds.
+        Name of a law in :data:`kappaflow.laws.REGISTRY`. The Gaussian law needs only the covariance. The elliptical law is for
+        samples of unequal size; the sizes are given as `scales` or estimated at each κ from the profiles of the population.
         The empirical law holds for any data; it keeps the leverage of every profile and is slower.
     mean : "estimated" (from the same n samples, as models do) or "known"
     terms : "full", or, with the Gaussian law, "published": the first product alone, without exchange and mean terms, for
         comparison with the publication
     population_is : "sample" or "exact"
-        "exact" takes the population as it is. "sample" matters where the population was estimated from N samples
-        (`sample_size`): every answer is then corrected for that. The Gaussian and the elliptical law are read off the sample
-        spectrum: Σ̂ of n samples at noise t shows what Σ̂ of N samples shows at another noise t_N. This is exact, except that
-        N samples do not show the far tail of sizes. The empirical law is multiplied by the factor by which the elliptical law
-        changes. n above N is answered as far as N samples determine the answer, which they always do unless N ≤ d + 1.
-        Without a sample size both options give the same.
+        "exact" uses the given covariance as that of the population. "sample" corrects every answer if the population was
+        estimated from N samples (`sample_size`). The Gaussian and the elliptical law are then read off the sample spectrum:
+        Σ̂ of n samples at noise t behaves like Σ̂ of N samples at another noise t_N. This is exact, except that N samples do not
+        show the far tail of sizes. The empirical law is multiplied by the factor by which the elliptical law changes. Sizes n
+        above N are allowed as long as N samples determine the answer, which they always do unless N ≤ d + 1. Without a sample
+        size the two options are the same.
     scales : (M,) sizes τ ≥ 0 of samples, for laws that take them (the elliptical law); they are divided by their mean
 
     Raises
@@ -112,7 +112,7 @@ class Splits:
             spec.check(population)
         elif not spec.takes_scales:
             takers = " or ".join(repr(other.name) for other in REGISTRY.values() if other.takes_scales)
-            raise ValueError(f"scales are for law={takers} alone, got them with law={law!r}")
+            raise ValueError(f"scales need law={takers}, got them with law={law!r}")
         held = 0 if population.profiles is None else len(population.profiles)
         if population.sample_size is not None and held > population.sample_size:
             raise ValueError(
@@ -161,7 +161,7 @@ class Splits:
         return self._law.kappa(t.ravel()).reshape(t.shape)
 
     def kappa_correction(self, *, sigma: Any = None, noise_variance: Any = None) -> FloatArray:
-        """The correction −κδ of κ at finite n, as traces of resolvents show it, for real Gaussian data; shaped as the levels.
+        """The correction −κδ of κ at finite n, as seen in traces of resolvents, for real Gaussian data; shaped as the levels.
 
         Let m be the degrees of freedom and λ the eigenvalues of Σ̂ (m of them; if m > k some are zero). Then n/m divided by
         the expected mean of 1/(λ + σ²) is κ − κδ + O(1/m²) with δ = Σₗ sₗ²κ/(sₗ+κ)³ / (m − df2(κ,κ))². This is the mean term
@@ -209,7 +209,7 @@ class Splits:
         return _core.SpectralFunction.sampling_map(low, top, *self.support(), accuracy)
 
     def support(self) -> Support:
-        """Where the positive eigenvalues of Σ̂ lie, with a margin; the `support` that :func:`matrix_power` takes.
+        """An interval that holds the positive eigenvalues of Σ̂, with a margin; the `support` that :func:`matrix_power` takes.
 
         With a law other than the Gaussian the margin is wider, because samples of unequal size stretch the spectrum at both
         ends; at the upper end by no more than the largest sample, ‖z‖²/n.
@@ -224,7 +224,7 @@ class Splits:
         return _finite("expectation", self._law.expectation(f))
 
     def _needs(self, method: str, can: Callable[[LawSpec], bool], why: str = "") -> None:
-        """Refuse a method for which this law has no answer; the message names the laws that have one."""
+        """Raise ValueError for a method that this law does not support; the message names the laws that do."""
         if not can(self._spec):
             able = " or ".join(repr(spec.name) for spec in REGISTRY.values() if can(spec))
             raise ValueError(f"{method} needs law={able}, got {self.law!r}{why}")
@@ -234,7 +234,7 @@ class Splits:
 
         With r = s/(s+κᵢ) and δᵢ as in :meth:`kappa_correction` it is Σᵢ wᵢ (1−r) r (δᵢ − r/(m − df2(κᵢ,κᵢ))), equation (21)
         of docs/theory.md, from Stein's identity for E (Σ̂+t)⁻¹. If m − df2 is not large, as at the edge of a spectrum with n
-        near its rank, no expansion in 1/m holds; the size of this term shows it.
+        near its rank, no expansion in 1/m holds; a large value of this term indicates it.
 
         Raises
         ------
@@ -374,7 +374,7 @@ class Splits:
         Raises
         ------
         TypeError, ValueError
-            Bad input, as both or neither of `input_sigma` and `input_variance`.
+            Bad input, such as both or neither of `input_sigma` and `input_variance`.
         """
         variance, ceiling = self._mode_spread(f, input_sigma, input_variance)
         part = self._per_band((variance * self.population.multiplicity)[None, :], bands)[0]
@@ -386,7 +386,7 @@ class Splits:
     def mode_disagreement(
         self, f: _core.SpectralFunction, *, input_sigma: Any = None, input_variance: Any = None
     ) -> ModeDisagreement:
-        """The part of each mode (one of its multiplicity) in the mean disagreement, and relative to unrelated inputs.
+        """The contribution of each mode (one of its multiplicity) to the mean disagreement, also relative to unrelated inputs.
 
         Parameters and errors are those of :meth:`mean_disagreement`.
         """
@@ -432,7 +432,7 @@ class Splits:
 
 
 def _finite(name: str, values: FloatArray) -> FloatArray:
-    """The values, or ConvergenceError if one is not finite, as at noise below what double precision resolves."""
+    """The values, or ConvergenceError if one is not finite, as at noise levels too small for double precision."""
     if not np.isfinite(values).all():
         raise _core.ConvergenceError(
             f"Splits.{name}: the law has no finite answer at such a small noise level or with so few samples"

@@ -1,9 +1,9 @@
-"""The laws: each gives expectation and covariance of maps of Σ̂ under its own assumption on the data.
+"""The laws: each gives expectation and covariance of maps of Σ̂ under its own assumption about the data.
 
-:data:`REGISTRY` lists them by name, :class:`~kappaflow.Splits` asks them. A new law is one file and one line: a class that
-answers what :class:`Law` asks, a :class:`LawSpec` that describes it, and a call of :func:`register` below. The diagnosis then
-compares it with the others, ``law="auto"`` can choose it, and every report and ``--law`` know its name. A colour of its own in
-the figures is one more line in ``report/laws.py``.
+:data:`REGISTRY` lists them by name; :class:`~kappaflow.Splits` uses them. A new law takes one file and one line: a subclass of
+:class:`Law`, a :class:`LawSpec` that describes it, and a call of :func:`register` below. The diagnosis then compares it with the
+others, ``law="auto"`` can choose it, and every report and ``--law`` know its name. A colour of its own in the figures takes one
+more line in ``report/laws.py``.
 """
 
 from . import elliptical, empirical, gaussian
@@ -34,5 +34,5 @@ register(gaussian.SPEC)
 register(elliptical.SPEC)
 register(empirical.SPEC)
 
-#: The law that is meant where none is named: it needs nothing but the covariance.
+#: The law used if none is named: it needs nothing but the covariance.
 DEFAULT_LAW = gaussian.SPEC.name

@@ -16,7 +16,7 @@ __all__ = ["ClosedFormLaw", "closed_form", "radial_scales"]
 def closed_form(ensemble: Ensemble, scales: _core.RadialScales | None, *, corrected: bool) -> _core.Splits:
     """The core's law for samples of these sizes (None: all equal).
 
-    `corrected`: the law of the population that N samples show, rather than of the population as it is.
+    `corrected`: whether the law is corrected for a population that is known only through N samples.
     """
     population = ensemble.population
     return _core.Splits(
@@ -30,7 +30,7 @@ def closed_form(ensemble: Ensemble, scales: _core.RadialScales | None, *, correc
 
 
 class ClosedFormLaw(Law):
-    """Answers from the spectrum alone, and for the elliptical law from the sizes of the samples too.
+    """The law from the spectrum alone and, for the elliptical law, from the sizes of the samples.
 
     Kᵢⱼ = κᵢκⱼ q/(1 − q df2ᵢⱼ), q = 1/m for Gaussian data: equation (23) of docs/theory.md, where the formulas are derived.
     """
@@ -57,7 +57,7 @@ class ClosedFormLaw(Law):
         return np.asarray(self._core.equal_mode_variance(f))
 
     def equal_mode_excess(self, f: _core.SpectralFunction, g: _core.SpectralFunction) -> FloatArray:
-        """(k,) what the renormalisation adds to exchange and radial term on equal modes."""
+        """(k,) part of the exchange and radial terms on equal modes that the renormalisation adds."""
         return np.asarray(self._core.equal_mode_excess(f, g))
 
     def output(self, f: _core.SpectralFunction, x: FloatArray, groups: FloatArray) -> FloatArray:
@@ -113,7 +113,7 @@ class ClosedFormLaw(Law):
 def radial_scales(population: Population, shifts: FloatArray, *, population_is: str = "sample") -> FloatArray:
     """(M, S) sizes τₐ(u) of the M profiles in the metric of the resolvent at each of S shifts u > 0; their mean is 1.
 
-    τₐ(u) = Σₖ z²ₐₖ/(sₖ+u) / df1(u). Where the population is known through N samples, the profiles are among these samples.
+    τₐ(u) = Σₖ z²ₐₖ/(sₖ+u) / df1(u). If the population is known through N samples, the profiles are among these samples.
     Their leverage l = τₐ df1/(N−1) in their own set is then removed: τₐ ∝ l/(1−l).
 
     Raises
@@ -129,7 +129,7 @@ def radial_scales(population: Population, shifts: FloatArray, *, population_is: 
         leverage = tau * (s / (s + np.asarray(shifts))).sum(axis=0) / degrees
         leverage = np.minimum(
             leverage, 1 - 1 / population.sample_size
-        )  # a sample that has a direction for itself would have 1
+        )  # a sample that has a direction of its own would have 1
         tau = leverage / (1 - leverage)
         tau /= tau.mean(axis=0)
     return np.asarray(tau)

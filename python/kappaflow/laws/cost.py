@@ -1,4 +1,4 @@
-"""What a law costs, counted in multiply-adds: the same data and the same job give the same number on every machine."""
+"""The cost of a law, counted in multiply-adds: the same data and the same job give the same number on every machine."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Work:
 
     Attributes
     ----------
-    modes, profiles : of the population
+    modes, profiles : numbers of modes and profiles of the population
     sizes : number of training-set sizes n
-    seeds : inputs whose disagreement is asked at each n
-    images : inputs whose variance is asked pixel by pixel, at one n
-    noise_levels : denoisers whose expectation is asked at each n
-    mode_pairs : whether the matrix of mode pairs is asked, at one n
+    seeds : number of inputs whose disagreement is computed at each n
+    images : number of inputs whose variance is computed pixel by pixel, at one n
+    noise_levels : number of denoisers whose expectation is computed at each n
+    mode_pairs : whether the matrix of mode pairs is computed, at one n
     """
 
     modes: int

@@ -14,7 +14,7 @@ from .registry import LawSpec
 
 __all__ = ["SPEC", "EllipticalLaw", "build", "multiply_adds"]
 
-#: How far below the Gaussian edge the support of samples of unequal size is taken to reach.
+#: How far the support of samples of unequal size is assumed to reach below the Gaussian edge.
 _STRETCH = 0.05
 #: Noise levels at which κ is solved: those of its curve, and the nodes of the maps.
 _SHIFTS = 100
@@ -43,9 +43,9 @@ class EllipticalLaw(ClosedFormLaw):
 
 
 def build(ensemble: Ensemble, *, corrected: bool | None = None) -> EllipticalLaw:
-    """The closed form with the given sizes or, where there are none, those of the profiles.
+    """The closed form with the given sizes or, if there are none, those of the profiles.
 
-    `corrected` overrides that of the ensemble: whether the law is read off a sample without bias.
+    `corrected` overrides the setting of the ensemble: whether the law is read off a sample without bias.
     """
     population = ensemble.population
     scales = population.radial_scales if ensemble.scales is None else ensemble.scales

@@ -20,21 +20,21 @@ __all__ = ["SPEC", "EmpiricalLaw"]
 
 #: Iterations of the fixed point and of the ladder, and nodes of the sampling map at the tolerance of this law, as seen on images.
 _SOLVE_STEPS, _LADDER_STEPS, _NODES = 12, 6, 16
-#: With more modes than this the elliptical law makes the matrix of mode pairs, whose cost grows with the third power of them.
+#: With more modes than this, the elliptical law computes the matrix of mode pairs, whose cost grows with their third power.
 _LARGEST_PAIR_MATRIX = 1024
 #: Profiles that the matrix of mode pairs is built on, and combinations of node pairs that span it.
 _PAIR_PROFILES, _FORMS = 2048, 40
 
 
 class EmpiricalLaw(Law):
-    """Leave-one-out with the leverage of every sample, from profiles of the data; the data need not be Gaussian.
+    """The leave-one-out law with the leverage of every sample, from profiles of the data, which need not be Gaussian.
 
     With r_a = 1/(1 + (1/n) Σₖ gₖ z²ₐₖ) the leverage of sample a, gₖ = 1/(t + meanₐ[z²ₐₖ r_a]) is the diagonal of E (Σ̂+t)⁻¹:
     equation (40) of docs/theory.md.
 
-    Two things are taken from the elliptical law of the same profiles, which is a closed form. `plug_in` is that law for the
-    population as it is: it gives what equal modes exchange in the output of a given input, which is of relative order
-    1/modes. `debiased` is that law read off the sample without bias, where the population is known through N samples: the
+    Two things are taken from the elliptical law of the same profiles, which has a closed form. `plug_in` is that law with the
+    sample taken as the population: it gives the exchange of equal modes in the output of a given input, which is of relative
+    order 1/modes. `debiased` is that law read off the sample without bias, if the population is known through N samples: the
     quotient of `debiased` and `plug_in` corrects the bias of the empirical law.
     """
 
@@ -59,7 +59,7 @@ class EmpiricalLaw(Law):
         self._matrices: OrderedDict[bytes, FloatArray] = OrderedDict()
 
     def _unbiased(self, value: FloatArray, answer: Callable[[elliptical.EllipticalLaw], FloatArray]) -> FloatArray:
-        """A variance, times the factor by which reading the sample without bias changes its elliptical counterpart."""
+        """A variance, multiplied by the factor by which the correction for the sample changes its elliptical counterpart."""
         if self._debiased is None:
             return value
         before, after = answer(self._plug_in), answer(self._debiased)
@@ -131,7 +131,7 @@ class EmpiricalLaw(Law):
         return self._unbiased(result, lambda law: law.directional(f, g, x, y, v))
 
     def spread(self, f: _core.SpectralFunction, variance: FloatArray, multiplicity: FloatArray) -> FloatArray:
-        """One solution of the ladder for all inputs together, plus what equal modes exchange."""
+        """One solution of the ladder for all inputs together, plus the exchange of equal modes."""
         nodes, (weights,) = self._nodes(f)
         direct = self._core.spread(nodes, weights, weights, variance * multiplicity)
         exchanged = variance * self._plug_in.equal_mode_excess(f, f)

@@ -1,4 +1,4 @@
-"""What a law must answer, and what it is asked about."""
+"""The interface of a law, and the training sets that it is built for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IndexArray = npt.NDArray[np.int32]
 
 
 class Support(NamedTuple):
-    """Where the positive eigenvalues of Σ̂ lie, 0 < `low` ≤ `high`."""
+    """An interval that holds the positive eigenvalues of Σ̂, 0 < `low` ≤ `high`."""
 
     low: float
     high: float
@@ -36,7 +36,7 @@ class Ensemble:
     mean : "estimated" or "known"
     terms : one of the `terms` of the law's :class:`~kappaflow.laws.LawSpec`
     corrected : whether answers are corrected for a population that was itself estimated from `population.sample_size` samples
-    scales : sizes of samples that the caller gave, None where the law takes them from the profiles
+    scales : sizes of samples that the caller gave, None if the law takes them from the profiles
     """
 
     population: Population
@@ -48,7 +48,7 @@ class Ensemble:
 
 
 class Law(ABC):
-    """Expectation and covariance of maps f and g of Σ̂; :class:`~kappaflow.Splits` asks for them.
+    """Expectation and covariance of maps f and g of Σ̂, as used by :class:`~kappaflow.Splits`.
 
     A law works in mode coordinates with the mean removed. It knows nothing of pixels, eigenbands or the units of a
     disagreement. Shapes: k modes, B inputs, K groups of modes or directions.
@@ -87,17 +87,19 @@ class Law(ABC):
         """An interval that holds the positive eigenvalues of Σ̂, with a margin."""
 
     def kappa(self, noise_variance: FloatArray) -> FloatArray:
-        """(S,) renormalised noise κ at noise variances (S,). Only asked of laws whose spec says `has_kappa`."""
-        raise NotImplementedError(f"{type(self).__name__} must define kappa, because its LawSpec says has_kappa")
+        """(S,) renormalised noise κ at noise variances (S,). Only called for laws whose spec sets `has_kappa`."""
+        raise NotImplementedError(f"{type(self).__name__} must define kappa, because its LawSpec sets has_kappa")
 
     def kappa_correction(self, noise_variance: FloatArray) -> FloatArray:
-        """(S,) what finite n adds to κ. Only asked of laws whose spec says `has_corrections`."""
-        raise NotImplementedError(f"{type(self).__name__} must define kappa_correction: its LawSpec has_corrections")
+        """(S,) correction of κ at finite n. Only called for laws whose spec sets `has_corrections`."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must define kappa_correction: its LawSpec sets has_corrections"
+        )
 
     def expectation_correction(self, f: _core.SpectralFunction) -> FloatArray:
-        """(k,) what finite n adds to the expectation. Only asked of laws whose spec says `has_corrections`."""
+        """(k,) correction of the expectation at finite n. Only called for laws whose spec sets `has_corrections`."""
         raise NotImplementedError(
-            f"{type(self).__name__} must define expectation_correction: its LawSpec has_corrections"
+            f"{type(self).__name__} must define expectation_correction: its LawSpec sets has_corrections"
         )
 
 
@@ -107,7 +109,7 @@ def require_profiles(population: Population, what: str) -> ProfileArray:
     Raises
     ------
     ValueError
-        The population holds none; the message names `what` needs them and how to keep them.
+        The population holds none; the message states that `what` needs them, and how to keep them.
     """
     if population.profiles is None:
         raise ValueError(

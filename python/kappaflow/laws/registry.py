@@ -1,6 +1,6 @@
-"""The laws by name: everything that other code must know of a law stands in its :class:`LawSpec`.
+"""The laws by name: everything that other code must know about a law is in its :class:`LawSpec`.
 
-A new law is one file with a :class:`~kappaflow.laws.Law` and its spec, and one line in ``laws/__init__.py`` that registers it.
+A new law takes one file with a :class:`~kappaflow.laws.Law` and its spec, and one line in ``laws/__init__.py`` that registers it.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ __all__ = ["REGISTRY", "LawSpec", "law_spec", "register", "unregister"]
 
 @dataclass(frozen=True, kw_only=True)
 class LawSpec:
-    """A law as the rest of the package sees it.
+    """The description of a law that the rest of the package uses.
 
     Attributes
     ----------
     name : what users write, as in ``law="..."`` and ``--law ...``
     title : name in a sentence, after "the"
-    assumes : what the law assumes of the data, in a few words, for the help of the command line
+    assumes : what the law assumes about the data, in a few words, for the help of the command line
     treats : what the law does with the images, as the rest of a sentence that begins with its title
     describes : the data whose linear diffusion models the law describes, as the end of a sentence; "{profiles:,}" in it is
         replaced by the number of profiles
-    undiagnosed : a warning that is added where nobody compared this law with others on the data
-    misses : what a validation says where the law misses real data; "" where there is nothing particular to say
-    multiply_adds : what the law costs for a job, counted from the sizes of the job alone
-    build : makes the law for an ensemble of training sets
+    undiagnosed : a warning for results whose law was not compared with others on the data
+    misses : the comment of a validation if the law misses real data; "" for none
+    multiply_adds : cost of the law for a job, counted from the sizes of the job alone
+    build : builds the law for an ensemble of training sets
     tolerance : relative error of the rule for the sampling map
-    needs_profiles : whether the population must hold profiles (or be given `scales`, where the law takes them)
+    needs_profiles : whether the population must hold profiles (or `scales` must be given, if the law takes them)
     takes_scales : whether the sizes of samples can be given
     has_kappa : whether one κ(σ²) holds for all modes
     has_corrections : whether the terms of order 1/n of κ and of expectations are known
     closed_form : whether an answer takes milliseconds at any n; other laws solve a fixed point over all profiles
-    terms : which parts of the law can be asked for; the first is the whole law
-    stand_in : name of the law that answers where this one has no answer or takes too long, "" where that cannot happen
-    largest_pair_matrix : with more modes than this the stand-in makes the matrix of mode pairs; None: no limit
+    terms : the parts of the law that can be requested; the first is the whole law
+    stand_in : name of the law used where this one has no answer or takes too long; "" if that cannot happen
+    largest_pair_matrix : with more modes than this the stand-in computes the matrix of mode pairs; None: no limit
     pair_profiles : the most profiles that the matrix of mode pairs is built on; None: all
     """
 
@@ -70,7 +70,7 @@ class LawSpec:
         return seconds(self.multiply_adds(work))
 
     def check(self, population: Population) -> None:
-        """Raise where this law cannot be built for a population.
+        """Check that this law can be built for a population.
 
         Raises
         ------
@@ -102,7 +102,7 @@ def register(spec: LawSpec) -> None:
 
 
 def unregister(name: str) -> None:
-    """Take a law out of :data:`REGISTRY`, as after trying one in a test or a notebook.
+    """Remove a law from :data:`REGISTRY`, for example after trying one in a test or a notebook.
 
     Raises
     ------

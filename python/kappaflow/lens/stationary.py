@@ -140,7 +140,7 @@ def centred_rows(source: Any, *, shape: tuple[int, ...] | None = None) -> Centre
         if shape is not None:
             raise ValueError(f"shape must be left out for a population, which has one, got {shape}")
         if np.any(source.multiplicity != 1):
-            raise ValueError("population must have no multiplicities above 1: its modes are not told apart")
+            raise ValueError("population must have no multiplicities above 1: its modes cannot be distinguished")
         layout = SpatialLayout.of(source.shape)
         return CentredRows(layout, source.mean, mode_rows(source, source.eigenvalues))
     if isinstance(source, SpectralStatistics):

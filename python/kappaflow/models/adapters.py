@@ -138,7 +138,7 @@ def from_vp(
         predicted = network(x / root, time)
         if predicted.shape != x.shape:
             raise ValueError(
-                f"network must answer in the shape of its input {tuple(x.shape)}, got {tuple(predicted.shape)}"
+                f"network must return the shape of its input {tuple(x.shape)}, got {tuple(predicted.shape)}"
             )
         predicted = predicted.to(x.dtype)
         if prediction == "epsilon":

@@ -86,7 +86,7 @@ def rows_denoiser(
             found = denoiser(images, levels)
         if found.shape != images.shape:  # the same number of pixels in another order would not be noticed later
             raise ValueError(
-                f"denoiser must answer in the shape of its input {tuple(images.shape)}, got {tuple(found.shape)}"
+                f"denoiser must return the shape of its input {tuple(images.shape)}, got {tuple(found.shape)}"
             )
         return to_rows(found, shape)
 

@@ -50,9 +50,9 @@ def evaluate_rows(denoiser: RowDenoiser, x: FloatArray, sigma: float, *, batch: 
     parts = [np.asarray(denoiser(x[start : start + batch], sigma)) for start in range(0, len(x), batch)]
     answer = np.concatenate(parts)
     if answer.shape != x.shape:
-        raise ValueError(f"denoiser must answer in the shape of its input {x.shape}, got {answer.shape}")
+        raise ValueError(f"denoiser must return the shape of its input {x.shape}, got {answer.shape}")
     if answer.dtype.kind not in "fiub":
-        raise TypeError(f"denoiser must answer with real numbers, got dtype {answer.dtype}")
+        raise TypeError(f"denoiser must return real numbers, got dtype {answer.dtype}")
     if not np.isfinite(answer).all():
         raise ValueError(f"denoiser must be finite, got NaN or infinity at noise level {sigma:.4g}")
     return answer.astype(np.float64, copy=False)

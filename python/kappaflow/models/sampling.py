@@ -58,7 +58,7 @@ def _evaluate(denoiser: TensorDenoiser, x: torch.Tensor, sigma: float) -> torch.
     levels = torch.full((len(x),), sigma, dtype=x.dtype, device=x.device)
     answer = denoiser(x, levels)
     if answer.shape != x.shape:
-        raise ValueError(f"denoiser must answer in the shape of its input {tuple(x.shape)}, got {tuple(answer.shape)}")
+        raise ValueError(f"denoiser must return the shape of its input {tuple(x.shape)}, got {tuple(answer.shape)}")
     answer = answer.to(x.dtype)
     if not bool(torch.isfinite(answer).all()):
         raise ValueError(f"denoiser must be finite, got NaN or infinity at noise level {sigma:.4g}")

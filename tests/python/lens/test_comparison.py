@@ -262,7 +262,7 @@ def test_ratio_of_losses_of_pairs_has_the_error_of_repetition() -> None:
 
 def test_complex_answers_are_refused() -> None:
     pool = draw(population(1), 50, 9)
-    with pytest.raises(TypeError, match="denoiser must answer with real numbers, got dtype complex128"):
+    with pytest.raises(TypeError, match="denoiser must return real numbers, got dtype complex128"):
         held_out_loss({"a": lambda x, sigma: x * (0.5 + 0.5j)}, pool, [1.0], count=5)
 
 
@@ -352,7 +352,7 @@ def test_wrong_input_names_the_argument() -> None:
         compare(data=np.full((9, D), np.inf))
     with pytest.raises(ValueError, match=r"x must have shape \(B, 6\), got \(4, 5\)"):
         compare(data=np.zeros((9, 5)))
-    with pytest.raises(ValueError, match=r"denoiser must answer in the shape of its input \(4, 6\), got \(4, 5\)"):
+    with pytest.raises(ValueError, match=r"denoiser must return the shape of its input \(4, 6\), got \(4, 5\)"):
         compare(lambda x, sigma: x[:, 1:])
     with pytest.raises(ValueError, match=r"denoiser must be finite, got NaN or infinity at noise level 0\.5"):
         evaluate_rows(lambda x, sigma: x * np.nan, samples, 0.5)

@@ -386,7 +386,7 @@ def test_classes_and_learned_variances() -> None:
     with pytest.raises(ValueError, match="label must be a class of the model, 0 to 2, got 3"):
         teleport_pipeline(unet, of, z, 5.0, steps=3, scheduler=schedule, label=3)
     learned = tiny_unet(out_channels=2)
-    with pytest.raises(ValueError, match=re.escape("network must answer in the shape of its input (2, 1, 8, 8)")):
+    with pytest.raises(ValueError, match=re.escape("network must return the shape of its input (2, 1, 8, 8)")):
         teleport_pipeline(learned, of, z, 5.0, steps=3, scheduler=schedule)
     assert learned.training
     solver = diffusers.DPMSolverMultistepScheduler(variance_type="learned_range")

@@ -199,7 +199,7 @@ def test_bad_input() -> None:
             route(toy, data, 1.0, [(0, 0)], shape=(5, 2))  # type: ignore[operator]
     with pytest.raises(ValueError, match="data must have shape"):
         network_receptive_field(toy, np.zeros(3), 1.0, [0], shape=(3,))
-    with pytest.raises(ValueError, match="denoiser must answer in the shape of its input"):
+    with pytest.raises(ValueError, match="denoiser must return the shape of its input"):
         difference_receptive_field(lambda x, _sigma: x[:, :3], data, 1.0, [(0, 0)])
 
 
@@ -216,7 +216,7 @@ def test_networks_with_too_few_channels_or_without_numbers_are_refused(direction
     def steep(x: Any, _sigma: Any) -> Any:
         return (x - x.detach()).sqrt()  # 0 with an infinite slope
 
-    with pytest.raises(ValueError, match=r"answer in the shape of its input \(5, 3, 3, 4\), got \(5, 1, 3, 4\)"):
+    with pytest.raises(ValueError, match=r"return the shape of its input \(5, 3, 3, 4\), got \(5, 1, 3, 4\)"):
         network_receptive_field(grey, DATA[:5], SIGMA, [(0, 0)], direction=direction)
     with pytest.raises(ValueError, match=r"denoiser must be finite, got NaN or infinity at noise level 0\.6"):
         network_receptive_field(nowhere, DATA[:5], SIGMA, [(0, 0)], direction=direction)

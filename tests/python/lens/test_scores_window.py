@@ -179,7 +179,7 @@ def test_wrong_input_names_the_argument_before_anything_is_fitted() -> None:
         scores_study(samples, (20,), count=1)
     with pytest.raises(ValueError, match="components must be an integer of at least 1, got 0"):
         scores_study(samples, (20,), components=(0,))
-    with pytest.raises(ValueError, match=r"denoiser must answer in the shape of its input \(4, 20\), got \(4, 19\)"):
+    with pytest.raises(ValueError, match=r"denoiser must return the shape of its input \(4, 20\), got \(4, 19\)"):
         scores_study(samples, (20,), network=lambda x, sigma: x[:, 1:], count=4)
 
 

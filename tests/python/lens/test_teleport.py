@@ -193,7 +193,7 @@ def test_wrong_input_names_the_argument() -> None:
         teleport(score, population, noise[:, :3], 2.0)
     with pytest.raises(ValueError, match="correction must be finite and above 0"):
         teleport(score, population, noise, 2.0, correction=0.0)
-    with pytest.raises(ValueError, match=r"denoiser must answer in the shape of its input \(2, 64\), got \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"denoiser must return the shape of its input \(2, 64\), got \(2, 3\)"):
         teleport(lambda x, sigma: x[:, :3], population, noise, 2.0)
     with pytest.raises(ValueError, match="denoiser must be finite, got NaN or infinity at noise level"):
         teleport(lambda x, sigma: x * np.nan, population, noise, 2.0)

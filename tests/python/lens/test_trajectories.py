@@ -294,7 +294,7 @@ def test_type_errors() -> None:
 
 def test_bad_answers_of_a_denoiser_are_refused_by_ddim() -> None:
     schedule, x = Schedule.ve(20, 0), np.ones((2, D))
-    with pytest.raises(ValueError, match=r"denoiser must answer in the shape of its input \(2, 12\), got \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"denoiser must return the shape of its input \(2, 12\), got \(2, 3\)"):
         ddim(lambda y, sigma: y[:, :3], schedule, x, [20.0, 1.0])
     with pytest.raises(ValueError, match="denoiser must be finite, got NaN or infinity at noise level 20"):
         ddim(lambda y, sigma: y * np.nan, schedule, x, [20.0, 1.0])

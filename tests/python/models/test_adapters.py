@@ -234,7 +234,7 @@ def test_bad_schedules_networks_and_pipelines() -> None:
     for schedule in ([0.5], [0.1, 0.5], [1.0, 0.5]):
         with pytest.raises(ValueError, match="alphas_cumprod must be at least two numbers that fall"):
             from_vp(toy("epsilon"), schedule)
-    with pytest.raises(ValueError, match=r"network must answer in the shape of its input \(2, 6\), got \(2, 12\)"):
+    with pytest.raises(ValueError, match=r"network must return the shape of its input \(2, 6\), got \(2, 12\)"):
         from_vp(lambda y, t: torch.cat([y, y], dim=1), SCHEDULE)(noised(2), torch.ones(2, dtype=torch.float64))
     with pytest.raises(ValueError, match="scheduler must be given"):
         from_diffusers(tiny_unet())

@@ -239,7 +239,7 @@ def test_wrong_scales_are_named() -> None:
     ):
         with pytest.raises(ValueError, match=f"scales must be a sequence of numbers .*{message}"):
             kf.Splits(POPULATION, 10, law="elliptical", scales=scales)
-    with pytest.raises(ValueError, match="scales are for law='elliptical' alone, got them with law='gaussian'"):
+    with pytest.raises(ValueError, match="scales need law='elliptical', got them with law='gaussian'"):
         kf.Splits(POPULATION, 10, scales=[1.0])
     with pytest.raises(ValueError, match="terms must be 'full' with law='elliptical', got 'published'"):
         kf.Splits(POPULATION, 10, law="elliptical", scales=[1.0], terms="published")

@@ -188,7 +188,7 @@ def test_a_spec_that_promises_what_its_law_cannot_says_so(population: kf.Populat
 
     register(replace(TOY, has_kappa=True, build=lambda e: Bare(closed_form(e, None, corrected=e.corrected))))
     try:
-        with pytest.raises(NotImplementedError, match="Bare must define kappa, because its LawSpec says has_kappa"):
+        with pytest.raises(NotImplementedError, match="Bare must define kappa, because its LawSpec sets has_kappa"):
             kf.Splits(population, 30, law="toy").kappa(noise_variance=1.0)
     finally:
         unregister("toy")

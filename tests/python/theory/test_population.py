@@ -110,7 +110,7 @@ def test_fewer_samples_than_dimensions() -> None:
 def test_flat_samples_with_a_shape() -> None:
     population = kf.Population.from_samples(images(20, (6,)), shape=(3, 2))
     assert population.shape == (3, 2)
-    with pytest.raises(ValueError, match=r"shape must have 6 entries in all as the samples have, got \(4, 2\)"):
+    with pytest.raises(ValueError, match=r"shape must have 6 entries in total, like the samples, got \(4, 2\)"):
         kf.Population.from_samples(images(20, (6,)), shape=(4, 2))
 
 
@@ -186,7 +186,7 @@ def test_refused_covariances() -> None:
         kf.Population.from_covariance(np.ones((0, 0)))
     with pytest.raises(ValueError, match="covariance must be finite, got nan"):
         kf.Population.from_covariance([[np.nan]])
-    with pytest.raises(ValueError, match="mean must have 2 entries as the covariance has, got 3"):
+    with pytest.raises(ValueError, match="mean must have 2 entries, like the covariance, got 3"):
         kf.Population.from_covariance(np.eye(2), np.zeros(3))
 
 

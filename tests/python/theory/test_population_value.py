@@ -97,7 +97,7 @@ def test_an_image_source_goes_straight_in() -> None:
     assert seen == [40]
     named = kf.Population.from_samples(source, shape=(5, 3), description="mine")
     assert (named.shape, named.description) == ((5, 3), "mine")
-    with pytest.raises(ValueError, match=r"shape must have 15 entries in all as the samples have, got \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"shape must have 15 entries in total, like the samples, got \(4, 4\)"):
         kf.Population.from_samples(source, shape=(4, 4))
 
 

@@ -234,7 +234,7 @@ def _by_forward(answer: Callable[[Any], Any], x: Any, units: Sequence[Any]) -> I
 def _check_answer(answer: Any, x: Any, level: float) -> None:
     """ValueError unless a tensor answers in the shape of the input, with finite numbers."""
     if answer.shape != x.shape:
-        raise ValueError(f"denoiser must answer in the shape of its input {tuple(x.shape)}, got {tuple(answer.shape)}")
+        raise ValueError(f"denoiser must return the shape of its input {tuple(x.shape)}, got {tuple(answer.shape)}")
     if not bool(answer.detach().isfinite().all()):
         raise ValueError(f"denoiser must be finite, got NaN or infinity at noise level {level:.4g}")
 
@@ -268,7 +268,7 @@ def difference_receptive_field(
     ValueError
         As for :func:`network_receptive_field`.
     TypeError
-        A denoiser that does not answer with real numbers.
+        A denoiser that does not return real numbers.
     """
     choice("direction", direction, _DIRECTIONS)
     rows = real_array("data", data)

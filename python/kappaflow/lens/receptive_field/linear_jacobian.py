@@ -99,7 +99,7 @@ def jacobian_rows(population: Population, gains: Any, entries: Any, *, null_gain
         Entries that are not integers.
     """
     if np.any(population.multiplicity != 1):
-        raise ValueError("population must have no multiplicities above 1: pixels are not told apart")
+        raise ValueError("population must have no multiplicities above 1: pixels cannot be distinguished")
     factors = real_array("gains", gains)
     if factors.shape != population.eigenvalues.shape:
         raise ValueError(

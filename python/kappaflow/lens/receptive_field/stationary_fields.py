@@ -94,7 +94,7 @@ def stationary_spectrum(population: Population) -> FloatArray:
         Multiplicities above 1.
     """
     if np.any(population.multiplicity != 1):
-        raise ValueError("population must have no multiplicities above 1: pixels are not told apart")
+        raise ValueError("population must have no multiplicities above 1: pixels cannot be distinguished")
     layout = SpatialLayout.of_any(population.shape)
     if population.eigenvectors is None:  # uncorrelated pixels: white
         return np.full(layout.grid, population.total_variance / population.dimension)

@@ -117,7 +117,7 @@ def teleport(
         sigma_start that is not above sigma_min or is above sigma_max; noise without rows or of another shape; a bad answer of
         the denoiser.
     TypeError
-        A denoiser that does not answer with real numbers.
+        A denoiser that does not return real numbers.
     """
     start, top, low = positive("sigma_start", sigma_start), positive("sigma_max", sigma_max), sigma_min
     if not positive("sigma_min", low) < start <= top:

@@ -141,7 +141,7 @@ def _sample(scheduler: Any, ask: Callable[..., torch.Tensor], state: torch.Tenso
         predicted = ask(inner, torch.full((len(state),), float(time), device=state.device))
         if predicted.shape != state.shape:  # one channel would be stretched to any number of them
             raise ValueError(
-                f"network must answer in the shape of its input {tuple(state.shape)}, got {tuple(predicted.shape)}"
+                f"network must return the shape of its input {tuple(state.shape)}, got {tuple(predicted.shape)}"
             )
         state = scheduler.step(predicted.to(state.dtype), time, state).prev_sample
     return state

@@ -66,7 +66,7 @@ class GaussianScore(Score):
     def __init__(self, population: Population, *, rank: int | None = None, residual: str = "none") -> None:
         modes = population.eigenvalues.size
         if np.any(population.multiplicity != 1):
-            raise ValueError("population must have no multiplicities above 1: its modes are not told apart")
+            raise ValueError("population must have no multiplicities above 1: its modes cannot be distinguished")
         if rank is not None and integer("rank", rank, 1) > modes:
             raise ValueError(f"rank must be at most the number of modes, {modes}, got {rank}")
         if residual not in ("none", "isotropic"):
