@@ -1,9 +1,10 @@
-"""The window on learning: weights, generated variance and divergence during training, with emergence and convolutions."""
+"""The window on learning: gains, generated variance and divergence during training, with emergence and convolutions."""
 
 from __future__ import annotations
 
 import math
 from functools import partial
+from operator import itemgetter
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,9 +18,22 @@ from ..document import Picture, Section
 from ..look import MUTED, WIDTH, styled
 from ..words import capital, count, number, percent, short
 from .learning_convolutions import convolution_findings, convolution_picture, convolution_table
-from .learning_exponents import MODES_THAT, emergence_picture, exponent_table, exponent_words, sparse_axis, time_table
+from .learning_exponents import (
+    MODES_THAT,
+    emergence_picture,
+    exponent_table,
+    exponent_words,
+    sparse_axis,
+    time_table,
+    two_digits,
+)
 
 __all__ = ["section"]
+
+#: A larger share of the mean that samples lack is explained.
+_MUCH_MISSING = 0.02
+#: Weights that deviate by a larger share couple the modes.
+_COUPLED = 0.01
 
 
 def section(study: LearningStudy) -> Section:
@@ -44,52 +58,80 @@ def section(study: LearningStudy) -> Section:
 
 # ---------------------------------------------------------------- sentences
 def _findings(study: LearningStudy) -> list[str]:
-    out = []
-    laws = [(f.law.exponent, c.title, f) for c in study.learners for f in c.fits if f.law is not None]
-    if laws:
-        low, high = min(laws, key=lambda x: x[0]), max(laws, key=lambda x: x[0])
-        out.append(
-            f"The exponent of emergence is no constant of linear learning: from {low[0]:.2f} ({low[1]}, "
-            f"{low[2].threshold} threshold, modes that {MODES_THAT[low[2].direction]}) to {high[0]:.2f} ({high[1]}, "
-            f"{high[2].threshold}, modes that {MODES_THAT[high[2].direction]}) on this spectrum."
-        )
-        out.append(exponent_words(study, "geometric"))
+    return [
+        *_exponent_findings(study),
+        *_duration_findings(study),
+        *_mean_finding(study),
+        *_bias_finding(study),
+        *convolution_findings(study),
+        *_null_finding(study),
+    ]
+
+
+def _exponent_findings(study: LearningStudy) -> list[str]:
+    fits = [(fit.law.exponent, curves, fit) for curves in study.learners for fit in curves.fits if fit.law is not None]
+    if not fits:
+        return []
+    ends = [
+        f"{two_digits(exponent)} ({curves.title}, {fit.threshold} threshold, modes that {MODES_THAT[fit.direction]})"
+        for exponent, curves, fit in (min(fits, key=itemgetter(0)), max(fits, key=itemgetter(0)))
+    ]
+    return [
+        f"Linear denoisers have no single exponent of emergence: on this spectrum α runs from {ends[0]} to {ends[1]}.",
+        exponent_words(study, "geometric"),
+    ]
+
+
+def _duration_findings(study: LearningStudy) -> list[str]:
+    findings = []
     for curves in study.learners:
         times = curves.emergence["geometric"].times
         if np.isfinite(times).sum() >= 2:
-            first, last = np.nanmin(times), np.nanmax(times)
-            out.append(
-                f"{capital(curves.title)}: the last mode emerges {number(last / first)} times "
-                "later than the first (geometric threshold)."
+            factor = np.nanmax(times) / np.nanmin(times)
+            findings.append(
+                f"{capital(curves.title)}: the last mode emerges at {number(factor)} times the training time of the first "
+                "(geometric threshold)."
             )
-    final = study.learners[0].mean_left[-1] if study.learners else math.nan
-    if np.isfinite(final):
-        out.append(
-            f"A sampler that starts at N(0, σ_max²) with σ_max = {short(study.noise.sigma_max)} misses "
-            f"{percent(float(final))} of the mean after training: {short(study.noise.sigma_max)} is not large "
-            "against the variance along the mean, and the starting point lacks it."
-            if final > 0.02
-            else f"After training the sampler misses {percent(float(final))} of the mean, as it starts at N(0, σ_max²)."
-        )
-    if study.joint is not None:
-        worst = int(np.nanargmax(study.joint.deviation))
-        off = float(study.joint.deviation[worst])
-        rule = (
-            "Modes learn independently only on centred data or with the bias slaved to the weights: with"
-            if off > 0.01
-            else "The bias hardly couples the modes of these data: with"
-        )
-        out.append(
-            f"{rule} a bias of its own, weights at σ = {short(study.sigma)} are off by up to {percent(off)} of their "
-            f"size (at τ = {number(float(study.joint.times[worst]))})."
-        )
-    out += convolution_findings(study)
-    if study.null_modes:
-        out.append(
-            f"{count(study.null_modes)} directions have no variance in the data; generated samples keep variance of "
-            "order σ_min² or more there, so that they are not judged."
-        )
-    return out
+    return findings
+
+
+def _mean_finding(study: LearningStudy) -> list[str]:
+    final = float(study.learners[0].mean_left[-1]) if study.learners else math.nan
+    if not math.isfinite(final):
+        return []
+    finding = (
+        f"After training, samples of linear denoisers lack {percent(final)} of the mean, because sampling starts at "
+        "N(0, σ_max²), which has mean 0"
+    )
+    if final <= _MUCH_MISSING:
+        return [f"{finding}."]
+    spread = f"σ_max = {short(study.noise.sigma_max)} is not large against the spread of the data along their mean"
+    return [f"{finding}, and {spread}."]
+
+
+def _bias_finding(study: LearningStudy) -> list[str]:
+    if study.joint is None:
+        return []
+    worst = int(np.nanargmax(study.joint.deviation))
+    deviation = float(study.joint.deviation[worst])
+    rule = (
+        "Modes learn independently only if the data are centred or the bias is slaved to the weights."
+        if deviation > _COUPLED
+        else "The bias hardly couples the modes of these data."
+    )
+    return [
+        f"{rule} With a bias of its own, the weights of one layer at σ = {short(study.sigma)} deviate by up to "
+        f"{percent(deviation)} of their size (at τ = {number(float(study.joint.times[worst]))})."
+    ]
+
+
+def _null_finding(study: LearningStudy) -> list[str]:
+    if not study.null_modes:
+        return []
+    return [
+        f"{count(study.null_modes)} directions have no variance in the data. Generated samples keep a variance of the order "
+        "of σ_min² or more there, so these directions are not judged."
+    ]
 
 
 # ---------------------------------------------------------------- figures
@@ -126,23 +168,20 @@ def _mode_legend(figure: Figure, study: LearningStudy, colours: list[str], last:
 
 
 def _weights_picture(study: LearningStudy) -> Picture:
-    names = ", ".join(c.title for c in study.learners)
+    names = ", ".join(curves.title for curves in study.learners)
+    values = study.eigenvalues[study.selected]
     return Picture(
         name="learning_weights",
         title="Weights during training",
-        caption=f"Gain of {len(study.selected)} eigenmodes of the data at noise level σ = {short(study.sigma)} "
-        f"against training time τ (gradient flow, learning rate η = {short(study.rate)}), in closed form for: "
-        f"{names}. Points at the right are the Wiener gain λ/(λ + σ²), which all of them converge to. A layer "
-        "learns at the rate of its input, 2η(λ + σ²); two layers learn at the rate of the signal, ηλ times 8, "
-        "after a delay that the size of the start sets.",
-        alternative="Curves of gain against training time; " + _weights_words(study),
+        caption=f"Gain of {len(study.selected)} eigenmodes of the data at noise level σ = {short(study.sigma)} over "
+        f"training time τ (gradient flow with learning rate η = {short(study.rate)}), in closed form, for linear "
+        f"denoisers: {names}. Points on the right: the Wiener gain λ/(λ + σ²), to which all of them converge. One layer "
+        "learns at the rate of its input, 2η(λ + σ²). Two layers learn at the rate of the signal, 8ηλ, after a delay that "
+        "the size of the initial weights sets.",
+        alternative=f"Curves of gain over training time for modes with λ from {number(values.min())} to "
+        f"{number(values.max())}.",
         draw=partial(_draw_weights, study),
     )
-
-
-def _weights_words(study: LearningStudy) -> str:
-    values = study.eigenvalues[study.selected]
-    return f"modes with λ from {number(values.min())} to {number(values.max())}."
 
 
 @styled
@@ -166,25 +205,21 @@ def _variance_picture(study: LearningStudy) -> Picture:
     return Picture(
         name="learning_variance",
         title="Variance of generated samples during training",
-        caption="Variance of the same modes in samples of the probability-flow ODE with the denoiser as it is at "
-        f"training time τ, from σ = {short(study.noise.sigma_max)} to {short(study.noise.sigma_min)}. Points at "
-        "the right: the data's eigenvalues λ. Where training starts depends on the initial weights: from 0 all "
-        "modes grow, from the skip connection modes with λ below σ_data² shrink.",
-        alternative="Curves of variance against training time; " + _variance_words(study),
+        caption="Variance of the same modes in generated samples: the probability-flow ODE runs from σ = "
+        f"{short(study.noise.sigma_max)} to {short(study.noise.sigma_min)} with the denoiser as it is at training time τ. "
+        "Points on the right: the data's eigenvalues λ. Where the variance starts depends on the initial weights: from 0 "
+        "all modes grow; from the skip connection, modes with λ below σ_data² shrink.",
+        alternative="Curves of generated variance over training time; " + _variance_words(study),
         draw=partial(_draw_variance, study),
     )
 
 
 def _variance_words(study: LearningStudy) -> str:
-    starts = [
-        f"{c.title} starts at {number(c.initial_variance.min())}"
-        + (
-            ""
-            if np.ptp(c.initial_variance) <= 1e-6 * c.initial_variance.max()
-            else f" to {number(c.initial_variance.max())}"
-        )
-        for c in study.learners
-    ]
+    starts = []
+    for curves in study.learners:
+        low, high = float(curves.initial_variance.min()), float(curves.initial_variance.max())
+        same = high - low <= 1e-6 * high
+        starts.append(f"{curves.title} starts at {number(low)}" + ("" if same else f" to {number(high)}"))
     return "; ".join(starts) + "."
 
 
@@ -194,9 +229,9 @@ def _draw_variance(study: LearningStudy) -> Figure:
     figure, axes = _panels(study)
     colours = look.n_colours(len(study.selected))
     goal = study.eigenvalues[study.selected]
-    made = [np.exp(c.log_variance) for c in study.learners]
-    limits = numbers.finite_range(goal, *made) or (0.1, 1.0)
-    for ax, curves in zip(axes, made, strict=True):
+    variances = [np.exp(curves.log_variance) for curves in study.learners]
+    limits = numbers.finite_range(goal, *variances) or (0.1, 1.0)
+    for ax, curves in zip(axes, variances, strict=True):
         look.log_axis(ax.yaxis, *numbers.log_limits(*limits))
         for column, colour in enumerate(colours):
             ax.plot(study.times, curves[:, column], color=colour)
@@ -211,19 +246,21 @@ def _draw_variance(study: LearningStudy) -> Figure:
 def _divergence_picture(study: LearningStudy) -> Picture:
     return Picture(
         name="learning_divergence",
-        title="Distance of generated law and data during training",
-        caption=f"Left: KL(generated ‖ data) in nats, summed over the {count(study.learned)} modes with λ of at "
-        "least ten times σ_min². Right: error of the mean of generated samples, ‖E x̄ − μ‖/‖μ‖, of a sampler "
-        "that starts at N(0, σ_max²): the variance that the denoiser keeps from there is a part of the mean that "
-        "it misses.",
-        alternative="Curves of divergence and of the mean's error against training time; " + _divergence_words(study),
+        title="Distance between generated law and data during training",
+        caption=f"Left: KL(generated ‖ data) in nats, summed over the {count(study.learned)} modes whose λ is at least ten "
+        "times σ_min². Right: error of the mean of generated samples, ‖E x̄ − μ‖/‖μ‖. Sampling starts at N(0, σ_max²), "
+        "which has mean 0: samples lack the same share of a mode's mean as they keep of its initial standard deviation.",
+        alternative="Curves of divergence and of the error of the mean over training time; " + _divergence_words(study),
         draw=partial(_draw_divergence, study),
     )
 
 
 def _divergence_words(study: LearningStudy) -> str:
-    parts = [f"{c.title}: {number(c.divergence[0])} to {number(c.divergence[-1])} nats" for c in study.learners]
-    return "; ".join(parts) + "."
+    ends = [
+        f"{curves.title}: from {number(curves.divergence[0])} to {number(curves.divergence[-1])} nats"
+        for curves in study.learners
+    ]
+    return "; ".join(ends) + "."
 
 
 @styled

@@ -1,4 +1,4 @@
-"""Convolutions in training: sentences, figure and table of the window on learning, for images."""
+"""Convolutions during training: sentences, figure and table that the window on learning has for images."""
 
 from __future__ import annotations
 
@@ -41,27 +41,29 @@ def _convolution_finding(study: LearningStudy, curves: ConvolutionCurves) -> str
     times, frequency = curves.emergence.times, study.frequency
     assert frequency is not None
     ratio = curves.final_ratio
-    alphas = [
-        f"α = {exponent_text(f)} for modes that {MODES_THAT[f.direction]}" for f in curves.fits if f.law is not None
-    ]
-    text = (
-        f"Convolution, {curves.title}: variance of Fourier modes ends between {number(ratio.min())} and "
-        f"{number(ratio.max())} times the data's"
+    sentence = (
+        f"Linear convolution, {curves.title}: the variance of Fourier modes ends between {number(ratio.min())} and "
+        f"{number(ratio.max())} times that of the data"
     )
-    found = np.isfinite(times)
-    if found.sum() >= 2:
-        order = np.argsort(frequency[found])
-        ordered = times[found][order]
-        text += f"; the highest frequency emerges {number(ordered[-1] / ordered[0])} times later than the lowest"
-    return text + (f" ({'; '.join(alphas)})." if alphas else ".")
+    emerged = np.isfinite(times)
+    if emerged.sum() >= 2:
+        ordered = times[emerged][np.argsort(frequency[emerged])]
+        factor = number(ordered[-1] / ordered[0])
+        sentence += f"; the highest frequency emerges at {factor} times the training time of the lowest"
+    exponents = [
+        f"α = {exponent_text(fit)} for modes that {MODES_THAT[fit.direction]}"
+        for fit in curves.fits
+        if fit.law is not None
+    ]
+    return sentence + (f" ({'; '.join(exponents)})." if exponents else ".")
 
 
 def _convolution_words(study: LearningStudy) -> str:
     parts = []
     for curves in study.convolutions:
         ratio = curves.final_ratio
-        span = f"{short(float(ratio.min()))} to {short(float(ratio.max()))}"
-        parts.append(f"{curves.title}: final variance {span} times the data's")
+        span = f"{short(float(ratio.min()))} and {short(float(ratio.max()))}"
+        parts.append(f"{curves.title}: final variance between {span} times that of the data")
     return "; ".join(parts) + "."
 
 
@@ -71,11 +73,11 @@ def convolution_picture(study: LearningStudy) -> Picture:
     return Picture(
         name="learning_convolutions",
         title="Convolutions: emergence and final variance by frequency",
-        caption="Linear circular convolutions that start at 0, one filter for all pixels and channels. Left: "
-        "emergence time (geometric threshold, toward what the convolution converges to) against spatial "
-        "frequency. Modes below the resolution of a patch emerge at about the same time; those beyond it do "
-        "not. Right: variance after training without end, over the data's: a local patch learns neither the "
-        "data's variance nor its covariance.",
+        caption="Linear circular convolutions that start at 0, with one filter for all pixels and channels. Left: "
+        f"emergence time over spatial frequency (geometric threshold, toward the {study.target} variance). Modes whose "
+        "frequency is below the resolution of a patch emerge at about the same time; modes beyond it do not. Right: variance "
+        "after training without end, over that of the data. A local patch learns neither the variance nor the covariance of "
+        "the data.",
         alternative=_convolution_words(study),
         draw=partial(_draw_convolutions, study),
     )
@@ -125,8 +127,9 @@ def convolution_table(study: LearningStudy) -> Table:
         columns[f"final / data's, {curves.title}"] = numbers.finite_or_none(curves.final_ratio[order])
     return Table(
         name="learning_convolutions",
-        caption="Fourier modes (one of m and −m, without the constant one): the data's power, emergence time under "
-        "the geometric threshold, and variance after training without end over the data's, for each patch.",
+        caption="Fourier modes of the upper half plane that have variance, without the constant one: power of the data, and "
+        "for each patch the emergence time with the geometric threshold and the variance after training without end over "
+        "that of the data.",
         columns=columns,
         file=True,
     )

@@ -1,4 +1,4 @@
-"""Emergence times of modes in training and their exponents: sentences, figure and tables of the window on learning."""
+"""Emergence times of modes during training and their exponents: sentences, figure and tables of the window on learning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
 from ..._checks import FloatArray
-from ...lens.learning import THRESHOLDS, ExponentFit, LearnerCurves, LearningStudy
+from ...lens.learning import THRESHOLDS, ExponentFit, LearningStudy
 from .. import look, numbers
 from ..document import Picture, Table
 from ..look import MUTED, WIDTH, styled
@@ -29,6 +29,7 @@ __all__ = [
     "exponent_words",
     "sparse_axis",
     "time_table",
+    "two_digits",
 ]
 
 #: What the variance does in each direction.
@@ -37,46 +38,45 @@ _FILL: dict[int, Literal["full", "none"]] = {1: "full", -1: "none"}
 
 
 # ---------------------------------------------------------------- sentences
+def two_digits(value: float) -> str:
+    """A number with two digits after the point."""
+    return f"{value:.2f}".replace("-", "−")
+
+
 def exponent_text(fit: ExponentFit) -> str:
     """α with its interval."""
     if fit.law is None:
         return "no fit"
     low, high = fit.law.interval
-    return f"{fit.law.exponent:.2f} ({low:.2f} to {high:.2f})"
-
-
-def _fits_of(curves: LearnerCurves, threshold: str) -> list[ExponentFit]:
-    return [f for f in curves.fits if f.threshold == threshold and f.law is not None]
+    return f"{two_digits(fit.law.exponent)} ({two_digits(low)} to {two_digits(high)})"
 
 
 def exponent_words(study: LearningStudy, threshold: str) -> str:
-    """The exponents of all learners under one threshold."""
+    """The exponents of all learners for one threshold."""
     parts = []
     for curves in study.learners:
         fits = [
-            f"{exponent_text(f)} for the {f.modes} modes that {MODES_THAT[f.direction]}"
-            for f in _fits_of(curves, threshold)
+            f"{exponent_text(fit)} for the {fit.modes} modes that {MODES_THAT[fit.direction]}"
+            for fit in curves.fits
+            if fit.threshold == threshold and fit.law is not None
         ]
         if fits:
             parts.append(f"{curves.title}: {' and '.join(fits)}")
-    return (
-        f"Exponents α under the {threshold} threshold: "
-        + ("; ".join(parts) if parts else "too few modes for a fit")
-        + "."
-    )
+    exponents = "; ".join(parts) if parts else "too few modes for a fit"
+    return f"Exponents α for the {threshold} threshold (with 95 % intervals): {exponents}."
 
 
 # ---------------------------------------------------------------- figures
 def emergence_picture(study: LearningStudy) -> Picture:
-    """Emergence times against eigenvalues under each threshold, with fits."""
+    """Emergence times over eigenvalues for each threshold, with fits."""
     return Picture(
         name="learning_emergence",
         title="When modes emerge, and the exponent",
-        caption="First training time τ* at which the variance of a mode crosses the harmonic, geometric or "
-        "arithmetic mean of where it starts and where it goes, against λ; filled marks grow, hollow ones shrink. "
-        "Lines are fits of τ* ∝ λ^−α. The same learner has another exponent under each threshold, so that α "
-        f"means nothing without threshold and direction. Modes that end within a factor {short(study.exclude)} "
-        "of where they start are left out.",
+        caption="Training time τ* at which the variance of a mode first crosses a mean of the variance that it starts with "
+        "and the one that it goes to: the harmonic, geometric or arithmetic mean. Filled marks are modes that grow, hollow "
+        "marks modes that shrink; lines are fits of τ* ∝ λ^−α. The exponent of one learner differs from threshold to "
+        "threshold, so α means nothing without threshold and direction. Modes that end within a factor "
+        f"{short(study.exclude)} of where they start are left out.",
         alternative=exponent_words(study, "geometric"),
         draw=partial(_draw_emergence, study),
     )
@@ -84,7 +84,7 @@ def emergence_picture(study: LearningStudy) -> Picture:
 
 @styled
 def _draw_emergence(study: LearningStudy) -> Figure:
-    """Emergence times against eigenvalues with fits, a panel for each threshold."""
+    """A panel for each threshold."""
     figure = Figure(figsize=(WIDTH, 3.7), layout="constrained")
     axes = figure.subplots(1, len(THRESHOLDS), sharey=True, squeeze=False)[0]
     values = study.eigenvalues[study.emergence_modes]
@@ -95,16 +95,16 @@ def _draw_emergence(study: LearningStudy) -> Figure:
         sparse_axis(ax.xaxis, *numbers.log_limits(values.min(), values.max()))
         look.log_axis(ax.yaxis, *numbers.log_limits(*times), text=power_of_ten)
         for index, curves in enumerate(study.learners):
-            colour, found = look.band_colour(index), curves.emergence[threshold]
+            colour, emergence = look.band_colour(index), curves.emergence[threshold]
             for fit in curves.fits:
                 if fit.threshold != threshold:
                     continue
                 ways.add(fit.direction)
-                rows = np.flatnonzero((found.direction == fit.direction) & np.isfinite(found.times))
+                rows = np.flatnonzero((emergence.direction == fit.direction) & np.isfinite(emergence.times))
                 rows = rows[_few(np.log(values[rows]), 24)]
                 ax.plot(
                     values[rows],
-                    found.times[rows],
+                    emergence.times[rows],
                     ls="",
                     marker=look.band_marker(index),
                     ms=3.6,
@@ -140,7 +140,7 @@ def sparse_axis(axis: Any, low: float, high: float) -> None:
 
 
 def _few(logarithms: FloatArray, count: int) -> npt.NDArray[np.intp]:
-    """Places of at most `count` entries, about evenly spread in their logarithm."""
+    """Indices of at most `count` entries, spread about evenly in their logarithm."""
     if logarithms.size <= count:
         return np.arange(logarithms.size)
     wanted = np.linspace(logarithms.min(), logarithms.max(), count)
@@ -161,9 +161,9 @@ def exponent_table(study: LearningStudy) -> Table:
     laws = [f.law for _, f in rows]
     return Table(
         name="learning_exponents",
-        caption="Exponent α of τ* ∝ λ^−α for each learner, threshold and direction, with the 95 % interval of least "
-        "squares, the share of variance that the fit explains, and the eigenvalues of the fit. Intervals measure how "
-        "curved the relation is.",
+        caption="Exponent α of τ* ∝ λ^−α for each learner, threshold and direction, with the 95 % interval of the "
+        "least-squares fit, the share of variance that the fit explains, and the range of eigenvalues. These times come from "
+        "theory and do not scatter: the intervals measure how curved the relation is.",
         columns={
             "learner": [title for title, _ in rows],
             "threshold": [f.threshold for _, f in rows],
@@ -192,7 +192,7 @@ def time_table(study: LearningStudy) -> Table:
     return Table(
         name="learning_times",
         caption=f"Emergence time τ* of each mode (learning rate {short(study.rate)}, toward the {study.target} "
-        "variance); empty where the mode ends close to where it starts, or does not cross.",
+        "variance). Empty where the mode ends close to where it starts, or does not cross the threshold.",
         columns=columns,
         file=True,
     )
