@@ -99,7 +99,7 @@ def _drawn(ax: Axes, draw: Callable[[Axes], look.Legend], *, legend: bool) -> Ax
         ax.set_xlim(*_union(ax.get_xlim(), held[:2], smallest[0] if ax.get_xscale() == "log" else None))
         ax.set_ylim(*_union(ax.get_ylim(), held[2:], smallest[1] if ax.get_yscale() == "log" else None))
     if legend and found.handles:
-        ax.legend(handles=list(found.handles), title=found.title)
+        ax.legend(handles=list(found.handles), title=found.title, alignment="left")
     return ax
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import kappaflow as kf
 import kappaflow._layout
 import kappaflow.functions
 import kappaflow.lens.layout
@@ -43,6 +44,15 @@ def test_examples_of_the_page_on_networks_run(capsys: pytest.CaptureFixture[str]
     (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     exec(compile(example, "networks.md", "exec"), {})
     assert capsys.readouterr().out.count("torch.Size([8, 1, 4, 4])") == 2
+
+
+def test_example_of_the_page_on_plots_writes_its_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs/plot.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "plot.md", "exec"), {})
+    assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
+    assert all(f"`kf.plot.{name}`" in page for name in kf.plot.__all__ if name != "style")
 
 
 def test_cpp_example_is_the_consumer_that_ci_builds_and_runs() -> None:

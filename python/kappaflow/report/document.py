@@ -29,6 +29,9 @@ alternative text. To add a figure, write these two functions and name the first 
         sections = (data(prediction), seeds(prediction))
         return Document(kind="Consistency report", source=prediction.source, ..., sections=present(sections))
 
+A panel that users should also have on axes of their own (:mod:`kappaflow.plot`) is a function ``plot_spectrum(ax, prediction) ->
+Legend``, which ``draw_spectrum`` calls.
+
 The parts of a section come in the order of the page: a :class:`Picture`, a :class:`Table` or :class:`Prose`. Prose is a
 block of a template in ``report/templates/prose``, for text that is longer than a sentence or has formulas in it: ::
 
