@@ -47,7 +47,7 @@ def lazy_attributes(
         import pkgutil  # lazy: a quick start
 
         module = sys.modules[package]
-        modules = {found.name for found in pkgutil.iter_modules(module.__path__) if not found.name.startswith("_")}
+        modules = {info.name for info in pkgutil.iter_modules(module.__path__) if not info.name.startswith("_")}
         return sorted({*vars(module), *homes, *modules})
 
     return get, listed

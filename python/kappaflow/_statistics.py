@@ -28,5 +28,5 @@ def rank_correlation(a: FloatArray, b: FloatArray) -> RankCorrelation:
 
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return RankCorrelation(math.nan, math.nan)
-    found = stats.spearmanr(a, b)
-    return RankCorrelation(float(found.statistic), float(found.pvalue))
+    correlation = stats.spearmanr(a, b)
+    return RankCorrelation(float(correlation.statistic), float(correlation.pvalue))

@@ -451,9 +451,9 @@ def scaled_profiles(coordinates: FloatArray | ProfileArray, eigenvalues: FloatAr
     return np.asarray(coordinates * scale, dtype=np.float32)
 
 
-def _sample_shape(shape: tuple[int, ...] | None, found: tuple[int, ...]) -> tuple[int, ...]:
+def _sample_shape(shape: tuple[int, ...] | None, data_shape: tuple[int, ...]) -> tuple[int, ...]:
     if shape is None:
-        return found if found else (1,)
-    if int(np.prod(shape)) != int(np.prod(found)):
-        raise ValueError(f"shape must have {int(np.prod(found))} entries in total, like the samples, got {shape}")
+        return data_shape if data_shape else (1,)
+    if int(np.prod(shape)) != int(np.prod(data_shape)):
+        raise ValueError(f"shape must have {int(np.prod(data_shape))} entries in total, like the samples, got {shape}")
     return tuple(int(length) for length in shape)

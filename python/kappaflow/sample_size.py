@@ -123,10 +123,10 @@ def samples_for(
         def value(n: int) -> float:
             nonlocal tried
             splits = Splits(population, n, law=law, population_is=population_is)
-            found = evaluate(splits, f_of_splits(splits))
+            measured = evaluate(splits, f_of_splits(splits))
             tried += 1
             report(tried)
-            return found
+            return measured
 
         return _search(value, allowed, population.sample_size)
 

@@ -1,7 +1,7 @@
-"""Which law to take for some data: leverage and kurtosis of the samples, and the error of each law in a small experiment.
+"""Which law to use for some data: leverage and kurtosis of the samples, and the error of each law in a small experiment.
 
-:func:`diagnose` draws training sets from the profiles of a population, which are then a population that is known exactly, and
-compares the variance over these training sets with what each law predicts.
+:func:`diagnose` draws training sets from the profiles of a population, which it treats as an exactly known population, and
+compares the variance over these training sets with the prediction of each law.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .samples import kurtosis, leverage_at
 
 __all__ = ["FEWEST_PROFILES", "Diagnosis", "diagnose", "diagnosis_to_json"]
 
-#: With fewer profiles than this nothing can be said.
+#: The smallest number of profiles for a diagnosis.
 FEWEST_PROFILES = 16
 _LARGEST_N = 300
 #: Noise level of the experiment's denoiser, as a fraction of the data's standard deviation per dimension.
@@ -42,17 +42,17 @@ class Diagnosis:
     n, training_sets : size and number of the training sets of the experiment
     profiles : number of profiles that the training sets were drawn from
     sigma_max, denoiser_sigma : noise levels of the experiment's two maps
-    kappa : where the leverage is taken: df1(κ) is half of the largest value that it can have with n samples
+    kappa : the κ at which the leverage is computed: df1(κ) is half of the largest value that it can have with n samples
     leverage : (M,) τ_a = Σₖ z²ₐₖ/(sₖ+κ) / df1(κ) of each profile, 1 on average
     leverage_variance, leverage_gaussian : its variance, and that of Gaussian data, 2 df2(κ,κ)/df1(κ)²
     kurtosis : (k,) E z⁴/(E z²)² of each mode, 3 for Gaussian data, NaN for modes without variance
     bands : eigenbands of the errors
     errors : by law and map; laws in the order of the registry
     seconds : law → estimated time that the job takes with it
-    law : the law to take
+    law : the law to use
     reason : why, with the numbers, as the rest of a sentence that follows a colon
-    subsampling_error : relative standard error of the law's total because only M of N samples are profiles; None where a
-        closed form is taken or all samples are profiles
+    subsampling_error : relative standard error of the law's total because only M of N samples are profiles; None if a
+        closed form is used or all samples are profiles
     """
 
     n: int
@@ -85,7 +85,7 @@ class Diagnosis:
         return f"Take the {law_spec(self.law).title}: {self.reason}"
 
     def error(self, law: str) -> Off:
-        """Error of a law on the map where it is worst (see :attr:`LawError.size`), and its Monte Carlo standard error.
+        """Error of a law on the map with its largest error (see :attr:`LawError.size`), and its Monte Carlo standard error.
 
         Raises
         ------
@@ -108,25 +108,25 @@ def diagnose(
     work: Work | None = None,
     progress: StepProgress = None,
 ) -> Diagnosis:
-    """Which law to take for these data, with the error of each.
+    """Which law to use for these data, with the error of each.
 
-    The profiles, or a random subset, are taken as a population that is known exactly. Training sets are drawn from them with
-    replacement, the sampling map and a denoiser of each are formed, and the variance of their outputs is compared with what
-    every law predicts. The law to take is the most accurate one with which the job takes at most
+    The profiles, or a random subset of them, are treated as an exactly known population. The experiment draws training sets
+    from them with replacement, forms the sampling map and a denoiser of each, and compares the variance of their outputs with
+    the prediction of every law. The law to use is the most accurate one with which the job takes at most
     :data:`~kappaflow.consistency.rule.ACCEPTABLE_SECONDS`. Differences within one standard error of the experiment count as
-    equal; of equally accurate laws the fastest is taken. The time is a count of operations, not a measurement: the same data
-    and the same job always give the same law.
+    equal; among equally accurate laws the fastest is used. The time is estimated from a count of operations and not measured,
+    so the same data and the same job always give the same law.
 
     Parameters
     ----------
     population : Population
         With profiles, see :meth:`Population.from_samples`.
     n : size of the training sets; by default half of the profiles used, at most 300
-    training_sets : how many are drawn, at least 8
-    inputs : number of seeds and of noised images that are followed
-    profiles : the largest number of profiles that training sets are drawn from
+    training_sets : number of training sets to draw, at least 8
+    inputs : number of seeds and of noised images to follow
+    profiles : the largest number of profiles to draw training sets from
     sigma_max : noise level at which the sampling map starts; that of the denoiser is half the standard deviation per dimension
-    seed : of everything that is random: the same arguments give the same diagnosis
+    seed : seed of all random draws: the same arguments give the same diagnosis
     work : the job whose time is estimated; by default `kappaflow predict` with its default options
     progress : True shows a progress bar on a terminal and in a notebook; a callable is called with the name of a step and the
         fraction of the work that is done

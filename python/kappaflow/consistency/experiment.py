@@ -1,4 +1,4 @@
-"""The small experiment that compares the laws: training sets are drawn from the profiles, models formed, variances compared."""
+"""The small experiment that compares the laws: draw training sets from the profiles, form the models, compare the variances."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Asked", "LawError", "Off", "exact_population", "law_error", "simulat
 
 
 class Off(NamedTuple):
-    """How far a law is off.
+    """How far off a law is.
 
     Attributes
     ----------
@@ -35,14 +35,14 @@ class Off(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class LawError(ShortRepr):
-    """Error of one law for one map, log(simulated/predicted) of variances: positive where the law predicts too little.
+    """Error of one law for one map, log(simulated/predicted) of variances: positive if the law predicts too little.
 
     Attributes
     ----------
     law, question : name of the law, and the map in words
-    total, total_error : of the variance summed over modes and inputs, and its Monte Carlo standard error
+    total, total_error : error of the variance summed over modes and inputs, and its Monte Carlo standard error
     band, band_error : (B,) the same by eigenband
-    rms, rms_error : root mean square over the eigenbands, after what Monte Carlo adds to it was subtracted in quadrature
+    rms, rms_error : root mean square over the eigenbands, with the Monte Carlo noise subtracted in quadrature
     """
 
     law: str
@@ -69,9 +69,9 @@ class Asked:
 
 
 def exact_population(profiles: npt.NDArray[np.float32], limit: int, rng: np.random.Generator) -> Population:
-    """At most `limit` of the profiles (M, k), as a population that is known exactly.
+    """At most `limit` of the profiles (M, k), as an exactly known population.
 
-    It stands in its own mode coordinates; modes without variance are left out.
+    It is in its own mode coordinates, without the modes that have no variance.
     """
     chosen = profiles
     if len(profiles) > limit:
@@ -149,9 +149,9 @@ def law_error(splits: Splits, asked: Asked, outputs: FloatArray, bands: Sequence
 
 
 def subsampling_error(population: Population, law: str, n: int, sigma_max: float) -> float | None:
-    """Relative standard error of a law's total because only M of N samples are profiles; None where all samples are.
+    """Relative standard error of a law's total because only M of N samples are profiles; None if all samples are profiles.
 
-    Standard deviation of the total between four disjoint quarters of the profiles, halved for all of them together.
+    It is the standard deviation of the total between four disjoint quarters of the profiles, halved for all of them together.
     """
     profiles, samples = population.profiles, population.sample_size
     assert profiles is not None

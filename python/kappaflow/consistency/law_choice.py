@@ -1,4 +1,4 @@
-"""Which law a job uses: the one that is named, or with "auto" the one that the diagnosis recommends."""
+"""The law that a job uses: the one named by the user, or with "auto" the one that the diagnosis recommends."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class LawChoice:
-    """The law that is used.
+    """The law that a job uses.
 
     Attributes
     ----------
     law : its name
     reason : why, as a sentence
-    diagnosis : what decided; None where the law was named or there was nothing to diagnose from
+    diagnosis : the diagnosis that decided; None if the law was named or there were too few profiles
     """
 
     law: str
@@ -34,7 +34,7 @@ class LawChoice:
 
 
 def law_options() -> tuple[str, ...]:
-    """What can be asked for: "auto", or a law by name."""
+    """The allowed values of the option: "auto", or a law by name."""
     return (AUTO, *REGISTRY)
 
 
@@ -47,7 +47,7 @@ def choose_law(
     work: Work | None = None,
     progress: StepProgress = None,
 ) -> LawChoice:
-    """The law to use: the one that is named, or with "auto" what :func:`~kappaflow.diagnose` recommends.
+    """The law to use: the one that is named, or with "auto" the one that :func:`~kappaflow.diagnose` recommends.
 
     Without enough profiles to diagnose from, "auto" is the Gaussian law.
 
@@ -55,12 +55,12 @@ def choose_law(
     ----------
     population : Population
     law : "auto" or a name in :data:`~kappaflow.laws.REGISTRY`
-    n, sigma_max, work, progress : of :func:`~kappaflow.diagnose`
+    n, sigma_max, work, progress : see :func:`~kappaflow.diagnose`
 
     Raises
     ------
     ValueError
-        A law that does not exist, or that needs profiles where the population holds none.
+        A law that does not exist, or that needs profiles although the population holds none.
     """
     if choice("law", law, law_options()) != AUTO:
         spec = law_spec(law)

@@ -1,6 +1,6 @@
 """How many images are needed: :func:`~kappaflow.samples_for` by eigenband.
 
-The search uses the Gaussian law and corrects it by the law that was asked for, so that every law costs about the same.
+The search uses the Gaussian law and corrects it by the requested law, so that every law costs about the same.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Correction:
 
     Attributes
     ----------
-    sizes : (T,) the n, ascending
-    ratio : (T, B) the quotient by n and eigenband; it is taken as constant beyond the sizes
+    sizes : (T,) the values of n, ascending
+    ratio : (T, B) the quotient by n and eigenband; constant beyond the sizes
     """
 
     sizes: npt.NDArray[np.int64]
@@ -60,21 +60,21 @@ def _relative(splits: Splits, bands: Sequence[Band], sigma_max: float) -> FloatA
 
 
 def largest_n(population: Population) -> int:
-    """The largest n that can be asked of a population.
+    """The largest n at which a population determines the law.
 
-    It is 10¹², or N where the population is known through N samples that cannot determine the law beyond N.
+    It is 10¹², or N if the population is known through N samples that cannot determine the law beyond N.
     """
     splits = Splits(population, LARGEST_N)
     try:
         splits.expectation(splits.sampling_map())
     except UnidentifiedError:
-        assert population.sample_size is not None  # a population that is known exactly answers at any n
+        assert population.sample_size is not None  # an exactly known population determines the law at any n
         return population.sample_size
     return LARGEST_N
 
 
 def search_work(population: Population) -> Work:
-    """What :func:`images_needed` asks of a law when it knows none of its numbers."""
+    """The work of a law in :func:`images_needed` without a given correction."""
     return Work.of(population, sizes=_SIZES)
 
 
@@ -90,23 +90,23 @@ def images_needed(
 ) -> tuple[SampleSize | None, ...]:
     """(B,) smallest n at which each eigenband's relative disagreement of the sampling map meets the tolerance.
 
-    A search asks for about a hundred n, and some laws take seconds for each. The search therefore uses the Gaussian law,
-    multiplied by the quotient of the two laws at a few n, which changes slowly with n.
+    A search tries about a hundred values of n, and some laws take seconds for each. The search therefore uses the Gaussian law,
+    multiplied by the quotient of the two laws at a few values of n, which changes slowly with n.
 
     Parameters
     ----------
     population : Population
-    bands : eigenbands; each is answered on its own
+    bands : eigenbands; each is searched separately
     sigma_max : noise level at which sampling starts
     tolerance : relative disagreement to reach
     law : name of a law in :data:`~kappaflow.laws.REGISTRY`
-    correction : quotient of that law and the Gaussian law where it is known at some n; otherwise it is computed around the
-        Gaussian answers
+    correction : quotient of that law and the Gaussian law, if it is known at some n; otherwise it is computed around the
+        results of the Gaussian law
     progress : called with the number of eigenbands that are done
 
     Returns
     -------
-    The answers with their brackets; None where the tolerance is not met at any n that can be asked (see :func:`largest_n`).
+    The results with their brackets; None if the tolerance is not met at any allowed n (see :func:`largest_n`).
 
     Raises
     ------

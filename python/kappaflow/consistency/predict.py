@@ -1,6 +1,6 @@
 """The main job as a function: from a population to every number of the consistency report.
 
-:func:`predict` computes, :mod:`kappaflow.report` draws and :mod:`kappaflow.cli` talks; nothing here plots, prints or saves.
+:func:`predict` computes, :mod:`kappaflow.report` draws and :mod:`kappaflow.cli` prints; this module does not plot, print or save.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ def predict(
 
     Parameters
     ----------
-    population : of the images
-    source : name of the data, for the reader
+    population : population of the images
+    source : name of the data, for the report
     n : training-set sizes; :func:`default_sizes` of the population by default
     sigma_max : the noise level σ_T at which sampling starts
     law : "auto", what :func:`~kappaflow.diagnose` recommends where the population holds profiles, or a law of
         :data:`~kappaflow.laws.REGISTRY` by name
     bands : number of eigenbands, or (start, stop) ranges of modes (0-based)
     seeds : seed numbers, see :func:`~kappaflow.sampling.initial_noise`
-    images : how many of the most and of the least consistent seeds to show
+    images : number of the most and of the least consistent seeds to show with images
     tolerance : relative disagreement that `images_needed` must meet, in (0, 1)
     denoiser_sigmas : noise levels of the denoiser results; three between the data's extremes by default
     progress : True shows a progress bar on a terminal and in a notebook; a callable is called with the name of a step and the
@@ -76,7 +76,7 @@ def predict(
     ValueError, TypeError
         Bad options, named.
     UnidentifiedError
-        Sizes beyond the number of images where those are no more than the dimensions.
+        Sizes beyond the number of images if there are no more images than dimensions.
     """
     shown = integer("images", images, 0)
     report = reporter(progress)
@@ -179,7 +179,7 @@ def _request(
 
 
 def _work(population: Population, request: _Request, seeds: int, shown: int) -> Work:
-    """How much is asked of a law: `seeds` seeds, `shown` of them with images at each end."""
+    """The work of a law: `seeds` seeds, `shown` of them with images at each end."""
     return Work.of(
         population,
         sizes=len(request.sizes),
@@ -211,7 +211,7 @@ def _sizes(n: Sequence[int] | None, sample_size: int | None) -> list[int]:
 
 
 def _reference(sizes: list[int], sample_size: int | None) -> int:
-    """The n of the single-n results: two disjoint halves of the data if that was asked for, else the size nearest to it."""
+    """The n of the single-n results: half of the data (two disjoint halves) if it is among the sizes, else the nearest size."""
     target = 0.5 * sample_size if sample_size is not None else float(sizes[len(sizes) // 2])
     return min(sizes, key=lambda size: abs(np.log(size / target)))
 
@@ -225,7 +225,7 @@ def _denoiser_levels(population: Population, sigmas: Sequence[float] | None) -> 
 # ---------------------------------------------------------------- the results of one n
 @dataclass(frozen=True)
 class _AtSize:
-    """The results of one n. Without seeds, `disagreement` has no seeds: what is summed over modes stands in `total`."""
+    """The results of one n. Without seeds, `disagreement` has no seeds, and `total` is the sum over modes."""
 
     kappa: FloatArray
     gain: FloatArray
@@ -240,12 +240,12 @@ class _AtSize:
 
     @property
     def relative(self) -> float:
-        """The total relative to unrelated seeds; 0 where nothing varies."""
+        """The total relative to unrelated seeds; 0 if nothing varies."""
         return self.total / self.disagreement.unrelated if self.disagreement.unrelated > 0 else 0.0
 
     @property
     def relative_bands(self) -> FloatArray:
-        """Each band relative to unrelated seeds; 0 where nothing varies."""
+        """Each band relative to unrelated seeds; 0 if nothing varies."""
         parts, whole = self.disagreement.bands, self.disagreement.unrelated_bands
         return np.divide(parts, whole, out=np.zeros_like(whole), where=whole > 0)
 
@@ -278,7 +278,7 @@ def _at_size(population: Population, n: int, law: str, request: _Request) -> _At
 
 
 def _kappa_splits(splits: Splits) -> Splits:
-    """The splits whose κ is shown: those of the stand-in for a law that has no single κ."""
+    """The splits whose κ is shown: those of the stand-in if the law has no single κ."""
     spec = law_spec(splits.law)
     return splits if spec.has_kappa else Splits(splits.population, splits.n, law=spec.stand_in)
 
@@ -330,7 +330,7 @@ def _seed_images(
 
 
 def _mode_pairs(population: Population, n: int, law: str, request: _Request) -> ModePairs:
-    """Variance of mode pairs, by fewer profiles or by the law's stand-in where its spec asks for that."""
+    """Variance of mode pairs, from fewer profiles or the law's stand-in if its spec requires that."""
     count = population.eigenvalues.size
     modes = np.unique(np.round(np.geomspace(1, count, _MODE_PAIRS)).astype(np.int64)) - 1
     spec, profiles = law_spec(law), population.profiles
@@ -353,10 +353,10 @@ class _InfiniteData:
 
 
 def _infinite_data(population: Population, request: _Request) -> _InfiniteData:
-    """What infinite data make of each mode.
+    """The gain of each mode with infinite data.
 
-    Where the population is a sample, a mode's measured variance is not its own: what a training set without end would
-    keep of the modes is read off at the largest n. Where that is not identified, the measured variance stands in.
+    If the population is a sample, the measured variance of a mode is not its own, so the gain of an infinite training set is
+    read off at the largest n. If the sample does not identify it, the measured variance is used instead.
     """
     s, levels = population.eigenvalues, request.denoiser_sigma
     if population.sample_size is not None:

@@ -36,7 +36,7 @@ class NoiseLevels:
     Attributes
     ----------
     sigma : (S,) noise levels, ascending
-    kappa : (T, S) κ(σ²) for each n; that of the law's stand-in where the law has no single κ
+    kappa : (T, S) κ(σ²) for each n; that of the law's stand-in if the law has no single κ
     """
 
     sigma: FloatArray
@@ -61,11 +61,11 @@ class Denoisers:
 
 @dataclass(frozen=True)
 class ModePairs:
-    """How much the path from one mode of the seed to another of the image varies, at the reference n.
+    """How much the gain from one mode of the seed to another mode of the image varies, at the reference n.
 
     Attributes
     ----------
-    modes : (P,) the modes that are shown, counted from 0
+    modes : (P,) the modes shown, counted from 0
     variance : (P, P) Var[uₖᵀ f(Σ̂) uₗ] of the sampling map f over training sets
     """
 
@@ -102,7 +102,7 @@ class Bands:
     ranges : (B,) the bands
     disagreement : (T, B) sums over bands to the total
     relative : (T, B) relative to two unrelated seeds
-    images_needed : (B,) smallest n at which `relative` is at most the tolerance; None where no n up to
+    images_needed : (B,) smallest n at which `relative` is at most the tolerance; None if no n up to
         ``Prediction.largest_n`` is enough
     """
 
@@ -150,10 +150,10 @@ class Seeds:
 
     Attributes
     ----------
-    numbers : (Z,) seed numbers; none where the directions of the modes are not known
+    numbers : (Z,) seed numbers; none if the directions of the modes are not known
     disagreement : (T, Z) disagreement of each seed
-    most_consistent, least_consistent : the two ends at the reference n with their images; None where the population has
-        no eigenvectors
+    most_consistent, least_consistent : the two ends at the reference n with their images; None if the population has no
+        eigenvectors
     """
 
     numbers: IntArray
@@ -176,15 +176,15 @@ class Prediction(Tabular):
     source : name of the data
     description : one or two sentences: what the data are, how pixels were scaled, attribution
     shape : of one image
-    sample_size : images in the population, None where it is known exactly
+    sample_size : number of images in the population, None if it is known exactly
     law : the law of all numbers, by its name in :data:`kappaflow.laws.REGISTRY`
-    law_reason : why that one, in words
-    diagnosis : what decided, None where the law was named or could not be diagnosed
+    law_reason : the reason for that law, in words
+    diagnosis : the diagnosis that decided, None if the law was named or could not be diagnosed
     sigma_max : noise level at which sampling starts
     tolerance : relative disagreement that ``bands.images_needed`` meets
-    largest_n : the largest n that can be asked: any practical one, or the number of images where more are not identified
+    largest_n : the largest n with predictions: any practical size, or the number of images if larger sizes are not identified
     n : (T,) training-set sizes, ascending
-    reference_n : the n of all that is shown for a single n; one of `n`
+    reference_n : the n of all results for a single n; one of `n`
     mean_image : (*shape)
     eigenvalues : (d,) descending
     eigenmodes : (M, *shape) leading modes

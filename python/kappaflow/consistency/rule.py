@@ -1,4 +1,4 @@
-"""The rule of ``law="auto"``: the most accurate law that does not take too long, and the sentence that says why."""
+"""The rule of ``law="auto"``: the most accurate law that does not take too long, and the sentence that explains the choice."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .experiment import LawError, Off
 
 __all__ = ["ACCEPTABLE_SECONDS", "GOOD", "Verdict", "decide", "duration", "main_job", "off_by_law"]
 
-#: A law is not taken by itself if the job would take longer with it, by the estimate of :meth:`LawSpec.seconds`. Five minutes
-#: are worth waiting for where a faster law is wrong by a factor of two or three, as on patches of photographs; a user who wants
-#: to wait longer names the law.
+#: A law is not chosen automatically if the job would take longer than this with it, by the estimate of :meth:`LawSpec.seconds`.
+#: Five minutes are worth waiting for if a faster law is wrong by a factor of two or three, as on patches of photographs. Users
+#: who are willing to wait longer name the law.
 ACCEPTABLE_SECONDS = 300.0
-#: A law within this relative error is good; the words say so where none is.
+#: A law within this relative error is good; the sentence mentions it if none is.
 GOOD = 0.1
 #: Errors above this, as logarithms, are reported as factors.
 _A_FACTOR = 0.4
@@ -28,7 +28,7 @@ _SIZES, _SEEDS, _IMAGES, _NOISE_LEVELS = 7, 64, 12, 3
 
 @dataclass(frozen=True)
 class Verdict:
-    """The law to take.
+    """The law to use.
 
     Attributes
     ----------
@@ -41,26 +41,26 @@ class Verdict:
 
 
 def main_job(population: Population) -> Work:
-    """What :func:`~kappaflow.consistency.prediction.predict` asks of a law with its default options."""
+    """The work of a law in :func:`~kappaflow.consistency.predict.predict` with its default options."""
     return Work.of(population, sizes=_SIZES, seeds=_SEEDS, images=_IMAGES, noise_levels=_NOISE_LEVELS, mode_pairs=True)
 
 
 def off_by_law(errors: Sequence[LawError]) -> dict[str, Off]:
-    """How far each law is off: the worst of its maps, in the order of the registry."""
+    """How far off each law is: the worst of its maps, in the order of the registry."""
     return {law: max(each.size for each in errors if each.law == law) for law in dict.fromkeys(e.law for e in errors)}
 
 
 def decide(off: Mapping[str, Off], seconds: Mapping[str, float]) -> Verdict:
     """The most accurate of the laws that take at most :data:`ACCEPTABLE_SECONDS`.
 
-    A law whose error is larger than the smallest by no more than the standard error of their difference counts as equally
-    accurate; of equally accurate laws the fastest is taken. The two errors are taken as independent, which they are not, as
-    both laws are compared with the same training sets: the standard error of the difference is at most that. Where every law
-    takes too long, the fastest is taken.
+    A law whose error exceeds the smallest error by no more than the standard error of their difference counts as equally
+    accurate; among equally accurate laws the fastest is used. The two errors are treated as independent. They are not, because
+    both laws are compared with the same training sets, but the true standard error of the difference is at most that. If every
+    law takes too long, the fastest is used.
 
     Parameters
     ----------
-    off : how far each law is off
+    off : how far off each law is
     seconds : estimated time that the job takes with each law
     """
     fastest = min(off, key=lambda law: seconds[law])
@@ -95,13 +95,13 @@ def _why(chosen: str, equal: Sequence[str], *, among_fast: bool) -> str:
 
 
 def _numbers(chosen: str, off: Mapping[str, Off]) -> str:
-    """The error of the law that is taken, then those of the others."""
+    """The error of the chosen law, then those of the others."""
     others = [f"{law_spec(law).title} {_amount(*each)}" for law, each in off.items() if law != chosen]
     return "; ".join([f"off by {_amount(*off[chosen])}", *([", ".join(others)] if others else [])])
 
 
 def _amount(error: float, uncertainty: float) -> str:
-    """The error of a variance in words: per cent where it is small, a factor where it is large."""
+    """The error of a variance in words: per cent if it is small, a factor if it is large."""
     if error > _A_FACTOR:
         return f"a factor of {np.exp(error):.2g}"
     per_cent = f"{100 * np.expm1(error):.0f}{NO_BREAK}%"

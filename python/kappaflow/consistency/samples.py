@@ -22,7 +22,7 @@ class Leverage:
 
     Attributes
     ----------
-    kappa : the κ at which it is taken
+    kappa : the κ at which it is computed
     values : (M,) leverage of each profile, 1 on average
     variance_if_gaussian : its variance for Gaussian data, 2 df2(κ,κ)/df1(κ)²
     """
@@ -35,7 +35,7 @@ class Leverage:
 def leverage_at(population: Population, n: int) -> Leverage:
     """Leverage of every profile at the κ where df1(κ) is half of min(n, rank).
 
-    Where the population is known through N samples, both df1 and df2 are read off the sample spectrum at the shift u of κ,
+    If the population is known through N samples, both df1 and df2 are read off the sample spectrum at the shift u of κ,
     equations (33) and (36) of docs/theory.md: with A = d̂f1(u), B = d̂f2(u, u) and M = N − 1, df1(κ) = A, κ = u/(1 − A/M) and
     df2(κ, κ) = (B − A²/M)/(1 − (2A − B)/M).
 

@@ -32,7 +32,7 @@ from .transform import plan_transform
 
 __all__ = ["as_array", "check_array", "open_array", "open_h5", "open_npy", "open_npz", "open_zarr"]
 
-#: Names under which the images are looked for in a file of several arrays; the first one that is there is taken.
+#: Names of the images in a file of several arrays; the first one that exists is used.
 PREFERRED_KEYS = ("images", "x", "data", "arr_0")
 
 NOT_APPLICABLE = {
@@ -42,10 +42,10 @@ NOT_APPLICABLE = {
 
 
 def as_array(data: Any) -> Any:
-    """`data` as something with a shape, a NumPy dtype and slices, without a copy if possible; None if it is no array.
+    """`data` as an object with a shape, a NumPy dtype and slices, without a copy if possible; None if it is not an array.
 
-    Tensors are detached and brought to the CPU. Objects that slice themselves (an open HDF5 dataset, a zarr or dask array)
-    are returned as they are.
+    Tensors are detached and moved to the CPU. Objects that support slices (an open HDF5 dataset, a zarr or dask array) are
+    returned unchanged.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def check_array(array: Any, name: str) -> None:
     Raises
     ------
     DataError
-        It is not; the message says what it is.
+        It is not; the message states what it is.
     """
     shape, dtype = tuple(array.shape), array.dtype
     if dtype.kind not in "buif":
@@ -103,7 +103,7 @@ def read_blocks(array: Any, count: int) -> Iterator[npt.NDArray[Any]]:
 
 
 def decide_scaling(array: Any, count: int, name: str) -> PixelScaling:
-    """Scaling of the whole array. Unless the dtype decides, this takes a pass over its values, which also finds NaN.
+    """Scaling of the whole array. Unless the dtype determines it, this needs a pass over the values, which also finds NaN.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def open_npy(path: Path, options: Options) -> ImageSource:
 
 
 def choose_key(keys: list[str], name: str) -> str:
-    """The array of a file that holds the images: the only one, or the first of :data:`PREFERRED_KEYS` that is there.
+    """The array of a file that holds the images: the only one, or the first of :data:`PREFERRED_KEYS` that exists.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Real images that Python packages ship; nothing is downloaded.
 
-The photos are read from the data folders of scikit-image and scikit-learn directly, because ``skimage.data`` downloads files
-that are missing. Here a missing photo is left out, and the description says so.
+The photos are read directly from the data folders of scikit-image and scikit-learn, because ``skimage.data`` downloads missing
+files. Here a missing photo is left out, and the description mentions it.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def package_folder(package: str) -> Path:
 def subset(total: int, limit: int | None) -> npt.NDArray[np.int64] | None:
     """Sorted numbers of `limit` of `total` images, drawn with :data:`SUBSET_SEED`; None if all are kept.
 
-    The first images alone would say little about all of them: the digits of MNIST are sorted by class, and neighbouring
-    patches overlap.
+    The first images would not represent all of them: the digits of MNIST are sorted by class, and neighbouring patches
+    overlap.
     """
     if limit is None or limit >= total:
         return None
@@ -184,7 +184,7 @@ def open_small(name: str, options: Options) -> ImageSource:
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo file inside a package, with the attribution that its licence asks for."""
+    """A photo file inside a package, with the attribution that its licence requires."""
 
     package: str
     path: str
@@ -192,7 +192,7 @@ class Photo:
 
     @property
     def file(self) -> Path:
-        """Where the file is if the package ships it."""
+        """Path of the file if the package ships it."""
         return package_folder(self.package) / self.path
 
 
@@ -233,8 +233,8 @@ def windows(pixels: FloatArray, patch: int) -> FloatArray:
 class Patches:
     """All overlapping patches of the photos, or a subset, in the order of photo, row and column.
 
-    One photo at a time is held as float64 (6 MB). Its patches are copied from a view into the batch, one row of the photo at
-    a time.
+    Only one photo at a time is held as float64 (6 MB). Its patches are copied from a view into the batch, one row of the photo
+    at a time.
 
     Attributes
     ----------
@@ -286,7 +286,7 @@ def open_patches(options: Options) -> ImageSource:
     Raises
     ------
     DataError
-        An option cannot be used, or none of the photos is there.
+        An option cannot be used, or none of the photos exists.
     ImportError
         One of the packages is missing.
     """

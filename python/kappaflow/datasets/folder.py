@@ -44,20 +44,20 @@ def import_pillow() -> ModuleType:
 
 def list_images(folder: Path) -> list[Path]:
     """Image files in `folder` and below, sorted by their path; names that begin with a dot are left out."""
-    found: list[Path] = []
+    images: list[Path] = []
     for directory, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
+        images += [
             Path(directory, name)
             for name in files
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
         ]
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+    return sorted(images, key=lambda path: path.relative_to(folder).as_posix())
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes of an image file say: size in pixels, Pillow's mode, and whether there is an alpha channel."""
+    """Contents of an image file's header: size in pixels, Pillow's mode, and whether there is an alpha channel."""
 
     width: int
     height: int
@@ -66,7 +66,7 @@ class Header:
 
 
 def read_header(path: Path, name: str) -> Header:
-    """Read the header of one file without decoding its pixels; `name` is what the file is called in messages.
+    """Read the header of one file without decoding its pixels; `name` is the name of the file in messages.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def read_image(path: Path, name: str) -> FloatArray:
 
 @dataclass
 class Skips:
-    """What becomes of files that cannot be read: an error, or, if `allowed`, a message to `on_skip`."""
+    """The treatment of files that cannot be read: an error or, if `allowed`, a message to `on_skip`."""
 
     allowed: bool
     on_skip: Callable[[str], None] | None
@@ -144,15 +144,15 @@ class Skips:
 
 @dataclass(frozen=True)
 class Folder:
-    """Files of one folder whose headers agree, and what is done to each image.
+    """Files of one folder whose headers agree, and the processing of each image.
 
     Attributes
     ----------
     folder, paths : the folder, and its image files in their order
     colour : whether images become RGB
     size, limit : as of :class:`~kappaflow.datasets.options.Options`
-    shape : of one image as it is given
-    skips : what becomes of files that cannot be decoded
+    shape : shape of one image after processing
+    skips : the treatment of files that cannot be decoded
     """
 
     folder: Path
@@ -169,7 +169,7 @@ class Folder:
         Raises
         ------
         DataError
-            It cannot be decoded, or has another shape than its header said.
+            It cannot be decoded, or its shape differs from that in its header.
         """
         name = path.relative_to(self.folder).as_posix()
         pixels = read_image(path, name)
@@ -180,7 +180,7 @@ class Folder:
         if pixels.ndim == 2 and self.colour:
             pixels = np.repeat(pixels[:, :, None], 3, axis=2)
         if pixels.shape != self.shape:
-            raise DataError(f"{name}: has the shape {pixels.shape}, but its header said {self.shape}")
+            raise DataError(f"{name}: has the shape {pixels.shape}, but its header says {self.shape}")
         return pixels
 
     def batches(self, rows: int) -> Iterator[FloatArray]:
@@ -254,7 +254,7 @@ def is_colour(header: Header) -> bool:
 
 
 def describe(folder: Path, headers: list[Header], options: Options, shape: tuple[int, ...]) -> str:
-    """What the images of the folder are, with everything that is done to them."""
+    """A description of the images in the folder and of their processing."""
     parts = [f"{len(headers)} images from the folder {folder.name}"]
     if options.skip_corrupt:
         parts = [f"images from the folder {folder.name}, without the files that cannot be decoded"]
@@ -280,7 +280,7 @@ def describe(folder: Path, headers: list[Header], options: Options, shape: tuple
 def open_folder(folder: Path, options: Options) -> ImageSource:
     """Source of the images of a folder and the folders below it, in the order of their sorted paths.
 
-    If any image is in colour and `grey` is not asked for, all become RGB. The EXIF orientation is not applied. With
+    If any image is in colour and `grey` is not set, all become RGB. The EXIF orientation is not applied. With
     `skip_corrupt` the count is None, because some files prove corrupt only when they are decoded.
 
     Raises
@@ -294,7 +294,7 @@ def open_folder(folder: Path, options: Options) -> ImageSource:
     options.refuse(
         f"the folder {name}",
         patch="it is for the built-in 'patches' only",
-        shape="the files say what shape they have",
+        shape="the files determine their own shape",
     )
     paths = list_images(folder)
     if not paths:

@@ -25,7 +25,7 @@ def as_batch(item: object, number: int, name: str) -> npt.NDArray[Any]:
     Raises
     ------
     DataError
-        It is no array of real numbers.
+        It is not an array of real numbers.
     """
     if isinstance(item, (tuple, list, dict)):
         raise DataError(
@@ -42,16 +42,16 @@ def as_batch(item: object, number: int, name: str) -> npt.NDArray[Any]:
 
 
 def dtype_scaling(dtype: np.dtype[Any]) -> PixelScaling:
-    """Scaling by dtype alone, because the range of values that are still to come is unknown."""
+    """Scaling by dtype alone, because the range of later values is unknown."""
     if dtype.kind == "f":
         return PixelScaling(None, "float values used as they are")
     return integer_scaling(dtype) or PixelScaling(None, f"{dtype.name} values used as they are")
 
 
 class Replay:
-    """Gives the batches from the first on. If `data` is its own iterator, it can do so only once.
+    """Yields the batches from the first one on. If `data` is its own iterator, this is possible only once.
 
-    The beginning is read at once, up to the first batch that holds images, whose shape and dtype hold for all.
+    The beginning is read immediately, up to the first batch with images, whose shape and dtype apply to all batches.
 
     Raises
     ------
@@ -81,7 +81,7 @@ class Replay:
         if self.rest is None:
             raise DataError(
                 f"{self.name}: a one-shot iterator can be read only once; "
-                "pass a list of batches, or an object whose __iter__ starts afresh"
+                "pass a list of batches, or an object whose __iter__ starts again"
             )
         rest, self.rest = self.rest, None
         return rest

@@ -13,7 +13,7 @@ __all__ = ["CollectedRows", "collect_rows"]
 
 
 class CollectedRows(NamedTuple):
-    """What was read: `rows`, (n, d), in the order of the dataset, and `total`, the number of samples in the dataset."""
+    """The rows read: `rows`, (n, d), in the order of the dataset, and `total`, the number of samples in the dataset."""
 
     rows: FloatArray
     total: int
@@ -29,8 +29,8 @@ def collect_rows(
     batches : (B, d) arrays
     dimension : d
     count : total number of rows, or None if it is unknown. Then all rows are read, and it is an error if they do not fit
-    most_bytes : size of the float64 rows that are kept
-    seed : of the subset
+    most_bytes : largest size in bytes of the float64 rows to keep
+    seed : seed of the random subset
 
     Raises
     ------

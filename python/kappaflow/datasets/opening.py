@@ -1,4 +1,4 @@
-"""The one way in for all data: decides which reader opens them."""
+"""The single entry point for all data: chooses the reader that opens them."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def open_images(
     data : one of
 
         * a built-in name: ``"digits"``, ``"mnist5k"``, ``"patches"``, ``"faces"``. These are real images that Python
-          packages ship; nothing is downloaded. A ``str`` that is a built-in name always means the built-in dataset, even
-          if the working folder holds a file or folder of that name: for that one write ``"./faces"`` or ``Path("faces")``.
+          packages ship; nothing is downloaded. A ``str`` that is a built-in name always means the built-in dataset. To
+        read a file or folder of that name in the working folder, write ``"./faces"`` or ``Path("faces")``.
         * a folder of images (png, jpg, jpeg, bmp, tif, tiff, webp, ppm, pgm), with the folders below it
         * a file: ``.npy`` (memory-mapped), ``.npz``, ``.h5``, ``.hdf5``, ``.zarr``. If it holds several arrays, the first
           one named ``images``, ``x``, ``data`` or ``arr_0`` is taken.
         * an array, memmap or tensor (N, ...); the first axis counts images
         * an iterable of batches, each an array or tensor (B, ...)
-        * an ImageSource, which is returned as it is
+        * an ImageSource, which is returned unchanged
     shape : shape of one image, for arrays and iterables of flat vectors; must multiply to d
     patch : side P of the patches, from 2 to 64, 16 by default (built-in ``"patches"`` only)
     size : resize to `size` × `size` by area averaging in float64 (not for ``"patches"``, not for plain vectors).
@@ -65,18 +65,18 @@ def open_images(
     Returns
     -------
     ImageSource
-        Its attribute `scaling` says how values became pixels. bool, uint8 and uint16 are mapped by their full range
-        to [-1, 1]. A float array within [0, 1] is mapped by 2x − 1, and all other numbers are used as they are; one pass
-        over the whole array decides this. Floats from an iterable are used as they are.
+        Its attribute `scaling` describes how values became pixels. bool, uint8 and uint16 are mapped by their full range
+        to [-1, 1]. A float array within [0, 1] is mapped by 2x − 1, and all other numbers are not rescaled; one pass over
+        the whole array decides this. Floats from an iterable are not rescaled.
 
     Raises
     ------
     DataError
-        The data or an option cannot be used; the message says why and what is allowed.
+        The data or an option cannot be used; the message states why and what is allowed.
     ImportError
         A package is missing; the message names the extra that installs it.
     TypeError
-        `data` or an option is of a type that is never read.
+        `data` or an option is of a type that is not supported.
 
     Examples
     --------
@@ -122,7 +122,7 @@ def open_path(path: Path, given: str, options: Options) -> ImageSource:
     Raises
     ------
     DataError
-        There is no such path, or it is of a type that is not read.
+        There is no such path, or it is of a type that is not supported.
     """
     if not path.exists():
         close = difflib.get_close_matches(given.lower(), BUILTIN_NAMES, n=1)

@@ -17,7 +17,7 @@ PATCH_DEFAULT = 16
 
 @dataclass(frozen=True)
 class Options:
-    """Checked options; ``None`` and ``False`` mean "not asked for".
+    """Checked options; ``None`` and ``False`` mean "not given".
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Options:
         skip_corrupt: bool,
         on_skip: Callable[[str], None] | None,
     ) -> Options:
-        """Options whose types and ranges are right. Whether they suit the source is for its reader to say.
+        """Options whose types and ranges are valid. The reader of a source checks whether they suit it.
 
         Raises
         ------
@@ -77,17 +77,17 @@ class Options:
         )
 
     def refuse(self, source: str, **advice: str) -> None:
-        """Refuse options that do not apply to `source`.
+        """Raise an error for options that do not apply to `source`.
 
         Parameters
         ----------
-        source : what is read, for the message
+        source : description of the source, for the message
         advice : option → why it does not apply, or what to do instead
 
         Raises
         ------
         DataError
-            One of these options was asked for.
+            One of these options was given.
         """
         for option, why in advice.items():
             value = getattr(self, option)

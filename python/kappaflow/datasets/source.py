@@ -1,4 +1,4 @@
-"""What every reader returns: a source of batches of images that says how its pixel values were scaled."""
+"""The result of every reader: a source of batches of images that records how its pixel values were scaled."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ BATCH_BYTES = 128 * 2**20
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Images as batches of float64 rows; what :func:`open_images` returns.
+    """Images as batches of float64 rows; the result of :func:`open_images`.
 
-    Iterating over the source is the same as calling :meth:`batches`. Every iteration gives the same images in the same
+    Iterating over the source is the same as calling :meth:`batches`. Every iteration yields the same images in the same
     order. A source that wraps a one-shot iterator can be read only once.
 
     Attributes
@@ -39,7 +39,7 @@ class ImageSource:
     name : the built-in name, or the name of the file or folder, or ``"array"``, ``"batches"``
     shape : shape of one image: ``(8, 8)``, ``(16, 16, 3)``, or ``(d,)`` for plain vectors
     count : number of images if it is known before reading, else None
-    description : what the images are, with attribution where the licence asks for it
+    description : what the images are, with attribution if the licence requires it
     scaling : how stored values became pixel values
     reader : function that takes the number of rows of a batch and yields the batches; readers of this package make it
     """
@@ -72,7 +72,7 @@ class ImageSource:
         Raises
         ------
         TypeError
-            `batch_size` is no integer.
+            `batch_size` is not an integer.
         DataError
             `batch_size` is below 1. While reading: values that are not finite, a file that cannot be decoded, batches of
             different shapes, or a one-shot iterator that was read before.
@@ -113,8 +113,8 @@ def integer_scaling(dtype: np.dtype[Any]) -> PixelScaling | None:
 def float_scaling(dtype: np.dtype[Any], low: float, high: float) -> PixelScaling:
     """Scaling of values whose smallest and largest in the whole dataset are known.
 
-    Floats within [0, 1] are mapped by 2x − 1. Everything else is used as it is: if some values are negative they may be
-    in [-1, 1] already, and if some exceed 1 the data do not say what their range is.
+    Floats within [0, 1] are mapped by 2x − 1. All other values are not rescaled: if some are negative they may already be
+    in [-1, 1], and if some exceed 1 the data do not determine their range.
     """
     span = f"range {low:.6g}…{high:.6g}"
     if dtype.kind == "f" and low >= 0.0 and high <= 1.0:
@@ -129,7 +129,7 @@ def check_finite(images: npt.NDArray[Any], first: int, name: str) -> None:
     ----------
     images : (B, ...) a batch
     first : number of its first image in the dataset
-    name : what the dataset is called in messages
+    name : name of the dataset in messages
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the options do to images: reshape them, turn colour into grey, resize them by area. All of it is linear."""
+"""The effect of the options on images: reshape them, convert colour to grey, resize them by area. All of it is linear."""
 
 from __future__ import annotations
 
@@ -103,13 +103,13 @@ class Transform:
 
 
 def plan_transform(shape: tuple[int, ...], options: Options, name: str) -> Transform:
-    """What the options `shape`, `grey` and `size` do to images that are stored with this shape.
+    """The effect of the options `shape`, `grey` and `size` on images that are stored with this shape.
 
     Raises
     ------
     DataError
-        ``options.shape`` does not multiply to d; `grey` or `size` is asked for and the images are plain vectors, or none of
-        their axes can be recognised as channels; `grey` is asked for with four channels.
+        ``options.shape`` does not multiply to d; `grey` or `size` is set and the images are plain vectors, or none of their
+        axes can be recognised as channels; `grey` is set for images with four channels.
     """
     if options.shape is not None:
         if math.prod(options.shape) != math.prod(shape):

@@ -1,15 +1,16 @@
-"""Diffusion models that the theory is compared with.
+"""Diffusion models to compare with the theory.
 
 A model is a denoiser D(x; σ), of one of two kinds:
 
-* :class:`~.rows.RowDenoiser` takes rows (B, d) of NumPy arrays: the closed forms of :mod:`.scores`, and whatever the lens looks at
-* :class:`~.denoisers.TensorDenoiser` takes torch tensors (B, channels, height, width): networks, and what samples them
+* :class:`~.rows.RowDenoiser` takes rows (B, d) of NumPy arrays: the closed forms of :mod:`.scores`, and all denoisers in the lens
+* :class:`~.denoisers.TensorDenoiser` takes torch tensors (B, channels, height, width): networks, and the code that samples them
 
 :func:`~.layout.rows_denoiser` makes a denoiser of rows from one of tensors.
 
 Networks are described by :mod:`.config`, built from :mod:`.backbones` and :mod:`.edm`, trained by :mod:`.training`, kept by
 :mod:`.checkpoint` and sampled by :mod:`.sampling`. :mod:`.adapters` opens models that were trained elsewhere, :mod:`.devices`
-names where to compute, and :mod:`.errors` are the errors of models. :mod:`.rows`, :mod:`.scores` and :mod:`.errors` need no torch.
+resolves names of devices, and :mod:`.errors` defines the errors of models. :mod:`.rows`, :mod:`.scores` and :mod:`.errors` need
+no torch.
 """
 
 from .._lazy import lazy_attributes

@@ -1,4 +1,4 @@
-r"""Models that were trained elsewhere, as denoisers D(x; σ) of x = x₀ + σ z.
+r"""Models trained elsewhere, as denoisers D(x; σ) of x = x₀ + σ z.
 
 A variance preserving (VP) model sees y = √ā x₀ + √(1−ā) ε at a time step t of its schedule ā(t). This is the same process in other
 variables: y = x/√(1+σ²) with σ(t) = √((1−ā)/ā). Its prediction gives the denoiser::
@@ -43,7 +43,7 @@ __all__ = [
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
 #: A network F(y, time) of batches (B, ...), (B,).
 Network = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-#: Relative distance by which rounding may take a noise level out of the range that a model knows.
+#: Relative distance by which rounding may move a noise level out of the range that a model was trained at.
 _SLACK = 1e-6
 #: Time steps of flow matching.
 _TIMES = 1000
@@ -55,9 +55,9 @@ class ScheduledDenoiser:
     Attributes
     ----------
     sigma_min, sigma_max : ends of the noise levels that the network was trained at
-    image_shape : (channels, height, width), None where the network does not say
-    description : what the network is
-    module : the torch module behind it, None where there is none
+    image_shape : (channels, height, width), None if the network does not specify it
+    description : a few words on the network, for messages
+    module : the torch module of the network, or None
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class ScheduledDenoiser:
             A noise level that the network was not trained at, or NaN.
         """
         low, high = float(sigma.min()), float(sigma.max())
-        if not (low >= self.sigma_min * (1 - _SLACK) and high <= self.sigma_max * (1 + _SLACK)):  # NaN is refused too
+        if not (low >= self.sigma_min * (1 - _SLACK) and high <= self.sigma_max * (1 + _SLACK)):  # also false for NaN
             raise ValueError(
                 f"sigma must be between {self.sigma_min:.4g} and {self.sigma_max:.4g}, which {self.description} was trained at, "
                 f"got {low if low < self.sigma_min else high:.4g}"
@@ -112,10 +112,10 @@ def from_vp(
 
     Parameters
     ----------
-    network : F(y, t) with time steps t (B,) from 0 on; t is a fraction where ln σ lies between the levels of two time steps
+    network : F(y, t) with time steps t (B,) from 0 on; t is fractional if ln σ lies between the levels of two time steps
     alphas_cumprod : (T,) ā of each time step, falling; steps where it is 0 (pure noise) are left out
-    prediction : what the network predicts, one of :data:`PREDICTIONS`
-    whole_steps : round t to the nearest time step, for networks that know no others; D is then that of a noise level nearby
+    prediction : the quantity that the network predicts, one of :data:`PREDICTIONS`
+    whole_steps : round t to the nearest time step, for networks that accept no others; D is then that of a nearby noise level
     description, image_shape, module : see :class:`ScheduledDenoiser`
 
     Raises
@@ -147,7 +147,7 @@ def from_vp(
             return predicted
         return x / root**2 - level / root * predicted
 
-    low, high = (float(levels[place].exp()) for place in (0, -1))
+    low, high = (float(levels[end].exp()) for end in (0, -1))
     return ScheduledDenoiser(answer, low, high, description=description, image_shape=image_shape, module=module)
 
 
@@ -162,7 +162,7 @@ def from_flow(
 ) -> ScheduledDenoiser:
     """A flow-matching network as D(x; σ), σ = s/(1−s): it predicts the velocity v = ε − x₀ at y = (1−s) x₀ + s ε.
 
-    The network knows the times s = k/`times`, 0 < k < `times`, which the `shift` of its training moves to
+    The network was trained at the times s = k/`times`, 0 < k < `times`, which the `shift` of its training moves to
     shift·s/(1 + (shift − 1) s).
 
     Parameters
@@ -183,7 +183,7 @@ def from_flow(
 
 
 def _between(levels: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """(B,) fractional places of numbers in an ascending list, linear between its entries."""
+    """(B,) fractional positions of numbers in an ascending list, linear between its entries."""
     wanted = wanted.to(levels.dtype)
     above = torch.searchsorted(levels, wanted).clamp(1, len(levels) - 1)
     low, high = levels[above - 1], levels[above]
@@ -214,7 +214,7 @@ _VP = (
 )
 _EDM = ("EDMEuler", "EDMDPMSolverMultistep")
 _FLOW = ("FlowMatchEulerDiscrete", "FlowMatchHeunDiscrete")
-#: Options of a scheduler that can give time or noise another meaning, and the values with which they do not.
+#: Options of a scheduler that can change the meaning of time or noise, and the values with which they do not.
 MEANINGS = {"timestep_type": ("discrete", None), "use_flow_sigmas": (False, None), "invert_sigmas": (False, None)}
 _LATENT = ("vae", "vqvae", "movq", "vqgan")
 
@@ -224,14 +224,14 @@ def from_diffusers(
 ) -> ScheduledDenoiser:
     """A `diffusers` pipeline, or model and scheduler, in pixel space, as D(x; σ).
 
-    What a pipeline does beside the network (clipping, thresholding, guidance) is left out, because the probability flow has none
-    of it.
+    The other steps of a pipeline (clipping, thresholding, guidance) are left out, because they are not part of the probability
+    flow.
 
     Parameters
     ----------
     model : a pipeline with ``unet`` or ``transformer``, or such a model, which is put into evaluation mode
-    scheduler : of the training; by default that of the pipeline. VP schedules, EDM and flow matching can be read
-    label : class of a class-conditional model; by default the class that stands for none, where the model has one
+    scheduler : scheduler of the training; by default that of the pipeline. VP schedules, EDM and flow matching are supported
+    label : class of a class-conditional model; by default the class that stands for "no class", if the model has one
     whole_steps : see :func:`from_vp`
 
     Raises
@@ -240,27 +240,28 @@ def from_diffusers(
         A latent pipeline, a scheduler of another kind, a class that is missing or that the model does not have.
     """
     network = network_of(model)
-    found = scheduler if scheduler is not None else getattr(model, "scheduler", None)
-    if found is None:
+    if scheduler is None:
+        scheduler = getattr(model, "scheduler", None)
+    if scheduler is None:
         raise ValueError("scheduler must be given with a model that is not a pipeline")
-    kind = type(found).__name__.removesuffix("Scheduler")
+    kind = type(scheduler).__name__.removesuffix("Scheduler")
     if kind not in (*_VP, *_EDM, *_FLOW):
         raise ValueError(f"scheduler must be one of {', '.join((*_VP, *_EDM, *_FLOW))}; got {kind}")
-    config = found.config
+    config = scheduler.config
     for option, allowed in MEANINGS.items():
         if config.get(option) not in allowed:
             raise ValueError(f"scheduler must have {option} = {allowed[0]}, got {config.get(option)!r}")
     if getattr(network.config, "time_embedding_type", None) == "fourier" and kind in _VP:
         raise ValueError("model must take time steps, got one that embeds logarithms of noise levels (fourier)")
     module = network if isinstance(network, torch.nn.Module) else None
-    title = f"{type(network).__name__} with {type(found).__name__}"
+    title = f"{type(network).__name__} with {type(scheduler).__name__}"
     about: dict[str, Any] = {"description": title, "image_shape": _image_shape(network), "module": module}
     asked = asker(network, label, halved=str(config.get("variance_type", "")).startswith("learned"))
     if kind in _EDM:
-        return _from_edm(asked, found, about)
+        return _from_edm(asked, scheduler, about)
     if kind in _FLOW:
         return from_flow(asked, times=int(config.num_train_timesteps), shift=float(config.get("shift") or 1.0), **about)
-    schedule = found.alphas_cumprod.cpu().numpy()
+    schedule = scheduler.alphas_cumprod.cpu().numpy()
     if config.get("rescale_betas_zero_snr"):  # the last step is pure noise, whatever its ā says
         schedule = schedule[:-1]
     learned = getattr(network.config, "time_embedding_type", None) == "learned"
@@ -317,12 +318,12 @@ def _image_shape(network: Any) -> tuple[int, ...] | None:
 
 
 def _class(network: Any, label: int | None) -> int | None:
-    """The class to ask for, None for a network without classes."""
+    """The class to use, None for a network without classes."""
     dit = getattr(network.config, "num_embeds_ada_norm", None)
     classes = dit or getattr(network.config, "num_class_embeds", None)
     if classes is None:
         if label is not None:
-            raise ValueError(f"label goes with a class-conditional model, got {label} for {type(network).__name__}")
+            raise ValueError(f"label needs a class-conditional model, got {label} for {type(network).__name__}")
         return None
     rows = classes
     if dit is not None:  # the row after the classes stands for none, if labels were dropped in training
@@ -374,9 +375,9 @@ def open_denoiser(name: str | os.PathLike[str], *, device: str = "cpu") -> Any:
 
     Parameters
     ----------
-    name : a checkpoint of kappaflow (.safetensors), a folder that a `diffusers` pipeline was saved to, or ``module:name`` of
+    name : a checkpoint of kappaflow (.safetensors), a folder to which a `diffusers` pipeline was saved, or ``module:name`` of
         any callable D(x, sigma) or of a function without arguments that returns one
-    device : where it computes; a denoiser from a function stays where it is
+    device : device of the denoiser; a denoiser from a function keeps its own
 
     Raises
     ------
@@ -403,7 +404,7 @@ def open_denoiser(name: str | os.PathLike[str], *, device: str = "cpu") -> Any:
 
 
 def _open_folder(path: Path, device: str) -> ScheduledDenoiser:
-    """Network and scheduler of a saved pipeline, from its weights in safetensors, all of which must be there."""
+    """Network and scheduler of a saved pipeline, from its weights in safetensors; no weight may be missing."""
     try:
         index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -427,7 +428,7 @@ def _open_folder(path: Path, device: str) -> ScheduledDenoiser:
             str(path), subfolder=part, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
         scheduler = kinds[1].from_pretrained(str(path), subfolder="scheduler", local_files_only=True)  # type: ignore[union-attr]
-    except Exception as error:  # the library raises whatever its parts raise
+    except Exception as error:  # diffusers can raise errors of any type
         raise ValueError(f"model {str(path)!r} cannot be read: {error}") from error
     if loaded["missing_keys"]:  # diffusers fills them at random
         raise ValueError(f"model {str(path)!r} lacks weights: {', '.join(sorted(loaded['missing_keys'])[:3])}")
@@ -437,18 +438,18 @@ def _open_folder(path: Path, device: str) -> ScheduledDenoiser:
 def _open_function(text: str) -> Any:
     module, _, attribute = text.partition(":")
     try:
-        found = importlib.import_module(module)
+        imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise ImportError(f"model {text!r}: {error}") from error
-    except Exception as error:  # a module of the user's raises whatever it raises
+    except Exception as error:  # a module of the user can raise any error
         raise ModelError.of(f"model {text!r}: module {module!r} cannot be imported", error) from error
-    if not hasattr(found, attribute):
+    if not hasattr(imported, attribute):
         raise ValueError(f"model {text!r}: module {module!r} has no {attribute!r}")
-    target = denoiser = getattr(found, attribute)
+    target = denoiser = getattr(imported, attribute)
     if callable(target) and not _takes_two(target):
         try:
             denoiser = target()
-        except Exception as error:  # so does a function of the user's
+        except Exception as error:  # so can a function of the user
             raise ModelError.of(f"model {text!r} cannot be called without arguments", error) from error
     if not callable(denoiser):
         raise ValueError(f"model {text!r} must be or return a callable D(x, sigma), got {type(denoiser).__name__}")
@@ -456,12 +457,12 @@ def _open_function(text: str) -> Any:
 
 
 def _takes_two(target: Any) -> bool:
-    """Whether a callable takes x and sigma: then it is the denoiser, not a function that makes one."""
+    """Whether a callable takes x and sigma: then it is the denoiser, not a function that returns one."""
     if isinstance(target, torch.nn.Module):
         return True
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     try:
         parameters = inspect.signature(target).parameters.values()
-    except ValueError:  # some functions written in C have no signature: nothing says that it makes a denoiser
+    except ValueError:  # some functions written in C have no signature, so nothing indicates that it returns a denoiser
         return True
     return len([p for p in parameters if p.kind in kinds and p.default is p.empty]) >= 2

@@ -166,8 +166,8 @@ class _Knots(nn.Module):
         self.step = (high - self.low) / (count - 1)
 
     def forward(self, c_noise: torch.Tensor) -> torch.Tensor:
-        place = ((c_noise - self.low) / self.step).clamp(0, self.count - 1)
-        return (1 - (place[:, None] - torch.arange(self.count, device=place.device)).abs()).clamp(min=0)
+        position = ((c_noise - self.low) / self.step).clamp(0, self.count - 1)
+        return (1 - (position[:, None] - torch.arange(self.count, device=position.device)).abs()).clamp(min=0)
 
 
 #: Frequencies of the embedding of the noise level in the MLP.
@@ -203,7 +203,7 @@ class Backbone:
     title : name to show to people
     build : makes the network for a shape, with the options as keyword arguments
     options : every option with its default
-    images : whether it needs images (C, H, W); otherwise it takes vectors, too
+    images : whether it needs images (C, H, W); otherwise it also takes vectors
     """
 
     title: str
@@ -230,13 +230,13 @@ def build_backbone(name: str, shape: tuple[int, ...], options: Mapping[str, Any]
     Parameters
     ----------
     name : in :data:`BACKBONES`
-    shape : of one image as a tensor, see :func:`~.layout.tensor_shape`
-    options : in place of the defaults of that kind
+    shape : shape of one image as a tensor, see :func:`~.layout.tensor_shape`
+    options : options that replace the defaults of that kind
 
     Raises
     ------
     ValueError
-        An unknown name or option, a network for images asked for vectors, sizes that do not fit together.
+        An unknown name or option, vectors for a network that needs images, sizes that do not fit together.
     ImportError
         `diffusers` is missing.
     """

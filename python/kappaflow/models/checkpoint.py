@@ -50,8 +50,8 @@ class TrainingState:
     ema : name → average of that parameter
     optimiser : Adam
     step : number of steps done
-    seconds : of the earlier sessions
-    config : what is trained and on what, which tells this run from others
+    seconds : duration of the earlier sessions
+    config : the network, its training and its data, which distinguish this run from others
     averaged : number of steps in the average
     """
 
@@ -120,13 +120,13 @@ def ema_exponent(width: float) -> float:
 
 
 def save_state(path: Path, state: TrainingState, *, seconds: float) -> None:
-    """Write a training; an interruption leaves the earlier file as it was.
+    """Write a training; an interruption leaves the earlier file unchanged.
 
     Parameters
     ----------
     path : file
     state : the training
-    seconds : that it took so far, over all sessions
+    seconds : time that it took so far, over all sessions
 
     Raises
     ------
@@ -174,7 +174,7 @@ def load_state(path: Path, state: TrainingState) -> None:
 
 
 def save_network(path: str | os.PathLike[str], denoiser: EDMDenoiser, facts: Mapping[str, Any]) -> None:
-    """Write the weights of a denoiser, and what is needed to build it again.
+    """Write the weights of a denoiser, and the facts needed to rebuild it.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def load_network(path: str | os.PathLike[str], device: str | torch.device = "cpu
     Parameters
     ----------
     path : file
-    device : where the denoiser computes
+    device : device of the denoiser
 
     Raises
     ------

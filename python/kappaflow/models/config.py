@@ -1,4 +1,4 @@
-"""What a network is and how it is trained, as values, and the untrained denoiser of a configuration."""
+"""Configurations of networks and of their training, and the untrained denoiser of a configuration."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SCHEDULES = ("cosine", "constant")
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What a network is.
+    """The configuration of a network.
 
     Attributes
     ----------
     arch : name in :data:`~.backbones.BACKBONES`
-    shape : of one image as a tensor, (C, H, W) or (d,)
+    shape : shape of one image as a tensor, (C, H, W) or (d,)
     sigma_data : σ_d of the preconditioning, see :class:`~.edm.EDMDenoiser`
-    options : of that kind of network, in place of its defaults
+    options : options that replace the defaults of that kind of network
     """
 
     arch: str
@@ -44,11 +44,11 @@ class TrainingConfig:
     ----------
     steps, batch : optimiser steps, and images in each
     learning_rate : of Adam; it rises over the first `warmup` steps, and falls to 0 at the last step if `schedule` is "cosine"
-    schedule, warmup : see `learning_rate`; "constant" keeps it as it is
+    schedule, warmup : see `learning_rate`; "constant" keeps it constant
     ema : width of the average of the weights, as a share of the steps done (power function average of Karras et al. 2024)
     noise_mean, noise_std : mean and standard deviation of ln σ
-    init_seed : of the initial weights
-    stream_seed : of everything drawn in training: images, noise and noise levels. Two runs with the same stream seed on
+    init_seed : seed of the initial weights
+    stream_seed : seed of all random draws in training: images, noise and noise levels. Two runs with the same stream seed on
         different training sets of the same size see the same positions, noise and levels
     amp : whether to compute in bfloat16 where that is safe
     compile : whether to use torch.compile
@@ -89,7 +89,7 @@ class TrainingConfig:
 
 
 def build_denoiser(config: NetworkConfig, init_seed: int = 0) -> EDMDenoiser:
-    """The untrained denoiser. The same seed gives the same weights, and torch's global generator stays as it was.
+    """The untrained denoiser. The same seed gives the same weights, and torch's global generator is not changed.
 
     Raises
     ------

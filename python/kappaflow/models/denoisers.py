@@ -1,4 +1,4 @@
-"""Denoisers of tensors, ``D(x, sigma)``: what every network is here, and two models that are known in closed form."""
+"""Denoisers of tensors, ``D(x, sigma)``: the interface of every network, and two models that are known in closed form."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class TensorDenoiser(Protocol):
     """Any callable that estimates clean images from noised ones, x = x₀ + σ z.
 
     ``x`` is (B, channels, height, width), or (B, d) for data that are not images, and ``sigma`` is (B,). Both are on the model's
-    device and have the sampler's dtype. The answer has the shape and dtype of ``x``; inside, the network may compute in a lower
-    precision. :class:`~.rows.RowDenoiser` is the same for rows.
+    device and have the sampler's dtype. The output has the shape and dtype of ``x``; the network may compute in a lower precision
+    internally. :class:`~.rows.RowDenoiser` is the same for rows.
     """
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -80,7 +80,7 @@ class MemorisingDenoiser:
     Parameters
     ----------
     images : (n, ...) the training set
-    block : number of images that are worked on at once
+    block : number of images to process at once
 
     Raises
     ------

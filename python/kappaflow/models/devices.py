@@ -1,4 +1,4 @@
-"""Where to compute, by name."""
+"""Devices by name."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ def resolve_device(device: str, *, mps: bool = False) -> torch.device:
     Raises
     ------
     ValueError
-        Another name, or a device that is not there.
+        Another name, or a device that does not exist.
     """
     allowed = "'cpu', 'cuda', 'cuda:<number>' or 'mps'" if mps else "'cpu', 'cuda' or 'cuda:<number>'"
     try:
-        found = torch.device(device)
+        resolved = torch.device(device)
     except RuntimeError:
         raise ValueError(f"device must be {allowed}, got {device!r}") from None
-    if found.type not in ("cpu", "cuda", *(["mps"] if mps else [])):
+    if resolved.type not in ("cpu", "cuda", *(["mps"] if mps else [])):
         raise ValueError(f"device must be {allowed}, got {device!r}")
-    if found.type == "cuda":
+    if resolved.type == "cuda":
         there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (found.index or 0) >= there:
-            raise ValueError(f"device must be there, got {device!r}: this machine has {there} CUDA devices for torch")
-    if found.type == "mps" and not torch.backends.mps.is_available():
-        raise ValueError("device must be there, got 'mps': torch finds no GPU of that kind on this machine")
-    return found
+        if (resolved.index or 0) >= there:
+            raise ValueError(f"device must exist, got {device!r}: this machine has {there} CUDA devices for torch")
+    if resolved.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device must exist, got 'mps': torch finds no GPU of that kind on this machine")
+    return resolved

@@ -21,7 +21,7 @@ class EDMDenoiser(nn.Module):
 
         c_skip = σ_d²/(σ² + σ_d²)   c_out = σ σ_d/√(σ² + σ_d²)   c_in = 1/√(σ² + σ_d²)   c_noise = ln(σ)/4
 
-    so that inputs and targets of F have unit variance at every σ. The network computes in the dtype of its parameters; the answer
+    so that inputs and targets of F have unit variance at every σ. The network computes in the dtype of its parameters; the output
     has the dtype of x.
 
     Parameters
@@ -43,7 +43,7 @@ class EDMDenoiser(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """That of the parameters."""
+        """The dtype of the parameters."""
         return next(self.parameters()).dtype
 
     def forward(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:

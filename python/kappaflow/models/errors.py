@@ -1,4 +1,4 @@
-"""Errors of models: those that were handed in, and those that cannot be trained."""
+"""Errors of models that users provide, and of models that cannot be trained."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 class ModelError(ValueError):
-    """Code that was handed in as a model raised an error: the message names the model, the error and its place."""
+    """User code that serves as a model raised an error: the message names the model, the error and where it was raised."""
 
     @classmethod
     def of(cls, what: str, error: BaseException) -> ModelError:
-        """What happened, in words that name the model, and the error that it raised."""
+        """The error for a model described by `what`, which raised `error`."""
         text = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
         if isinstance(error, ValueError) and _is_ours(error):  # a check of an answer, which says what is wrong with it
             return cls(f"{what}: {text}")
@@ -23,7 +23,7 @@ class ModelError(ValueError):
 
 
 class TrainingError(RuntimeError):
-    """Networks could not be trained: they diverged, or what is kept of them is damaged."""
+    """Networks could not be trained: they diverged, or their saved files are damaged."""
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""Between rows of pixels, as the library keeps images, and tensors with the channels first, as networks take them.
+"""Conversion between rows of pixels, as the library stores images, and tensors with the channels first, as networks take them.
 
 :func:`rows_denoiser` makes a denoiser of rows from a denoiser of tensors. Needs torch.
 """
@@ -19,7 +19,7 @@ __all__ = ["rows_denoiser", "tensor_shape", "to_rows", "to_tensor"]
 
 
 def _channel_axis(shape: tuple[int, ...]) -> int | None:
-    """Axis of the channels of one image, -1 where there is none (grey), None for data that are not images."""
+    """Axis of the channels of one image, -1 if there is none (grey), None for data that are not images."""
     if len(shape) == 2:
         return -1
     return channel_axis(shape)
@@ -28,7 +28,7 @@ def _channel_axis(shape: tuple[int, ...]) -> int | None:
 def tensor_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """(channels, height, width) of images (H, W), (H, W, C) or (C, H, W); (d,) for anything else.
 
-    Where the first and the last axis could both be channels (1, 3 or 4 of them), the last one is, as everywhere in this library.
+    If the first and the last axis could both be channels (1, 3 or 4 of them), the last one is, as everywhere in this library.
 
     >>> tensor_shape((8, 8)), tensor_shape((16, 16, 3)), tensor_shape((5,))
     ((1, 8, 8), (3, 16, 16), (5,))
@@ -70,24 +70,24 @@ def rows_denoiser(
     Parameters
     ----------
     denoiser : D(x, sigma) of tensors, see :class:`~.denoisers.TensorDenoiser`
-    shape : of one sample as rows hold it, (H, W), (H, W, C), (C, H, W) or (d,)
-    device, dtype : of the tensors that the denoiser is given; inside, a network may compute in its own dtype
+    shape : shape of one sample as rows hold it, (H, W), (H, W, C), (C, H, W) or (d,)
+    device, dtype : of the tensors passed to the denoiser; internally a network may compute in its own dtype
 
     Returns
     -------
     RowDenoiser
-        It raises ValueError where the denoiser answers in another shape than that of its input.
+        It raises ValueError if the denoiser returns another shape than that of its input.
     """
 
     def answer(x: FloatArray, sigma: float | FloatArray) -> FloatArray:
         images = to_tensor(x, shape, dtype).to(device)
         levels: Any = torch.as_tensor(np.broadcast_to(sigma, (len(x),)).copy(), dtype=dtype, device=device)
         with torch.no_grad():
-            found = denoiser(images, levels)
-        if found.shape != images.shape:  # the same number of pixels in another order would not be noticed later
+            denoised = denoiser(images, levels)
+        if denoised.shape != images.shape:  # the same number of pixels in another order would not be noticed later
             raise ValueError(
-                f"denoiser must return the shape of its input {tuple(images.shape)}, got {tuple(found.shape)}"
+                f"denoiser must return the shape of its input {tuple(images.shape)}, got {tuple(denoised.shape)}"
             )
-        return to_rows(found, shape)
+        return to_rows(denoised, shape)
 
     return answer

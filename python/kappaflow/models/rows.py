@@ -18,10 +18,10 @@ _BATCH = 1024
 class RowDenoiser(Protocol):
     """Any callable that estimates clean samples from noised ones, x = x₀ + σz.
 
-    ``x`` is (B, d) float64 rows in the scale and pixel order of the data, and ``sigma`` one noise level above 0 for all of them, or
-    (B,) of them. The answer is (B, d). The score is (D(x; σ) − x)/σ².
+    ``x`` is (B, d) float64 rows in the scale and pixel order of the data, and ``sigma`` is one noise level above 0 for all of them,
+    or (B,) of them. The output is (B, d). The score is (D(x; σ) − x)/σ².
 
-    :func:`~.layout.rows_denoiser` makes one from a network, :mod:`.scores` holds those that are known in closed form.
+    :func:`~.layout.rows_denoiser` makes one from a network; :mod:`.scores` holds those known in closed form.
     """
 
     def __call__(self, x: FloatArray, sigma: float | FloatArray) -> FloatArray:
@@ -36,14 +36,14 @@ def evaluate_rows(denoiser: RowDenoiser, x: FloatArray, sigma: float, *, batch: 
     denoiser : D(x, σ) of rows
     x : (B, d), B ≥ 1
     sigma : σ > 0, one noise level for all rows
-    batch : rows that the denoiser sees at once
+    batch : number of rows passed to the denoiser at once
 
     Raises
     ------
     ValueError
-        No rows, an answer of another shape than `x`, NaN or infinity in an answer.
+        No rows, an output of another shape than `x`, NaN or infinity in an output.
     TypeError
-        An answer that is not real numbers.
+        An output that is not real numbers.
     """
     if len(x) == 0:
         raise ValueError(f"x must hold at least one row, got shape {x.shape}")

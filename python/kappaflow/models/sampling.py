@@ -34,7 +34,7 @@ def sample(
     ----------
     denoiser : callable D(x, sigma), see :class:`~.denoisers.TensorDenoiser`
     noise : (B, ...) x_T = σ_max z, on the denoiser's device; see :func:`kappaflow.sampling.initial_noise`
-    steps : of the sampler; the denoiser is evaluated 2·steps − 1 times
+    steps : number of steps; the denoiser is evaluated 2·steps − 1 times
     sigma_max, sigma_min : ends of the grid; the last step goes from sigma_min to 0
     batch : number of images at once
     progress : called with the number of images that are done
@@ -42,7 +42,7 @@ def sample(
     Raises
     ------
     ValueError, TypeError
-        Settings out of range; a denoiser whose answer has another shape than its input, or is not finite.
+        Settings out of range; a denoiser whose output has another shape than its input, or is not finite.
     """
     grid = [float(level) for level in noise_schedule(steps, sigma_max, sigma_min=sigma_min)]
     size = integer("batch", batch, 1)

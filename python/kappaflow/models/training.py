@@ -43,15 +43,15 @@ def train(
 ) -> TrainedDenoiser:
     """Train a denoiser on images.
 
-    Everything random in step k comes from the seed (stream_seed, k). A run that continues from its checkpoint therefore ends with
-    the same weights as one that was never stopped, bit by bit on a CPU with the same number of threads.
+    All random numbers of step k come from the seed (stream_seed, k). A run that continues from its checkpoint therefore ends with
+    the same weights as a run that was never stopped, bit by bit on a CPU with the same number of threads.
 
     Parameters
     ----------
-    network, training : what the network is, and how it is trained
+    network, training : the configurations of the network and of its training
     images : (n, *network.shape) float32
-    device : where to compute
-    checkpoint : file that is written every `save_every` seconds and on Ctrl-C; if it exists, training continues from it
+    device : device to train on
+    checkpoint : file written every `save_every` seconds and on Ctrl-C; if it exists, training continues from it
     save_every : seconds between two writes of the checkpoint
     progress : called with the number of steps that are done
 
@@ -66,9 +66,9 @@ def train(
     """
     if tuple(images.shape[1:]) != tuple(network.shape) or len(images) == 0:
         raise ValueError(f"images must be (n, {', '.join(map(str, network.shape))}), got {tuple(images.shape)}")
-    place = torch.device(device)
-    data = images.to(place, torch.float32)
-    denoiser = build_denoiser(network, training.init_seed).to(place).train()
+    torch_device = torch.device(device)
+    data = images.to(torch_device, torch.float32)
+    denoiser = build_denoiser(network, training.init_seed).to(torch_device).train()
     state = _start(network, training, denoiser, images, None if checkpoint is None else Path(checkpoint))
     path, begun = None if checkpoint is None else Path(checkpoint), time.monotonic() - state.seconds
     saved = time.monotonic()

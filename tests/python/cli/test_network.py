@@ -210,7 +210,7 @@ def test_killed_in_training_it_resumes(folder: Path) -> None:
         (("--n", "31"), "--n must be at most 30, half of the 60 images, got 31"),
         (("--arms", "both"), "--arms must be among same, different; got 'both'"),
         (("--counterfactual", "17"), "--counterfactual must be at most 16, the number of modes of these data; got 17"),
-        (("--device", "cuda:63"), "--device must be there, got 'cuda:63'"),
+        (("--device", "cuda:63"), "--device must exist, got 'cuda:63'"),
         (("--device", "tpu"), "--device must be 'cpu', 'cuda', 'cuda:<number>' or 'mps', got 'tpu'"),
         (("--train-a", "data.npy"), "--train-a needs --pair, got 'data.npy' without it"),
         (

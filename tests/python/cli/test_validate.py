@@ -158,7 +158,7 @@ def test_statistics_are_kept_on_request(folder, plain_report):
         (("--draws", "39"), "--draws must be at least 40 for intervals, got 39"),
         (("--quantities", "seeds,sharpness"), "--quantities must be among kappa, gains, .* got 'sharpness'"),
         (("--laws", "cubic"), "--laws must be among gaussian, elliptical, empirical, published; got 'cubic'"),
-        (("--device", "cuda:99"), "--device must be there, got 'cuda:99': this machine has"),
+        (("--device", "cuda:99"), "--device must exist, got 'cuda:99': this machine has"),
         (("--device", "abacus"), "--device must be 'cpu', 'cuda' or 'cuda:<number>', got 'abacus'"),
         (("--sampling", "sorted"), "--sampling must be one of resample, gaussian, disjoint; got 'sorted'"),
         (("--mean", "median"), "--mean must be one of 'estimated', 'known', got 'median'"),

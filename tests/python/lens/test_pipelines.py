@@ -415,7 +415,7 @@ def test_wrong_input_names_the_argument() -> None:
         draw(steps=0)
     with pytest.raises(ValueError, match="batch must be an integer of at least 1, got 0"):
         draw(batch=0)
-    with pytest.raises(ValueError, match="label goes with a class-conditional model, got 1"):
+    with pytest.raises(ValueError, match="label needs a class-conditional model, got 1"):
         draw(label=1)
     with pytest.raises(ValueError, match="scheduler must be given with a model that is not a pipeline"):
         draw(scheduler=None)

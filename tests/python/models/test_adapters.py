@@ -252,7 +252,7 @@ def test_bad_schedules_networks_and_pipelines() -> None:
         assert from_diffusers(tiny_unet(), zero_snr).sigma_max == pytest.approx(((1 - last) / last) ** 0.5)
     with pytest.raises(ValueError, match="scheduler must have timestep_type = discrete, got 'continuous'"):
         from_diffusers(tiny_unet(), diffusers.EulerDiscreteScheduler(timestep_type="continuous"))
-    with pytest.raises(ValueError, match="label goes with a class-conditional model, got 2 for UNet2DModel"):
+    with pytest.raises(ValueError, match="label needs a class-conditional model, got 2 for UNet2DModel"):
         from_diffusers(tiny_unet(), diffusers.DDPMScheduler(), label=2)
 
 

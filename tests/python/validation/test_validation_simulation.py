@@ -380,10 +380,10 @@ def test_devices() -> None:
     for name in ("gpu", "", "mps", "meta"):
         with pytest.raises(ValueError, match=f"device must be 'cpu', 'cuda' or 'cuda:<number>', got '{name}'"):
             resolve_device(name)
-    with pytest.raises(ValueError, match="device must be there, got 'cuda:63': this machine has"):
+    with pytest.raises(ValueError, match="device must exist, got 'cuda:63': this machine has"):
         resolve_device("cuda:63")
     if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match="device must be there, got 'cuda': this machine has 0 CUDA devices"):
+        with pytest.raises(ValueError, match="device must exist, got 'cuda': this machine has 0 CUDA devices"):
             simulate(make_design(9), SOURCES["gaussian"](), device="cuda")
 
 

@@ -6,7 +6,7 @@ computes in float64.
 
 * :mod:`.gaussian`: :class:`MeanScore`, :class:`GaussianScore`
 * :mod:`.mixture`: :class:`MixtureScore`
-* :mod:`.samples`: :class:`DeltaScore`, which answers with the training samples
+* :mod:`.samples`: :class:`DeltaScore`, which returns the training samples
 """
 
 from .base import Score, row_noise_levels

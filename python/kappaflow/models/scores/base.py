@@ -12,12 +12,12 @@ from ..._checks import FloatArray, integer, real_array
 
 __all__ = ["LOGIT_ERROR", "Score", "row_noise_levels"]
 
-#: Logarithms of densities are computed in a second, more exact way where rounding could move them by more than this.
+#: Logarithms of densities are computed in a second, more accurate way if rounding could move them by more than this.
 LOGIT_ERROR = 1e-11
 
 
 def row_noise_levels(sigma: Any, count: int) -> FloatArray:
-    """Noise levels of `count` rows as a column: (B, 1), or (1, 1) where all rows have the same.
+    """Noise levels of `count` rows as a column: (B, 1), or (1, 1) if all rows have the same level.
 
     Parameters
     ----------
@@ -65,12 +65,12 @@ class Score(ABC):
         ----------
         x : (d,) one row
         sigma : σ > 0
-        pixels : (P,) places i in a row
+        pixels : (P,) positions i in a row
 
         Raises
         ------
         ValueError
-            Another shape of `x`, a pixel that is not there, a noise level that is not above 0.
+            Another shape of `x`, a pixel that does not exist, a noise level that is not above 0.
         """
 
     def score(self, x: Any, sigma: float | FloatArray) -> FloatArray:

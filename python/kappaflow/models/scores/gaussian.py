@@ -52,10 +52,10 @@ class GaussianScore(Score):
     Parameters
     ----------
     population : mean, eigenvalues and eigenmodes
-    rank : number of modes to keep, all by default. Dropping modes changes little where σ² is far above their variance. At low
-        noise the score is dominated by what is dropped.
+    rank : number of modes to keep, all by default. Dropping modes changes little if σ² is far above their variance. At low
+        noise the dropped modes dominate the score.
     residual : "none": directions outside of the kept modes have no variance; "isotropic": every direction there has the mean of
-        the dropped eigenvalues (probabilistic principal components)
+        the dropped eigenvalues as its variance (probabilistic principal components)
 
     Raises
     ------
@@ -89,13 +89,13 @@ class GaussianScore(Score):
     def coordinates(self, x: FloatArray, level: FloatArray | None = None) -> ModeCoordinates:
         """Coordinates of rows in the modes, and the squared length of the rest.
 
-        The squared length is a difference of squares. Where the noise is so low that the rounding of this difference would
-        move the logarithm of a density, it is computed from the rest itself.
+        The squared length is a difference of squares. If the noise is so low that the rounding of this difference would move
+        the logarithm of a density, it is computed from the rest itself.
 
         Parameters
         ----------
         x : (B, d)
-        level : (B, 1) or (1, 1) noise variances σ² that the densities will be asked at; None where no density is needed
+        level : (B, 1) or (1, 1) noise variances σ² at which densities will be computed; None if no density is needed
         """
         centred = x - self.mean
         if self.eigenvectors is None:

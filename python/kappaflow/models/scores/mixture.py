@@ -17,7 +17,7 @@ from .softmax import WeightedMean
 
 __all__ = ["MixtureScore"]
 
-#: Samples that are read, and given to k-means, at once.
+#: Samples that are read and passed to k-means at once.
 _BLOCK = 4096
 
 
@@ -27,7 +27,7 @@ class MixtureScore(Score):
         wᵢ ∝ πᵢ det(Σᵢ + σ²)^(−1/2) exp(−½ (x − μᵢ)ᵀ(Σᵢ + σ²)⁻¹(x − μᵢ))
 
     Priors and determinants both count: where components overlap, weights from distances alone do not belong to any density.
-    Components are evaluated one by one with two matrix products each, so that memory is that of a few arrays like x.
+    Components are evaluated one by one with two matrix products each, so the memory is that of a few arrays like x.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class MixtureScore(Score):
 
         Parameters
         ----------
-        samples : (N, ...) array or memory map; one cluster at a time is taken to float64
+        samples : (N, ...) array or memory map; one cluster at a time is converted to float64
         components : number of clusters, at most N
         rank : principal components of each cluster, all by default; a cluster that has fewer keeps all of its own
         residual : see :class:`GaussianScore`
@@ -86,7 +86,7 @@ class MixtureScore(Score):
         sizes = np.bincount(labels, minlength=count)
         if sizes.min() == 0:
             raise ValueError(
-                f"components: {int((sizes == 0).sum())} of {count} clusters are empty after k-means; ask for fewer, or another seed"
+                f"components: {int((sizes == 0).sum())} of {count} clusters are empty after k-means; use fewer, or another seed"
             )
         parts = []
         for label in range(count):
@@ -125,7 +125,7 @@ class MixtureScore(Score):
         return np.log(self.weights[i]) + part.log_density(inside, outside, level), inside
 
     def _parts(self, rows: FloatArray, level: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """Unnormalised log weight (B,) and answer (B, d) of each component."""
+        """Unnormalised log weight (B,) and output (B, d) of each component."""
         for i, part in enumerate(self.components):
             log_weight, inside = self._log_weight(i, rows, level)
             yield log_weight, part.shrunk(rows, inside, level)

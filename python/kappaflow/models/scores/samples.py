@@ -26,14 +26,14 @@ class DeltaScore(Score):
     r"""Denoiser of the samples themselves, D = Σᵢ wᵢ yᵢ with w = softmax(−‖x − yᵢ‖²/2σ²): it memorises.
 
     Samples are read block by block, with a running maximum, sum and weighted sum: the result is the softmax over all of them,
-    and memory is that of one block. Distances are matrix products in float64. Where their rounding could still move a weight
+    and the memory is that of one block. Distances are matrix products in float64. If their rounding could still move a weight
     (σ far below the norm of the samples), the distances to samples with weight are computed again from differences.
 
     Parameters
     ----------
     samples : (N, ...) array or memory map, of any real dtype; or a function without arguments that returns an iterable of
         such batches anew at each call, for data that are not an array
-    block : samples at once from an array
+    block : number of samples to read at once from an array
 
     Raises
     ------
@@ -71,7 +71,7 @@ class DeltaScore(Score):
         return self._levels(rows, [row_noise_levels(sigma, len(rows)) ** 2])[0]
 
     def at_levels(self, x: Any, sigmas: Any) -> FloatArray:
-        """(S, B, d) answers for the same rows at several noise levels, in one pass that forms distances once.
+        """(S, B, d) outputs for the same rows at several noise levels, in one pass that computes distances once.
 
         Parameters
         ----------

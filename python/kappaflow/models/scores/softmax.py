@@ -55,7 +55,7 @@ def squared_distances(x: FloatArray, y: FloatArray) -> FloatArray:
 def distance_logits(
     x: FloatArray, y: FloatArray, distances: FloatArray, level: FloatArray, top: FloatArray
 ) -> FloatArray:
-    """−‖x − y‖²/2σ², (B, n). Where the rounding of products matters, entries near the largest are computed from differences.
+    """−‖x − y‖²/2σ², (B, n). If the rounding of products matters, entries near the largest are computed from differences.
 
     Parameters
     ----------
