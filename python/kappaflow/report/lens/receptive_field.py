@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["section"]
 
 _NAMES = ("centre", "corner")
-#: Line of whose size; the population's are solid, what stands for it is not.
+#: Equivariance errors below it are rounding.
+_ROUNDING = 1e-12
+#: Colour, line and label of a size; solid lines are the population's, the others stand in for it.
 _LOOK = {
     "centre": ("#0072b2", "-", "centre"),
     "corner": ("#d55e00", "-", "corner"),
@@ -44,7 +46,7 @@ def section(study: ReceptiveFieldStudy) -> Section:
     )
     return Section(
         name="receptive-field",
-        title="Receptive fields",
+        title="Receptive fields of the best linear denoiser",
         takeaways=_findings(study),
         parts=(
             *(picture for picture in pictures if picture is not None),
@@ -57,75 +59,98 @@ def section(study: ReceptiveFieldStudy) -> Section:
 
 # ---------------------------------------------------------------- sentences
 def _findings(study: ReceptiveFieldStudy) -> tuple[str, ...]:
-    total, unit = math.prod(study.layout.shape), "pixel" if study.layout.is_image else "entry"
-    units = "pixels" if study.layout.is_image else "entries"
-    found = [
-        f"Half of the {study.rank:,} directions with variance are left at σ = {number(study.half_sigma)}: the trace "
-        f"of the Jacobian falls from {number(float(study.degrees[0]))} at σ = {number(float(study.sigma[0]))} to "
-        f"{number(float(study.degrees[-1]))} at σ = {number(float(study.sigma[-1]))}."
+    total = math.prod(study.layout.shape)
+    low, high = number(float(study.sigma[0])), number(float(study.sigma[-1]))
+    findings = [
+        f"At σ = {number(study.half_sigma)}, the best linear denoiser keeps half of the {study.rank:,} directions with "
+        f"variance: the trace of its Jacobian falls from {number(float(study.degrees[0]))} at σ = {low} to "
+        f"{number(float(study.degrees[-1]))} at σ = {high}."
     ]
     if study.rank < total:
-        found.append(
-            f"At σ → 0 fields are rows of the projector on {study.rank:,} of {total:,} directions, not of the "
-            f"identity: the Jacobian stays {percent(study.identity_defect)} away from the identity (Frobenius norm)."
+        findings.append(
+            f"As σ → 0, fields become rows of the projector on the {study.rank:,} of {total:,} directions that have variance, "
+            f"not rows of the identity: the Jacobian stays {percent(study.identity_defect)} away from the identity "
+            "(Frobenius norm)."
         )
     else:
-        found.append(f"At σ → 0 every field shrinks to its own {unit}: all {total:,} directions have variance.")
+        findings.append(
+            f"As σ → 0, every field shrinks to its own {_unit(study)}, because all {total:,} directions have variance."
+        )
     part = study.sizes["centre"]["participation"]
     if np.isfinite(part).all():
-        found.append(
-            f"In the centre's field {number(float(part[0]))} {units} take part at σ = {number(float(study.sigma[0]))} and "
-            f"{number(float(part[-1]))} of {math.prod(study.layout.grid):,} at σ = {number(float(study.sigma[-1]))}."
+        findings.append(
+            f"In the centre's field, {number(float(part[0]))} {_units(study)} take part at σ = {low}, and "
+            f"{number(float(part[-1]))} of {math.prod(study.layout.grid):,} at σ = {high}."
         )
-    found += _law_findings(study)
-    few, smallest = study.n[0], study.degrees_n[0]
-    found.append(
-        f"Of {few:,} training samples no more than {number(float(smallest.max()))} degrees of freedom are expected "
-        "at any σ, and the centre's field of one such set is off the mean field by up to "
-        f"{percent(float(np.nanmax(study.spread[0])))} of its size; at n = {study.n[-1]:,} by up to "
-        f"{percent(float(np.nanmax(study.spread[-1])))} (one standard deviation)."
+    return (
+        *findings,
+        *_law_findings(study),
+        _training_set_finding(study),
+        *_equivariance_findings(study),
+        *_channel_findings(study),
     )
-    found += _equivariance_findings(study)
-    if study.colour_share is not None:
-        place = int(np.argmax(study.colour_share))
-        found.append(
-            f"Channels see each other: at most {percent(float(study.colour_share[place]))} of a field's energy lies "
-            f"in other channels than the output's, at σ = {number(float(study.sigma[place]))}."
-        )
-    return tuple(found)
+
+
+def _unit(study: ReceptiveFieldStudy) -> str:
+    return "pixel" if study.layout.is_image else "entry"
+
+
+def _units(study: ReceptiveFieldStudy) -> str:
+    return "pixels" if study.layout.is_image else "entries"
+
+
+def _training_set_finding(study: ReceptiveFieldStudy) -> str:
+    few, many = (percent(float(np.nanmax(study.spread[row]))) for row in (0, -1))
+    return (
+        f"For the best linear denoiser of {study.n[0]:,} training samples, at most "
+        f"{number(float(study.degrees_n[0].max()))} degrees of freedom are expected at any σ, and the centre's field of one "
+        f"training set differs from the mean field by up to {few} of its size (one standard deviation). With "
+        f"{study.n[-1]:,} samples it differs by up to {many}."
+    )
+
+
+def _channel_findings(study: ReceptiveFieldStudy) -> list[str]:
+    if study.colour_share is None:
+        return []
+    most = int(np.argmax(study.colour_share))
+    return [
+        f"Channels depend on one another: at most {percent(float(study.colour_share[most]))} of a field's energy lies in "
+        f"channels other than that of the output, at σ = {number(float(study.sigma[most]))}."
+    ]
 
 
 def _law_findings(study: ReceptiveFieldStudy) -> list[str]:
     if study.fit is None or not study.fit.exponent > 0.1:  # no fall of variance with frequency: no law of lengths
         return []
-    text = (
-        f"Averaged over shifts, variance falls as 1/|m|^{study.fit.exponent:.2f} with spatial frequency (residual "
-        f"{percent(study.fit.residual)}), for which lengths of fields grow as σ^{2 / study.fit.exponent:.2f} where "
-        "they are far from both a pixel and the image."
+    finding = (
+        f"Averaged over shifts, the variance falls with spatial frequency as 1/|m|^{study.fit.exponent:.2f} (residual "
+        f"{percent(study.fit.residual)}). With such a spectrum, lengths of fields grow as σ^{2 / study.fit.exponent:.2f} "
+        f"while they are far larger than one {_unit(study)} and far smaller than the whole."
     )
     low, high = study.slope_range
     slopes = {name: value for name, value in study.slopes.items() if name != "closed form" and math.isfinite(value)}
     if slopes and math.isfinite(low):
         words = ", ".join(f"{_LOOK[name][2]} {value:.2f}" for name, value in slopes.items())
-        text += f" Measured exponents from σ = {number(float(low))} to {number(float(high))}: {words}."
+        finding += f" Exponents measured between σ = {number(float(low))} and {number(float(high))}: {words}."
     else:
-        text += " So few pixels leave no range of σ in which to see it."
-    return [text]
+        finding += f" With so few {_units(study)} there is no range of σ in which to see this."
+    return [finding]
 
 
 def _equivariance_findings(study: ReceptiveFieldStudy) -> list[str]:
     error = study.equivariance
     if not np.isfinite(error).any():
         return []
-    place = int(np.nanargmax(error))
-    if error[place] < 1e-12:
-        return ["Fields of interior places are shifts of one field to rounding, at every σ: the data are stationary."]
-    falls = bool(np.any(np.diff(error) < -1e-3 * error[place]))
+    most = int(np.nanargmax(error))
+    if error[most] < _ROUNDING:
+        return [
+            f"At every σ, the fields of interior {_units(study)} are shifts of one field to rounding: the data are stationary."
+        ]
+    falls = bool(np.any(np.diff(error) < -1e-3 * error[most]))
     return [
-        f"Fields of interior places differ from shifts of one field by at most {percent(float(error[place]))} of "
-        f"their energy, at σ = {number(float(study.sigma[place]))}; the error "
-        f"{'is not monotone in' if falls else 'grows with'} σ, and goes to "
-        f"{percent(study.projector_equivariance) if study.projector_equivariance > 1e-12 else '0'} at σ → 0."
+        f"The fields of interior {_units(study)} differ from shifts of one field by at most {percent(float(error[most]))} of "
+        f"their energy, at σ = {number(float(study.sigma[most]))}. The error {'is not monotone in' if falls else 'grows with'} "
+        f"σ and tends to {percent(study.projector_equivariance) if study.projector_equivariance > _ROUNDING else '0'} as σ → 0."
     ]
 
 
@@ -141,21 +166,23 @@ def _fields_picture(study: ReceptiveFieldStudy) -> Picture:
     shown = ", ".join(short(float(s), 2) for s in study.shown)
     shares = ", ".join(percent(share) for share in study.shares)
     grey = (
-        " Channels are taken together: how their mean answers to a change of all." if study.layout.channels > 1 else ""
+        " Channels are combined: a field shows how their mean responds to an equal change of all of them."
+        if study.layout.channels > 1
+        else ""
     )
     reading = (
-        "Red is positive, blue negative, each image on its own scale; the number below is its largest entry."
+        "Red is positive, blue is negative, and each image has its own scale: the number below is its largest absolute value."
         if image
-        else "Each curve is divided by its largest entry; entries are taken in their order."
+        else "Each curve is divided by its largest absolute value; entries are in the order of the data."
     )
     return Picture(
         name="receptive_fields",
         title="What a pixel looks at" if image else "What an entry looks at",
-        caption="Rows of the Jacobian Σ(Σ + σ²)⁻¹ of the places nearest to centre and corner that vary, at the "
-        f"noise levels that leave {shares} of the degrees of freedom. {reading}{grey} At low noise a field is a "
-        "point, or a row of the projector where there are directions without variance; at high noise it is the "
-        "covariance with that place.",
-        alternative=f"Receptive fields of two {'pixels' if image else 'entries'} at σ = {shown}.",
+        caption=f"Rows of the Jacobian Σ(Σ + σ²)⁻¹ for the {_units(study)} closest to the centre and to the corner among those "
+        f"that vary, at the noise levels that leave {shares} of the degrees of freedom. {reading}{grey} At low noise a field is "
+        "a point, or a row of the projector if some directions have no variance. At high noise it is the covariance with "
+        f"that {_unit(study)}.",
+        alternative=f"Receptive fields of two {_units(study)} at σ = {shown}.",
         draw=partial(_draw_fields, study),
         raster=image,
     )
@@ -163,7 +190,6 @@ def _fields_picture(study: ReceptiveFieldStudy) -> Picture:
 
 @styled
 def _draw_fields(study: ReceptiveFieldStudy) -> Figure:
-    """Receptive fields of the centre and the corner at some noise levels."""
     return _images(study) if study.layout.is_image else _curves(study)
 
 
@@ -212,11 +238,11 @@ def _sizes_picture(study: ReceptiveFieldStudy) -> Picture:
     first, last = number(float(part[0])), number(float(part[-1]))
     return Picture(
         name="receptive_field_size",
-        title="Size against noise",
-        caption="Left: participation (Σ|RF|)²/ΣRF², right: radius that holds half of Σ|RF|, which is 0 and not "
-        "drawn where the pixel itself does. “Averaged over shifts” has the circulant projection of the "
-        "covariance; “power law” a fitted A/|m|ᵖ on as many pixels; the closed form is that of p = 2 for fields "
-        "far from both a pixel and the whole, and says nothing outside of that.",
+        title="Size over noise",
+        caption=f"Left: participation (Σ|RF|)²/ΣRF². Right: radius that holds half of Σ|RF|; it is 0, and not drawn, where one "
+        f"{_unit(study)} alone holds half. “Averaged over shifts” is for the circulant projection of the covariance, "
+        "“power law” for a fitted A/|m|ᵖ on the same grid. The closed form for p = 2 holds only where fields are far larger "
+        f"than one {_unit(study)} and far smaller than the whole.",
         alternative=f"The centre's participation goes from {first} to {last} of {total:,} over the noise levels.",
         draw=partial(_draw_sizes, study),
     )
@@ -224,7 +250,6 @@ def _sizes_picture(study: ReceptiveFieldStudy) -> Picture:
 
 @styled
 def _draw_sizes(study: ReceptiveFieldStudy) -> Figure:
-    """Pixels that take part, and the radius of half of the mass, against σ."""
     figure = Figure(figsize=(WIDTH, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     pixels = math.prod(study.layout.grid)
@@ -262,8 +287,8 @@ def _spectrum_picture(study: ReceptiveFieldStudy) -> Picture | None:
     return Picture(
         name="receptive_field_spectrum",
         title="Variance by spatial frequency",
-        caption="Circles of the spectrum of the circulant projection, up to the frequency to which circles "
-        "are whole, and least squares of the logarithms. The DC variance is not part of the fit.",
+        caption="Spectrum of the circulant projection, averaged over circles of equal frequency, up to the frequency at which "
+        "circles are still whole, and least-squares fits to its logarithm. The DC variance is not part of the fit.",
         alternative=f"The fitted exponent is {study.fit.exponent:.2f}, with a residual of "
         f"{percent(study.fit.residual)}.",
         draw=partial(_draw_spectrum, study),
@@ -272,7 +297,6 @@ def _spectrum_picture(study: ReceptiveFieldStudy) -> Picture | None:
 
 @styled
 def _draw_spectrum(study: ReceptiveFieldStudy) -> Figure:
-    """Variance by spatial frequency and its power laws."""
     fit, two = study.fit, study.fit2
     assert fit is not None
     assert two is not None
@@ -296,18 +320,17 @@ def _degrees_picture(study: ReceptiveFieldStudy) -> Picture:
     return Picture(
         name="receptive_field_degrees",
         title="Degrees of freedom, and training sets of n",
-        caption="Left: trace of the Jacobian, dashed of all data, in colour the mean over training sets of n "
-        "samples. Right: standard deviation between training sets of the centre's field over its mean's norm, "
-        "predicted; at 1 a field says as much of the training set as of the data.",
-        alternative=f"At most {number(float(study.degrees.max()))} degrees of freedom of all data; of n = "
-        f"{study.n[0]:,} samples at most {number(float(study.degrees_n[0].max()))}.",
+        caption="Left: trace of the Jacobian for all data (dashed), and its mean over training sets of n samples (in colour). "
+        "Right: predicted standard deviation of the centre's field between training sets, over the norm of the mean field. At "
+        "1, a field says as much about the training set as about the data.",
+        alternative=f"At most {number(float(study.degrees.max()))} degrees of freedom for all data, and at most "
+        f"{number(float(study.degrees_n[0].max()))} for n = {study.n[0]:,} samples.",
         draw=partial(_draw_degrees, study),
     )
 
 
 @styled
 def _draw_degrees(study: ReceptiveFieldStudy) -> Figure:
-    """Degrees of freedom of all data and of n samples, and how much fields of training sets differ."""
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     colours = look.n_colours(len(study.n))
@@ -335,22 +358,21 @@ def _equivariance_picture(study: ReceptiveFieldStudy) -> Picture | None:
     """None where the sample is too small."""
     if not np.isfinite(study.equivariance).any():
         return None
-    image, side = study.layout.is_image, 2 * study.radius + 1
+    side = 2 * study.radius + 1
+    window = f"{side} × {side}" if study.layout.is_image else str(side)
     return Picture(
         name="receptive_field_equivariance",
         title="Are fields shifts of one another?",
-        caption="Energy of the difference between fields and their mean over interior places, after each was "
-        f"shifted to its place, over their energy, in a window of {side}{f' × {side}' if image else ''} "
-        "around it. 0: a convolution does as well; 1: nothing in common. Dashed: the limit at no noise, "
-        "where it is not 0.",
-        alternative=f"Largest error {percent(float(np.nanmax(study.equivariance)))}.",
+        caption=f"Fields of interior {_units(study)} are shifted onto one another and compared in a window of {window} around "
+        "their centre: energy of their differences from their mean, over their own energy. At 0, a convolution does as well; "
+        "at 1, the fields have nothing in common. Dashed: the limit σ → 0, if it is not 0.",
+        alternative=f"The largest error is {percent(float(np.nanmax(study.equivariance)))}.",
         draw=partial(_draw_equivariance, study),
     )
 
 
 @styled
 def _draw_equivariance(study: ReceptiveFieldStudy) -> Figure:
-    """Local equivariance error against σ, with its limit at no noise."""
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
     ax = figure.subplots()
     ax.plot(study.sigma, numbers.positive(study.equivariance), color="#0072b2")
@@ -378,8 +400,8 @@ def _noise_level_table(study: ReceptiveFieldStudy) -> Table:
         columns["other_channels"] = numbers.finite_or_none(study.colour_share)
     return Table(
         name="receptive_field_by_sigma",
-        caption="Degrees of freedom tr J of all data and expected of n samples, local equivariance error, share "
-        "of energy in other channels.",
+        caption="Degrees of freedom tr J for all data, and expected for training sets of n samples; local equivariance error; "
+        "share of energy in other channels.",
         columns=columns,
         file=True,
     )
@@ -393,7 +415,8 @@ def _size_table(study: ReceptiveFieldStudy) -> Table:
                 columns[f"{name.replace(' ', '_')}_{measure}"] = numbers.finite_or_none(values)
     return Table(
         name="receptive_field_sizes",
-        caption="Sizes of |RF| in pixels: FWHM, radii of half and nine tenths of the mass, participation.",
+        caption=f"Sizes of |RF| in {_units(study)}: full width at half maximum, radii that hold half and nine tenths of the "
+        "mass, and participation.",
         columns=columns,
         file=True,
     )
@@ -402,8 +425,8 @@ def _size_table(study: ReceptiveFieldStudy) -> Table:
 def _spread_table(study: ReceptiveFieldStudy) -> Table:
     return Table(
         name="receptive_field_spread",
-        caption="Noise levels that are shown, the share of the rank that they leave, and the standard deviation "
-        "of the centre's field between training sets of n over its mean's norm.",
+        caption="Noise levels at which fields are shown, the share of the rank that each leaves, and the standard deviation of "
+        "the centre's field between training sets of n samples, over the norm of the mean field.",
         columns={
             "sigma": numbers.finite_or_none(study.shown),
             "share_of_rank": study.shares,
