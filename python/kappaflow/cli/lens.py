@@ -286,8 +286,8 @@ def _described(population: Population) -> str:
     rank = int(np.count_nonzero(population.eigenvalues))
     sides = " × ".join(map(str, population.shape))
     return (
-        f"{sides} values, {population.dimension:,} in all, from {origin}: {rank:,} modes with variance, the largest "
-        f"{population.eigenvalues[0]:.4g}, the total {population.total_variance:.4g}."
+        f"{sides} values ({population.dimension:,} in all) from {origin}: {rank:,} modes have variance, the largest "
+        f"{population.eigenvalues[0]:.4g}; the total variance is {population.total_variance:.4g}."
     )
 
 

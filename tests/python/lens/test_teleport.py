@@ -153,7 +153,7 @@ def test_points_far_apart_are_met_without_error_by_any_way() -> None:
     )
     assert study.errors[WAYS[0]].max() == 0
     assert section(study).takeaways == (
-        "With three points and 11 evaluations, the samples are those of 96 steps to rounding: there is no error to save.",
+        "With three points and 11 evaluations, the samples equal those of 96 steps up to rounding: there is no error to save.",
     )
 
 

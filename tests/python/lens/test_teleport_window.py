@@ -185,7 +185,7 @@ def test_a_denoiser_of_other_data_is_told() -> None:
     first, *rest = section(found).takeaways
     assert "no jump pays" in first
     assert "none of these numbers" in rest[-1]
-    assert not any("at least as exact" in sentence for sentence in rest)
+    assert not any("at least as accurate" in sentence for sentence in rest)
 
 
 def test_a_gaussian_denoiser_is_drawn_too() -> None:

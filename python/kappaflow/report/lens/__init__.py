@@ -38,7 +38,7 @@ def build(
     return Document(
         kind="Linear lens",
         source=source,
-        title="What mean and covariance of {source} say of a diffusion model",
+        title="What the mean and covariance of {source} say about a diffusion model",
         mood="",
         answer=population,
         notes=tuple(notes),

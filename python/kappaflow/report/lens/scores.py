@@ -98,8 +98,8 @@ def _findings(study: ScoresStudy) -> tuple[str, ...]:
     )
     sentences = [
         f"On {_judged(study)}, the closed form that denoises best is: {said}. All were "
-        f"made from {study.training:,} others; another than the Gaussian is named where it is better by more than "
-        "two standard errors."
+        f"made from {study.training:,} others; a form other than the Gaussian is named only where it is better by more "
+        "than two standard errors."
     ]
     middle = int(np.argmax(study.losses[SAMPLES].loss / study.losses["Gaussian"].loss))
     ratio = float(study.losses[SAMPLES].loss[middle] / study.losses["Gaussian"].loss[middle])
@@ -115,14 +115,14 @@ def _findings(study: ScoresStudy) -> tuple[str, ...]:
     if first < study.sigmas.size and np.isfinite(fraction.denoiser_ratio_of_means[first]):
         sentences.append(
             f"The Gaussian explains more than {percent(1 - _EXPLAINED)} of the squared score of {told} from σ = "
-            f"{number(study.sigmas[first])} on; there it leaves "
-            f"{percent(float(fraction.denoiser_ratio_of_means[first]))} of the squared denoiser, which is what the "
-            "samples show (ratios of means)."
+            f"{number(study.sigmas[first])} on. At that level it leaves "
+            f"{percent(float(fraction.denoiser_ratio_of_means[first]))} of the squared denoiser unexplained, which is what "
+            "the samples show (ratios of means)."
         )
     slope = _far_slope(study, fraction)
     if slope is not None and study.reference == SAMPLES:
         sentences.append(
-            f"At the highest noise levels the squared error of the Gaussian's score, over the squared score, falls as "
+            f"At the highest noise levels, the squared error of the Gaussian's score relative to the squared score falls as "
             f"σ^{short(slope, 2).replace('-', '−')}; theory has −6 for skewed and −8 for symmetric data."
         )
     return tuple(sentences)
@@ -154,11 +154,11 @@ def _loss_picture(study: ScoresStudy) -> Picture:
     return Picture(
         name="scores_loss",
         title="Which score denoises unseen samples best",
-        caption="Mean squared error per pixel of each denoiser on held-out samples with noise, over that of the "
-        "Gaussian. The same samples and noise for all; bars are two standard errors of the ratio. Below 1 is better "
-        "than what mean and covariance tell.",
-        alternative=f"Losses over the Gaussian's, at σ = {number(study.sigmas[0])} and at their least: {listed}. Of "
-        f"the closed forms {best[0]} is best at the lowest noise, {best[-1]} at the highest.",
+        caption="Mean squared error per pixel of each denoiser on held-out samples with noise, divided by that of the "
+        "Gaussian. All denoisers get the same samples and noise; bars are two standard errors of the ratio. Below 1, a "
+        "denoiser is better than mean and covariance allow.",
+        alternative=f"Losses relative to the Gaussian's, at σ = {number(study.sigmas[0])} and at their lowest: {listed}. "
+        f"Of the closed forms, {best[0]} is best at the lowest noise and {best[-1]} at the highest.",
         draw=partial(_draw_loss, study),
     )
 
@@ -190,12 +190,12 @@ def _fraction_picture(study: ScoresStudy) -> Picture:
     return Picture(
         name="scores_fraction",
         title=f"How much of {_reference(study)} is explained",
-        caption="Fraction of squared error at x = sample + σz, samples of the training part. Left: of scores, which "
-        "at high noise are mostly the noise itself, so that every approximation looks good. Right: of denoisers. "
-        "Lines: means of ratios; thin dashed: ratio of means.",
+        caption="Fraction of squared error at x = sample + σz, for samples of the training part. Left: fraction for "
+        "scores, which at high noise are mostly the noise itself, so every approximation looks good. Right: fraction for "
+        "denoisers. Lines are means of ratios, thin dashed lines ratios of means.",
         alternative=f"At σ = {number(study.sigmas[place])} the Gaussian leaves "
         f"{percent(float(fraction.score_mean_of_ratios[place]))} of the squared score and "
-        f"{percent(float(fraction.denoiser_mean_of_ratios[place]))} of the squared denoiser.",
+        f"{percent(float(fraction.denoiser_mean_of_ratios[place]))} of the squared denoiser unexplained.",
         draw=partial(_draw_fractions, study),
     )
 
@@ -226,11 +226,11 @@ def _law_picture(study: ScoresStudy) -> Picture:
     listed = ", ".join(f"{percent(value)} for {_LAW_TITLES[law]}" for law, value in values.items())
     return Picture(
         name="scores_law",
-        title="At which x",
-        caption="The same fraction, of denoisers and means of ratios, at three laws of x: noised samples, noise "
-        "alone (which no sampler meets at low noise), and the states of the explained denoiser's own sampler. A "
-        "figure without its law of x says little.",
-        alternative=f"Fraction that the Gaussian leaves at the lowest noise level: {listed}.",
+        title="How much depends on x",
+        caption="The same fraction (denoisers, means of ratios) for three laws of x: noised samples, noise alone (which "
+        "no sampler meets at low noise), and the states of the explained denoiser's own sampler. A fraction says little "
+        "unless the law of x is given with it.",
+        alternative=f"Fraction that the Gaussian leaves unexplained at the lowest noise level: {listed}.",
         draw=partial(_draw_laws, study),
     )
 
@@ -266,9 +266,9 @@ def _film_picture(study: ScoresStudy) -> Picture:
     return Picture(
         name="scores_film",
         title="One unseen sample, denoised",
-        caption="A held-out sample with less and less noise (top), and what each denoiser makes of it; at the end of "
-        "the first row the sample itself"
-        + (", dashed behind the answers, which share one scale." if kind_of(study.shape) == "vector" else "."),
+        caption="A held-out sample with less and less noise (top row), and what each denoiser makes of it. The first row "
+        "ends with the sample itself"
+        + ("; it is dashed behind the answers, which share one scale." if kind_of(study.shape) == "vector" else "."),
         alternative=f"Root mean square error at σ = {number(study.film_levels[-1])}: {listed}.",
         draw=partial(_draw_film, study),
         raster=kind_of(study.shape) != "vector",

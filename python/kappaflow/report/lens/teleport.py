@@ -50,32 +50,32 @@ def _findings(study: TeleportStudy) -> tuple[str, ...]:
         np.sqrt(study.eigenvalue)
     ):  # a few points far apart: whatever the way, samples are those points
         return (
-            f"{cost}, the samples are those of {study.reference_steps} steps to rounding: there is no error to save.",
+            f"{cost}, the samples equal those of {study.reference_steps} steps up to rounding: there is no error to save.",
         )
     if after < 0.98 * before:
         sentences = [
-            f"{cost}, one jump from σ = {short(study.sigma_max)} to {number(first.sigma_start)} and all "
-            f"{first.steps} steps below it leave {number(before / after)} times less error than {first.steps} steps "
-            f"from the start ({number(after)} against {number(before)}, root mean square over pixels)."
+            f"{cost}, one jump from σ = {short(study.sigma_max)} to {number(first.sigma_start)} with all {first.steps} "
+            f"steps below it leaves {number(before / after)} times less error than {first.steps} steps from the start "
+            f"({number(after)} instead of {number(before)}, root mean square over pixels)."
         ]
     else:
         sentences = [
-            f"{cost}, no jump pays: the error is {number(after)} with the best one and {number(before)} without, "
-            f"root mean square over pixels. {_why_no_jump_pays(study)}"
+            f"{cost}, no jump pays: the error is {number(after)} with the best jump and {number(before)} without a jump "
+            f"(root mean square over pixels). {_why_no_jump_pays(study)}"
         ]
     levels = ", ".join(f"{number(plan.sigma_start)} for {plan.steps} steps" for plan in study.plans)
     root = float(np.sqrt(study.eigenvalue))
     ratios = [plan.sigma_start / root for plan in study.plans]
     sentences.append(
-        f"The best level to jump to is σ′ = {levels}: {number(min(ratios), 2)} to {number(max(ratios), 2)} times the "
-        f"largest standard deviation of the data, √λ₁ = {number(root)}."
+        f"The best level to jump to is σ′ = {levels}. This is {number(min(ratios), 2)} to {number(max(ratios), 2)} times "
+        f"the largest standard deviation of the data, √λ₁ = {number(root)}."
     )
     saved = _saved(study)
     if saved is not None:
         sentences.append(saved)
     better = [plan.steps for plan, a, b in zip(study.plans, corrected, jumped, strict=True) if a < 0.97 * b]
     sentences.append(
-        "The correction, one evaluation more, lowers the error further with "
+        "The correction costs one more evaluation and lowers the error further with "
         + (f"{', '.join(map(str, better))} steps." if better else "none of these numbers of steps.")
     )
     return tuple(sentences)
@@ -97,7 +97,7 @@ def _saved(study: TeleportStudy) -> str | None:
     if not fewer.size or fewer[0] == len(study.plans) - 1:
         return None
     few, many = int(study.evaluations[WAYS[2]][fewer[0]]), int(study.evaluations[WAYS[0]][-1])
-    return f"{few} evaluations after a jump are at least as exact as {many} without one."
+    return f"{few} evaluations after a jump are at least as accurate as {many} without one."
 
 
 def _cost_picture(study: TeleportStudy) -> Picture:
@@ -107,9 +107,9 @@ def _cost_picture(study: TeleportStudy) -> Picture:
     return Picture(
         name="teleport_cost",
         title="Error against evaluations",
-        caption=f"Root mean square over pixels, mean over {study.seeds} seeds, of the distance to "
-        f"{study.reference_steps} steps from the start; σ′ was chosen on other seeds. Old grid: the steps above σ′ "
-        "are saved, the others stay where they were. Teleport: all steps are laid out below σ′.",
+        caption=f"Distance between the samples and those of {study.reference_steps} steps from the start: root mean square "
+        f"over pixels, mean over {study.seeds} seeds. The level σ′ was chosen on other seeds. “Old grid” saves the steps "
+        "above σ′ and leaves the others where they were. “Teleport” puts all steps below σ′.",
         alternative=f"Errors from the fewest to the most evaluations: {ends}.",
         draw=partial(_draw_cost, study),
     )
@@ -141,10 +141,10 @@ def _level_picture(study: TeleportStudy) -> Picture:
     return Picture(
         name="teleport_level",
         title="Where to jump to",
-        caption="Error of the samples against the level σ′ of the jump, on the seeds that chose it. Coloured: jump "
-        "and solver together, measured; vertical lines: the level that is taken. Dashed: the jump alone, predicted "
-        "to first order from the denoiser along the Gaussian path. Left end: no jump.",
-        alternative=f"Each curve falls, then rises where the data are no longer Gaussian: {chosen}.",
+        caption="Error of the samples against the level σ′ of the jump, on the seeds that chose it. Coloured lines: jump "
+        "and solver together, measured. Vertical lines: the level that is used. Dashed line: the jump alone, predicted to "
+        "first order from the denoiser along the Gaussian path. The left end is no jump.",
+        alternative=f"Each curve falls, then rises where the data are no longer Gaussian. Levels that are used: {chosen}.",
         draw=partial(_draw_levels, study),
     )
 
@@ -175,7 +175,7 @@ def _sample_picture(study: TeleportStudy) -> Picture:
     return Picture(
         name="teleport_samples",
         title=f"Samples with {first.steps} steps",
-        caption=f"The same seeds with {study.reference_steps} steps from the start, and in each way with "
+        caption=f"Samples of the same seeds, with {study.reference_steps} steps from the start and in each way with "
         f"{first.steps} steps.",
         alternative="; ".join(f"{way}: error {number(float(each[0]), 2)}" for way, each in study.errors.items()),
         draw=partial(_draw_samples, study),
@@ -208,7 +208,7 @@ def _cost_table(study: TeleportStudy) -> Table:
         columns[f"{way}, error"] = study.errors[way].tolist()
     return Table(
         name="teleport_cost",
-        caption="Evaluations and errors of every way, for each number of steps.",
+        caption="Evaluations and errors of each way for each number of steps.",
         columns=columns,
         file=True,
     )
@@ -224,8 +224,8 @@ def _level_table(study: TeleportStudy) -> Table:
     columns |= {f"total_error_{plan.steps}_steps": plan.total_error.tolist() for plan in study.plans}
     return Table(
         name="teleport_level",
-        caption="What each level of the jump costs, on the seeds that chose it; denoiser_gap is the root mean square "
-        "of the denoiser minus the Gaussian's along the Gaussian path.",
+        caption="What each level of the jump costs, on the seeds that chose it. denoiser_gap is the root mean square "
+        "difference between the denoiser and that of the Gaussian along the Gaussian path.",
         columns=columns,
         file=True,
     )

@@ -58,51 +58,52 @@ def _findings(study: TrajectoriesStudy) -> tuple[str, ...]:
     level = study.emergence.noise_level
     early = int(np.sum(level[rows] > study.schedule.t_max))
     sentences = [
-        "Features emerge in the order of their variance: half of the denoiser's final outcome in mode 1 is there at "
-        f"σ = {number(level[0])}, in mode {last + 1} at σ = {number(level[last])} (√(3λ) where the noise ends below "
-        "√λ)."
+        "Features emerge in the order of their variance: the denoiser's outcome reaches half of its final value at σ = "
+        f"{number(level[0])} in mode 1 and at σ = {number(level[last])} in mode {last + 1} (at √(3λ) where the noise ends "
+        "below √λ)."
     ]
     if early:
         sentences.append(
-            f"σ_max is too small for {early:,} of them, which {'is' if early == 1 else 'are'} past that half when "
+            f"σ_max is too small for {early:,} of them: {'it is' if early == 1 else 'they are'} past that half when "
             "sampling starts."
         )
     empty = study.law.mean.size - rows.size
     if empty:
         sentences.append(
-            f"{empty:,} of {study.law.mean.size:,} directions have no variance: in them the denoiser shows nothing "
-            "at any noise level, and the state is what is left of the noise, σ/σ_max of where it started."
+            f"{empty:,} of {study.law.mean.size:,} directions have no variance. In these, the denoiser shows nothing at any "
+            "noise level, and the state is what is left of the noise: σ/σ_max times where it started."
         )
     law, mean = study.law, study.mean_coordinates
     factor, sigma = float(law.factors[0]), short(study.schedule.t_max)
     missing = float(np.linalg.norm(law.mean_error)) / (float(np.linalg.norm(mean)) or 1.0)
     text = (
-        f"Started from N(0, σ_max² I) at σ_max = {sigma} and solved without error, samples have {percent(factor)} of "
+        f"Samples that start from N(0, σ_max² I) at σ_max = {sigma} and are solved without error have {percent(factor)} of "
         "the variance of mode 1"
     )
     if np.any(mean):
         text += f" and miss {percent(missing)} of the mean of the data (as a vector)"
-    sentences.append(text + "; started from the law of noised data they would miss nothing.")
+    sentences.append(text + ". If they started from the law of noised data, they would miss nothing.")
     low, high = study.n[0], study.n[-1]
     ends = study.relative_spread[:, -1]
     text = (
-        f"Final samples of two models of n = {low:,} training samples differ by {percent(float(ends[0]))} of what two "
+        f"The final samples of two linear models of n = {low:,} training samples differ by {percent(float(ends[0]))} of the "
+        "difference between two unrelated samples (root mean square)"
     )
-    text += "unrelated samples differ by (root mean square)"
-    sentences.append(text + (f", at n = {high:,} by {percent(float(ends[-1]))}." if len(ends) > 1 else "."))
+    more = f"; at n = {high:,} they differ by {percent(float(ends[-1]))}" if len(ends) > 1 else ""
+    sentences.append(f"{text}{more}.")
     decided = _decided(study)
     if decided is not None:
         when = f"from σ = {number(decided)} on"
         if decided == study.correlation_levels[0]:
             when = "from the start"
         sentences.append(
-            f"At n = {low:,} what two models will disagree on in mode 1 (√λ = "
-            f"{number(float(np.sqrt(study.eigenvalues[0])))}) is decided {when}: their difference correlates by 0.9 "
+            f"At n = {low:,}, what two linear models will disagree on in mode 1 (√λ = "
+            f"{number(float(np.sqrt(study.eigenvalues[0])))}) is decided {when}: their difference has a correlation of 0.9 "
             "or more with the final one."
         )
     worst = [(one, _worst(one, rows)) for one in study.sampler_errors if one.steps == study.sampler_errors[0].steps]
     parts = [f"{percent(error)} with {_METHOD_NAMES[one.method]} (mode {mode + 1})" for one, (mode, error) in worst]
-    sentences.append(f"With {worst[0][0].steps} steps the variance of the worst mode is off by {' and '.join(parts)}.")
+    sentences.append(f"With {worst[0][0].steps} steps, the variance of the worst mode is off by {' and '.join(parts)}.")
     return tuple(sentences)
 
 
@@ -145,12 +146,12 @@ def _emergence_picture(study: TrajectoriesStudy) -> Picture:
     return Picture(
         name="trajectories_emergence",
         title="When features emerge",
-        caption="Left: how much of a mode's standard deviation the denoiser's outcome shows on the path, ξσ_max/√λ, "
-        "for x_T of standard deviation σ_max; circles: half of the final value. A curve that ends below 1 is a mode "
-        "that starts too small because the sampler starts at a finite noise level. Right: the time, as a fraction of "
-        "the schedule's, at which each mode passes that half in three other schedules, sampling from the top down.",
-        alternative="Curves of the denoiser's outcome against noise level, one for each mode. Half of it is reached: "
-        f"{marks}.",
+        caption="Left: how much of a mode's standard deviation the denoiser's outcome shows on the path, ξσ_max/√λ, for "
+        "x_T of standard deviation σ_max. Circles mark half of the final value. A curve that ends below 1 is a mode that "
+        "starts too small, because the sampler starts at a finite noise level. Right: the time at which each mode passes "
+        "that half in three other schedules, as a fraction of the whole schedule; sampling goes from the top down.",
+        alternative="Curves of the denoiser's outcome against noise level, one for each mode. Half of the outcome is "
+        f"reached by {marks}.",
         draw=partial(_draw_emergence, study),
     )
 
@@ -188,11 +189,11 @@ def _film_picture(study: TrajectoriesStudy) -> Picture:
     return Picture(
         name="trajectories_film",
         title="Some seeds on their way",
-        caption="State x and denoiser's outcome D(x; σ) of the Gaussian model at falling noise level. States are "
-        "shown after scaling their noise down to a half at most, μ + (x − μ)/√(1 + 4σ²). The closed form holds "
-        "between any two noise levels: no step was simulated.",
+        caption="State x and denoiser's outcome D(x; σ) of the Gaussian model at falling noise levels. States are shown "
+        "with their noise scaled down to at most a half, μ + (x − μ)/√(1 + 4σ²). The closed form holds between any two "
+        "noise levels, so no step was simulated.",
         alternative=f"{seeds} seeds from pure noise at σ = {short(float(study.film.sigma[0]))} to samples at "
-        f"σ = {short(float(study.film.sigma[-1]))}; outcomes start as the mean and gain detail.",
+        f"σ = {short(float(study.film.sigma[-1]))}; the outcomes start as the mean and gain detail.",
         draw=partial(_draw_film, study),
         raster=True,
     )
@@ -228,12 +229,12 @@ def _modes_picture(study: TrajectoriesStudy) -> Picture:
     return Picture(
         name="trajectories_modes",
         title="Models of n samples, mode by mode",
-        caption="Expected outcome of the denoiser on the path of a model of n samples, as a share of the mode's "
-        "standard deviation in the data, and one standard deviation over training sets around it (root mean square "
-        "over seeds). Dashed: the population's own model. Expectation and spread are those of the "
+        caption="Expected outcome of the denoiser on the path of a linear model of n samples, as a share of the mode's "
+        "standard deviation in the data. The band is one standard deviation over training sets (root mean square over "
+        "seeds). Dashed lines: the model of the whole population. Expectation and spread come from the "
         f"{law_spec(study.law_name).title}.",
-        alternative=f"A panel for each mode. In mode {last} the final outcome is {ends} of the data's standard "
-        "deviation.",
+        alternative=f"One panel for each mode. In mode {last} the final outcome, in standard deviations of the data, is "
+        f"{ends}.",
         draw=partial(_draw_modes, study),
     )
 
@@ -292,10 +293,10 @@ def _spread_picture(study: TrajectoriesStudy) -> Picture:
     return Picture(
         name="trajectories_spread",
         title="When two models part",
-        caption="Left: root mean square difference of the denoiser's outcome between two models of n samples that "
-        "follow one seed each by its own flow, over that of two models with unrelated seeds. Right, at the smallest "
-        "n: correlation of a mode's difference at each noise level with its difference at the end; 1 means that what "
-        "they will disagree on is decided.",
+        caption="Left: root mean square difference between the denoiser's outcomes of two linear models of n samples, which "
+        "follow the same seed, each by its own flow; it is divided by that of two models with unrelated seeds. Right, at "
+        "the smallest n: correlation of a mode's difference at each noise level with its difference at the end; 1 means "
+        "that what the models will disagree on is decided.",
         alternative=f"At the end of sampling the relative difference is {ends}.",
         draw=partial(_draw_spread, study),
     )
@@ -336,11 +337,10 @@ def _law_picture(study: TrajectoriesStudy) -> Picture:
     return Picture(
         name="trajectories_law",
         title="What a sampler ends with",
-        caption="Left: variance of the samples over that of the data (noised to the end of the schedule) for x_T ~ "
-        "N(0, σ_max² I) and no discretisation error, and what is missing of the mean. Right: what a finite number of "
-        "steps does to the variance of each mode of a Gaussian model, over the exact flow; steps are even in "
-        "σ^(1/7).",
-        alternative=f"The smallest variance factor of starting from noise is {number(low, 4)}.",
+        caption="Left: what samples miss of the variance of the data (noised to the end of the schedule) and of their "
+        "mean, for x_T ~ N(0, σ_max² I) and no discretisation error. Right: the variance of each mode of a Gaussian model "
+        "after a finite number of steps, divided by that after the exact flow; steps are even in σ^(1/7).",
+        alternative=f"The smallest ratio of the variance of samples started from noise to that of the data is {number(low, 4)}.",
         draw=partial(_draw_law, study),
     )
 
@@ -384,9 +384,9 @@ def _mode_table(study: TrajectoriesStudy) -> Table:
     seen = study.emergence
     return Table(
         name="trajectories_modes",
-        caption="For each mode: variance, noise level of half the final outcome, time of it as a fraction of other "
-        "schedules, and what samples started from N(0, σ_max² I) have: variance over the data's, mean less the "
-        "data's.",
+        caption="For each mode: its variance, the noise level of half the final outcome, and the time of it as a fraction "
+        "of other schedules. For samples started from N(0, σ_max² I): their variance over the data's, and their mean minus "
+        "the data's.",
         columns={
             "mode": list(range(1, study.eigenvalues.size + 1)),
             "eigenvalue": study.eigenvalues.tolist(),
@@ -416,7 +416,7 @@ def _spread_table(study: TrajectoriesStudy) -> Table:
     names = ("n", "mode", "noise level", "expected outcome gain", "std of outcome", "std of state")
     return Table(
         name="trajectories_spread",
-        caption="Models of n samples on the path: expected gain ξ from x_T to the denoiser's outcome, and standard "
+        caption="Linear models of n samples on the path: expected gain ξ from x_T to the denoiser's outcome, and standard "
         "deviations over training sets (root mean square over seeds), in the units of the data.",
         columns={name: [row[i] for row in rows] for i, name in enumerate(names)},
         file=True,
@@ -428,8 +428,8 @@ def _sampler_table(study: TrajectoriesStudy) -> Table:
     worst = [_worst(one, rows) for one in study.sampler_errors]
     return Table(
         name="trajectories_samplers",
-        caption="Samplers in steps on a Gaussian model, noise levels even in σ^(1/7): variance of mode 1 over that "
-        "of the exact flow, and the mode whose variance is off by most.",
+        caption="Samplers of finitely many steps on a Gaussian model, with noise levels even in σ^(1/7): variance of mode 1 "
+        "over that of the exact flow, and the mode whose variance is most off.",
         columns={
             "method": [_METHOD_NAMES[one.method] for one in study.sampler_errors],
             "steps": [one.steps for one in study.sampler_errors],
