@@ -331,7 +331,10 @@ def print_findings(console: Console, validation: NetworkValidation) -> None:
     """Print the headline, the verdicts and the notes."""
     from ..report.network import headline, verdict_lines  # lazy: matplotlib
 
-    plain_line(console, headline(validation).answer, "bold")
+    head = headline(validation)
+    plain_line(console, head.answer, "bold")
+    if head.distance:
+        plain_line(console, head.distance)
     for line in verdict_lines(validation):
         plain_line(console, f"  {line}")
     print_notes(console, validation.notes)

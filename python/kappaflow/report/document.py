@@ -288,9 +288,12 @@ class Document:
         return tuple(table for section in self.sections for table in section.tables)
 
 
-def figure_section(name: str, title: str, contents: str, takeaway: str, *parts: Picture | Table | Prose) -> Section:
-    """A section of one figure, with what it shows in a sentence where there is one."""
-    return Section(name=name, title=title, takeaways=(takeaway,) if takeaway else (), parts=parts, contents=contents)
+def figure_section(
+    name: str, title: str, contents: str, takeaway: str | Sequence[str], *parts: Picture | Table | Prose
+) -> Section:
+    """A section of one figure, with what it shows in a sentence or several where there are any."""
+    sentences = (takeaway,) if isinstance(takeaway, str) else takeaway
+    return Section(name=name, title=title, takeaways=tuple(filter(None, sentences)), parts=parts, contents=contents)
 
 
 def present(sections: Iterable[Section | None]) -> tuple[Section, ...]:

@@ -23,6 +23,8 @@ __all__ = ["Encoded", "draw", "page", "shown"]
 Encoded = Mapping[str, Mapping[Format, bytes]]
 #: Longer tables that have a file are left to it.
 _ROWS_SHOWN = 40
+#: Words in a cell that are longer make their column wide.
+_LONG_WORDS = 40
 
 
 def page(document: Document, figures: Encoded | None = None) -> str:
@@ -113,7 +115,7 @@ class _ShownCell:
     text: str
     value: float | int | None
     mood: Mood
-    words: bool
+    css: str
 
 
 @dataclass(frozen=True)
@@ -140,9 +142,9 @@ def shown(value: Value) -> str:
 
 
 def _shown_cell(value: Value, *, words: bool) -> _ShownCell:
-    if isinstance(value, Cell):
-        return _ShownCell(text=value.text, value=value.value, mood=value.mood, words=words)
-    return _ShownCell(text=shown(value), value=None, mood="", words=words)
+    cell = value if isinstance(value, Cell) else Cell(shown(value))
+    css = "" if not words else "words long" if len(cell.text) > _LONG_WORDS else "words"
+    return _ShownCell(text=cell.text, value=cell.value, mood=cell.mood, css=css)
 
 
 def _groups(table: Table) -> list[_ShownGroup] | None:

@@ -69,6 +69,13 @@ def test_tables_on_the_page():
     assert ("th", "words") in shown.attributes("class")
 
 
+def test_columns_of_sentences_are_wider_than_those_of_words():
+    sentence = "misses in all eight comparisons, at worst by a factor of nine"
+    table = Table("t", "c", {"Row": ["first", "second"], "Verdict": ["agrees", sentence]}, words=["Verdict"])
+    cells = [value for tag, value in undrawn(toy(table)).attributes("class") if tag == "td"]
+    assert cells == ["words", "words long"]
+
+
 def test_long_tables_with_a_file_are_left_to_it():
     columns = {"n": list(range(60))}
     assert "it is in its file beside this page" in undrawn(toy(Table("t", "c", columns, file=True))).words

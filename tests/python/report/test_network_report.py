@@ -43,9 +43,8 @@ def test_answer_is_that_of_the_numbers() -> None:
     assert words.mood == "yes"
     same = [p for p in found.pairs if p.arm == "same" and p.n == 900]
     percent = f"{100 * np.mean([p.disagreement.ratio for p in same]):.1f}"
-    assert (
-        f"the squared distance between two images of one seed is {percent}\N{NO-BREAK SPACE}% of that" in words.answer
-    )
+    assert f"of one seed is {percent}\N{NO-BREAK SPACE}% of that between images of unrelated seeds" in words.distance
+    assert " ".join(words.distance.split()) in Page(page(build(found, facts={}))).words
     assert (
         "predicts that networks agree more with more data, which modes agree first and on which seeds" in words.answer
     )

@@ -41,6 +41,7 @@ def build(found: NetworkValidation, *, facts: Mapping[str, str]) -> Document:
         title="Do networks trained on {source} agree as the theory of linear models says?",
         mood=head.mood,
         answer=head.answer,
+        introduction=(Prose(PROSE, "introduction", {"distance": head.distance}),) if head.distance else (),
         tiles=head.tiles,
         notes=tuple(found.notes),
         sections=present(

@@ -117,7 +117,7 @@ def consistency(found: NetworkValidation) -> Section:
     )
 
 
-def _consistency_words(found: NetworkValidation, arm: str) -> str:
+def _consistency_words(found: NetworkValidation, arm: str) -> list[str]:
     sentences = []
     for arch in found.setup.archs:
         sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.ratio)
@@ -131,7 +131,7 @@ def _consistency_words(found: NetworkValidation, arm: str) -> str:
             sentences.append(
                 f"{arch_title(arch)}: disagreement is {number(float(ratios[0]), 2)} of that of unrelated seeds."
             )
-    return " ".join(sentences) or "No pair passes the gate."
+    return sentences or ["No pair passes the gate."]
 
 
 @styled
@@ -222,7 +222,7 @@ def arms(found: NetworkValidation) -> Section | None:
     )
 
 
-def _floor_words(found: NetworkValidation) -> str:
+def _floor_words(found: NetworkValidation) -> list[str]:
     parts = []
     for arch in found.setup.archs:
         for n in reversed(found.setup.n):
@@ -234,7 +234,7 @@ def _floor_words(found: NetworkValidation) -> str:
                     "much as two trained on the same data from different initialisations."
                 )
                 break
-    return " ".join(parts)
+    return parts
 
 
 @styled
@@ -294,14 +294,14 @@ def memorisation(found: NetworkValidation) -> Section | None:
     )
 
 
-def _memorisation_words(found: NetworkValidation) -> str:
+def _memorisation_words(found: NetworkValidation) -> list[str]:
     parts = []
     if found.setup.arms == ("given",):
         for run in found.runs:
             if math.isfinite(run.nearest.auc):
                 memorises = run.nearest.auc > MEMORISED_AUC or run.nearest.memorised > COPIES
                 parts.append(f"Model {run.split} {'memorises' if memorises else 'does not memorise'}.")
-        return " ".join(parts)
+        return parts
     for arch in found.setup.archs:
         copied: list[int] = []
         free: list[int] = []
@@ -317,7 +317,7 @@ def _memorisation_words(found: NetworkValidation) -> str:
             parts.append(f"{arch_title(arch)} memorises{size_words(copied)}.")
         if free:
             parts.append(f"{arch_title(arch)} does not memorise{size_words(free)}.")
-    return " ".join(parts)
+    return parts
 
 
 @styled

@@ -51,7 +51,7 @@ def strata(found: NetworkValidation) -> Section | None:
     )
 
 
-def _strata_words(found: NetworkValidation, law: str | None) -> str:
+def _strata_words(found: NetworkValidation, law: str | None) -> list[str]:
     parts = []
     for block in found.strata:
         upper = np.triu_indices(len(block.names))
@@ -63,7 +63,7 @@ def _strata_words(found: NetworkValidation, law: str | None) -> str:
                 f"networks of strata along component {block.component + 1} by up to "
                 f"{number(float(np.nanmax(block.observed)), 2)}; their rank correlation with the prediction is {rank:.2f}."
             )
-    return " ".join(parts)
+    return parts
 
 
 def _matrix(ax: Axes, block: StrataMatrix, values: FloatArray, top: float, *, labels: bool) -> None:
@@ -126,7 +126,7 @@ def manipulations(found: NetworkValidation) -> Section | None:
     )
 
 
-def _manipulation_words(found: NetworkValidation, arm: str) -> str:
+def _manipulation_words(found: NetworkValidation, arm: str) -> list[str]:
     parts = []
     for arch in found.setup.archs:
         n = next((n for n in reversed(found.setup.n) if found.trained_pairs(arch, n, arm)), None)
@@ -141,7 +141,7 @@ def _manipulation_words(found: NetworkValidation, arm: str) -> str:
                     f"{arch_title(arch)}: without the {part} modes of the seeds, networks disagree {number(ratio, 2)} times as "
                     f"much as with them, and linear models {number(linear, 2)} times as much."
                 )
-    return " ".join(parts)
+    return parts
 
 
 @styled
@@ -180,7 +180,7 @@ def draw_manipulations(found: NetworkValidation) -> Figure:
             range(len(kinds)), [f"{part}\n{'off' if factor == 0 else f'× {factor:g}'}" for part, factor in kinds]
         )
         ax.set_ylim(bottom=0)
-    axes[0].set_ylabel("disagreement / that of unchanged seeds")
+    axes[0].set_ylabel("disagreement / unchanged seeds")
     handles = n_handles(found)
     for marker, label in (("o", "networks"), ("x", "linear models of the same splits"), ("_", "theory")):
         handles.append(Line2D([], [], ls="", color=INK, marker=marker, label=label))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..document import Mood, Tile
-from ..words import capital, joined, number, percent
+from ..words import joined, number, percent
 from . import select
 from .phrases import PREDICTED, finite_mean, p_words, two_digits, where
 from .select import ARM_TITLES, arch_title, predictor_title
@@ -25,26 +25,36 @@ class Headline:
     Attributes
     ----------
     mood, answer : the verdict and its sentence
+    distance : how close two networks come, as a sentence; "" where that is the answer, or nothing can be said
     tiles : the numbers
     """
 
     mood: Mood
     answer: str
+    distance: str
     tiles: tuple[Tile, ...]
+
+
+class _Verdict(NamedTuple):
+    """Mood, answer and distance of a :class:`Headline`."""
+
+    mood: Mood
+    answer: str
+    distance: str = ""
 
 
 def headline(found: NetworkValidation) -> Headline:
     """The verdict of a validation in words."""
-    mood, answer = _answer(found)
-    return Headline(mood, answer, tuple(_tiles(found)))
+    verdict = _answer(found)
+    return Headline(verdict.mood, verdict.answer, verdict.distance, tuple(_tiles(found)))
 
 
-def _answer(found: NetworkValidation) -> tuple[Mood, str]:
-    """Mood and headline, from the arm in which the data alone differ (or the first there is)."""
+def _answer(found: NetworkValidation) -> _Verdict:
+    """From the arm in which the data alone differ (or the first there is)."""
     arm = select.shown_arms(found)[0]
     trained = [pair for pair in found.pairs if pair.arm == arm and pair.trained]
     if not trained:
-        return "no", "No pair of networks passes the gate: nothing can be said about their consistency."
+        return _Verdict("no", "No pair of networks passes the gate: nothing can be said about their consistency.")
     if found.setup.arms == ("given",):
         return _given_answer(found, trained[0])
     rows = _best_rows(found, arm)
@@ -56,8 +66,7 @@ def _answer(found: NetworkValidation) -> tuple[Mood, str]:
     less = all(fall is not False for fall in falls)
     largest = max(pair.n for pair in trained)
     ratio = np.mean([pair.disagreement.ratio for pair in trained if pair.n == largest])
-    size = f"at n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{largest:,}"
-    close = f"{capital(size)}, {_distance(float(ratio))}"
+    distance = f"At n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{largest:,}, {_distance(float(ratio))}."
     claims = [
         *([(less, "that networks agree more with more data")] if any(fall is not None for fall in falls) else []),
         (ordered, "which modes agree first"),
@@ -65,10 +74,11 @@ def _answer(found: NetworkValidation) -> tuple[Mood, str]:
     ]
     right, wrong = ([text for true, text in claims if true is wanted] for wanted in (True, False))
     if not wrong:
-        return "yes", f"The theory of linear models predicts {joined(right)}. {close}."
+        return _Verdict("yes", f"The theory of linear models predicts {joined(right)}.", distance)
     if not right:
-        return "no", f"The theory of linear models does not predict how these networks differ. {close}."
-    return "partly", f"The theory of linear models predicts {joined(right)}, but not {joined(wrong, 'nor')}. {close}."
+        return _Verdict("no", "The theory of linear models does not predict how these networks differ.", distance)
+    answer = f"The theory of linear models predicts {joined(right)}, but not {joined(wrong, 'nor')}."
+    return _Verdict("partly", answer, distance)
 
 
 def _distance(ratio: float) -> str:
@@ -76,17 +86,18 @@ def _distance(ratio: float) -> str:
     return f"the squared distance between two images of one seed is {percent(ratio)} of that between images of unrelated seeds"
 
 
-def _given_answer(found: NetworkValidation, pair: NetworkPair) -> tuple[Mood, str]:
-    close = f"For the two models, {_distance(pair.disagreement.ratio)}."
+def _given_answer(found: NetworkValidation, pair: NetworkPair) -> _Verdict:
+    distance = f"For the two models, {_distance(pair.disagreement.ratio)}."
     laws = [p for p in found.predictor_scores if p.predictor != "linear"]
     if not laws:
-        return "partly", f"{close} Without their number of training images nothing is predicted."
+        return _Verdict("partly", f"{distance} Without their number of training images nothing is predicted.")
     best = max((p.relative.value for p in laws if math.isfinite(p.relative.value)), default=math.nan)
     if math.isnan(best):
-        return "partly", close
-    predicts = "predicts" if best >= PREDICTED else "does not predict"
-    words = f"The theory of linear models {predicts} in which modes they differ most."
-    return ("yes" if best >= PREDICTED else "no"), f"{close} {words}"
+        return _Verdict("partly", distance)
+    right = best >= PREDICTED
+    predicts = "predicts" if right else "does not predict"
+    answer = f"The theory of linear models {predicts} in which modes the two models differ most."
+    return _Verdict("yes" if right else "no", answer, distance)
 
 
 def _best_rows(found: NetworkValidation, arm: str) -> list[PredictorScore]:

@@ -50,7 +50,7 @@ def variance(found: NetworkValidation) -> Section | None:
     )
 
 
-def _variance_words(found: NetworkValidation) -> str:
+def _variance_words(found: NetworkValidation) -> list[str]:
     kept = np.flatnonzero(select.alive(found))
     half = kept[kept.size // 2 :]
     parts = []
@@ -66,7 +66,7 @@ def _variance_words(found: NetworkValidation) -> str:
                     f"{where(arch, n)}: in the weaker half of the modes, samples have {percent(float(ratio))} of the variance "
                     f"of the images; samples of linear models of the same sets have {percent(float(linear))}."
                 )
-    return " ".join(parts)
+    return parts
 
 
 @styled
@@ -133,7 +133,7 @@ def bands(found: NetworkValidation) -> Section | None:
     )
 
 
-def _band_words(found: NetworkValidation, arm: str) -> str:
+def _band_words(found: NetworkValidation, arm: str) -> list[str]:
     parts = []
     for arch in found.setup.archs:
         sizes, values = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.relative_bands)
@@ -145,7 +145,7 @@ def _band_words(found: NetworkValidation, arm: str) -> str:
                 f"strongest eigenband and {number(float(last[-1]), 2)} in the weakest"
                 + (f" (rank correlation with the order of the bands: {order:.2f})." if math.isfinite(order) else ".")
             )
-    return " ".join(parts)
+    return parts
 
 
 @styled

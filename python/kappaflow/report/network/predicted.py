@@ -53,7 +53,7 @@ def predictors(found: NetworkValidation) -> Section | None:
     )
 
 
-def _predictor_words(found: NetworkValidation, arm: str) -> str:
+def _predictor_words(found: NetworkValidation, arm: str) -> list[str]:
     means = []
     for name in select.predictors(found):
         rows = [p for p in found.predictor_scores if p.predictor == name and p.arm == arm]
@@ -62,7 +62,7 @@ def _predictor_words(found: NetworkValidation, arm: str) -> str:
             means.append((name, finite_mean(values[0]), finite_mean(values[1])))
     laws = [entry for entry in means if entry[0] != "linear" and math.isfinite(entry[2])]
     if not laws:
-        return ""
+        return []
     best = max(laws, key=lambda entry: entry[2])
     rest = "; ".join(
         f"{predictor_title(name)} {two_digits(modes)} and {two_digits(seeds)}" for name, modes, seeds in means
@@ -70,15 +70,14 @@ def _predictor_words(found: NetworkValidation, arm: str) -> str:
     floor = finite_mean(
         [p.relative.value for p in found.predictor_scores if p.arm == "floor" and p.predictor == best[0]]
     )
-    alone = (
-        ""
-        if math.isnan(floor)
-        else f" For two networks trained on the same data, which the theory does not describe, it is {floor:.2f} over modes."
-    )
-    return (
-        f"Of the laws, the {predictor_title(best[0])} orders seeds best. Mean rank correlation over modes (relative) and over "
-        f"seeds: {rest}.{alone}"
-    )
+    sentences = [
+        f"Of the laws, the {predictor_title(best[0])} orders seeds best.",
+        f"Mean rank correlation over modes (relative) and over seeds: {rest}.",
+    ]
+    if math.isfinite(floor):
+        same = "For two networks trained on the same data, which the theory does not describe"
+        sentences.append(f"{same}, the rank correlation over modes is {floor:.2f}.")
+    return sentences
 
 
 def _predictor_table(found: NetworkValidation) -> Table:
@@ -245,7 +244,7 @@ def denoisers(found: NetworkValidation) -> Section | None:
     )
 
 
-def _denoiser_words(found: NetworkValidation, arm: str, law: str | None) -> str:
+def _denoiser_words(found: NetworkValidation, arm: str, law: str | None) -> list[str]:
     parts = []
     for arch in found.setup.archs:
         n = next((n for n in reversed(found.setup.n) if found.trained_pairs(arch, n, arm)), None)
@@ -258,7 +257,7 @@ def _denoiser_words(found: NetworkValidation, arm: str, law: str | None) -> str:
                 f"{where(arch, n)}: denoisers disagree {low} to {high} times as much as predicted for linear ones, depending "
                 "on the noise level."
             )
-    return " ".join(parts)
+    return parts
 
 
 @styled
