@@ -46,7 +46,7 @@ class _Verdict(NamedTuple):
 def headline(found: NetworkValidation) -> Headline:
     """The verdict of a validation in words."""
     verdict = _answer(found)
-    return Headline(verdict.mood, verdict.answer, verdict.distance, tuple(_tiles(found)))
+    return Headline(mood=verdict.mood, answer=verdict.answer, distance=verdict.distance, tiles=tuple(_tiles(found)))
 
 
 def _answer(found: NetworkValidation) -> _Verdict:
