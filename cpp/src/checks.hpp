@@ -40,7 +40,7 @@ template <class Value>
   throw std::invalid_argument(message.str());
 }
 
-/// The condition, "argument must ...", holds.
+/// Requires that the condition, "argument must ...", holds.
 template <class Value>
 void require(bool holds, const char* function, const char* condition, const Value& value) {
   if (!holds) throw_argument(function, condition, value);
@@ -62,7 +62,8 @@ void require_all_not_negative(const char* function, const char* argument, const 
   for (Eigen::Index i = 0; i < values.size(); ++i) require_not_negative(function, argument, values.derived()[i]);
 }
 
-/// Every entry is finite. If not, the message shows the first that is not, column by column, and its place.
+/// Requires that every entry is finite. The message shows the first entry that is not, column by column, and its
+/// position.
 template <class Derived>
 void require_finite(const char* function, const std::string& argument, const Eigen::DenseBase<Derived>& values) {
   if (values.allFinite()) return;

@@ -20,11 +20,11 @@ using Index = Eigen::Index;
 using Matrix = Eigen::MatrixXd;
 using Vector = Eigen::VectorXd;
 
-/// Directions of Anderson's acceleration that agree to this are one direction: the solution along their difference
-/// would be rounding.
+/// Directions of Anderson's acceleration that agree to this count as one direction: the solution along their difference
+/// would be rounding error.
 constexpr double kRepeated = 1e-10;
 
-/// Anderson's acceleration forgets its history if the residual exceeds the smallest so far by this factor: the linear
+/// Anderson's acceleration drops its history if the residual exceeds the smallest so far by this factor: the linear
 /// model has then failed, and the plain iteration is safe.
 constexpr double kWorse = 100;
 
@@ -133,7 +133,7 @@ Matrix EmpiricalLaw::iterate(const Vector& shifts, const Matrix& g, Matrix* leve
   return sums.cwiseInverse();
 }
 
-/// log g where the fixed point starts: that of the Gaussian law, at these of the shifts.
+/// log g at the start of the fixed point: that of the Gaussian law, at these shifts.
 Matrix EmpiricalLaw::gaussian_start(const Vector& shifts, const std::vector<Index>& which) const {
   Matrix x(coordinates_, shifts.size());
   for (const Index i : which) {

@@ -19,7 +19,7 @@ using Vector = Eigen::VectorXd;
 
 namespace {
 
-/// Eigenvalues of a Gram matrix carry rounding errors of 1e-16: below 1e-14 there is nothing to keep.
+/// Eigenvalues of a Gram matrix have rounding errors of 1e-16: below 1e-14 there is nothing to keep.
 constexpr double kGramRounding = 1e-14;
 
 }  // namespace
@@ -37,7 +37,7 @@ struct EmpiricalLaw::Forms {
 };
 
 /// sum_i f_i r_ai diag(t g) (1 - B_i)^-1 diag(g), B = g Q_ii g, for maps f and g, with r_ai = sum_q left_aq right_qi:
-/// what squares of a sample do to the equal modes.
+/// the effect of the squares of a sample on equal modes.
 struct EmpiricalLaw::Dressed {
   detail::LowRank leverage;
   std::vector<Matrix> f, g;   // (modes, D) for each q
@@ -143,11 +143,12 @@ Matrix EmpiricalLaw::mode_covariance(const EmpiricalNodes& nodes, const Vector& 
   return covariance;
 }
 
-/// What dressing adds to the third pairing of equal modes, f_kk with g_kk. Sample a changes the second moment of mode k
-/// by z_k^2 r - s, s = mean_a[z_k^2 r], and that of all modes through the leverages of the other samples, so that
+/// The contribution of the dressing to the third pairing of equal modes, f_kk with g_kk. Sample a changes the second
+/// moment of mode k by z_k^2 r - s, s = mean_a[z_k^2 r], and that of all modes through the leverages of the other
+/// samples, so
 ///   phi_k(a) = sum_i f_i t_i gamma_k [(1 - Q_ii diag(gamma))^-1 (z_a^2 r_ai - s_i)]_k,   gamma = g_i^2,
-/// theory.md (45); its covariance over samples / n, less the same without the inverse, which theory.md (43) holds
-/// already.
+/// theory.md (45); its covariance over samples / n, minus the same without the inverse, which theory.md (43) already
+/// contains.
 Vector EmpiricalLaw::third_pairing(const EmpiricalNodes& nodes, const Vector& f, const Vector& g,
                                    const Dressed& dressed) const {
   const Index total = profiles_.rows();
@@ -157,7 +158,7 @@ Vector EmpiricalLaw::third_pairing(const EmpiricalNodes& nodes, const Vector& f,
                bare_weights_g = h.cwiseProduct(resolvent) * g.asDiagonal();  // t g^2, which is 0 at infinity
   const Matrix shrink = h.array() * (1 - h.array());
   const Vector bare_centre_f = shrink * f, bare_centre_g = shrink * g;
-  Vector sum = Vector::Zero(modes_);  // the centres are the means over samples, so that products are covariances
+  Vector sum = Vector::Zero(modes_);  // the centres are the means over samples, so products are covariances
   Matrix squares, scaled, phi_f, phi_g, bare_f, bare_g;
   const auto influence = [&](Index start, Index rows, const std::vector<Matrix>& maps, const Vector& centre,
                              Matrix& phi) {

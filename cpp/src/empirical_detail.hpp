@@ -1,6 +1,6 @@
 #pragma once
 
-// What the translation units of EmpiricalLaw share: empirical.cpp (the fixed point), empirical_ladder.cpp (pairs of
+// Shared by the translation units of EmpiricalLaw: empirical.cpp (the fixed point), empirical_ladder.cpp (pairs of
 // nodes and their linear systems), empirical_covariance.cpp (mode pairs), empirical_outputs.cpp (given inputs).
 
 #include <Eigen/Core>
@@ -11,7 +11,7 @@
 #include "products.hpp"
 
 namespace kappaflow {
-/// Pairs i <= j of nodes with what the law needs of them.
+/// Pairs i <= j of nodes with the quantities that the law needs.
 struct EmpiricalLaw::Pairs {
   std::vector<Eigen::Index> first, second;
   Vector weight;      // f_i g_j + f_j g_i off the diagonal, f_i g_i on it

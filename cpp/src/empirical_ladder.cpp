@@ -48,7 +48,7 @@ struct ConjugateGradients {
 
   double relative(Index column) const { return norm[column] / begun[active[static_cast<std::size_t>(column)]]; }
 
-  /// Columns of the active whose residual is above the tolerance. NaN goes on, to be reported by the next step.
+  /// Active columns whose residual is above the tolerance. A NaN counts as active, to be reported by the next step.
   std::vector<Index> unfinished(double tolerance) const {
     std::vector<Index> columns;
     for (std::size_t c = 0; c < active.size(); ++c) {
@@ -91,7 +91,7 @@ struct ConjugateGradients {
 
 }  // namespace
 
-/// Pairs of nodes whose weight is not zero; `all_equal` adds each node of f or g with itself.
+/// Pairs of nodes whose weight is not zero; `all_equal` adds the pair of each node of f or g with itself.
 EmpiricalLaw::Pairs EmpiricalLaw::pairs(const EmpiricalNodes& nodes, const Vector& f, const Vector& g,
                                         bool all_equal) const {
   const Index count = nodes.shifts.size();
@@ -142,7 +142,7 @@ Matrix EmpiricalLaw::apply_leverage(const EmpiricalNodes& nodes, const Pairs& pa
 
 /// y = (1 - diag(gamma) Q)^-1 right for every pair, theory.md (42), by conjugate gradients on the symmetric form: with
 /// v = Q y and w = gamma^(1/2) v, (1 - gamma^(1/2) Q gamma^(1/2)) w = gamma^(1/2) Q right, y = right + gamma^(1/2) w.
-/// Pairs that have converged leave the products.
+/// Converged pairs are dropped from the products.
 Matrix EmpiricalLaw::ladder(const EmpiricalNodes& nodes, const Pairs& pairs, Matrix right) const {
   ConjugateGradients solver(
       pairs.root_gamma.cwiseProduct(apply_leverage(nodes, pairs, right, all_columns(right.cols()))), pairs.root_gamma);

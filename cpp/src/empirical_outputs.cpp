@@ -17,20 +17,20 @@ using Vector = Eigen::VectorXd;
 
 namespace {
 
-/// Inputs whose projections are held at once, and groups whose ladders are: what is held beside the profiles is then
-/// about half of what 20 000 profiles of 768 modes take. Larger products are no faster.
+/// Number of inputs whose projections are held at once, and of groups whose ladders are. The memory beside the profiles
+/// is then about half of that of 20 000 profiles of 768 modes. Larger products are not faster.
 constexpr Index kInputsAtOnce = 64;
 constexpr Index kGroupsAtOnce = 8;
 
-/// Coordinates that matter less than this part of the most important one are treated as if they mattered this much.
-/// That keeps the weights of the compression within the range of the singular values of its matrix.
+/// Coordinates whose importance is below this part of the largest one are given this part of it. This keeps the weights
+/// of the compression within the range of the singular values of its matrix.
 constexpr double kLeastImportance = 1e-8;
 
 }  // namespace
 
 /// One pass over the profiles for given inputs, theory.md (46) and (47). Projections u_i = sum_l g_l(t_i) z_l x_l of a
-/// sample are taken in the span of a few (rank) combinations of nodes: u = resolvent.right' w for w (rank). A sample
-/// then has one small matrix
+/// sample are represented in the span of a few (rank) combinations of nodes: u = resolvent.right' w for w (rank). A
+/// sample then has one small matrix
 ///   [S_1; ...; S_K; C],   second moments w' S_k w of group k,   influence C w on the outputs in the span of outer,
 /// which meets the inputs in one product.
 struct EmpiricalLaw::Outputs {
@@ -170,9 +170,9 @@ struct EmpiricalLaw::Outputs {
   }
 };
 
-/// Size of the terms z_l x_l that an error in the resolvent of coordinate l is multiplied by, above 0. Without it
-/// strong modes, whose resolvent is small, would be lost beside the weak ones, and all modes beside the mean where
-/// inputs are large.
+/// Size of the terms z_l x_l by which an error in the resolvent of coordinate l is multiplied, above 0. Without it,
+/// strong modes, whose resolvent is small, would be lost beside the weak ones, and, for large inputs, all modes beside
+/// the mean.
 Vector EmpiricalLaw::typical_terms(const Matrix& x, const Matrix& y) const {
   Vector size = Vector::Ones(coordinates_);
   const Vector square = (x.cwiseAbs2().colwise().mean() + y.cwiseAbs2().colwise().mean()).transpose();

@@ -4,9 +4,9 @@
 
 namespace kappaflow::detail {
 
-/// left right of a matrix with few independent columns. Rows are multiplied by `importance` (no change where it is
-/// empty) and columns then scaled to length 1 before singular values below the tolerance are dropped: errors are
-/// relative to the columns so weighted.
+/// left right of a matrix with few independent columns. Rows are multiplied by `importance` (unless it is empty),
+/// columns are then scaled to length 1, and singular values below the tolerance are dropped: errors are relative to the
+/// columns weighted in this way.
 struct LowRank {
   Eigen::MatrixXd left;   // (rows, p)
   Eigen::MatrixXd right;  // (p, columns)

@@ -19,8 +19,8 @@ using Vector = Eigen::VectorXd;
 /// Chebyshev points in a decade of s. s/((s+u)(s+v)) is analytic in |Im log s| < pi: 5.64^(-20) = 1e-15.
 constexpr int kPanelNodes = 20;
 
-/// Least width of a panel in log s. Equal eigenvalues have no range, and the place in a panel is a quotient by its
-/// width.
+/// Smallest width of a panel in log s. Equal eigenvalues have no range, and the position in a panel is a quotient by
+/// its width.
 constexpr double kLeastWidth = 1e-12;
 
 /// Panels of at most one decade with Chebyshev points in log s.

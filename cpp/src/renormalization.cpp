@@ -17,11 +17,11 @@ using Vector = Eigen::VectorXd;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// Relative half-width of the bracket on which the equation must change sign: a hundred times what rounding of sums
-/// over profiles and of the inner solution leaves.
+/// Relative half-width of the bracket on which the equation must change sign: a hundred times the rounding errors of
+/// sums over profiles and of the inner solution.
 constexpr double kCertificate = 1e-11;
 
-/// Profiles on which a shift is sought first. The rest takes few steps from there.
+/// Number of profiles for the first search of a shift. All profiles then need only a few more steps.
 constexpr Index kFirstProfiles = 512;
 /// Width in log u of that first search: the fluctuation between 512 profiles and all is larger by far.
 constexpr double kFirstWidth = 1e-5;
@@ -34,35 +34,35 @@ constexpr double kFullWidth = 1e-15;
 constexpr double kBracketGrowth = 4;
 /// Part by which an end of a bracket lies beyond a strict bound of the root.
 constexpr double kBeyond = 1e-9;
-/// The search for a lower end stops at this part of the least shift that the Gaussian law allows. Unequal sizes move
+/// The search for a lower end stops at this part of the smallest shift that the Gaussian law allows. Unequal sizes move
 /// the shift by far less than six decades.
 constexpr double kLeastShift = 1e-6;
-/// If no shift is free, the resolvent at u = 0 still shows the least kappa there is. At this part of the smallest
-/// eigenvalue it is reached to 0.01 %.
+/// If no degree of freedom is left, the resolvent at u = 0 still has a positive kappa, its smallest value. At a shift
+/// of this part of the smallest eigenvalue it is reached to 0.01 %.
 constexpr double kLeastOfEigenvalue = 1e-4;
 /// The shift at which df1 = m lies above this part of the smallest eigenvalue, times 1 - m/rank.
 constexpr double kFullShift = 1e-3;
 
-/// Shifts below this part of the smallest eigenvalue, where all degrees of freedom are used up, take the tangent at it:
-/// kappa has a limit there and its differences would be rounding.
+/// If all degrees of freedom are used up, kappa follows its tangent below this part of the smallest eigenvalue: it has
+/// a limit there, and its differences would be rounding errors.
 constexpr double kLinear = 1e-3;
 
 /// Newton's iteration for delta ends at this relative step, half a unit of rounding away from exact.
 constexpr double kDeltaStep = 1e-14;
-/// Because it converges quadratically and from one side, a step back of this size is rounding: the step before it was
-/// exact to its square.
+/// Because the iteration converges quadratically and from one side, a step back of this size is rounding error: the
+/// step before it was exact to its square.
 constexpr double kDeltaBack = 1e-8;
-/// No step takes more than this away: the unknown stays positive.
+/// No step reduces the unknown by more than this part, so it stays positive.
 constexpr double kDeltaShrink = 1e-3;
 /// Newton's steps for delta: 10 are usual, and sizes over many decades cost a few per decade.
 constexpr int kDeltaSteps = 200;
-/// Sizes below this count as this in the bound 1/E[1/tau], which is only where the search starts.
+/// Sizes below this count as this in the bound 1/E[1/tau], which is only the start of the search.
 constexpr double kLeastSize = 1e-12;
 
 /// delta with mean tau delta/(1 + tau delta) = fraction = 1 - kept, both known without cancellation. The mean is
 /// concave in delta and at most delta/(1+delta): Newton from fraction/kept ascends monotonically, and after one step
-/// from any other start. Where little is kept, the same for 1/delta, in which the mean of (1/delta)/(1/delta + tau) =
-/// kept is concave. Infinity where no delta is large enough.
+/// from any other start. If little is kept, the same is done for 1/delta, in which the mean of (1/delta)/(1/delta +
+/// tau) = kept is concave. Infinity if no delta is large enough.
 double solve_delta(const Vector& sizes, const Vector& weights, double fraction, double kept, double start = 0) {
   if (!(kept > 0)) return kInfinity;
   const bool inverse = kept < 0.5;
@@ -91,13 +91,13 @@ struct Renormalization::State {
   double sample_retained = 1;  // h_N
   double retained = 0;         // h
   Vector sizes, kept;          // tau, r
-  double residual = 0;         // |kappa h - t|/kappa, where t was solved for
-  int evaluations = 1;         // how many of these it took
+  double residual = 0;         // |kappa h - t|/kappa, if t was solved for
+  int evaluations = 1;         // number of evaluations of the law so far
 
   double noise() const { return retained > 0 ? shift * retained / sample_retained : 0.0; }  // increasing in the shift
 };
 
-/// A shift that was found between two of opposite sign.
+/// A shift found between two of opposite sign.
 struct Renormalization::Bracketed {
   double shift = 0;
   int evaluations = 0;
@@ -109,7 +109,7 @@ Renormalization::Renormalization(Spectrum spectrum, double degrees, double sampl
   detail::require_positive("Renormalization", "degrees", degrees);
 }
 
-/// The shift below which kappa is taken as a line: 0 unless all degrees of freedom of N samples are used up.
+/// The shift below which kappa is linear: 0 unless all degrees of freedom of N samples are used up.
 double Renormalization::edge() const {
   return !exact() && !equal_sizes() && known_.saturated() ? kLinear * spectrum().smallest_positive() : 0.0;
 }
@@ -150,10 +150,10 @@ Renormalization::State Renormalization::state(double u, Index stride, double del
   return state;
 }
 
-/// The shift between two of opposite sign, which are sought outwards from the Gaussian bounds.
+/// The shift between two of opposite sign, which are searched for outwards from the Gaussian bounds.
 Renormalization::Bracketed Renormalization::bracketed(double noise, Index stride, double width, double unit) const {
-  // u/t is at least 1 for m <= M and (M - rank)/M else. With as many degrees of freedom as modes the resolvent at u = 0
-  // still shows a positive kappa, the least there is.
+  // u/t is at least 1 for m <= M and (M - rank)/M otherwise. With as many degrees of freedom as modes, the resolvent at
+  // u = 0 still has a positive kappa, the smallest possible one.
   const double free = exact() ? 1.0 : (known_.degrees() - spectrum().rank()) / known_.degrees();
   const double least = free > 0 || degrees_ <= known_.degrees() ? kLeastShift * (free > 0 ? free : 1.0) * noise
                                                                 : kLeastOfEigenvalue * spectrum().smallest_positive();

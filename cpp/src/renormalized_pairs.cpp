@@ -1,5 +1,5 @@
-// What answers need of the nodes and of pairs of nodes once their shifts are known: derivatives along the curve
-// kappa(u), and 1 - q df2 as sums of positive terms.
+// Quantities of the nodes and of pairs of nodes once their shifts are known: derivatives along the curve kappa(u), and
+// 1 - q df2 as sums of positive terms.
 #include <algorithm>
 #include <cmath>
 
@@ -13,11 +13,11 @@ using Index = Eigen::Index;
 using Matrix = Eigen::MatrixXd;
 using Vector = Eigen::VectorXd;
 
-/// Shifts closer than this in log u take the derivative of kappa for the quotient of differences, by a central
-/// difference of this width: an error of its square.
+/// For shifts closer than this in log u, the derivative of kappa replaces the quotient of differences. It is a central
+/// difference of this width, with an error of the square of the width.
 constexpr double kClose = 1e-3;
 
-/// Differences start at this part of the smallest eigenvalue if the shift itself is smaller: kappa is a line there.
+/// Differences start at this part of the smallest eigenvalue if the shift itself is smaller: kappa is linear there.
 constexpr double kLeastOfEigenvalue = 1e-9;
 
 }  // namespace

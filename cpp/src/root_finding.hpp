@@ -6,7 +6,7 @@
 
 namespace kappaflow::detail {
 
-/// 200 halvings shrink a bracket by 2^-200 = 6e-61, which is below the rounding of every root that is sought here. The
+/// 200 halvings shrink a bracket by 2^-200 = 6e-61, which is below the rounding of every root in this library. The
 /// loops end earlier by their own tests; the limit only guards against functions that return NaN.
 inline constexpr int kMostRootSteps = 200;
 
@@ -28,8 +28,8 @@ inline double bracketed_root(const std::function<double(double)>& function, doub
   double fa = function(a), fb = function(b), c = a, fc = fa, fraction = 0.5;
   for (int step = 0; step < kMostRootSteps && fa != 0 && fb != 0; ++step) {
     const double x = a + fraction * (b - a);
-    // Between neighbouring doubles x is one of the ends, whose value is known. To stop there instead would choose
-    // another of two ends with equally large values, and so change last digits.
+    // Between neighbouring doubles x is one of the ends, whose value is known. Stopping there would choose the other of
+    // two ends with equally large values, and so change last digits.
     const double fx = x == a ? fa : x == b ? fb : function(x);
     if (std::signbit(fx) == std::signbit(fa)) {
       c = a;

@@ -14,15 +14,15 @@ namespace {
 using Index = Eigen::Index;
 using Vector = Eigen::VectorXd;
 
-/// Where a spectrum of N samples retains less than this part, the leverages of its samples are all close to 1 and no
-/// longer tell their sizes apart.
+/// If a spectrum of N samples retains less than this part, the leverages of its samples are all close to 1 and no
+/// longer distinguish their sizes.
 constexpr double kLeastRetained = 0.02;
 
 /// Degrees of freedom df1, over the most there are, at which the variance of norms is compared with that of Gaussian
 /// samples: half and less, where norms are sums over many modes and least noisy.
 constexpr double kProbes[] = {0.5, 0.25, 0.1};
 
-/// Shifts are sought from this part of the smallest eigenvalue on, below which df1 is the rank to 0.1 %, up to this
+/// Shifts are searched from this part of the smallest eigenvalue, below which df1 is the rank to 0.1 %, up to this
 /// multiple of the trace, above which df1 is below 1 %.
 constexpr double kLowestShift = 1e-3, kHighestShift = 100;
 
@@ -67,9 +67,9 @@ SampleSizes::SampleSizes(std::shared_ptr<const RadialScales> scales, const Known
   for (const double part : kProbes) probe(spectrum, part * known.rank());
 }
 
-/// How much of the observed variance of norms is that of sizes, at the shift with this df1. A norm over modes of a
+/// The part of the observed variance of norms that is due to sizes, at the shift with this df1. A norm over modes of a
 /// Gaussian sample of size tau is tau times a quadratic form of relative variance nu = 2 tr(Sigma G Sigma G)/df1^2, so
-/// that the observed variance is V = omega + nu + omega nu for sizes of variance omega.
+/// the observed variance is V = omega + nu + omega nu for sizes of variance omega.
 void SampleSizes::probe(const KnownSpectrum& spectrum, double df1) {
   const Spectrum& known = spectrum.spectrum();
   const auto excess = [&](double x) { return df1 - kappaflow::df1(std::exp(x), known); };
@@ -93,9 +93,9 @@ void SampleSizes::probe(const KnownSpectrum& spectrum, double df1) {
   }
 }
 
-/// Norms of the profiles in the metric of the resolvent, of mean 1. Those of samples that the spectrum is made of are
-/// taken against the other samples: the leverage l in the own set is l/(1-l) without the sample. A leverage above 1 -
-/// 1/N, of a sample that has a direction for itself, is taken for 1 - 1/N.
+/// Norms of the profiles in the metric of the resolvent, of mean 1. Those of samples that make up the spectrum are
+/// computed against the other samples: the leverage l in the own set is l/(1-l) without the sample. A leverage above 1
+/// - 1/N, which belongs to a sample with a direction of its own, is replaced by 1 - 1/N.
 Vector SampleSizes::norms(const KnownSpectrum& spectrum, double u, Index stride) const {
   const double shift = std::max(u, least_norms_);
   Vector sizes = scales_->some(shift / scale_, stride);

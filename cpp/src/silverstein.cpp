@@ -14,7 +14,7 @@ namespace {
 
 using Index = Eigen::Index;
 
-/// Terms are summed in blocks of this length so that rounding errors grow with the number of blocks, not of terms.
+/// Terms are summed in blocks of this length, so that rounding errors grow with the number of blocks and not of terms.
 constexpr Index kBlock = 1024;
 
 /// A Newton step of this relative size leaves an error below its square, 1e-16, because kappa F'' <= 2 F' always.
@@ -61,7 +61,7 @@ KAPPAFLOW_CLONES RatioSums sum_in_pairs(const double* s, const double* mult, Ind
   return {ratio, product};
 }
 
-/// Sums over modes in descending order, in blocks; pairs where no product of two denominators can leave double's range.
+/// Sums over modes in descending order, in blocks; in pairs if no product of two denominators can leave double's range.
 RatioSums sum_ratios(const double* s, const double* mult, Index count, double kappa, double slope, double offset) {
   RatioSums total;
   const bool pairs = count > 0 && s[0] + kappa < kLargestPaired && kappa > kLeastPaired;

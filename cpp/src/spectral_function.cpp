@@ -19,7 +19,7 @@ constexpr double kRounding = 4e-16;
 constexpr double kLeastTolerance = 1e-15, kLargestTolerance = 0.1;
 
 /// The arithmetic-geometric mean takes 10 steps for a ratio of 1e-80 and one more for each squaring of it, so that no
-/// double needs more than 13.
+/// double needs more than 13 steps.
 constexpr int kLandenSteps = 32;
 /// The mean converges quadratically: when its two sequences agree to this, their next common value is exact to 1e-16.
 constexpr double kLandenAgreement = 1e-8;
@@ -31,7 +31,7 @@ constexpr double kLargestExponent = 700;
 ///
 /// Takes the complementary parameter itself: 1 - complement would round to 1 for wide spectra. The amplitude at the end
 /// of the Landen chain is (pi/2)(j - 1/2)/N whatever the modulus, and every step adds and multiplies positive numbers,
-/// so that cn/sn keeps its relative accuracy even where cn is 1e-20.
+/// so cn/sn keeps its relative accuracy even if cn is 1e-20.
 class EllipticNodes {
  public:
   EllipticNodes(double complement, int nodes) : nodes_(nodes) {

@@ -16,18 +16,19 @@ using Vector = Eigen::VectorXd;
 /// The largest sum of eigenvalues: products with numbers of modes and of samples up to 1e8 stay within double's range.
 constexpr double kLargestTrace = 1e300;
 
-/// Atoms are made decade by decade: the convergence of compressed() is that of an interval of this ratio of its ends.
+/// Atoms are computed decade by decade: the convergence of compressed() is that of an interval with this ratio of its
+/// ends.
 constexpr double kPanelRatio = 10;
 
 /// A second pass of Gram-Schmidt makes vectors orthogonal to rounding; a third adds nothing ("twice is enough",
 /// Parlett, The Symmetric Eigenvalue Problem, section 6.9).
 constexpr int kOrthogonalisations = 2;
 
-/// A new direction below this part of the spread is rounding (1e-16 times the length of the sums, with a margin): the
-/// measure has no further points.
+/// A new direction below this part of the spread is rounding error (1e-16 times the length of the sums, with a margin):
+/// the measure has no further points.
 constexpr double kNoNewPoint = 1e-13;
 
-/// Stands for the spread of points that are all equal, so that the test against it is never 0 <= 0 by chance.
+/// Replaces the spread of points that are all equal, so that the test against it is never 0 <= 0 by chance.
 constexpr double kLeastSpread = 1e-300;
 
 struct Atoms {

@@ -18,7 +18,7 @@ using Index = Eigen::Index;
 using Matrix = Eigen::MatrixXd;
 using Vector = Eigen::VectorXd;
 
-/// Part of s_min sqrt(s_min/h) below which the spectrum near zero changes no expectation by more than itself.
+/// Part of s_min sqrt(s_min/h) below which the spectrum near zero changes no expectation by more than this part.
 constexpr double kNoWeight = 1e-14;
 
 /// Margins of support() beyond the edges of the limiting spectrum. The lowest and the highest eigenvalue fluctuate by
@@ -34,7 +34,7 @@ bool same(const SpectralFunction& f, const SpectralFunction& g) {
 
 }  // namespace
 
-/// The last few solutions: most questions are about the same maps, and with profiles a solution takes long.
+/// The last few solutions: most calls use the same maps, and with profiles a solution takes long.
 class Splits::Solved {
  public:
   template <class Solve>
@@ -53,7 +53,7 @@ class Splits::Solved {
   }
 
  private:
-  static constexpr std::size_t kKept = 4;  // two maps of one question and of the question before
+  static constexpr std::size_t kKept = 4;  // two maps of one call and of the call before it
   std::mutex mutex_;
   std::deque<std::pair<Vector, RenormalizedNodes>> entries_;
 };
@@ -72,7 +72,7 @@ double degrees_of_freedom(double n, Mean mean) {
   return mean == Mean::estimated ? n - 1 : n;
 }
 
-/// The law reads the unbiased covariance of N samples: divisor N - 1, as many degrees of freedom.
+/// The law uses the unbiased covariance of N samples: divisor N - 1, with as many degrees of freedom.
 Renormalization law_of(const Spectrum& spectrum, double degrees, const SplitsOptions& options) {
   const double total = options.sample_size;
   if (std::isinf(total)) return Renormalization(spectrum, degrees, Renormalization::kExact, options.scales);
@@ -208,7 +208,7 @@ Matrix Splits::noise_products(const Nodes& f, const Nodes& g) const {
   return f.weights.cwiseProduct(f.kappa) * g.weights.cwiseProduct(g.kappa).transpose();
 }
 
-/// w_i w_j K_ij for a_k,ij read off the spectrum: the stretch c of each of the two factors a_k a_l is in it.
+/// w_i w_j K_ij for a_k,ij read off the spectrum: includes the stretch c of each of the two factors a_k a_l.
 Matrix Splits::kernel_weights(const Nodes& f, const Nodes& g, const RenormalizedPairs& pairs) const {
   const Matrix weights = noise_products(f, g);  // zero where kappa is, however small the capacity
   return (weights.array() == 0)

@@ -42,10 +42,10 @@ constexpr int kCurveSteps = 80, kFirstAttempt = 6, kAttemptEvery = 3;
 /// Newton doubles the number of correct digits: from two digits, 12 steps are more than enough.
 constexpr int kNewtonSteps = 12;
 constexpr double kNewtonWidth = 4e-16;  // two units of rounding
-/// A root counts where its equation holds to this, relative to x, which leaves a margin to kLargestResidual.
+/// A root counts if its equation holds to this, relative to x, which leaves a margin to kLargestResidual.
 constexpr double kRootResidual = 1e-12;
-/// Newton may also end on a real root with an imaginary part of rounding. That root misses the curve's equation by far
-/// more than this.
+/// Newton may also end on a real root whose imaginary part is rounding error. That root misses the curve's equation by
+/// far more than this.
 constexpr double kOnCurve = 1e-6;
 
 /// Points above this residual are not returned, see DensityResult.

@@ -10,23 +10,24 @@ namespace kappaflow {
 
 /// Settings of EmpiricalLaw.
 struct EmpiricalOptions {
-  int max_iterations = 500;         ///< of the fixed point, at least 1; 10 to 30 are usual
+  int max_iterations = 500;         ///< iterations of the fixed point, at least 1; 10 to 30 are usual
   double tolerance = 1e-11;         ///< largest relative change of g that counts as converged, in (0, 0.1)
-  int history = 5;                  ///< earlier iterates of Anderson's acceleration, 1 to 20
+  int history = 5;                  ///< earlier iterates kept by Anderson's acceleration, 1 to 20
   double ladder_tolerance = 1e-10;  ///< relative residual of the ladder's linear systems, in (0, 0.1)
-  int ladder_iterations = 500;      ///< of conjugate gradients for the ladder, at least 1; 5 to 50 are usual
-  double compression = 1e-8;        ///< relative error of nodes in the span of a few of them, in (0, 0.1)
+  int ladder_iterations = 500;      ///< conjugate-gradient iterations for the ladder, at least 1; 5 to 50 are usual
+  double compression = 1e-8;        ///< relative error of nodes represented in the span of a few, in (0, 0.1)
 };
 
-/// Solution of the fixed point at N shifts (infinity allowed), for D coordinates (with estimated mean one more than
-/// modes: value 1, shift 0) and M profiles.
+/// Solution of the fixed point at N shifts (infinity allowed), for D coordinates and M profiles. With an estimated mean
+/// there is one coordinate more than modes, of value 1 and shift 0.
 struct EmpiricalNodes {
   Eigen::VectorXd shifts;
   Eigen::MatrixXd resolvent;   ///< (D, N) g = E (S+t)^-1, diagonal; 0 at infinity
   Eigen::MatrixXd remaining;   ///< (D, N) t g = 1 - E S(S+t)^-1; 1 at infinity
   Eigen::MatrixXd leverage;    ///< (N, M) r = 1/(1 + (1/n) sum_k g_k z_k^2)
   Eigen::VectorXi iterations;  ///< for each shift; 0 at infinity
-  Eigen::VectorXd residual;  ///< largest relative change of g in the last iteration; NaN at infinity, which needs none
+  Eigen::VectorXd
+      residual;  ///< largest relative change of g in the last iteration; NaN at infinity, where there is none
 };
 
 /// The law of any i.i.d. data, Gaussian or not, from samples ("profiles"): leave-one-out with the leverage of each
@@ -39,9 +40,9 @@ struct EmpiricalNodes {
 ///
 ///   sum_ij w_i w_j t_i t_j [(1 - diag(gamma) Q)^-1 (gamma gamma' o Q)]_kl.
 ///
-/// On the diagonal what the inverse adds counts twice, (1/n) (sum_i w_i t_i g_k^2 mean_a[z_k^2 r_a])^2 is subtracted,
-/// and the fluctuation of the sample's own second moment is dressed in the same way, theory.md (45). Samples with equal
-/// leverage give the Gaussian law.
+/// On the diagonal the contribution of the inverse counts twice, (1/n) (sum_i w_i t_i g_k^2 mean_a[z_k^2 r_a])^2 is
+/// subtracted, and the fluctuation of the sample's own second moment is dressed in the same way, theory.md (45).
+/// Samples with equal leverage give the Gaussian law.
 ///
 ///     const kappaflow::EmpiricalLaw law(profiles, eigenvalues, 200, kappaflow::Mean::known);
 ///     const kappaflow::EmpiricalNodes nodes = law.solve(f.shifts());
@@ -76,14 +77,14 @@ class EmpiricalLaw {
   Matrix output_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Matrix& x,
                            const Matrix& y, const Matrix& groups) const;
 
-  /// What each profile a does to each output mode for one input x (modes), to first order: t g_k z_k sum_i w_i r_i u_i,
-  /// u_i = sum_l g_l z_l x_l. (M, modes). Its covariance over profiles / n is the covariance of the output modes
+  /// Influence of each profile a on each output mode for one input x (modes), to first order: t g_k z_k sum_i w_i r_i
+  /// u_i, u_i = sum_l g_l z_l x_l. (M, modes). Its covariance over profiles / n is the covariance of the output modes
   /// without the ladder.
   Matrix influence(const EmpiricalNodes& nodes, const Vector& f, const Vector& x) const;
 
   /// Covariance of each output mode (modes) for inputs of independent mode coordinates around the mean, of this
-  /// variance (modes): sum_l V_kl variance_l over the mode pairs, without what equal modes have in excess (exchange and
-  /// third pairing), and the fluctuation of the output at the mean if the mean is estimated.
+  /// variance (modes): sum_l V_kl variance_l over the mode pairs, without the excess of equal modes (exchange and third
+  /// pairing), and the fluctuation of the output at the mean if the mean is estimated.
   Vector spread(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Vector& variance) const;
 
   /// Covariance of each output mode that the ladder adds to that of influence(), (modes) for inputs x and y (modes).

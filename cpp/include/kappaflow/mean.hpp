@@ -2,7 +2,7 @@
 
 namespace kappaflow {
 
-/// Is the mean of the data known, or estimated from the same n samples?
+/// Whether the mean of the data is known, or estimated from the same n samples.
 enum class Mean { known, estimated };
 
 }  // namespace kappaflow

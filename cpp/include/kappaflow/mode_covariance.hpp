@@ -6,15 +6,15 @@
 
 namespace kappaflow {
 
-/// What a ModeCovariance of two maps f and g is made of: N_f and N_g are the numbers of their nodes.
+/// The parts of a ModeCovariance of two maps f and g; N_f and N_g are the numbers of their nodes.
 struct ModeCovarianceTerms {
   Eigen::VectorXd shift_f, shift_g;  ///< u_i (N_f) and u_j (N_g) of the nodes
   Eigen::MatrixXd weights;           ///< W (N_f, N_g): w_i w_j K_ij c_ij^2
-  bool same_map = false;             ///< f is g: the two sums over nodes are one, and only pairs i <= j are formed
+  bool same_map = false;             ///< f is g: the sums over nodes are the same, and only pairs i <= j are formed
   bool exchange = true;              ///< the exchange term doubles the variance of equal modes
   Eigen::VectorXd mean_term;         ///< (modes) covariance that the estimated mean adds to each output mode
-  Eigen::MatrixXd radial_left;       ///< (modes, N) and (modes, N), R = left right': what samples of unequal size add;
-  Eigen::MatrixXd radial_right;      ///< without columns for equal sizes
+  Eigen::MatrixXd radial_left;       ///< (modes, N) and (modes, N), R = left right': the radial term of unequal sizes;
+  Eigen::MatrixXd radial_right;      ///< no columns for equal sizes
 };
 
 /// Covariance over training sets of two maps f(S), g(S) of the sample covariance S, in the eigenbasis of the
@@ -26,10 +26,10 @@ struct ModeCovarianceTerms {
 /// For a spectrum that is known exactly u is kappa, and W_ij = w_i w_j K_ij with K_ij = kappa_i kappa_j q_ij/(1 - q_ij
 /// df2_ij), theory.md (23); q = 1/m for samples of equal size. The second product, the exchange term of real symmetric
 /// matrices, is absent from the published law. Samples of unequal size add the radial term, theory.md (29), sum_kl R_kl
-/// v_k x_k w_l y_l: how many large samples there are moves the gain of every mode together.
+/// v_k x_k w_l y_l: the number of large samples moves the gains of all modes together.
 ///
-/// V is a smooth function of (log s_k, log s_l). Where there are many modes it is computed on Chebyshev points, 20 a
-/// decade, and interpolated with a relative error below 1e-12. An immutable value, which Splits::covariance makes:
+/// V is a smooth function of (log s_k, log s_l). With many modes it is computed on Chebyshev points, 20 per decade, and
+/// interpolated with a relative error below 1e-12. This is an immutable value, created by Splits::covariance:
 ///
 ///     const kappaflow::ModeCovariance covariance = splits.covariance(f, f);
 ///     const Eigen::MatrixXd variances = covariance.matrix();          // Var[u_k'f(S)u_l], exchange included
@@ -58,7 +58,8 @@ class ModeCovariance {
   /// V_kk without the exchange term.
   Vector diagonal() const;
 
-  /// What samples of unequal size add: R_kk (modes), and a_b' R c_b for each pair of rows. Zeros for equal sizes.
+  /// The radial term of samples of unequal size: R_kk (modes), and a_b' R c_b for each pair of rows. Zero for equal
+  /// sizes.
   Vector radial_diagonal() const;
   Vector radial_bilinear(const Eigen::Ref<const Matrix>& a, const Eigen::Ref<const Matrix>& c) const;
 
@@ -76,7 +77,7 @@ class ModeCovariance {
 
   Eigen::Index modes_;
   bool exchange_, interpolated_ = false;
-  Matrix kernel_;          // V on the modes, or on the nodes where it is interpolated
+  Matrix kernel_;          // V on the modes, or on the nodes if it is interpolated
   Eigen::VectorXi first_;  // first node of each mode's panel, -1 where s = 0
   Matrix interpolation_;   // (nodes of a panel, modes)
   Vector mean_term_;

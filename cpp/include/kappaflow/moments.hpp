@@ -9,7 +9,7 @@ namespace kappaflow {
 
 /// Mean and covariance of a stream of samples in one pass over blocks, mergeable (Chan, Golub and LeVeque 1983).
 ///
-/// Each block is centred on its own mean before its products are summed, so that a large common mean costs no accuracy.
+/// Each block is centred on its own mean before its products are summed, so a large common mean costs no accuracy.
 ///
 ///     kappaflow::Moments moments(samples.cols());
 ///     moments.add(samples);
@@ -24,9 +24,9 @@ class Moments {
   Moments(std::int64_t count, const Eigen::Ref<const Eigen::VectorXd>& mean,
           const Eigen::Ref<const Eigen::MatrixXd>& scatter);
 
-  /// Adds the rows of a block (B, dimension). A block with NaN or infinity throws and leaves the sums as they were.
+  /// Adds the rows of a block (B, dimension). A block with NaN or infinity throws and leaves the sums unchanged.
   void add(const Eigen::Ref<const RowMatrix>& block, const LinearAlgebra& library = {});
-  /// Adds what the other has seen. Throws std::invalid_argument unless both have one dimension.
+  /// Adds the samples of `other`. Throws std::invalid_argument unless both have the same dimension.
   void merge(const Moments& other);
 
   std::int64_t count() const { return count_; }

@@ -8,14 +8,14 @@
 
 namespace kappaflow {
 
-/// Sizes tau_a of samples x = mu + sqrt(tau) Sigma^(1/2) z, of mean 1: what the elliptical law knows beyond the
+/// Sizes tau_a of samples x = mu + sqrt(tau) Sigma^(1/2) z, of mean 1, which the elliptical law uses in addition to the
 /// covariance. They are given, or estimated from samples in the metric of the resolvent at each shift u, theory.md
 /// (32),
 ///
 ///   tau_a(u) = sum_k z_ak^2/(s_k+u) / mean of the same.
 ///
-/// Their sums over modes are tabulated on Chebyshev points in log u, one decade of u when the first shift in it is
-/// asked for. Safe to use from several threads.
+/// Their sums over modes are tabulated on Chebyshev points in log u, for each decade of u on its first use. Safe to use
+/// from several threads.
 ///
 ///     const auto scales = std::make_shared<const kappaflow::RadialScales>(sizes);
 ///     const kappaflow::Splits splits(spectrum, 1000, {.scales = scales});
@@ -24,8 +24,8 @@ class RadialScales {
   using Profiles = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using Vector = Eigen::VectorXd;
 
-  /// Given sizes (M), not negative, with a positive mean, by which they are divided. Many sizes become as few atoms as
-  /// give their means to full precision.
+  /// Given sizes (M), not negative, with a positive mean, by which they are divided. Many sizes are compressed to the
+  /// few atoms that give their means to full precision.
   explicit RadialScales(const Vector& sizes);
 
   /// Profiles: mode coordinates (M, modes) of at least two samples, mean removed, mean square of each mode its
@@ -45,7 +45,7 @@ class RadialScales {
   /// tau at the shift u > 0.
   Vector at(double shift) const;
 
-  /// The same for every `stride`-th profile alone; its mean is not 1.
+  /// The same for every `stride`-th profile only; its mean is not 1.
   Vector some(double shift, Eigen::Index stride) const;
 
  private:

@@ -17,13 +17,13 @@ struct RenormalizedNodes {
   Eigen::VectorXd retained;  ///< h = t/kappa: 1 - df1/m for samples of equal size
   Eigen::VectorXd stretch;   ///< du/dkappa: (Sigma G)' is read off as stretch times that of s/(s+u); 1 if exact
   Eigen::VectorXd capacity;  ///< 1 - q df2(kappa, kappa)
-  Eigen::MatrixXd sizes;     ///< (M, N) tau; without rows where all samples have equal size
+  Eigen::MatrixXd sizes;     ///< (M, N) tau; no rows if all samples have equal size
   Eigen::MatrixXd kept;      ///< (M, N) r = 1/(1 + tau delta)
-  Eigen::VectorXd residual;  ///< |kappa h - t|/kappa of the law at the shift that was found; 0 where kappa(0) = 0
-  Eigen::VectorXi evaluations;  ///< how often the law was evaluated to find the shift
+  Eigen::VectorXd residual;  ///< |kappa h - t|/kappa of the law at the solution; 0 if kappa(0) = 0
+  Eigen::VectorXi evaluations;  ///< number of evaluations of the law to find the shift
 };
 
-/// What the covariance of two maps needs of each pair of their nodes, (N_f, N_g).
+/// Quantities of each pair of nodes that the covariance of two maps needs, (N_f, N_g).
 struct RenormalizedPairs {
   Eigen::MatrixXd stretch;   ///< c: G_i Sigma G_j is read off the spectrum as c s/((s+u_i)(s+u_j)); 1 if exact
   Eigen::MatrixXd coupling;  ///< q: 1/m for samples of equal size
@@ -31,12 +31,12 @@ struct RenormalizedPairs {
   Eigen::MatrixXd mean;      ///< E[tau r_i r_j]/(E r_i E r_j)
 };
 
-/// Renormalised noise of samples of unequal size, from a spectrum that is exact or that of N samples.
+/// Renormalised noise of samples of unequal size, from an exact spectrum or that of N samples.
 ///
 /// For sizes tau of mean 1 and m degrees of freedom, theory.md (22): kappa h = t, h = E[tau r], r = 1/(1 + tau delta),
 /// where delta solves m delta h = df1(kappa). Equal sizes give the Silverstein equation, theory.md (9). A spectrum of N
-/// samples (M degrees of freedom) is that same law at N: its resolvent at the shift u shows kappa = u/h_N, theory.md
-/// (33) and (38), so that no estimate of the population is needed.
+/// samples (M degrees of freedom) obeys the same law at N: its resolvent at the shift u gives kappa = u/h_N, theory.md
+/// (33) and (38), so no estimate of the population is needed.
 ///
 ///     const kappaflow::Renormalization law(kappaflow::Spectrum(eigenvalues), 1000);
 ///     const double kappa = law.solve(noise_variance).kappa[0];
@@ -47,7 +47,7 @@ class Renormalization {
   static constexpr double kExact = KnownSpectrum::kExact;
 
   /// Spectrum: exact, or of the unbiased sample covariance with `sample_degrees` degrees of freedom. Scales: null for
-  /// samples of equal size. `scale`: the ratio of the spectrum's eigenvalues to those that the scales were made with.
+  /// samples of equal size. `scale`: the ratio of the spectrum's eigenvalues to those used to build the scales.
   /// Throws std::invalid_argument unless degrees is positive and sample_degrees at least the rank.
   Renormalization(Spectrum spectrum, double degrees, double sample_degrees = kExact,
                   std::shared_ptr<const RadialScales> scales = nullptr, double scale = 1);
@@ -56,9 +56,9 @@ class Renormalization {
   bool exact() const { return known_.exact(); }
   bool equal_sizes() const { return sizes_.equal(); }
 
-  /// Solves for noise variances t >= 0 of a sample covariance with divisor m. Throws ConvergenceError naming the noise
-  /// that is not solved, UnidentifiedError where N samples do not determine the answer. Messages show noise / unit: the
-  /// caller's own noise variance, if `unit` is what it was multiplied by.
+  /// Solves for noise variances t >= 0 of a sample covariance with divisor m. Throws ConvergenceError naming a noise
+  /// variance that is not solved, UnidentifiedError if N samples do not determine the answer. Messages show noise /
+  /// unit: the caller's own noise variance, if the caller multiplied it by `unit`.
   RenormalizedNodes solve(const Eigen::Ref<const Vector>& noise, double unit = 1) const;
 
   RenormalizedPairs pairs(const RenormalizedNodes& f, const RenormalizedNodes& g) const;
@@ -66,7 +66,7 @@ class Renormalization {
   /// d kappa/d t at each node of positive shift.
   Vector derivative(const RenormalizedNodes& nodes) const;
 
-  /// (df2(kappa, kappa), d df2/d kappa) at each node, read off a spectrum of N samples where it is one.
+  /// (df2(kappa, kappa), d df2/d kappa) at each node, read off the spectrum if it is that of N samples.
   Matrix df2(const RenormalizedNodes& nodes) const;
 
  private:

@@ -9,7 +9,7 @@ namespace kappaflow {
 
 /// Settings of solve_kappa().
 struct KappaOptions {
-  int max_iterations = 500;  ///< Newton steps per noise variance, at least 1; 5 to 10 are usual, 100 the worst seen
+  int max_iterations = 500;  ///< Newton steps per noise variance, at least 1; 5 to 10 are usual, 100 is the most seen
   double certificate_width = 1e-13;  ///< relative half-width, in (0, 0.1), of the bracket on which the sign must change
 };
 
@@ -18,12 +18,12 @@ struct KappaResult {
   Eigen::VectorXd kappa;        ///< renormalised noise kappa(t)
   Eigen::VectorXd derivative;   ///< d kappa / d t = m / (m - df2); infinite at t = 0 with rank = m
   Eigen::VectorXd df1;          ///< degrees of freedom sum_k s_k/(s_k+kappa)
-  Eigen::VectorXd residual;     ///< |kappa (1 - df1/m) - t| / kappa of the equation itself; 0 where kappa(0) = 0
+  Eigen::VectorXd residual;     ///< |kappa (1 - df1/m) - t| / kappa of the equation itself; 0 if kappa(0) = 0
   Eigen::VectorXi iterations;   ///< evaluations of the equation
   std::vector<bool> certified;  ///< the equation changes sign across kappa (1 +- certificate_width)
-  long total_terms = 0;         ///< work: terms s/(s+kappa) that were summed; -1 where they were not counted
+  long total_terms = 0;         ///< work: terms s/(s+kappa) that were summed; -1 if they were not counted
 
-  /// Every noise variance has converged and carries its certificate.
+  /// Whether every noise variance has converged and is certified.
   bool good() const;
 };
 
@@ -36,9 +36,10 @@ struct KappaResult {
 ///     const auto result = kappaflow::solve_kappa(noise_variance, kappaflow::Spectrum(eigenvalues), 1000);
 ///     if (!result.good()) throw std::runtime_error("not converged");
 ///
-/// Sums are split at s = kappa, s/(s+kappa) = 1 - kappa/(s+kappa) above it, which bounds the cancellation in 1 - df1/m
-/// by a small constant for every spectrum: relative accuracy of a few units of rounding over any number of decades.
-/// Throws std::invalid_argument on bad input. An entry that is not certified has certified[i] = false: check good().
+/// Sums are split at s = kappa, with s/(s+kappa) = 1 - kappa/(s+kappa) above it. This bounds the cancellation in 1 -
+/// df1/m by a small constant for every spectrum: the relative accuracy is a few units of rounding over any number of
+/// decades. Throws std::invalid_argument on bad input. An entry that is not certified has certified[i] = false: check
+/// good().
 KappaResult solve_kappa(const Eigen::Ref<const Eigen::VectorXd>& noise_variance, const Spectrum& spectrum, double m,
                         const KappaOptions& options = {});
 
@@ -60,7 +61,7 @@ Support spectral_support(const Spectrum& spectrum, double m);
 
 /// Lowest and highest edge alone, at the cost of two root searches.
 struct SupportEdges {
-  double lowest = 0;  ///< 0 where rank = m
+  double lowest = 0;  ///< 0 if rank = m
   double highest = 0;
 };
 SupportEdges support_edges(const Spectrum& spectrum, double m);
@@ -68,7 +69,7 @@ SupportEdges support_edges(const Spectrum& spectrum, double m);
 /// Density at x > 0 of the limiting spectrum (its integral is min(m, rank)/d) and the residual of the equation.
 struct DensityResult {
   Eigen::VectorXd density;   ///< 0 outside the support
-  Eigen::VectorXd residual;  ///< |t(kappa) + x| / x at the complex root; NaN outside the support, which has none
+  Eigen::VectorXd residual;  ///< |t(kappa) + x| / x at the complex root; NaN outside the support, where there is none
 };
 /// Throws ConvergenceError if a residual is above 1e-10.
 DensityResult spectral_density(const Eigen::Ref<const Eigen::VectorXd>& x, const Spectrum& spectrum, double m);

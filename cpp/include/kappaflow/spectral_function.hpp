@@ -4,7 +4,7 @@
 
 namespace kappaflow {
 
-/// Interval of positive eigenvalues on which a rational rule must hold; zero eigenvalues are exact beside it.
+/// Interval of positive eigenvalues on which a rational rule must hold; zero eigenvalues are exact in any case.
 struct Interval {
   double low = 0;   ///< > 0
   double high = 0;  ///< > low

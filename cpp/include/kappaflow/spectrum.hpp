@@ -6,7 +6,7 @@ namespace kappaflow {
 
 /// Eigenvalues s_k >= 0 of a population covariance, each with a multiplicity (a positive number, 1 unless given).
 ///
-/// The order of the eigenvalues is the caller's and is kept: every per-mode result has this order. Zeros are allowed.
+/// The caller's order of the eigenvalues is kept: every per-mode result has this order. Zeros are allowed.
 ///
 ///     const kappaflow::Spectrum spectrum(eigenvalues);          // all multiplicities 1
 ///     const kappaflow::Spectrum atoms(values, multiplicity);    // for instance 1e9 equal eigenvalues as one atom
@@ -36,8 +36,8 @@ class Spectrum {
   /// A spectrum of few atoms with the same sums over modes of s/(s+kappa), and of its derivatives, for every kappa > 0.
   ///
   /// In each decade of s the discrete measure is replaced by its Gauss rule in log s. s/(s+kappa) is analytic in
-  /// |Im log s| < pi, so that `nodes_per_decade` nodes leave a relative error of about 5.6^(-2 nodes): 12 nodes give
-  /// full double precision. The zero eigenvalues stay one atom. Cost O(d nodes^2), once.
+  /// |Im log s| < pi, so `nodes_per_decade` nodes leave a relative error of about 5.6^(-2 nodes): 12 nodes give full
+  /// double precision. The zero eigenvalues become one atom. The cost is O(d nodes^2), once.
   Spectrum compressed(int nodes_per_decade = 12) const;
 
  private:

@@ -28,8 +28,8 @@ struct SplitsOptions {
 };
 
 /// The ensemble of training sets of n i.i.d. samples with a given population spectrum: Gaussian, or elliptical with the
-/// sizes in the options. If the spectrum is that of N samples (options.sample_size), every answer is corrected for it,
-/// and modes are those of the sample; UnidentifiedError is thrown where N samples do not determine the answer.
+/// sizes in the options. If the spectrum is that of N samples (options.sample_size), every answer is corrected for
+/// this, and modes are those of the sample; UnidentifiedError is thrown if N samples do not determine the answer.
 ///
 ///     const kappaflow::Splits splits(kappaflow::Spectrum(eigenvalues), 1000);
 ///     const auto f = splits.sampling_map(0.0, 80.0);
@@ -48,8 +48,8 @@ class Splits {
   const SplitsOptions& options() const { return options_; }
 
   /// kappa(t) of the sample covariance with divisor n: solve_kappa at t n/m with m degrees of freedom for Gaussian data
-  /// of exactly known spectrum. The other laws certify each value by a change of sign, or throw ConvergenceError; their
-  /// `iterations` are evaluations of the law, and they do not count `total_terms` (-1).
+  /// with an exactly known spectrum. The other laws certify each value by a change of sign, or throw ConvergenceError;
+  /// their `iterations` are evaluations of the law, and they do not count `total_terms` (-1).
   KappaResult kappa(const Eigen::Ref<const Eigen::VectorXd>& noise_variance) const;
 
   /// The maps with the support chosen for this spectrum and n.
@@ -66,8 +66,9 @@ class Splits {
   /// - df2)). Throws std::invalid_argument for samples of unequal size.
   Eigen::VectorXd expectation_correction(const SpectralFunction& f) const;
 
-  /// What finite n adds to kappa as resolvent traces show it, 1/E[mean of 1/(lambda+t) over the m degrees of freedom]:
-  /// -kappa delta to the next order (the mean term of Bai and Silverstein 2004 for real data). Throws as above.
+  /// The correction of kappa at finite n as seen in resolvent traces, 1/E[mean of 1/(lambda+t) over the m degrees of
+  /// freedom]: -kappa delta to the next order (the mean term of Bai and Silverstein 2004 for real data). Throws as
+  /// above.
   Eigen::VectorXd kappa_correction(const Eigen::Ref<const Eigen::VectorXd>& noise_variance) const;
 
   /// Covariance of two maps; f = g for the variance of one. Throws ConvergenceError if a kappa is not certified.
@@ -76,8 +77,8 @@ class Splits {
   /// Per-mode Var[u_k'f(S)u_k] alone, theory.md (18): O(modes nodes^2) work, no kernel.
   Eigen::VectorXd equal_mode_variance(const SpectralFunction& f) const;
 
-  /// What the renormalisation 1/(1 - q df2) adds to the exchange term and to the radial term, per mode. A law that sums
-  /// over pairs of modes leaves it out on equal modes.
+  /// The contribution of the renormalisation 1/(1 - q df2) to the exchange and radial terms, per mode. A law that sums
+  /// over pairs of modes omits it on equal modes.
   Eigen::VectorXd equal_mode_excess(const SpectralFunction& f, const SpectralFunction& g) const;
 
  private:
