@@ -92,6 +92,13 @@ def test_patch_law_is_the_integral_of_its_gain(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(learner.converged_log_variance(), found, atol=1e-9)
 
 
+def test_a_convolution_has_a_short_repr() -> None:
+    assert repr(patch_convolution(np.ones((8, 6)), 3)) == (
+        "PatchConvolution(spectrum=array (48,), grid=(8, 6), patch=(3, 3), patch_eigenvalues=array (9,), "
+        "responses=array (48, 9), layer=OneLayer(…))"
+    )
+
+
 def test_whole_patch_is_the_full_convolution() -> None:
     power = 20 / np.maximum(np.minimum(np.arange(15), 15 - np.arange(15.0)), 1) ** 2
     local, full = patch_convolution(power, 15, rate=15.0), OneLayer(0.0, 15.0)

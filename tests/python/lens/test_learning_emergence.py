@@ -245,3 +245,30 @@ def test_thresholds_are_ordered_means() -> None:
 def test_bad_input(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+def test_results_have_a_short_repr_and_a_table() -> None:
+    curves = [[1.0, 1.0, 1.0], [4.0, 2.0, 0.5], [16.0, 1.0, 0.01]]
+    measured = measured_emergence([1.0, 2.0, 4.0], curves, samples=100)
+    assert repr(measured) == "MeasuredEmergence(emergence=LearningEmergence(…), earliest=array (3,), latest=array (3,))"
+    assert len(repr(measured.emergence)) < 200
+    law = power_law(np.geomspace(1, 100, 5), 2 * np.geomspace(1, 100, 5) ** -0.5)
+    assert repr(law).startswith(
+        "PowerLaw(exponent=0.5, interval=(0.5, 0.5), level=0.95, intercept=0.693147, r_squared=1, modes=5"
+    )
+    known = population(POWER_LAW)
+    variances = mode_variances(known, known.reconstruct(np.random.default_rng(0).standard_normal((5, 12))))
+    assert "variances=array (12,)" in repr(variances)
+    pytest.importorskip("pandas")
+    table = measured.to_dataframe()
+    assert list(table["mode"]) == [1, 2, 3]
+    assert list(table["direction"]) == [1, 0, -1]
+    for name, values in {
+        "earliest": measured.earliest,
+        "latest": measured.latest,
+        "time": measured.emergence.times,
+    }.items():
+        np.testing.assert_array_equal(table[name], values)
+    np.testing.assert_array_equal(measured.emergence.to_dataframe()["level"], measured.emergence.level)
+    np.testing.assert_array_equal(variances.to_dataframe()["variance"], variances.variances)
+    assert "<td>–</td>" in measured._repr_html_()  # the mode that is left out has no time

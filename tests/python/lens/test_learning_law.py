@@ -115,6 +115,15 @@ def test_small_noise_expansion(values: np.ndarray) -> None:
         np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
+def test_nodes_over_noise_levels_integrate_over_their_logarithm() -> None:
+    """∫ σ d ln σ = σ_T − σ₀ and ∫ d ln σ = ln σ_T/σ₀."""
+    nodes = NoiseRange(0.1, 30.0).quadrature()
+    assert nodes.sigma.shape == nodes.weights.shape
+    assert nodes.sigma @ nodes.weights == pytest.approx(29.9, rel=1e-13)
+    assert nodes.weights.sum() == pytest.approx(np.log(300), rel=1e-13)
+    assert np.all(np.diff(nodes.sigma) > 0)
+
+
 def test_divergence_is_that_of_gaussians() -> None:
     generator = np.random.default_rng(0)
     for _ in range(5):

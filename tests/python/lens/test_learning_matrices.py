@@ -71,6 +71,8 @@ def test_a_bias_of_its_own_couples_the_modes(values: np.ndarray) -> None:
     centred = joint_learning(population(values), sigma)
     assert max(centred.deviation(t) for t in (1e-3, 0.3, 5.0)) < 1e-12
     weights, bias = joint.weights(1e7)
+    np.testing.assert_array_equal(joint.weights(1e7).bias, bias)
+    np.testing.assert_array_equal(joint.weights(1e7).weights, weights)
     np.testing.assert_allclose(
         weights, (vectors * wiener_gain(values, noise_variance=sigma**2)) @ vectors.T, atol=1e-11
     )
@@ -87,3 +89,9 @@ def test_a_bias_of_its_own_couples_the_modes(values: np.ndarray) -> None:
 def test_bad_input(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+def test_results_have_a_short_repr() -> None:
+    joint = joint_learning(population(POWER_LAW, np.ones(12)), 0.8)
+    assert repr(joint).startswith("JointLearning(basis=array (12, 12), eigenvalues=array (12,), moments=array (13,), ")
+    assert np.isnan(joint.deviation(0.0))

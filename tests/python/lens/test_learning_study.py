@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from scipy.integrate import solve_ivp
 import kappaflow as kf
 from kappaflow.lens.learning import (
     OneLayer,
+    TwoLayer,
     converged_variance,
     fourier_spectrum,
     learning_study,
@@ -137,6 +139,38 @@ def test_eigenvalues_of_rounding_errors_are_not_learned() -> None:
     study = learning_study(kf.Population.from_spectrum([1e13, 1.0, 1e-3]), points=3)
     assert (study.learned, study.null_modes) == (2, 1)
     np.testing.assert_array_equal(study.emergence_modes, [0, 1])
+
+
+def test_results_have_a_short_repr_and_a_table() -> None:
+    study = learning_study(kf.Population.from_samples(np.random.default_rng(0).standard_normal((60, 8, 8))), points=3)
+    (first, *_), (patch, *_) = study.learners, study.convolutions
+    assert "times=array (3,)" in repr(study)
+    assert "convolutions=(ConvolutionCurves(…), ConvolutionCurves(…), ConvolutionCurves(…))" in repr(study)
+    assert max(len(repr(result)) for result in (study, first, patch, study.joint, first.fits[0])) < 600
+    assert repr(first.fits[0]).endswith("law=PowerLaw(…))")
+    pytest.importorskip("pandas")
+    table = study.to_dataframe()
+    fits = [fit for curves in study.learners for fit in curves.fits]
+    assert list(table["exponent"]) == pytest.approx(
+        [math.nan if f.law is None else f.law.exponent for f in fits], nan_ok=True
+    )
+    assert list(table["learner"]) == [curves.title for curves in study.learners for _ in curves.fits]
+    assert list(table["modes"]) == [fit.modes for fit in fits]
+    assert len(first.to_dataframe()) == len(first.fits)
+    assert list(first.to_dataframe().columns) == list(table.columns)[1:]
+    np.testing.assert_array_equal(patch.to_dataframe()["final_ratio"], patch.final_ratio)
+    np.testing.assert_array_equal(patch.to_dataframe()["time"], patch.emergence.times)
+    assert study.joint is not None
+    np.testing.assert_array_equal(study.joint.to_dataframe()["deviation"], study.joint.deviation)
+    assert study._repr_html_().startswith("<table><caption>LearningStudy</caption>")
+    assert "<td>one layer from 0</td><td>harmonic</td>" in study._repr_html_()
+
+
+def test_a_study_without_fits_has_an_empty_table() -> None:
+    """One mode alone has no exponent."""
+    study = learning_study(kf.Population.from_spectrum([2.0]), learners={"stuck": TwoLayer(0.0)}, points=3)
+    assert study.learners[0].fits == ()
+    assert "<tbody></tbody>" in study._repr_html_()
 
 
 def test_example_of_the_page_runs() -> None:

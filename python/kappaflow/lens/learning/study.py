@@ -202,6 +202,7 @@ def _exponent_columns(fits: Sequence[ExponentFit]) -> Columns:
         "exponent": [nan if fit.law is None else fit.law.exponent for fit in fits],
         "low": [nan if fit.law is None else fit.law.interval[0] for fit in fits],
         "high": [nan if fit.law is None else fit.law.interval[1] for fit in fits],
+        "r_squared": [nan if fit.law is None else fit.law.r_squared for fit in fits],
     }
 
 
