@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._checks import FloatArray, real_array
+from ._repr import short_repr
 from .moments import Moments, gram_eigensystem, has_variance, symmetric_eigensystem
 
 __all__ = ["ImageBatches", "SampleModes", "SampleReader", "batches", "count_of"]
@@ -45,6 +46,9 @@ class SampleModes(NamedTuple):
     eigenvalues: FloatArray
     eigenvectors: FloatArray
     subset: npt.NDArray[np.float32] | None
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 class SampleReader:

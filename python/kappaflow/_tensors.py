@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._files import replaced
+from ._repr import short_repr
 from ._version import __version__
 
 __all__ = ["TensorFile", "digest", "read_tensors", "write_tensors"]
@@ -22,6 +23,9 @@ class TensorFile(NamedTuple):
 
     tensors: dict[str, npt.NDArray[Any]]
     metadata: dict[str, str]
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def digest(*arrays: npt.NDArray[Any]) -> str:

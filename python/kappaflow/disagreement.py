@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._checks import FloatArray
+from ._tables import Columns, Tabular
 
 __all__ = ["Disagreement"]
 
 
-@dataclass(frozen=True)
-class Disagreement:
+@dataclass(frozen=True, repr=False)
+class Disagreement(Tabular):
     """Squared distances between the outputs of two models for the same Z seeds, and for unrelated seeds, per dimension of the data.
 
     Modes add up to the mean over seeds if a population has as many modes as dimensions; bands do if they also cover all modes.
@@ -68,6 +69,14 @@ class Disagreement:
             unrelated_modes=np.mean([part.unrelated_modes for part in parts], axis=0),
             unrelated_bands=np.mean([part.unrelated_bands for part in parts], axis=0),
         )
+
+    def _columns(self) -> Columns:
+        """One row for each mode."""
+        return {
+            "mode": np.arange(1, self.modes.size + 1),
+            "disagreement": self.modes,
+            "unrelated": self.unrelated_modes,
+        }
 
     def __repr__(self) -> str:
         return f"Disagreement({self.mean:.4g}, {self.ratio:.3g} of unrelated seeds, {len(self.seeds)} seeds)"

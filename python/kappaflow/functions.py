@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from . import _core
 from ._checks import FloatArray, map_levels, not_negative, positive, real_array, spectrum_arrays, variance_of
+from ._repr import ShortRepr, short_repr
 from ._tables import Columns, Tabular
 from .sampling import SIGMA_MAX
 
@@ -77,8 +78,12 @@ class SpectralSupport(NamedTuple):
     intervals: FloatArray
     zero_mass: float
 
+    def __repr__(self) -> str:
+        return short_repr(self)
 
-class SpectrumAtoms(NamedTuple):
+
+@dataclass(frozen=True, repr=False)
+class SpectrumAtoms(Tabular, ShortRepr):
     """A spectrum in few atoms.
 
     Attributes
@@ -89,6 +94,9 @@ class SpectrumAtoms(NamedTuple):
 
     eigenvalues: FloatArray
     multiplicity: FloatArray
+
+    def _columns(self) -> Columns:
+        return {"eigenvalue": self.eigenvalues, "multiplicity": self.multiplicity}
 
 
 def _degrees(n: Any) -> float:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from . import _core
 from ._checks import FloatArray, integer, real_array
+from ._repr import short_repr
 
 __all__ = [
     "Eigensystem",
@@ -152,6 +153,9 @@ class Eigensystem(NamedTuple):
 
     values: FloatArray
     vectors: FloatArray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def symmetric_eigensystem(matrix: FloatArray) -> Eigensystem:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .._checks import FloatArray
 from .._repr import ShortRepr
+from .._tables import Columns, Tabular
 from ..bands import Band
 from ..maps import Map
 from ..moments import gram_eigensystem, has_variance, symmetric_eigensystem
@@ -34,7 +35,7 @@ class Off(NamedTuple):
 
 
 @dataclass(frozen=True, repr=False)
-class LawError(ShortRepr):
+class LawError(ShortRepr, Tabular):
     """Error of one law for one map, log(simulated/predicted) of variances: positive if the law predicts too little.
 
     Attributes
@@ -59,9 +60,12 @@ class LawError(ShortRepr):
         """The larger of \\|total\\| and rms, with its standard error."""
         return max(Off(abs(self.total), self.total_error), Off(self.rms, self.rms_error))
 
+    def _columns(self) -> Columns:
+        return {"eigenband": np.arange(1, self.band.size + 1), "error": self.band, "standard_error": self.band_error}
 
-@dataclass(frozen=True)
-class Asked:
+
+@dataclass(frozen=True, repr=False)
+class Asked(ShortRepr):
     """A map of the experiment and the inputs (B, k) that it is applied to."""
 
     map: Map

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .._checks import choice
 from .._progress import StepProgress
+from .._repr import ShortRepr
 from ..laws import DEFAULT_LAW, REGISTRY, Work, law_spec
 from ..population import Population
 from ..sampling import SIGMA_MAX
@@ -17,8 +18,8 @@ __all__ = ["AUTO", "LawChoice", "choose_law", "law_options"]
 AUTO = "auto"
 
 
-@dataclass(frozen=True)
-class LawChoice:
+@dataclass(frozen=True, repr=False)
+class LawChoice(ShortRepr):
     """The law that a job uses.
 
     Attributes

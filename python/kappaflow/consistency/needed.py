@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from .._checks import FloatArray
 from .._core import SpectralFunction, UnidentifiedError
+from .._repr import ShortRepr
 from ..bands import Band
 from ..laws import DEFAULT_LAW, Work
 from ..population import Population
@@ -27,8 +28,8 @@ _SIZES = 6
 _REACH = 8
 
 
-@dataclass(frozen=True)
-class Correction:
+@dataclass(frozen=True, repr=False)
+class Correction(ShortRepr):
     """Relative disagreement of a law, divided by that of the Gaussian law, at a few n; interpolated in log n.
 
     Attributes

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
+from .._repr import ShortRepr
 from .._tables import Columns, Tabular
 from ..bands import Band
 from .diagnosis import Diagnosis, diagnosis_to_json
@@ -29,8 +30,8 @@ __all__ = [
 IntArray = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class NoiseLevels:
+@dataclass(frozen=True, repr=False)
+class NoiseLevels(ShortRepr):
     """Renormalised noise against noise level.
 
     Attributes
@@ -43,8 +44,8 @@ class NoiseLevels:
     kappa: FloatArray
 
 
-@dataclass(frozen=True)
-class Denoisers:
+@dataclass(frozen=True, repr=False)
+class Denoisers(ShortRepr):
     """Gains of denoisers, expectations over training sets.
 
     Attributes
@@ -59,8 +60,8 @@ class Denoisers:
     gain_ideal: FloatArray
 
 
-@dataclass(frozen=True)
-class ModePairs:
+@dataclass(frozen=True, repr=False)
+class ModePairs(ShortRepr):
     """How much the gain from one mode of the seed to another mode of the image varies, at the reference n.
 
     Attributes
@@ -73,8 +74,8 @@ class ModePairs:
     variance: FloatArray
 
 
-@dataclass(frozen=True)
-class Modes:
+@dataclass(frozen=True, repr=False)
+class Modes(ShortRepr):
     """What the sampling map does to each mode.
 
     Attributes
@@ -93,8 +94,8 @@ class Modes:
     pairs: ModePairs
 
 
-@dataclass(frozen=True)
-class Bands:
+@dataclass(frozen=True, repr=False)
+class Bands(ShortRepr, Tabular):
     """Disagreement by eigenband.
 
     Attributes
@@ -111,9 +112,15 @@ class Bands:
     relative: FloatArray
     images_needed: tuple[int | None, ...]
 
+    def _columns(self) -> Columns:
+        return {
+            "band": [band.label for band in self.ranges],
+            "images_needed": np.array(self.images_needed, dtype=object),
+        }
 
-@dataclass(frozen=True)
-class Totals:
+
+@dataclass(frozen=True, repr=False)
+class Totals(ShortRepr, Tabular):
     """Disagreement of all modes together.
 
     Attributes
@@ -125,9 +132,12 @@ class Totals:
     disagreement: FloatArray
     relative: FloatArray
 
+    def _columns(self) -> Columns:
+        return {"disagreement": self.disagreement, "relative": self.relative}
 
-@dataclass(frozen=True)
-class SeedImages:
+
+@dataclass(frozen=True, repr=False)
+class SeedImages(ShortRepr, Tabular):
     """Predicted samples of a few seeds at the reference n.
 
     Attributes
@@ -143,9 +153,12 @@ class SeedImages:
     pixel_std: FloatArray
     disagreement: FloatArray
 
+    def _columns(self) -> Columns:
+        return {"seed": self.numbers, "disagreement": self.disagreement}
 
-@dataclass(frozen=True)
-class Seeds:
+
+@dataclass(frozen=True, repr=False)
+class Seeds(ShortRepr):
     """Disagreement by seed.
 
     Attributes

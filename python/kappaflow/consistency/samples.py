@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._checks import FloatArray
+from .._repr import ShortRepr
 from ..functions import df1, df2
 from ..laws import radial_scales, require_profiles
 from ..moments import has_variance
@@ -16,8 +17,8 @@ from ..population import Population
 __all__ = ["Leverage", "kurtosis", "leverage_at"]
 
 
-@dataclass(frozen=True)
-class Leverage:
+@dataclass(frozen=True, repr=False)
+class Leverage(ShortRepr):
     """Leverage τ_a = Σₖ z²ₐₖ/(sₖ+κ) / df1(κ) of M profiles.
 
     Attributes

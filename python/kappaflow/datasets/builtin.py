@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
+from .._repr import ShortRepr
 from .arrays import open_array
 from .errors import DataError
 from .folder import read_header, read_image
@@ -119,8 +120,8 @@ def load_faces() -> npt.NDArray[Any]:
     return stored
 
 
-@dataclass(frozen=True)
-class Small:
+@dataclass(frozen=True, repr=False)
+class Small(ShortRepr):
     """A built-in dataset that fits in memory: its loader, what it is, and how its values become pixels."""
 
     load: Callable[[], npt.NDArray[Any]]
@@ -229,8 +230,8 @@ def windows(pixels: FloatArray, patch: int) -> FloatArray:
     return np.lib.stride_tricks.sliding_window_view(flat, (patch, patch * channels))[:, ::channels]
 
 
-@dataclass(frozen=True)
-class Patches:
+@dataclass(frozen=True, repr=False)
+class Patches(ShortRepr):
     """All overlapping patches of the photos, or a subset, in the order of photo, row and column.
 
     Only one photo at a time is held as float64 (6 MB). Its patches are copied from a view into the batch, one row of the photo

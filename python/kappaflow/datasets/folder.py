@@ -12,6 +12,7 @@ from types import ModuleType
 import numpy as np
 
 from .._checks import FloatArray
+from .._repr import ShortRepr
 from .errors import DataError
 from .options import Options
 from .source import ImageSource
@@ -142,8 +143,8 @@ class Skips:
                 self.on_skip(str(error))
 
 
-@dataclass(frozen=True)
-class Folder:
+@dataclass(frozen=True, repr=False)
+class Folder(ShortRepr):
     """Files of one folder whose headers agree, and the processing of each image.
 
     Attributes

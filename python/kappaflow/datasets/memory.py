@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._checks import FloatArray
+from .._repr import short_repr
 
 __all__ = ["CollectedRows", "collect_rows"]
 
@@ -17,6 +18,9 @@ class CollectedRows(NamedTuple):
 
     rows: FloatArray
     total: int
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def collect_rows(

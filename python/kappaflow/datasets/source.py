@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray, integer
+from .._repr import ShortRepr
 from .errors import DataError
 
 __all__ = [
@@ -27,8 +28,8 @@ __all__ = [
 BATCH_BYTES = 128 * 2**20
 
 
-@dataclass(frozen=True)
-class ImageSource:
+@dataclass(frozen=True, repr=False)
+class ImageSource(ShortRepr):
     """Images as batches of float64 rows; the result of :func:`open_images`.
 
     Iterating over the source is the same as calling :meth:`batches`. Every iteration yields the same images in the same

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .. import _core
 from .._checks import FloatArray
+from .._repr import ShortRepr
 from ..population import Population, ProfileArray
 
 __all__ = ["Ensemble", "IndexArray", "Law", "Support", "require_profiles"]
@@ -25,8 +26,8 @@ class Support(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ensemble:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Ensemble(ShortRepr):
     """The training sets that a law is built for: the options of :class:`~kappaflow.Splits`, already checked.
 
     Attributes

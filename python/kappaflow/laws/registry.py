@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from .._checks import choice
+from .._repr import ShortRepr
 from ..population import Population
 from .cost import Work, seconds
 from .law import Ensemble, Law, require_profiles
@@ -17,8 +18,8 @@ from .law import Ensemble, Law, require_profiles
 __all__ = ["REGISTRY", "LawSpec", "law_spec", "register", "unregister"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class LawSpec:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class LawSpec(ShortRepr):
     """The description of a law that the rest of the package uses.
 
     Attributes

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._checks import FloatArray, choice, real_array
-from .._repr import ShortRepr
+from .._repr import ShortRepr, short_repr
 from ..population import Population
 from .layout import ComplexArray, SpatialLayout
 
@@ -118,6 +118,9 @@ class CentredRows(NamedTuple):
     layout: SpatialLayout
     mean: FloatArray
     blocks: Iterator[tuple[FloatArray, FloatArray]]
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def centred_rows(source: Any, *, shape: tuple[int, ...] | None = None) -> CentredRows:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from .._repr import ShortRepr, short_repr
 from .._tensors import read_tensors, write_tensors
 from .config import NetworkConfig, build_denoiser
 from .edm import EDMDenoiser
@@ -39,9 +40,12 @@ class LoadedNetwork(NamedTuple):
     denoiser: EDMDenoiser
     facts: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return short_repr(self)
 
-@dataclass
-class TrainingState:
+
+@dataclass(repr=False)
+class TrainingState(ShortRepr):
     """Everything that a training needs to continue.
 
     Attributes

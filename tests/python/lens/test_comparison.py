@@ -248,8 +248,8 @@ def test_ratio_of_losses_of_pairs_has_the_error_of_repetition() -> None:
         for seed in range(150)
     ]
     ratios = [each["near"].over(each["own"]) for each in repeated]
-    spread = np.std([ratio for ratio, _ in ratios], axis=0, ddof=1)
-    np.testing.assert_allclose(np.sqrt(np.mean([error**2 for _, error in ratios], axis=0)), spread, rtol=0.2)
+    spread = np.std([each.ratio for each in ratios], axis=0, ddof=1)
+    np.testing.assert_allclose(np.sqrt(np.mean([each.error**2 for each in ratios], axis=0)), spread, rtol=0.2)
     assert np.all(spread < 0.3 * repeated[0]["own"].error / repeated[0]["own"].loss)
     for name, each in repeated[0].items():
         np.testing.assert_allclose(each.each.mean(axis=1), each.loss, err_msg=name)

@@ -250,11 +250,10 @@ def test_a_power_law_is_found_again(size: Any, tolerance: float) -> None:
 
 
 def test_circles_are_whole() -> None:
-    m, mean = radial_average(np.ones((16, 16)))
-    assert m[-1] <= 8.5
-    np.testing.assert_allclose(mean, 1.0)
-    m, _ = radial_average(np.ones(9))
-    np.testing.assert_allclose(m, [1, 2, 3, 4])
+    average = radial_average(np.ones((16, 16)))
+    assert average.frequency[-1] <= 8.5
+    np.testing.assert_allclose(average.variance, 1.0)
+    np.testing.assert_allclose(radial_average(np.ones(9)).frequency, [1, 2, 3, 4])
     first = [0, 8**0.5 / 4, 8**0.5 / 2, 8**0.5 / 4]
     second = [8**0.5 * math.hypot(0.5, f) for f in (0, 0.25, 0.5, 0.25)]
     np.testing.assert_allclose(frequencies((2, 4)), [first, second])

@@ -320,12 +320,12 @@ def test_which_closed_form_is_best_depends_on_data_and_noise_level(studies: dict
     assert ratio.min() < 0.9
     where = int(ratio.argmin())
     assert 0.5 < grey.sigmas[where] < 2.0
-    found, error = grey.losses["training samples"].over(grey.losses["Gaussian"])
-    np.testing.assert_allclose(found, ratio)
-    assert 1 - ratio[where] > 4 * error[where]
-    found, error = colour.losses["training samples"].over(colour.losses["Gaussian"])
-    assert found[0] > 10
-    assert (1 - found < 2.5 * error).all()
+    found = grey.losses["training samples"].over(grey.losses["Gaussian"])
+    np.testing.assert_allclose(found.ratio, ratio)
+    assert 1 - ratio[where] > 4 * found.error[where]
+    found = colour.losses["training samples"].over(colour.losses["Gaussian"])
+    assert found.ratio[0] > 10
+    assert (1 - found.ratio < 2.5 * found.error).all()
 
 
 def test_sentences_that_do_not_apply_are_left_out(studies: dict[str, ScoresStudy]) -> None:

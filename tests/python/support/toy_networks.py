@@ -14,20 +14,15 @@ from kappaflow.validation.network.results import (
     Baseline,
     Forecast,
     Gallery,
-    LinearFit,
     Manipulation,
-    ModeVariance,
-    NearestImages,
     NetworkData,
     NetworkPair,
     NetworkSetup,
     NetworkValidation,
     PredictorScore,
-    Quality,
-    Run,
     StrataMatrix,
-    TrainingFacts,
 )
+from kappaflow.validation.network.runs import LinearFit, ModeVariance, NearestImages, Quality, Run, TrainingFacts
 
 Z, SIGMA = 40, np.array([0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0])
 S = 1 / np.arange(1, 17.0) ** 1.5

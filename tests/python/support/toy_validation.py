@@ -168,7 +168,7 @@ def make_validation(
             bands=tuple(bands),
         ),
         comparisons=tuple(found),
-        kappa=KappaCurves(grid, kappa),
+        kappa=KappaCurves(tuple(sizes), noise_variances=grid, curves=kappa),
         scaling=SizeScaling("map_0", curve_n, curves),
         step_errors=tuple(step_error(n, count, s, len(bands)) for n in sizes for count in steps),
         counterfactual=strata(rng),

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer
-from ..._repr import ShortRepr
+from ..._repr import ShortRepr, short_repr
 from ..layout import SpatialLayout
 from ..linear import wiener_gain
 from ..stationary import BIASES, SpectralStatistics, centred_rows
@@ -148,6 +148,9 @@ class ZeroRegression(NamedTuple):
     patch_mean: FloatArray
     target: FloatArray
 
+    def __repr__(self) -> str:
+        return short_repr(self)
+
 
 def zero_regression(
     source: Any, patch: tuple[int, ...], bias: str, *, shape: tuple[int, ...] | None = None
@@ -193,6 +196,9 @@ class WeightPlaces(NamedTuple):
 
     places: npt.NDArray[np.int64]
     numbers: npt.NDArray[np.int64]
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def zero_entries(layout: SpatialLayout, patch: tuple[int, ...]) -> WeightPlaces:

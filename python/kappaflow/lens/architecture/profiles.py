@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..._checks import FloatArray
+from ..._repr import ShortRepr
+from ..._tables import Columns, Tabular
 from ..layout import SpatialLayout
 
 __all__ = ["LagProfile", "RadialProfile", "lag_profile", "radial_profile"]
 
 
-class RadialProfile(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class RadialProfile(Tabular, ShortRepr):
     """Power by radial frequency.
 
     Attributes
@@ -24,8 +28,12 @@ class RadialProfile(NamedTuple):
     frequencies: FloatArray
     power: FloatArray
 
+    def _columns(self) -> Columns:
+        return {"frequency": self.frequencies, "power": self.power}
 
-class LagProfile(NamedTuple):
+
+@dataclass(frozen=True, repr=False)
+class LagProfile(Tabular, ShortRepr):
     """Covariance by lag.
 
     Attributes
@@ -36,6 +44,9 @@ class LagProfile(NamedTuple):
 
     lags: FloatArray
     covariance: FloatArray
+
+    def _columns(self) -> Columns:
+        return {"lag": self.lags, "covariance": self.covariance}
 
 
 def radial_profile(layout: SpatialLayout, spectra: Any) -> RadialProfile:

@@ -233,8 +233,8 @@ def architecture_study(
         studied.append(_studied(name, denoiser, loss, generated))
     middle = float(np.sqrt(statistics.total_variance / layout.dimension)) or 1.0
     filter_sigma = middle * np.geomspace(0.1, 10.0, _FILTER_LEVELS)
-    frequencies, spectrum = radial_profile(layout, statistics.spectra)
-    lags, autocovariance = lag_profile(layout, statistics.autocovariance)
+    power = radial_profile(layout, statistics.spectra)
+    correlation = lag_profile(layout, statistics.autocovariance)
     pair = (0.3 * middle, 3 * middle)
     structure = float(np.mean((statistics.mean - statistics.centre("scalar")) ** 2))
     return ArchitectureStudy(
@@ -245,10 +245,10 @@ def architecture_study(
         sigma_min=sigma_min,
         variance=statistics.total_variance / layout.dimension,
         mean_structure=structure,
-        frequencies=frequencies,
-        spectrum=spectrum,
-        lags=lags,
-        autocovariance=autocovariance,
+        frequencies=power.frequencies,
+        spectrum=power.power,
+        lags=correlation.lags,
+        autocovariance=correlation.covariance,
         studied=tuple(studied),
         filter_sigma=filter_sigma,
         filters=_filters(denoisers, filter_sigma),

@@ -23,12 +23,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from scipy import special
 
 from ..._checks import FloatArray, integer, not_negative, positive, real_array
+from ..._repr import ShortRepr
+from ..._tables import Columns, Tabular
 from ...sampling import SIGMA_MAX, SIGMA_MIN
 from ..linear import wiener_gain
 
@@ -55,7 +57,8 @@ _FAR = 8.0
 _ROUNDING = 1e-14
 
 
-class NoiseNodes(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class NoiseNodes(Tabular, ShortRepr):
     """A quadrature over noise levels: ∫ f(σ) d ln σ ≈ Σ weights · f(sigma).
 
     Attributes
@@ -66,6 +69,9 @@ class NoiseNodes(NamedTuple):
 
     sigma: FloatArray
     weights: FloatArray
+
+    def _columns(self) -> Columns:
+        return {"sigma": self.sigma, "weight": self.weights}
 
 
 @dataclass(frozen=True)
@@ -171,10 +177,10 @@ def log_variance_by_quadrature(
     ValueError
         Negative eigenvalues or times.
     """
-    nodes, weights = noise.quadrature()
+    nodes = noise.quadrature()
     values, times = _grid(eigenvalues, time)
-    gains = learner.gain(values[..., None], nodes, times[..., None])
-    return np.asarray(2 * np.log(noise.sigma_min) + 2 * (gains @ weights))
+    gains = learner.gain(values[..., None], nodes.sigma, times[..., None])
+    return np.asarray(2 * np.log(noise.sigma_min) + 2 * (gains @ nodes.weights))
 
 
 # ---------------------------------------------------------------- one layer

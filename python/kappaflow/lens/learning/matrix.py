@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..._checks import FloatArray, integer, not_negative, positive, real_array
-from ..._repr import ShortRepr
+from ..._repr import ShortRepr, short_repr
 from ...population import Population
 from ..linear import wiener_gain
 
@@ -120,6 +120,9 @@ class AffineWeights(NamedTuple):
 
     weights: FloatArray
     bias: FloatArray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -16,6 +16,7 @@ from scipy.optimize import brentq
 
 from ..._checks import FloatArray, integer, not_negative, positive, real_array
 from ..._repr import ShortRepr
+from ..._tables import Columns, Tabular
 from .field_size import FieldSize
 from .stationary_fields import frequencies
 
@@ -206,7 +207,8 @@ def power_law_size(size: float, amplitude: float, sigma: float, *, dimensions: i
 
 
 # ---------------------------------------------------------------- the power law of data
-class RadialAverage(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class RadialAverage(Tabular, ShortRepr):
     """A spectrum averaged over circles.
 
     Attributes
@@ -218,9 +220,12 @@ class RadialAverage(NamedTuple):
     frequency: FloatArray
     variance: FloatArray
 
+    def _columns(self) -> Columns:
+        return {"frequency": self.frequency, "variance": self.variance}
+
 
 @dataclass(frozen=True, repr=False)
-class PowerLawFit(ShortRepr):
+class PowerLawFit(ShortRepr, Tabular):
     """λ ≈ A/|m|^p of a spectrum.
 
     Attributes
@@ -238,6 +243,9 @@ class PowerLawFit(ShortRepr):
     residual: float
     frequency: FloatArray
     variance: FloatArray
+
+    def _columns(self) -> Columns:
+        return {"frequency": self.frequency, "variance": self.variance}
 
 
 def radial_average(spectrum: Any) -> RadialAverage:
@@ -282,7 +290,8 @@ def fit_power_law(
     ValueError
         Fewer than two circles with variance (one is enough with a given exponent); a spectrum of another shape.
     """
-    m, variance = radial_average(spectrum)
+    average = radial_average(spectrum)
+    m, variance = average.frequency, average.variance
     kept = (m >= low) & (m <= high) & (variance > 0)
     if kept.sum() < (2 if exponent is None else 1):
         raise ValueError(

@@ -10,7 +10,6 @@ import numpy as np
 from scipy.optimize import brentq
 
 from ..._checks import FloatArray, integer, real_array
-from ..._repr import ShortRepr
 from ..._tables import Columns, Tabular
 from ...moments import has_variance
 from ...population import Population
@@ -37,7 +36,7 @@ Sizes = Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True, repr=False)
-class ReceptiveFieldStudy(ShortRepr, Tabular):
+class ReceptiveFieldStudy(Tabular):
     """What receptive fields of the best linear denoiser of a population look like; see :func:`receptive_field_study`.
 
     Attributes
@@ -105,6 +104,13 @@ class ReceptiveFieldStudy(ShortRepr, Tabular):
             "equivariance_error": self.equivariance,
             **sizes,
         }
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(str(n) for n in self.n)
+        return (
+            f"ReceptiveFieldStudy(shape={self.layout.shape}, rank {self.rank}, {self.sigma.size} noise levels, n = {sizes}, "
+            f"half of the rank left at sigma = {self.half_sigma:.3g})"
+        )
 
 
 def receptive_field_study(

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..._checks import FloatArray, choice, integer, positive, real_array
-from ..._repr import ShortRepr
+from ..._repr import ShortRepr, short_repr
 from ..._tables import Columns, Tabular
 from ...models.rows import RowDenoiser, evaluate_rows
 from ...sampling import SIGMA_MAX, SIGMA_MIN, heun, noise_schedule
@@ -63,7 +63,8 @@ class Fraction(ShortRepr, Tabular):
         return {"sigma": self.sigmas, **values, **{f"{name}_error": each for name, each in self.errors.items()}}
 
 
-class LossRatio(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class LossRatio(Tabular, ShortRepr):
     """Ratio of two losses.
 
     Attributes
@@ -73,6 +74,9 @@ class LossRatio(NamedTuple):
 
     ratio: FloatArray
     error: FloatArray
+
+    def _columns(self) -> Columns:
+        return {"ratio": self.ratio, "error": self.error}
 
 
 @dataclass(frozen=True, repr=False)
@@ -247,6 +251,9 @@ class DrawnRows(NamedTuple):
 
     rows: FloatArray
     rng: np.random.Generator
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def draw_rows(samples: Any, count: int, seed: int) -> DrawnRows:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ..._checks import FloatArray, integer, positive, real_array
 from ..._progress import StepProgress, steps
 from ..._repr import ShortRepr
+from ..._tables import Columns, Tabular
 from ...models.rows import RowDenoiser
 from ...models.scores import DeltaScore, GaussianScore, MeanScore, MixtureScore, distinct_rows
 from ...population import Population
@@ -33,7 +34,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, repr=False)
-class ScoresStudy(ShortRepr):
+class ScoresStudy(ShortRepr, Tabular):
     """Closed-form scores of a training half of the data, compared on the other half and with a denoiser.
 
     Attributes
@@ -65,6 +66,10 @@ class ScoresStudy(ShortRepr):
     film_clean: FloatArray
     film_noised: FloatArray
     film: Mapping[str, FloatArray]
+
+    def _columns(self) -> Columns:
+        """One row for each noise level: loss of every denoiser on the held-out half."""
+        return {"sigma": self.sigmas, **{name: loss.loss for name, loss in self.losses.items()}}
 
 
 def closed_form_scores(

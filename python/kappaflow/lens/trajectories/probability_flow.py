@@ -22,6 +22,7 @@ import numpy as np
 
 from ..._checks import FloatArray, real_array
 from ..._repr import ShortRepr
+from ..._tables import Columns, Tabular
 from ...population import Population
 from .schedules import Schedule
 
@@ -80,7 +81,7 @@ def outcome_gains(eigenvalues: Any, schedule: Schedule, times: Any) -> FloatArra
 
 
 @dataclass(frozen=True, repr=False)
-class Trajectory(ShortRepr):
+class Trajectory(ShortRepr, Tabular):
     """Probability flow of some initial states.
 
     Attributes
@@ -95,6 +96,9 @@ class Trajectory(ShortRepr):
     sigma: FloatArray
     states: FloatArray
     outcomes: FloatArray
+
+    def _columns(self) -> Columns:
+        return {"time": self.times, "alpha": self.alpha, "sigma": self.sigma}
 
 
 def trajectory(population: Population, schedule: Schedule, initial: Any, times: Any = None) -> Trajectory:

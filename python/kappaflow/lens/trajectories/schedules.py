@@ -26,7 +26,7 @@ class TimeRange(NamedTuple):
     stop: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Schedule:
     r"""Scale and noise of :math:`x_t = \alpha_t x_0 + \sigma_t z`, :math:`z \sim N(0, I)`; noise grows with t.
 

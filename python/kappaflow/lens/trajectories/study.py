@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..._checks import FloatArray, integer, positive
 from ..._repr import ShortRepr
+from ..._tables import Columns, Tabular
 from ...laws import DEFAULT_LAW, law_spec
 from ...moments import has_variance
 from ...population import Population
@@ -33,7 +34,7 @@ _FILM_POINTS = 7
 
 
 @dataclass(frozen=True, repr=False)
-class SamplerError(ShortRepr):
+class SamplerError(ShortRepr, Tabular):
     """How a finite number of steps changes the variance of each mode of a Gaussian model.
 
     Attributes
@@ -47,9 +48,12 @@ class SamplerError(ShortRepr):
     steps: int
     factors: FloatArray
 
+    def _columns(self) -> Columns:
+        return {"mode": np.arange(1, self.factors.size + 1), "factor": self.factors}
+
 
 @dataclass(frozen=True, repr=False)
-class TrajectoriesStudy(ShortRepr):
+class TrajectoriesStudy(Tabular):
     """Sampling by the Gaussian model of a population, and by models of n samples.
 
     Attributes
@@ -96,6 +100,24 @@ class TrajectoriesStudy(ShortRepr):
     relative_spread: FloatArray
     correlation_levels: FloatArray
     correlations: FloatArray
+
+    def _columns(self) -> Columns:
+        """One row for each mode."""
+        return {
+            "mode": np.arange(1, self.eigenvalues.size + 1),
+            "eigenvalue": self.eigenvalues,
+            "mean": self.mean_coordinates,
+            "emergence_noise_level": self.emergence.noise_level,
+            **{f"emergence_time, {name}": times for name, times in self.emergence_times.items()},
+            **{f"variance, {error.method} {error.steps} steps": error.factors for error in self.sampler_errors},
+        }
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(str(n) for n in self.n)
+        return (
+            f"TrajectoriesStudy(shape={self.shape}, {self.eigenvalues.size} modes, n = {sizes}, {self.law_name} law, "
+            f"{self.noise_levels.size} noise levels)"
+        )
 
 
 def trajectories_study(

@@ -23,6 +23,7 @@ import numpy as np
 from ... import _core
 from ..._checks import FloatArray, choice, not_negative, positive, real_array
 from ..._repr import ShortRepr
+from ..._tables import Columns, Tabular
 from ...sampling import SIGMA_MAX
 from ...splits import Splits
 from .schedules import Schedule
@@ -125,7 +126,7 @@ def _path(splits: Splits, schedule: Schedule, times: Any) -> _Path:
 
 # ---------------------------------------------------------------- for given seeds
 @dataclass(frozen=True, repr=False)
-class SplitTrajectory(ShortRepr):
+class SplitTrajectory(ShortRepr, Tabular):
     """Probability flow of some initial states by models of n samples: expectation and spread over training sets.
 
     Attributes
@@ -148,6 +149,15 @@ class SplitTrajectory(ShortRepr):
     outcome_std: FloatArray
     state_variance: FloatArray
     outcome_variance: FloatArray
+
+    def _columns(self) -> Columns:
+        """One row for each time, as the mean over the initial states."""
+        return {
+            "time": self.times,
+            "noise_level": self.noise_level,
+            "state_variance": self.state_variance.mean(axis=1),
+            "outcome_variance": self.outcome_variance.mean(axis=1),
+        }
 
 
 def split_trajectory(
@@ -215,7 +225,7 @@ def split_trajectory(
 
 # ---------------------------------------------------------------- over all seeds
 @dataclass(frozen=True, repr=False)
-class ModeSpread(ShortRepr):
+class ModeSpread(ShortRepr, Tabular):
     """Expected gains of the modes and their spread over training sets, over all seeds x_T ~ N(0, σ_T² I).
 
     Attributes
@@ -236,6 +246,15 @@ class ModeSpread(ShortRepr):
     outcome_gain: FloatArray
     state_std: FloatArray
     outcome_std: FloatArray
+
+    def _columns(self) -> Columns:
+        """One row for each time, as the root mean square over the modes."""
+        return {
+            "time": self.times,
+            "noise_level": self.noise_level,
+            "state_std": np.sqrt(np.mean(self.state_std**2, axis=1)),
+            "outcome_std": np.sqrt(np.mean(self.outcome_std**2, axis=1)),
+        }
 
 
 def mode_spread(splits: Splits, schedule: Schedule, times: Any) -> ModeSpread:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..._checks import FloatArray, integer, positive
+from ..._repr import short_repr
 from ...moments import has_variance
 from ...population import Population
 from .base import LOGIT_ERROR, Score, row_noise_levels
@@ -44,6 +45,9 @@ class ModeCoordinates(NamedTuple):
 
     inside: FloatArray
     outside: FloatArray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 class GaussianScore(Score):

@@ -67,10 +67,10 @@ def _best(study: ScoresStudy) -> list[str]:
     """The closed form of least loss at each level; the Gaussian unless better by a thousandth and two standard errors."""
     names = _closed_forms(study)
     ratios = [study.losses[name].over(study.losses["Gaussian"]) for name in names]
-    best = np.argmin([ratio for ratio, _ in ratios], axis=0)
+    best = np.argmin([each.ratio for each in ratios], axis=0)
     found = []
     for place, i in enumerate(best):
-        ratio, error = ratios[i][0][place], ratios[i][1][place]
+        ratio, error = ratios[i].ratio[place], ratios[i].error[place]
         found.append(names[i] if 1 - ratio > max(_NO_MATTER, 2 * error) else "Gaussian")
     return found
 
@@ -170,7 +170,8 @@ def _draw_loss(study: ScoresStudy) -> Figure:
     reference = study.losses["Gaussian"]
     shown = []
     for name, one in study.losses.items():
-        ratio, error = one.over(reference)
+        quotient = one.over(reference)
+        ratio, error = quotient.ratio, quotient.error
         style = _look(study, name)
         ax.plot(study.sigmas, ratio, label=name, gid=f"loss-{name}", **style)
         ax.vlines(study.sigmas, ratio - 2 * error, ratio + 2 * error, colors=style["color"], lw=0.8)

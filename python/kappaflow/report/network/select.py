@@ -15,7 +15,8 @@ from ..laws import law_look
 from ..look import BAND_COLOURS, INK
 
 if TYPE_CHECKING:
-    from ...validation.network.results import NetworkPair, NetworkValidation, PredictorScore, Run
+    from ...validation.network.results import NetworkPair, NetworkValidation, PredictorScore
+    from ...validation.network.runs import Run
 
 ARCH_TITLES = {
     "unet": "UNet",

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray
+from ..._repr import short_repr
 from ...splits import Splits
 from ..laws import ComparedLaw
 from ..metrics import Agreement, agreement
@@ -28,6 +29,9 @@ class Compared(NamedTuple):
 
     entries: npt.NDArray[Any]
     agreement: Agreement
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def compare(statistics: Statistics, design: Design, quantity: Quantity, subject: Subject, splits: Splits) -> Compared:

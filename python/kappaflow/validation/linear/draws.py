@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray
+from ..._repr import ShortRepr, short_repr
 from ..._tensors import digest
 from ...datasets.memory import collect_rows
 from ...population import Population
@@ -30,6 +31,9 @@ class TrainingSetsBatch(NamedTuple):
 
     means: FloatArray
     rows: FloatArray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 class TrainingSets(Protocol):
@@ -138,8 +142,8 @@ class GaussianSets:
         return digest(self.population.eigenvalues)
 
 
-@dataclass(frozen=True)
-class Pool:
+@dataclass(frozen=True, repr=False)
+class Pool(ShortRepr):
     """A dataset that is its own population: mean and covariance of its N rows are known exactly.
 
     Attributes

@@ -191,7 +191,7 @@ def _assemble(
         data=data,
         setup=setup,
         comparisons=tuple(comparisons),
-        kappa=KappaCurves(grid, kappa_curves(plan, grid)),
+        kappa=KappaCurves(setup.n, noise_variances=grid, curves=kappa_curves(plan, grid)),
         scaling=size_scaling(plan),
         step_errors=tuple(errors),
         counterfactual=counterfactual,

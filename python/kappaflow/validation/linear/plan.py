@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..._checks import FloatArray, choice, integer, not_negative, positive
+from ..._repr import ShortRepr
 from ...bands import Band, resolve_bands
 from ...maps import Map
 from ...population import Population
@@ -28,8 +29,8 @@ PAIR_MODES = 32
 _STRATA_SHARE, _LEAST_STRATA_DRAWS = 4, 40
 
 
-@dataclass(frozen=True)
-class LinearPlan:
+@dataclass(frozen=True, repr=False)
+class LinearPlan(ShortRepr):
     """What is simulated and compared.
 
     Attributes

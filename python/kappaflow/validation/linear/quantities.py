@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray
+from ..._repr import ShortRepr
 from ...bands import Band
 from ...laws import law_spec
 from ...maps import Map
@@ -26,8 +27,8 @@ __all__ = ["QUANTITIES", "Quantity", "QuantityPair", "Subject", "chosen_quantiti
 EXPECTATION, VARIANCE = 1.0, 8.0
 
 
-@dataclass(frozen=True)
-class Subject:
+@dataclass(frozen=True, repr=False)
+class Subject(ShortRepr):
     """What a quantity is asked about: a simulation of one n, a map, and for covariances a second map.
 
     Attributes
@@ -55,8 +56,8 @@ class Subject:
         return self.map.label if self.second is None else f"{self.map.label} and {self.second.label}"
 
 
-@dataclass(frozen=True)
-class QuantityPair:
+@dataclass(frozen=True, repr=False)
+class QuantityPair(ShortRepr):
     """The two sides of a comparison.
 
     Attributes
@@ -74,8 +75,8 @@ class QuantityPair:
     predicted_total: float | None = None
 
 
-@dataclass(frozen=True)
-class Quantity:
+@dataclass(frozen=True, repr=False)
+class Quantity(ShortRepr):
     """A quantity that the API predicts.
 
     Attributes

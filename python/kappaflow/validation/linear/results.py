@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray
+from ..._repr import ShortRepr
+from ..._tables import Columns, Tabular
 from ...bands import Band
 from ...maps import Map
 from ..laws import ComparedLaw
@@ -27,8 +29,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(ShortRepr, Tabular):
     """One quantity of one map at one n under one law.
 
     Attributes
@@ -47,9 +49,18 @@ class Comparison:
     entries: npt.NDArray[Any]
     agreement: Agreement
 
+    def _columns(self) -> Columns:
+        result = self.agreement
+        return {
+            "entry": self.entries,
+            "predicted": result.predicted,
+            "simulated": result.simulated,
+            "standard_error": result.standard_error,
+        }
 
-@dataclass(frozen=True)
-class StepError:
+
+@dataclass(frozen=True, repr=False)
+class StepError(ShortRepr, Tabular):
     """A sampler of finitely many steps, beside the continuous sampling map and the effect of finite data, at one n.
 
     All distances are mean square distances per dimension, averaged over inputs, by eigenband (K,).
@@ -78,9 +89,17 @@ class StepError:
         """Discretisation relative to the effect of finite data, root mean square."""
         return float(np.sqrt(self.discretisation.sum() / self.finite_data.sum()))
 
+    def _columns(self) -> Columns:
+        return {
+            "eigenband": np.arange(1, self.discretisation.size + 1),
+            "discretisation": self.discretisation,
+            "finite_data": self.finite_data,
+            "shrinkage": self.shrinkage,
+        }
 
-@dataclass(frozen=True)
-class SizeScaling:
+
+@dataclass(frozen=True, repr=False)
+class SizeScaling(ShortRepr, Tabular):
     """Predicted disagreement by eigenband against n, for the laws that are closed forms.
 
     The other laws are compared at the simulated sizes alone.
@@ -96,9 +115,19 @@ class SizeScaling:
     n: FloatArray
     disagreement: dict[str, FloatArray]
 
+    def _columns(self) -> Columns:
+        """One row for each law, n and eigenband."""
+        points, bands = next(iter(self.disagreement.values())).shape if self.disagreement else (0, 0)
+        return {
+            "law": np.repeat(list(self.disagreement), points * bands),
+            "n": np.tile(np.repeat(self.n, bands), len(self.disagreement)),
+            "eigenband": np.tile(np.arange(1, bands + 1), points * len(self.disagreement)),
+            "disagreement": np.ravel(list(self.disagreement.values())),
+        }
 
-@dataclass(frozen=True)
-class Counterfactual:
+
+@dataclass(frozen=True, repr=False)
+class Counterfactual(ShortRepr, Tabular):
     """Disagreement of models of any two strata, mean over the inputs, per dimension.
 
     Attributes
@@ -123,23 +152,48 @@ class Counterfactual:
     predicted: dict[str, FloatArray]
     predicted_limit: FloatArray
 
+    def _columns(self) -> Columns:
+        """One row for each ordered pair of strata."""
+        count = len(self.names)
+        return {
+            "first": np.repeat(self.names, count),
+            "second": np.tile(self.names, count),
+            "simulated": self.simulated.ravel(),
+            "low": self.interval_low.ravel(),
+            "high": self.interval_high.ravel(),
+            **{f"predicted, {law}": values.ravel() for law, values in self.predicted.items()},
+            "predicted_limit": self.predicted_limit.ravel(),
+        }
 
-@dataclass(frozen=True)
-class KappaCurves:
+
+@dataclass(frozen=True, repr=False)
+class KappaCurves(ShortRepr, Tabular):
     """κ against the noise variance, for the laws that have one κ.
 
     Attributes
     ----------
+    n : (T,) training-set sizes
     noise_variances : (S,) σ²
     curves : law → (T, S) κ at each n
     """
 
+    n: tuple[int, ...]
     noise_variances: FloatArray
     curves: dict[str, FloatArray]
 
+    def _columns(self) -> Columns:
+        """One row for each law, n and noise variance."""
+        sizes, levels = len(self.n), self.noise_variances.size
+        return {
+            "law": np.repeat(list(self.curves), sizes * levels),
+            "n": np.tile(np.repeat(self.n, levels), len(self.curves)),
+            "noise_variance": np.tile(self.noise_variances, sizes * len(self.curves)),
+            "kappa": np.ravel(list(self.curves.values())),
+        }
 
-@dataclass(frozen=True)
-class LinearData:
+
+@dataclass(frozen=True, repr=False)
+class LinearData(ShortRepr):
     """The data that a validation of linear models stands on.
 
     Attributes
@@ -159,8 +213,8 @@ class LinearData:
     total_images: int | None
 
 
-@dataclass(frozen=True)
-class LinearSetup:
+@dataclass(frozen=True, repr=False)
+class LinearSetup(ShortRepr):
     """What was simulated, and what was compared.
 
     Attributes
@@ -189,8 +243,8 @@ class LinearSetup:
     bands: tuple[Band, ...]
 
 
-@dataclass(frozen=True)
-class Validation:
+@dataclass(frozen=True, repr=False)
+class Validation(Tabular):
     """Everything that the report on linear models shows.
 
     Attributes
@@ -218,3 +272,28 @@ class Validation:
         """The comparison of that kind, None where there is none."""
         wanted = (quantity, law, n, subject)
         return next((c for c in self.comparisons if (c.quantity, c.law, c.n, c.subject) == wanted), None)
+
+    def __repr__(self) -> str:
+        laws, sizes = ", ".join(law.name for law in self.setup.laws), ", ".join(str(n) for n in self.setup.n)
+        agreeing = sum(comparison.agreement.outcome != "misses" for comparison in self.comparisons)
+        return (
+            f"Validation({self.data.source!r}, n = {sizes}, laws {laws}: theory holds in {agreeing} of "
+            f"{len(self.comparisons)} comparisons)"
+        )
+
+    def _columns(self) -> Columns:
+        """One row for each comparison."""
+        results = [comparison.agreement for comparison in self.comparisons]
+        return {
+            "quantity": [comparison.quantity for comparison in self.comparisons],
+            "map": [comparison.label for comparison in self.comparisons],
+            "n": [comparison.n for comparison in self.comparisons],
+            "law": [comparison.law for comparison in self.comparisons],
+            "entries": [result.predicted.size for result in results],
+            "ratio": [result.ratio for result in results],
+            "low": [result.ratio_interval[0] for result in results],
+            "high": [result.ratio_interval[1] for result in results],
+            "log_error": [result.log_error for result in results],
+            "log_noise": [result.log_noise for result in results],
+            "outcome": [result.outcome for result in results],
+        }

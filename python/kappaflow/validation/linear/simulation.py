@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray, integer
+from ..._repr import short_repr
 from ...maps import Map
 from ...models.devices import resolve_device
 from .draws import TrainingSets
@@ -303,6 +304,9 @@ class Eigensystem(NamedTuple):
 
     values: torch.Tensor
     vectors: torch.Tensor
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def eigensystem(rows: torch.Tensor, n: int) -> Eigensystem:

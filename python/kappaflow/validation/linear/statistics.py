@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer, positive, real_array
+from ..._repr import ShortRepr
 from ..._tensors import digest, read_tensors, write_tensors
 from ...maps import Map
 from .draws import TrainingSets
@@ -61,8 +62,8 @@ def spaced_modes(modes: int, count: int) -> tuple[int, ...]:
     return tuple(int(k) - 1 for k in np.unique(np.round(np.geomspace(1, modes, min(count, modes))).astype(np.int64)))
 
 
-@dataclass(frozen=True)
-class Design:
+@dataclass(frozen=True, repr=False)
+class Design(ShortRepr):
     """What is simulated for one training-set size. Together with the training sets it fixes every number.
 
     Attributes

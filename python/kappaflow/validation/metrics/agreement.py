@@ -9,6 +9,8 @@ import numpy as np
 from scipy import stats
 
 from ..._checks import FloatArray, real_array
+from ..._repr import ShortRepr, short_repr
+from ..._tables import Columns, Tabular
 
 __all__ = ["FALSE_ALARM", "SHOWN", "Agreement", "Interval", "Outcome", "agreement", "describe_factor", "mean_interval"]
 
@@ -29,9 +31,12 @@ class Interval(NamedTuple):
     low: FloatArray
     high: FloatArray
 
+    def __repr__(self) -> str:
+        return short_repr(self)
 
-@dataclass(frozen=True)
-class Agreement:
+
+@dataclass(frozen=True, repr=False)
+class Agreement(ShortRepr, Tabular):
     """One prediction (E entries) against one simulation.
 
     Attributes
@@ -75,6 +80,9 @@ class Agreement:
             "misses": f"misses by {describe_factor(self.factor)}",
         }
         return f"{words[self.outcome]}: {numbers}"
+
+    def _columns(self) -> Columns:
+        return {"predicted": self.predicted, "simulated": self.simulated, "standard_error": self.standard_error}
 
 
 def describe_factor(factor: float) -> str:

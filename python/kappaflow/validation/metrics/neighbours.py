@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from ..._checks import FloatArray, integer, positive, real_array
+from ..._repr import short_repr
 
 __all__ = ["Memorisation", "Neighbours", "memorisation", "memorised_fraction", "nearest"]
 
@@ -32,6 +33,9 @@ class Neighbours(NamedTuple):
 
     distances: FloatArray
     indices: IntArray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def nearest(queries: Any, data: Any, *, count: int = 1, memory: int = 2**28, exclude_self: bool = False) -> Neighbours:

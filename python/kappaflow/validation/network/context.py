@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..._checks import FloatArray
+from ..._repr import ShortRepr
 from ...bands import Band, resolve_bands
 from ...population import Population
 from ...sampling import SIGMA_MAX, initial_noise
@@ -19,8 +20,8 @@ __all__ = ["Context", "make_context"]
 MANIPULATED = 64
 
 
-@dataclass(frozen=True)
-class Context:
+@dataclass(frozen=True, repr=False)
+class Context(ShortRepr):
     """What every step of the analysis needs.
 
     Attributes

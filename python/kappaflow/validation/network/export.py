@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..export import plain
-from .results import Baseline, Forecast, NetworkPair, NetworkValidation, Run
+from .results import Baseline, Forecast, NetworkPair, NetworkValidation
+from .runs import Run
 
 __all__ = ["network_to_json"]
 

@@ -16,7 +16,7 @@ from ...bands import Band, band_sums
 from ...population import Population
 from ..metrics import generated_variance, nearest
 from .probes import LEVELS
-from .results import Quality
+from .runs import Quality
 
 __all__ = ["GateLimits", "judge", "linear_loss"]
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from ..._checks import FloatArray
+from ..._repr import ShortRepr
 from ..._tensors import digest
 from ...models.adapters import open_denoiser
 from ...models.checkpoint import network_facts
@@ -30,8 +31,8 @@ __all__ = ["Given", "compare_given", "open_pair", "outside"]
 IndexArray = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Given:
+@dataclass(frozen=True, repr=False)
+class Given(ShortRepr):
     """Two models, and the noise levels that both of them know.
 
     Attributes

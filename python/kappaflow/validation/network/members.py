@@ -10,13 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ..._checks import FloatArray
+from ..._repr import ShortRepr
 from ..metrics import explained, generated_variance, memorisation, memorised_fraction, nearest
 from .baselines import linear_samples
 from .context import Context
 from .gate import judge
 from .plan import ComparedModel
 from .probes import Answers
-from .results import LinearFit, ModeVariance, NearestImages, Run, TrainingFacts
+from .runs import LinearFit, ModeVariance, NearestImages, Run, TrainingFacts
 
 __all__ = ["Member", "MemberPair", "PairKind", "describe", "pair_members"]
 
@@ -25,8 +26,8 @@ _ARMS = {"same": ("A0", "B0"), "different": ("A0", "B1"), "floor": ("B0", "B1")}
 _GIVEN_ARMS = {"given": ("A0", "B0")}
 
 
-@dataclass(frozen=True)
-class Member:
+@dataclass(frozen=True, repr=False)
+class Member(ShortRepr):
     """A model, what was found about it alone, and its answers."""
 
     spec: ComparedModel
@@ -47,8 +48,8 @@ class PairKind(NamedTuple):
     arm: str
 
 
-@dataclass(frozen=True)
-class MemberPair:
+@dataclass(frozen=True, repr=False)
+class MemberPair(ShortRepr):
     """Two models that are compared: of one kind, in one of the repeated splits."""
 
     kind: PairKind

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..._checks import FloatArray
+from ..._repr import ShortRepr
 from ...population import Population
 
 __all__ = ["ManipulatedNoise", "NoiseChange", "amplified", "manipulated_noise", "parts"]
@@ -22,8 +23,8 @@ class NoiseChange(NamedTuple):
     factor: float
 
 
-@dataclass(frozen=True)
-class ManipulatedNoise:
+@dataclass(frozen=True, repr=False)
+class ManipulatedNoise(ShortRepr):
     """Noises and what was done to them.
 
     Attributes

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer
+from ..._repr import ShortRepr
 from ...models.backbones import BACKBONES
 from ...models.config import NetworkConfig, TrainingConfig
 from ...models.layout import tensor_shape
@@ -31,13 +32,13 @@ _LARGE = 32
 LEAST_SHARED = 32
 
 
-@dataclass(frozen=True, kw_only=True)
-class ComparedModel:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ComparedModel(ShortRepr):
     """A model with the images on which it is judged and compared: indices into all images.
 
     Attributes
     ----------
-    arch, n, repeat, split, member : as in :class:`~.results.Run`
+    arch, n, repeat, split, member : as in :class:`~.runs.Run`
     own : training set
     other : training set of the other split of its pair; empty where it is not known
     held_out : images outside of `own`, on which the model is judged
@@ -68,8 +69,8 @@ class ComparedModel:
         return name if self.stratum is None else f"{name} ({self.stratum})"
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunSpec(ComparedModel):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RunSpec(ComparedModel, ShortRepr):
     """A network to train, with the images of its comparison.
 
     Attributes
@@ -81,8 +82,8 @@ class RunSpec(ComparedModel):
     training: TrainingConfig
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, repr=False)
+class Plan(ShortRepr):
     """Everything that an experiment trains and asks.
 
     Attributes

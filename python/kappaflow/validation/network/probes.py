@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..._checks import FloatArray
+from ..._repr import ShortRepr
 from ..._tensors import read_tensors, write_tensors
 from ...models.denoisers import TensorDenoiser
 from ...models.layout import to_rows, to_tensor
@@ -24,8 +25,8 @@ LEVELS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 ANSWERS_FORMAT = "kappaflow-answers-1"
 
 
-@dataclass(frozen=True)
-class Probe:
+@dataclass(frozen=True, repr=False)
+class Probe(ShortRepr):
     """Questions to one model. All images and noises are rows of pixels.
 
     Attributes
@@ -48,8 +49,8 @@ class Probe:
     sigma_min: float = SIGMA_MIN
 
 
-@dataclass(frozen=True)
-class Answers:
+@dataclass(frozen=True, repr=False)
+class Answers(ShortRepr):
     """Answers of one model.
 
     Attributes

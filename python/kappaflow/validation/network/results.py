@@ -13,10 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray
+from ..._repr import ShortRepr
+from ..._tables import Columns, Tabular
 from ...bands import Band
 from ...disagreement import Disagreement
 from ..laws import ComparedLaw
 from ..metrics import Correlation
+from .runs import Run
 
 __all__ = [
     "ARMS",
@@ -24,19 +27,13 @@ __all__ = [
     "Baseline",
     "Forecast",
     "Gallery",
-    "LinearFit",
     "Manipulation",
-    "ModeVariance",
-    "NearestImages",
     "NetworkData",
     "NetworkPair",
     "NetworkSetup",
     "NetworkValidation",
     "PredictorScore",
-    "Quality",
-    "Run",
     "StrataMatrix",
-    "TrainingFacts",
 ]
 
 #: How the two models of a pair differ. same: the data alone; different: data, initialisation and noise of the training;
@@ -53,139 +50,8 @@ ARMS: Mapping[str, str] = {
 LEAST_MODE = 1e-6
 
 
-@dataclass(frozen=True)
-class Quality:
-    """The gate of one run: whether its network is a generative model of its data at all.
-
-    Attributes
-    ----------
-    passed : whether the run counts
-    reasons : what it fails, in words; empty where it passes
-    sigma : (S,) noise levels of the denoising check
-    held_out, held_out_linear : (S,) mean ‖D(x + σz) − x‖²/d on images outside of its training set, of the network and of the linear
-        denoiser of the run's own training set
-    own, own_linear : (S,) the same on its training images
-    variance, variance_data : (K,) generated variance by eigenband, and that of the training set
-    excess : generated variance beyond twice the data's, summed over modes, as a share of the data's total
-    distance, distance_data, distance_linear : median distance ‖x − y‖/√d to the nearest image, of generated images, of held-out
-        ones to the training set, and of those of the linear model
-    """
-
-    passed: bool
-    reasons: tuple[str, ...]
-    sigma: FloatArray
-    held_out: FloatArray
-    held_out_linear: FloatArray
-    own: FloatArray
-    own_linear: FloatArray
-    variance: FloatArray
-    variance_data: FloatArray
-    excess: float
-    distance: float
-    distance_data: float
-    distance_linear: float
-
-
-@dataclass(frozen=True)
-class TrainingFacts:
-    """How a network was trained.
-
-    Attributes
-    ----------
-    steps : of the optimiser; 0 for a model that was trained elsewhere
-    parameters : of the network; 0 for a model that was trained elsewhere and is not a torch module
-    seconds : over all sessions that trained it; 0 for a model that was trained elsewhere
-    """
-
-    steps: int
-    parameters: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class ModeVariance:
-    """(k,) variance over seeds along the modes of the population.
-
-    Attributes
-    ----------
-    generated : of the images that the network generates
-    linear : of the linear model of the same training set
-    """
-
-    generated: FloatArray
-    linear: FloatArray
-
-
-@dataclass(frozen=True)
-class LinearFit:
-    """How close the samples of a network are to those of linear models from the same seeds.
-
-    Attributes
-    ----------
-    own, pooled, population : R² = 1 − Σ‖x − x_lin‖²/Σ‖x − mean x‖² over seeds, x_lin of the moments of the run's own training
-        set, of both sets of the pair, and of all images; `pooled` is NaN where the training sets of given models are not known
-    own_zero : as `own`, about zero in place of the mean image: 1 − Σ‖x − x_lin‖²/Σ‖x‖². It counts the mean image, which any
-        model gets right, as explained, and is the larger for it
-    distance : (Z,) ‖x − x_lin‖²/d to the own linear prediction
-    """
-
-    own: float
-    own_zero: float
-    pooled: float
-    population: float
-    distance: FloatArray
-
-
-@dataclass(frozen=True)
-class NearestImages:
-    """How near the samples of a network are to training images. All but `own` are NaN if the training sets are not known.
-
-    Attributes
-    ----------
-    own, other : (Z,) distance ‖x − y‖/√d to the nearest image of the own and of the other training set
-    auc : probability that a sample is nearer to its own training set than to the other one, see `metrics.memorisation`: ½ means no
-        memorisation
-    memorised : share of samples whose nearest training image is three times nearer than the second
-    """
-
-    own: FloatArray
-    other: FloatArray
-    auc: float
-    memorised: float
-
-
-@dataclass(frozen=True)
-class Run:
-    """One trained network and what its samples are like.
-
-    Attributes
-    ----------
-    key : unique name, as "unet n=300 A 0"
-    arch, n, repeat : what was trained on how many images of which of the repeated splits
-    split : "A", "B", or a stratum
-    member : which initialisation and noise stream
-    training : how it was trained
-    quality : the gate
-    variance : of its samples by mode
-    linear_fit : how well linear models explain its samples
-    nearest : how near its samples are to training images
-    """
-
-    key: str
-    arch: str
-    n: int
-    repeat: int
-    split: str
-    member: int
-    training: TrainingFacts
-    quality: Quality
-    variance: ModeVariance
-    linear_fit: LinearFit
-    nearest: NearestImages
-
-
-@dataclass(frozen=True)
-class NetworkPair:
+@dataclass(frozen=True, repr=False)
+class NetworkPair(ShortRepr, Tabular):
     """Two networks that start from the same seeds.
 
     Attributes
@@ -210,9 +76,13 @@ class NetworkPair:
     sigma: FloatArray
     denoiser: FloatArray
 
+    def _columns(self) -> Columns:
+        """One row for each noise level: the disagreement of the denoisers."""
+        return {"sigma": self.sigma, "denoiser": self.denoiser}
 
-@dataclass(frozen=True)
-class Baseline:
+
+@dataclass(frozen=True, repr=False)
+class Baseline(ShortRepr):
     """Models that need no training, of the two splits of one n and repeat, from the same seeds.
 
     Attributes
@@ -229,8 +99,8 @@ class Baseline:
     disagreement: Disagreement
 
 
-@dataclass(frozen=True)
-class Forecast:
+@dataclass(frozen=True, repr=False)
+class Forecast(ShortRepr):
     """What a law says of two linear models of n images each.
 
     Attributes
@@ -249,8 +119,8 @@ class Forecast:
     denoiser: FloatArray
 
 
-@dataclass(frozen=True)
-class PredictorScore:
+@dataclass(frozen=True, repr=False)
+class PredictorScore(Tabular):
     """How well a predictor tells where networks disagree, over all trained pairs of one architecture, n and arm.
 
     Attributes
@@ -281,9 +151,29 @@ class PredictorScore:
     factor: float
     factor_bands: FloatArray
 
+    def _columns(self) -> Columns:
+        """One row."""
+        return {
+            "arch": self.arch,
+            "n": self.n,
+            "arm": self.arm,
+            "predictor": self.predictor,
+            "pairs": self.pairs,
+            "seeds": self.seeds.value,
+            "modes": self.modes.value,
+            "relative": self.relative.value,
+            "factor": self.factor,
+        }
 
-@dataclass(frozen=True)
-class Gallery:
+    def __repr__(self) -> str:
+        return (
+            f"PredictorScore({self.predictor!r} of {self.arch!r}, n = {self.n}, {self.arm!r}: correlation over seeds "
+            f"{self.seeds.value:.3g}, over modes {self.relative.value:.3g} (relative); observed/predicted {self.factor:.3g})"
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Gallery(ShortRepr):
     """Images of a few seeds of one architecture, n and arm: `rows` are (label, (G, *shape)) in the order to be shown."""
 
     arch: str
@@ -294,8 +184,8 @@ class Gallery:
     rows: tuple[tuple[str, FloatArray], ...]
 
 
-@dataclass(frozen=True)
-class Manipulation:
+@dataclass(frozen=True, repr=False)
+class Manipulation(ShortRepr, Tabular):
     """Disagreement where some eigenmodes of the initial noise are amplified or suppressed.
 
     Attributes
@@ -319,9 +209,22 @@ class Manipulation:
     linear: float
     predicted: Mapping[str, float]
 
+    def _columns(self) -> Columns:
+        """One row."""
+        return {
+            "arch": self.arch,
+            "n": self.n,
+            "arm": self.arm,
+            "part": self.part,
+            "factor": self.factor,
+            "observed": self.observed,
+            "linear": self.linear,
+            **{f"predicted, {law}": value for law, value in self.predicted.items()},
+        }
 
-@dataclass(frozen=True)
-class StrataMatrix:
+
+@dataclass(frozen=True, repr=False)
+class StrataMatrix(ShortRepr, Tabular):
     """Disagreement of networks trained on strata along a principal component; the diagonal is two disjoint sets of one stratum.
 
     Attributes
@@ -343,9 +246,20 @@ class StrataMatrix:
     predicted: Mapping[str, FloatArray]
     unrelated: float
 
+    def _columns(self) -> Columns:
+        """One row for each ordered pair of strata."""
+        count = len(self.names)
+        return {
+            "first": np.repeat(self.names, count),
+            "second": np.tile(self.names, count),
+            "observed": self.observed.ravel(),
+            "linear": self.linear.ravel(),
+            **{f"predicted, {law}": values.ravel() for law, values in self.predicted.items()},
+        }
 
-@dataclass(frozen=True)
-class NetworkData:
+
+@dataclass(frozen=True, repr=False)
+class NetworkData(ShortRepr):
     """The images that networks were trained on parts of.
 
     Attributes
@@ -364,8 +278,8 @@ class NetworkData:
     eigenvalues: FloatArray
 
 
-@dataclass(frozen=True)
-class NetworkSetup:
+@dataclass(frozen=True, repr=False)
+class NetworkSetup(ShortRepr):
     """What was trained, sampled and compared.
 
     Attributes
@@ -391,8 +305,8 @@ class NetworkSetup:
     bands: tuple[Band, ...]
 
 
-@dataclass(frozen=True)
-class NetworkValidation:
+@dataclass(frozen=True, repr=False)
+class NetworkValidation(Tabular):
     """Everything the report on networks shows.
 
     Attributes
@@ -427,3 +341,20 @@ class NetworkValidation:
     def forecast(self, law: str, n: int) -> Forecast | None:
         """What a law says at n, None where it was not asked."""
         return next((f for f in self.forecasts if (f.law, f.n) == (law, n)), None)
+
+    def __repr__(self) -> str:
+        archs, sizes = ", ".join(self.setup.archs), ", ".join(str(n) for n in self.setup.n)
+        trained = sum(pair.trained for pair in self.pairs)
+        return f"NetworkValidation({self.data.source!r}, {archs}, n = {sizes}: {trained} of {len(self.pairs)} pairs pass the gate)"
+
+    def _columns(self) -> Columns:
+        """One row for each pair of networks."""
+        return {
+            "arch": [pair.arch for pair in self.pairs],
+            "n": [pair.n for pair in self.pairs],
+            "repeat": [pair.repeat for pair in self.pairs],
+            "arm": [pair.arm for pair in self.pairs],
+            "trained": [pair.trained for pair in self.pairs],
+            "disagreement": [pair.disagreement.mean for pair in self.pairs],
+            "relative": [pair.disagreement.ratio for pair in self.pairs],
+        }

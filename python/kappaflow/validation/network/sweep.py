@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ..._checks import FloatArray, integer
+from ..._repr import ShortRepr
 from ..._tensors import digest
 from ...models.checkpoint import load_network, save_network
 from ...models.errors import TrainingError
@@ -31,8 +32,8 @@ _MODEL, _STATE, _PROGRESS = "model.safetensors", "training.safetensors", "steps.
 _POLL = 0.5
 
 
-@dataclass(frozen=True)
-class Job:
+@dataclass(frozen=True, repr=False)
+class Job(ShortRepr):
     """A run with its images and questions, ready for any process.
 
     Attributes
@@ -49,8 +50,8 @@ class Job:
     folder: Path
 
 
-@dataclass(frozen=True)
-class Outcome:
+@dataclass(frozen=True, repr=False)
+class Outcome(ShortRepr):
     """What came of a job.
 
     Attributes
