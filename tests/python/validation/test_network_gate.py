@@ -19,7 +19,7 @@ from kappaflow.models.layout import to_tensor  # noqa: E402
 from kappaflow.validation.network.baselines import linear_samples  # noqa: E402
 from kappaflow.validation.network.gate import judge, linear_loss  # noqa: E402
 from kappaflow.validation.network.probes import LEVELS, Probe, examine  # noqa: E402
-from kappaflow.validation.network.results import Quality  # noqa: E402
+from kappaflow.validation.network.runs import Quality  # noqa: E402
 
 
 def quality(denoiser: Any, own: np.ndarray, held_out: np.ndarray, seeds: int = 128) -> Quality:
