@@ -1,8 +1,8 @@
 """Measure everything and write the benchmark page: ``python benchmarks/page.py``.
 
-Writes ``docs/benchmarks/results.json`` (every number), ``docs/benchmarks.md``, the figures and the README's table from it.
-``--small`` is a setting of seconds, ``--out`` another folder (the README is then left alone), ``--render`` renders an
-existing ``results.json`` again. The packages that kappaflow is compared with are optional; scikit-rmt needs an old NumPy,
+Writes ``docs/benchmarks/results.json`` (every number), and from it ``docs/benchmarks.md``, the figures and the README's table.
+``--small`` is a setting that takes seconds, ``--out`` names another folder (the README is then not changed), ``--render`` renders
+an existing ``results.json`` again. The packages that kappaflow is compared with are optional; scikit-rmt needs an old NumPy,
 so ``--peers-python`` names an interpreter that has them, mpmath and kappaflow.
 """
 

@@ -1,4 +1,4 @@
-"""Scores of the lens beside what they cannot do without; each row asserts its answer, and its error is written beside the time.
+"""Scores of the lens beside the operations that they need; each row asserts its result and records its error with the time.
 
 The Gaussian score is held to its two matrix products, the score of the samples to the softmax over all of them at once.
 ``KAPPAFLOW_BENCH=small`` takes d = 256 and 2,000 samples in place of d = 3072 and 50,000.

@@ -1,7 +1,7 @@
-"""Measure the shape of the code: lengths, formatter escapes, bare tuples, docstrings. ``python tools/house.py`` lists offenders.
+"""Measure the shape of the code: lengths, formatter escapes, bare tuples, docstrings. ``python tools/house.py`` lists violations.
 
-``house-debts.txt`` beside this file names the offenders that are still allowed, one a line: ``measure place``. The tests refuse
-an offender that is not on the list, and a line whose offender is gone: the list can only become shorter.
+``house-debts.txt`` beside this file names the violations that are still allowed, one per line: ``measure place``. The tests fail
+for a violation that is not on the list, and for a line whose violation is gone: the list can only become shorter.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ LONGEST_BODY = 80
 LONGEST_BODY_OF_A_COMMAND = 60
 #: Fields of a result that may be given without their names when it is made.
 UNNAMED_FIELDS = 3
-#: Formatter escapes in files that are not on the list of debts, all together; for aligned tables of numbers.
+#: Largest number of formatter escapes in all files that are not on the list of debts; for aligned tables of numbers.
 ESCAPES = 19
 ESCAPE = re.compile(r"(?:fmt|yapf): ?" + r"(?:off|skip)|clang-format" + r" off")  # in two pieces: this file has none
 RAISES_HEADING = re.compile(r"^Raises\n------$", flags=re.MULTILINE)
-#: Other ways to say it: a sentence, Google's colon, a Sphinx field.
+#: Other ways to document errors: a sentence, Google's colon, a Sphinx field.
 RAISES_OTHERWISE = re.compile(r"\bRaises\b(?!\n------)|^\s*:raises\b", flags=re.MULTILINE)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -220,7 +220,7 @@ def debts(measure: str) -> set[str]:
 
 
 def verdict(measure: str, offenders: Offenders, allowed: set[str]) -> list[str]:
-    """What is wrong: offenders that are not allowed, and allowed places where nothing offends any more."""
+    """The mismatches: violations that are not allowed, and allowed places without a violation."""
     new = [f"{place}: {wrong}" for place, wrong in offenders.items() if place not in allowed]
     if measure == "escape" and sum(int(offenders[place]) for place in offenders if place not in allowed) <= ESCAPES:
         new = []  # the limit holds for all files together
@@ -231,14 +231,14 @@ def verdict(measure: str, offenders: Offenders, allowed: set[str]) -> list[str]:
 
 
 def pay() -> None:
-    """Take the places where nothing offends any more from the list of debts; nothing is added. Ends merge conflicts too."""
+    """Remove the places without a violation from the list of debts; nothing is added. Also resolves merge conflicts."""
     offending = {f"{measure} {place}" for measure, find in MEASURES.items() for place in find()}
     kept = [line for line in dict.fromkeys(DEBTS.read_text(encoding="utf-8").splitlines()) if line in offending]
     DEBTS.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
 
 def main() -> int:
-    """Print every offender with what is wrong, and whether it is on the list; with ``--pay``, shorten the list first."""
+    """Print every violation, and whether it is on the list; with ``--pay``, shorten the list first."""
     if "--pay" in sys.argv[1:]:
         pay()
     for measure, find in MEASURES.items():

@@ -1,15 +1,15 @@
 """Record the numbers of every report on a few small datasets, and compare two such records to the last digit.
 
 ``python tools/results.py record DIR [--only TEXT]``
-    runs the commands of the installed package on digits, faces, patches, a folder and an array, and keeps what they write;
-    a job whose folder is there is not run again, a job that fails leaves none.
+    runs the commands of the installed package on digits, faces, patches, a folder and an array, and keeps their results;
+    a job whose folder exists is not run again, and a job that fails leaves no folder.
 ``python tools/results.py compare OLD NEW [--renamed FILE] [--tables] [--partial]``
-    lists each number of OLD that NEW lacks or holds otherwise. Only numbers and nulls are compared, whatever their names.
-    ``--tables`` compares the CSV tables too, ``--partial`` does not mind files that NEW lacks.
+    lists each number of OLD that is missing from NEW or differs there. Only numbers and nulls are compared.
+    ``--tables`` also compares the CSV tables, and ``--partial`` ignores files that are missing from NEW.
 
-Both return 1 if anything is wrong. FILE (``tools/results-renamed.json`` where it exists) maps old names to new ones,
+Both return 1 if anything is wrong. FILE (``tools/results-renamed.json`` if it exists) maps old names to new ones,
 ``{"predictions.json": {"old.path": "new.path", "pairs[].old": "pairs[].new", "gone": null}}``: the path of an inner value or of
-all that lies below it, ``[]`` standing for any place in a list; null drops a name that is gone on purpose.
+everything below it, where ``[]`` stands for any position in a list; null drops a name that was removed on purpose.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What ``python benchmarks/page.py`` runs: methods, references, measurements and the renderer of the benchmark page."""
+"""The parts of ``python benchmarks/page.py``: methods, references, measurements and the renderer of the benchmark page."""

@@ -1,4 +1,4 @@
-"""What people use today, written as well as its authors or a careful NumPy user would.
+"""The methods that people use today, written as well as their authors or a careful NumPy user would write them.
 
 * `numpy_newton`: the Silverstein equation by vectorised NumPy, all modes times all noise levels at once.
 * `fsolve_kappa`: the published float64 recipe, SciPy's ``fsolve`` for one noise level at a time.
@@ -50,7 +50,7 @@ def fsolve_kappa(
 ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     """(κ(t), whether fsolve said that it stopped short), one noise level at a time."""
     kappa, warned = np.empty(len(t)), np.zeros(len(t), dtype=bool)
-    with warnings.catch_warnings():  # the flag is recorded; the recipe goes on, and so does this copy of it
+    with warnings.catch_warnings():  # the flag is recorded; the recipe continues, and so does this copy of it
         warnings.simplefilter("ignore", RuntimeWarning)
         for i, level in enumerate(t):
             root, _, flag, _ = fsolve(

@@ -111,7 +111,7 @@ class NumpyLaw:
         return np.asarray(self.z @ (self.g[:, i, None] * self.x.T))
 
     def pair(self, i: int, j: int, u: FloatArray, v: FloatArray) -> FloatArray:
-        """What a pair of nodes adds to the variance of all outputs, (B,)."""
+        """The contribution of a pair of nodes to the variance of all outputs, (B,)."""
         both = self.r[:, i] * self.r[:, j]
         gamma = self.g[:, i] * self.g[:, j]
         q = (self.squares * both[:, None]).T @ self.squares / (len(self.z) * self.n)
@@ -121,7 +121,7 @@ class NumpyLaw:
         return np.asarray(weight * (self.shifts[:, i] * self.shifts[:, j]) @ solved)
 
     def middle(self, i: int, u: FloatArray) -> FloatArray:
-        """What a node adds to the mean influence on each output, (modes, B)."""
+        """The contribution of a node to the mean influence on each output, (modes, B)."""
         scale = self.weights[i] * self.shifts[:, i] * self.g[:, i]
         return np.asarray((scale[:, None] * (self.z.T @ (self.r[:, i, None] * u)) / len(self.z))[:-1])
 
@@ -154,7 +154,7 @@ def numpy_seconds(law: NumpyLaw, pairs: int) -> Row:
 
 # ---------------------------------------------------------------- memory
 def _memory(field: str) -> int | None:
-    """Bytes of VmRSS or VmHWM of this process, None where the system does not tell."""
+    """Bytes of VmRSS or VmHWM of this process, None if the system does not report it."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
@@ -181,7 +181,7 @@ def memory_of_file(path: str, n: int, tolerance: float, inputs: int) -> int | No
 
 
 def memory(population: kf.Population, n: int, tolerance: float, inputs: int) -> int | None:
-    """The same in a process of its own, whose memory is not what earlier work has left."""
+    """The same in a separate process, whose memory does not include that of earlier work."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "population.safetensors"
         population.save(path)

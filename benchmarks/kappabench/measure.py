@@ -83,7 +83,7 @@ def count_failures(
     warned: npt.ArrayLike | None = None,
     raised: npt.ArrayLike | None = None,
 ) -> dict[str, int]:
-    """How many values of κ are no answer, and in what way.
+    """Count the values of κ that fail, by kind of failure.
 
     not_finite: NaN or infinite; wrong_root: negative, or another root of t = κ(1 − df1/n); not_converged: no root at all;
     raised: the method gave up with an exception. Only `warned` and `raised` failures were said; the others are silent.
@@ -128,7 +128,7 @@ def fit_power(sizes: Sequence[float], seconds: Sequence[float]) -> dict[str, flo
 
 # ---------------------------------------------------------------- facts
 def _processor() -> str:
-    """The model name of the processor where the system tells it."""
+    """The model name of the processor, if the system reports it."""
     path = Path("/proc/cpuinfo")
     if path.exists():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -138,7 +138,7 @@ def _processor() -> str:
 
 
 def version(package: str) -> str | None:
-    """Version of an installed distribution, None where it is absent."""
+    """Version of an installed distribution, None if it is missing."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -146,7 +146,7 @@ def version(package: str) -> str | None:
 
 
 def facts() -> Row:
-    """What a reader needs to judge the times; no names of hosts, users or folders."""
+    """The facts that a reader needs to judge the times; no names of hosts, users or folders."""
     import kappaflow as kf
 
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload]

@@ -150,7 +150,7 @@ def atoms_table(results: Results) -> str:
                     small(row["error"]),
                     small(row["error_median"]),
                     f"{row['off']} of {row['points']}",
-                    "another number of edges" if row["error_support"] is None else small(row["error_support"]),
+                    "different number of edges" if row["error_support"] is None else small(row["error_support"]),
                 ]
             )
     header = [
@@ -184,7 +184,16 @@ def peer_kappa_table(results: Results) -> str:
             cells += [duration(theirs["time"]["best"]), times(speedup(case, "freealg"))]
             cells += [small(theirs["error"]), failure_text(theirs["failures"])]
         lines.append(cells)
-    header = ["spectrum", "d", "n", "kappaflow", "error", "freealg", "kappaflow is faster by", "error where it answers"]
+    header = [
+        "spectrum",
+        "d",
+        "n",
+        "kappaflow",
+        "error",
+        "freealg",
+        "kappaflow is faster by",
+        "error where it succeeds",
+    ]
     return table([*header, "freealg fails"], lines)
 
 
@@ -253,7 +262,7 @@ def readme_table(results: Results, page: str = "docs/benchmarks.md") -> str:
             text = f"density of white data, d/n = 0.5, {theirs['points']} points"
             errors = (case["kappaflow"]["error"], theirs["error"])
             add(text, name, case["kappaflow"], "freealg (closed form)", theirs, errors)
-    return table(["task", "kappaflow", "today", "ratio", "error, kappaflow", "error, today"], lines)
+    return table(["task", "kappaflow", "alternative", "ratio", "error, kappaflow", "error, alternative"], lines)
 
 
 def readme_failures(results: Results, page: str = "docs/benchmarks.md") -> str:
@@ -270,13 +279,13 @@ def readme_failures(results: Results, page: str = "docs/benchmarks.md") -> str:
 
 
 def readme_section(results: Results) -> str:
-    """All that stands between the README's markers."""
+    """Everything between the README's markers."""
     facts = results["facts"]
     intro = (
         f"Written by `python benchmarks/page.py` ({facts['date']}, {facts['processor']}, {facts['cores']} cores, NumPy "
-        f"{facts['numpy']}, SciPy {facts['scipy']}); best times of interleaved runs, relative errors against 40 digits or extended "
-        "precision. Each row links to the [benchmark page](docs/benchmarks.md), which says what was compared, where "
-        "kappaflow ties or loses, and how cost grows."
+        f"{facts['numpy']}, SciPy {facts['scipy']}). Times are the best of interleaved runs; errors are relative, against 40 "
+        "digits or extended precision. Each row links to the [benchmark page](docs/benchmarks.md), which describes what was "
+        "compared, where kappaflow ties or loses, and how cost grows."
     )
     prose = [
         textwrap.fill(text, 130, break_long_words=False, break_on_hyphens=False)

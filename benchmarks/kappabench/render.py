@@ -1,4 +1,4 @@
-"""The page, the figures and the README's table from ``results.json``; nothing else is read."""
+"""The page, the figures and the README's table, all from ``results.json``."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def page(results: Results) -> str:
 
 
 def readme(text: str, results: Results) -> str:
-    """The README with what stands between the markers replaced."""
+    """The README with the text between the markers replaced."""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"README must hold one {BEGIN} before one {END}")
     head, tail = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
@@ -80,7 +80,7 @@ def readme(text: str, results: Results) -> str:
 
 
 def write(results: Results, out: Path, readme_path: Path | None) -> list[Path]:
-    """Write the page and its figures under `out`, and the README's table; what was written."""
+    """Write the page and its figures under `out`, and the README's table; returns the files written."""
     from . import figures
 
     images = out / "images"

@@ -26,7 +26,7 @@ from .settings import Setting
 from .spectra import SPECTRA
 
 RECIPE_NODES = 100
-#: The adaptive rules are asked for this relative error.
+#: Relative error requested from the adaptive rules.
 QUADRATURE_TOLERANCE = 1e-8
 
 
@@ -137,7 +137,7 @@ def _quadrature_case(spectrum: str, s: FloatArray, n: int) -> list[Row]:
 
 # ---------------------------------------------------------------- tolerance
 def tolerance(setting: Setting) -> list[Row]:
-    """What is asked of `tolerance=` and what is achieved, with nodes and time."""
+    """The requested `tolerance=` and the achieved errors, with nodes and time."""
     rows = []
     for spectrum, make in SPECTRA.items():
         s = make(setting.tolerance_d)

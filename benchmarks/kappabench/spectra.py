@@ -1,4 +1,4 @@
-"""The three families of spectra of the page, and the noise levels at which κ is asked for."""
+"""The three families of spectra of the page, and the noise levels at which κ is computed."""
 
 from __future__ import annotations
 

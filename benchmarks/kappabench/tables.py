@@ -35,14 +35,14 @@ def times(ratio: float) -> str:
 
 
 def small(error: float | None) -> str:
-    """An error: ``2.5e-16``; a dash where there is none; errors below every digit of the reference say so."""
+    """An error: ``2.5e-16``; a dash if there is none; ``< 1e-40`` for an error below every digit of the reference."""
     if error is None:
         return "–"
     return "< 1e-40" if error < 1e-40 else f"{error:.1e}"
 
 
 def band(time: Row) -> str:
-    """Best time, with median and longest where there are several."""
+    """Best time, with median and longest if there are several."""
     text = duration(time["best"])
     if time["repeats"] > 1:
         text += f" ({duration(time['median'])}, {duration(time['longest'])})"
@@ -155,13 +155,13 @@ def failure_table(results: Results) -> str:
         "NumPy, from t",
         "fsolve, from t",
         "mpmath, from t",
-        "fsolve from t + tr Σ/n: right values that it warns of",
+        "fsolve from t + tr Σ/n: right values that it warns about",
     ]
     return table(header, lines)
 
 
 def failure_totals(results: Results, method: str, start: str, below_rank: bool | None = None) -> Row:
-    """Failures and points of a method and start over the grid; `below_rank` keeps n < d (or n ≥ d) alone."""
+    """Failures and points of a method and start over the grid; `below_rank` keeps only n < d (or n ≥ d)."""
     total: Row = {"points": 0, "silent": 0, "warned_but_right": 0, **dict.fromkeys(FAILURES, 0)}
     for row in select(results, "failures", method=method, start=start):
         if below_rank is None or (row["n"] < row["d"]) == below_rank:
