@@ -15,7 +15,7 @@ from ...moments import has_variance
 from .. import look, numbers
 from ..arrays import height_ratio, kind_of, show
 from ..document import HOW, Picture, Prose, Section
-from ..look import GUIDE, INK, MUTED, WIDTH, styled
+from ..look import GUIDE, INK, MUTED, WIDTH, Legend, styled
 from ..words import capital, number, percent, percent_setting, short
 from .shared import PROSE, counted, each_mode_once, line_style, panel, shown_modes
 
@@ -73,6 +73,12 @@ def spectrum(prediction: Prediction) -> Picture:
 def draw_spectrum(prediction: Prediction) -> Figure:
     """Eigenvalues of the population by mode, the eigenbands, and the renormalised noise at the lowest noise level."""
     figure, ax = panel(3.5)
+    plot_spectrum(ax, prediction, width=0.86 * WIDTH)
+    return figure
+
+
+def plot_spectrum(ax: Axes, prediction: Prediction, *, width: float) -> Legend:
+    """The same on given axes of so many inches, which decide whether the name of a band fits above it."""
     shown = shown_modes(prediction)
     values = np.where(has_variance(prediction.eigenvalues), prediction.eigenvalues, np.nan)
     low, high = numbers.finite_range(values) or (0.1, 1.0)
@@ -80,7 +86,7 @@ def draw_spectrum(prediction: Prediction) -> Figure:
     look.log_axis(ax.yaxis, *numbers.log_limits(low, high))
     ax.plot(shown + 1, values[shown], color=INK, lw=1.6, gid="eigenvalues", **line_style(values.size))
     ax.set_ylabel("eigenvalue s (variance along mode)")
-    _band_strip(ax, prediction)
+    _band_strip(ax, prediction, width)
 
     row = prediction.reference
     floor, sigma = float(prediction.noise.kappa[row, 0]), float(prediction.noise.sigma[0])
@@ -101,13 +107,13 @@ def draw_spectrum(prediction: Prediction) -> Figure:
     if hidden:
         text = f"{hidden} mode{'s' if hidden > 1 else ''} without variance not shown"
         ax.text(0.99, 0.97, text, transform=ax.transAxes, ha="right", va="top", color=MUTED, fontsize=9)
-    return figure
+    return Legend()
 
 
-def _band_strip(ax: Axes, prediction: Prediction) -> None:
+def _band_strip(ax: Axes, prediction: Prediction, width: float) -> None:
     """Coloured strip above the axes that names the bands; faint edges inside them."""
     left, right = ax.get_xlim()
-    inches_per_decade = 0.86 * WIDTH / math.log10(right / left)
+    inches_per_decade = width / math.log10(right / left)
     for index, band in enumerate(prediction.bands.ranges):
         start, stop = max(band.start + 0.5, left), min(band.stop + 0.5, right)
         colour = look.band_colour(index)

@@ -21,7 +21,7 @@ from ...laws import REGISTRY, law_spec
 from .. import look, numbers
 from ..document import HOW, Picture, Prose, Section
 from ..laws import law_look
-from ..look import GUIDE, MUTED, WIDTH, factor_axis, points, styled
+from ..look import GUIDE, MUTED, WIDTH, Legend, factor_axis, points, styled
 from ..words import capital, number, percent_setting
 from .shared import PROSE
 
@@ -72,27 +72,41 @@ def law_errors(diagnosis: Diagnosis, taken: str) -> Picture:
 def draw_law_errors(diagnosis: Diagnosis, taken: str) -> Figure:
     """Simulated over predicted variance by eigenband for each law, one panel for each map; bars are Monte Carlo errors."""
     figure = Figure(figsize=(WIDTH, 3.5), layout="constrained")
-    questions = list(dict.fromkeys(each.question for each in diagnosis.errors))
-    panels = figure.subplots(1, len(questions), sharey=True, squeeze=False)[0]
+    maps = diagnosed_maps(diagnosis)
+    panels = figure.subplots(1, len(maps), sharey=True, squeeze=False)[0]
+    for ax, label in zip(panels, maps, strict=True):
+        legend = plot_law_errors(ax, diagnosis, label, taken)
+        ax.set_title(capital(label))
+    for ax in panels[1:]:
+        ax.set_ylabel("")
+    look.legend_beside(figure, legend)
+    return figure
+
+
+def diagnosed_maps(diagnosis: Diagnosis) -> list[str]:
+    """Labels of the maps on which the laws were tried."""
+    return list(dict.fromkeys(each.question for each in diagnosis.errors))
+
+
+def plot_law_errors(ax: Axes, diagnosis: Diagnosis, label: str, taken: str) -> Legend:
+    """Simulated over predicted variance of one map by eigenband for each law; the ordinate is the same for all maps."""
     spans = [np.exp(each.band[:, None] + 2 * each.band_error[:, None] * np.array([-1, 1])) for each in diagnosis.errors]
     low, high = float(np.min(spans)), float(np.max(spans))
-    factor_axis(panels[0].yaxis, low, high)
+    factor_axis(ax.yaxis, low, high)
     if 1.6 < high / low < 4:  # too narrow for round numbers, too wide for a linear axis
-        panels[0].yaxis.set_major_locator(FixedLocator([0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 2.5, 3]))
-    for column, (ax, question) in enumerate(zip(panels, questions, strict=True)):
-        _law_panel(ax, [each for each in diagnosis.errors if each.question == question], column)
-        ax.set_title(capital(question))
-        labels = [band.numbers.replace("-", "–") for band in diagnosis.bands]
-        ax.set_xticks(range(len(labels)), labels, rotation=30 if len(labels) > 4 else 0)
-        ax.set_xlim(-0.6, len(labels) - 0.4)
-        ax.grid(False, axis="x")
-        ax.set_xlabel("eigenband: modes")
-    panels[0].set_ylabel("variance, simulated / predicted")
+        ax.yaxis.set_major_locator(FixedLocator([0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 2.5, 3]))
+    column = diagnosed_maps(diagnosis).index(label)
+    _law_panel(ax, [each for each in diagnosis.errors if each.question == label], column)
+    labels = [band.numbers.replace("-", "–") for band in diagnosis.bands]
+    ax.set_xticks(range(len(labels)), labels, rotation=30 if len(labels) > 4 else 0)
+    ax.set_xlim(-0.6, len(labels) - 0.4)
+    ax.grid(False, axis="x")
+    ax.set_xlabel("eigenband: modes")
+    ax.set_ylabel("variance, simulated / predicted")
     shown = list(dict.fromkeys(each.law for each in diagnosis.errors))
     handles = [_law_handle(law, taken=law == taken) for law in shown]
     band = Patch(facecolor="#edf3ee", label=f"within {percent_setting(GOOD)}")
-    figure.legend(handles=[*handles, band], loc="outside right upper", alignment="left")
-    return figure
+    return Legend([*handles, band])
 
 
 def _law_panel(ax: Axes, errors: list[LawError], column: int) -> None:
@@ -149,7 +163,12 @@ def draw_leverage(diagnosis: Diagnosis) -> Figure:
     sum of squares of Gaussian coordinates is close to. Densities are per unit of ln τ.
     """
     figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
-    ax = figure.add_subplot()
+    look.legend_beside(figure, plot_leverage(figure.add_subplot(), diagnosis))
+    return figure
+
+
+def plot_leverage(ax: Axes, diagnosis: Diagnosis) -> Legend:
+    """The same on given axes."""
     values = numbers.positive(diagnosis.leverage)
     values = values[np.isfinite(values)]
     reach = 4.5 * np.sqrt(diagnosis.leverage_gaussian)
@@ -180,8 +199,7 @@ def draw_leverage(diagnosis: Diagnosis) -> Figure:
             label=f"Gaussian data,\nvariance {number(diagnosis.leverage_gaussian, 2)}",
         ),
     ]
-    figure.legend(handles=handles, loc="outside right upper", alignment="left")
-    return figure
+    return Legend(handles)
 
 
 def _gamma_density(x: FloatArray, variance: float) -> FloatArray:
