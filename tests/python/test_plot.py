@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -40,6 +41,17 @@ PANELS: dict[str, tuple[Callable[..., Axes], str]] = {
     "n": (partial(kf.plot.disagreement_by_n, PREDICTION), "disagreement_by_n"),
     "seeds": (partial(kf.plot.disagreement_by_seed, PREDICTION), "disagreement_by_seed"),
     "ranking": (partial(kf.plot.disagreement_by_seed, PREDICTION, ranking=True), "disagreement_by_seed"),
+    "spectrum": (partial(kf.plot.spectrum, PREDICTION), "spectrum"),
+    "leverage": (partial(kf.plot.leverage, PREDICTION), "leverage"),
+    "errors": (partial(kf.plot.law_errors, PREDICTION.diagnosis), "law_errors"),
+    "errors, denoiser": (partial(kf.plot.law_errors, PREDICTION, map=Map.denoiser(0.2)), "law_errors"),
+    "strata": (partial(kf.plot.disagreement_by_stratum, VALIDATION), "counterfactual"),
+    "steps": (partial(kf.plot.sampler_steps, VALIDATION), "steps"),
+    "step ratio": (partial(kf.plot.sampler_steps, VALIDATION, relative=True), "steps"),
+    "simulated κ ratio": (
+        partial(kf.plot.theory_vs_simulation, VALIDATION, quantity="kappa", relative=True),
+        "kappa",
+    ),
 }
 COMPARED = {
     "kappa": "kappa",
@@ -53,7 +65,11 @@ PANELS |= {
     f"simulated {quantity}": (partial(kf.plot.theory_vs_simulation, VALIDATION, quantity=quantity), figure)
     for quantity, figure in COMPARED.items()
 }
-WITHOUT_LEGEND = {"pairs", "seeds", "ranking"}
+WITHOUT_LEGEND = {"pairs", "seeds", "ranking", "spectrum"}
+#: Panels whose legend is not of training-set sizes.
+WITHOUT_SIZES = {"n", "simulated bands", "leverage", "errors", "errors, denoiser", "strata"}
+#: Panels that name rows instead of an ordinate.
+WITH_ROWS = {"ranking", "strata"}
 every_panel = pytest.mark.parametrize(("plot", "figure"), PANELS.values(), ids=PANELS.keys())
 
 
@@ -108,7 +124,7 @@ def test_axes_are_used_named_and_returned(plot: Callable[..., Axes], figure: str
     assert plot(ax=ax) is ax
     assert ax.has_data()
     assert ax.get_xlabel()
-    assert ax.get_ylabel() or "ranking" in plot.keywords  # type: ignore[attr-defined]
+    assert ax.get_ylabel() or plot in [PANELS[name][0] for name in WITH_ROWS]
     assert not any(ax.get_title(loc=place) for place in ("left", "center", "right"))
     owner = ax.get_figure()
     assert owner is not None
@@ -147,8 +163,13 @@ def test_legends_are_drawn_unless_they_are_not_wanted(name: str) -> None:
         return
     assert legend is not None
     labels = [text.get_text() for text in legend.get_texts()]
-    assert labels[:3] == ["20", "60", "200"] or name in ("n", "simulated bands")
+    assert labels[:3] == ["20", "60", "200"] or name in WITHOUT_SIZES
     assert plot(ax=bare, legend=False).get_legend() is None
+
+
+def test_every_function_is_tested() -> None:
+    tested = {plot.func.__name__ for plot, _ in PANELS.values()}  # type: ignore[attr-defined]
+    assert tested == set(kf.plot.__all__) - {"QUANTITIES", "style"}
 
 
 # ---------------------------------------------------------------- numbers
@@ -244,6 +265,7 @@ def test_style_holds_inside_alone() -> None:
 # ---------------------------------------------------------------- errors
 NO_SEEDS = changed(PREDICTION, seeds={"numbers": np.empty(0, dtype=int), "disagreement": np.empty((3, 0))})
 NO_PAIRS = changed(PREDICTION, modes={"pairs": type(PREDICTION.modes.pairs)(np.empty(0, dtype=int), np.empty((0, 0)))})
+UNDIAGNOSED = make_prediction(diagnosed=False)
 NO_DENOISERS = changed(PREDICTION, denoisers={"sigma": np.empty(0)})
 ONE_QUANTITY: Any = make_validation(quantities=("kappa", "pixels"))
 simulated = kf.plot.theory_vs_simulation
@@ -260,6 +282,27 @@ simulated = kf.plot.theory_vs_simulation
         ),
         (partial(kf.plot.shrinkage, NO_DENOISERS, sigma=1.0), "denoisers, none, got 1.0"),
         (partial(kf.plot.shrinkage, PREDICTION, sigma=-1.0), "sigma must be .*-1.0"),
+        (
+            partial(kf.plot.leverage, UNDIAGNOSED),
+            "result must hold a diagnosis, got a prediction without one: its law was given",
+        ),
+        (partial(kf.plot.law_errors, UNDIAGNOSED), "result must hold a diagnosis"),
+        (
+            partial(kf.plot.law_errors, PREDICTION, map="denoiser"),
+            "map must be one of 'sampling map', 'denoiser, σ = 0.2', got 'denoiser'",
+        ),
+        (
+            partial(kf.plot.disagreement_by_stratum, replace(VALIDATION, counterfactual=None)),
+            r"validation must hold strata, got None in validation\.counterfactual",
+        ),
+        (
+            partial(kf.plot.sampler_steps, replace(VALIDATION, step_errors=())),
+            "validation must hold samplers with finitely many steps, got none",
+        ),
+        (
+            partial(simulated, VALIDATION, quantity="gains", relative=True),
+            "quantity must be 'kappa' with relative=True, got 'gains'",
+        ),
         (partial(kf.plot.kappa, []), "result must hold splits of different n, got none"),
         (partial(kf.plot.kappa, [SPLITS[0], SPLITS[0]]), "result must hold splits of different n, got 20, 20"),
         (partial(kf.plot.kappa, SPLITS, sigma=[0.0, 1.0]), "sigma must be positive, got 0.0"),
@@ -311,11 +354,20 @@ def test_what_a_result_lacks_is_named(plot: Callable[..., Axes], message: str, a
                 kf.plot.disagreement_by_n,
                 kf.plot.disagreement_by_seed,
                 kf.plot.mode_pairs,
+                kf.plot.spectrum,
             )
         ),
-        (
-            partial(simulated, PREDICTION, quantity="kappa"),
-            r"validation must be a Validation, as kappaflow\.validation\.linear makes, got Prediction",
+        *(
+            (plot, r"validation must be a Validation, as kappaflow\.validation\.linear makes, got Prediction")
+            for plot in (
+                partial(simulated, PREDICTION, quantity="kappa"),
+                partial(kf.plot.disagreement_by_stratum, PREDICTION),
+                partial(kf.plot.sampler_steps, PREDICTION),
+            )
+        ),
+        *(
+            (partial(plot, SPLITS[0]), "result must be a Diagnosis or a Prediction, got Splits")
+            for plot in (kf.plot.leverage, kf.plot.law_errors)
         ),
     ],
 )

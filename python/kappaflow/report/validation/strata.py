@@ -7,12 +7,14 @@ from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..._checks import FloatArray
 from .. import look, numbers
 from ..document import HOW, Picture, Prose, Section, figure_section
-from ..look import GUIDE, INK, MUTED, WIDTH, styled
+from ..look import GUIDE, INK, MUTED, WIDTH, Legend, styled
 from ..words import NO_BREAK, number, percent, short
 from . import marks
 from .phrases import PROSE, each_size, times
@@ -88,19 +90,24 @@ def _counterfactual_takeaway(validation: Validation) -> str:
 
 @styled
 def draw_counterfactual(validation: Validation) -> Figure:
-    """Disagreement of models of any two strata, sorted: simulated with intervals, predicted, and its limit.
+    """Disagreement of models of any two strata, sorted: simulated with intervals, predicted, and its limit."""
+    figure = Figure(figsize=(WIDTH, _STRATUM_ROW * len(strata_pairs(validation)) + 1.3), layout="constrained")
+    handles = list(plot_counterfactual(figure.add_subplot(), validation).handles)
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), columnspacing=1.4)
+    return figure
+
+
+def plot_counterfactual(ax: Axes, validation: Validation) -> Legend:
+    """The same on given axes.
 
     Raises
     ------
     ValueError
         A validation without strata.
     """
-    found = validation.counterfactual
+    found, pairs = validation.counterfactual, strata_pairs(validation)
     if found is None:
         raise ValueError("counterfactual: the validation must have a counterfactual, got None")
-    pairs = strata_pairs(validation)
-    figure = Figure(figsize=(WIDTH, _STRATUM_ROW * len(pairs) + 1.3), layout="constrained")
-    ax = figure.add_subplot()
     everything = (found.simulated, found.interval_low, found.interval_high, *found.predicted.values())
     limits = np.array([found.predicted_limit[i, j] for i, j in pairs])
     look.log_axis(ax.xaxis, *marks.limits_of(*everything, limits))
@@ -128,8 +135,7 @@ def draw_counterfactual(validation: Validation) -> Figure:
     ax.tick_params(axis="y", length=0)
     ax.grid(False, axis="y")
     ax.set_xlabel("squared distance / d of two models")
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), columnspacing=1.4)
-    return figure
+    return Legend(handles)
 
 
 def strata_pairs(validation: Validation) -> list[tuple[int, int]]:
@@ -191,45 +197,65 @@ def draw_steps(validation: Validation) -> Figure:
     """Discretisation error of each step count and finite-data effect by eigenband for each n; below, their ratio."""
     figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.35, 1])
-    errors = validation.step_errors
-    counts = sorted({e.steps for e in errors})
-    x = np.arange(len(validation.setup.bands), dtype=np.float64)
-    for error in errors:
-        colour = marks.colour_of(validation, error.n)
-        marker = STEP_MARKERS[counts.index(error.steps) % len(STEP_MARKERS)]
-        style: dict[str, Any] = {"color": colour, "marker": marker, "ms": 4.5, "lw": 0.8, "ls": (0, (1, 1.6))}
-        top.plot(x, numbers.positive(error.discretisation), gid=f"steps-{error.steps}-{error.n}", **style)
-        if error.steps == counts[0]:
-            top.plot(
-                x, numbers.positive(error.finite_data), color=colour, marker="o", ms=MARK, lw=1.6, gid=f"data-{error.n}"
-            )
-        relative = np.sqrt(numbers.ratio(error.discretisation, error.finite_data))
-        bottom.plot(x, numbers.positive(relative), gid=f"ratio-{error.steps}-{error.n}", **style)
-    values = [a for e in errors for a in (e.discretisation, e.finite_data)]
-    look.log_axis(top.yaxis, *marks.limits_of(*values))
-    parts = [np.sqrt(numbers.ratio(e.discretisation, e.finite_data)) for e in errors]
-    look.log_axis(bottom.yaxis, *marks.limits_of(*parts, np.ones(1)), text=lambda v: f"{100 * v:.3g} %")
-    bottom.axhline(1.0, **marks.GUIDE_LOOK)
-    labels = [band.numbers.replace("-", "–") for band in validation.setup.bands]
-    bottom.set_xticks(x, labels)
-    if len(labels) > 8:
-        bottom.tick_params(axis="x", labelrotation=60)
-    bottom.set_xlabel("eigenband: modes")
-    top.set_ylabel("squared distance / d")
-    bottom.set_ylabel("steps / finite data (RMS)")
-    extra = [Line2D([], [], color=INK, marker="o", ms=MARK, lw=1.6, label="finite data")]
-    extra += [
-        Line2D(
-            [],
-            [],
-            color=INK,
-            marker=STEP_MARKERS[k % len(STEP_MARKERS)],
-            ms=4.5,
-            lw=0.8,
-            ls=(0, (1, 1.6)),
-            label=f"{count} steps",
-        )
-        for k, count in enumerate(counts)
-    ]
-    look.legend_beside(figure, look.n_legend(validation.setup.n, extra))
+    legend = plot_step_errors(top, validation)
+    plot_step_ratio(bottom, validation)
+    look.stacked(top)
+    look.legend_beside(figure, legend)
     return figure
+
+
+def _step_counts(validation: Validation) -> list[int]:
+    return sorted({e.steps for e in validation.step_errors})
+
+
+def _step_look(validation: Validation, steps: int) -> dict[str, Any]:
+    """Line and marker of a sampler of so many steps."""
+    marker = STEP_MARKERS[_step_counts(validation).index(steps) % len(STEP_MARKERS)]
+    return {"marker": marker, "ms": 4.5, "lw": 0.8, "ls": (0, (1, 1.6))}
+
+
+def _band_axis(ax: Axes, validation: Validation) -> FloatArray:
+    """Abscissa of eigenbands by name, and where they lie."""
+    labels = [band.numbers.replace("-", "–") for band in validation.setup.bands]
+    places = np.arange(len(labels), dtype=np.float64)
+    ax.set_xticks(places, labels)
+    if len(labels) > 8:
+        ax.tick_params(axis="x", labelrotation=60)
+    ax.set_xlabel("eigenband: modes")
+    return places
+
+
+def plot_step_errors(ax: Axes, validation: Validation) -> Legend:
+    """Discretisation error of each step count and finite-data effect by eigenband for each n."""
+    errors, counts, x = validation.step_errors, _step_counts(validation), _band_axis(ax, validation)
+    for error in errors:
+        style = {"color": marks.colour_of(validation, error.n), **_step_look(validation, error.steps)}
+        ax.plot(x, numbers.positive(error.discretisation), gid=f"steps-{error.steps}-{error.n}", **style)
+        if error.steps == counts[0]:
+            solid: dict[str, Any] = {"color": style["color"], "marker": "o", "ms": MARK, "lw": 1.6}
+            ax.plot(x, numbers.positive(error.finite_data), gid=f"data-{error.n}", **solid)
+    look.log_axis(ax.yaxis, *marks.limits_of(*(a for e in errors for a in (e.discretisation, e.finite_data))))
+    ax.set_ylabel("squared distance / d")
+    finite = Line2D([], [], color=INK, marker="o", ms=MARK, lw=1.6, label="finite data")
+    return look.n_legend(validation.setup.n, [finite, *_step_handles(validation)])
+
+
+def plot_step_ratio(ax: Axes, validation: Validation) -> Legend:
+    """Discretisation error over finite-data effect by eigenband for each step count and n, root mean square."""
+    x, drawn = _band_axis(ax, validation), [np.ones(1)]
+    for error in validation.step_errors:
+        style = {"color": marks.colour_of(validation, error.n), **_step_look(validation, error.steps)}
+        relative = np.sqrt(numbers.ratio(error.discretisation, error.finite_data))
+        ax.plot(x, numbers.positive(relative), gid=f"ratio-{error.steps}-{error.n}", **style)
+        drawn.append(relative)
+    look.log_axis(ax.yaxis, *marks.limits_of(*drawn), text=lambda v: f"{100 * v:.3g} %")
+    ax.axhline(1.0, **marks.GUIDE_LOOK)
+    ax.set_ylabel("steps / finite data (RMS)")
+    return look.n_legend(validation.setup.n, _step_handles(validation))
+
+
+def _step_handles(validation: Validation) -> list[Line2D]:
+    return [
+        Line2D([], [], color=INK, label=f"{count} steps", **_step_look(validation, count))
+        for count in _step_counts(validation)
+    ]
