@@ -17,6 +17,9 @@ from typing import Any
 
 __all__ = ["lazy_attributes"]
 
+#: Names that a package imports for its own use; they are not listed.
+_HELPERS = {"TYPE_CHECKING", "lazy_attributes"}
+
 
 def lazy_attributes(
     package: str, names: Mapping[str, str] | None = None
@@ -48,6 +51,6 @@ def lazy_attributes(
 
         module = sys.modules[package]
         modules = {info.name for info in pkgutil.iter_modules(module.__path__) if not info.name.startswith("_")}
-        return sorted({*vars(module), *homes, *modules})
+        return sorted({*vars(module), *homes, *modules} - _HELPERS)
 
     return get, listed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import rlcompleter
 import subprocess
 import sys
 
@@ -48,6 +49,48 @@ def test_rooms_resolve_without_an_import_of_their_own() -> None:
         "kappaflow.models.rows",
         "Map",
     ]
+
+
+LINEAR = {"DisjointSets", "GaussianSets", "ResampledSets", "Validation", "collect_pool", "validate_linear"}
+NETWORK = {"NetworkValidation", "compare_given", "make_context", "make_plan", "open_pair", "validate_networks"}
+
+
+def test_a_tab_lists_what_a_package_holds() -> None:
+    completions = set(completed("kf.validation."))
+    assert completions >= {f"kf.validation.{name}" for name in ("linear", "metrics", "network", "laws", "strata")}
+    assert completed("kf.validation.n") == ["kf.validation.network"]
+    for package in (kf, kf.validation, kf.validation.linear, kf.validation.network, kf.lens, kf.models, kf.consistency):
+        names = dir(package)
+        assert names == sorted(set(names))
+        assert not {"lazy_attributes", "TYPE_CHECKING"} & set(names)
+    assert set(dir(kf.validation.linear)) >= LINEAR | {"experiment", "results", "draws"}
+    assert set(dir(kf.validation.network)) >= NETWORK | {"plan", "runs", "given"}
+
+
+def completed(text: str) -> list[str]:
+    """What Python's own completion offers for a text, without the names that start with an underscore."""
+    completer = rlcompleter.Completer({"kf": kf})
+    offered = [completer.complete(text, state) for state in range(200)]
+    return [name.rstrip("(") for name in offered if name and "._" not in name]
+
+
+def test_listing_a_package_imports_none_of_its_modules() -> None:
+    code = (
+        "import json, sys, kappaflow.validation.linear, kappaflow.validation.network\n"
+        "dir(kappaflow.validation.linear); dir(kappaflow.validation.network)\n"
+        "print(json.dumps([name for name in sys.modules if name.startswith('kappaflow.validation.')]))"
+    )
+    loaded = in_a_new_process(code)
+    assert loaded == ["kappaflow.validation.linear", "kappaflow.validation.network"]
+
+
+@pytest.mark.parametrize("room", ["linear", "network"])
+def test_names_of_the_validations_resolve(room: str) -> None:
+    pytest.importorskip("torch")
+    package = getattr(kf.validation, room)
+    assert set(package.__all__) == (LINEAR if room == "linear" else NETWORK)
+    for name in package.__all__:
+        assert getattr(package, name).__module__.startswith(f"kappaflow.validation.{room}.")
 
 
 def test_import_takes_along_nothing_that_is_slow() -> None:

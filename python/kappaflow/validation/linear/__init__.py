@@ -6,6 +6,26 @@ predicts, beside it), :mod:`.counterfactual` (training sets that differ on purpo
 :mod:`.results`, :mod:`.export`.
 """
 
+from typing import TYPE_CHECKING
+
 from ..._lazy import lazy_attributes
 
-__getattr__, __dir__ = lazy_attributes(__name__)
+if TYPE_CHECKING:
+    from .draws import DisjointSets, GaussianSets, ResampledSets, collect_pool
+    from .experiment import validate_linear
+    from .results import Validation
+
+__all__ = ["DisjointSets", "GaussianSets", "ResampledSets", "Validation", "collect_pool", "validate_linear"]
+
+#: Imported when they are first asked for: the simulation needs torch.
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    {
+        "DisjointSets": "draws",
+        "GaussianSets": "draws",
+        "ResampledSets": "draws",
+        "Validation": "results",
+        "collect_pool": "draws",
+        "validate_linear": "experiment",
+    },
+)

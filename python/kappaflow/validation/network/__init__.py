@@ -5,6 +5,28 @@ In the order in which data flow: :mod:`.plan` and :mod:`.sweep` (many runs), :mo
 models that were trained elsewhere. The models are in :mod:`kappaflow.models`. Needs torch; UNet and DiT need diffusers.
 """
 
+from typing import TYPE_CHECKING
+
 from ..._lazy import lazy_attributes
 
-__getattr__, __dir__ = lazy_attributes(__name__)
+if TYPE_CHECKING:
+    from .context import make_context
+    from .experiment import validate_networks
+    from .given import compare_given, open_pair
+    from .plan import make_plan
+    from .results import NetworkValidation
+
+__all__ = ["NetworkValidation", "compare_given", "make_context", "make_plan", "open_pair", "validate_networks"]
+
+#: Imported when they are first asked for: networks need torch.
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    {
+        "NetworkValidation": "results",
+        "compare_given": "given",
+        "make_context": "context",
+        "make_plan": "plan",
+        "open_pair": "given",
+        "validate_networks": "experiment",
+    },
+)
