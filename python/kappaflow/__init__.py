@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from . import cli, consistency, datasets, lens, models, plot, report, validation  # noqa: F401
     from .consistency.diagnosis import Diagnosis, diagnose
     from .consistency.experiment import LawError
-    from .consistency.posterior import PosteriorVariance, posterior_variance
     from .consistency.predict import predict
     from .consistency.prediction import Prediction
+    from .models.posterior import PosteriorVariance, posterior_variance
 
 __all__ = [
     "ConvergenceError",
@@ -74,7 +74,7 @@ __getattr__, __dir__ = lazy_attributes(
         "diagnose": "consistency.diagnosis",
         "Prediction": "consistency.prediction",
         "predict": "consistency.predict",
-        "PosteriorVariance": "consistency.posterior",
-        "posterior_variance": "consistency.posterior",
+        "PosteriorVariance": "models.posterior",
+        "posterior_variance": "models.posterior",
     },
 )

@@ -15,8 +15,8 @@ from rich.table import Table
 from .._checks import FloatArray
 from .._files import write_bytes
 from ..consistency.law_choice import choose_law
-from ..consistency.posterior import PosteriorVariance, posterior_variance
 from ..laws import Work
+from ..models.posterior import PosteriorVariance, posterior_variance
 from ..population import Population
 from ..sampling import initial_noise
 from ..splits import Splits

@@ -11,6 +11,9 @@ from kappaflow.disagreement import Disagreement
 from kappaflow.validation.laws import compared_laws
 from kappaflow.validation.metrics import correlate
 from kappaflow.validation.network.results import (
+    ANOTHER_PAIR,
+    POSTERIOR,
+    TRIVIAL,
     Baseline,
     Forecast,
     Gallery,
@@ -20,6 +23,7 @@ from kappaflow.validation.network.results import (
     NetworkSetup,
     NetworkValidation,
     PredictorScore,
+    SeedScore,
     StrataMatrix,
 )
 from kappaflow.validation.network.runs import LinearFit, ModeVariance, NearestImages, Quality, Run, TrainingFacts
@@ -139,6 +143,27 @@ def scores(arch: str, n: int, arm: str, same: NetworkPair, rng: np.random.Genera
     return rows
 
 
+def seed_scores(arch: str, n: int, arm: str, rng: np.random.Generator) -> list[SeedScore]:
+    """How well each predictor orders the seeds: the posterior variance well, the laws at random."""
+    observed = rng.standard_normal(Z)
+    noise = {POSTERIOR: 0.3, TRIVIAL: 2.0, "gaussian": 1e3, "empirical": 1e3, "linear": 1e3, ANOTHER_PAIR: 1.0}
+    return [
+        SeedScore(
+            arch=arch,
+            n=n,
+            arm=arm,
+            predictor=name,
+            pairs=3,
+            single=0.5 / (1 + size),
+            mean=correlate(observed + size * rng.standard_normal(Z), observed),
+            reliability=0.36,
+            tenths=1.0 + 1 / size,
+            pixels=0.7 if name == POSTERIOR else float("nan"),
+        )
+        for name, size in noise.items()
+    ]
+
+
 def manipulations(arch: str, n: int, arm: str) -> list[Manipulation]:
     """Seeds with the top and the bottom modes switched off, doubled and as they are."""
     rows = []
@@ -185,7 +210,7 @@ def validation(archs: tuple[str, ...] = ("unet", "dit"), sizes: tuple[int, ...] 
     rng = np.random.default_rng(0)
     runs = [run(a, n, s, m, passes(a, n)) for a in archs for n in sizes for s, m in (("A", 0), ("B", 0), ("B", 1))]
     pairs = [pair(a, n, arm, passes(a, n), 10.0 if passes(a, n) else 1e5) for a in archs for n in sizes for arm in ARMS]
-    forecasts, predictions, baselines, changes = [], [], [], []
+    forecasts, predictions, baselines, changes, by_seed = [], [], [], [], []
     for n in sizes:
         same = next(p for p in pairs if p.n == n and p.arm == "same")
         other = half(same.disagreement)
@@ -200,6 +225,7 @@ def validation(archs: tuple[str, ...] = ("unet", "dit"), sizes: tuple[int, ...] 
                 same = next(p for p in pairs if (p.arch, p.n, p.arm) == (a, n, "same"))
                 predictions += scores(a, n, arm, same, rng)
                 changes += manipulations(a, n, arm)
+                by_seed += seed_scores(a, n, arm, rng)
     galleries = [
         Gallery(
             arch=a,
@@ -235,6 +261,7 @@ def validation(archs: tuple[str, ...] = ("unet", "dit"), sizes: tuple[int, ...] 
         baselines=tuple(baselines),
         forecasts=tuple(forecasts),
         predictor_scores=tuple(predictions),
+        seed_scores=tuple(by_seed),
         galleries=tuple(galleries),
         manipulations=tuple(changes),
         strata=tuple(matrix_of_strata(arch) for arch in archs),
@@ -257,6 +284,7 @@ def given() -> NetworkValidation:
         pairs=(one,),
         forecasts=(),
         predictor_scores=(),
+        seed_scores=(),
         baselines=(),
         galleries=(shown,),
         manipulations=(),
@@ -272,5 +300,12 @@ def failed() -> NetworkValidation:
     galleries = tuple(dataclasses.replace(g, trained=False) for g in full.galleries)
     strata = tuple(dataclasses.replace(b, observed=np.full((5, 5), np.nan)) for b in full.strata)
     return dataclasses.replace(
-        full, runs=runs, pairs=pairs, predictor_scores=(), manipulations=(), galleries=galleries, strata=strata
+        full,
+        runs=runs,
+        pairs=pairs,
+        predictor_scores=(),
+        seed_scores=(),
+        manipulations=(),
+        galleries=galleries,
+        strata=strata,
     )

@@ -92,7 +92,17 @@ def test_json_holds_the_parts_of_a_disagreement_beside_what_they_are_of(experime
     assert content["pairs"][0]["seeds"] == found.pairs[0].disagreement.seeds.tolist()
     facts = {"source", "description", "shape", "dimension", "images", "eigenvalues"}
     settings = {"n", "archs", "arms", "repeats", "seeds", "sigma_max", "sampler_steps", "preset", "device", "seed"}
-    lists = {"runs", "pairs", "baselines", "forecasts", "predictions", "manipulations", "strata", "notes"}
+    lists = {
+        "runs",
+        "pairs",
+        "baselines",
+        "forecasts",
+        "predictions",
+        "seed_scores",
+        "manipulations",
+        "strata",
+        "notes",
+    }
     assert set(content) == facts | settings | lists | {"laws", "bands"}
 
 
@@ -178,5 +188,5 @@ def test_settings_that_do_not_fit_the_data_are_noted() -> None:
     assert experiment_module._scale_notes(fine) == []
     assert "scale the images" in experiment_module._scale_notes(large)[0]
     start, steps = experiment_module._scale_notes(low)
-    assert start.startswith("Sampling starts at σ = 2, which is not far above the data")
-    assert steps.startswith("5 steps of the sampler leave errors")
+    assert start.startswith("Sampling starts at σ = 2, not far above the data")
+    assert steps.startswith("The sampler takes only 5 steps")

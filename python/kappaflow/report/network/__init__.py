@@ -18,6 +18,7 @@ from .headline import Headline, headline, verdict_lines
 from .modes import bands, by_distance, by_seed, variance
 from .phrases import PROSE
 from .predicted import denoisers, factors, predictors
+from .seed_order import seed_order
 from .tables import design, pairs
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def build(found: NetworkValidation, *, facts: Mapping[str, str]) -> Document:
                 memorisation(found),
                 variance(found),
                 bands(found),
+                seed_order(found),
                 by_seed(found),
                 by_distance(found),
                 predictors(found),

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation, PredictorScore
 
 
+#: A law whose order of seeds has a larger p-value than this in most cases is not called best.
+_CHANCE = 0.05
+
+
 def predictors(found: NetworkValidation) -> Section | None:
     """Rank correlations of every predictor."""
     arm = select.shown_arms(found)[0]
@@ -54,16 +58,22 @@ def predictors(found: NetworkValidation) -> Section | None:
 
 
 def _predictor_words(found: NetworkValidation, arm: str) -> list[str]:
-    means = []
+    means, ordering = [], {}
     for name in select.predictors(found):
         rows = [p for p in found.predictor_scores if p.predictor == name and p.arm == arm]
         values = [[p.relative.value for p in rows], [p.seeds.value for p in rows]]
         if rows:
             means.append((name, finite_mean(values[0]), finite_mean(values[1])))
+            ordering[name] = 2 * sum(p.seeds.value > 0 and p.seeds.p_value < _CHANCE for p in rows) >= len(rows)
     laws = [entry for entry in means if entry[0] != "linear" and math.isfinite(entry[2])]
     if not laws:
         return []
     best = max(laws, key=lambda entry: entry[2])
+    seeds = (
+        f"Of the laws, the {predictor_title(best[0])} orders seeds best."
+        if ordering[best[0]]
+        else "No law orders the seeds better than chance."
+    )
     rest = "; ".join(
         f"{predictor_title(name)} {two_digits(modes)} and {two_digits(seeds)}" for name, modes, seeds in means
     )
@@ -71,7 +81,7 @@ def _predictor_words(found: NetworkValidation, arm: str) -> list[str]:
         [p.relative.value for p in found.predictor_scores if p.arm == "floor" and p.predictor == best[0]]
     )
     sentences = [
-        f"Of the laws, the {predictor_title(best[0])} orders seeds best.",
+        seeds,
         f"Mean rank correlation over modes (relative) and over seeds: {rest}.",
     ]
     if math.isfinite(floor):

@@ -10,7 +10,7 @@ import numpy as np
 from ..._checks import FloatArray
 from ...laws import REGISTRY
 from ...validation.laws import compared_laws
-from ...validation.network.results import LEAST_MODE
+from ...validation.network.results import ANOTHER_PAIR, LEAST_MODE, POSTERIOR, TRIVIAL
 from ..laws import law_look
 from ..look import BAND_COLOURS, INK
 
@@ -35,6 +35,12 @@ ARM_TITLES = {
 ARM_COLOURS = {"same": BAND_COLOURS[0], "different": BAND_COLOURS[1], "floor": "#6e7781", "given": BAND_COLOURS[0]}
 #: The predictor that is no law: linear models of the very same splits.
 LINEAR = "linear"
+#: Predictors of seeds that are neither: their titles and colours, in the order in which they are shown.
+_SEED_PREDICTORS = {
+    POSTERIOR: ("posterior variance of all images", BAND_COLOURS[5]),
+    TRIVIAL: ("distance to the mean image (trivial)", "#9aa0a6"),
+    ANOTHER_PAIR: ("other pair of networks", "#b8860b"),
+}
 
 
 def arch_title(name: str) -> str:
@@ -61,12 +67,21 @@ def laws_by_generality() -> list[str]:
 
 def predictor_title(name: str) -> str:
     """``empirical law``."""
+    if name in _SEED_PREDICTORS:
+        return _SEED_PREDICTORS[name][0]
     return "linear models of the same splits" if name == LINEAR else compared_laws()[name].title
 
 
 def predictor_colour(name: str) -> str:
     """Colour of a predictor in every figure of this report."""
+    if name in _SEED_PREDICTORS:
+        return _SEED_PREDICTORS[name][1]
     return INK if name == LINEAR else law_look(name).predictor
+
+
+def predictor_place(name: str) -> int:
+    """Place of a predictor of seeds in tables and legends."""
+    return [*_SEED_PREDICTORS, LINEAR, *laws_by_generality()].index(name)
 
 
 def pairs_of(found: NetworkValidation, arch: str, arm: str) -> list[NetworkPair]:

@@ -17,6 +17,7 @@ from .manipulation import manipulated_forecasts, manipulations
 from .members import Member, describe, pair_members
 from .plan import Plan
 from .results import NetworkData, NetworkSetup, NetworkValidation, StrataMatrix
+from .seeds import posterior_of, score_seeds
 from .stratified import strata_law, strata_matrix
 from .sweep import make_jobs, run_jobs
 
@@ -99,16 +100,13 @@ def assemble(
     forecasts = [forecast(context, law, size) for law in context.laws for size in plan.n if size]
     shown = _shown(context.laws)
     expected = {size: manipulated_forecasts(context, shown, size) for size in plan.n if size}
-    scores, galleries, changes = [], [], []
+    posterior = posterior_of(context)
+    scores, seed_scores, galleries, changes = [], [], [], []
     for kind in dict.fromkeys(two.kind for two in paired):
         same = [(two, pair) for two, pair in zip(paired, pairs, strict=True) if two.kind == kind]
-        scores += score_predictors(
-            context,
-            kind,
-            [pair for _, pair in same if pair.trained],
-            [f for f in forecasts if f.n == kind.n],
-            [base for base in bases if base.n == kind.n],
-        )
+        of_size = [f for f in forecasts if f.n == kind.n], [base for base in bases if base.n == kind.n]
+        scores += score_predictors(context, kind, [pair for _, pair in same if pair.trained], *of_size)
+        seed_scores += score_seeds(context, kind, [two for two, _ in same if two.trained], *of_size, posterior.value)
         if kind.arm != "floor":
             galleries.append(gallery(context, next(two for two, _ in same if two.repeat == 0)))
             changes += manipulations(context, kind, [two for two, _ in same if two.trained], expected.get(kind.n, {}))
@@ -143,10 +141,11 @@ def assemble(
         baselines=tuple(bases),
         forecasts=tuple(forecasts),
         predictor_scores=tuple(scores),
+        seed_scores=tuple(seed_scores),
         galleries=tuple(galleries),
         manipulations=tuple(changes),
         strata=tuple(_strata(plan, context, members)),
-        notes=(*notes, *_scale_notes(context)),
+        notes=(*notes, *_scale_notes(context), *filter(None, [posterior.note])),
     )
 
 

@@ -23,6 +23,7 @@ def network_to_json(validation: NetworkValidation) -> dict[str, Any]:
         **{name: value for name, value in setup.items() if name != "laws"},
         "runs": [_run_to_json(run) for run in validation.runs],
         "predictions": plain(validation.predictor_scores),
+        "seed_scores": plain(validation.seed_scores),
         "manipulations": plain(validation.manipulations),
         "strata": plain(validation.strata),
         "notes": plain(validation.notes),

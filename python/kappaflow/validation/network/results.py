@@ -6,6 +6,7 @@ dimension, ‖a − b‖²/d; modes and bands are parts of that, which add up to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,8 +23,11 @@ from ..metrics import Correlation
 from .runs import Run
 
 __all__ = [
+    "ANOTHER_PAIR",
     "ARMS",
     "LEAST_MODE",
+    "POSTERIOR",
+    "TRIVIAL",
     "Baseline",
     "Forecast",
     "Gallery",
@@ -33,6 +37,7 @@ __all__ = [
     "NetworkSetup",
     "NetworkValidation",
     "PredictorScore",
+    "SeedScore",
     "StrataMatrix",
 ]
 
@@ -45,6 +50,9 @@ ARMS: Mapping[str, str] = {
     "given": "two models that were trained elsewhere",
 }
 
+
+#: Predictors of the order of seeds that are neither a law nor linear models, see :class:`SeedScore`.
+POSTERIOR, TRIVIAL, ANOTHER_PAIR = "posterior_variance", "trivial", "another_pair"
 
 #: Modes below this share of the largest eigenvalue are left out of what is said over modes: border pixels that never vary.
 LEAST_MODE = 1e-6
@@ -170,6 +178,67 @@ class PredictorScore(Tabular):
             f"PredictorScore({self.predictor!r} of {self.arch!r}, n = {self.n}, {self.arm!r}: correlation over seeds "
             f"{self.seeds.value:.3g}, over modes {self.relative.value:.3g} (relative); observed/predicted {self.factor:.3g})"
         )
+
+
+@dataclass(frozen=True, repr=False)
+class SeedScore(Tabular):
+    """How well a predictor orders the seeds on which networks disagree, over all trained pairs of one architecture, n and arm.
+
+    Attributes
+    ----------
+    arch, n, arm : the pairs
+    predictor : :data:`POSTERIOR`, the posterior variance of all images; :data:`TRIVIAL`, minus the squared distance of the linear
+        model's image to the mean; the name of a law; "linear", the linear models of the very same splits; or
+        :data:`ANOTHER_PAIR`, one trained pair as a predictor of the others
+    pairs : how many pairs are predicted
+    single : mean Spearman correlation with single pairs
+    mean : Spearman correlation with the mean over the pairs
+    reliability : mean Spearman correlation between two pairs, NaN for one pair
+    tenths : mean disagreement of the tenth of the seeds that is predicted highest over that of the lowest tenth
+    pixels : mean over seeds of the Spearman correlation of predicted and observed disagreement over pixels, NaN without a map
+    """
+
+    arch: str
+    n: int
+    arm: str
+    predictor: str
+    pairs: int
+    single: float
+    mean: Correlation
+    reliability: float
+    tenths: float
+    pixels: float
+
+    def _columns(self) -> Columns:
+        """One row."""
+        return {
+            "arch": self.arch,
+            "n": self.n,
+            "arm": self.arm,
+            "predictor": self.predictor,
+            "pairs": self.pairs,
+            "single": self.single,
+            "ceiling": self.ceiling,
+            "mean": self.mean.value,
+            "tenths": self.tenths,
+            "pixels": self.pixels,
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"SeedScore({self.predictor!r} of {self.arch!r}, n = {self.n}, {self.arm!r}: correlation over seeds "
+            f"{self.single:.3g} with single pairs, ceiling {self.ceiling:.3g}; {self.mean.value:.3g} with the mean)"
+        )
+
+    @property
+    def ceiling(self) -> float:
+        """√reliability, what `single` could reach: a pair's own randomness cannot be predicted. NaN where that is not known."""
+        return math.sqrt(self.reliability) if self.reliability > 0 else math.nan
+
+    @property
+    def significant(self) -> bool:
+        """Whether `mean` is above what a random order reaches in 95 % of the cases (permutation test)."""
+        return self.mean.value > 0 and self.mean.p_value < 0.05
 
 
 @dataclass(frozen=True, repr=False)
@@ -316,6 +385,7 @@ class NetworkValidation(Tabular):
     runs, pairs : the networks, and pairs of them
     baselines, forecasts : models that need no training, and what each law predicts
     predictor_scores : how well laws and linear models predict where networks disagree
+    seed_scores : how well each predictor orders the seeds
     galleries : images of a few seeds
     manipulations : disagreement where modes of the initial noise are changed
     strata : networks trained on strata of the data
@@ -329,6 +399,7 @@ class NetworkValidation(Tabular):
     baselines: tuple[Baseline, ...]
     forecasts: tuple[Forecast, ...]
     predictor_scores: tuple[PredictorScore, ...]
+    seed_scores: tuple[SeedScore, ...]
     galleries: tuple[Gallery, ...]
     manipulations: tuple[Manipulation, ...]
     strata: tuple[StrataMatrix, ...]

@@ -11,8 +11,8 @@ from scipy.special import softmax
 
 import kappaflow as kf
 from kappaflow._checks import FloatArray
-from kappaflow.consistency.posterior import LEAST_IMAGES, LEAST_PERPLEXITY
 from kappaflow.datasets import open_images
+from kappaflow.models.posterior import LEAST_IMAGES, LEAST_PERPLEXITY
 from kappaflow.models.scores import DeltaScore
 from kappaflow.sampling import initial_noise
 

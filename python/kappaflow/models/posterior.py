@@ -22,9 +22,9 @@ from .._samples import batches
 from .._tables import Columns, Tabular
 from ..bands import Band, resolve_bands
 from ..maps import Map
-from ..models.scores.softmax import WeightedMean
 from ..population import Population, ProfileArray
 from ..sampling import SIGMA_MAX
+from .scores.softmax import WeightedMean
 
 __all__ = ["LEAST_IMAGES", "LEAST_PERPLEXITY", "PosteriorVariance", "posterior_variance"]
 

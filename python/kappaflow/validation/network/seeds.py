@@ -1,0 +1,141 @@
+"""How well anything orders the seeds on which pairs of networks disagree, beside what any predictor could reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from ..._checks import FloatArray
+from ..._statistics import rank_correlation
+from ...laws import REGISTRY
+from ...models.posterior import PosteriorVariance, posterior_variance
+from ...splits import Splits
+from ..metrics import correlate
+from .context import Context
+from .members import MemberPair, PairKind
+from .results import ANOTHER_PAIR, POSTERIOR, TRIVIAL, Baseline, Forecast, SeedScore
+
+__all__ = ["PosteriorOf", "posterior_of", "score_seeds"]
+
+#: Seeds whose pixel maps are compared.
+_MAPS = 64
+
+
+class PosteriorOf(NamedTuple):
+    """Posterior variance of the images at every seed, None where there is none, and then why."""
+
+    value: PosteriorVariance | None
+    note: str
+
+
+def posterior_of(context: Context) -> PosteriorOf:
+    """Posterior variance of all images at every seed, with pixel maps."""
+    try:
+        value = posterior_variance(
+            context.population,
+            context.noise["seeds"],
+            images=context.images[: context.count],
+            sigma_max=context.sigma_max,
+            pixels=True,
+        )
+    except ValueError as error:
+        return PosteriorOf(None, f"The posterior variance is left out as a predictor of seeds: {error}")
+    return PosteriorOf(value, "")
+
+
+def score_seeds(
+    context: Context,
+    kind: PairKind,
+    pairs: Sequence[MemberPair],
+    forecasts: Sequence[Forecast],
+    linear: Sequence[Baseline],
+    posterior: PosteriorVariance | None,
+) -> list[SeedScore]:
+    """The score of every predictor of the order of seeds, over the trained pairs of one kind.
+
+    Parameters
+    ----------
+    pairs : trained pairs of that kind
+    forecasts, linear : of the same n
+    posterior : of all images
+    """
+    if not pairs:
+        return []
+    apart = [(two.first.samples - two.second.samples) ** 2 for two in pairs]
+    observed = np.stack([each.mean(axis=1) for each in apart])
+    maps = np.mean([each[:_MAPS] for each in apart], axis=0)
+    predicted: dict[str, FloatArray] = {}
+    if posterior is not None:
+        predicted |= {POSTERIOR: posterior.seeds, TRIVIAL: posterior.trivial}
+    predicted |= {forecast.law: forecast.disagreement.seeds for forecast in forecasts}
+    repeats = {two.repeat for two in pairs}
+    same = [base.disagreement.seeds for base in linear if base.kind == "linear" and base.repeat in repeats]
+    if same:
+        predicted["linear"] = np.mean(same, axis=0)
+    pixel_maps = _pixel_maps(context, kind, posterior, len(maps))
+    reliability = _reliability(observed)
+    scores = [
+        _score(kind, name, values, observed, reliability, _within(pixel_maps.get(name), maps))
+        for name, values in predicted.items()
+    ]
+    return scores if len(pairs) == 1 else [*scores, _another_pair(kind, observed, reliability, apart)]
+
+
+def _score(
+    kind: PairKind, predictor: str, values: FloatArray, observed: FloatArray, reliability: float, pixels: float
+) -> SeedScore:
+    order = np.argsort(values, kind="stable")
+    tenth = max(1, len(order) // 10)
+    mean = observed.mean(axis=0)
+    low = float(mean[order[:tenth]].mean())
+    return SeedScore(
+        arch=kind.arch,
+        n=kind.n,
+        arm=kind.arm,
+        predictor=predictor,
+        pairs=len(observed),
+        single=float(np.mean([rank_correlation(values, each).value for each in observed])),
+        mean=correlate(values, mean),
+        reliability=reliability,
+        tenths=float(mean[order[-tenth:]].mean() / low) if low > 0 else float("nan"),
+        pixels=pixels,
+    )
+
+
+def _another_pair(kind: PairKind, observed: FloatArray, reliability: float, apart: Sequence[FloatArray]) -> SeedScore:
+    """The first pair as a predictor of the others: what a pair of networks more would tell."""
+    others = observed[1:]
+    within = _within(apart[0][:_MAPS], np.mean([each[:_MAPS] for each in apart[1:]], axis=0))
+    return _score(kind, ANOTHER_PAIR, observed[0], others, reliability, within)
+
+
+def _reliability(observed: FloatArray) -> float:
+    """Mean rank correlation between two pairs; NaN for one pair."""
+    values = [rank_correlation(a, b).value for a, b in combinations(observed, 2)]
+    return float(np.mean(values)) if values else float("nan")
+
+
+def _pixel_maps(
+    context: Context, kind: PairKind, posterior: PosteriorVariance | None, count: int
+) -> Mapping[str, FloatArray]:
+    """Predictor → (count, d) where in each image of the first seeds it expects disagreement."""
+    maps = {}
+    if posterior is not None and posterior.pixels is not None:
+        maps[POSTERIOR] = posterior.pixels[:count].reshape(count, -1)
+    law = next((law for law in reversed(context.laws) if law.name in REGISTRY), None)  # the most general one
+    if law is not None and kind.n:
+        splits = Splits(context.population, kind.n, **law.options)
+        f = splits.sampling_map(0.0, context.sigma_max)
+        maps[law.name] = np.stack([splits.pixel_variance(f, x).ravel() for x in context.noise["seeds"][:count]])
+    return maps
+
+
+def _within(predicted: FloatArray | None, observed: FloatArray) -> float:
+    """Mean over seeds of the rank correlation over the pixels of a seed; NaN without a map."""
+    if predicted is None:
+        return float("nan")
+    values = [rank_correlation(a, b).value for a, b in zip(predicted, observed, strict=True)]
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
