@@ -8,11 +8,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from kappaflow.consistency.posterior import posterior_variance
 
 import kappaflow as kf
 import toy_networks
 from kappaflow.lens import architecture, learning, receptive_field, scores, teleport, trajectories
+from kappaflow.models.posterior import posterior_variance
 from kappaflow.models.scores import GaussianScore
 from kappaflow.sampling import initial_noise
 from kappaflow.validation.linear.draws import ResampledSets, collect_pool

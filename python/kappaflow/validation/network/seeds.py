@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
 
 import numpy as np
 
 from ..._checks import FloatArray
+from ..._repr import ShortRepr
 from ..._statistics import rank_correlation
 from ...laws import REGISTRY
 from ...models.posterior import PosteriorVariance, posterior_variance
@@ -24,7 +25,8 @@ __all__ = ["PosteriorOf", "posterior_of", "score_seeds"]
 _MAPS = 64
 
 
-class PosteriorOf(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class PosteriorOf(ShortRepr):
     """Posterior variance of the images at every seed, None where there is none, and then why."""
 
     value: PosteriorVariance | None
