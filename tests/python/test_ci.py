@@ -79,7 +79,7 @@ def check(experiment: str, out: Path) -> bool:
 
 
 @pytest.mark.parametrize(("outcomes", "passes"), [(["agrees"], True), (["agrees", "misses"], False), ([], False)])
-def test_gaussian_data_may_not_miss(outcomes: list[str], passes: bool, tmp_path: Path) -> None:
+def test_no_prediction_may_miss_on_gaussian_data(outcomes: list[str], passes: bool, tmp_path: Path) -> None:
     rows = [{"quantity": "kappa", "label": "κ", "n": 40, "verdict": "", "outcome": outcome} for outcome in outcomes]
     (tmp_path / "validation.json").write_text(json.dumps({"comparisons": rows}), encoding="utf-8")
     assert check("gaussian", tmp_path) is passes

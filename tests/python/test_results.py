@@ -52,7 +52,7 @@ def test_one_digit_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         (0.5, "0.5", False),
     ],
 )
-def test_what_counts_as_equal(old: Any, new: Any, equal: bool) -> None:
+def test_values_that_count_as_equal(old: Any, new: Any, equal: bool) -> None:
     assert results.same(old, new) is equal
 
 

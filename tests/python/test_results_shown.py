@@ -93,7 +93,7 @@ def columns(value: Any) -> dict[int, list[str]]:
     return {length: names for length, names in lengths.items() if len(names) > 1}
 
 
-def test_many_kinds_of_results_are_looked_at(shown: list[Any]) -> None:
+def test_many_kinds_of_results_are_covered(shown: list[Any]) -> None:
     kinds = {type(value).__name__ for value in shown}
     studies = {name for name in RECORDS if name.endswith("Study")}
     results = {"Prediction", "Diagnosis", "Validation", "NetworkValidation", "Population", "Splits", "SampleSize"}

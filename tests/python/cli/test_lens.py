@@ -125,7 +125,7 @@ def test_saved_population_has_the_windows_that_need_no_images(folder: Path) -> N
 
 
 @pytest.mark.usefixtures("plain_figures")
-def test_network_is_looked_at(folder: Path) -> None:
+def test_windows_use_the_network(folder: Path) -> None:
     """A module of one's own whose denoiser is that of N(0, 1): teleport beside the population, and scores against it."""
     (folder / "mine.py").write_text(
         "def shrink(x, sigma):\n    return x / (1 + sigma.reshape(-1, 1, 1, 1) ** 2)\n", encoding="utf-8"

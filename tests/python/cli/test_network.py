@@ -221,12 +221,12 @@ def test_killed_in_training_it_resumes(folder: Path) -> None:
         (("--split", "sorted"), "--split must be one of 'random', 'contiguous', got 'sorted'"),
     ],
 )
-def test_what_cannot_be_is_refused_before_any_work(folder: Path, arguments: tuple[str, ...], words: str) -> None:
+def test_wrong_options_are_refused_before_any_work(folder: Path, arguments: tuple[str, ...], words: str) -> None:
     options = [argument for argument in SMALL if "--arch" not in arguments or argument not in ("--arch", "mlp")]
     assert refuse("data.npy", *options, *arguments).startswith(words)
 
 
-def test_models_that_are_not_there(folder: Path) -> None:
+def test_missing_models_are_named(folder: Path) -> None:
     message = refuse("data.npy", "--pair", "a.safetensors", "b.safetensors", "-q")
     assert message.startswith("--pair: model 'a.safetensors' does not exist; it must be a .safetensors checkpoint")
     (folder / "bad.safetensors").write_bytes(b"nothing")

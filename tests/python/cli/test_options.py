@@ -107,7 +107,7 @@ def test_an_option_can_be_required() -> None:
     assert "--name" in result.stderr
 
 
-def test_changes_of_what_is_not_there_are_mistakes() -> None:
+def test_changes_of_unknown_options_are_mistakes() -> None:
     def unknown(size: Annotated[Size, changed("sise", help="?")]) -> None:
         """Do it."""
 

@@ -48,7 +48,7 @@ def test_foreign_files_are_refused_and_survive_overwrite(folder, plain_report):
     assert len(names("o")) == 6
 
 
-def test_files_of_the_former_run_go(folder, plain_report):
+def test_files_of_the_former_run_are_removed(folder, plain_report):
     predict_small("--out", "o")
     former = json.loads(Path("o", "options.json").read_text())
     former["files"] += ["extra.svg", "../data.npy"]

@@ -74,7 +74,7 @@ def test_a_log_gets_lines_and_quiet_gets_none(screen: io.StringIO) -> None:
     assert screen.getvalue().splitlines() == lines
 
 
-def test_a_terminal_gets_a_bar_that_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_a_bar_that_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     text = io.StringIO()
     monkeypatch.setattr(console, "errors_console", lambda: Console(file=text, force_terminal=True, width=80))
     shown: list[dict[str, object]] = []

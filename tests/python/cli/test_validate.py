@@ -96,7 +96,7 @@ def test_a_saved_population_is_validated_on_gaussian_data(folder, plain_report):
     assert "--sampling must be gaussian for a saved population" in message
 
 
-def test_an_interrupted_run_goes_on_and_gives_the_same_numbers(folder, plain_report, monkeypatch):
+def test_an_interrupted_run_resumes_and_gives_the_same_numbers(folder, plain_report, monkeypatch):
     assert run("data.npy", "--n", "6,20", "--out", "whole", *SMALL).exit_code == 0
     original, calls = simulation._Worker.group, []
 

@@ -87,7 +87,7 @@ def test_flow_matching_equals_its_ve_form() -> None:
     torch.testing.assert_close(denoiser(x, sigma), exact()(x, sigma), rtol=1e-8, atol=1e-8)
 
 
-def test_whole_steps_ask_for_none_between() -> None:
+def test_whole_steps_use_no_steps_between() -> None:
     asked = []
 
     def network(y: torch.Tensor, time: torch.Tensor) -> torch.Tensor:

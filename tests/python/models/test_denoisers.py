@@ -104,7 +104,7 @@ def test_memorising_samples_are_training_images() -> None:
     )  # the rest ends between images that lie within the last noise level of each other
 
 
-def test_denoiser_that_answers_wrongly_is_refused() -> None:
+def test_wrong_outputs_of_a_denoiser_are_refused() -> None:
     noise = torch.ones((2, 3), dtype=torch.float64)
     with pytest.raises(ValueError, match=r"shape of its input \(2, 3\), got \(2, 1\)"):
         sample(lambda x, sigma: x[:, :1], noise)
@@ -126,7 +126,7 @@ def test_denoiser_that_answers_wrongly_is_refused() -> None:
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (4, 5, 3), (3, 4, 5), (7,), (2, 3, 4, 5)])
-def test_layout_goes_there_and_back(shape: tuple[int, ...]) -> None:
+def test_layout_round_trip(shape: tuple[int, ...]) -> None:
     rows = RNG.standard_normal((2, int(np.prod(shape))))
     images = to_tensor(rows, shape, torch.float64)
     assert tuple(images.shape[1:]) == tensor_shape(shape)

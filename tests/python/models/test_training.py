@@ -130,7 +130,7 @@ def test_same_seed_same_weights_and_the_global_generator_stays() -> None:
         ("linear-conv", (1, 8, 8), {"kernel": 4}, "kernel of linear-conv must be odd, got 4"),
     ],
 )
-def test_networks_that_cannot_be(name: str, shape: tuple[int, ...], options: dict[str, object], words: str) -> None:
+def test_impossible_networks_are_refused(name: str, shape: tuple[int, ...], options: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         build_backbone(name, shape, options)
 
@@ -274,7 +274,7 @@ except OSError as error:
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_divergence_is_said_and_never_saved(tmp_path: Path) -> None:
+def test_divergence_is_reported_and_never_saved(tmp_path: Path) -> None:
     wild = TrainingConfig(steps=60, batch=8, learning_rate=1e30, warmup=0)
     with pytest.raises(FloatingPointError, match=r"training diverged .* take a smaller learning rate"):
         train(NETWORK, wild, pictures(20, (6,)), checkpoint=tmp_path / "state.safetensors")

@@ -93,7 +93,7 @@ def test_names_of_the_validations_resolve(room: str) -> None:
         assert getattr(package, name).__module__.startswith(f"kappaflow.validation.{room}.")
 
 
-def test_import_takes_along_nothing_that_is_slow() -> None:
+def test_import_loads_no_slow_modules() -> None:
     code = "import json, sys, kappaflow; dir(kappaflow); kappaflow.lens; print(json.dumps(sorted(sys.modules)))"
     loaded = in_a_new_process(code)
     assert isinstance(loaded, list)
@@ -111,7 +111,7 @@ def test_every_public_name_is_there() -> None:
     assert namespace["Diagnosis"] is kf.Diagnosis
 
 
-def test_what_is_not_there_is_said_as_python_says_it() -> None:
+def test_missing_names_raise_the_errors_of_python() -> None:
     with pytest.raises(AttributeError, match="module 'kappaflow' has no attribute 'nothing'"):
         kf.nothing  # noqa: B018
     with pytest.raises(AttributeError, match=r"module 'kappaflow\.lens' has no attribute 'nothing'"):

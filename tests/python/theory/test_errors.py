@@ -291,7 +291,7 @@ def test_wrong_input_is_named(call: Callable[[], Any], error: type[Exception], m
         call()
 
 
-def test_uncertified_kappa_is_not_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uncertified_kappa_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     core = kf.functions._core
     solve = core.solve_kappa
     monkeypatch.setattr(core, "solve_kappa", lambda t, spectrum, m: solve(t, spectrum, m, max_iterations=1))

@@ -160,7 +160,7 @@ def test_beyond_the_samples_what_is_not_identified_is_refused(law: str) -> None:
     assert kf.Splits(few, 60, law=law).expectation(splits.denoiser(0.01)).shape == (59,)
 
 
-def test_sample_size_beyond_which_nothing_is_told() -> None:
+def test_sample_size_beyond_which_nothing_is_determined() -> None:
     few = samples_of(power_law(80), 60, 0)
     with pytest.raises(
         kf.NotReachedError,

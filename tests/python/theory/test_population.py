@@ -141,7 +141,7 @@ def test_refused_samples() -> None:
         kf.Population.from_samples(images() * 1j)
 
 
-def test_memory_is_checked_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_checked_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments_module, "available_memory", lambda: 2**30)
     with pytest.raises(MemoryError, match=r"a dimension of 20000 needs 8.9 GiB for 3 .* 1.0 GiB are free: use smaller"):
         kf.Moments(20000)

@@ -42,7 +42,7 @@ CASES = [pytest.param(n, mean, id=f"{n}-{mean}") for n in (5, 40, 41, 300) for m
 
 
 @pytest.mark.parametrize(("n", "mean"), CASES)
-def test_corrections_are_what_is_written(n: int, mean: str) -> None:
+def test_corrections_are_the_documented_formulas(n: int, mean: str) -> None:
     splits = splits_of(S, n, mean)
     for t in (1e-4, 0.1, 30.0):
         kappa, delta, exact = dense(splits, t)
@@ -197,7 +197,7 @@ def test_modes_without_variance_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("n", [2, 4, 5, 9])
-def test_without_noise_nothing_is_to_be_corrected(n: int) -> None:
+def test_without_noise_there_is_no_correction(n: int) -> None:
     """x/x is 1 for every training set of full rank; with m equal to the rank m − df2 is 0 and was divided by."""
     for mean in ("known", "estimated"):
         splits = splits_of([3.0, 2.0, 1.0, 0.5], n, mean)

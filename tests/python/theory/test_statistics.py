@@ -26,6 +26,6 @@ def test_equal_values_share_a_rank() -> None:
 
 
 @pytest.mark.parametrize("values", [np.ones(5), np.ones(2), np.empty(0)])
-def test_nothing_can_be_said_of_equal_or_few_values(values: np.ndarray) -> None:
+def test_no_correlation_of_equal_or_few_values(values: np.ndarray) -> None:
     assert math.isnan(rank_correlation(values, np.arange(float(len(values)))).value)
     assert math.isnan(rank_correlation(np.arange(float(len(values))), values).p_value)
