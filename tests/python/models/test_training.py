@@ -130,7 +130,9 @@ def test_same_seed_same_weights_and_the_global_generator_stays() -> None:
         ("linear-conv", (1, 8, 8), {"kernel": 4}, "kernel of linear-conv must be odd, got 4"),
     ],
 )
-def test_impossible_networks_are_refused(name: str, shape: tuple[int, ...], options: dict[str, object], words: str) -> None:
+def test_impossible_networks_are_refused(
+    name: str, shape: tuple[int, ...], options: dict[str, object], words: str
+) -> None:
     with pytest.raises(ValueError, match=words):
         build_backbone(name, shape, options)
 
