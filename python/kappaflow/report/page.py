@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from .document import Cell, Document, Mood, Picture, Prose, Table, Value
 from .look import Format, save
-from .words import number
+from .words import NO_BREAK, number
 
 __all__ = ["Encoded", "draw", "page", "shown"]
 
@@ -25,6 +25,8 @@ Encoded = Mapping[str, Mapping[Format, bytes]]
 _ROWS_SHOWN = 40
 #: Words in a cell that are longer make their column wide.
 _LONG_WORDS = 40
+#: Spaces at which a line must not end: before a per cent sign, and around the equals sign of ``n = 200``.
+_TIES = re.compile(r"(?<=\d) (?=%)|(?<=\b[nkσκ]) (?== )|(?<=\b[nkσκ] =) (?=\d)")
 
 
 def page(document: Document, figures: Encoded | None = None) -> str:
@@ -165,6 +167,11 @@ def _groups(table: Table) -> list[_ShownGroup] | None:
     return groups
 
 
+def tied(text: str) -> str:
+    """The text with no-break spaces where a line must not end: ``n = 200`` and ``12 %`` stay together."""
+    return _TIES.sub(NO_BREAK, text)
+
+
 def _summary(table: Table) -> str:
     """The line under which a table is folded: its file where it has one."""
     return table.summary or (f"Table: tables/{table.name}.csv" if table.file else "")
@@ -182,7 +189,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"block": _block, "rows": _groups, "summary": _summary}
+    environment.filters |= {"block": _block, "rows": _groups, "summary": _summary, "tied": tied}
     environment.tests |= {
         "picture": lambda part: isinstance(part, Picture),
         "table": lambda part: isinstance(part, Table),

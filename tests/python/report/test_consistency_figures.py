@@ -206,7 +206,7 @@ def test_law_errors_plots_simulated_over_predicted_by_band(grey):
         low, high = ax.get_ylim()
         assert low < 1 < np.exp(0.8) < high
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["Gaussian law", "empirical law (taken)", "within 10\xa0%"]
+    assert labels == ["Gaussian law", "empirical law (used)", "within 10\xa0%"]
 
 
 def test_leverage_plots_densities_that_integrate_to_one(grey):

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from kappaflow.report.document import Cell, Document, Picture, Prose, Section, Table, Tile, present
 from kappaflow.report.page import inline, page
-from page_parser import undrawn
+from page_parser import BLANK, undrawn
 
 
 def picture(name, **more):
@@ -97,3 +97,11 @@ def test_everything_is_escaped_and_one_takeaway_is_a_paragraph():
 def test_inline_svg_needs_a_view_box():
     with pytest.raises(ValueError, match="inline: the SVG of x must have a viewBox"):
         inline("<svg width='1'></svg>", "x", "text")
+
+
+def test_lines_do_not_end_inside_a_setting_or_a_percentage():
+    document = toy(picture("a", title="At n = 1,000"), takeaways=("12 % at σ = 0.1, where x = y and the mean = 3",))
+    space = "\N{NO-BREAK SPACE}"
+    text = page(document, {"a": BLANK})
+    assert f"At n{space}={space}1,000" in text
+    assert f"12{space}% at σ{space}={space}0.1, where x = y and the mean = 3" in text

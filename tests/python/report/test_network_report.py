@@ -111,7 +111,7 @@ def test_given_models_without_a_prediction() -> None:
         "by_distance",
         "gate",
     }
-    assert "n = 0" not in page(build(found, facts={}))
+    assert "n = 0" not in Page(page(build(found, facts={}))).words
 
 
 # ---------------------------------------------------------------- figures

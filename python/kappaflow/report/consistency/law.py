@@ -123,7 +123,7 @@ def _law_panel(ax: Axes, errors: list[LawError], column: int) -> None:
 def _law_handle(law: str, *, taken: bool) -> Line2D:
     drawn = law_look(law)
     style: dict[str, Any] = {"color": drawn.colour, "marker": drawn.marker, "ms": 4.2, "ls": "", "mew": 0.0}
-    return Line2D([], [], label=law_spec(law).title + (" (taken)" if taken else ""), **style)
+    return Line2D([], [], label=law_spec(law).title + (" (used)" if taken else ""), **style)
 
 
 # ---------------------------------------------------------------- leverage

@@ -166,11 +166,11 @@ def band_table(prediction: Prediction) -> Table:
         f"{percent_setting(prediction.tolerance)}.",
         columns={
             "Eigenband": [band_name(prediction, index) for index in range(len(shares))],
-            "Share of variance": [rounded(share, percent(share)) for share in shares],
+            "Images needed": [Cell(never_enough(prediction)) if n is None else Cell(count(n), n) for n in needed],
             f"Relative disagreement at n = {prediction.reference_n:,}": [
                 rounded(x, percent(float(x))) for x in relative
             ],
-            "Images needed": [Cell(never_enough(prediction)) if n is None else Cell(count(n), n) for n in needed],
+            "Share of variance": [rounded(share, percent(share)) for share in shares],
         },
     )
 

@@ -93,7 +93,7 @@ def draw_counterfactual(validation: Validation) -> Figure:
     """Disagreement of models of any two strata, sorted: simulated with intervals, predicted, and its limit."""
     figure = Figure(figsize=(WIDTH, _STRATUM_ROW * len(strata_pairs(validation)) + 1.3), layout="constrained")
     handles = list(plot_counterfactual(figure.add_subplot(), validation).handles)
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), columnspacing=1.4)
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)), columnspacing=1.4)
     return figure
 
 
