@@ -5,12 +5,12 @@ noise level σ has its own weights. The data are centred, or the bias is slaved 
 of the data (eigenvalue λ) has its own gain ψ(σ, τ), D(x) − μ = Σₖ ψₖ uₖuₖᵀ(x − μ), which tends to the Wiener gain
 a = λ/(λ + σ²).
 
-=====================  ==========================================================================================
-:class:`OneLayer`      D = Wx: exponential, at the rate of the input, 2η(λ + σ²)
-:class:`TwoLayer`      D = PPᵀx or W₂W₁x: logistic, at the rate 8ηλ or 4ηλ
-:class:`DeepLinear`    L balanced layers: dψ/dτ = 2ηL ψ^(2−2/L) (λ − (λ + σ²)ψ)
+=======================  ==========================================================================================
+:class:`OneLayer`        D = Wx: exponential, at the rate of the input, 2η(λ + σ²)
+:class:`TwoLayer`        D = PPᵀx or W₂W₁x: logistic, at the rate 8ηλ or 4ηλ
+:class:`DeepLinear`      L balanced layers: dψ/dτ = 2ηL ψ^(2−2/L) (λ − (λ + σ²)ψ)
 :class:`Preconditioned`  one layer with the preconditioning and the loss weights of Karras et al. (2022)
-=====================  ==========================================================================================
+=======================  ==========================================================================================
 
 A full circular convolution is a :class:`OneLayer` with the rate ηN on the power spectrum, because N pixels share each of its
 weights. A convolution with a local patch is a :class:`~kappaflow.lens.learning.patches.PatchConvolution`.
@@ -159,7 +159,7 @@ def mode_divergence(log_variance: Any, eigenvalues: Any, mean_error: Any = 0.0) 
     out = np.full(values.shape, np.inf)
     some = values > 0
     log_ratio = variance[some] - np.log(values[some])
-    # e^x − 1 − x by expm1 loses digits below |x| ~ 1e-8, where it is x²/2 and nothing
+    # expm1(x) − x loses its digits below |x| ~ 1e-8; it is about x²/2 there, which is negligible
     out[some] = 0.5 * (np.expm1(log_ratio) - log_ratio + error[some] ** 2 / values[some])
     return np.asarray(np.maximum(out, 0.0))
 

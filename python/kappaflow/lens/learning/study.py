@@ -155,7 +155,7 @@ class LearningStudy(ShortRepr, Tabular):
     exclude : modes that end within this factor of where they start have no emergence time
     eigenvalues : (k,) of the population
     learned : number of modes with variance and λ ≥ 10 σ₀²; only these are judged
-    null_modes : number of directions without variance, also of those outside of the k modes
+    null_modes : number of directions without variance, those outside of the k modes included
     times : (T,) training times
     selected : (s,) indices of the modes with curves
     emergence_modes : (e,) indices of the modes with emergence times
