@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 import kappaflow as kf
 from kappaflow.maps import Map
 from kappaflow.report import consistency, validation
-from page_parser import drawn
 from toy_prediction import changed, make_prediction
 from toy_validation import make_validation, only
 
@@ -70,6 +69,12 @@ WITHOUT_LEGEND = {"pairs", "seeds", "ranking", "spectrum"}
 WITHOUT_SIZES = {"n", "simulated bands", "leverage", "errors", "errors, denoiser", "strata"}
 #: Panels that name rows instead of an ordinate.
 WITH_ROWS = {"ranking", "strata"}
+#: How the figures of the reports are drawn.
+FIGURES = {
+    picture.name: picture.draw
+    for document in (consistency.build(PREDICTION, facts={}), validation.build(VALIDATION, facts={}))
+    for picture in document.pictures
+}
 every_panel = pytest.mark.parametrize(("plot", "figure"), PANELS.values(), ids=PANELS.keys())
 
 
@@ -103,8 +108,7 @@ def named(figure: Figure | Axes) -> dict[str, Any]:
 # ---------------------------------------------------------------- all of them
 @every_panel
 def test_lines_are_those_of_the_report(plot: Callable[..., Axes], figure: str, ax: Axes) -> None:
-    report = consistency.build(PREDICTION, facts={}) if figure in {p.name for p in REPORT.pictures} else None
-    whole = drawn(report or validation.build(VALIDATION, facts={}), figure)
+    whole = FIGURES[figure]()
     lines, there = named(plot(ax=ax)), named(whole)
     assert lines.keys() <= there.keys()
     for gid, data in lines.items():
@@ -114,9 +118,6 @@ def test_lines_are_those_of_the_report(plot: Callable[..., Axes], figure: str, a
     assert len(images) <= 1
     for image, original in zip(images, [each for panel in whole.get_axes() for each in panel.images], strict=False):
         np.testing.assert_array_equal(image, original.get_array())
-
-
-REPORT = consistency.build(PREDICTION, facts={})
 
 
 @every_panel
@@ -208,6 +209,23 @@ def test_shrinkage_and_disagreement_are_the_numbers_of_the_prediction(ax: Axes) 
     np.testing.assert_array_equal(line(sizes, "total").get_ydata(), PREDICTION.totals.relative)
 
 
+def test_splits_are_drawn_as_a_prediction_of_them() -> None:
+    prediction = kf.predict(POPULATION, source="", n=[20, 100], law="gaussian", denoiser_sigmas=[0.5])
+    plots: tuple[Callable[..., Axes], ...] = (
+        kf.plot.shrinkage,
+        partial(kf.plot.shrinkage, sigma=0.5),
+        kf.plot.disagreement_by_mode,
+        partial(kf.plot.disagreement_by_mode, relative=False),
+        kf.plot.kappa,
+    )
+    for plot in plots:
+        lines, expected = (named(plot(result, ax=Figure().add_subplot())) for result in (SPLITS, prediction))
+        assert len(lines) >= 2
+        assert expected.keys() - lines.keys() <= {"tolerance"}
+        for gid, data in lines.items():
+            np.testing.assert_allclose(data, expected[gid], rtol=1e-9)
+
+
 def test_modes_without_variance_are_left_out(ax: Axes) -> None:
     kf.plot.disagreement_by_mode(make_prediction(zeros=5), ax=ax)
     assert np.isnan(line(ax, "relative-0").get_ydata()[-5:]).all()
@@ -265,6 +283,7 @@ def test_style_holds_inside_alone() -> None:
 # ---------------------------------------------------------------- errors
 NO_SEEDS = changed(PREDICTION, seeds={"numbers": np.empty(0, dtype=int), "disagreement": np.empty((3, 0))})
 NO_PAIRS = changed(PREDICTION, modes={"pairs": type(PREDICTION.modes.pairs)(np.empty(0, dtype=int), np.empty((0, 0)))})
+OTHER = kf.Splits(kf.Population.from_spectrum([2.0, 1.0]), n=50)
 UNDIAGNOSED = make_prediction(diagnosed=False)
 NO_DENOISERS = changed(PREDICTION, denoisers={"sigma": np.empty(0)})
 ONE_QUANTITY: Any = make_validation(quantities=("kappa", "pixels"))
@@ -304,6 +323,10 @@ simulated = kf.plot.theory_vs_simulation
             "quantity must be 'kappa' with relative=True, got 'gains'",
         ),
         (partial(kf.plot.kappa, []), "result must hold splits of different n, got none"),
+        *(
+            (partial(plot, [SPLITS[0], OTHER]), "result must hold splits of one population, got different eigenvalues")
+            for plot in (kf.plot.shrinkage, partial(kf.plot.shrinkage, sigma=1.0), kf.plot.disagreement_by_mode)
+        ),
         (partial(kf.plot.kappa, [SPLITS[0], SPLITS[0]]), "result must hold splits of different n, got 20, 20"),
         (partial(kf.plot.kappa, SPLITS, sigma=[0.0, 1.0]), "sigma must be positive, got 0.0"),
         (
@@ -337,6 +360,10 @@ def test_what_a_result_lacks_is_named(plot: Callable[..., Axes], message: str, a
 @pytest.mark.parametrize(
     ("plot", "message"),
     [
+        *(
+            (partial(plot, 3), "result must be Splits, a list of Splits or a Prediction, got int")
+            for plot in (kf.plot.shrinkage, kf.plot.disagreement_by_mode)
+        ),
         (partial(kf.plot.kappa, 3), "result must be Splits, a list of Splits or a Prediction, got int"),
         (partial(kf.plot.kappa, [SPLITS[0], "x"]), "or a Prediction, got str"),
         (partial(kf.plot.kappa, VALIDATION), "or a Prediction, got Validation"),
@@ -349,8 +376,6 @@ def test_what_a_result_lacks_is_named(plot: Callable[..., Axes], message: str, a
         *(
             (partial(plot, SPLITS[0]), r"prediction must be a Prediction, as kappaflow\.predict makes, got Splits")
             for plot in (
-                kf.plot.shrinkage,
-                kf.plot.disagreement_by_mode,
                 kf.plot.disagreement_by_n,
                 kf.plot.disagreement_by_seed,
                 kf.plot.mode_pairs,

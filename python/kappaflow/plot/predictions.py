@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from .._checks import choice, positive, variance_of
+from .._checks import FloatArray, choice, positive, variance_of
 from ..consistency.diagnosis import Diagnosis
 from ..consistency.prediction import Prediction
 from ..maps import Map
+from ..moments import has_variance
 from ..report.consistency import modes, reasons, sizes
 from ..report.consistency.data import plot_spectrum
 from ..report.consistency.law import diagnosed_maps, plot_law_errors, plot_leverage
 from ..report.consistency.seeds import plot_disagreement_of_seeds, plot_seed_ranking
+from ..report.consistency.shared import ModeCurves
+from ..report.numbers import ratio
 from ..sampling import SIGMA_MAX, SIGMA_MIN
 from ..splits import Splits
 from ._axes import drawn, target
@@ -77,12 +81,8 @@ def kappa(
     return drawn(target(ax), lambda axes: draw(axes, curves), legend=legend)
 
 
-def _noise_curves(result: Any, sigma: Any, noise_variance: Any) -> reasons.NoiseCurves:
-    """κ of a result at each n."""
-    if isinstance(result, Prediction):
-        if sigma is not None or noise_variance is not None:
-            raise TypeError("sigma and noise_variance are for splits: a prediction has noise levels of its own")
-        return reasons.noise_curves(result)
+def _splits(result: Any) -> list[Splits]:
+    """Splits in ascending n."""
     every = list(result) if isinstance(result, list | tuple) else [result]
     wrong = sorted({type(each).__name__ for each in every if not isinstance(each, Splits)})
     if wrong:
@@ -91,15 +91,45 @@ def _noise_curves(result: Any, sigma: Any, noise_variance: Any) -> reasons.Noise
     n = [splits.n for splits in every]
     if not n or len(set(n)) < len(n):
         raise ValueError(f"result must hold splits of different n, got {', '.join(map(str, n)) or 'none'}")
+    return every
+
+
+def _noise_curves(result: Any, sigma: Any, noise_variance: Any) -> reasons.NoiseCurves:
+    """κ of a result at each n."""
+    if isinstance(result, Prediction):
+        if sigma is not None or noise_variance is not None:
+            raise TypeError("sigma and noise_variance are for splits: a prediction has noise levels of its own")
+        return reasons.noise_curves(result)
+    every = _splits(result)
     if sigma is None and noise_variance is None:
         sigma = np.geomspace(SIGMA_MIN, SIGMA_MAX, _NOISE_LEVELS)
     levels = np.sort(variance_of(sigma, noise_variance, above_zero=True).ravel())
-    return reasons.NoiseCurves(n, levels, np.stack([splits.kappa(noise_variance=levels) for splits in every]))
+    kappas = np.stack([splits.kappa(noise_variance=levels) for splits in every])
+    return reasons.NoiseCurves([splits.n for splits in every], levels, kappas)
 
 
 # ---------------------------------------------------------------- modes
+def _eigenvalues(every: Sequence[Splits]) -> FloatArray:
+    """Those of the one population of some splits."""
+    values = every[0].population.eigenvalues
+    if not all(np.array_equal(splits.population.eigenvalues, values) for splits in every):
+        raise ValueError("result must hold splits of one population, got different eigenvalues")
+    return values
+
+
+def _mode_curves(every: Sequence[Splits], value: Callable[[Splits], FloatArray]) -> ModeCurves:
+    """A value of each mode that has variance."""
+    alive = has_variance(_eigenvalues(every))
+    values = np.stack([value(splits) for splits in every])
+    return ModeCurves([splits.n for splits in every], np.where(alive, values, np.nan))
+
+
 def shrinkage(
-    prediction: Prediction, *, sigma: float | None = None, ax: Axes | None = None, legend: bool = True
+    result: Splits | Sequence[Splits] | Prediction,
+    *,
+    sigma: float | None = None,
+    ax: Axes | None = None,
+    legend: bool = True,
 ) -> Axes:
     """How much of each mode's amplitude survives the sampling map: its gain over the gain with infinite data, for each n.
 
@@ -107,32 +137,57 @@ def shrinkage(
 
     Parameters
     ----------
-    prediction : what to draw
-    sigma : draw the gain of the denoiser at this noise level instead, between 0 and 1, with that of infinite data dashed; one of
-        ``prediction.denoisers.sigma``
+    result : splits, several splits of one population and different n, or a prediction; with splits, sampling starts at σ = 80
+    sigma : draw the gain of the denoiser at this noise level instead, between 0 and 1, with that of infinite data dashed; for a
+        prediction one of ``prediction.denoisers.sigma``
     ax : axes to draw on, None for the current ones
     legend : whether to draw a legend
 
     Raises
     ------
     TypeError
-        `prediction` is no Prediction, `sigma` is no number, or `ax` is no Axes.
+        Another kind of result, `sigma` is no number, or `ax` is no Axes.
     ValueError
-        The prediction has no denoiser at that noise level.
+        No splits, two of one n, or splits of different populations; a prediction that has no denoiser at that noise level.
     """
-    found = _prediction(prediction)
-    if sigma is None:
-        return drawn(target(ax), lambda axes: reasons.plot_shrinkage(axes, found), legend=legend)
-    levels = found.denoisers.sigma
-    same = np.flatnonzero(np.isclose(levels, positive("sigma", sigma), rtol=1e-9, atol=0.0))
+    level = None if sigma is None else positive("sigma", sigma)
+    if level is None:
+        curves = _shrinkage_curves(result)
+        return drawn(target(ax), lambda axes: reasons.plot_shrinkage(axes, curves), legend=legend)
+    gain, ideal = _denoiser_curves(result, level)
+    return drawn(target(ax), lambda axes: reasons.plot_denoiser_gain(axes, gain, ideal), legend=legend)
+
+
+def _shrinkage_curves(result: Any) -> ModeCurves:
+    """Gain of the sampling map over that of infinite data."""
+    if isinstance(result, Prediction):
+        return reasons.shrinkage_curves(result)
+    every = _splits(result)
+    ideal = np.asarray(Map.sampling().gain(_eigenvalues(every)))
+    return _mode_curves(every, lambda splits: ratio(splits.expectation(splits.sampling_map()), ideal))
+
+
+def _denoiser_curves(result: Any, sigma: float) -> tuple[ModeCurves, FloatArray]:
+    """Gain of the denoiser at a noise level, and with infinite data."""
+    if not isinstance(result, Prediction):
+        every = _splits(result)
+        ideal = np.asarray(Map.denoiser(sigma).gain(_eigenvalues(every)))
+        return _mode_curves(every, lambda splits: splits.expectation(splits.denoiser(sigma))), ideal
+    levels = result.denoisers.sigma
+    same = np.flatnonzero(np.isclose(levels, sigma, rtol=1e-9, atol=0.0))
     if not same.size:
         known = ", ".join(f"{level:g}" for level in levels) or "none"
         raise ValueError(f"sigma must be a noise level of the prediction's denoisers, {known}, got {sigma}")
-    return drawn(target(ax), lambda axes: reasons.plot_denoiser_gain(axes, found, int(same[0])), legend=legend)
+    place = int(same[0])
+    return reasons.denoiser_curves(result, place), result.denoisers.gain_ideal[place]
 
 
 def disagreement_by_mode(
-    prediction: Prediction, *, relative: bool = True, ax: Axes | None = None, legend: bool = True
+    result: Splits | Sequence[Splits] | Prediction,
+    *,
+    relative: bool = True,
+    ax: Axes | None = None,
+    legend: bool = True,
 ) -> Axes:
     """Disagreement of two models along each mode of the sample, for each n.
 
@@ -140,8 +195,8 @@ def disagreement_by_mode(
 
     Parameters
     ----------
-    prediction : what to draw
-    relative : relative to two unrelated samples, in percent, with the tolerance of the prediction; else the part of each mode in
+    result : splits, several splits of one population and different n, or a prediction; with splits, sampling starts at σ = 80
+    relative : relative to two unrelated samples, in percent, with the tolerance of a prediction; else the part of each mode in
         the squared distance per dimension, on a logarithmic axis
     ax : axes to draw on, None for the current ones
     legend : whether to draw a legend
@@ -149,11 +204,29 @@ def disagreement_by_mode(
     Raises
     ------
     TypeError
-        `prediction` is no Prediction, or `ax` is no Axes.
+        Another kind of result, or `ax` is no Axes.
+    ValueError
+        No splits, two of one n, or splits of different populations.
     """
-    found = _prediction(prediction)
-    draw = modes.plot_relative_disagreement_of_modes if relative else modes.plot_disagreement_of_modes
-    return drawn(target(ax), lambda axes: draw(axes, found), legend=legend)
+    curves, tolerance = _disagreement_curves(result, relative)
+    if relative:
+        draw = partial(modes.plot_relative_disagreement_of_modes, relative=curves, tolerance=tolerance)
+    else:
+        draw = partial(modes.plot_disagreement_of_modes, parts=curves)
+    return drawn(target(ax), draw, legend=legend)
+
+
+def _disagreement_curves(result: Any, relative: bool) -> tuple[ModeCurves, float | None]:
+    """Disagreement by mode, and the tolerance where there is one."""
+    if isinstance(result, Prediction):
+        of = modes.relative_disagreement_of_modes if relative else modes.disagreement_of_modes
+        return of(result), result.tolerance
+
+    def value(splits: Splits) -> FloatArray:
+        found = splits.mode_disagreement(splits.sampling_map(), input_sigma=SIGMA_MAX)
+        return found.relative if relative else found.part * splits.population.multiplicity
+
+    return _mode_curves(_splits(result), value), None
 
 
 def mode_pairs(prediction: Prediction, *, colorbar: bool = True, ax: Axes | None = None) -> Axes:

@@ -79,7 +79,7 @@ def draw_spectrum(prediction: Prediction) -> Figure:
 
 def plot_spectrum(ax: Axes, prediction: Prediction, *, width: float) -> Legend:
     """The same on given axes of so many inches, which decide whether the name of a band fits above it."""
-    shown = shown_modes(prediction)
+    shown = shown_modes(prediction.eigenvalues.size)
     values = np.where(has_variance(prediction.eigenvalues), prediction.eigenvalues, np.nan)
     low, high = numbers.finite_range(values) or (0.1, 1.0)
     look.mode_axis(ax, values.size)

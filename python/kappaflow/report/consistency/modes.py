@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -22,10 +23,9 @@ from ..look import ACCENT, WIDTH, Legend, styled
 from ..words import number, percent, percent_setting
 from .shared import (
     PROSE,
+    ModeCurves,
     counted,
-    line_style,
     percent_axis,
-    shown_modes,
     sizes_in_words,
 )
 
@@ -85,8 +85,10 @@ def draw_disagreement_by_mode(prediction: Prediction) -> Figure:
     """Disagreement of each mode for each n: its part of the total, and relative to unrelated samples."""
     figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True)
-    plot_disagreement_of_modes(top, prediction)
-    legend = plot_relative_disagreement_of_modes(bottom, prediction)
+    plot_disagreement_of_modes(top, disagreement_of_modes(prediction))
+    legend = plot_relative_disagreement_of_modes(
+        bottom, relative_disagreement_of_modes(prediction), prediction.tolerance
+    )
     top.set_title("Part of the total: where the difference between two models lies")
     bottom.set_title("Relative: how far each mode is from being unrelated")
     look.stacked(top)
@@ -94,38 +96,44 @@ def draw_disagreement_by_mode(prediction: Prediction) -> Figure:
     return figure
 
 
-def _of_modes(prediction: Prediction, values: FloatArray) -> FloatArray:
+def _of_modes(prediction: Prediction, values: FloatArray) -> ModeCurves:
     """Values by mode; a mode without variance has nothing to agree on."""
-    return np.where(has_variance(prediction.eigenvalues), values, np.nan)
+    return ModeCurves(prediction.n.tolist(), np.where(has_variance(prediction.eigenvalues), values, np.nan))
 
 
-def plot_disagreement_of_modes(ax: Axes, prediction: Prediction) -> Legend:
+def disagreement_of_modes(prediction: Prediction) -> ModeCurves:
+    """The part of each mode in the squared distance of two models."""
+    return _of_modes(prediction, prediction.modes.disagreement)
+
+
+def relative_disagreement_of_modes(prediction: Prediction) -> ModeCurves:
+    """The disagreement of each mode relative to unrelated samples."""
+    return _of_modes(prediction, prediction.modes.relative)
+
+
+def plot_disagreement_of_modes(ax: Axes, parts: ModeCurves) -> Legend:
     """The part of each mode in the squared distance of two models for each n."""
-    shown, parts = shown_modes(prediction), _of_modes(prediction, prediction.modes.disagreement)
-    low, high = numbers.finite_range(parts) or (0.1, 1.0)
-    look.mode_axis(ax, prediction.eigenvalues.size)
+    low, high = numbers.finite_range(parts.values) or (0.1, 1.0)
+    look.mode_axis(ax, parts.modes)
     look.log_axis(ax.yaxis, *numbers.log_limits(max(low, high * 1e-12), high))
-    for index, colour in enumerate(look.n_colours(len(prediction.n))):
-        marks = line_style(prediction.eigenvalues.size)
-        ax.plot(shown + 1, numbers.positive(parts[index, shown]), color=colour, gid=f"part-{index}", **marks)
+    replace(parts, values=numbers.positive(parts.values)).draw(ax, "part")
     ax.set_ylabel("squared distance / d")
-    return look.n_legend(prediction.n)
+    return look.n_legend(parts.n)
 
 
-def plot_relative_disagreement_of_modes(ax: Axes, prediction: Prediction) -> Legend:
-    """The disagreement of each mode relative to unrelated samples for each n, and the tolerance."""
-    shown, relative = shown_modes(prediction), _of_modes(prediction, prediction.modes.relative)
-    look.mode_axis(ax, prediction.eigenvalues.size)
-    for index, colour in enumerate(look.n_colours(len(prediction.n))):
-        marks = line_style(prediction.eigenvalues.size)
-        ax.plot(shown + 1, relative[index, shown], color=colour, gid=f"relative-{index}", **marks)
+def plot_relative_disagreement_of_modes(ax: Axes, relative: ModeCurves, tolerance: float | None) -> Legend:
+    """The disagreement of each mode relative to unrelated samples for each n, and the tolerance where there is one."""
+    look.mode_axis(ax, relative.modes)
+    relative.draw(ax, "relative")
     ax.set_ylabel("relative disagreement")
-    largest = max(float(np.nanmax(relative, initial=0.0)), prediction.tolerance)
-    ax.set_ylim(0, max(1.06, 1.04 * largest) if largest > 0.5 else 1.12 * largest)
+    largest = max(float(np.nanmax(relative.values, initial=0.0)), tolerance or 0.0)
+    ax.set_ylim(0, max(1.06, 1.04 * largest) if largest > 0.5 else 1.12 * largest or 1.0)
     percent_axis(ax.yaxis)
-    ax.axhline(prediction.tolerance, color=ACCENT, lw=1.1, gid="tolerance")
-    tolerance = Line2D([], [], color=ACCENT, lw=1.1, label=f"tolerance {percent_setting(prediction.tolerance)}")
-    return look.n_legend(prediction.n, [tolerance])
+    if tolerance is None:
+        return look.n_legend(relative.n)
+    ax.axhline(tolerance, color=ACCENT, lw=1.1, gid="tolerance")
+    line = Line2D([], [], color=ACCENT, lw=1.1, label=f"tolerance {percent_setting(tolerance)}")
+    return look.n_legend(relative.n, [line])
 
 
 # ---------------------------------------------------------------- pairs of modes

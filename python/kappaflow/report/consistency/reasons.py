@@ -22,6 +22,7 @@ from ..words import number, percent, percent_setting, short
 from .shared import (
     OVERSHRUNK,
     PROSE,
+    ModeCurves,
     counted,
     kept_gain,
     line_style,
@@ -187,12 +188,13 @@ def draw_gains(prediction: Prediction) -> Figure:
     figure = Figure(figsize=(WIDTH, 5.4 if chosen else 3.2), layout="constrained")
     grid = figure.add_gridspec(2 if chosen else 1, max(len(chosen), 1), height_ratios=[1.15, 1] if chosen else [1])
     top = figure.add_subplot(grid[0, :])
-    legend = plot_shrinkage(top, prediction)
+    legend = plot_shrinkage(top, shrinkage_curves(prediction))
     top.set_title("Sampling map: how much of each mode's amplitude survives")
     first: Axes | None = None
     for column, level in enumerate(chosen):
         ax = figure.add_subplot(grid[1, column], sharey=first)
-        plot_denoiser_gain(ax, prediction, level, column)
+        ideal = prediction.denoisers.gain_ideal[level]
+        plot_denoiser_gain(ax, denoiser_curves(prediction, level), ideal, column)
         ax.set_xlabel("mode k")
         ax.set_title(f"Denoiser at σ = {short(float(prediction.denoisers.sigma[level]), 2)}")
         if first is None:
@@ -204,33 +206,36 @@ def draw_gains(prediction: Prediction) -> Figure:
     return figure
 
 
-def plot_shrinkage(ax: Axes, prediction: Prediction) -> Legend:
-    """Gain of the sampling map relative to infinite data by mode for each n."""
-    shown = shown_modes(prediction)
-    look.mode_axis(ax, prediction.eigenvalues.size)
+def shrinkage_curves(prediction: Prediction) -> ModeCurves:
+    """Gain of the sampling map relative to infinite data."""
+    return ModeCurves(prediction.n.tolist(), kept_gain(prediction))
+
+
+def plot_shrinkage(ax: Axes, relative: ModeCurves) -> Legend:
+    """Gain relative to infinite data by mode for each n."""
+    look.mode_axis(ax, relative.modes)
     ax.axhline(1.0, **_INFINITE)
-    relative = kept_gain(prediction)
-    for index, colour in enumerate(look.n_colours(len(prediction.n))):
-        marks = line_style(prediction.eigenvalues.size)
-        ax.plot(shown + 1, relative[index, shown], color=colour, gid=f"gain-{index}", **marks)
-    ax.set_ylim(0, max(1.06, 1.03 * float(np.nanmax(relative, initial=1.0))))
+    relative.draw(ax, "gain")
+    ax.set_ylim(0, max(1.06, 1.03 * float(np.nanmax(relative.values, initial=1.0))))
     ax.set_ylabel("gain / gain with infinite data")
-    return _gain_legend(prediction)
+    return _gain_legend(relative)
 
 
-def plot_denoiser_gain(ax: Axes, prediction: Prediction, level: int, column: int = 0) -> Legend:
-    """Gain of the denoiser of a noise level, counted from 0, by mode for each n, and with infinite data."""
-    shown = shown_modes(prediction)
-    look.mode_axis(ax, prediction.eigenvalues.size)
-    ax.plot(shown + 1, prediction.denoisers.gain_ideal[level, shown], gid=f"ideal-{column}", **_INFINITE)
-    for index, colour in enumerate(look.n_colours(len(prediction.n))):
-        marks = line_style(prediction.eigenvalues.size)
-        gain = prediction.denoisers.gain[level, index, shown]
-        ax.plot(shown + 1, gain, color=colour, gid=f"denoiser-{column}-{index}", **marks)
+def denoiser_curves(prediction: Prediction, level: int) -> ModeCurves:
+    """Gain of the denoiser of a noise level, counted from 0."""
+    return ModeCurves(prediction.n.tolist(), prediction.denoisers.gain[level])
+
+
+def plot_denoiser_gain(ax: Axes, gain: ModeCurves, ideal: FloatArray, column: int = 0) -> Legend:
+    """Gain of a denoiser by mode for each n, and with infinite data."""
+    shown = shown_modes(gain.modes)
+    look.mode_axis(ax, gain.modes)
+    ax.plot(shown + 1, ideal[shown], gid=f"ideal-{column}", **_INFINITE)
+    gain.draw(ax, f"denoiser-{column}")
     ax.set_ylim(0, 1.06)
     ax.set_ylabel("gain")
-    return _gain_legend(prediction)
+    return _gain_legend(gain)
 
 
-def _gain_legend(prediction: Prediction) -> Legend:
-    return look.n_legend(prediction.n, [Line2D([], [], **_INFINITE, label="infinite data")])
+def _gain_legend(curves: ModeCurves) -> Legend:
+    return look.n_legend(curves.n, [Line2D([], [], **_INFINITE, label="infinite data")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,13 +18,14 @@ from ...bands import Band
 from ...consistency.prediction import Prediction
 from ...moments import has_variance
 from ...sample_size import LARGEST_N
-from .. import numbers
+from .. import look, numbers
 from ..look import WIDTH
 from ..words import joined
 
 __all__ = [
     "OVERSHRUNK",
     "PROSE",
+    "ModeCurves",
     "band_name",
     "band_names",
     "counted",
@@ -58,12 +61,37 @@ def panel(height: float) -> Panel:
     return Panel(figure, figure.add_subplot())
 
 
-def shown_modes(prediction: Prediction) -> npt.NDArray[np.int64]:
+@dataclass(frozen=True)
+class ModeCurves:
+    """A value of each mode at each n.
+
+    Attributes
+    ----------
+    n : (T,) training-set sizes, ascending
+    values : (T, d), NaN for modes that are left out, such as those without variance
+    """
+
+    n: Sequence[int]
+    values: FloatArray
+
+    @property
+    def modes(self) -> int:
+        """How many modes there are."""
+        return int(self.values.shape[1])
+
+    def draw(self, ax: Axes, name: str) -> None:
+        """A line for each n, called ``name-0`` for the first; the axes get no limits or labels."""
+        shown = shown_modes(self.modes)
+        for index, colour in enumerate(look.n_colours(len(self.n))):
+            style = {"color": colour, **line_style(self.modes)}
+            ax.plot(shown + 1, self.values[index, shown], gid=f"{name}-{index}", **style)
+
+
+def shown_modes(modes: int) -> npt.NDArray[np.int64]:
     """Indices of the modes that curves go through: all of them, or where a logarithmic axis can tell them apart."""
-    size = prediction.eigenvalues.size
-    if size <= _MAX_MODES_ON_AXIS:
-        return np.arange(size)
-    return np.unique(np.round(np.geomspace(1, size, _MAX_MODES_ON_AXIS)).astype(np.int64)) - 1
+    if modes <= _MAX_MODES_ON_AXIS:
+        return np.arange(modes)
+    return np.unique(np.round(np.geomspace(1, modes, _MAX_MODES_ON_AXIS)).astype(np.int64)) - 1
 
 
 def percent_tick(value: float) -> str:
