@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "python/kappaflow"
 COMMANDS = PACKAGE / "cli"
+REPORTS = PACKAGE / "report"
 ROOMS = ("cpp", "python", "tests", "benchmarks", "examples", "tools")
 DEBTS = Path(__file__).with_name("house-debts.txt")
 
@@ -27,6 +28,9 @@ UNNAMED_FIELDS = 3
 #: Largest number of formatter escapes in all files that are not on the list of debts; for aligned tables of numbers.
 ESCAPES = 19
 ESCAPE = re.compile(r"(?:fmt|yapf): ?" + r"(?:off|skip)|clang-format" + r" off")  # in two pieces: this file has none
+RETURNS_ARRAYS = re.compile(r"Array|ndarray")
+#: A shape in a docstring: (S, d), (k,), (S), (*shape), or the word.
+SHAPE = re.compile(r"\([^()]*,[^()]*\)|\([A-Za-z]\)|\(\*\w+\)|\bshapes?\b|broadcast")
 RAISES_HEADING = re.compile(r"^Raises\n------$", flags=re.MULTILINE)
 #: Other ways to document errors: a sentence, Google's colon, a Sphinx field.
 RAISES_OTHERWISE = re.compile(r"\bRaises\b(?!\n------)|^\s*:raises\b", flags=re.MULTILINE)
@@ -190,8 +194,45 @@ def own_raises(function: ast.AST) -> Iterator[ast.Raise]:
         yield from own_raises(node)
 
 
+def outside_of_try(node: ast.AST) -> Iterator[ast.AST]:
+    """What a function does, but for the bodies of ``try`` statements that catch something."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, Function | ast.Lambda | ast.ClassDef):
+            continue
+        if isinstance(child, ast.Try) and child.handlers:
+            for part in (*child.handlers, *child.orelse, *child.finalbody):
+                yield from outside_of_try(part)
+            continue
+        yield child
+        yield from outside_of_try(child)
+
+
+def raises_indirectly(tree: ast.Module, node: Function, seen: frozenset[str] = frozenset()) -> bool:
+    """Whether a function checks an argument by `_checks`, or calls a private function of its module that raises."""
+    checks = {
+        alias.asname or alias.name
+        for statement in tree.body
+        if isinstance(statement, ast.ImportFrom) and (statement.module or "").endswith("_checks")
+        for alias in statement.names
+    }
+    private = {statement.name: statement for statement in tree.body if isinstance(statement, Function)}
+    called = {
+        child.func.id
+        for child in outside_of_try(node)
+        if isinstance(child, ast.Call) and isinstance(child.func, ast.Name)
+    }
+    helpers = [private[name] for name in called - seen if name in private and name.startswith("_")]
+    return bool(called & checks) or any(
+        any(own_raises(helper)) or raises_indirectly(tree, helper, seen | called) for helper in helpers
+    )
+
+
 def raises() -> Offenders:
-    """Public functions that raise and have no NumPy section "Raises", or say it otherwise; commands report errors to people."""
+    """Public functions that raise and have no NumPy section "Raises", or say it otherwise; commands report errors to people.
+
+    A function raises if it has a ``raise`` statement, checks an argument by `_checks`, or calls a private function of its module
+    that does either. The reports raise what their data are refused with, and are left out of the indirect cases.
+    """
     wrong = {}
     for place, path, node in public_functions():
         text = ast.get_docstring(node) or ""
@@ -199,6 +240,31 @@ def raises() -> Offenders:
             wrong[place] = "errors are documented, but not in a section with the heading Raises"
         elif COMMANDS not in path.parents and any(own_raises(node)) and not RAISES_HEADING.search(text):
             wrong[place] = "it raises and has no section Raises"
+        elif {COMMANDS, REPORTS} & set(path.parents) or RAISES_HEADING.search(text):
+            continue
+        elif raises_indirectly(parse(path), node):
+            wrong[place] = "what it calls raises, and it has no section Raises"
+    return wrong
+
+
+def shapeless() -> Offenders:
+    """Public functions that return arrays and whose docstring says no shape; methods that override one may leave it to that."""
+    classes = [node for path in sources(".py") for node in ast.walk(parse(path)) if isinstance(node, ast.ClassDef)]
+    bases = {node.name: {ast.unparse(base).split("[")[0] for base in node.bases} for node in classes}
+    methods = {node.name: {part.name for part in node.body if isinstance(part, Function)} for node in classes}
+
+    def overrides(owner: str, method: str) -> bool:
+        return any(method in methods.get(base, ()) or overrides(base, method) for base in bases.get(owner, ()))
+
+    wrong = {}
+    for place, path, node in public_functions():
+        name = place.split(":")[1]
+        if {COMMANDS, REPORTS} & set(path.parents) or node.returns is None:
+            continue
+        if "." in name and overrides(*name.rsplit(".", 1)):
+            continue
+        if RETURNS_ARRAYS.search(ast.unparse(node.returns)) and not SHAPE.search(ast.get_docstring(node) or ""):
+            wrong[place] = "it returns arrays, and its docstring says no shape"
     return wrong
 
 
@@ -210,6 +276,7 @@ MEASURES = {
     "positional": positional,
     "docstring": undocumented,
     "raises": raises,
+    "shape": shapeless,
 }
 
 

@@ -184,7 +184,13 @@ class Splits:
         return self._law.kappa_correction(t.ravel()).reshape(t.shape)
 
     def denoiser(self, sigma: float) -> _core.SpectralFunction:
-        """Optimal linear denoiser x/(x + σ²) at noise level σ ≥ 0. Errors are those of :func:`kappaflow.denoiser`."""
+        """Optimal linear denoiser x/(x + σ²) at noise level σ ≥ 0.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `sigma` is not a finite number of at least 0.
+        """
         return _core.SpectralFunction.denoiser(not_negative("sigma", sigma))
 
     def sampling_map(
@@ -220,6 +226,11 @@ class Splits:
         """(k,) expected gain of the map f in each eigenmode.
 
         For Gaussian data it is c + Σᵢ wᵢ sₖ/(sₖ+κᵢ), equation (10) of docs/theory.md.
+
+        Raises
+        ------
+        ConvergenceError
+            The law has no finite answer: the noise level is too small for double precision, or there are too few samples.
         """
         return _finite("expectation", self._law.expectation(f))
 
@@ -286,7 +297,13 @@ class Splits:
         return _finite("mode_covariance", self._law.mode_covariance(f, g, chosen))
 
     def equal_mode_variance(self, f: _core.SpectralFunction) -> FloatArray:
-        """(k,) variances Var[uₖᵀ f(Σ̂) uₖ]: the diagonal of :meth:`mode_variance`, without the matrix."""
+        """(k,) variances Var[uₖᵀ f(Σ̂) uₖ]: the diagonal of :meth:`mode_variance`, without the matrix.
+
+        Raises
+        ------
+        ConvergenceError
+            See :meth:`expectation`.
+        """
         return _finite("equal_mode_variance", self._law.equal_mode_variance(f))
 
     def variance(self, f: _core.SpectralFunction, inputs: Any, directions: Any) -> FloatArray:
@@ -459,7 +476,7 @@ def _mode_indices(modes: Any, count: int) -> Any:
 
 
 def input_spread(input_sigma: Any, input_variance: Any) -> FloatArray:
-    """Variance of the mode coordinates of inputs, from exactly one of the two keywords.
+    """Variance of the mode coordinates of inputs, (k,) or a number, from exactly one of the two keywords.
 
     Raises
     ------

@@ -256,3 +256,44 @@ def test_records_made_without_names_are_found() -> None:
     assert [node.lineno for node in house.unnamed_fields(tree, {"R"})] == [2]
     (record,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
     assert house.is_record(record)
+
+
+def test_errors_of_private_helpers_and_of_checks_count() -> None:
+    text = """
+from .._checks import positive as above_zero
+def _deep(x):
+    raise ValueError
+def _helper(x):
+    return _helper(x) if x else _deep(x)
+def by_helper(x):
+    return _helper(x)
+def by_check(x):
+    return above_zero("x", x)
+def catches(x):
+    try:
+        return _helper(x)
+    except ValueError:
+        return None
+def later(x):
+    return lambda: _helper(x)
+def public(x):
+    return by_helper(x)
+"""
+    tree = ast.parse(text)
+    raising = {name: house.raises_indirectly(tree, node) for name, node in house.functions(tree)}
+    assert raising["by_helper"]
+    assert raising["by_check"]
+    assert not any(raising[name] for name in ("catches", "later", "public"))  # the last calls what is documented itself
+
+
+def test_shapes_are_read_in_docstrings() -> None:
+    for text in (
+        "Gains (S, k) of it.",
+        "(k,) gains.",
+        "Answer (B), all of it.",
+        "Images (*shape).",
+        "of the shape of x",
+    ):
+        assert house.SHAPE.search(text), text
+    for text in ("The gains.", "Errors (see below).", "κ(σ²) of it."):
+        assert not house.SHAPE.search(text), text

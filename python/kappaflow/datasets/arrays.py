@@ -95,7 +95,7 @@ def check_array(array: Any, name: str) -> None:
 
 
 def read_blocks(array: Any, count: int) -> Iterator[npt.NDArray[Any]]:
-    """Yield the first `count` images in blocks that stay small as float64."""
+    """Yield the first `count` images in blocks (B, *shape) that stay small as float64."""
     per_image = 8 * int(np.prod(array.shape[1:], dtype=np.int64))
     rows = max(1, BATCH_BYTES // 2 // per_image)
     for start in range(0, count, rows):

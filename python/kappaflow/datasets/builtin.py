@@ -48,7 +48,7 @@ def package_folder(package: str) -> Path:
 
 
 def subset(total: int, limit: int | None) -> npt.NDArray[np.int64] | None:
-    """Sorted numbers of `limit` of `total` images, drawn with :data:`SUBSET_SEED`; None if all are kept.
+    """Sorted numbers (limit,) of `limit` of `total` images, drawn with :data:`SUBSET_SEED`; None if all are kept.
 
     The first images would not represent all of them: the digits of MNIST are sorted by class, and neighbouring patches
     overlap.
@@ -253,7 +253,7 @@ class Patches(ShortRepr):
     chosen: npt.NDArray[np.int64] | None
 
     def batches(self, rows: int) -> Iterator[FloatArray]:
-        """Yield the patches in batches of `rows`."""
+        """Yield the patches in batches (B, d) of `rows`."""
         dimension = self.patch**2 * (1 if self.grey else 3)
         total = self.starts[-1] if self.chosen is None else len(self.chosen)
         batch, filled = np.empty((min(rows, total), dimension)), 0

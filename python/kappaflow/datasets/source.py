@@ -154,7 +154,7 @@ def rows_within(batch_size: int, dimension: int) -> int:
 
 
 def rebatch(blocks: Iterable[FloatArray], rows: int) -> Iterator[FloatArray]:
-    """Cut and join blocks of any number of rows into batches of `rows`; the last one may be shorter."""
+    """Cut and join blocks of any number of rows into batches (rows, d); the last one may be shorter."""
     pending: FloatArray | None = None
     filled = 0
     for block in blocks:

@@ -54,7 +54,7 @@ def area_weights(length: int, size: int) -> FloatArray:
 
 
 def resize_axes(images: FloatArray, height: int, width: int, size: int) -> FloatArray:
-    """Area average of the axes `height` and `width` to `size` pixels each, without rounding to 8 bits."""
+    """Area average: the axes `height` and `width` of the shape become `size` pixels each; values are not rounded to 8 bits."""
     for axis in (height, width):
         weights = area_weights(images.shape[axis], size)
         images = np.moveaxis(np.tensordot(weights, images, axes=(1, axis)), 0, axis)
@@ -67,7 +67,7 @@ def resize_image(image: FloatArray, size: int) -> FloatArray:
 
 
 def to_grey(images: FloatArray, channel: int) -> FloatArray:
-    """Luma 0.299 R + 0.587 G + 0.114 B along the axis `channel`, which disappears; not rounded."""
+    """Luma 0.299 R + 0.587 G + 0.114 B along the axis `channel`, which disappears from the shape; not rounded."""
     return np.tensordot(images, np.array(LUMA), axes=(channel, 0))
 
 

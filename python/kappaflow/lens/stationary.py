@@ -87,7 +87,13 @@ class SpectralStatistics(ShortRepr):
         return float(np.einsum("...aa->...", self.spectra).real.sum())
 
     def centre(self, bias: str) -> FloatArray:
-        """The image (d,) around which a layer with this bias is linear: μ for "image", the mean of each channel, or 0."""
+        """The image (d,) around which a layer with this bias is linear: μ for "image", the mean of each channel, or 0.
+
+        Raises
+        ------
+        ValueError
+            An unknown bias.
+        """
         choice("bias", bias, BIASES)
         if bias == "image":
             return self.mean

@@ -206,7 +206,13 @@ class ConvolutionDenoiser(ShortRepr, Architecture):
         return cls(statistics=statistics, bias=bias, values=np.maximum(values, 0.0), modes=modes)
 
     def transfer(self, sigma: float) -> ComplexArray:
-        """Wₘ at one σ > 0, (*grid, C, C), Hermitian."""
+        """Wₘ at one σ > 0, (*grid, C, C), Hermitian.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `sigma` is not a finite number above 0.
+        """
         noise = positive("sigma", sigma) ** 2
         return self._function(wiener_gain(self.values, noise_variance=noise))
 

@@ -69,7 +69,13 @@ class GeneratedLaw(ShortRepr, ABC):
         return (self.mean + self._spread(rows)).reshape(len(rows), *self.layout.shape)
 
     def sample(self, count: int, *, rng: np.random.Generator) -> FloatArray:
-        """Independent exact draws, (count, *shape)."""
+        """Independent exact draws, (count, *shape).
+
+        Raises
+        ------
+        TypeError, ValueError
+            `count` is not a whole number of at least 1.
+        """
         return self.from_noise(rng.standard_normal((integer("count", count, 1), self.layout.dimension)))
 
 

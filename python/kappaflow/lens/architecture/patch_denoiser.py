@@ -125,7 +125,13 @@ class PatchDenoiser(ShortRepr, Architecture):
         )
 
     def filter(self, sigma: float) -> FloatArray:
-        """w at one σ > 0, (*patch, C, C): offset, input channel, output channel."""
+        """w at one σ > 0, (*patch, C, C): offset, input channel, output channel.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `sigma` is not a finite number above 0.
+        """
         return self.regression.filter(positive("sigma", sigma))
 
     def transfer(self, sigma: float) -> ComplexArray:

@@ -17,8 +17,6 @@ from .gains import (
     DATA_VARIANCE,
     DeepLinear,
     LinearLearner,
-    NoiseNodes,
-    NoiseRange,
     OneLayer,
     Preconditioned,
     TwoLayer,
@@ -35,6 +33,7 @@ from .matrix import (
     largest_step,
     weights_during_training,
 )
+from .noise_range import NoiseNodes, NoiseRange
 from .patches import (
     PatchConvolution,
     fourier_spectrum,

@@ -29,17 +29,13 @@ import numpy as np
 from scipy import special
 
 from ..._checks import FloatArray, integer, not_negative, positive, real_array
-from ..._repr import ShortRepr
-from ..._tables import Columns, Tabular
-from ...sampling import SIGMA_MAX, SIGMA_MIN
 from ..linear import wiener_gain
+from .noise_range import ALL_LEVELS, NoiseRange
 
 __all__ = [
     "DATA_VARIANCE",
     "DeepLinear",
     "LinearLearner",
-    "NoiseNodes",
-    "NoiseRange",
     "OneLayer",
     "Preconditioned",
     "TwoLayer",
@@ -57,58 +53,6 @@ _FAR = 8.0
 _ROUNDING = 1e-14
 
 
-@dataclass(frozen=True, repr=False)
-class NoiseNodes(Tabular, ShortRepr):
-    """A quadrature over noise levels: ∫ f(σ) d ln σ ≈ Σ weights · f(sigma).
-
-    Attributes
-    ----------
-    sigma : (S,) nodes, ascending
-    weights : (S,)
-    """
-
-    sigma: FloatArray
-    weights: FloatArray
-
-    def _columns(self) -> Columns:
-        return {"sigma": self.sigma, "weight": self.weights}
-
-
-@dataclass(frozen=True)
-class NoiseRange:
-    """Noise levels of a sampler, from `sigma_max` down to `sigma_min`.
-
-    Parameters
-    ----------
-    sigma_min, sigma_max : 0 < σ₀ < σ_T
-
-    Raises
-    ------
-    ValueError
-        `sigma_min` is not above 0, or `sigma_max` not above `sigma_min`. A gain ψ < 1 at σ → 0 gives a variance ∝
-        sigma_min^(2 − 2ψ): at 0 nothing would be generated before training has converged.
-    """
-
-    sigma_min: float = SIGMA_MIN
-    sigma_max: float = SIGMA_MAX
-
-    def __post_init__(self) -> None:
-        if np.ndim(self.sigma_min) == 0 and self.sigma_min == 0:
-            raise ValueError(
-                "sigma_min must be above 0, got 0: before training has converged, the generated variance is proportional "
-                "to a power of sigma_min and vanishes with it"
-            )
-        if positive("sigma_min", self.sigma_min) >= positive("sigma_max", self.sigma_max):
-            raise ValueError(f"sigma_max must be above sigma_min = {self.sigma_min}, got {self.sigma_max}")
-
-    def quadrature(self) -> NoiseNodes:
-        """Gauss-Legendre nodes and weights of ∫ f d ln σ, enough of them for gains that change over a factor e of σ."""
-        low, high = np.log(self.sigma_min), np.log(self.sigma_max)
-        nodes, weights = np.polynomial.legendre.leggauss(int(np.ceil(12 * (high - low))) + 32)
-        half = 0.5 * (high - low)
-        return NoiseNodes(np.exp(low + half * (nodes + 1)), half * weights)
-
-
 class LinearLearner(Protocol):
     """A linear denoiser in training.
 
@@ -121,24 +65,37 @@ class LinearLearner(Protocol):
         """Learning rate η of the gradient flow."""
 
     def gain(self, eigenvalues: Any, sigma: Any, time: Any) -> FloatArray:
-        """Gain ψ(λ; σ, τ) of an eigenmode."""
+        """Gain ψ(λ; σ, τ) of an eigenmode, of the shape to which the arguments broadcast."""
 
     def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = ...) -> FloatArray:
-        """ln λ̃(λ; τ), logarithm of the variance of the samples that it generates."""
+        """ln λ̃(λ; τ), logarithm of the variance of the samples that it generates, of the shape to which the arguments broadcast."""
 
 
-def converged_variance(eigenvalues: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
+def converged_variance(eigenvalues: Any, noise: NoiseRange = ALL_LEVELS) -> FloatArray:
     """σ_T² (σ₀² + λ)/(σ_T² + λ), the variance that the Wiener denoiser generates from N(0, σ_T²I), of the shape of `eigenvalues`.
 
     It is close to λ where σ₀² ≪ λ ≪ σ_T².
+
+    Raises
+    ------
+    TypeError, ValueError
+        Eigenvalues that are not finite real numbers.
     """
     values = real_array("eigenvalues", eigenvalues)
     low, high = noise.sigma_min**2, noise.sigma_max**2
     return np.asarray(high * (low + values) / (high + values))
 
 
-def remaining_mean(log_variance: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
-    """√λ̃/σ_T from ln λ̃: the part of μₖ that generated samples lack, (μₖ − E x̄ₖ)/μₖ. The bias is slaved to the weights."""
+def remaining_mean(log_variance: Any, noise: NoiseRange = ALL_LEVELS) -> FloatArray:
+    """√λ̃/σ_T from ln λ̃: the part of μₖ that generated samples lack, (μₖ − E x̄ₖ)/μₖ, of the same shape.
+
+    The bias is slaved to the weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Values that are not finite real numbers.
+    """
     return np.asarray(np.exp(0.5 * real_array("log_variance", log_variance) - np.log(noise.sigma_max)))
 
 
@@ -150,6 +107,11 @@ def mode_divergence(log_variance: Any, eigenvalues: Any, mean_error: Any = 0.0) 
     Parameters
     ----------
     log_variance, eigenvalues, mean_error : ln λ̃, λ ≥ 0 and δ, of shapes that broadcast
+
+    Raises
+    ------
+    TypeError, ValueError
+        Values that are not finite real numbers, or whose shapes do not broadcast.
     """
     variance, values, error = np.broadcast_arrays(
         real_array("log_variance", log_variance),
@@ -168,7 +130,7 @@ def log_variance_by_quadrature(
     learner: LinearLearner,
     eigenvalues: Any,
     time: Any,
-    noise: NoiseRange = NoiseRange(),
+    noise: NoiseRange = ALL_LEVELS,
 ) -> FloatArray:
     """ln λ̃ = 2 ln σ₀ + 2∫ψ d ln σ by Gauss-Legendre quadrature, for any gain; eigenvalues and times broadcast.
 
@@ -222,21 +184,39 @@ class OneLayer:
             raise ValueError(f"initial must be one number or 'skip', got an array of shape {np.shape(self.initial)}")
 
     def start(self, sigma: Any) -> FloatArray:
-        """Gain at the start of training, q(σ), of the shape of `sigma`."""
+        """Gain at the start of training, q(σ), of the shape of `sigma`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Noise levels that are not finite real numbers.
+        """
         level = real_array("sigma", sigma)
         if self.initial == "skip":
             return np.asarray(self.data_variance / (self.data_variance + level**2))
         return np.full(level.shape, float(self.initial))
 
     def gain(self, eigenvalues: Any, sigma: Any, time: Any) -> FloatArray:
-        """Gain ψ, with the formula of the class."""
+        """Gain ψ, with the formula of the class, of the shape to which the arguments broadcast.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An eigenvalue or time below 0, a noise level not above 0, or values that are not finite real numbers.
+        """
         values, level, times = _arguments(eigenvalues, sigma, time)
         wiener = wiener_gain(values, noise_variance=level**2)
         decay = np.exp(-2 * self.rate * times * (values + level**2))
         return np.asarray(wiener + (self.start(level) - wiener) * decay)
 
-    def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
-        """ln λ̃, with the formula of the class."""
+    def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = ALL_LEVELS) -> FloatArray:
+        """ln λ̃, with the formula of the class, of the shape to which the arguments broadcast.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An eigenvalue or time below 0, or values that are not finite real numbers.
+        """
         values, times = _grid(eigenvalues, time)
         s, low, high = 2 * self.rate * times, noise.sigma_min**2, noise.sigma_max**2
         growth = np.log((high + values) / (low + values)) - _e1_difference(s, low + values, high + values)
@@ -314,15 +294,27 @@ class TwoLayer:
         return np.exp(-speed * values) + self.initial * values * spread, self.initial * spread
 
     def gain(self, eigenvalues: Any, sigma: Any, time: Any) -> FloatArray:
-        """Gain ψ = q/(A + Bσ²), with A and B of the class."""
+        """Gain ψ = q/(A + Bσ²), with A and B of the class, of the shape to which the arguments broadcast.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An eigenvalue or time below 0, a noise level not above 0, or values that are not finite real numbers.
+        """
         values, level, times = _arguments(eigenvalues, sigma, time)
         if self.initial == 0:
             return np.zeros(np.broadcast_shapes(values.shape, level.shape, times.shape))
         a, b = self._coefficients(values, times)
         return np.asarray(self.initial / (a + b * level**2))
 
-    def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
-        """ln λ̃, with the formula of the class."""
+    def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = ALL_LEVELS) -> FloatArray:
+        """ln λ̃, with the formula of the class, of the shape to which the arguments broadcast.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An eigenvalue or time below 0, or values that are not finite real numbers.
+        """
         values, times = _grid(eigenvalues, time)
         low, high = noise.sigma_min**2, noise.sigma_max**2
         if self.initial == 0:
@@ -363,7 +355,13 @@ class DeepLinear:
         positive("initial", self.initial)
 
     def gain(self, eigenvalues: Any, sigma: Any, time: Any) -> FloatArray:
-        """Gain ψ, with the formula of the class."""
+        """Gain ψ, with the formula of the class, of the shape to which the arguments broadcast.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An eigenvalue or time below 0, a noise level not above 0, or values that are not finite real numbers.
+        """
         given = np.broadcast_arrays(*_arguments(eigenvalues, sigma, time))
         values, level, times = (part.ravel() for part in given)
         wiener, power = wiener_gain(values, noise_variance=level**2), 2 - 2 / self.layers
@@ -379,8 +377,8 @@ class DeepLinear:
         out[some] = wiener[some] * scaled
         return np.asarray(out.reshape(given[0].shape))
 
-    def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
-        """ln λ̃, by quadrature over ln σ."""
+    def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = ALL_LEVELS) -> FloatArray:
+        """ln λ̃ by quadrature over ln σ, of the shape to which the arguments broadcast."""
         return log_variance_by_quadrature(self, eigenvalues, time, noise)
 
 
@@ -455,15 +453,21 @@ class Preconditioned:
         positive("data_variance", self.data_variance)
 
     def gain(self, eigenvalues: Any, sigma: Any, time: Any) -> FloatArray:
-        """Gain ψ, with the formula of the class."""
+        """Gain ψ, with the formula of the class, of the shape to which the arguments broadcast.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An eigenvalue or time below 0, a noise level not above 0, or values that are not finite real numbers.
+        """
         values, level, times = _arguments(eigenvalues, sigma, time)
         c = self.data_variance
         wiener = wiener_gain(values, noise_variance=level**2)
         decay = np.exp(-2 * self.rate * times * (values + level**2) / (level**2 + c))
         return np.asarray(wiener + (c / (c + level**2) - wiener) * decay)
 
-    def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:
-        """ln λ̃, by quadrature over ln σ."""
+    def log_variance(self, eigenvalues: Any, time: Any, noise: NoiseRange = ALL_LEVELS) -> FloatArray:
+        """ln λ̃ by quadrature over ln σ, of the shape to which the arguments broadcast."""
         return log_variance_by_quadrature(self, eigenvalues, time, noise)
 
 

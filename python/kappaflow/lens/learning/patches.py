@@ -20,7 +20,8 @@ from ..._checks import FloatArray, integer, positive, real_array
 from ..._repr import ShortRepr
 from ...population import Population
 from ..layout import SpatialLayout
-from .gains import NoiseRange, OneLayer
+from .gains import OneLayer
+from .noise_range import ALL_LEVELS, NoiseRange
 
 __all__ = ["PatchConvolution", "fourier_spectrum", "patch_convolution"]
 
@@ -49,18 +50,30 @@ class PatchConvolution(ShortRepr):
     layer: OneLayer
 
     def gain(self, sigma: Any, time: Any) -> FloatArray:
-        """Gain of each Fourier mode, (..., M), at noise levels σ > 0 and times τ ≥ 0, (..., M) or (..., 1), that broadcast."""
+        """Gain of each Fourier mode, (..., M), at noise levels σ > 0 and times τ ≥ 0, (..., M) or (..., 1), that broadcast.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A noise level not above 0, a time below 0, or values that are not finite real numbers.
+        """
         level, times = np.broadcast_arrays(real_array("sigma", sigma), np.atleast_1d(real_array("time", time)))
         return self._sum(self.layer.gain(self.patch_eigenvalues, level[..., None], times[..., None]))
 
-    def log_variance(self, time: Any, noise: NoiseRange = NoiseRange()) -> FloatArray:  # noqa: B008
-        """ln λ̃ of each Fourier mode, (..., M), at training times τ ≥ 0, (..., M) or (..., 1)."""
+    def log_variance(self, time: Any, noise: NoiseRange = ALL_LEVELS) -> FloatArray:
+        """ln λ̃ of each Fourier mode, (..., M), at training times τ ≥ 0, (..., M) or (..., 1).
+
+        Raises
+        ------
+        TypeError, ValueError
+            A time below 0, or values that are not finite real numbers.
+        """
         floor = 2 * np.log(noise.sigma_min)
         times = np.atleast_1d(real_array("time", time))
         alone = self.layer.log_variance(self.patch_eigenvalues, times[..., None], noise)
         return np.asarray(floor + self._sum(alone - floor))
 
-    def converged_log_variance(self, noise: NoiseRange = NoiseRange()) -> FloatArray:  # noqa: B008
+    def converged_log_variance(self, noise: NoiseRange = ALL_LEVELS) -> FloatArray:
         """ln λ̃ of each Fourier mode, (M,), in the limit of infinite training time."""
         low, high = noise.sigma_min**2, noise.sigma_max**2
         values = self.patch_eigenvalues

@@ -18,7 +18,6 @@ from ..layout import SpatialLayout
 from .emergence import THRESHOLDS, LearningEmergence, PowerLaw, emergence_times, power_law
 from .gains import (
     LinearLearner,
-    NoiseRange,
     OneLayer,
     Preconditioned,
     TwoLayer,
@@ -27,6 +26,7 @@ from .gains import (
     remaining_mean,
 )
 from .matrix import joint_learning
+from .noise_range import ALL_LEVELS, NoiseRange
 from .patches import fourier_spectrum, patch_convolution
 
 __all__ = [
@@ -228,7 +228,7 @@ def learning_study(
     learners: Mapping[str, LinearLearner] | None = None,
     patches: tuple[int, ...] = (3, 7, 15),
     sigma: float | None = None,
-    noise: NoiseRange = NoiseRange(),  # noqa: B008
+    noise: NoiseRange = ALL_LEVELS,
     target: str = "converged",
     exclude: float = 2.0,
     rate: float = 1.0,

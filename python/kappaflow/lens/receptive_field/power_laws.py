@@ -68,7 +68,12 @@ def power_law_spectrum(
 def lattice_spectrum(size: int, amplitude: float, *, dc: float | None = None) -> FloatArray:
     """λ_m = A (2π/N)²/(4 sin²(πm/N)), (N,): the inverse of the ring's second difference, A/m² at low frequency.
 
-    Parameters and errors as for :func:`power_law_spectrum`.
+    Parameters as for :func:`power_law_spectrum`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `size` is not a whole number of at least 1; `amplitude` or `dc` is out of range.
     """
     n, a = integer("size", size, 1), positive("amplitude", amplitude)
     sine = np.sin(np.pi * np.arange(n) / n)
@@ -118,7 +123,12 @@ def power_law_field(size: int, amplitude: float, sigma: float, *, dc: float) -> 
 def power_law_defect(size: int, amplitude: float, sigma: float) -> float:
     """RF[0] of the ring minus that of :func:`power_law_field`: −(2a/N)(π/2 − arctan(N/2a)), the sum beyond N/2 as an integral.
 
-    Parameters and errors as for :func:`power_law_field`.
+    Parameters as for :func:`power_law_field`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `size` is not a whole number of at least 1; `amplitude` or `sigma` is not above 0.
     """
     n, a = integer("size", size, 1), math.sqrt(positive("amplitude", amplitude)) / positive("sigma", sigma)
     return -2 * a / n * math.atan2(2 * a, n)
@@ -128,7 +138,12 @@ def lattice_field(size: int, amplitude: float, sigma: float, *, dc: float) -> Fl
     r"""Receptive field (N,) of :func:`lattice_spectrum`, exact at every N and σ.
 
     RF[k] = b²/(2 sinh S) (e^{−S|k|} + e^{−S(N−|k|)})/(1 − e^{−SN}) − σ²/(N(σ² + λ₀)), b = 2π√A/(Nσ), cosh S = 1 + b²/2.
-    Parameters and errors as for :func:`power_law_field`.
+    Parameters as for :func:`power_law_field`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `size` is not a whole number of at least 1; `amplitude`, `sigma` or `dc` is out of range.
     """
     n, root, level = integer("size", size, 1), math.sqrt(positive("amplitude", amplitude)), positive("sigma", sigma)
     b = 2 * math.pi * root / (n * level)

@@ -36,6 +36,8 @@ def expected_receptive_field(
 ) -> FloatArray:
     r"""Receptive field averaged over training sets of n samples: row i of U diag(λ/(λ + κ(σ²))) Uᵀ.
 
+    The shape is that of :func:`~.linear_jacobian.receptive_field`.
+
     A finite training set acts like more noise, κ > σ² (arXiv 2602.02908).
 
     Parameters
@@ -115,7 +117,12 @@ def receptive_field_spread(splits: Splits, sigma: float, pixel: int | Sequence[i
     """(Σⱼ Var[eᵢᵀ f(Σ̂) eⱼ])^½ / ‖E f(Σ̂) eᵢ‖: the relative spread of a pixel's field between training sets; O(k²).
 
     It is 0 where all training sets agree, and of order 1 or above where the field depends more on the training set than on the
-    data. Parameters and errors as for :func:`receptive_field_variance`.
+    data. Parameters as for :func:`receptive_field_variance`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        See :func:`receptive_field_variance`.
     """
     population = splits.population
     disagreement = splits.disagreement(splits.denoiser(sigma), _probes(population, pixel))

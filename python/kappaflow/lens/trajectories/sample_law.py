@@ -59,7 +59,13 @@ class SampleLaw(ShortRepr, Tabular):
         return float(gap @ gap + np.sum((np.sqrt(self.variances) - np.sqrt(self.target)) ** 2))
 
     def draw(self, count: int, *, seed: int) -> FloatArray:
-        """(count, d) independent samples."""
+        """(count, d) independent samples.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `count` is not a whole number of at least 1.
+        """
         z = np.random.default_rng(seed).standard_normal((integer("count", count, 1), self.mean.size))
         if self.eigenvectors is None:
             return np.asarray(self.mean + z * np.sqrt(self.variances))

@@ -86,7 +86,13 @@ class Schedule:
     # ------------------------------------------------------------ the usual ones
     @classmethod
     def ve(cls, sigma_max: float = SIGMA_MAX, sigma_min: float = SIGMA_MIN) -> Schedule:
-        """Variance exploding: α = 1, σ = t, so that time is the noise level (Karras et al. 2022)."""
+        """Variance exploding: α = 1, σ = t, so that time is the noise level (Karras et al. 2022).
+
+        Raises
+        ------
+        TypeError, ValueError
+            `sigma_min` is below 0, `sigma_max` is not above it, or one is not a finite number.
+        """
         return cls(
             name="variance exploding",
             scale=np.ones_like,
@@ -97,7 +103,13 @@ class Schedule:
 
     @classmethod
     def vp(cls, beta_min: float = 0.1, beta_max: float = 20.0) -> Schedule:
-        """Variance preserving: ln α = −½ β_min t − ¼ (β_max − β_min) t², σ² = 1 − α², 0 ≤ t ≤ 1 (Song et al. 2021)."""
+        """Variance preserving: ln α = −½ β_min t − ¼ (β_max − β_min) t², σ² = 1 − α², 0 ≤ t ≤ 1 (Song et al. 2021).
+
+        Raises
+        ------
+        TypeError, ValueError
+            `beta_min` is below 0 or above `beta_max`, `beta_max` is not above 0, or one is not a finite number.
+        """
         log_alpha = _log_alpha(beta_min, beta_max)
 
         def noise(t: FloatArray) -> FloatArray:
@@ -107,7 +119,13 @@ class Schedule:
 
     @classmethod
     def sub_vp(cls, beta_min: float = 0.1, beta_max: float = 20.0) -> Schedule:
-        """Sub-variance-preserving: α as in :meth:`vp`, σ = 1 − α² (Song et al. 2021)."""
+        """Sub-variance-preserving: α as in :meth:`vp`, σ = 1 − α² (Song et al. 2021).
+
+        Raises
+        ------
+        TypeError, ValueError
+            `beta_min` is below 0 or above `beta_max`, `beta_max` is not above 0, or one is not a finite number.
+        """
         log_alpha = _log_alpha(beta_min, beta_max)
         return cls(
             name="sub-variance preserving",

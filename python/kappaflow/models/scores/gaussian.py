@@ -179,7 +179,13 @@ class GaussianScore(Score):
         return np.asarray(-0.5 * (squares + logs))
 
     def jacobian_rows(self, x: Any, sigma: float, pixels: Sequence[int]) -> FloatArray:
-        """(P, d) rows of Σ(Σ + σ²)⁻¹, which do not depend on x."""
+        """(P, d) rows of Σ(Σ + σ²)⁻¹, which do not depend on x.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `x` has another shape, a pixel does not exist, or `sigma` is not a finite number above 0.
+        """
         self._row(x)
         chosen = self._pixels(pixels)
         unit = np.zeros((len(chosen), self.dimension))

@@ -131,7 +131,13 @@ class MixtureScore(Score):
             yield log_weight, part.shrunk(rows, inside, level)
 
     def jacobian_rows(self, x: Any, sigma: float, pixels: Sequence[int]) -> FloatArray:
-        """(P, d): Σᵢ wᵢ Jᵢ + Σᵢ wᵢ (Dᵢ − D)(Dᵢ − D)ᵀ/σ², a part within the components and a part between them."""
+        """(P, d): Σᵢ wᵢ Jᵢ + Σᵢ wᵢ (Dᵢ − D)(Dᵢ − D)ᵀ/σ², a part within the components and a part between them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `x` has another shape, a pixel does not exist, or `sigma` is not a finite number above 0.
+        """
         row, chosen, level = self._row(x)[None], self._pixels(pixels), positive("sigma", sigma)
         weights = self.posterior(row, level)[0]
         answers = np.concatenate([part(row, level) for part in self.components])

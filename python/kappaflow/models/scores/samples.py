@@ -99,7 +99,13 @@ class DeltaScore(Score):
         return [self._centre + state.mean() for state in running]
 
     def jacobian_rows(self, x: Any, sigma: float, pixels: Sequence[int]) -> FloatArray:
-        """(P, d): Σⱼ wⱼ (yⱼ − D)ᵢ (yⱼ − D)/σ², in two passes over the samples."""
+        """(P, d): Σⱼ wⱼ (yⱼ − D)ᵢ (yⱼ − D)/σ², in two passes over the samples.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `x` has another shape, a pixel does not exist, or `sigma` is not a finite number above 0.
+        """
         row, chosen = self._row(x)[None] - self._centre, self._pixels(pixels)
         level = np.full((1, 1), positive("sigma", sigma) ** 2)
         mean = self._levels(row + self._centre, [level])[0] - self._centre

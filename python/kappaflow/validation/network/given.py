@@ -227,7 +227,7 @@ def _half(progress: Callable[[str, float], None], place: int) -> Callable[[str, 
 
 
 def outside(images: FloatArray, sets: Sequence[FloatArray | None]) -> IndexArray:
-    """Indices of the images in none of the training sets that are known; of all images where fewer than 32 are left."""
+    """Indices (M,) of the images (N, d) that are in none of the known training sets; of all images if fewer than 32 are left."""
     taken = {row.tobytes() for rows in sets if rows is not None for row in rows}
     free = np.array([place for place, row in enumerate(images) if row.tobytes() not in taken], dtype=np.int64)
     return free if len(free) >= LEAST_SHARED else np.arange(len(images))

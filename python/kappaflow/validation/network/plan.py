@@ -59,7 +59,7 @@ class ComparedModel(ShortRepr):
 
     @property
     def probed(self) -> IndexArray:
-        """Places in `own` of up to 256 images on which the model is judged."""
+        """(P,) positions in `own` of the images, at most 256, on which the model is judged."""
         return np.sort(np.random.default_rng(len(self.own)).permutation(len(self.own))[:MOST_PROBED])
 
     @property
