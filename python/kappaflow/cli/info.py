@@ -1,4 +1,4 @@
-"""``kappaflow info``: what is installed, and what a data set is."""
+"""``kappaflow info``: the installed versions, and the contents of a data set."""
 
 from __future__ import annotations
 

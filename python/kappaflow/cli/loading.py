@@ -134,7 +134,7 @@ class _NamedDenoiser:
 
 
 def open_network(name: str, population: Population, device: str) -> RowDenoiser:
-    """A denoiser of rows by name, asked once so that a wrong shape is reported before anything is computed."""
+    """A denoiser of rows by name, called once so that a wrong shape is reported before anything is computed."""
     try:
         from ..models.adapters import open_denoiser  # lazy: torch
         from ..models.devices import resolve_device  # lazy: torch
@@ -154,7 +154,7 @@ def open_network(name: str, population: Population, device: str) -> RowDenoiser:
 
 
 def require_seeds_fit(seeds: int, population: Population) -> None:
-    """Raise MemoryError where the noise of so many seeds and its images do not fit in memory."""
+    """Raise MemoryError if the noise of so many seeds and its images do not fit in memory."""
     if np.any(population.multiplicity != 1):  # takes no seeds
         return
     dimension = population.dimension

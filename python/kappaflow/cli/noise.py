@@ -1,4 +1,4 @@
-"""Initial noise from a file of the user, in the layout and the scale of the library."""
+"""Initial noise from the user's file, in the layout and scale of the library."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..population import Population
 
 __all__ = ["read_noise"]
 
-#: Relative deviation of the standard deviation from 1 or σ_max that is taken for one of them.
+#: Largest relative deviation of the standard deviation from 1 or σ_max at which it still counts as that value.
 _TOLERANCE = 0.1
 
 
 def read_noise(path: Path, population: Population, sigma_max: float) -> FloatArray:
     """(Z, d) noise of standard deviation σ_max, from a .npy file or a tensor saved by ``torch.save`` (.pt).
 
-    The file holds (Z, *shape) with the channels of an image last or first, or (Z, d). Noise of standard deviation σ_max is taken
-    as it is (EDM); noise of standard deviation 1 is multiplied by σ_max (DDPM and flow models start from it).
+    The file holds (Z, *shape) with the channels of an image last or first, or (Z, d). Noise of standard deviation σ_max is not
+    rescaled (EDM); noise of standard deviation 1 is multiplied by σ_max (DDPM and flow models start from it).
 
     Raises
     ------
@@ -51,7 +51,7 @@ def _load(path: Path) -> Any:
         try:
             return np.load(path, allow_pickle=False)
         except (ValueError, EOFError, OSError) as error:
-            raise ValueError(f"--noise: {str(path)!r} is no array file: {error}") from error
+            raise ValueError(f"--noise: {str(path)!r} is not an array file: {error}") from error
     if path.suffix not in (".pt", ".pth"):
         raise ValueError(f"--noise must be a .npy or .pt file, got {str(path)!r}")
     try:
@@ -60,8 +60,8 @@ def _load(path: Path) -> Any:
         raise ImportError('--noise: a .pt file needs PyTorch: pip install "kappaflow[networks]"') from error
     try:
         tensor = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler meets
-        raise ValueError(f"--noise: {str(path)!r} is no tensor file: {error}") from error
+    except Exception as error:  # torch raises errors of any type
+        raise ValueError(f"--noise: {str(path)!r} is not a tensor file: {error}") from error
     if not isinstance(tensor, torch.Tensor):
         raise TypeError(f"--noise: {str(path)!r} must hold one tensor, got {type(tensor).__name__}")
     return tensor.double()

@@ -1,4 +1,4 @@
-"""``kappaflow seeds``: which seeds give nearly the same image whatever the training set."""
+"""``kappaflow seeds``: the seeds whose image changes most, and least, when a model is trained again."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _NETWORK_NOTE = (
 
 @dataclass(frozen=True)
 class _Ranked:
-    """Numbers of the seeds, their noise, and what they are called."""
+    """Numbers of the seeds, their noise, and the word for them in tables."""
 
     numbers: npt.NDArray[np.int64]
     noise: FloatArray
@@ -146,7 +146,7 @@ def _linear(population: Population, n: int, ranked: _Ranked, law: Law, sampling:
 def _networks(
     population: Population, ranked: _Ranked, sampling: Sampling, *, required: bool
 ) -> tuple[PosteriorVariance | None, str]:
-    """The ranking for networks; None and why, where the images cannot give one and `required` is false."""
+    """The ranking for networks; None and the reason, if the images cannot give one and `required` is false."""
     try:
         return posterior_variance(population, ranked.noise, sigma_max=sampling.sigma_max), ""
     except ValueError as error:

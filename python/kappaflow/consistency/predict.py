@@ -61,7 +61,7 @@ def predict(
     source : name of the data, for the report
     n : training-set sizes; :func:`default_sizes` of the population by default
     sigma_max : the noise level σ_T at which sampling starts
-    law : "auto", what :func:`~kappaflow.diagnose` recommends where the population holds profiles, or a law of
+    law : "auto", the law that :func:`~kappaflow.diagnose` recommends if the population holds profiles, or a law of
         :data:`~kappaflow.laws.REGISTRY` by name
     bands : number of eigenbands, or (start, stop) ranges of modes (0-based)
     seeds : seed numbers, see :func:`~kappaflow.sampling.initial_noise`
@@ -135,10 +135,10 @@ def predict(
     )
 
 
-# ---------------------------------------------------------------- what is asked
+# ---------------------------------------------------------------- the request
 @dataclass(frozen=True)
 class _Request:
-    """What is asked, checked."""
+    """The checked arguments."""
 
     sizes: list[int]
     sigma_max: float
@@ -146,7 +146,7 @@ class _Request:
     bands: tuple[Band, ...]
     noise_sigma: FloatArray
     denoiser_sigma: FloatArray
-    seeds: IntArray  # none where the directions of the modes are not known
+    seeds: IntArray  # none if the directions of the modes are not known
     noise: FloatArray | None  # (Z, d) initial noise of the seeds
 
 

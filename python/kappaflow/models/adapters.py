@@ -326,7 +326,7 @@ def _class(network: Any, label: int | None) -> int | None:
             raise ValueError(f"label needs a class-conditional model, got {label} for {type(network).__name__}")
         return None
     rows = classes
-    if dit is not None:  # the row after the classes stands for none, if labels were dropped in training
+    if dit is not None:  # the row after the classes means "no class", if labels were dropped in training
         rows = network.transformer_blocks[0].norm1.emb.class_embedder.embedding_table.num_embeddings
     if label is None and rows > classes:
         return int(classes)

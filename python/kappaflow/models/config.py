@@ -50,7 +50,7 @@ class TrainingConfig:
     init_seed : seed of the initial weights
     stream_seed : seed of all random draws in training: images, noise and noise levels. Two runs with the same stream seed on
         different training sets of the same size see the same positions, noise and levels
-    amp : whether to compute in bfloat16 where that is safe
+    amp : whether to compute in bfloat16 wherever that is safe
     compile : whether to use torch.compile
 
     Raises

@@ -39,7 +39,7 @@ class EDMDenoiser(nn.Module):
         super().__init__()
         self.network = network
         self.sigma_data = positive("sigma_data", sigma_data)
-        self.image_shape: tuple[int, ...] | None = None  # (channels, height, width) where it is known
+        self.image_shape: tuple[int, ...] | None = None  # (channels, height, width) if it is known
 
     @property
     def dtype(self) -> torch.dtype:

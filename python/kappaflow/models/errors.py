@@ -17,7 +17,9 @@ class ModelError(ValueError):
     def of(cls, what: str, error: BaseException) -> ModelError:
         """The error for a model described by `what`, which raised `error`."""
         text = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
-        if isinstance(error, ValueError) and _is_ours(error):  # a check of an answer, which says what is wrong with it
+        if isinstance(error, ValueError) and _is_ours(
+            error
+        ):  # a check of an output, whose message describes the problem
             return cls(f"{what}: {text}")
         return cls(f"{what}: it raised {type(error).__name__}{f': {text}' if text else ''}{_place(error)}")
 

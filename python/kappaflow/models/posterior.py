@@ -1,8 +1,8 @@
 r"""Which seeds will change when a network is trained again: the posterior variance of the images at the seed's linear trajectory.
 
-Two networks disagree where many different images explain a noisy state about equally well. A denoiser answers such a state with
-an average over these images, and which average it learns depends on the training set and on the training. The posterior variance
-says how far apart the images lie. It needs no network. ``docs/theory.md``, section 8, has the derivation and the limits.
+Two networks disagree where many different images explain a noisy state about equally well. For such a state a denoiser returns an
+average over these images, and which average it learns depends on the training set and on the training. The posterior variance
+measures how far apart the images lie. It needs no network. ``docs/theory.md``, section 8, has the derivation and the limits.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from .scores.softmax import WeightedMean
 
 __all__ = ["LEAST_IMAGES", "LEAST_PERPLEXITY", "PosteriorVariance", "posterior_variance"]
 
-#: Distinct images below which the variance of an average over them says little.
+#: The smallest number of distinct images for which the variance is meaningful.
 LEAST_IMAGES = 50
-#: Median perplexity below which the weights have collapsed onto a few images: these then decide, and not the distribution.
+#: Median perplexity below which the weights have collapsed onto a few images, which then determine the result.
 LEAST_PERPLEXITY = 10.0
 #: The fraction of the images that the median perplexity reaches at the level "perplexity".
 _PERPLEXITY_SHARE = 0.25
 #: Seeds on which that level is chosen, and halvings of the bracket of its logarithm.
 _SEEDS_TO_CHOOSE, _HALVINGS = 128, 30
-#: How far below σ_max that level is looked for, in powers of e.
+#: How far below σ_max the search for that level extends, in powers of e.
 _WIDEST = 20.0
-#: Images and seeds that are compared at once.
+#: Numbers of images and seeds to compare at once.
 _IMAGES, _SEEDS = 4096, 512
 #: Rounding of a logarithm of a weight up to which products are formed in float32.
 _ROUNDING = 1e-4
-#: Images whose distance is below this fraction of the size of the data are one image.
+#: Images whose distance is below this fraction of the size of the data count as one image.
 _SAME = 1e-5
-#: How far the standard deviation of the noise may be off σ_max, beyond five standard errors.
+#: Largest relative deviation of the standard deviation of the noise from σ_max, beyond five standard errors.
 _SCALE_TOLERANCE = 0.1
 
 
@@ -58,10 +58,10 @@ class PosteriorVariance(ShortRepr, Tabular):
     Attributes
     ----------
     seeds : (Z,) tr Var_w(y)/d of each seed
-    bands : (Z, K) the part of each eigenband in that, or None
+    bands : (Z, K) the part of each eigenband, or None
     eigenbands : the K bands, or None
     pixels : (Z, *shape) variance of each pixel, or None; its mean over pixels is `seeds`
-    mean : (Z, *shape) the average Σ w y that a denoiser answers at this state, or None
+    mean : (Z, *shape) the average Σ w y that a denoiser returns for this state, or None
     perplexity : (Z,) exp(entropy of the weights): how many images explain the state
     trivial : (Z,) −‖x₀ − μ‖²/d, x₀ = what the linear model of all images makes of the seed; a covariate that needs no
         posterior, to be shown beside `seeds`
@@ -81,7 +81,7 @@ class PosteriorVariance(ShortRepr, Tabular):
 
     @property
     def order(self) -> FloatArray:
-        """(Z,) places of the seeds, those that change most first."""
+        """(Z,) indices of the seeds, those that change most first."""
         return np.asarray(np.argsort(-self.seeds, kind="stable"))
 
     def _columns(self) -> Columns:
@@ -189,7 +189,7 @@ class _Images:
 
     @property
     def count(self) -> int | None:
-        """How many there are, where that is known before they are read."""
+        """The number of images if it is known before they are read, else None."""
         return None if self.kept is None else len(self.kept)
 
     def blocks(self) -> Iterator[Any]:
@@ -227,7 +227,7 @@ class _Images:
 
 
 class _States:
-    """The seeds, and where their linear trajectories pass."""
+    """The seeds and the states of their linear trajectories."""
 
     def __init__(self, population: Population, noise: Any, sigma_max: float) -> None:
         self.population = population
@@ -259,7 +259,7 @@ class _States:
         return np.asarray(self.population.apply(noise, gain, null_gain=null_gain) - self.population.mean)
 
     def median_perplexity(self, source: _Images, sigma: float) -> float:
-        """Of the first seeds."""
+        """Median perplexity of the weights for the first seeds."""
         few = _Wanted(None, pixels=False)
         return float(np.median(_sums(self.at(sigma, source, _SEEDS_TO_CHOOSE), source, sigma, few).perplexity))
 
@@ -295,7 +295,7 @@ class _States:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Averages with the weights of each seed: ‖y‖², y, the squares of its mode coordinates and pixels; and exp(entropy)."""
+    """Averages with the weights of each seed: of ‖y‖², y, and the squares of its mode coordinates and pixels; and exp(entropy)."""
 
     squared_norm: FloatArray
     mean: FloatArray
@@ -306,7 +306,7 @@ class _Sums:
 
 @dataclass(frozen=True)
 class _Block:
-    """Some images: their rows, ‖y‖², and the squares whose averages are wanted, of mode coordinates and of pixels."""
+    """Some images: their rows, ‖y‖², and the squares of mode coordinates and pixels whose averages are needed."""
 
     rows: Any
     norms: FloatArray
@@ -314,7 +314,7 @@ class _Block:
 
     @classmethod
     def of(cls, rows: Any, source: _Images, longest: float, level: float, *, modes: bool, pixels: bool) -> _Block:
-        """In float32 where the rounding of a product with a state of length `longest` cannot matter, else in float64."""
+        """A block in float32 if the rounding of a product with a state of length `longest` cannot matter, else in float64."""
         norms = np.einsum("nw,nw->n", rows, rows, dtype=np.float64)
         error = np.finfo(np.float32).eps * longest * float(np.sqrt(norms.max())) / level
         rows = np.asarray(rows, dtype=np.float32 if error < _ROUNDING else np.float64)
@@ -322,7 +322,7 @@ class _Block:
         return cls(rows, norms, tuple(squares))
 
     def logits(self, states: FloatArray, level: float) -> FloatArray:
-        """(B, n) (x·y − ‖y‖²/2)/σ²: the logarithms of the weights, up to a number for each state."""
+        """(B, n) (x·y − ‖y‖²/2)/σ²: the logarithms of the weights, up to a constant for each state."""
         product = (states.astype(self.rows.dtype) @ self.rows.T).astype(np.float64)
         product -= 0.5 * self.norms
         product /= level
@@ -342,7 +342,7 @@ def _sums(
     wanted: _Wanted,
     report: Callable[[int], None] = lambda _seen: None,
 ) -> _Sums:
-    """One pass over the images, all seeds at once. Products are in float32 where their rounding cannot matter."""
+    """One pass over the images for all seeds. Products are in float32 if their rounding cannot matter."""
     level, width = sigma**2, states.shape[1]
     modes = len(source.population.eigenvalues) if wanted.bands is not None else 0
     pixels = source.population.dimension if wanted.pixels else 0
@@ -370,7 +370,7 @@ def _sums(
 
 
 def _level(states: _States, source: _Images, sigma: float | str | None) -> float:
-    """σ* as it is asked for."""
+    """The level σ* that the argument `sigma` requests."""
     top, usual = states.sigma_max, float(np.sqrt(0.5 * states.population.total_variance))
     if sigma is None and usual >= top:
         raise ValueError(
@@ -398,7 +398,7 @@ def _level_by_perplexity(states: _States, source: _Images) -> float:
 
 
 def _distinct(rows: ProfileArray) -> ProfileArray:
-    """Rows without copies: those that an earlier row comes closer to than rounding does.
+    """Rows without copies, which are rows within rounding errors of an earlier row.
 
     Copies lie next to each other along any direction, so rows are compared with few neighbours only.
     """
