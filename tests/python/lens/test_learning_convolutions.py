@@ -84,12 +84,12 @@ def test_patch_law_is_the_integral_of_its_gain(shape: tuple[int, ...]) -> None:
     for time in (0.0, 1e-4, 0.01, 1.0, 1e6):
         gains = learner.gain(sigma[:, None], np.array([time]))
         expected = 2 * (np.log(NOISE.sigma_min) + (half[:, None] * weights).ravel() @ gains)
-        found = learner.log_variance(np.array([time]))
-        np.testing.assert_allclose(found, expected, atol=4e-13)
-        np.testing.assert_allclose(learner.log_variance(np.full(power.size, time)), found, atol=1e-13)
-        np.testing.assert_array_equal(learner.log_variance(time), found)
-        np.testing.assert_array_equal(learner.at([1, 3]).log_variance(np.array([time])), found[[1, 3]])
-    np.testing.assert_allclose(learner.converged_log_variance(), found, atol=1e-9)
+        log_variance = learner.log_variance(np.array([time]))
+        np.testing.assert_allclose(log_variance, expected, atol=4e-13)
+        np.testing.assert_allclose(learner.log_variance(np.full(power.size, time)), log_variance, atol=1e-13)
+        np.testing.assert_array_equal(learner.log_variance(time), log_variance)
+        np.testing.assert_array_equal(learner.at([1, 3]).log_variance(np.array([time])), log_variance[[1, 3]])
+    np.testing.assert_allclose(learner.converged_log_variance(), log_variance, atol=1e-9)
 
 
 def test_a_convolution_has_a_short_repr() -> None:
@@ -138,11 +138,11 @@ def test_local_patches_delay_the_modes_that_they_resolve() -> None:
         learner = patch_convolution(power, patch)
         final = np.exp(learner.converged_log_variance())
         np.testing.assert_allclose((final / power)[modes], ratios[patch], atol=0.00501)
-        found = emergence_times(learner.log_variance, final, exclude=1.0)
-        exact[patch] = found.times
-        seen = grid[np.searchsorted(grid, found.times[modes])]
+        emergence = emergence_times(learner.log_variance, final, exclude=1.0)
+        exact[patch] = emergence.times
+        seen = grid[np.searchsorted(grid, emergence.times[modes])]
         assert (np.abs(seen - expected) <= half_digit(expected)).all()
-        assert (np.abs(found.times[modes] / expected - 1) < 0.065).all()
+        assert (np.abs(emergence.times[modes] / expected - 1) < 0.065).all()
     full = emergence_times(lambda t: OneLayer().log_variance(power, t), converged_variance(power), exclude=1.0)
     printed = [0.016, 0.258, 3.9, 15.5]
     assert (np.abs(grid[np.searchsorted(grid, full.times[modes])] - printed) <= half_digit(printed)).all()

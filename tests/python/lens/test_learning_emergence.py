@@ -31,10 +31,10 @@ def exponents(learner: LinearLearner, low: float, high: float, direction: int, *
     values = np.geomspace(low, high, 24)
     out = []
     for threshold in THRESHOLDS:
-        found = emergence_times(
+        emergence = emergence_times(
             lambda time: learner.log_variance(values, time), values, threshold=threshold, window=(1e-7, 1e8), **options
         )
-        fit = power_law(values, np.where(found.direction == direction, found.times, np.nan))
+        fit = power_law(values, np.where(emergence.direction == direction, emergence.times, np.nan))
         assert fit is not None
         out.append(fit.exponent)
     return out
@@ -83,10 +83,10 @@ def test_exponents_of_modes_on_both_sides_of_the_start(
     spread: dict[int, list[float]] = {1: [], -1: []}
     for direction, expected in ((1, up), (-1, down)):
         for threshold, printed in zip(THRESHOLDS, expected, strict=True):
-            found = emergence_times(
+            emergence = emergence_times(
                 lambda time: learner.log_variance(values, time), values, threshold=threshold, exclude=1.0
             )
-            times = np.where(found.direction == direction, found.times, np.nan)
+            times = np.where(emergence.direction == direction, emergence.times, np.nan)
             seen = np.where(np.isfinite(times), grid[np.searchsorted(grid, times).clip(max=399)], np.nan)
             fit = power_law(values, seen)
             assert fit is not None
@@ -101,28 +101,30 @@ def test_exponents_of_modes_on_both_sides_of_the_start(
 def test_time_of_one_layer_is_about_a_rate() -> None:
     for low, expected in ((1e-4, 0.64), (0.002, 0.62)):
         noise = NoiseRange(low, 80)
-        found = emergence_times(lambda t, n=noise: OneLayer().log_variance(np.ones(1) * 3, t, n), np.full(1, 3.0))
-        assert found.times[0] * 6 == pytest.approx(expected, abs=0.011)
+        emergence = emergence_times(lambda t, n=noise: OneLayer().log_variance(np.ones(1) * 3, t, n), np.full(1, 3.0))
+        assert emergence.times[0] * 6 == pytest.approx(expected, abs=0.011)
 
 
 def test_crossings_are_first_and_exact() -> None:
     target = converged_variance(POWER_LAW)
     for threshold in THRESHOLDS:
-        found = emergence_times(lambda time: OneLayer(0.1).log_variance(POWER_LAW, time), target, threshold=threshold)
-        at = np.exp(OneLayer(0.1).log_variance(POWER_LAW, found.times))
-        np.testing.assert_allclose(at, found.level, rtol=1e-10)
+        emergence = emergence_times(
+            lambda time: OneLayer(0.1).log_variance(POWER_LAW, time), target, threshold=threshold
+        )
+        at = np.exp(OneLayer(0.1).log_variance(POWER_LAW, emergence.times))
+        np.testing.assert_allclose(at, emergence.level, rtol=1e-10)
         dense = np.geomspace(1e-8, 1e4, 20_000)[:, None]
-        before = (dense < found.times * (1 - 1e-9)) & (
-            np.exp(OneLayer(0.1).log_variance(POWER_LAW, dense)) > found.level
+        before = (dense < emergence.times * (1 - 1e-9)) & (
+            np.exp(OneLayer(0.1).log_variance(POWER_LAW, dense)) > emergence.level
         )
         assert not before.any()
 
 
 def test_modes_without_a_crossing_have_no_time() -> None:
     values = np.array([100.0, 0.3, 0.0, 1.0])
-    found = emergence_times(lambda time: OneLayer("skip").log_variance(values, time), values, window=(1e-9, 0.05))
-    np.testing.assert_array_equal(found.direction, [1, 0, 0, 1])
-    np.testing.assert_array_equal(np.isnan(found.times), [False, True, True, True])
+    emergence = emergence_times(lambda time: OneLayer("skip").log_variance(values, time), values, window=(1e-9, 0.05))
+    np.testing.assert_array_equal(emergence.direction, [1, 0, 0, 1])
+    np.testing.assert_array_equal(np.isnan(emergence.times), [False, True, True, True])
     late = emergence_times(lambda time: OneLayer("skip").log_variance(values, time), values, window=(1.0, 1e3))
     assert np.isnan(late.times).all()  # crossed before the window
     stuck = emergence_times(lambda time: TwoLayer(0.0).log_variance(values, time), values)
@@ -137,12 +139,12 @@ def test_measured_curves_give_the_times_of_the_theory() -> None:
         exact = emergence_times(
             lambda time: learner.log_variance(values, time), converged_variance(values), threshold=threshold
         )
-        found = measured_emergence(times, curves, converged_variance(values), threshold=threshold, samples=2001)
-        np.testing.assert_allclose(found.emergence.times, exact.times, rtol=5e-3)
-        np.testing.assert_array_equal(found.emergence.direction, exact.direction)
+        measured = measured_emergence(times, curves, converged_variance(values), threshold=threshold, samples=2001)
+        np.testing.assert_allclose(measured.emergence.times, exact.times, rtol=5e-3)
+        np.testing.assert_array_equal(measured.emergence.direction, exact.direction)
         good = np.isfinite(exact.times)
-        assert (found.earliest[good] <= found.emergence.times[good]).all()
-        assert (found.emergence.times[good] <= found.latest[good]).all()
+        assert (measured.earliest[good] <= measured.emergence.times[good]).all()
+        assert (measured.emergence.times[good] <= measured.latest[good]).all()
     own = measured_emergence(times, curves)
     np.testing.assert_array_equal(own.emergence.target, curves[-1])
     early = measured_emergence([0.0, 2.0, 8.0], [[1.0, 1.0], [15.0, 2.0], [16.0, 32.0]], samples=100)
@@ -161,13 +163,13 @@ def test_samples_of_checkpoints_give_times_within_their_errors(values: np.ndarra
         known.reconstruct(generator.standard_normal((n, len(modes))) * np.exp(0.5 * learner.log_variance(modes, t)))
         for t in times
     ]
-    found = emergence_from_samples(known, times, samples)
+    measured = emergence_from_samples(known, times, samples)
     exact = emergence_times(lambda time: learner.log_variance(modes, time), modes)
     good = exact.direction != 0
     assert good.sum() >= 4
-    inside = (found.earliest <= exact.times) & (exact.times <= found.latest)
+    inside = (measured.earliest <= exact.times) & (exact.times <= measured.latest)
     assert inside[good].mean() >= 0.75
-    np.testing.assert_allclose(found.emergence.times[good], exact.times[good], rtol=0.2)
+    np.testing.assert_allclose(measured.emergence.times[good], exact.times[good], rtol=0.2)
 
 
 def test_modes_without_variance_are_left_out_of_emergence_from_samples() -> None:

@@ -87,7 +87,7 @@ def test_preconditioned_gain_follows_its_gradient_flow() -> None:
 def test_depth_solves_its_equation(layers: int, initial: float) -> None:
     learner, values, sigma = DeepLinear(layers, initial), np.array([10.0, 1.0, 0.01, 1e-13, 0.0]), 0.7
     for time in (0.05, 1.0, 30.0):
-        found = solve_ivp(
+        solved = solve_ivp(
             lambda _, w: 2 * layers * w ** (2 - 2 / layers) * (values - (values + sigma**2) * w),
             (0, time),
             np.full(5, initial),
@@ -96,7 +96,7 @@ def test_depth_solves_its_equation(layers: int, initial: float) -> None:
             atol=1e-14,
         )
         np.testing.assert_allclose(
-            learner.gain(values, sigma, time), found.y[:, -1], rtol=0, atol=3e-12 if time <= 1 else 3e-9
+            learner.gain(values, sigma, time), solved.y[:, -1], rtol=0, atol=3e-12 if time <= 1 else 3e-9
         )
     if layers == 2:
         grid = np.geomspace(1e-3, 1e4, 30)[:, None]

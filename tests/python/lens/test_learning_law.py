@@ -65,7 +65,7 @@ def test_generated_law_is_that_of_the_probability_flow() -> None:
     """Samples moved by an ODE solver from σ_max to σ_min: variance and mean, one mode at a time."""
     mean, value, time = 3.0, 2.0, 0.05
     for learner in (OneLayer(0.2), TwoLayer(0.1), Preconditioned()):
-        found = solve_ivp(
+        solved = solve_ivp(
             lambda t, x, model=learner: (x - mean) * (1 - model.gain(value, np.exp(t), time)),
             (np.log(80), np.log(0.002)),
             np.array([0.0, 80.0]),
@@ -73,7 +73,7 @@ def test_generated_law_is_that_of_the_probability_flow() -> None:
             rtol=1e-12,
             atol=1e-14,
         )
-        at_mean, at_sd = found.y[:, -1]
+        at_mean, at_sd = solved.y[:, -1]
         log_variance = learner.log_variance(value, time)
         assert at_sd - at_mean == pytest.approx(np.exp(0.5 * log_variance), rel=1e-10)
         assert (mean - at_mean) / mean == pytest.approx(remaining_mean(log_variance), rel=1e-10)
@@ -110,9 +110,9 @@ def test_small_noise_expansion(values: np.ndarray) -> None:
 
     noise, some, q = NoiseRange(1e-7, 1e7), values[values > 1e-3], 0.4
     for y in (0.2, 1.0, 3.0):
-        found = OneLayer(q).log_variance(some, y / (2 * some), noise) - np.log(some)
+        log_ratio = OneLayer(q).log_variance(some, y / (2 * some), noise) - np.log(some)
         expected = (1 - q) * np.exp(-y) * (np.euler_gamma + np.log(y * noise.sigma_min**2 / some)) + exp1(y)
-        np.testing.assert_allclose(found, expected, atol=1e-9)
+        np.testing.assert_allclose(log_ratio, expected, atol=1e-9)
 
 
 def test_nodes_over_noise_levels_integrate_over_their_logarithm() -> None:

@@ -29,8 +29,8 @@ def test_any_initial_weights_and_gradient_descent(values: np.ndarray) -> None:
     start = np.random.default_rng(11).standard_normal((d, d))
     moment = covariance + sigma**2 * np.eye(d)
     optimum = np.linalg.solve(moment, covariance).T
-    found = weights_during_training(known, start, sigma, 0.02, rate=1.5)
-    np.testing.assert_allclose(found, optimum + (start - optimum) @ expm(-2 * 1.5 * 0.02 * moment), atol=5e-13)
+    evolved = weights_during_training(known, start, sigma, 0.02, rate=1.5)
+    np.testing.assert_allclose(evolved, optimum + (start - optimum) @ expm(-2 * 1.5 * 0.02 * moment), atol=5e-13)
     step, weights = 0.9 * largest_step(known, sigma), start
     for _ in range(25):
         weights = weights - step * loss_gradient(weights, covariance, sigma)

@@ -29,8 +29,8 @@ def test_checkpoints_of_a_linear_network_emerge_from_its_skip_connection() -> No
     for steps in STEPS:
         denoiser, _ = train(config, TrainingConfig(steps=steps, schedule="constant", ema=0.0, warmup=0), images)
         samples.append(sample(denoiser, noise, steps=12).numpy().reshape(SEEDS, 64))
-    found = emergence_from_samples(population, STEPS, samples)
-    emergence = found.emergence
+    measured = emergence_from_samples(population, STEPS, samples)
+    emergence = measured.emergence
     # the skip connection alone generates about the mean variance of the pixels in every direction
     assert np.median(emergence.initial) == pytest.approx(digits.var(), rel=0.35)
     assert np.array_equal(emergence.direction > 0, population.eigenvalues > 2 * emergence.initial)
@@ -39,7 +39,7 @@ def test_checkpoints_of_a_linear_network_emerge_from_its_skip_connection() -> No
     assert np.isfinite(emergence.times[grow]).all()
     crossed = shrink & np.isfinite(emergence.times)
     assert crossed.sum() >= 10
-    assert np.all(found.earliest[grow] <= emergence.times[grow])
+    assert np.all(measured.earliest[grow] <= emergence.times[grow])
     # large modes, far from where they start, are there before small ones have gone: the order of gradient flow
     assert np.median(emergence.times[grow]) < 0.5 * np.median(emergence.times[crossed])
     assert spearmanr(population.eigenvalues[crossed], emergence.times[crossed]).statistic < 0

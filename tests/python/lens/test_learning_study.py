@@ -81,8 +81,8 @@ def test_study_of_the_mean_and_of_chosen_learners() -> None:
             inside = OneLayer(0.5).gain(known.eigenvalues, np.exp(t), time)
             return x - known.apply(x, inside, null_gain=float(OneLayer(0.5).gain(0.0, np.exp(t), time)))[0]
 
-        found = solve_ivp(slope, (np.log(80), np.log(0.002)), np.zeros(7), method="DOP853", rtol=1e-8, atol=1e-10)
-        expected = np.linalg.norm(found.y[:, -1] - mean) / np.linalg.norm(mean)
+        solved = solve_ivp(slope, (np.log(80), np.log(0.002)), np.zeros(7), method="DOP853", rtol=1e-8, atol=1e-10)
+        expected = np.linalg.norm(solved.y[:, -1] - mean) / np.linalg.norm(mean)
         assert left == pytest.approx(expected, rel=1e-6)
     assert study.sigma == 0.4
     np.testing.assert_array_equal(curves.emergence["geometric"].target, study.eigenvalues[study.emergence_modes])

@@ -326,7 +326,7 @@ def _draw_samples(study: ArchitectureStudy) -> Figure:
                 ax.plot(np.arange(sample.size), sample.reshape(-1), color=BAND_COLOURS[k], lw=1.0)
             ax.set_title(studied.name, fontsize=9, pad=2)
             ax.margins(x=0.01)
-        axes[-1].set_xlabel("place")
+        axes[-1].set_xlabel("entry")
         return figure
     count, columns = len(shown[0][1].samples), len(shown)
     tall = min(3.0, study.shape[0] / study.shape[1])

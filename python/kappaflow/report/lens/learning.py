@@ -136,21 +136,21 @@ def _null_finding(study: LearningStudy) -> list[str]:
 
 # ---------------------------------------------------------------- figures
 def _panels(study: LearningStudy) -> tuple[Figure, list[Axes]]:
-    count = len(study.learners)
-    columns = min(count, 2)
-    rows = math.ceil(count / columns)
+    panels = len(study.learners)
+    columns = min(panels, 2)
+    rows = math.ceil(panels / columns)
     figure = Figure(figsize=(WIDTH, 0.6 + 2.3 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     axes = [ax for row in grid for ax in row]
-    for ax in axes[count:]:
+    for ax in axes[panels:]:
         ax.set_visible(False)
-    for place, (ax, curves) in enumerate(zip(axes, study.learners, strict=False)):
+    for panel, (ax, curves) in enumerate(zip(axes, study.learners, strict=False)):
         ax.set_title(curves.title)
         sparse_axis(ax.xaxis, study.times[0], study.times[-1] * _room(study))
-        if place + columns >= count:
+        if panel + columns >= panels:
             ax.set_xlabel("training time τ")
             ax.tick_params(labelbottom=True)
-    return figure, axes[:count]
+    return figure, axes[:panels]
 
 
 def _room(study: LearningStudy) -> float:
