@@ -2,7 +2,8 @@
 
 Conventions of the whole package: a noise level σ is a standard deviation, a noise variance is σ²; samples are rows; Σ̂ has
 divisor n; eigenvalues descend and modes are columns; a disagreement is the expected squared distance per dimension of the
-outputs of two models trained on independent sets of n samples; everything is float64 inside.
+outputs of two models trained on independent sets of n samples; everything is float64 inside. Predictions are for linear
+diffusion models, unless a docstring says otherwise.
 """
 
 from typing import TYPE_CHECKING

@@ -42,9 +42,9 @@ class ModeDisagreement(Tabular):
 class Splits:
     """The ensemble of training sets of n i.i.d. samples of a population.
 
-    The expected squared distance of two models trained on independent sets is twice the variance that this class computes.
-    For Gaussian data, with Gᵢ = (Σ+κᵢ)⁻¹, κᵢ = κ(tᵢ), Kᵢⱼ = κᵢκⱼ/(m − df2(κᵢ, κⱼ)) and m degrees of freedom (n, or n − 1
-    with estimated mean)::
+    The expected squared distance of two linear diffusion models trained on independent sets is twice the variance that this
+    class computes. For Gaussian data, with Gᵢ = (Σ+κᵢ)⁻¹, κᵢ = κ(tᵢ), Kᵢⱼ = κᵢκⱼ/(m − df2(κᵢ, κⱼ)) and m degrees of freedom
+    (n, or n − 1 with estimated mean)::
 
         E f(Σ̂) = c + Σᵢ wᵢ Σ Gᵢ
         Cov[vᵀf(Σ̂)x, v'ᵀf(Σ̂)x'] = Σᵢⱼ wᵢwⱼ Kᵢⱼ {(vᵀGᵢΣGⱼv')(xᵀGᵢΣGⱼx') + (vᵀGᵢΣGⱼx')(xᵀGᵢΣGⱼv')}

@@ -1,4 +1,4 @@
-"""The main job: how consistent models of n images are, which law to use, and how many images are needed."""
+"""The main job: how consistent linear diffusion models of n images are, which law to use, and how many images are needed."""
 
 from .._lazy import lazy_attributes
 

@@ -180,7 +180,7 @@ class Prediction(Tabular):
     """Everything that the report shows. ``T`` training-set sizes, ``d`` modes.
 
     Conventions: a noise level σ is a standard deviation; modes are ordered by descending eigenvalue; "disagreement" is the
-    expected squared distance per dimension, ‖output₁ − output₂‖²/d, of two models trained on independent sets of n images
+    expected squared distance per dimension, ‖output₁ − output₂‖²/d, of two linear models trained on independent sets of n images
     and started from the same seed; "relative" divides it by the same quantity for two unrelated seeds, so that 0 means
     identical images and 1 means as different as two unrelated samples.
 
