@@ -13,9 +13,9 @@ from .experiment import LawError, Off
 
 __all__ = ["ACCEPTABLE_SECONDS", "GOOD", "Verdict", "decide", "duration", "main_job", "off_by_law"]
 
-#: A law is not chosen automatically if the job would take longer than this with it, by the estimate of :meth:`LawSpec.seconds`.
-#: Five minutes are worth waiting for if a faster law is wrong by a factor of two or three, as on patches of photographs. Users
-#: who are willing to wait longer name the law.
+#: A law is not chosen automatically if the job would take longer than this with it, by the estimate of
+#: :meth:`~kappaflow.laws.LawSpec.seconds`. Five minutes are worth waiting for if a faster law is wrong by a factor of two or
+#: three, as on patches of photographs. Users who are willing to wait longer name the law.
 ACCEPTABLE_SECONDS = 300.0
 #: A law within this relative error is good; the sentence mentions it if none is.
 GOOD = 0.1

@@ -30,7 +30,7 @@ BATCH_BYTES = 128 * 2**20
 
 @dataclass(frozen=True, repr=False)
 class ImageSource(ShortRepr):
-    """Images as batches of float64 rows; the result of :func:`open_images`.
+    """Images as batches of float64 rows; the result of :func:`~kappaflow.datasets.open_images`.
 
     Iterating over the source is the same as calling :meth:`batches`. Every iteration yields the same images in the same
     order. A source that wraps a one-shot iterator can be read only once.

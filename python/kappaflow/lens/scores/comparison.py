@@ -151,7 +151,7 @@ def fraction_of_squared_error(
 
     Parameters
     ----------
-    denoiser : the denoiser to explain, for instance a network (see :func:`~kappaflow.models.networks.rows_denoiser`)
+    denoiser : the denoiser to explain, for instance a network (see :func:`~kappaflow.models.layout.rows_denoiser`)
     approximations : by name
     samples : (N, ...) clean samples in the scale of the denoiser; x is drawn from them, with replacement where `count` > N
     sigmas : (S,) noise levels in any order
