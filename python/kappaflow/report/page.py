@@ -26,7 +26,7 @@ _ROWS_SHOWN = 40
 #: Words in a cell that are longer make their column wide.
 _LONG_WORDS = 40
 #: Spaces at which a line must not end: before a per cent sign, and around the equals sign of ``n = 200``.
-_TIES = re.compile(r"(?<=\d) (?=%)|(?<=\b[nkσκ]) (?== )|(?<=\b[nkσκ] =) (?=\d)")
+_TIES = re.compile(r"(?<=\d) (?=%)|(?<=\b\w) (?== \d)|(?<=\b\w =) (?=\d)")
 
 
 def page(document: Document, figures: Encoded | None = None) -> str:

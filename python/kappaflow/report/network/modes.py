@@ -208,8 +208,8 @@ def by_seed(found: NetworkValidation) -> Section | None:
         return None
     return figure_section(
         "by_seed",
-        "On which seeds do networks disagree?",
-        "Seeds",
+        "Seed by seed: predicted and observed",
+        "Seed by seed",
         _seed_words(found, arm, law),
         Picture(
             name="by_seed",

@@ -33,11 +33,11 @@ def seed_order(found: NetworkValidation) -> Section | None:
         Picture(
             name="seed-order",
             caption=(
-                "Rank correlation (Spearman) of predicted disagreement with that of single pairs of networks, over seeds. The line "
+                "Rank correlation (Spearman) over seeds of predicted disagreement with that of single pairs of networks. The line "
                 "is the ceiling: a pair's own randomness cannot be predicted, so no predictor can do better with single pairs on "
-                "average. It is known from two pairs of networks on. The posterior variance of all images says how far apart the "
-                "images lie that explain a seed's noisy state equally well. The distance to the mean image is a trivial predictor: "
-                "seeds whose linear image is close to the mean come first."
+                "average. It is known only where there are at least two pairs of networks. The posterior variance of all images "
+                "says how far apart the images lie that explain a seed's noisy state equally well. The distance to the mean image "
+                "is a trivial predictor: seeds whose linear image is close to the mean come first."
             ),
             alternative=alternative(found, "Rank correlations over seeds for each predictor, beside the ceiling"),
             draw=partial(draw_seed_order, found),
@@ -83,8 +83,9 @@ def _table(found: NetworkValidation) -> Table:
     return Table(
         name="seed-order",
         caption="How well each predictor orders the seeds. Ceiling: the root of the mean correlation between two pairs. p: "
-        "permutation test of the correlation with the mean of the pairs. Tenths: mean disagreement of the tenth of the seeds that "
-        "is predicted highest, over that of the lowest tenth. Pixels: mean rank correlation over the pixels of a seed.",
+        "permutation test of the correlation with the mean of the pairs. Tenths: mean disagreement of the tenth of the seeds with "
+        "the highest predictions, divided by that of the tenth with the lowest. Pixels: mean rank correlation over the pixels of "
+        "a seed.",
         columns={
             "Networks": [f"{where(row.arch, row.n)}, {ARM_TITLES[row.arm]}" for row in rows],
             "Predictor": [predictor_title(row.predictor) for row in rows],
