@@ -211,7 +211,9 @@ def _write_ranking(
 
 
 def _network_table(data: Data, networks: PosteriorVariance, ranked: _Ranked, top: int) -> Table:
-    title = f"{data.name}: seeds whose image is predicted to change most when you train your network again, these first"
+    title = (
+        f"{data.name}: seeds by how much their image is predicted to change when you train a network again, most first"
+    )
     rows = [
         (str(ranked.numbers[i]), f"{networks.seeds[i] / networks.seeds.mean():.3f}", f"{networks.perplexity[i]:.0f}")
         for i in networks.order

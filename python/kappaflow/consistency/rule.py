@@ -71,7 +71,7 @@ def decide(off: Mapping[str, Off], seconds: Mapping[str, float]) -> Verdict:
     slow = [law for law in off if law not in affordable and off[law].error < off[chosen].error]
     slow = [law for law in slow if _differ(off[law], off[chosen])]
     why = _why(chosen, [law for law in equal if law != chosen], among_fast=bool(slow))
-    words = f"{why} ({_numbers(chosen, off)}); it will take {duration(seconds[chosen])}."
+    words = f"{why} ({_numbers(chosen, off)}). Estimated time: {duration(seconds[chosen])}."
     for law in slow:
         words += (
             f" The {law_spec(law).title} is more accurate ({_amount(*off[law])}), but would take {duration(seconds[law])}; a "

@@ -60,7 +60,7 @@ def test_a_law_that_takes_too_long_is_not_taken_and_the_sentence_says_so() -> No
     assert verdict.law == "elliptical"
     words = verdict.reason.replace(NB, " ")
     assert words.startswith("it is the most accurate on your images of the laws that are fast enough (off by 11 %")
-    assert "it will take less than a second." in words
+    assert "Estimated time: less than a second." in words
     assert words.endswith(
         "The empirical law is more accurate (3 % ± 1 %), but would take about 20 min; a law that takes longer than 5 min is only "
         "used where it is named."
