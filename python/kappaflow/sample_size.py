@@ -138,7 +138,7 @@ def _search(value: Callable[[int], float], allowed: float, sample_size: int | No
         at_high = value(high)
     except _core.UnidentifiedError:
         assert sample_size is not None  # else nothing is unidentified
-        high, reason = sample_size, ", and so few images determine nothing beyond it"
+        high, reason = sample_size, " (so few images determine nothing beyond it)"
         at_high = value(high)
     if not at_high <= allowed:
         raise NotReachedError(

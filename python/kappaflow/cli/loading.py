@@ -65,7 +65,7 @@ def require_profiles(population: Population, data: Data, what: str) -> None:
     if not data.is_population:
         raise ValueError(f"--profiles must be above 0 for {what}, got 0")
     raise ValueError(
-        f"the saved population {data.data!r} holds no profiles, which {what} needs: make it again from its images, with "
+        f"the saved population {data.data!r} holds no profiles, which {what} needs: create it again from its images, with "
         f"kappaflow moments IMAGES --out {data.data} --profiles {DEFAULT_PROFILES}"
     )
 

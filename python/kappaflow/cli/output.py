@@ -105,7 +105,7 @@ class OutputDirectory:
             what = f"files that are not results of kappaflow ({', '.join(names[:_NAMES_SHOWN])}{more})"
         if not overwrite:
             raise FileExistsError(f"--out: {name!r} holds {what}: use --overwrite or another --out")
-        return f"replacing {what} in {name}" if former is not None else f"writing among {what} in {name}"
+        return f"replacing {what} in {name}" if former is not None else f"writing beside {what} in {name}"
 
     def _former(self) -> dict[str, Any] | None:
         """options.json of an earlier run of kappaflow, or None."""

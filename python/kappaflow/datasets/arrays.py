@@ -55,7 +55,7 @@ def as_array(data: Any) -> Any:
         A sparse matrix.
     """
     if isinstance(data, np.ma.MaskedArray):
-        raise DataError("a masked array has missing values; fill them, or pass the images that are complete")
+        raise DataError("a masked array has missing values; fill them, or pass only the complete images")
     if isinstance(data, np.ndarray):
         return data
     if callable(getattr(data, "toarray", None)):
@@ -87,7 +87,7 @@ def check_array(array: Any, name: str) -> None:
         raise DataError(f"{name}: images must be bool, integer or float numbers; got dtype {dtype}")
     if len(shape) < 2:
         raise DataError(
-            f"{name}: images must be an array (N, ...) of at least two dimensions, the first counting images; "
+            f"{name}: images must be an array (N, ...) of at least two dimensions, the first of which counts images; "
             f"got shape {shape}"
         )
     if 0 in shape:
@@ -204,7 +204,7 @@ def choose_key(keys: list[str], name: str) -> str:
             return key
     raise DataError(
         f"{name}: holds several arrays ({', '.join(sorted(keys))}) and none is named {', '.join(PREFERRED_KEYS)}; "
-        "keep the images alone in the file or under one of these names"
+        "store the images as the only array or under one of these names"
     )
 
 

@@ -70,7 +70,7 @@ class Replay:
             if len(head[-1]):
                 break
         else:
-            raise DataError(f"{name}: the iterable gives no images; at least one is needed")
+            raise DataError(f"{name}: the iterable yields no images; at least one is needed")
         self.image_shape: tuple[int, ...] = head[-1].shape[1:]
         self.dtype = head[-1].dtype
         self.rest: Iterator[Any] | None = itertools.chain(head, iterator) if self.one_shot else None

@@ -91,7 +91,7 @@ def open_images(
         shape=shape, patch=patch, size=size, grey=grey, limit=limit, skip_corrupt=skip_corrupt, on_skip=on_skip
     )
     if isinstance(data, ImageSource):
-        why = "give it where the source is opened"
+        why = "give it when opening the source"
         options.refuse("an ImageSource", shape=why, patch=why, size=why, grey=why, limit=why, skip_corrupt=why)
         return data
     if isinstance(data, str):

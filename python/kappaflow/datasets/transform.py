@@ -134,7 +134,7 @@ def plan_transform(shape: tuple[int, ...], options: Options, name: str) -> Trans
     if options.grey:
         if channels == 4:
             raise DataError(
-                f"{name}: grey=True needs 1 or 3 channels, got images of shape {shape}; drop the alpha first"
+                f"{name}: grey=True needs 1 or 3 channels, got images of shape {shape}; drop the alpha channel first"
             )
         if channels == 3:
             notes.append("converted to grey (luma 0.299 R + 0.587 G + 0.114 B)")

@@ -183,7 +183,7 @@ class _Images:
                     "keeps them"
                 )
             if population.eigenvectors is None and population.dimension != len(population.eigenvalues):
-                raise ValueError("population must hold eigenvectors, got one that knows its spectrum alone")
+                raise ValueError("population must hold eigenvectors, got one with only a spectrum")
             self.kept = _distinct(population.profiles)
         self.seen = 0
 

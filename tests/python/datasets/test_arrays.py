@@ -142,9 +142,9 @@ def test_resize_keeps_pieces_together(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (np.array(3.0), r"at least two dimensions, the first counting images; got shape \(\)"),
+        (np.array(3.0), r"at least two dimensions, the first of which counts images; got shape \(\)"),
         (np.float64(3.0), r"at least two dimensions"),
-        (np.zeros(5), r"at least two dimensions, the first counting images; got shape \(5,\)"),
+        (np.zeros(5), r"at least two dimensions, the first of which counts images; got shape \(5,\)"),
         (np.array([[None, "x"]], object), r"must be bool, integer or float numbers; got dtype object"),
         (np.zeros((2, 2), complex), r"must be bool, integer or float numbers; got dtype complex128"),
         (np.array([["a", "b"]]), r"must be bool, integer or float numbers; got dtype <U1"),

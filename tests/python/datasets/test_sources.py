@@ -135,9 +135,9 @@ def test_limit_takes_no_more_than_it_needs_from_an_iterator() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ([], r"the iterable gives no images"),
-        (iter(()), r"the iterable gives no images"),
-        ([np.zeros((0, 3))], r"the iterable gives no images"),
+        ([], r"the iterable yields no images"),
+        (iter(()), r"the iterable yields no images"),
+        ([np.zeros((0, 3))], r"the iterable yields no images"),
         ([np.zeros((2, 3)), np.zeros((2, 4))], r"batch 1 holds images of shape \(4,\), the first batch of \(3,\)"),
         ([np.zeros((2, 3)), np.zeros((2, 3), np.uint8)], r"batch 1 has dtype uint8, but the scaling was decided by"),
         ([(np.zeros((2, 3)), np.zeros(2))], r"batch 0 is a tuple; every batch must be one array"),

@@ -164,7 +164,7 @@ def test_sample_size_beyond_which_nothing_is_determined() -> None:
     few = samples_of(power_law(80), 60, 0)
     with pytest.raises(
         kf.NotReachedError,
-        match=r"tolerance must be at least .* at n = 60, and so few images determine nothing beyond it",
+        match=r"tolerance must be at least .* at n = 60 \(so few images determine nothing beyond it\)",
     ):
         kf.samples_for(few, lambda splits: splits.sampling_map(), 1e-4, input_variance=6400.0)
     loose = kf.samples_for(few, lambda splits: splits.sampling_map(), 0.7, input_variance=6400.0)
