@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +26,19 @@ from ..sampling import SIGMA_MAX, SIGMA_MIN, initial_noise
 from ..splits import Splits
 from .law_choice import AUTO, LawChoice, choose_law
 from .needed import Correction, images_needed, largest_n
+from .network_seeds import network_seeds
 from .notes import prediction_notes
-from .prediction import Bands, Denoisers, ModePairs, Modes, NoiseLevels, Prediction, SeedImages, Seeds, Totals
+from .prediction import (
+    Bands,
+    Denoisers,
+    ModePairs,
+    Modes,
+    NoiseLevels,
+    Prediction,
+    SeedImages,
+    Seeds,
+    Totals,
+)
 
 __all__ = ["default_sizes", "predict"]
 
@@ -94,8 +106,8 @@ def predict(
     report("seed images", (steps - 1) / steps)
     reference = _reference(request.sizes, population.sample_size)
     by_seed = _seeds(population, choice, request, rows, reference, shown)
+    networks = network_seeds(population, request.seeds, request.noise, request.sigma_max, shown=shown)
     limit = _infinite_data(population, request)
-    pairs = _mode_pairs(population, reference, choice.law, request)
     report("done", 1.0)
     return Prediction(
         source=source,
@@ -124,14 +136,14 @@ def predict(
             gain_ideal=limit.gain,
             disagreement=np.stack([row.disagreement.modes for row in rows]),
             relative=np.stack([row.relative_modes for row in rows]),
-            pairs=pairs,
+            pairs=_mode_pairs(population, reference, choice.law, request),
         ),
         bands=by_band,
         totals=Totals(
             disagreement=np.array([row.total for row in rows]), relative=np.array([row.relative for row in rows])
         ),
-        seeds=by_seed,
-        notes=prediction_notes(population, choice, request.sizes, infinite_data=limit.identified),
+        seeds=dataclasses.replace(by_seed, networks=networks.value),
+        notes=(*prediction_notes(population, choice, request.sizes, infinite_data=limit.identified), *networks.notes),
     )
 
 

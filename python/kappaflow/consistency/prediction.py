@@ -19,10 +19,12 @@ __all__ = [
     "Denoisers",
     "ModePairs",
     "Modes",
+    "NetworkSeeds",
     "NoiseLevels",
     "Prediction",
     "SeedImages",
     "Seeds",
+    "StateImages",
     "Totals",
     "prediction_to_json",
 ]
@@ -158,6 +160,50 @@ class SeedImages(ShortRepr, Tabular):
 
 
 @dataclass(frozen=True, repr=False)
+class StateImages(ShortRepr):
+    """What a denoiser answers at the states of a few seeds, see :func:`~kappaflow.posterior_variance`.
+
+    Attributes
+    ----------
+    numbers : (K,) seed numbers
+    mean : (K, *shape) average of the images that explain the state
+    pixel_std : (K, *shape) standard deviation of each pixel over these images
+    """
+
+    numbers: IntArray
+    mean: FloatArray
+    pixel_std: FloatArray
+
+
+@dataclass(frozen=True, repr=False)
+class NetworkSeeds(ShortRepr, Tabular):
+    """The order in which seeds are predicted to change when a network is trained again, from the images alone.
+
+    Attributes
+    ----------
+    numbers : (Z,) seed numbers
+    posterior_variance, perplexity : (Z,) of the images at each seed's state
+    sigma, images : noise level of the states, and number of distinct images
+    most, least : images of the seeds that change most and least, the extreme ones first; None if none are wanted
+    """
+
+    numbers: IntArray
+    posterior_variance: FloatArray
+    perplexity: FloatArray
+    sigma: float
+    images: int
+    most: StateImages | None
+    least: StateImages | None
+
+    def _columns(self) -> Columns:
+        return {
+            "seed": self.numbers,
+            "posterior_variance": self.posterior_variance,
+            "perplexity": self.perplexity,
+        }
+
+
+@dataclass(frozen=True, repr=False)
 class Seeds(ShortRepr):
     """Disagreement by seed.
 
@@ -167,12 +213,14 @@ class Seeds(ShortRepr):
     disagreement : (T, Z) disagreement of each seed
     most_consistent, least_consistent : the two ends at the reference n with their images; None if the population has no
         eigenvectors
+    networks : the order for networks; None if the population has no profiles, or too few
     """
 
     numbers: IntArray
     disagreement: FloatArray
     most_consistent: SeedImages | None
     least_consistent: SeedImages | None
+    networks: NetworkSeeds | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -287,6 +335,7 @@ def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
         "seed_disagreement": seeds.disagreement.tolist(),
         "most_consistent": _seed_images_to_json(seeds.most_consistent),
         "least_consistent": _seed_images_to_json(seeds.least_consistent),
+        "network_seeds": None if seeds.networks is None else _network_seeds_to_json(seeds.networks),
         "notes": list(prediction.notes),
     }
 
@@ -295,3 +344,12 @@ def _seed_images_to_json(images: SeedImages | None) -> dict[str, Any] | None:
     if images is None:
         return None
     return {"seeds": images.numbers.tolist(), "disagreement": images.disagreement.tolist()}
+
+
+def _network_seeds_to_json(networks: NetworkSeeds) -> dict[str, Any]:
+    return {
+        "sigma": networks.sigma,
+        "images": networks.images,
+        "posterior_variance": networks.posterior_variance.tolist(),
+        "perplexity": networks.perplexity.tolist(),
+    }

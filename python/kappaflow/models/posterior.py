@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from .._checks import FloatArray, positive
+from .._checks import FloatArray, not_negative, positive
 from .._progress import CountProgress, counted
 from .._repr import ShortRepr
 from .._samples import batches
@@ -80,7 +81,7 @@ class PosteriorVariance(ShortRepr, Tabular):
     images: int
 
     @property
-    def order(self) -> FloatArray:
+    def order(self) -> npt.NDArray[np.int64]:
         """(Z,) indices of the seeds, those that change most first."""
         return np.asarray(np.argsort(-self.seeds, kind="stable"))
 
@@ -103,6 +104,7 @@ def posterior_variance(
     sigma_max: float = SIGMA_MAX,
     bands: Any = None,
     pixels: bool = False,
+    least_perplexity: float = LEAST_PERPLEXITY,
     progress: CountProgress = None,
 ) -> PosteriorVariance:
     r"""Posterior variance of the images y_j at the linear trajectory of each seed, equations (50) to (52) of docs/theory.md.
@@ -125,6 +127,7 @@ def posterior_variance(
     sigma_max : noise level at which sampling starts
     bands : number of eigenbands, or a sequence of (start, stop); None leaves them out
     pixels : also return the variance of each pixel, and the mean
+    least_perplexity : the median perplexity below which there is no answer
     progress : bool or callable
         True shows a progress bar. A callable is called with the number of images seen so far.
 
@@ -135,7 +138,7 @@ def posterior_variance(
     ValueError
         No images: the population holds no profiles and none are given. A noise level that is not between 0 and `sigma_max`.
         Fewer than 50 distinct images. Noise of the wrong shape, or whose standard deviation is not `sigma_max`. A median
-        perplexity below 10: a few images have all the weight.
+        perplexity below `least_perplexity`: a few images have all the weight.
 
     Examples
     --------
@@ -155,10 +158,10 @@ def posterior_variance(
     with counted(progress, "posterior variance", source.count) as report:
         answer = states.answer(source, level, wanted, report)
     median = float(np.median(answer.perplexity))
-    if median < LEAST_PERPLEXITY:
+    if median < not_negative("least_perplexity", least_perplexity):
         raise ValueError(
             f"sigma = {level:.4g} is too small for {answer.images} images: the median perplexity of their weights is "
-            f"{median:.3g}, at least {LEAST_PERPLEXITY:g} is needed. Take a larger sigma, or more images."
+            f"{median:.3g}, at least {least_perplexity:g} is needed. Take a larger sigma, or more images."
         )
     return answer
 

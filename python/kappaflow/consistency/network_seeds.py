@@ -1,0 +1,71 @@
+"""The order in which seeds are predicted to change when a network is trained again, with images of both ends."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .._checks import FloatArray
+from ..models.posterior import posterior_variance
+from ..population import Population
+from .prediction import IntArray, NetworkSeeds, StateImages
+
+__all__ = ["NetworkRanking", "network_seeds"]
+
+
+class NetworkRanking(NamedTuple):
+    """The order of seeds for networks, None where the images give none, and then a note that says why."""
+
+    value: NetworkSeeds | None
+    notes: tuple[str, ...]
+
+
+def network_seeds(
+    population: Population, numbers: IntArray, noise: FloatArray | None, sigma_max: float, *, shown: int
+) -> NetworkRanking:
+    """Posterior variance of every seed, and the images of the `shown` seeds at each end.
+
+    Parameters
+    ----------
+    population : its profiles are the images; without profiles or eigenvectors there is no order
+    numbers, noise : (Z,) seed numbers and their noise (Z, d)
+    sigma_max : of the noise
+    """
+    if noise is None or population.profiles is None or population.eigenvectors is None:
+        return NetworkRanking(None, ())
+    try:
+        found = posterior_variance(population, noise, sigma_max=sigma_max)
+    except ValueError as error:
+        return NetworkRanking(None, (f"The seeds are not ranked for networks: {error}.",))
+    count = min(shown, max(1, len(found.seeds) // 2))
+
+    def images(chosen: IntArray) -> StateImages | None:
+        return _images(population, numbers[chosen], noise[chosen], found.sigma, sigma_max) if shown else None
+
+    value = NetworkSeeds(
+        numbers=numbers,
+        posterior_variance=found.seeds,
+        perplexity=found.perplexity,
+        sigma=found.sigma,
+        images=found.images,
+        most=images(found.order[:count]),
+        least=images(found.order[::-1][:count]),
+    )
+    return NetworkRanking(value, ())
+
+
+def _images(
+    population: Population, numbers: IntArray, noise: FloatArray, sigma: float, sigma_max: float
+) -> StateImages:
+    found = posterior_variance(
+        population,
+        noise,
+        sigma=sigma,
+        sigma_max=sigma_max,
+        pixels=True,
+        least_perplexity=0.0,  # judged on all seeds
+    )
+    assert found.mean is not None
+    assert found.pixels is not None
+    return StateImages(numbers=numbers, mean=found.mean, pixel_std=np.sqrt(found.pixels))
