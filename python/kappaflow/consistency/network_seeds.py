@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
 from .._checks import FloatArray
+from .._repr import ShortRepr
 from ..models.posterior import posterior_variance
 from ..population import Population
 from .prediction import IntArray, NetworkSeeds, StateImages
@@ -14,7 +15,8 @@ from .prediction import IntArray, NetworkSeeds, StateImages
 __all__ = ["NetworkRanking", "network_seeds"]
 
 
-class NetworkRanking(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class NetworkRanking(ShortRepr):
     """The order of seeds for networks, None where the images give none, and then a note that says why."""
 
     value: NetworkSeeds | None

@@ -10,6 +10,7 @@ import pytest
 import kappaflow as kf
 from kappaflow.consistency.predict import predict
 from kappaflow.consistency.prediction import Prediction, prediction_to_json
+from kappaflow.sampling import initial_noise
 
 #: The names in ``predictions.json``, which readers rely on.
 KEYS = {
@@ -47,6 +48,7 @@ KEYS = {
     "seed_disagreement",
     "most_consistent",
     "least_consistent",
+    "network_seeds",
     "notes",
 }
 
@@ -66,6 +68,37 @@ def test_the_file_has_every_number_under_its_name(prediction: Prediction) -> Non
     assert numbers["images_needed"] == list(prediction.bands.images_needed)
     assert numbers["denoiser_gain"] == []
     assert numbers["most_consistent"] is None
+    assert numbers["network_seeds"] is None  # no profiles
+
+
+def test_seeds_are_ranked_for_networks_from_profiles() -> None:
+    images = np.random.default_rng(3).uniform(-1, 1, (80, 4, 4)).cumsum(axis=1)
+    population = kf.Population.from_samples(images, profiles=80)
+    found = predict(population, source="toy", n=[20], seeds=range(10), images=3)
+    ranked = found.seeds.networks
+    assert ranked is not None
+    expected = kf.posterior_variance(population, initial_noise(range(10), 16, 80.0), pixels=True)
+    np.testing.assert_allclose(ranked.posterior_variance, expected.seeds, rtol=1e-12)
+    assert ranked.most is not None
+    assert ranked.least is not None
+    assert ranked.most.numbers.tolist() == expected.order[:3].tolist()
+    assert ranked.least.numbers.tolist() == expected.order[::-1][:3].tolist()
+    assert expected.pixels is not None
+    assert expected.mean is not None
+    np.testing.assert_allclose(ranked.most.pixel_std**2, expected.pixels[ranked.most.numbers], rtol=1e-4)
+    np.testing.assert_allclose(ranked.least.mean, expected.mean[ranked.least.numbers], atol=1e-5)
+    numbers = prediction_to_json(found)["network_seeds"]
+    assert numbers["posterior_variance"] == ranked.posterior_variance.tolist()
+    assert ranked.to_dataframe()["seed"].tolist() == list(range(10))
+
+
+def test_too_few_images_rank_no_seeds_for_networks_and_a_note_says_so() -> None:
+    images = np.random.default_rng(3).uniform(-1, 1, (40, 4, 4))
+    found = predict(kf.Population.from_samples(images, profiles=40), source="toy", n=[20], seeds=range(4))
+    assert found.seeds.networks is None
+    assert found.notes[-1] == (
+        "The seeds are not ranked for networks: images must hold at least 50 distinct images, got 40."
+    )
 
 
 def test_repr_is_short_and_says_what_matters(prediction: Prediction) -> None:

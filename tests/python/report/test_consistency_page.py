@@ -8,6 +8,7 @@ import pytest
 
 from kappaflow.report.consistency import build
 from kappaflow.report.consistency.headline import plan, seed_spread, tiles, verdict
+from kappaflow.report.document import Table
 from kappaflow.report.page import page
 from kappaflow.report.words import number, percent
 from page_parser import Page, undrawn
@@ -200,6 +201,23 @@ def test_answer_and_tiles_say_that_they_are_about_linear_models(grey):
     assert [sentence for sentence in sentences if not re.search(r"\blinear (diffusion )?models?\b", sentence)] == []
 
 
+def test_seeds_of_networks_have_a_section_of_their_own_that_claims_no_amount(grey):
+    (section,) = (s for s in build(grey, facts={}).sections if s.name == "networks")
+    ranked = grey.seeds.networks
+    order = np.argsort(-ranked.posterior_variance)
+    first, last = (int(ranked.numbers[order[place]]) for place in (0, -1))
+    assert section.takeaways == (
+        f"Of 12 seeds, the image of seed {first} is predicted to change most when you train your network again, and that of "
+        f"seed {last} least. This is an order, not an amount.",
+    )
+    (table,) = (part for part in section.parts if isinstance(part, Table))
+    assert table.columns["Seed"][0] == str(first)
+    assert table.groups == {"Predicted to change most": 6, "Predicted to change least": 6}
+    words = undrawn(build(grey, facts={})).words
+    assert "Nothing was trained here" in words
+    assert "uses your images alone: 90 distinct ones" in words
+
+
 def test_page_without_seeds_says_so(grey):
     none = changed(
         grey,
@@ -208,10 +226,12 @@ def test_page_without_seeds_says_so(grey):
             "disagreement": np.empty((3, 0)),
             "most_consistent": None,
             "least_consistent": None,
+            "networks": None,
         },
     )
     shown = undrawn(build(none, facts={}))
     assert "ranks no seeds" in shown.words
+    assert "will your network change" not in shown.words
     assert "figure-disagreement_by_seed" not in [value for _, value in shown.attributes("id")]
 
 

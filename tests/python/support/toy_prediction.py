@@ -12,10 +12,12 @@ from kappaflow.consistency.prediction import (
     Denoisers,
     ModePairs,
     Modes,
+    NetworkSeeds,
     NoiseLevels,
     Prediction,
     SeedImages,
     Seeds,
+    StateImages,
     Totals,
 )
 from kappaflow.report.numbers import ratio
@@ -151,8 +153,28 @@ def make_prediction(shape=(4, 4), *, zeros=0, seeds=12, images=3, sizes=(20, 60,
             disagreement=by_seed,
             most_consistent=pictures(order[:images]) if images else None,
             least_consistent=pictures(order[-images:]) if images else None,
+            networks=network_seeds(by_seed[1], pictures, images),
         ),
         notes=("Beware of the toy.",),
+    )
+
+
+def network_seeds(by_seed, pictures, images):
+    """Seeds in the opposite order of linear models, so that a mix-up shows."""
+    order = np.argsort(by_seed)
+
+    def state(index):
+        shown = pictures(index)
+        return StateImages(numbers=shown.numbers, mean=shown.outputs, pixel_std=shown.pixel_std)
+
+    return NetworkSeeds(
+        numbers=100 + np.arange(len(by_seed)),
+        posterior_variance=1 / by_seed,
+        perplexity=np.linspace(20.0, 30.0, len(by_seed)),
+        sigma=1.5,
+        images=90,
+        most=state(order[:images]) if images else None,
+        least=state(order[::-1][:images]) if images else None,
     )
 
 

@@ -14,6 +14,7 @@ from .data import data
 from .headline import plan, seed_spread, tiles, verdict
 from .law import law
 from .modes import pairs, where
+from .networks import networks
 from .reasons import noise, shrinkage
 from .seeds import seeds
 from .shared import PROSE
@@ -44,6 +45,7 @@ def build(prediction: Prediction, *, facts: Mapping[str, str]) -> Document:
             (
                 how_many(prediction),
                 where(prediction),
+                networks(prediction),
                 seeds(prediction),
                 noise(prediction),
                 shrinkage(prediction),

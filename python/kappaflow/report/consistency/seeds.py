@@ -16,14 +16,14 @@ from ..._statistics import rank_correlation
 from ...consistency.notes import NETWORK_SEED_CORRELATION
 from ...consistency.prediction import Prediction, SeedImages
 from .. import look, numbers
-from ..arrays import as_drawn, frame, height_ratio, kind_of, pixel_level, show
+from ..arrays import kind_of
 from ..document import HOW, Picture, Prose, Section, Table, rounded
 from ..look import INK, WIDTH, Legend, styled
 from ..words import number, percent
+from .ends import SeedEnd, draw_ends
 from .headline import seed_spread
 from .shared import PROSE, counted, percent_axis, percent_tick, sizes_in_words
 
-_MAX_COLUMNS = 6  # seeds shown of each kind
 _MAX_POINTS = 240  # seeds drawn in one strip; more are thinned evenly in rank, which keeps the shape
 _TABLE_SEEDS = 6  # seeds at each end of the table
 
@@ -188,42 +188,17 @@ def _image_takeaway(prediction: Prediction, most: SeedImages, least: SeedImages)
 @styled
 def draw_seed_images(prediction: Prediction, most: SeedImages, least: SeedImages) -> Figure:
     """Predicted samples of the most and the least consistent seeds with the standard deviation of each pixel."""
-    kind = kind_of(prediction.shape)
-    if kind == "vector":
-        return _seed_curves(prediction, most, least)
-    columns = min(max(len(most.numbers), len(least.numbers)), _MAX_COLUMNS)
-    side = 5.9 / max(columns, 5)
-    height = 4 * side * height_ratio(prediction.shape) + 1.5
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    grid = figure.add_gridspec(2, 1)
-    blocks = [figure.add_subfigure(grid[row, 0]) for row in range(2)]
-    top = max(float(pixel_level(s, kind).max()) for group in (most, least) for s in group.pixel_std[:columns]) or 1.0
-    for block, group, title in zip(blocks, (most, least), ("Most", "Least"), strict=True):
-        block.suptitle(f"{title} consistent seeds", fontsize=10, x=0.01, ha="left")
-        places = max(columns, 5)
-        axes = block.subplots(2, places + 1, squeeze=False, width_ratios=[1.0] * places + [0.08])
-        axes[0, -1].set_axis_off()
-        for column in range(places):
-            if column >= min(len(group.numbers), columns):
-                axes[0, column].set_axis_off()
-                axes[1, column].set_axis_off()
-                continue
-            show(axes[0, column], group.outputs[column], kind)
-            frame(axes[1, column])
-            level = axes[1, column].imshow(
-                pixel_level(group.pixel_std[column], kind),
-                cmap=look.deviation_map(),
-                vmin=0,
-                vmax=top,
-                interpolation="nearest",
-            )
-            axes[0, column].set_title(_seed_title(prediction, group, column), fontsize=9, loc="center", pad=4)
-        axes[0, 0].set_ylabel("prediction")
-        axes[1, 0].set_ylabel("std")
-        bar = block.colorbar(level, cax=axes[1, -1])
-        bar.set_label("std of pixel")
-        bar.outline.set_linewidth(0.4)
-    return figure
+    ends = [
+        SeedEnd(
+            title=f"{word.capitalize()} consistent seeds",
+            label=f"{word} consistent",
+            headings=[_seed_title(prediction, group, column) for column in range(len(group.numbers))],
+            images=group.outputs,
+            pixel_std=group.pixel_std,
+        )
+        for word, group in (("most", most), ("least", least))
+    ]
+    return draw_ends(prediction.shape, ends, image="prediction")
 
 
 def _seed_title(prediction: Prediction, group: SeedImages, column: int) -> str:
@@ -231,30 +206,6 @@ def _seed_title(prediction: Prediction, group: SeedImages, column: int) -> str:
     row = prediction.reference
     scale = numbers.ratio(prediction.totals.relative[row], prediction.totals.disagreement[row])
     return f"seed {int(group.numbers[column])}\n{percent(float(group.disagreement[column] * scale))}"
-
-
-def _seed_curves(prediction: Prediction, most: SeedImages, least: SeedImages) -> Figure:
-    """Data that are no images: each sample a curve in a band of one standard deviation."""
-    columns = min(max(len(most.numbers), len(least.numbers)), 3)
-    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
-    axes = figure.subplots(2, columns, sharex=True, sharey=True, squeeze=False)
-    for row, (group, title) in enumerate(((most, "most"), (least, "least"))):
-        for column in range(columns):
-            ax = axes[row, column]
-            if column >= len(group.numbers):
-                ax.set_axis_off()
-                continue
-            mean = as_drawn(group.outputs[column], "vector")
-            std = as_drawn(group.pixel_std[column], "vector")
-            x = np.arange(mean.size)
-            ax.fill_between(x, mean - std, mean + std, color="#f2b26b", alpha=0.7, lw=0)
-            ax.plot(x, mean, color=INK, lw=1.0, gid=f"{title}-{column}")
-            ax.margins(x=0.02)
-            ax.set_title(_seed_title(prediction, group, column).replace("\n", ", "), fontsize=9)
-        axes[row, 0].set_ylabel(f"{title} consistent")
-    for ax in axes[1]:
-        ax.set_xlabel("component")
-    return figure
 
 
 # ---------------------------------------------------------------- table
