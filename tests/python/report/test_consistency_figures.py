@@ -159,6 +159,19 @@ def test_seed_images_are_clipped_and_share_one_scale(grey):
     assert {level.get_clim() for level in levels} == {(0.0, top)}
 
 
+def test_images_of_seeds_for_networks_are_averages_above_their_spread(grey):
+    figure = drawn(build(grey, facts={}), "network_seeds")
+    pictures = [ax.images[0] for ax in figure.get_axes() if ax.images]
+    averages = [image for image in pictures if image.get_cmap().name == "gray"]
+    spreads = [image for image in pictures if image.get_cmap().name == "deviation"]
+    ranked = grey.seeds.networks
+    assert len(averages) == len(spreads) == 6
+    np.testing.assert_allclose(averages[0].get_array(), np.clip(0.5 + 0.5 * ranked.most.mean[0], 0, 1))
+    np.testing.assert_allclose(spreads[-1].get_array(), ranked.least.pixel_std[-1])
+    headings = [ax.get_title(loc="center") for ax in figure.get_axes() if ax.get_title(loc="center")]
+    assert headings == [f"seed {seed}" for seed in (*ranked.most.numbers, *ranked.least.numbers)]
+
+
 def test_seed_images_of_colour_show_the_rms_over_channels():
     prediction = make_prediction((3, 2, 3))
     pictures = [
@@ -240,7 +253,7 @@ def test_figures_are_reproducible(name, grey):
     assert first == second
 
 
-@pytest.mark.parametrize("name", sorted(set(FIGURES) - {"seed_images", "eigenmodes"}))
+@pytest.mark.parametrize("name", sorted(set(FIGURES) - {"seed_images", "network_seeds", "eigenmodes"}))
 def test_axes_are_named(name, grey):
     axes = drawn(build(grey, facts={}), name).get_axes()
     assert axes[-1].get_xlabel() or axes[-1].get_label() == "<colorbar>"

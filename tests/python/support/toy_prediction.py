@@ -29,6 +29,7 @@ FIGURES = [
     "disagreement_by_mode",
     "disagreement_by_seed",
     "seed_images",
+    "network_seeds",
     "renormalised_noise",
     "shrinkage",
     "mode_pairs",
