@@ -25,8 +25,8 @@ def test_the_most_accurate_law_is_taken_and_the_sentence_says_why() -> None:
     verdict = decide(off(0.13, 0.11, 0.03), FAST)
     assert verdict.law == "empirical"
     assert verdict.reason.replace(NB, " ") == (
-        "it is the most accurate on your images (off by 3 % ± 1 %; Gaussian law 13 % ± 1 %, elliptical law 11 % ± 1 %); it will "
-        "take about 8 s."
+        "it is the most accurate on your images (off by 3 % ± 1 %; Gaussian law 13 % ± 1 %, elliptical law 11 % ± 1 %). "
+        "Estimated time: about 8 s."
     )
 
 
