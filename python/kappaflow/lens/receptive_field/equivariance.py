@@ -41,8 +41,8 @@ def _window_columns(layout: SpatialLayout, places: list[IntArray], radius: int) 
     """(P, window pixels, C) places in a flattened sample of the windows around the pixels; windows go around the torus."""
     offsets = np.meshgrid(*[np.arange(-radius, radius + 1)] * len(layout.grid), indexing="ij")
     index = tuple(
-        (place[:, None] + offset.ravel()[None, :]) % length
-        for place, offset, length in zip(places, offsets, layout.grid, strict=True)
+        (position[:, None] + offset.ravel()[None, :]) % length
+        for position, offset, length in zip(places, offsets, layout.grid, strict=True)
     )
     columns: IntArray = layout.numbers[index]
     return columns

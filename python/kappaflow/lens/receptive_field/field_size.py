@@ -73,8 +73,8 @@ def field_size(field: Any, centre: int | Sequence[int], *, circular: bool = Fals
 def _shells(shape: tuple[int, ...], centre: tuple[int, ...], circular: bool) -> tuple[FloatArray, Any, Any]:
     """Distances (R,) that occur, the index of each pixel's distance among them, and the number of pixels at each."""
     squared = np.zeros(shape, dtype=np.int64)  # whole numbers: equal distances are equal
-    for axis, (length, place) in enumerate(zip(shape, centre, strict=True)):
-        away = np.abs(np.arange(length) - place)
+    for axis, (length, position) in enumerate(zip(shape, centre, strict=True)):
+        away = np.abs(np.arange(length) - position)
         if circular:
             away = np.minimum(away, length - away)
         squared = squared + (away**2).reshape([-1 if a == axis else 1 for a in range(len(shape))])

@@ -198,9 +198,9 @@ def _nearest(places: FloatArray, to: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(i) for i in places[int(np.argmin(distance))])
 
 
-def _loudest_channel(population: Population, layout: SpatialLayout, place: tuple[int, ...]) -> int:
+def _loudest_channel(population: Population, layout: SpatialLayout, position: tuple[int, ...]) -> int:
     """Place in a flattened sample of the channel of a pixel that has most variance."""
-    entries = layout.entries(place)
+    entries = layout.entries(position)
     return int(entries[int(np.argmax(_variances(population)[entries]))])
 
 
@@ -314,11 +314,11 @@ def _equivariance(
 
 
 def _colour_share(
-    population: Population, layout: SpatialLayout, place: tuple[int, ...], levels: FloatArray
+    population: Population, layout: SpatialLayout, position: tuple[int, ...], levels: FloatArray
 ) -> FloatArray | None:
     if layout.channels == 1:
         return None
-    places = layout.entries(place)
+    places = layout.entries(position)
     shares = []
     for gains in denoiser_gains(population, levels):
         planes = layout.planes(jacobian_rows(population, gains, places))  # (C out, C in, *grid)

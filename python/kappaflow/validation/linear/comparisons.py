@@ -50,7 +50,7 @@ def compare(statistics: Statistics, design: Design, quantity: Quantity, subject:
 
 def compare_all(statistics: Statistics, design: Design, plan: LinearPlan) -> list[Comparison]:
     """Every quantity of every map at one n under every law."""
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     for law in plan.laws:
         splits = _splits(plan, law, design.n)
         for quantity in plan.quantities:
@@ -61,7 +61,7 @@ def compare_all(statistics: Statistics, design: Design, plan: LinearPlan) -> lis
             for subject in _subjects(quantity, design, plan):
                 entries, result = compare(statistics, design, quantity, subject, splits)
                 named = quantity.covers != "noise"
-                found.append(
+                comparisons.append(
                     Comparison(
                         quantity=quantity.name,
                         law=law.name,
@@ -72,7 +72,7 @@ def compare_all(statistics: Statistics, design: Design, plan: LinearPlan) -> lis
                         agreement=result,
                     )
                 )
-    return found
+    return comparisons
 
 
 def _splits(plan: LinearPlan, law: ComparedLaw, n: int) -> Splits:

@@ -62,25 +62,25 @@ def compare_strata(
     map_ = design.maps[0]
     design = replace(design, maps=(map_,), pairs=(), noise_variances=(), pair_modes=())
     inputs = np.asarray(design.inputs[map_.key])
-    found: list[Statistics] = []
+    statistics: list[Statistics] = []
     outputs: dict[str, list[tuple[FloatArray, FloatArray]]] = {law.name: [] for law in laws}
     limits: list[FloatArray] = []
-    for place, chosen in enumerate(strata(pool.coordinates[:, component]).values()):
+    for number, chosen in enumerate(strata(pool.coordinates[:, component]).values()):
         rows = pool.coordinates if len(chosen) == pool.size else pool.coordinates[chosen]  # the whole is not copied
         # a known mean is the stratum's: training sets and inputs are taken relative to it
         centre = rows.mean(axis=0) if design.known_mean else np.zeros(modes)
         part = ResampledSets(Pool(pool.population, rows - centre, len(rows)))
-        file = None if folder is None else Path(folder) / f"stratum-{place}.safetensors"
-        found.append(
+        file = None if folder is None else Path(folder) / f"stratum-{number}.safetensors"
+        statistics.append(
             simulate(
-                replace(design, seed=design.seed + 1 + place, inputs={map_.key: inputs - centre}),
+                replace(design, seed=design.seed + 1 + number, inputs={map_.key: inputs - centre}),
                 part,
                 device=device,
                 checkpoint=file,
-                progress=None if progress is None else _after(progress, place * design.groups * design.group_size),
+                progress=None if progress is None else _after(progress, number * design.groups * design.group_size),
             )
         )
-        found[-1].arrays[f"output_mean/{map_.key}"] += centre
+        statistics[-1].arrays[f"output_mean/{map_.key}"] += centre
         population = Population.from_samples(rows, profiles=PROFILES if any(law.profiles for law in laws) else 0)
         limits.append(_limit(population, map_.gain, inputs))
         for law in laws:
@@ -89,7 +89,7 @@ def compare_strata(
             mean = splits.expected_output(f, inputs)
             outputs[law.name].append((mean, splits.variance(f, inputs, np.eye(modes)).sum(axis=1)))
     dimension, size = pool.population.dimension, design.group_size
-    groups = np.stack([[_distance(a, b, map_.key, size) for b in found] for a in found]) / dimension
+    groups = np.stack([[_distance(a, b, map_.key, size) for b in statistics] for a in statistics]) / dimension
     low, high = mean_interval(groups)
     return Counterfactual(
         names=STRATA,

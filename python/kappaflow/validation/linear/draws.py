@@ -129,11 +129,11 @@ class GaussianSets:
         if self.rows(n, known_mean) == n:
             return _centred(rng.standard_normal((count, n, modes)) * self._scale, known_mean)
         factor, mean = np.empty((count, modes, modes)), np.zeros((count, modes))
-        for place in range(count):  # one by one, so that a set does not depend on how many are drawn at once
-            factor[place] = np.tril(rng.standard_normal((modes, modes)), -1)
-            np.fill_diagonal(factor[place], np.sqrt(rng.chisquare(degrees - np.arange(modes))))
+        for number in range(count):  # one by one, so that a set does not depend on how many are drawn at once
+            factor[number] = np.tril(rng.standard_normal((modes, modes)), -1)
+            np.fill_diagonal(factor[number], np.sqrt(rng.chisquare(degrees - np.arange(modes))))
             if not known_mean:
-                mean[place] = rng.standard_normal(modes) * self._scale / np.sqrt(n)
+                mean[number] = rng.standard_normal(modes) * self._scale / np.sqrt(n)
         rows = factor.transpose(0, 2, 1) * self._scale  # rowsᵀrows = √s A Aᵀ √s
         return TrainingSetsBatch(mean, rows)
 

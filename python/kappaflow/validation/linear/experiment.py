@@ -8,8 +8,8 @@ samples) and by Monte Carlo error, which intervals account for.
 >>> from kappaflow.validation.linear.draws import GaussianSets
 >>> from kappaflow.validation.linear.experiment import validate_linear
 >>> population = kf.Population.from_spectrum(1 / np.arange(1, 13.0))
->>> found = validate_linear(GaussianSets(population), [40], draws=100, inputs=2, steps=())
->>> sorted({comparison.quantity for comparison in found.comparisons})[:3]
+>>> validation = validate_linear(GaussianSets(population), [40], draws=100, inputs=2, steps=())
+>>> sorted({comparison.quantity for comparison in validation.comparisons})[:3]
 ['bands', 'equal_mode_variance', 'gains']
 """
 

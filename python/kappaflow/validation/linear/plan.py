@@ -154,7 +154,7 @@ def _maps(
 
 def _pairs(maps: Sequence[Map]) -> tuple[tuple[int, int], ...]:
     """The final sampling map with each earlier point of its trajectory."""
-    sampling = [place for place, map_ in enumerate(maps) if map_.kind == "sampling_map"]
+    sampling = [index for index, map_ in enumerate(maps) if map_.kind == "sampling_map"]
     return tuple((sampling[0], other) for other in sampling[1:])
 
 

@@ -73,10 +73,10 @@ def simulate(
     MemoryError
         One training set does not fit into ``design.memory``.
     """
-    place = resolve_device(device)
+    target = resolve_device(device)
     sets.check(design.n, design.group_size)
     wanted = list(range(design.groups)) if groups is None else sorted({integer("groups", g, 0) for g in groups})
-    identity = design.identity(sets) | {"device": place.type, "torch": torch.__version__}
+    identity = design.identity(sets) | {"device": target.type, "torch": torch.__version__}
     statistics = Statistics(identity)
     if checkpoint is not None and not Path(checkpoint).parent.is_dir():
         raise FileNotFoundError(f"checkpoint must lie in a folder that exists, got {os.fspath(checkpoint)!r}")
@@ -92,10 +92,10 @@ def simulate(
                 f"checkpoint must hold no other groups than the first {design.groups} of the design, got "
                 f"{os.fspath(checkpoint)!r} with group {statistics.done[-1]}: ask for as many as before, or use another file"
             )
-    worker = _Worker(design, sets, place)
+    worker = _Worker(design, sets, target)
     saved, last = len(statistics.done), time.monotonic()
     try:
-        with _threads(place) as threads:
+        with _threads(target) as threads:
             for number in wanted:
                 if number not in statistics.done:
                     statistics.add_group(number, *worker.group(number, threads))
@@ -143,9 +143,9 @@ def chunk_layout(design: Design, sets: TrainingSets) -> ChunkLayout:
 
 
 @contextmanager
-def _threads(place: torch.device) -> Iterator[ThreadPoolExecutor]:
+def _threads(target: torch.device) -> Iterator[ThreadPoolExecutor]:
     """Threads that do one chunk each, with single-threaded linear algebra. A GPU, which is parallel itself, gets one thread."""
-    if place.type != "cpu":
+    if target.type != "cpu":
         with ThreadPoolExecutor(1) as pool:
             yield pool
         return

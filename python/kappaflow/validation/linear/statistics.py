@@ -186,15 +186,15 @@ class Statistics:
         """
         if number in self.done:
             raise ValueError(f"number must be of a group that is not done yet, got {number}")
-        place = int(np.searchsorted(self.done, number))
+        position = int(np.searchsorted(self.done, number))
         new_arrays = {
-            name: np.insert(self.arrays.get(name, np.empty((0, *np.shape(value)))), place, value, axis=0)
+            name: np.insert(self.arrays.get(name, np.empty((0, *np.shape(value)))), position, value, axis=0)
             for name, value in arrays.items()
         }
         new_sums = {name: self.sums[name] + value if name in self.sums else value for name, value in sums.items()}
         # all at once: an interrupt must not leave half a group behind, because the checkpoint would then hold it
         self.done, self.arrays, self.sums = (
-            [*self.done[:place], number, *self.done[place:]],
+            [*self.done[:position], number, *self.done[position:]],
             self.arrays | new_arrays,
             self.sums | new_sums,
         )
@@ -214,8 +214,8 @@ class Statistics:
             raise ValueError(f"other must have other groups, got groups {both} that are done already")
         merged = Statistics(self.identity)
         for source in (self, other):
-            for place, number in enumerate(source.done):
-                merged.add_group(number, {name: value[place] for name, value in source.arrays.items()}, {})
+            for position, number in enumerate(source.done):
+                merged.add_group(number, {name: value[position] for name, value in source.arrays.items()}, {})
         merged.sums = {
             name: sum((part.sums[name] for part in (self, other) if name in part.sums), np.zeros(()))
             for name in self.sums | other.sums
@@ -239,12 +239,12 @@ class Statistics:
             Any other file.
         """
         tensors, metadata = read_tensors(path, format=_FORMAT, what="saved statistics", of_format="statistics")
-        found = cls(json.loads(metadata["identity"]))
-        found.done = [int(number) for number in tensors.pop("done")]
+        loaded = cls(json.loads(metadata["identity"]))
+        loaded.done = [int(number) for number in tensors.pop("done")]
         for key, value in tensors.items():
             kind, name = key.split(":", 1)
-            (found.arrays if kind == "array" else found.sums)[name] = value
-        return found
+            (loaded.arrays if kind == "array" else loaded.sums)[name] = value
+        return loaded
 
 
 def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:

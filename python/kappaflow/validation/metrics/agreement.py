@@ -176,12 +176,12 @@ def mean_interval(values: FloatArray) -> Interval:
     centred = values - mean[..., None]  # so that the variance below does not cancel
     shift = centred @ weights.T
     spread = np.sqrt(np.maximum((centred**2) @ weights.T - shift**2, 0.0) / (count - 1))
-    found = mean[..., None] + shift
-    positive: Any = np.asarray((mean > 0) & (found > 0).all(axis=-1))
+    shifted = mean[..., None] + shift
+    positive: Any = np.asarray((mean > 0) & (shifted > 0).all(axis=-1))
     unit = np.where(positive, mean, 1.0)
-    logarithm = np.log(np.where(positive[..., None], found / unit[..., None], 1.0))
+    logarithm = np.log(np.where(positive[..., None], shifted / unit[..., None], 1.0))
     with np.errstate(divide="ignore", invalid="ignore"):  # a resample of one group alone has no spread: left out
-        ratio = np.where(positive[..., None], logarithm * found, shift) / spread
+        ratio = np.where(positive[..., None], logarithm * shifted, shift) / spread
     ratio = np.where(np.isfinite(ratio), ratio, np.nan)
     still: Any = np.asarray(np.isnan(ratio).all(axis=-1))  # equal groups
     low, high = np.nanquantile(np.where(still[..., None], 0.0, ratio), [(1 - SHOWN) / 2, (1 + SHOWN) / 2], axis=-1)

@@ -90,8 +90,8 @@ def correlate(
     ValueError, TypeError
         Shapes that differ, entries that are not finite real numbers, settings out of range.
 
-    >>> found = correlate([1.0, 2.0, 3.0, 4.0], [1.0, 4.0, 9.0, 16.0])
-    >>> found.value, found.p_value  # the order and its reverse, of 24
+    >>> result = correlate([1.0, 2.0, 3.0, 4.0], [1.0, 4.0, 9.0, 16.0])
+    >>> result.value, result.p_value  # the order and its reverse, of 24
     (1.0, 0.08333333333333333)
     """
     choice("kind", kind, ("spearman", "pearson"))
@@ -138,8 +138,8 @@ def _pearson(x: FloatArray, y: FloatArray) -> FloatArray:
     good = _varies(x) & _varies(y)
     x, y = x - x.mean(axis=-1, keepdims=True), y - y.mean(axis=-1, keepdims=True)
     norm = np.sqrt((x * x).sum(axis=-1) * (y * y).sum(axis=-1))
-    found = np.divide((x * y).sum(axis=-1), norm, out=np.full(np.shape(norm), np.nan), where=good)
-    return np.asarray(np.clip(found, -1.0, 1.0))
+    coefficient = np.divide((x * y).sum(axis=-1), norm, out=np.full(np.shape(norm), np.nan), where=good)
+    return np.asarray(np.clip(coefficient, -1.0, 1.0))
 
 
 def _resamples(count: int, replicates: int, rng: np.random.Generator) -> Iterator[Any]:
@@ -160,12 +160,12 @@ def _resampled_spearman(x: FloatArray, y: FloatArray, replicates: int, rng: np.r
     of whole numbers and exact.
     """
     count = len(x)
-    places = [np.unique(side, return_inverse=True) for side in (x, y)]
+    codes = [np.unique(side, return_inverse=True) for side in (x, y)]
     parts = []
     for chosen in _resamples(count, replicates, rng):
         centred = []
-        for distinct, place in places:
-            drawn = place[chosen]
+        for distinct, code in codes:
+            drawn = code[chosen]
             shift = len(distinct) * np.arange(len(chosen))[:, None]
             shared = np.bincount((drawn + shift).ravel(), minlength=len(chosen) * len(distinct))
             shared = shared.reshape(len(chosen), len(distinct))
@@ -173,8 +173,8 @@ def _resampled_spearman(x: FloatArray, y: FloatArray, replicates: int, rng: np.r
             centred.append(np.take_along_axis(twice, drawn, axis=1))
         a, b = centred
         norm = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
-        found = np.divide((a * b).sum(axis=1), norm, out=np.full(len(a), np.nan), where=norm > 0)
-        parts.append(np.clip(found, -1.0, 1.0))
+        coefficients = np.divide((a * b).sum(axis=1), norm, out=np.full(len(a), np.nan), where=norm > 0)
+        parts.append(np.clip(coefficients, -1.0, 1.0))
     return np.concatenate(parts)
 
 

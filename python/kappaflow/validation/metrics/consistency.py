@@ -118,12 +118,12 @@ def explained(x: Any, prediction: Any) -> float:
     ValueError, TypeError
         Shapes that differ or are not (Z, d), entries that are not finite real numbers.
     """
-    found, expected = real_array("x", x), real_array("prediction", prediction)
-    if found.ndim != 2 or found.size == 0 or expected.shape != found.shape:
-        raise ValueError(f"x and prediction must have the same shape (Z, d), got {found.shape} and {expected.shape}")
-    if np.ptp(found, axis=0).max() <= ROUNDING * np.abs(found).max():
+    outputs, expected = real_array("x", x), real_array("prediction", prediction)
+    if outputs.ndim != 2 or outputs.size == 0 or expected.shape != outputs.shape:
+        raise ValueError(f"x and prediction must have the same shape (Z, d), got {outputs.shape} and {expected.shape}")
+    if np.ptp(outputs, axis=0).max() <= ROUNDING * np.abs(outputs).max():
         return math.nan
-    return 1 - float(((found - expected) ** 2).sum() / ((found - found.mean(axis=0)) ** 2).sum())
+    return 1 - float(((outputs - expected) ** 2).sum() / ((outputs - outputs.mean(axis=0)) ** 2).sum())
 
 
 def generated_variance(x: Any, population: Population) -> FloatArray:

@@ -145,32 +145,32 @@ class _Search:
             self._reach = np.minimum(self._reach, upper)
         product -= 2 * error * squares  # lower bounds; this rounds by ε of the same squares, which d + 16 covers
         product -= slack[:, None]
-        query, place = np.nonzero(product <= np.minimum(self._reach, np.finfo(np.float64).max)[:, None])
+        query, candidate = np.nonzero(product <= np.minimum(self._reach, np.finfo(np.float64).max)[:, None])
         del product
-        self._merge(query, place, self._direct(query, block, place), first)
+        self._merge(query, candidate, self._direct(query, block, candidate), first)
         self._reach = np.minimum(self._reach, self.distances[:, -1] ** 2 * (1 + error))
 
-    def _direct(self, query: IntArray, block: FloatArray, place: IntArray) -> FloatArray:
+    def _direct(self, query: IntArray, block: FloatArray, candidate: IntArray) -> FloatArray:
         """‖q − y‖ of pairs, from differences."""
-        found = np.empty(len(query))
+        squares = np.empty(len(query))
         for start in range(0, len(query), self._pairs):
             part = slice(start, start + self._pairs)
             difference = self._queries[query[part]]
-            difference -= block[place[part]]
-            found[part] = np.square(difference, out=difference).sum(axis=1)
-        return np.sqrt(found)
+            difference -= block[candidate[part]]
+            squares[part] = np.square(difference, out=difference).sum(axis=1)
+        return np.sqrt(squares)
 
-    def _merge(self, query: IntArray, place: IntArray, distances: FloatArray, first: int) -> None:
+    def _merge(self, query: IntArray, candidate: IntArray, distances: FloatArray, first: int) -> None:
         """Keep the nearest of those so far and of the candidates; the earlier row wins ties."""
-        order = np.lexsort((place, distances, query))
-        query, place, distances = query[order], place[order], distances[order]
+        order = np.lexsort((candidate, distances, query))
+        query, candidate, distances = query[order], candidate[order], distances[order]
         starts = np.searchsorted(query, np.arange(len(self._queries)))
         rank = np.arange(len(query)) - starts[query]
         kept = rank < self._count
         fresh = np.full((len(self._queries), self._count), np.inf)
         places = np.full((len(self._queries), self._count), -1, dtype=np.int64)
         fresh[query[kept], rank[kept]] = distances[kept]
-        places[query[kept], rank[kept]] = place[kept] + first
+        places[query[kept], rank[kept]] = candidate[kept] + first
         both = np.concatenate([self.distances, fresh], axis=1)
         indices = np.concatenate([self.indices, places], axis=1)
         best = np.argsort(both, axis=1, kind="stable")[:, : self._count]  # those so far have the lower indices

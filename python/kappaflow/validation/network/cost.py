@@ -50,7 +50,7 @@ def estimate(plan: Plan, images: FloatArray, shape: tuple[int, ...], device: str
     shape : of one image
     device : where the runs compute
     """
-    found = []
+    estimates = []
     threads = torch.get_num_threads()
     try:
         if device == "cpu":
@@ -65,7 +65,7 @@ def estimate(plan: Plan, images: FloatArray, shape: tuple[int, ...], device: str
             begun = time.monotonic()
             trained = train(runs[0].network, replace(short, steps=_TIMED_STEPS), some, device=device)
             each = (time.monotonic() - begun) / _TIMED_STEPS * training.batch / batch
-            found.append(
+            estimates.append(
                 Estimate(
                     arch=arch,
                     parameters=sum(p.numel() for p in trained.denoiser.parameters()),
@@ -78,4 +78,4 @@ def estimate(plan: Plan, images: FloatArray, shape: tuple[int, ...], device: str
             )
     finally:
         torch.set_num_threads(threads)
-    return found
+    return estimates

@@ -97,10 +97,10 @@ def open_pair(names: tuple[str, str], shape: tuple[int, ...], *, sigma_max: floa
     denoisers = [open_denoiser(name, device=device) for name in names]
     wanted = tensor_shape(shape)
     for name, denoiser in zip(names, denoisers, strict=True):
-        found = getattr(denoiser, "image_shape", None)
-        if found is not None and tuple(found) != wanted:
+        image_shape = getattr(denoiser, "image_shape", None)
+        if image_shape is not None and tuple(image_shape) != wanted:
             raise ValueError(
-                f"names must be models of images {wanted}, as the data; {name!r} makes images {tuple(found)}"
+                f"names must be models of images {wanted}, as the data; {name!r} makes images {tuple(image_shape)}"
             )
     low = max(SIGMA_MIN, *(float(getattr(d, "sigma_min", SIGMA_MIN)) for d in denoisers))
     high = min(sigma_max, *(float(getattr(d, "sigma_max", sigma_max)) for d in denoisers))
@@ -153,20 +153,20 @@ def compare_given(
     probed = np.sort(np.random.default_rng(seed).permutation(free)[:MOST_PROBED])
     asked = _Questions(context=context, given=given, sampler_steps=sampler_steps, seed=seed, device=device)
     members: list[Member] = []
-    for place, denoiser in enumerate(given.denoisers):
-        own, other = sets.indices[place], sets.indices[1 - place]
+    for index, denoiser in enumerate(given.denoisers):
+        own, other = sets.indices[index], sets.indices[1 - index]
         model = ComparedModel(
             arch="given",
             n=size.n,
             repeat=0,
-            split="AB"[place],
+            split="AB"[index],
             member=0,
             own=own,
             other=other if sets.known else other[:0],
             held_out=probed,
             shared=probed,
         )
-        answers = asked.answers_of(place, model, None if progress is None else _half(progress, place))
+        answers = asked.answers_of(index, model, None if progress is None else _half(progress, index))
         parameters = sum(p.numel() for p in denoiser.parameters()) if isinstance(denoiser, torch.nn.Module) else 0
         members.append(describe(context, model, answers, parameters=parameters, seconds=0.0, steps=0))
     plan = Plan(
@@ -180,8 +180,8 @@ def compare_given(
         seed=seed,
         split="given",
     )
-    said = (*notes, *_notes(given, sets), *size.notes)
-    return assemble(plan, context, members, source=source, device=device, notes=said)
+    all_notes = (*notes, *_notes(given, sets), *size.notes)
+    return assemble(plan, context, members, source=source, device=device, notes=all_notes)
 
 
 @dataclass(frozen=True)
@@ -194,9 +194,9 @@ class _Questions:
     seed: int
     device: str
 
-    def answers_of(self, place: int, model: ComparedModel, progress: Callable[[str, float], None] | None) -> Answers:
+    def answers_of(self, index: int, model: ComparedModel, progress: Callable[[str, float], None] | None) -> Answers:
         """Answers of one of the two models."""
-        context, given, name = self.context, self.given, self.given.names[place]
+        context, given, name = self.context, self.given, self.given.names[index]
         probe = Probe(
             context.shape,
             context.noise,
@@ -216,20 +216,20 @@ class _Questions:
                 progress(f"sampling {Path(name).name}", done)
 
         try:
-            return examine(given.denoisers[place], probe, device=self.device, progress=report)
+            return examine(given.denoisers[index], probe, device=self.device, progress=report)
         except Exception as error:  # whatever a model that was trained elsewhere raises
             raise ModelError.of(f"model {name!r} cannot be sampled", error) from error
 
 
-def _half(progress: Callable[[str, float], None], place: int) -> Callable[[str, float], None]:
+def _half(progress: Callable[[str, float], None], index: int) -> Callable[[str, float], None]:
     """The progress of the first or the second model; the analysis takes what is left."""
-    return lambda step, done: progress(step, place / 2 + 0.48 * done)
+    return lambda step, done: progress(step, index / 2 + 0.48 * done)
 
 
 def outside(images: FloatArray, sets: Sequence[FloatArray | None]) -> IndexArray:
     """Indices (M,) of the images (N, d) that are in none of the known training sets; of all images if fewer than 32 are left."""
     taken = {row.tobytes() for rows in sets if rows is not None for row in rows}
-    free = np.array([place for place, row in enumerate(images) if row.tobytes() not in taken], dtype=np.int64)
+    free = np.array([index for index, row in enumerate(images) if row.tobytes() not in taken], dtype=np.int64)
     return free if len(free) >= LEAST_SHARED else np.arange(len(images))
 
 
@@ -262,8 +262,8 @@ def _training_set(context: Context, name: str, rows: FloatArray | None) -> Float
     indices = np.array(facts.get("indices", []), dtype=np.int64) if facts is not None else np.zeros(0, dtype=np.int64)
     if facts is None or not indices.size or indices.max() >= len(context.images):
         return None
-    found = context.images[indices]
-    return found if digest(found) == facts.get("images") else None
+    rows_of_data = context.images[indices]
+    return rows_of_data if digest(rows_of_data) == facts.get("images") else None
 
 
 def _size(sets: Sequence[FloatArray | None], n: Sequence[int] | None) -> _Size:

@@ -28,7 +28,7 @@ def manipulations(
     """
     if not pairs:
         return []
-    found = []
+    rows = []
     for name, change in context.manipulations.items():
         noise = context.noise[name]
         observed, linear = [], []
@@ -38,7 +38,7 @@ def manipulations(
             models = [linear_samples(context.images[m.spec.own], noise, context.sigma_max) for m in (first, second)]
             known = len(first.spec.other) > 0
             linear.append(float(np.mean((models[0] - models[1]) ** 2)) if known else float("nan"))
-        found.append(
+        rows.append(
             Manipulation(
                 arch=kind.arch,
                 n=kind.n,
@@ -51,15 +51,15 @@ def manipulations(
                 predicted=predicted.get(name, {}),
             )
         )
-    return found
+    return rows
 
 
 def manipulated_forecasts(context: Context, laws: Sequence[ComparedLaw], n: int) -> dict[str, dict[str, float]]:
     """Name of the noise → law → expected disagreement, which depends on no network."""
-    found: dict[str, dict[str, float]] = {name: {} for name in context.manipulations}
+    predicted: dict[str, dict[str, float]] = {name: {} for name in context.manipulations}
     for law in laws:
         splits = Splits(context.population, n, **law.options)
         f = splits.sampling_map(0.0, context.sigma_max)
-        for name, values in found.items():
+        for name, values in predicted.items():
             values[law.name] = float(np.mean(splits.disagreement(f, context.noise[name])))
-    return found
+    return predicted

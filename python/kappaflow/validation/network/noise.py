@@ -45,10 +45,10 @@ def parts(population: Population) -> dict[str, tuple[int, int]]:
     s = population.eigenvalues
     top = int(np.searchsorted(np.cumsum(s), 0.5 * s.sum())) + 1
     bottom = max(s.size // 2, top)
-    found = {"top": (0, top)}
+    ranges = {"top": (0, top)}
     if bottom < s.size:
-        found["bottom"] = (bottom, s.size)
-    return found
+        ranges["bottom"] = (bottom, s.size)
+    return ranges
 
 
 def amplified(noise: FloatArray, population: Population, modes: tuple[int, int], factor: float) -> FloatArray:

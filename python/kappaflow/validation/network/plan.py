@@ -275,11 +275,11 @@ class _Base:
             members.append(("B", 0, b, a))
         if "different" in arms:
             members.append(("B", 1, b, a))
-        found = []
+        specs = []
         for arch in self.archs:
             for split, member, own, other in members:
                 network, training = self.configurations(arch, repeat, member)
-                found.append(
+                specs.append(
                     RunSpec(
                         arch=arch,
                         n=n,
@@ -294,18 +294,18 @@ class _Base:
                         training=training,
                     )
                 )
-        return found
+        return specs
 
     def strata(self, n: int, parts: Mapping[str, IndexArray]) -> list[RunSpec]:
         """Two disjoint training sets of each stratum, of the same initialisation and noise."""
-        found = []
-        for place, (name, members) in enumerate(parts.items()):
-            order = _rng(self.seed, 1000 + place).permutation(members)
+        specs = []
+        for number, (name, members) in enumerate(parts.items()):
+            order = _rng(self.seed, 1000 + number).permutation(members)
             a, b = order[:n], order[n : 2 * n]
             for arch in self.archs:
                 network, training = self.configurations(arch, 0, 0)
                 for split, own, other in (("A", a, b), ("B", b, a)):
-                    found.append(
+                    specs.append(
                         RunSpec(
                             arch=arch,
                             n=n,
@@ -321,4 +321,4 @@ class _Base:
                             stratum=name,
                         )
                     )
-        return found
+        return specs

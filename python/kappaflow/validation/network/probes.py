@@ -110,8 +110,8 @@ def examine(
     ValueError
         See :func:`~kappaflow.models.sampling.sample`.
     """
-    place = torch.device(device)
-    precise = torch.float32 if place.type == "mps" else torch.float64  # Apple's GPUs have no float64
+    target = torch.device(device)
+    precise = torch.float32 if target.type == "mps" else torch.float64  # Apple's GPUs have no float64
     total = sum(len(noise) for noise in probe.noise.values())
     samples: dict[str, FloatArray] = {}
     done = 0
@@ -121,7 +121,7 @@ def examine(
             if progress is not None:
                 progress((before + count) / total)
 
-        start = to_tensor(noise, probe.shape, precise).to(place)
+        start = to_tensor(noise, probe.shape, precise).to(target)
         drawn = sample(
             denoiser,
             start,
@@ -135,7 +135,7 @@ def examine(
         done += len(noise)
     loss, shared = {}, np.zeros((0, 0, 0))
     for name, images in probe.images.items():
-        answers = denoised(denoiser, images, probe, place, precise)
+        answers = denoised(denoiser, images, probe, target, precise)
         if name == "shared":
             shared = answers
         loss[name] = np.mean((answers - images) ** 2, axis=(1, 2))
@@ -147,7 +147,7 @@ def denoised(
     denoiser: TensorDenoiser,
     images: FloatArray,
     probe: Probe,
-    place: torch.device,
+    target: torch.device,
     precise: torch.dtype = torch.float64,
 ) -> FloatArray:
     """(S, M, d) D(x + σz; σ) of images x (M, d) at :data:`LEVELS`; the noise z comes from the seed (noise_seed, place of σ)."""
@@ -156,7 +156,7 @@ def denoised(
         rng = np.random.default_rng([probe.noise_seed, place_of_level])
         noised = images + sigma * rng.standard_normal(images.shape)
         for start in range(0, len(images), probe.batch):
-            x = to_tensor(noised[start : start + probe.batch], probe.shape, precise).to(place)
-            levels = torch.full((len(x),), sigma, dtype=precise, device=place)
+            x = to_tensor(noised[start : start + probe.batch], probe.shape, precise).to(target)
+            levels = torch.full((len(x),), sigma, dtype=precise, device=target)
             answers[place_of_level, start : start + len(x)] = to_rows(denoiser(x, levels), probe.shape)
     return answers

@@ -83,6 +83,6 @@ def strata_law(context: Context, law: ComparedLaw, n: int, component: int, names
         left.append(1 - n / len(indices[name]))
     between = np.array([[float(np.mean((a - b) ** 2)) for b in means] for a in means])
     spread = np.array(variances) * np.array(left)
-    found: FloatArray = between + spread[:, None] + spread[None, :]
-    np.fill_diagonal(found, 2 * np.array(variances))
-    return found
+    matrix: FloatArray = between + spread[:, None] + spread[None, :]
+    np.fill_diagonal(matrix, 2 * np.array(variances))
+    return matrix

@@ -145,18 +145,18 @@ def run_jobs(
         job.folder.mkdir(parents=True, exist_ok=True)
     with _watch(jobs, progress), _backend(dask):
         results = Parallel(n_jobs=-1 if dask else local, batch_size=1, max_nbytes="1M")(
-            delayed(_attempt)(jobs[place], device, 1 if device == "cpu" else 0) for place in ordered
+            delayed(_attempt)(jobs[index], device, 1 if device == "cpu" else 0) for index in ordered
         )
-    found: dict[int, Outcome] = {}
+    outcomes: dict[int, Outcome] = {}
     failures = []
-    for place, result in zip(ordered, results, strict=True):
+    for index, result in zip(ordered, results, strict=True):
         if isinstance(result, str):
-            failures.append(f"{jobs[place].spec.key}: {result}")
+            failures.append(f"{jobs[index].spec.key}: {result}")
         else:
-            found[place] = result
+            outcomes[index] = result
     if failures:
         raise TrainingError(f"{len(failures)} of {len(jobs)} runs failed, the others are kept; {failures[0]}")
-    return [found[place] for place in range(len(jobs))]
+    return [outcomes[index] for index in range(len(jobs))]
 
 
 def worker_count(workers: int | None, device: str) -> int:
