@@ -12,7 +12,9 @@ __all__ = ["plain"]
 
 
 def plain(value: Any) -> Any:
-    """Arrays as nested lists, dataclasses and mappings as dictionaries, numbers that are not finite as None."""
+    """The value for JSON: arrays become nested lists, dataclasses and mappings dictionaries, and numbers that are not finite
+    None.
+    """
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, (list, tuple)):

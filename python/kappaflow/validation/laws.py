@@ -1,4 +1,4 @@
-"""The laws that a validation compares: each a set of options of :class:`~kappaflow.Splits` under a name."""
+"""The laws that a validation compares. Each is a name for a set of options of :class:`~kappaflow.Splits`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["ComparedLaw", "chosen_laws", "compared_laws"]
 
 @dataclass(frozen=True)
 class ComparedLaw:
-    """A law with its options, as a validation compares it.
+    """A law together with its options, as a validation compares it.
 
     Attributes
     ----------
-    name, title : identifier, and words for people
+    name, title : identifier, and name shown to people
     options : keyword arguments of :class:`~kappaflow.Splits`
     """
 
@@ -36,9 +36,9 @@ class ComparedLaw:
 
 
 def compared_laws() -> dict[str, ComparedLaw]:
-    """Every registered law by name, and after them each part of a law that can be asked for on its own.
+    """Every registered law by name, followed by each part of a law that can be used on its own.
 
-    "published" is such a part: the Gaussian law as arXiv 2602.02908 states it, without the exchange and mean terms.
+    An example of such a part is "published", the Gaussian law as arXiv 2602.02908 states it: without the exchange and mean terms.
     """
     whole = [ComparedLaw(spec.name, spec.title, {"law": spec.name}) for spec in REGISTRY.values()]
     parts = [
@@ -54,13 +54,13 @@ def chosen_laws(names: Sequence[str] | None, *, profiles: bool) -> list[Compared
 
     Parameters
     ----------
-    names : keys of :func:`compared_laws`; by default all laws, or without `profiles` those that need none
+    names : keys of :func:`compared_laws`; by default all laws, or if there are no `profiles`, all laws that need none
     profiles : whether the population holds profiles
 
     Raises
     ------
     ValueError
-        An unknown name, or a law that needs profiles where there are none.
+        A name is unknown, or a law needs profiles and there are none.
     """
     laws = compared_laws()
     if names is None:
@@ -69,5 +69,5 @@ def chosen_laws(names: Sequence[str] | None, *, profiles: bool) -> list[Compared
         if name not in laws:
             raise ValueError(f"laws must be among {', '.join(laws)}, got {name!r}")
         if laws[name].profiles and not profiles:
-            raise ValueError(f"laws must not hold {name!r} where training sets come without profiles of real samples")
+            raise ValueError(f"laws must not contain {name!r}, because it needs profiles of real samples and these training sets have none")
     return [laws[name] for name in dict.fromkeys(names)]

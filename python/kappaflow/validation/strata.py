@@ -1,4 +1,4 @@
-"""Strata: parts of a dataset along one principal component, for training sets that differ on purpose.
+"""Strata are parts of a dataset along one principal component. They give training sets that differ on purpose.
 
 Sets from the top and the bottom third differ in their mean. Sets from the middle third and from the two outer sixths have
 nearly the same mean and differ in their covariance.
@@ -24,12 +24,12 @@ LEAST_POOL = 36
 def strata(coordinate: FloatArray) -> dict[str, npt.NDArray[np.int64]]:
     """Indices of the samples of each stratum along a coordinate (N,).
 
-    "i.i.d." holds all N samples, every other stratum about N/3.
+    The stratum "i.i.d." holds all N samples; every other stratum holds about N/3.
 
     Raises
     ------
     ValueError
-        Fewer than 36 samples.
+        There are fewer than 36 samples.
     """
     count = len(coordinate)
     if count < LEAST_POOL:

@@ -1,4 +1,4 @@
-"""Training sets in the mode coordinates of a population whose mean and covariance are known."""
+"""Random training sets, in the mode coordinates of a population whose mean and covariance are known."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BARTLETT_FROM = 2
 class TrainingSetsBatch(NamedTuple):
     """Some training sets: sample means (b, k), and rows (b, r, k) with Σ̂ = rowsᵀrows/n.
 
-    Rows are centred on the sample mean. Where the mean is known, they are not, and the sample means are zero.
+    Rows are centred on the sample mean. If the mean is known, they are not, and the sample means are zero.
     """
 
     means: FloatArray
@@ -39,13 +39,13 @@ class TrainingSetsBatch(NamedTuple):
 class TrainingSets(Protocol):
     """A source of training sets, in mode coordinates relative to the population's mean.
 
-    Everything random comes from `rng`, so that a seed gives the same training sets on any device.
+    All random numbers come from `rng`, so a seed gives the same training sets on any device.
 
     Attributes
     ----------
     name : short identifier
     population : what the sets are drawn from
-    population_is : what the theory is told of it: "exact" where sets are drawn from the population itself, else "sample"
+    population_is : what the theory assumes: "exact" if sets are drawn from the population itself, else "sample"
     pool : the dataset that sets are drawn from, None for Gaussian samples
     """
 
@@ -63,7 +63,7 @@ class TrainingSets(Protocol):
         Raises
         ------
         ValueError
-            They cannot.
+            They cannot be drawn.
         """
 
     def rows(self, n: int, known_mean: bool) -> int:
@@ -90,13 +90,14 @@ def _centred(rows: FloatArray, known_mean: bool) -> TrainingSetsBatch:
 class GaussianSets:
     """Gaussian samples with the covariance of a population.
 
-    With many samples per mode, the Wishart matrix is drawn by its triangular factor (Bartlett 1933). The factor has the same
-    distribution, at a cost that does not depend on n. The sample mean is independent of it and drawn separately.
+    With many samples per mode, the triangular factor of the Wishart matrix is drawn instead of the samples (Bartlett 1933). The
+    distribution of Σ̂ is the same, and the cost does not depend on n. The sample mean is independent of Σ̂ and is drawn
+    separately.
 
     Raises
     ------
     ValueError
-        A population whose eigenvalues have multiplicities.
+        Eigenvalues of the population have multiplicities above 1.
     """
 
     name, population_is = "gaussian", "exact"
@@ -115,7 +116,7 @@ class GaussianSets:
         """Any size can be drawn."""
 
     def rows(self, n: int, known_mean: bool) -> int:
-        """n, or one row for each mode where the triangular factor is drawn."""
+        """n, or one row for each mode if the triangular factor is drawn."""
         modes, degrees = self._scale.size, n if known_mean else n - 1
         return n if degrees < _BARTLETT_FROM * modes else modes
 
@@ -138,19 +139,19 @@ class GaussianSets:
         return TrainingSetsBatch(mean, rows)
 
     def fingerprint(self) -> str:
-        """Of the eigenvalues."""
+        """Digest of the eigenvalues."""
         return digest(self.population.eigenvalues)
 
 
 @dataclass(frozen=True, repr=False)
 class Pool(ShortRepr):
-    """A dataset that is its own population: mean and covariance of its N rows are known exactly.
+    """A dataset that is its own population, so that mean and covariance of its N rows are known exactly.
 
     Attributes
     ----------
-    population : its covariance has divisor N
+    population : of the rows; its covariance has divisor N
     coordinates : (N, k) mode coordinates of every row
-    total : number of images in the dataset; the pool is a random subset where not all fitted into memory
+    total : number of images in the dataset; the pool is a random subset if not all of them fitted into memory
     """
 
     population: Population
@@ -164,7 +165,7 @@ class Pool(ShortRepr):
 
 
 class ResampledSets:
-    """i.i.d. samples of the rows of a pool, with replacement: real data whose population is known exactly."""
+    """Rows of a pool, drawn independently with replacement: real data whose population is known exactly."""
 
     name, population_is = "resample", "exact"
 
@@ -192,10 +193,10 @@ class ResampledSets:
 
 
 class DisjointSets:
-    """Disjoint subsets of a dataset, as one would split it in practice: no two sets of a group share a sample.
+    """Disjoint subsets of a dataset, as one would split it in practice: two sets of a group have no sample in common.
 
     The expectation of half the squared difference of two disjoint sets is the variance over i.i.d. sets of the *unknown*
-    distribution behind the dataset. Theory therefore takes the dataset for a sample of its population, too.
+    distribution behind the dataset. The theory therefore also treats the dataset as a sample of its population.
     """
 
     name, population_is = "disjoint", "sample"
@@ -211,7 +212,7 @@ class DisjointSets:
         Raises
         ------
         ValueError
-            They do not.
+            They do not fit.
         """
         if 2 * n > self.pool.size:
             raise ValueError(
@@ -260,7 +261,7 @@ def collect_pool(
     profiles: int = 0,
     description: str = "",
 ) -> Pool:
-    """Read a dataset into a pool; where not all rows fit, keep a random subset.
+    """Read a dataset into a pool; if not all rows fit, keep a random subset.
 
     Parameters
     ----------

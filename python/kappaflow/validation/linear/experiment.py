@@ -1,8 +1,8 @@
 """Linear diffusion models: every prediction of :class:`~kappaflow.Splits` beside a simulation of the same.
 
-Nothing about a linear model is approximated: for each training set μ̂ and Σ̂ are formed, Σ̂ is decomposed, and the optimal
-denoiser and the sampling map are applied exactly. Theory and simulation can then differ only by the law (Gaussian data, many
-samples) and by Monte Carlo error, which intervals account for.
+Nothing about a linear model is approximated. For each training set, μ̂ and Σ̂ are formed, Σ̂ is decomposed, and the optimal
+denoiser and the sampling map are applied exactly. The theory can therefore differ from the simulation for two reasons only: the
+assumptions of the law (Gaussian data, many samples), and Monte Carlo error, which the intervals include.
 
 >>> import numpy as np, kappaflow as kf
 >>> from kappaflow.validation.linear.draws import GaussianSets
@@ -68,7 +68,7 @@ def validate_linear(
     folder: str | os.PathLike[str] | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Validation:
-    """Simulate linear models of training sets of each size and compare every quantity with every law.
+    """Simulate linear models of many training sets of each size, and compare every quantity with every law.
 
     Parameters
     ----------
@@ -77,24 +77,25 @@ def validate_linear(
     draws : training sets of each size, at least 40 (rounded up to whole groups)
     inputs : number of noised images and of seeds whose outputs are followed
     denoiser_sigmas : noise levels of the denoiser
-    trajectory_sigma : noise level at which the sampling map is correlated with the final one; 0 for none
+    trajectory_sigma : noise level at which the sampling map is correlated with the final sampling map; 0 for none
     sigma_max : noise level at which sampling starts
-    steps : step counts of the finite-step sampler, may be empty
+    steps : numbers of steps of the finite-step sampler; may be empty
     bands : eigenbands, six by default
-    laws, quantities : names, all by default
+    laws, quantities : names; all by default
     mean : "estimated" from each training set, or "known"
     component : principal component (0-based) that orders the strata of the counterfactual
     source : name of the data for the report
     seed : of training sets and inputs
     device : "cpu", "cuda" or "cuda:<number>"
     memory : bytes of working memory
-    folder : where simulations are kept while they run; a run that was interrupted goes on from there
-    progress : called with a step's name and the fraction of all training sets that is done
+    folder : where simulations are kept while they run; an interrupted run continues from there
+    progress : called with the name of a step and the fraction of all training sets that is done
 
     Raises
     ------
     ValueError
-        Bad input; n beyond what disjoint splits allow; too few draws; an unknown quantity or law.
+        An argument is not valid, n is larger than disjoint splits allow, there are too few draws, or a quantity or law is
+        unknown.
     MemoryError
         One training set does not fit into `memory`.
     """

@@ -1,4 +1,4 @@
-"""What a validation of linear models simulates: maps, inputs, and a design for each training-set size."""
+"""What a validation of linear models simulates: maps, inputs, and one design for each training-set size."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class LinearPlan(ShortRepr):
     Attributes
     ----------
     sets : where training sets come from
-    designs : one for each training-set size
+    designs : what is simulated at each training-set size
     inputs : key of the map → (B, d) inputs in data space
     bands, laws, quantities : what is compared
-    strata : design of the counterfactual, None without one
+    strata : design of the counterfactual, None if there is none
     component : principal component (0-based) that orders its strata
     """
 
@@ -54,7 +54,7 @@ class LinearPlan(ShortRepr):
 
     @property
     def maps(self) -> tuple[Map, ...]:
-        """The maps that are asked at every size."""
+        """The maps that are applied at every size."""
         return self.designs[0].maps
 
     @property
@@ -64,7 +64,7 @@ class LinearPlan(ShortRepr):
 
     @property
     def training_sets(self) -> int:
-        """How many training sets are drawn in all."""
+        """Total number of training sets."""
         total = sum(design.draws for design in self.designs)
         return total if self.strata is None else total + len(STRATA) * self.strata.draws
 
@@ -87,12 +87,12 @@ def make_linear_plan(
     seed: int = 0,
     memory: int = DEFAULT_MEMORY,
 ) -> LinearPlan:
-    """Resolve what is asked into designs; parameters are those of :func:`~.experiment.validate_linear`.
+    """Turn the parameters of :func:`~.experiment.validate_linear` into designs.
 
     Raises
     ------
     ValueError
-        Bad input; sizes that cannot be drawn.
+        An argument is not valid, or training sets of a size cannot be drawn.
     """
     choice("mean", mean, ("estimated", "known"))
     sizes = sorted({integer("n", value, 2) for value in n})

@@ -1,4 +1,6 @@
-"""The quantities that a validation compares: for each, what the API predicts and what a simulation estimates."""
+"""The quantities that a validation compares: for each, the prediction of :class:`~kappaflow.Splits` and the estimate of a
+simulation.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,14 @@ EXPECTATION, VARIANCE = 1.0, 8.0
 
 @dataclass(frozen=True, repr=False)
 class Subject(ShortRepr):
-    """What a quantity is asked about: a simulation of one n, a map, and for covariances a second map.
+    """What a quantity belongs to: the simulation at one n, a map, and for covariances a second map.
 
     Attributes
     ----------
     design : of the simulation
     inputs : (B, d) inputs of `map` in data space
     bands : eigenbands
-    map, second : the map, and the one that it is correlated with, None for none
+    map, second : the map, and the map that it is correlated with, if any
     """
 
     design: Design
@@ -52,7 +54,7 @@ class Subject(ShortRepr):
 
     @property
     def label(self) -> str:
-        """Name to show to people."""
+        """Name shown to people."""
         return self.map.label if self.second is None else f"{self.map.label} and {self.second.label}"
 
 
@@ -64,8 +66,8 @@ class QuantityPair(ShortRepr):
     ----------
     simulated : (G, E) estimates of each group of training sets
     predicted : (E,)
-    entries : (E,) what each entry is of: number of a mode, input, eigenband or pixel (0-based), noise variance, or place
-    totals, predicted_total : (G,) and number, where the total is over more than the entries
+    entries : (E,) what each entry is of: number of a mode, input, eigenband or pixel (0-based), noise variance, or position
+    totals, predicted_total : (G,) and a number, given if the total covers more than the entries
     """
 
     simulated: FloatArray
@@ -77,14 +79,14 @@ class QuantityPair(ShortRepr):
 
 @dataclass(frozen=True, repr=False)
 class Quantity(ShortRepr):
-    """A quantity that the API predicts.
+    """A quantity that :class:`~kappaflow.Splits` predicts.
 
     Attributes
     ----------
-    name, title : identifier, and words for people
-    entry : what one entry is, in the singular
-    covers : "map" (asked of each map), "pair" (of two maps) or "noise" (of none)
-    neglected : predictions of a typical entry leave out a relative c/m, which is allowed for; this is c
+    name, title : identifier, and name shown to people
+    entry : name of one entry, in the singular
+    covers : "map" (one value for each map), "pair" (for two maps) or "noise" (for no map)
+    neglected : c, if predictions of a typical entry neglect a relative error of c/m, which the comparison allows
     compare : (statistics, subject, splits) → the two sides
     """
 
@@ -264,12 +266,12 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType({quantity.name: quantity f
 
 
 def chosen_quantities(names: Sequence[str] | None) -> list[Quantity]:
-    """Quantities by name, in the order given and without repeats; all of them by default.
+    """Quantities by name, in the given order and without repeats; all of them by default.
 
     Raises
     ------
     ValueError
-        An unknown name.
+        A name is unknown.
     """
     if names is None:
         return list(QUANTITIES.values())

@@ -1,4 +1,4 @@
-"""What a validation of linear models finds: comparisons with a verdict, and everything else that the report shows."""
+"""Results of a validation of linear models: comparisons with a verdict, and everything else that the report shows."""
 
 from __future__ import annotations
 

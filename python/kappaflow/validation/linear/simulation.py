@@ -1,8 +1,8 @@
-"""Simulation of linear diffusion models over many training sets, in one pass that can be interrupted and merged.
+"""Simulation of linear diffusion models over many training sets, in one pass that can be interrupted, continued and merged.
 
-On a CPU, chunks of training sets are worked on in parallel, each by one thread: small eigenproblems gain nothing from threads
-inside LAPACK, and lose much where other work runs. Chunks are drawn, and their moments merged, in a fixed order that does not
-depend on the number of processors.
+On a CPU, chunks of training sets are processed in parallel, each by one thread. Small eigenproblems gain nothing from threads
+inside LAPACK, and lose much if other work runs at the same time. Chunks are drawn, and their moments merged, in a fixed order
+that does not depend on the number of processors.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def simulate(
     ----------
     design : what is simulated
     sets : where training sets come from
-    device : "cpu", "cuda" or "cuda:<number>"; training sets are the same on all
-    groups : numbers of the groups to do, ``range(design.groups)`` by default. Other machines can do other groups;
+    device : "cpu", "cuda" or "cuda:<number>"; the training sets are the same on every device
+    groups : numbers of the groups to simulate, ``range(design.groups)`` by default. Other machines can simulate other groups;
         :meth:`~.statistics.Statistics.merge` joins them
-    checkpoint : file that is written while the work lasts, at the latest when it ends or is interrupted. If it exists, the
+    checkpoint : file that is written during the simulation, at the latest when it ends or is interrupted. If it exists, the
         simulation continues from it; a run that was interrupted and continued gives bit-identical statistics.
     save_every : seconds between two writes of the checkpoint
     progress : called with the number of training sets that are done
@@ -66,8 +66,8 @@ def simulate(
     Raises
     ------
     ValueError
-        Sizes that cannot be drawn, a device that is not there, a checkpoint of another design or with groups beyond those of
-        the design.
+        Training sets cannot be drawn, the device does not exist, or the checkpoint belongs to another design or holds groups
+        beyond those of the design.
     FileNotFoundError
         The folder of the checkpoint does not exist.
     MemoryError
@@ -111,22 +111,22 @@ def simulate(
 
 
 class ChunkLayout(NamedTuple):
-    """Number of training sets in a chunk, and of chunks that may be worked on at once."""
+    """Number of training sets in a chunk, and number of chunks that may be processed at once."""
 
     size: int
     at_once: int
 
 
 def chunk_layout(design: Design, sets: TrainingSets) -> ChunkLayout:
-    """How the training sets of a group are cut into chunks that fit into ``design.memory``.
+    """Division of the training sets of a group into chunks that fit into ``design.memory``.
 
-    A training set takes its rows twice (as drawn, and on the device) and three matrices of modes. For each map, the mean and the
-    products of all mode pairs are kept for the group and for each chunk.
+    A training set needs memory for its rows twice (as drawn, and on the device) and for three matrices of modes. For each map,
+    the mean and the products of all mode pairs are kept for the group and for each chunk.
 
     Raises
     ------
     MemoryError
-        Two chunks of one training set do not fit.
+        Two chunks of one training set each do not fit.
     """
     rows, modes = sets.rows(design.n, design.known_mean), sets.population.eigenvalues.size
     outputs = sum(np.size(value) for value in design.inputs.values())
@@ -312,8 +312,8 @@ class Eigensystem(NamedTuple):
 def eigensystem(rows: torch.Tensor, n: int) -> Eigensystem:
     """Eigenvalues (b, r) and unit eigenvectors (b, k, r) of Σ̂ = rowsᵀrows/n for rows (b, r, k).
 
-    With fewer rows than modes, the r × r Gram matrix is decomposed. The eigenvectors of eigenvalues that are zero to rounding
-    are then zero vectors: nothing is known about them and nothing needs them.
+    With fewer rows than modes, the r × r Gram matrix is decomposed. The eigenvectors of eigenvalues that are zero up to
+    rounding are then zero vectors: they are not determined, and nothing needs them.
     """
     count, modes = rows.shape[1], rows.shape[2]
     if count >= modes:

@@ -1,8 +1,8 @@
-"""What is simulated, and what comes out of it: designs, and statistics that can be saved, continued and merged.
+"""Designs of simulations, and their results: statistics that can be saved, continued and merged.
 
 Training sets come in groups. Within a group, the sample variance (divisor size − 1) is an unbiased estimate of the variance over
-training sets. Groups therefore give independent estimates of everything, and an interval only has to resample groups. Whole
-matrices are kept as sums over groups; vectors and numbers are kept group by group.
+training sets. Groups therefore give independent estimates of every quantity, and an interval only needs to resample groups.
+Matrices are kept as sums over groups; vectors and numbers are kept for each group.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class GroupLayout(NamedTuple):
 
 
 def group_layout(draws: int) -> GroupLayout:
-    """10 to 40 groups that hold at least `draws` training sets together.
+    """10 to 40 groups that together hold at least `draws` training sets.
 
     Raises
     ------
     ValueError
-        Fewer than 40 draws, too few for an interval.
+        There are fewer than 40 draws, which are too few for an interval.
 
     >>> group_layout(1000)
     GroupLayout(groups=40, size=25)
@@ -64,13 +64,13 @@ def spaced_modes(modes: int, count: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True, repr=False)
 class Design(ShortRepr):
-    """What is simulated for one training-set size. Together with the training sets it fixes every number.
+    """What is simulated for one training-set size. The design and the training sets together determine every number.
 
     Attributes
     ----------
     n : samples in a training set
     groups, group_size : number of groups, and of training sets in each
-    maps : what is applied to every training set; their keys differ
+    maps : maps that are applied to every training set; their keys differ
     inputs : key of the map → (B, k) mode coordinates of the inputs whose outputs are followed; the same B for all
     pairs : (i, j) indices of maps whose outputs are correlated: the covariance along the trajectory
     spread : key of the map → variance of the coordinates of the inputs over which averages are taken, a number or (k,)
@@ -78,12 +78,12 @@ class Design(ShortRepr):
     pair_modes : modes whose pair variances are kept group by group
     mean : "estimated" or "known"
     seed : of everything random
-    memory : bytes of working memory, which decide how many training sets are worked on at once
+    memory : bytes of working memory, which determine how many training sets are processed at once
 
     Raises
     ------
     ValueError, TypeError
-        Settings out of range, maps that are not all different, inputs of different shapes.
+        Settings are out of range, maps are not all different, or inputs have different shapes.
     """
 
     n: int
@@ -125,7 +125,7 @@ class Design(ShortRepr):
 
     @property
     def draws(self) -> int:
-        """Training sets in all."""
+        """Total number of training sets."""
         return self.groups * self.group_size
 
     @property
@@ -134,7 +134,7 @@ class Design(ShortRepr):
         return self.n if self.known_mean else self.n - 1
 
     def identity(self, sets: TrainingSets) -> dict[str, Any]:
-        """Everything that decides the numbers, to compare with the settings that a file was made with."""
+        """Everything that determines the numbers, to be compared with the settings of a file."""
         facts = {key: value for key, value in asdict(self).items() if key not in ("inputs", "spread", "groups")}
         facts["inputs"] = digest(*(np.asarray(self.inputs[q.key]) for q in self.maps))
         facts["spread"] = digest(*(np.atleast_1d(np.asarray(self.spread[q.key])) for q in self.maps))
@@ -145,11 +145,11 @@ class Design(ShortRepr):
 
 
 class Statistics:
-    """What :func:`~.simulation.simulate` returns; it can be saved, loaded, continued and merged.
+    """Result of :func:`~.simulation.simulate`; it can be saved, loaded, continued and merged.
 
     Attributes
     ----------
-    identity : what decides the numbers, see :meth:`Design.identity`
+    identity : what determines the numbers, see :meth:`Design.identity`
     done : numbers of the groups that are done, ascending
     arrays : name → (G, ...) one estimate for each group, in the order of `done`:
 
@@ -159,7 +159,7 @@ class Statistics:
         * ``pairs/KEY`` (G, p, p): the same for the chosen modes
         * ``average/KEY`` (G, k): variance of each output mode averaged over inputs of the given spread
         * ``output/KEY``, ``output_mean/KEY`` (G, B, k): variance and mean of each output mode for each input
-        * ``pixel/KEY`` (G, d): variance of each pixel for the first input, where there are eigenmodes
+        * ``pixel/KEY`` (G, d): variance of each pixel for the first input, if there are eigenmodes
         * ``trajectory/KEY1/KEY2`` (G, B, k): covariance of the outputs of two maps
         * ``trace`` (G, T): mean over training sets and the m degrees of freedom of 1/(λ + σ²)
         * ``step_error/KEY`` (G, B, k): mean square distance of a finite-step sampler from the sampling map
@@ -177,12 +177,12 @@ class Statistics:
         return np.asarray(self.sums[name] / len(self.done))
 
     def add_group(self, number: int, arrays: Mapping[str, FloatArray], sums: Mapping[str, FloatArray]) -> None:
-        """Add a group. Sums are added in the order of the calls.
+        """Add the estimates of a group. Sums are added in the order of the calls.
 
         Raises
         ------
         ValueError
-            The group is done already.
+            The group was added before.
         """
         if number in self.done:
             raise ValueError(f"number must be of a group that is not done yet, got {number}")
@@ -200,12 +200,12 @@ class Statistics:
         )
 
     def merge(self, other: Statistics) -> Statistics:
-        """Statistics of the groups of both.
+        """Statistics of the groups of both simulations.
 
         Raises
         ------
         ValueError
-            The two are of different designs, or have groups in common.
+            The two belong to different designs, or have groups in common.
         """
         if self.identity != other.identity:
             raise ValueError(f"other must be of the same design, got {difference(self.identity, other.identity)}")
@@ -236,7 +236,7 @@ class Statistics:
         Raises
         ------
         ValueError
-            Any other file.
+            The file is not one of these.
         """
         tensors, metadata = read_tensors(path, format=_FORMAT, what="saved statistics", of_format="statistics")
         loaded = cls(json.loads(metadata["identity"]))
@@ -248,6 +248,6 @@ class Statistics:
 
 
 def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
-    """What differs between two identities, in words."""
+    """The differences between two identities, in words."""
     changed = [key for key in ours if ours.get(key) != theirs.get(key)]
     return "a different " + ", ".join(changed)

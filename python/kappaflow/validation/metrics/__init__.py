@@ -1,4 +1,4 @@
-"""What is measured: agreement of predictions and simulations, and how alike two generative models are."""
+"""Measures of the agreement of predictions with simulations, and of the similarity of two generative models."""
 
 from .agreement import FALSE_ALARM, SHOWN, Agreement, Interval, Outcome, agreement, describe_factor, mean_interval
 from .association import Correlation, correlate

@@ -1,4 +1,4 @@
-"""How far a prediction is from a simulation: intervals, and a verdict that rests on them."""
+"""How far a prediction is from a simulation: intervals, and a verdict based on them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _REPLICATES = 1000
 
 
 class Interval(NamedTuple):
-    """Lower and upper end of an interval, (...)."""
+    """Lower and upper ends of intervals, arrays (...)."""
 
     low: FloatArray
     high: FloatArray
@@ -37,17 +37,17 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Agreement(ShortRepr, Tabular):
-    """One prediction (E entries) against one simulation.
+    """Comparison of one prediction of E entries with one simulation.
 
     Attributes
     ----------
     predicted, simulated, standard_error : (E,)
     ratio : total simulated / total predicted
-    ratio_interval : 95 % bootstrap interval of it, see :func:`mean_interval`
+    ratio_interval : 95 % bootstrap interval of `ratio`, see :func:`mean_interval`
     log_error : root mean square over the entries of log(simulated/predicted)
     log_noise : the same for a perfect prediction, from Monte Carlo error alone
-    left_out : number of entries that are zero or negative on either side and have no logarithm
-    allowance : relative deviation of order 1/m, which the limit of many samples neglects
+    left_out : number of entries without a logarithm, because they are zero or negative on either side
+    allowance : relative deviation of order 1/m, which the theory neglects because it is a limit of many samples
     outcome : "agrees", "limit" or "misses"
     """
 
@@ -64,7 +64,7 @@ class Agreement(ShortRepr, Tabular):
 
     @property
     def factor(self) -> float:
-        """By which factor the prediction is off, ≥ 1: the larger of those of the total and of the typical entry."""
+        """Factor ≥ 1 by which the prediction is off: the larger of the factor of the total and that of the typical entry."""
         return float(max(self.ratio, 1 / self.ratio, np.exp(self.log_error))) if self.ratio > 0 else np.inf
 
     def sentence(self) -> str:
@@ -101,23 +101,24 @@ def agreement(
 ) -> Agreement:
     """Compare independent estimates of the same E numbers with their prediction.
 
-    The ratio of the totals is tested by Student's t over the groups. It is the t of the logarithm, because estimates of a variance
-    are skewed: their error grows with their value. The typical entry is tested by its root mean square logarithm, which must not
-    exceed what a perfect prediction would show, given the covariance of the entries between groups. Both tests have one false
-    alarm in 10⁴ (a few if groups are as skewed as χ² with three degrees of freedom). For the outcome "limit", `allowance` is added.
+    The ratio of the totals is tested by Student's t over the groups. The test uses the logarithm, because estimates of a
+    variance are skewed: their error grows with their value. The typical entry is tested by its root mean square logarithm,
+    which must not exceed what a perfect prediction would show, given the covariance of the entries between groups. Each test
+    has one false alarm in 10⁴ (a few if groups are as skewed as χ² with three degrees of freedom). For the outcome "limit", the
+    tests add `allowance`.
 
     Parameters
     ----------
     groups : (G, E) unbiased estimates
     predicted : (E,)
-    allowance, entry_allowance : relative deviation that a prediction's total, and a typical entry, may have because of the order
-        that the prediction neglects; the same by default
-    totals, predicted_total : (G,) and number, where the total is over more than the entries
+    allowance, entry_allowance : relative deviations allowed for the total and for a typical entry, because the prediction
+        neglects terms of this order; equal by default
+    totals, predicted_total : (G,) and a number, given if the total covers more than the entries
 
     Raises
     ------
     ValueError, TypeError
-        Fewer than 10 groups, shapes that differ, nothing to compare, entries that are not finite real numbers.
+        There are fewer than 10 groups, shapes differ, there is nothing to compare, or entries are not finite real numbers.
     """
     values, expected = real_array("groups", groups), real_array("predicted", predicted)
     if values.ndim != 2 or expected.shape != values.shape[1:] or expected.size == 0:
@@ -164,10 +165,11 @@ def agreement(
 
 
 def mean_interval(values: FloatArray) -> Interval:
-    """95 % interval of the mean of G independent estimates (..., G): studentised bootstrap, of the logarithm where it is positive.
+    """95 % interval of the mean of G independent estimates (..., G), by the studentised bootstrap; of the logarithm if the mean
+    is positive.
 
-    With ten groups, quantiles of the mean itself over resampled groups hold the truth in 87 % of cases. Quantiles of its
-    deviation in units of the resampled standard error (Efron 1981) hold it in 95 %, for skewed estimates too.
+    With ten groups, quantiles of the mean itself over resampled groups contain the true value in 87 % of cases. Quantiles of
+    its deviation in units of the resampled standard error (Efron 1981) contain it in 95 %, also for skewed estimates.
     """
     values = np.sort(values, axis=-1)  # so that their order does not matter
     count = values.shape[-1]

@@ -31,10 +31,10 @@ class Correlation:
     Attributes
     ----------
     kind : "spearman" or "pearson"
-    value : the coefficient, NaN where either side does not vary
+    value : the coefficient, NaN if either side does not vary
     low, high : 95 % bootstrap interval over the entries
-    p_value : two-sided, of a permutation test
-    count : entries
+    p_value : two-sided p-value of a permutation test
+    count : number of entries
     """
 
     kind: str
@@ -56,17 +56,17 @@ def correlate(
 ) -> Correlation:
     r"""Spearman's or Pearson's coefficient of E pairs of numbers, its interval, and how often chance does as well.
 
-    Spearman's coefficient is Pearson's of the ranks; ties share the mean of their ranks. Both the interval and the test take the E
-    pairs as independent: average pairs that share a seed or a training set first.
+    Spearman's coefficient is Pearson's of the ranks; ties share the mean of their ranks. Both the interval and the test assume
+    that the E pairs are independent: average pairs that share a seed or a training set first.
 
-    Interval: 2.5 % and 97.5 % quantiles of the coefficient of resampled pairs (percentile bootstrap). In 400 trials each, it held
-    the truth of normal pairs in 94 to 98 % (Spearman, 10 to 500 pairs, correlation 0 to 0.9) and in 92 to 95 % (Pearson, 30 to
-    500 pairs; 89 % at 10), and of log-normal pairs in 86 to 94 % (Pearson). It never leaves [−1, 1]. Neither its bias-corrected
-    and accelerated form nor normal quantiles of artanh r was closer throughout.
+    Interval: 2.5 % and 97.5 % quantiles of the coefficient of resampled pairs (percentile bootstrap). In 400 trials each, it
+    contained the true value for normal pairs in 94 to 98 % (Spearman, 10 to 500 pairs, correlation 0 to 0.9) and in 92 to 95 %
+    (Pearson, 30 to 500 pairs; 89 % at 10), and for log-normal pairs in 86 to 94 % (Pearson). It never leaves [−1, 1]. Neither
+    the bias-corrected and accelerated form nor normal quantiles of artanh r was closer in all cases.
 
-    Test: where one side has no more than `permutations` orders, E! of them, p is the share of all orders with |r| ≥ |r observed|.
-    Otherwise, p = (1 + number of such orders)/(1 + permutations) of `permutations` random orders, which is never zero (Phipson
-    and Smyth 2010).
+    Test: if the E! orders of one side are no more than `permutations`, p is the share of all orders with |r| ≥ |r observed|.
+    Otherwise, p = (1 + number of such orders)/(1 + permutations), counted in `permutations` random orders; it is never zero
+    (Phipson and Smyth 2010).
 
     The order of the pairs does not matter. Memory is bounded, because resamples and orders are drawn in blocks.
 
@@ -74,21 +74,21 @@ def correlate(
     ----------
     predicted, observed : (E,)
     kind : "spearman" or "pearson"
-    replicates : resamples of the bootstrap, at least 100
-    permutations : orders of the test, at least 100
-    seed : of both
+    replicates : number of resamples of the bootstrap, at least 100
+    permutations : number of orders of the test, at least 100
+    seed : of the random numbers of both
 
     Returns
     -------
     Correlation
-        Value, interval and p are NaN where E < 3 or a side does not vary (its range is below 1e-13 of its largest magnitude). The
-        interval alone is NaN where more than 5 % of the resamples are constant on a side, because what is left out could then
-        hold all that the quantiles cut off. If there are fewer such resamples, they are left out.
+        Value, interval and p are NaN if E < 3 or a side does not vary (its range is below 1e-13 of its largest magnitude).
+        Resamples that are constant on a side are left out. If they are more than 5 % of all, the interval alone is NaN, because
+        they could then contain everything that the quantiles cut off.
 
     Raises
     ------
     ValueError, TypeError
-        Shapes that differ, entries that are not finite real numbers, settings out of range.
+        Shapes differ, entries are not finite real numbers, or settings are out of range.
 
     >>> result = correlate([1.0, 2.0, 3.0, 4.0], [1.0, 4.0, 9.0, 16.0])
     >>> result.value, result.p_value  # the order and its reverse, of 24

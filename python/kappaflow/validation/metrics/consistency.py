@@ -1,4 +1,4 @@
-"""How far apart two generative models are, seed by seed, and how much of what one generates something else explains."""
+"""Distance between two generative models, seed by seed, and the share of a model's output that a prediction explains."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ ROUNDING = 1e-13
 
 
 def cross_split(a: Any, b: Any, population: Population, bands: Any = None) -> Disagreement:
-    r"""Disagreement of two models on the same seeds, and on unrelated ones.
+    r"""Disagreement of two models on the same seeds and on unrelated seeds.
 
     Let aᵢ, bᵢ be the outputs minus their own means over the Z seeds, and δ the difference of the means. The mean over pairs of
     different seeds is then::
 
         1/(Z(Z − 1)) Σ_{i≠j} ‖aᵢ + δ − bⱼ‖² = ((Z − 2) Σᵢ (‖aᵢ‖² + ‖bᵢ‖²) + Σᵢ ‖aᵢ + bᵢ‖²)/(Z(Z − 1)) + ‖δ‖²
 
-    No term is negative, so that nothing cancels. The same holds for each mode.
+    No term is negative, so there is no cancellation. The same formula holds for each mode.
 
     Parameters
     ----------
-    a, b : (Z, d) or (Z, *shape) outputs, row i of both from seed i; Z ≥ 2
-    population : gives modes and the shape
+    a, b : (Z, d) or (Z, *shape) outputs; row i of both comes from seed i; Z ≥ 2
+    population : provides the modes and the shape
     bands : as :func:`~kappaflow.bands.resolve_bands` takes them: bands, (start, stop) pairs, a number, or None for the default
 
     Raises
     ------
     ValueError, TypeError
-        Shapes that differ from each other or from the population's, fewer than 2 seeds, entries that are not finite real numbers,
-        bad bands.
+        Shapes differ from each other or from the population's, there are fewer than 2 seeds, entries are not finite real
+        numbers, or bands are not valid.
     """
     first, second = _same_seeds(a, b, population)
     if len(first) < 2:
@@ -73,8 +73,8 @@ def pixel_disagreement(a: Any, b: Any, population: Population) -> FloatArray:
 
     Parameters
     ----------
-    a, b : (Z, d) or (Z, *shape) outputs, row i of both from seed i
-    population : gives the shape
+    a, b : (Z, d) or (Z, *shape) outputs; row i of both comes from seed i
+    population : provides the shape
 
     Raises
     ------
@@ -111,12 +111,12 @@ def explained(x: Any, prediction: Any) -> float:
 
     Parameters
     ----------
-    x, prediction : (Z, d) outputs, and what they are predicted to be
+    x, prediction : (Z, d) outputs, and their prediction
 
     Raises
     ------
     ValueError, TypeError
-        Shapes that differ or are not (Z, d), entries that are not finite real numbers.
+        Shapes differ or are not (Z, d), or entries are not finite real numbers.
     """
     outputs, expected = real_array("x", x), real_array("prediction", prediction)
     if outputs.ndim != 2 or outputs.size == 0 or expected.shape != outputs.shape:
@@ -132,7 +132,7 @@ def generated_variance(x: Any, population: Population) -> FloatArray:
     Raises
     ------
     ValueError
-        Another shape, fewer than 2 seeds, NaN or infinity.
+        The shape is not one of these, there are fewer than 2 seeds, or an entry is NaN or infinite.
     """
     rows = population.flatten(x, "x")
     if len(rows) < 2:

@@ -1,4 +1,4 @@
-"""Nearest neighbours, and whether generated images are nearer to the training images than they should be.
+"""Nearest neighbours, and a test whether generated images are nearer to the training images than they should be.
 
 Distances are Euclidean, ‖x − y‖. To show them per dimension, callers divide by √d; neither `memorisation` nor
 `memorised_fraction` depends on that.
@@ -29,7 +29,9 @@ _ROW = 24
 
 
 class Neighbours(NamedTuple):
-    """Distances (Z, count) and indices (Z, count) of the nearest rows, nearest first; of equal distances, the lower index first."""
+    """Distances (Z, count) and indices (Z, count) of the nearest rows, nearest first; rows at equal distances are sorted by
+    index.
+    """
 
     distances: FloatArray
     indices: IntArray
@@ -41,25 +43,25 @@ class Neighbours(NamedTuple):
 def nearest(queries: Any, data: Any, *, count: int = 1, memory: int = 2**28, exclude_self: bool = False) -> Neighbours:
     r"""The exact `count` nearest rows of `data` for every row of `queries`.
 
-    A matrix product gives ‖q‖² + ‖y‖² − 2 qᵀy of blocks of rows, after subtracting the mean of the data. Rounding moves it by less
-    than e = (d + 16) 2ε (‖q‖² + ‖y‖²), ε = 2⁻⁵², which covers what sums in any order can lose (Higham 2002, section 3.1), in the
-    product and in direct differences, and the rounding of the centring. Every row whose lower bound, product − e, does not exceed
-    the count-th smallest upper bound is a candidate, so that no neighbour is lost. For candidates, ‖q − y‖ is computed from
-    differences.
+    A matrix product gives ‖q‖² + ‖y‖² − 2 qᵀy of blocks of rows, after subtracting the mean of the data. Rounding changes it by
+    less than e = (d + 16) 2ε (‖q‖² + ‖y‖²), ε = 2⁻⁵², which covers the rounding of sums in any order (Higham 2002, section
+    3.1), in the product and in direct differences, and that of the centring. Every row whose lower bound, product − e, does not
+    exceed the count-th smallest upper bound is a candidate, so no neighbour is lost. The distances ‖q − y‖ of candidates are
+    computed from differences.
 
     Parameters
     ----------
     queries : (Z, d)
     data : (N, d)
     count : number of neighbours, at most N, or N − 1 with `exclude_self`
-    memory : bytes for blocks, in addition to the arrays themselves; it does not change the answer
-    exclude_self : for queries that are the data: row i is no neighbour of row i, but other rows that are equal to it are
+    memory : bytes for blocks, in addition to the arrays themselves; it does not change the result
+    exclude_self : for queries that are the data: row i does not count as its own neighbour, but other rows equal to it do
 
     Raises
     ------
     ValueError, TypeError
-        Shapes that do not fit, a `count` out of range, entries that are not finite real numbers, `exclude_self` with queries that
-        are not the data, too little memory for one pair of rows.
+        Shapes do not fit, `count` is out of range, entries are not finite real numbers, `exclude_self` is given and the queries
+        are not the data, or the memory is too small for one pair of rows.
 
     >>> distances, indices = nearest([[0.0, 0.0]], [[3.0, 4.0], [1.0, 0.0]], count=2)
     >>> distances.tolist(), indices.tolist()
@@ -180,13 +182,13 @@ class _Search:
 
 @dataclass(frozen=True)
 class Memorisation:
-    """Whether samples are nearer to the images that their model was trained on than to images it never saw.
+    """Whether samples are nearer to the training images of their model than to images that it never saw.
 
     Attributes
     ----------
-    auc : P(own < other) + ½ P(own = other) over all pairs of samples. It is ½ without memorisation, and 1 where every sample is
+    auc : P(own < other) + ½ P(own = other) over all pairs of samples. It is ½ without memorisation, and 1 if every sample is
         nearer to its training set than any sample is to the other set
-    ratio : median over samples of own/other. It is 1 without memorisation, and 0 where training images are reproduced
+    ratio : median over samples of own/other. It is 1 without memorisation, and 0 if training images are reproduced
     """
 
     auc: float
@@ -194,20 +196,20 @@ class Memorisation:
 
 
 def memorisation(own: Any, other: Any) -> Memorisation:
-    """Compare the distances to the own training set with those to another one.
+    """Compare the distances of samples to their own training set with those to another set.
 
-    The other set must have *the same size*: the larger a set, the nearer its nearest image. The AUC is the statistic of Mann and
-    Whitney (1947) over Z², from ranks.
+    The other set must have *the same size*, because the nearest image of a larger set is nearer. The AUC is the statistic of
+    Mann and Whitney (1947) divided by Z², computed from ranks.
 
     Parameters
     ----------
-    own, other : (Z,) distance of each sample to its nearest image in either set, ≥ 0, in the same unit. Where both are zero, the
+    own, other : (Z,) distance of each sample to its nearest image in either set, ≥ 0, in the same unit. If both are zero, the
         ratio is 1.
 
     Raises
     ------
     ValueError, TypeError
-        Shapes that differ, no samples, negative distances, entries that are not finite real numbers.
+        Shapes differ, there are no samples, distances are negative, or entries are not finite real numbers.
     """
     inside, outside = real_array("own", own), real_array("other", other)
     if inside.ndim != 1 or inside.shape != outside.shape or inside.size == 0:
@@ -227,7 +229,7 @@ def memorised_fraction(two_nearest: Any, factor: float = 3.0) -> float:
     """Share of samples that are copies: their nearest training image is at least `factor` times nearer than the second.
 
     This is the criterion of Yoon et al. (2023), whose factor is 3. A sample that equals two training images is a copy. A sample
-    near to an image that the training set holds twice is not recognised as one: remove duplicates first.
+    near an image that occurs twice in the training set is not recognised as a copy: remove duplicates first.
 
     Parameters
     ----------
@@ -237,7 +239,7 @@ def memorised_fraction(two_nearest: Any, factor: float = 3.0) -> float:
     Raises
     ------
     ValueError, TypeError
-        Another shape, no samples, negative or descending distances, a factor below 1.
+        The shape is another one, there are no samples, distances are negative or descending, or the factor is below 1.
     """
     values = real_array("two_nearest", two_nearest)
     if values.ndim != 2 or values.shape[1] != 2 or len(values) == 0:
