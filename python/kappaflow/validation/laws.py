@@ -69,5 +69,7 @@ def chosen_laws(names: Sequence[str] | None, *, profiles: bool) -> list[Compared
         if name not in laws:
             raise ValueError(f"laws must be among {', '.join(laws)}, got {name!r}")
         if laws[name].profiles and not profiles:
-            raise ValueError(f"laws must not contain {name!r}, because it needs profiles of real samples and these training sets have none")
+            raise ValueError(
+                f"laws must not contain {name!r}, because it needs profiles of real samples and these training sets have none"
+            )
     return [laws[name] for name in dict.fromkeys(names)]

@@ -1,4 +1,4 @@
-"""From the statistics of a simulation to comparisons with every law."""
+"""Comparisons of the statistics of a simulation with the predictions of every law."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CURVE_POINTS = 25
 
 
 class Compared(NamedTuple):
-    """What each entry is of (E,), see :class:`~.results.Comparison`, and the agreement."""
+    """What each of the entries (E,) belongs to, see :class:`~.results.Comparison`, and the agreement."""
 
     entries: npt.NDArray[Any]
     agreement: Agreement
@@ -35,7 +35,7 @@ class Compared(NamedTuple):
 
 
 def compare(statistics: Statistics, design: Design, quantity: Quantity, subject: Subject, splits: Splits) -> Compared:
-    """Hold one quantity of a simulation against a prediction; `splits` may be a wrong one."""
+    """Compare one quantity of a simulation with a prediction; `splits` may belong to another problem, as a check."""
     pair = quantity.compare(statistics, subject, splits)
     result = agreement(
         pair.simulated,
@@ -93,7 +93,7 @@ def _subjects(quantity: Quantity, design: Design, plan: LinearPlan) -> list[Subj
 
 
 def step_errors(statistics: Statistics, design: Design, plan: LinearPlan) -> list[StepError]:
-    """The samplers of finitely many steps at one n."""
+    """Errors of the samplers of finitely many steps at one n."""
     exact, population = plan.final_map, plan.sets.population
     ideal = exact.gain(population.eigenvalues)
     variance = statistics.arrays[f"output/{exact.key}"].mean(axis=(0, 1))

@@ -1,10 +1,10 @@
-"""Training sets that differ on purpose: from strata along a principal component, beside i.i.d. sets.
+"""Training sets that differ on purpose: sets from strata along a principal component, compared with i.i.d. sets.
 
 The strata are those of :mod:`kappaflow.validation.strata`. Independent models of strata A and B differ by
 
     E‖o_A − o_B‖² = ‖E o_A − E o_B‖² + Var o_A + Var o_B
 
-Theory knows every part of that, because each stratum is a population of its own.
+The theory predicts every term, because each stratum is a population of its own.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ def compare_strata(
     ----------
     pool : the data
     design : of the simulation; its first map is used
-    laws : what predicts
+    laws : that predict
     component : mode (0-based) that orders the samples
     device, progress : see :func:`~.simulation.simulate`
-    folder : where checkpoints go, one file for each stratum
+    folder : for checkpoints, one file for each stratum
 
     Raises
     ------
     ValueError
-        A component that the pool does not have; fewer than 36 samples; see :func:`~.simulation.simulate`.
+        The component does not exist, or there are fewer than 36 samples; see also :func:`~.simulation.simulate`.
     """
     modes = pool.population.eigenvalues.size
     if integer("component", component, 0) >= modes:

@@ -36,8 +36,8 @@ class Comparison(ShortRepr, Tabular):
     Attributes
     ----------
     quantity, law, n : names, and the training-set size
-    subject, label : the map or maps, as identifier and for people; empty for κ
-    entries : (E,) what each entry is of: number of a mode, input, eigenband or pixel (0-based), noise variance, or place
+    subject, label : identifier of the map or maps, and their name shown to people; empty for κ
+    entries : (E,) what each entry is of: number of a mode, input, eigenband or pixel (0-based), noise variance, or position
     agreement : the numbers and the verdict
     """
 
@@ -61,7 +61,7 @@ class Comparison(ShortRepr, Tabular):
 
 @dataclass(frozen=True, repr=False)
 class StepError(ShortRepr, Tabular):
-    """A sampler of finitely many steps, beside the continuous sampling map and the effect of finite data, at one n.
+    """Error of a sampler of finitely many steps at one n, compared with the effect of finite data.
 
     All distances are mean square distances per dimension, averaged over inputs, by eigenband (K,).
 
@@ -69,7 +69,7 @@ class StepError(ShortRepr, Tabular):
     ----------
     n, steps : training-set size, and steps of the sampler
     discretisation : distance of the sampler from the continuous map of the same training set
-    finite_data : distance of a model of n samples from the model of infinitely many
+    finite_data : distance of a model of n samples from the model of infinitely many samples
     shrinkage : the part of `finite_data` that comes from the expected output; the rest is variance
     gain, gain_map : (k,) simulated mean gain of each mode, of the sampler and of the continuous map
     gain_ideal : (k,) gain of the continuous map with infinite data
@@ -86,7 +86,7 @@ class StepError(ShortRepr, Tabular):
 
     @property
     def ratio(self) -> float:
-        """Discretisation relative to the effect of finite data, root mean square."""
+        """Root mean square discretisation error divided by the root mean square effect of finite data."""
         return float(np.sqrt(self.discretisation.sum() / self.finite_data.sum()))
 
     def _columns(self) -> Columns:
@@ -100,9 +100,9 @@ class StepError(ShortRepr, Tabular):
 
 @dataclass(frozen=True, repr=False)
 class SizeScaling(ShortRepr, Tabular):
-    """Predicted disagreement by eigenband against n, for the laws that are closed forms.
+    """Predicted disagreement by eigenband against n, for laws that are closed forms.
 
-    The other laws are compared at the simulated sizes alone.
+    Other laws are compared only at the simulated sizes.
 
     Attributes
     ----------

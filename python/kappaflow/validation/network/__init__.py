@@ -1,8 +1,9 @@
-"""Networks held against the theory: trained in pairs on disjoint splits, sampled from the same seeds, compared with every law.
+"""Comparison of networks with the theory: pairs of networks are trained on disjoint splits and sampled from the same seeds.
 
-In the order in which data flow: :mod:`.plan` and :mod:`.sweep` (many runs), :mod:`.probes` (what every model is asked),
-:mod:`.gate` (is it a model at all?), :mod:`.analysis` (what the answers say), :mod:`.results`. :mod:`.given` compares two
-models that were trained elsewhere. The models are in :mod:`kappaflow.models`. Needs torch; UNet and DiT need diffusers.
+In the order in which data flow: :mod:`.plan` and :mod:`.sweep` (many runs), :mod:`.probes` (samples and denoised images of
+every model), :mod:`.gate` (is it a generative model at all?), :mod:`.analysis` (comparison with models and laws),
+:mod:`.results`. :mod:`.given` compares two models that were trained elsewhere. The models are in :mod:`kappaflow.models`. Needs
+torch; UNet and DiT need diffusers.
 """
 
 from typing import TYPE_CHECKING

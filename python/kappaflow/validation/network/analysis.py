@@ -1,4 +1,6 @@
-"""What pairs of models, models that need no training, and theory say about the same seeds, and how well one predicts another."""
+"""Disagreement of pairs of models, of models that need no training, and of the theory on the same seeds, and how well one
+predicts another.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ __all__ = ["baselines", "compare_pair", "forecast", "score_predictors"]
 
 
 def compare_pair(context: Context, pair: MemberPair) -> NetworkPair:
-    """Two models from the same seeds."""
+    """Comparison of two models from the same seeds."""
     first, second = pair.first, pair.second
     apart = first.answers.shared - second.answers.shared
     return NetworkPair(
@@ -41,7 +43,7 @@ def compare_pair(context: Context, pair: MemberPair) -> NetworkPair:
 
 
 def baselines(context: Context, model: ComparedModel) -> list[Baseline]:
-    """Linear and memorising models of both training sets of a pair; none where these are not known to differ."""
+    """Linear and memorising models of both training sets of a pair; none if the sets are not known to differ."""
     if not len(model.other) or np.array_equal(model.own, model.other):
         return []
     own, other = context.images[model.own], context.images[model.other]
@@ -107,7 +109,7 @@ def score_predictors(
     Parameters
     ----------
     pairs : trained pairs of that kind
-    forecasts, linear : of the same n
+    forecasts, linear : predictions of the laws, and baselines, at the same n
     """
     if not pairs:
         return []

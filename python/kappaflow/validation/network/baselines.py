@@ -16,7 +16,7 @@ __all__ = ["linear_samples", "memorising_samples"]
 
 
 def linear_samples(of: FloatArray | Population, noise: FloatArray, sigma_max: float = SIGMA_MAX) -> FloatArray:
-    """What a linear model draws from initial noise: (Z, d) μ̂ + √(Σ̂/(Σ̂ + σ_max²)) (x_T − μ̂).
+    """Samples (Z, d) of a linear model from initial noise: μ̂ + √(Σ̂/(Σ̂ + σ_max²)) (x_T − μ̂).
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def linear_samples(of: FloatArray | Population, noise: FloatArray, sigma_max: fl
 def memorising_samples(
     rows: FloatArray, shape: tuple[int, ...], noise: FloatArray, *, steps: int = 35, sigma_max: float = SIGMA_MAX
 ) -> FloatArray:
-    """What the exact score of images (n, d), a mixture of deltas, draws from noise (Z, d): the images, or close to them."""
+    """Samples of the exact score of images (n, d), a mixture of deltas, from noise (Z, d): the images, or points close to them."""
     denoiser = MemorisingDenoiser(to_tensor(rows, shape, torch.float64))
     start = to_tensor(noise, shape, torch.float64)
     return to_rows(sample(denoiser, start, steps=steps, sigma_max=sigma_max), shape)

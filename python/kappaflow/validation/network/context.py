@@ -1,4 +1,4 @@
-"""What every step of the analysis of networks needs: images, their population, laws and initial noise."""
+"""The common input of all steps of the analysis of networks: images, their population, laws and initial noise."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ MANIPULATED = 64
 
 @dataclass(frozen=True, repr=False)
 class Context(ShortRepr):
-    """What every step of the analysis needs.
+    """The common input of all steps of the analysis.
 
     Attributes
     ----------
     images : (N, d) all images
-    population : of the first `count` images, with profiles where a law needs them
+    population : of the first `count` images, with profiles if a law needs them
     shape, bands, laws, sigma_max, steps : see :class:`~.results.NetworkValidation`
-    noise : name → (Z, d) initial noise; "seeds" holds the seeds as they are
-    manipulations : name of a manipulated noise → what was done to it
+    noise : name → (Z, d) initial noise; "seeds" holds the unchanged seeds
+    manipulations : name of a manipulated noise → how it was changed
     seeds : seed numbers of noise["seeds"]
-    count : number of images that the population was made of; `images` may hold training sets from elsewhere behind them
+    count : number of images in the population; training sets from elsewhere may follow them in `images`
     """
 
     images: FloatArray
@@ -70,14 +70,14 @@ def make_context(
     seeds, seed : number of seeds, and the first of them
     sampler_steps, sigma_max : of the sampler
     bands : as :func:`~kappaflow.bands.resolve_bands` takes them
-    laws : names, by default all
+    laws : names; all by default
     profiles : number of images that the population keeps as profiles, for the laws that need them
     description : of the data, in a sentence
 
     Raises
     ------
     ValueError, TypeError
-        Images or settings that do not fit, an unknown law.
+        Images or settings do not fit, or a law is unknown.
     """
     population = Population.from_samples(images, shape=shape, profiles=profiles, description=description)
     numbers = tuple(range(seed, seed + seeds))

@@ -1,4 +1,4 @@
-"""What an experiment costs, from a few timed steps."""
+"""Estimate of the time that an experiment takes, from a few timed steps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TIMED_STEPS = 3
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the runs of one architecture cost.
+    """Time that the runs of one architecture take.
 
     Attributes
     ----------
@@ -42,13 +42,13 @@ class Estimate:
 
 
 def estimate(plan: Plan, images: FloatArray, shape: tuple[int, ...], device: str = "cpu") -> list[Estimate]:
-    """Time a few steps of each architecture of a plan; on a CPU with one thread, as the runs have it.
+    """Time a few training steps of each architecture of a plan; on a CPU with one thread, as in the runs.
 
     Parameters
     ----------
     images : (N, d) rows
     shape : of one image
-    device : where the runs compute
+    device : on which the runs compute
     """
     estimates = []
     threads = torch.get_num_threads()

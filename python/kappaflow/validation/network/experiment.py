@@ -1,4 +1,4 @@
-"""The whole experiment: splits, runs, answers, analysis."""
+"""The whole experiment: splits, runs, samples, analysis."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def validate_networks(
     Parameters
     ----------
     plan, context : see :func:`~.plan.make_plan` and :func:`~.context.make_context`, of the same images
-    folder : where runs are kept, one folder each; a run that is there is not trained again
+    folder : where runs are kept, one folder each; a run that exists there is not trained again
     source : name of the data
     workers, device, dask : see :func:`~.sweep.run_jobs`
-    notes : caveats to show
-    progress : called with a step's name and the fraction that is done
+    notes : caveats that the report shows
+    progress : called with the name of a step and the fraction that is done
 
     Raises
     ------
@@ -85,11 +85,11 @@ def validate_networks(
 def assemble(
     plan: Plan, context: Context, members: Sequence[Member], *, source: str, device: str, notes: Sequence[str]
 ) -> NetworkValidation:
-    """Everything that the report shows of models that have answered.
+    """Everything that the report shows, from models that have been sampled.
 
     Parameters
     ----------
-    plan, context : what was asked
+    plan, context : of the experiment
     members : the models
     source, device, notes : see :func:`validate_networks`
     """

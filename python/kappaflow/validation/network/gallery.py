@@ -1,4 +1,4 @@
-"""Images of a few seeds, for people to look at."""
+"""Images of a few seeds for the report."""
 
 from __future__ import annotations
 

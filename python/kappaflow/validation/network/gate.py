@@ -1,7 +1,8 @@
-"""The gate: whether a network is a generative model of its data at all, before its consistency means anything.
+"""The gate: a check whether a network is a generative model of its data at all. Otherwise its consistency has no meaning.
 
-Two untrained or broken networks agree very well with each other. Three things are checked, each against the training set itself:
-denoising, compared with the linear denoiser; the variance of the samples along the eigenmodes; and their distance to real images.
+Two untrained or broken networks agree very well with each other. The gate therefore compares three properties with the training
+set itself: the denoising loss, relative to that of the linear denoiser; the variance of the samples along the eigenmodes; and
+the distance of the samples to real images.
 """
 
 from __future__ import annotations
@@ -23,16 +24,18 @@ __all__ = ["GateLimits", "judge", "linear_loss"]
 
 @dataclass(frozen=True)
 class GateLimits:
-    """What a run must meet. Each number is a ratio.
+    """Limits that a run must meet. Each number is a ratio.
 
     Attributes
     ----------
-    loss : denoising loss over that of the linear denoiser of the training set, at every level, on held-out images or (where the
-        network memorises) on its own. A trained network does at least as well, up to the noise of its optimisation
+    loss : denoising loss divided by that of the linear denoiser of the training set, at every noise level, on held-out images
+        or (if the network memorises) on its training images. A trained network is at least as good, up to the noise of its
+        optimisation
     excess : variance beyond twice the data's, as a share of the data's total. Patterns that no image has (checkerboards, noise)
-        put variance where the data have none
-    variance : total variance over the data's, least and most. Constants have none; overshrinkage alone never halves it
-    distance : distance of samples to images, over that of samples of the linear model of the same training set
+        have variance in modes in which the data have none
+    variance : smallest and largest total variance, divided by the data's. Constant images have none; overshrinkage alone never
+        halves it
+    distance : distance of samples to images, divided by that of samples of the linear model of the same training set
     """
 
     loss: float = 1.15
@@ -44,8 +47,8 @@ class GateLimits:
 def linear_loss(population: Population, images: FloatArray) -> FloatArray:
     """(S,) denoising loss ‖D(x + σz) − x‖²/d of the linear denoiser of a population at :data:`~.probes.LEVELS`.
 
-    Expected over z, and averaged over images x (M, d). In the eigenbasis it is ((σ²/(s + σ²))² y² + (s σ/(s + σ²))²) summed over
-    modes, with the centred coordinates y, and what lies outside of the modes is lost.
+    It is the expectation over z, averaged over images x (M, d). In the eigenbasis it is ((σ²/(s + σ²))² y² + (s σ/(s + σ²))²)
+    summed over modes, with the centred coordinates y. The part of an image outside of all modes is lost.
     """
     centred = images - population.mean
     vectors = population.eigenvectors
@@ -73,14 +76,14 @@ def judge(
     bands: Sequence[Band],
     limits: GateLimits = GateLimits(),
 ) -> Quality:
-    """Judge a network by its training set.
+    """Check a network against its training set.
 
     Parameters
     ----------
-    own, held_out : (n, d), (M, d) images of the training set, and others
+    own, held_out : (n, d), (M, d) images of the training set, and other images
     probed : images of the training set on which `loss_own` was measured
-    samples, linear_samples : (Z, d) drawn by the network, and by the linear model of the training set, from the same seeds
-    loss_own, loss_held_out : (S,) of the network at :data:`~.probes.LEVELS`, on `probed` and on `held_out`
+    samples, linear_samples : (Z, d) samples of the network, and of the linear model of the training set, from the same seeds
+    loss_own, loss_held_out : (S,) losses of the network at :data:`~.probes.LEVELS`, on `probed` and on `held_out`
     modes, bands : population whose eigenmodes order the variance, and eigenbands
     limits : what the network must meet
     """

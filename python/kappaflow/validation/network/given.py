@@ -33,13 +33,13 @@ IndexArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, repr=False)
 class Given(ShortRepr):
-    """Two models, and the noise levels that both of them know.
+    """Two models, and the noise levels for which both were made.
 
     Attributes
     ----------
     names, denoisers : of the two models
-    sigma_min, sigma_max : the noise levels that both know
-    asked : the sigma_max that was asked for
+    sigma_min, sigma_max : range of noise levels of both models
+    asked : the requested sigma_max
     """
 
     names: tuple[str, str]
@@ -55,9 +55,9 @@ class _TrainingSets:
 
     Attributes
     ----------
-    images : all images, and behind them training sets that were given
-    indices : of each training set in `images`; of all images of the data where a set is not known
-    rows : the training sets, None for one that is not known
+    images : all images, followed by the given training sets
+    indices : of each training set in `images`; of all images of the data if a set is not known
+    rows : the training sets; None for a set that is not known
     """
 
     images: FloatArray
@@ -66,33 +66,33 @@ class _TrainingSets:
 
     @property
     def known(self) -> bool:
-        """Whether both are known."""
+        """Whether both training sets are known."""
         return self.rows[0] is not None and self.rows[1] is not None
 
 
 @dataclass(frozen=True)
 class _Size:
-    """The n that theory is asked for, 0 where it is not known, and what a reader must know about it."""
+    """The n of the theory, 0 if it is not known, and notes about it."""
 
     n: int
     notes: tuple[str, ...] = ()
 
 
 def open_pair(names: tuple[str, str], shape: tuple[int, ...], *, sigma_max: float, device: str = "cpu") -> Given:
-    """Open two models; the sampler keeps to the noise levels that both know.
+    """Open two models; the sampler uses only noise levels for which both were made.
 
     Parameters
     ----------
     names : as :func:`~kappaflow.models.adapters.open_denoiser` takes them
     shape : of one image
-    sigma_max : noise level at which sampling starts, lowered to what both models know
-    device : where they compute
+    sigma_max : noise level at which sampling starts, lowered to the largest of both models
+    device : on which they compute
 
     Raises
     ------
     ValueError
-        Models of another image shape, or that do not both know the noise levels at which denoisers are compared; see
-        :func:`~kappaflow.models.adapters.open_denoiser` for the other errors.
+        A model has another image shape, or one was not made for the noise levels at which denoisers are compared. See
+        :func:`~kappaflow.models.adapters.open_denoiser` for other errors.
     """
     denoisers = [open_denoiser(name, device=device) for name in names]
     wanted = tensor_shape(shape)
@@ -130,20 +130,20 @@ def compare_given(
 
     Parameters
     ----------
-    context : of the data that both were trained on parts of, with noise at ``given.sigma_max``
+    context : of the data that contain both training sets, with noise at ``given.sigma_max``
     given : see :func:`open_pair`
-    train : images of the training set of each model, None where it is unknown
-    n : size of the training sets for the theory, where the sets are unknown; one number
+    train : images of the training set of each model, None if it is unknown
+    n : one number, the size of the training sets for the theory, if the sets are unknown
     sampler_steps : of the sampler
     source, device, notes, progress : see :func:`~.experiment.validate_networks`
-    seed : of the choice of images on which denoisers are compared, and of their noise
+    seed : seed of the choice of images on which denoisers are compared, and of their noise
 
     Raises
     ------
     ValueError
-        Training sets of another image size, several n.
+        Training sets have another image size, or there are several n.
     ModelError
-        A model raises an error, or its answers are not finite.
+        A model raises an error, or its outputs are not finite.
     """
     count = len(context.images)
     sets = _training_sets(context, given, train)

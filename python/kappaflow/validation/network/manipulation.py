@@ -1,4 +1,4 @@
-"""What the disagreement becomes when parts of the initial noise are suppressed or amplified."""
+"""Change of the disagreement if parts of the initial noise are suppressed or amplified."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["manipulated_forecasts", "manipulations"]
 def manipulations(
     context: Context, kind: PairKind, pairs: Sequence[MemberPair], predicted: Mapping[str, Mapping[str, float]]
 ) -> list[Manipulation]:
-    """Observed, linear and predicted disagreement for each manipulated noise; empty without pairs.
+    """Observed, linear and predicted disagreement for each manipulated noise; empty if there are no pairs.
 
     Parameters
     ----------
     kind, pairs : trained pairs of one kind
-    predicted : what :func:`manipulated_forecasts` predicts at this n, empty where n is not known
+    predicted : predictions of :func:`manipulated_forecasts` at this n; empty if n is not known
     """
     if not pairs:
         return []
@@ -55,7 +55,7 @@ def manipulations(
 
 
 def manipulated_forecasts(context: Context, laws: Sequence[ComparedLaw], n: int) -> dict[str, dict[str, float]]:
-    """Name of the noise → law → expected disagreement, which depends on no network."""
+    """Name of the noise → law → expected disagreement, which does not depend on the networks."""
     predicted: dict[str, dict[str, float]] = {name: {} for name in context.manipulations}
     for law in laws:
         splits = Splits(context.population, n, **law.options)

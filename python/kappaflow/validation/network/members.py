@@ -1,4 +1,4 @@
-"""One model with its answers and what they say of it, and the pairs that models form."""
+"""One model with its samples and what they show, and the pairs of models that are compared."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _GIVEN_ARMS = {"given": ("A0", "B0")}
 
 @dataclass(frozen=True, repr=False)
 class Member(ShortRepr):
-    """A model, what was found about it alone, and its answers."""
+    """A model, the results about this model alone, and its outputs."""
 
     spec: ComparedModel
     run: Run
@@ -36,12 +36,12 @@ class Member(ShortRepr):
 
     @property
     def samples(self) -> FloatArray:
-        """(Z, d) what it draws from the seeds."""
+        """(Z, d) its samples from the seeds."""
         return self.answers.samples["seeds"]
 
 
 class PairKind(NamedTuple):
-    """Which pairs are averaged: architecture, training-set size and arm."""
+    """The kind of a pair: architecture, training-set size and arm. Pairs of one kind are averaged."""
 
     arch: str
     n: int
@@ -50,7 +50,7 @@ class PairKind(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class MemberPair(ShortRepr):
-    """Two models that are compared: of one kind, in one of the repeated splits."""
+    """Two models that are compared, in one of the repeated splits."""
 
     kind: PairKind
     repeat: int
@@ -59,7 +59,7 @@ class MemberPair(ShortRepr):
 
     @property
     def trained(self) -> bool:
-        """Whether both pass the gate."""
+        """Whether both models pass the gate."""
         return self.first.run.quality.passed and self.second.run.quality.passed
 
 
@@ -71,7 +71,7 @@ def describe(
     Parameters
     ----------
     spec : the model and its images
-    answers : to the questions of its probe
+    answers : its outputs for the inputs of its probe
     parameters, seconds, steps : of the network and its training; 0 for a model that was trained elsewhere
     """
     samples, noise = answers.samples["seeds"], context.noise["seeds"]

@@ -1,4 +1,4 @@
-"""Initial noise that is manipulated: some modes suppressed or amplified, to see which part of a seed decides the image."""
+"""Manipulated initial noise: some modes are suppressed or amplified, to show which part of a seed determines the image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["ManipulatedNoise", "NoiseChange", "amplified", "manipulated_noise", 
 
 
 class NoiseChange(NamedTuple):
-    """What was done to a noise: the coordinates of modes start ≤ k < stop, called `part`, were multiplied by `factor`."""
+    """How a noise was changed: the coordinates of modes start ≤ k < stop, called `part`, were multiplied by `factor`."""
 
     part: str
     modes: tuple[int, int]
@@ -25,12 +25,12 @@ class NoiseChange(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class ManipulatedNoise(ShortRepr):
-    """Noises and what was done to them.
+    """Noises and how they were changed.
 
     Attributes
     ----------
     noise : name → (Z, d) initial noise
-    changes : name → what was done
+    changes : name → how the noise was changed
     """
 
     noise: Mapping[str, FloatArray]
@@ -38,9 +38,10 @@ class ManipulatedNoise(ShortRepr):
 
 
 def parts(population: Population) -> dict[str, tuple[int, int]]:
-    """Modes that are manipulated, as (start, stop): "top", which hold half of the variance, and "bottom", the last half of all.
+    """Modes that are manipulated, as (start, stop): "top", which hold half of the variance, and "bottom", the last half of all
+    modes.
 
-    There is no "bottom" where the top modes are all there are.
+    There is no "bottom" if the top modes are all modes.
     """
     s = population.eigenvalues
     top = int(np.searchsorted(np.cumsum(s), 0.5 * s.sum())) + 1
@@ -65,12 +66,12 @@ def manipulated_noise(
     chosen: Mapping[str, tuple[int, int]],
     factors: Sequence[float] = (0.0, 2.0),
 ) -> ManipulatedNoise:
-    """Noise (Z, d) with some modes suppressed or amplified, and, with the factor 1, the noise as it is.
+    """Noise (Z, d) with some modes suppressed or amplified, and the unchanged noise under the factor 1.
 
     Parameters
     ----------
     chosen : name of a part → modes (start, stop), see :func:`parts`
-    factors : what coordinates are multiplied by
+    factors : by which coordinates are multiplied
     """
     made: dict[str, FloatArray] = {}
     changes: dict[str, NoiseChange] = {}

@@ -1,4 +1,4 @@
-"""What is trained on what: splits, strata, and the list of runs that answers a question."""
+"""The plan of an experiment: splits, strata, and the list of networks to train."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class ComparedModel(ShortRepr):
     ----------
     arch, n, repeat, split, member : as in :class:`~.runs.Run`
     own : training set
-    other : training set of the other split of its pair; empty where it is not known
-    held_out : images outside of `own`, on which the model is judged
+    other : training set of the other split of its pair; empty if it is not known
+    held_out : images outside of `own`, on which the gate checks the model
     shared : images on which both models of a pair are compared
-    stratum : of a counterfactual; None for the splits of all images
+    stratum : stratum of a counterfactual; None for the splits of all images
     """
 
     arch: str
@@ -59,12 +59,12 @@ class ComparedModel(ShortRepr):
 
     @property
     def probed(self) -> IndexArray:
-        """(P,) positions in `own` of the images, at most 256, on which the model is judged."""
+        """(P,) positions in `own` of the images, at most 256, on which the gate checks the model."""
         return np.sort(np.random.default_rng(len(self.own)).permutation(len(self.own))[:MOST_PROBED])
 
     @property
     def key(self) -> str:
-        """Unique name for people."""
+        """Unique name, shown to people."""
         name = f"{self.arch} n={self.n} {self.split}{self.member} repeat {self.repeat + 1}"
         return name if self.stratum is None else f"{name} ({self.stratum})"
 
@@ -84,14 +84,14 @@ class RunSpec(ComparedModel, ShortRepr):
 
 @dataclass(frozen=True, repr=False)
 class Plan(ShortRepr):
-    """Everything that an experiment trains and asks.
+    """Everything that an experiment trains and samples.
 
     Attributes
     ----------
     preset, archs, n, arms, repeats, seeds, sampler_steps, seed : as resolved
     split : one of :data:`SPLITS`; "given" for models that were trained elsewhere
-    component : principal component (0-based) of the counterfactual, None without one
-    strata_n : training-set size of the counterfactual, None without one
+    component : principal component (0-based) of the counterfactual, None if there is none
+    strata_n : training-set size of the counterfactual, None if there is none
     runs : what is trained
     """
 
@@ -127,29 +127,30 @@ def make_plan(
     component: int | None = None,
     seed: int = 0,
 ) -> Plan:
-    """Resolve a preset, and what is given in its place, into runs.
+    """Turn a preset, and settings that replace some of it, into runs.
 
-    Each repeat cuts two disjoint training sets A and B of every n; those of a smaller n are subsets of those of a larger one. For
-    each, A0, B0 and B1 are trained (the number is that of the initialisation and the noise): A0 and B0 differ in their data alone,
-    A0 and B1 in everything, B0 and B1 in everything but their data.
+    Each repeat makes two disjoint training sets A and B for every n; the sets of a smaller n are subsets of those of a larger
+    one. On these sets, the networks A0, B0 and B1 are trained (the number stands for the initialisation and the noise). A0 and
+    B0 differ only in their data, A0 and B1 in everything, and B0 and B1 in everything but their data.
 
     Parameters
     ----------
     images : (N, d) rows
     shape : of one image
     preset : name in :data:`~.presets.PRESETS`
-    archs, n, arms, repeats, seeds, sampler_steps : in place of the preset's
-    steps : of the training, for every architecture
-    training : fields of :class:`~kappaflow.models.config.TrainingConfig` in place of the preset's
+    archs, n, arms, repeats, seeds, sampler_steps : replace those of the preset
+    steps : of the training, the same for every architecture
+    training : fields of :class:`~kappaflow.models.config.TrainingConfig` that replace those of the preset
     split : one of :data:`SPLITS`
-    coordinate, component : (N,) coordinates of the images along principal component `component` (0-based), which orders the strata
-        of a counterfactual; without them there is none
+    coordinate, component : (N,) coordinates of the images along principal component `component` (0-based), which orders the
+        strata of a counterfactual; without them there is no counterfactual
     seed : of splits, initialisations and noise
 
     Raises
     ------
     ValueError, TypeError
-        Unknown names, sizes beyond half the images, too few images for strata, settings out of range.
+        A name is unknown, a size is larger than half the number of images, there are too few images for strata, or settings are
+        out of range.
     """
     chosen = PRESETS.get(preset)
     if chosen is None:
@@ -225,7 +226,7 @@ def _some(free: IndexArray, rng: np.random.Generator) -> IndexArray:
 
 
 def _strata_size(count: int, sizes: Sequence[int]) -> int:
-    """The largest n of which two disjoint sets fit into a third of the images; half of a third where none does."""
+    """The largest n of which two disjoint sets fit into a third of the images; half of a third if there is no such n."""
     if count < LEAST_POOL:
         raise ValueError(f"images must be at least {LEAST_POOL} for strata, got {count}")
     most = 2 * (count // 6) // 2

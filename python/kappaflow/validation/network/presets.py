@@ -1,4 +1,4 @@
-"""Named experiments on networks: what is trained, for how long, and how large the networks are."""
+"""Named experiments on networks: which networks are trained, for how long, and how large they are."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Preset:
 
     Attributes
     ----------
-    title : in a sentence
-    archs, n, arms, repeats : what is trained. An `n` larger than half the images is cut to that
+    title : description in a sentence
+    archs, n, arms, repeats : what is trained. An `n` larger than half the number of images is reduced to that
     seeds, sampler_steps : number of initial noises, and steps of the sampler
     steps : architecture → steps of the training
-    networks : architecture → options in place of its defaults
-    training : of every network
-    rates : architecture → learning rate in place of that of `training`
+    networks : architecture → options that replace its defaults
+    training : configuration of every network
+    rates : architecture → learning rate that replaces that of `training`
     """
 
     title: str

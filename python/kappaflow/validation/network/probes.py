@@ -1,4 +1,4 @@
-"""What every model is asked: images from the seeds and from manipulated seeds, and its denoising of noised images."""
+"""The inputs and outputs of every model: samples from the seeds and from manipulated seeds, and denoised images."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ANSWERS_FORMAT = "kappaflow-answers-1"
 
 @dataclass(frozen=True, repr=False)
 class Probe(ShortRepr):
-    """Questions to one model. All images and noises are rows of pixels.
+    """Inputs of one model. All images and noises are rows of pixels.
 
     Attributes
     ----------
     shape : of one image
-    noise : name → (Z, d) initial noise x_T; "seeds" holds the seeds as they are
+    noise : name → (Z, d) initial noise x_T; "seeds" holds the unchanged seeds
     images : name → (M, d) clean images that are noised and denoised: "own" of the training set, "held_out", "shared" for pairs
-    noise_seed : of the noise on the images, the same for every model
+    noise_seed : seed of the noise on the images, the same for every model
     sigma_max, sigma_min, steps : of the sampler
     batch : number of images at once
     """
@@ -51,13 +51,13 @@ class Probe(ShortRepr):
 
 @dataclass(frozen=True, repr=False)
 class Answers(ShortRepr):
-    """Answers of one model.
+    """Outputs of one model.
 
     Attributes
     ----------
-    samples : name → (Z, d) images drawn from each noise
+    samples : name → (Z, d) samples from each noise
     loss : name → (S,) mean ‖D(x + σz) − x‖²/d over the images of that name, at :data:`LEVELS`
-    shared : (S, M, d) D(x + σz) of the images named "shared"; empty without
+    shared : (S, M, d) D(x + σz) of the images named "shared"; empty if there are none
     """
 
     samples: Mapping[str, FloatArray]
@@ -78,7 +78,7 @@ class Answers(ShortRepr):
         Raises
         ------
         ValueError
-            Any other file.
+            The file is not one of these.
         """
         arrays, _ = read_tensors(path, format=ANSWERS_FORMAT, what="answers of a model", of_format="answers of a model")
         parts: dict[str, dict[str, FloatArray]] = {"samples": {}, "loss": {}}
@@ -96,14 +96,14 @@ def examine(
     device: str | torch.device = "cpu",
     progress: Callable[[float], None] | None = None,
 ) -> Answers:
-    """Ask a model everything.
+    """Sample a model from every noise, and denoise all images with it.
 
     Parameters
     ----------
     denoiser : the model
-    probe : the questions
-    device : where it computes; the sampler's state is there too, in float64 where the device has it
-    progress : called with the fraction of the images that is drawn
+    probe : the inputs
+    device : on which it computes; the sampler's state is there too, in float64 if the device supports it
+    progress : called with the fraction of the samples that is done
 
     Raises
     ------
@@ -150,7 +150,7 @@ def denoised(
     target: torch.device,
     precise: torch.dtype = torch.float64,
 ) -> FloatArray:
-    """(S, M, d) D(x + σz; σ) of images x (M, d) at :data:`LEVELS`; the noise z comes from the seed (noise_seed, place of σ)."""
+    """(S, M, d) D(x + σz; σ) of images x (M, d) at :data:`LEVELS`; the noise z comes from the seed (noise_seed, index of σ)."""
     answers = np.empty((len(LEVELS), *images.shape))
     for place_of_level, sigma in enumerate(LEVELS):
         rng = np.random.default_rng([probe.noise_seed, place_of_level])

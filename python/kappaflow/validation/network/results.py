@@ -1,7 +1,7 @@
-"""What a validation of networks finds, as plain arrays: what the report draws and JSON holds.
+"""Results of a validation of networks as plain arrays: what the report draws and the JSON file holds.
 
 Axes: ``Z`` seeds, ``k`` modes of the population, ``K`` eigenbands, ``S`` noise levels, ``d`` pixels. All squared distances are per
-dimension, ‖a − b‖²/d; modes and bands are parts of that, which add up to the whole.
+dimension, ‖a − b‖²/d; the values of modes and bands are parts of these distances, which add up to the whole.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class NetworkPair(ShortRepr, Tabular):
     arch, n, repeat : as in :class:`Run`
     arm : one of :data:`ARMS`
     runs : keys of the two
-    trained : whether both pass the gate; a pair that does not is in no average
-    disagreement : of the two, on the same seeds; of unrelated seeds it is the mean over all pairs of different seeds
+    trained : whether both pass the gate; other pairs enter no average
+    disagreement : of the two on the same seeds; for unrelated seeds, the mean over all pairs of different seeds
     pixels : mean squared difference of each pixel, image-shaped
     sigma, denoiser : (S,) noise levels, and mean ‖D_a − D_b‖²/d on noised held-out images
     """
@@ -91,7 +91,7 @@ class NetworkPair(ShortRepr, Tabular):
 
 @dataclass(frozen=True, repr=False)
 class Baseline(ShortRepr):
-    """Models that need no training, of the two splits of one n and repeat, from the same seeds.
+    """Two models that need no training, one for each split of one n and repeat, sampled from the same seeds.
 
     Attributes
     ----------
@@ -109,13 +109,13 @@ class Baseline(ShortRepr):
 
 @dataclass(frozen=True, repr=False)
 class Forecast(ShortRepr):
-    """What a law says of two linear models of n images each.
+    """Prediction of a law for two linear models of n images each.
 
     Attributes
     ----------
     law, n : its name and the training-set size
-    disagreement : expected ‖a − b‖²/d of each of the Z seeds; `bands` are parts of its mean over these seeds, `modes` and all that
-        is unrelated are means over all seeds there are
+    disagreement : expected ‖a − b‖²/d of each of the Z seeds; `bands` are parts of its mean over these seeds; `modes` and the
+        values for unrelated seeds are expectations over all possible seeds
     gain : (k,) expected gain of the sampling map, overshrinkage included: generated variance is (gain σ_max)²
     denoiser : (S,) disagreement of the denoisers at the noise levels of the pairs
     """
@@ -129,20 +129,21 @@ class Forecast(ShortRepr):
 
 @dataclass(frozen=True, repr=False)
 class PredictorScore(Tabular):
-    """How well a predictor tells where networks disagree, over all trained pairs of one architecture, n and arm.
+    """How well a predictor predicts in which seeds and modes networks disagree, over all trained pairs of one architecture, n
+    and arm.
 
     Attributes
     ----------
     arch, n, arm : the pairs
     predictor : name of a law, or "linear": the linear models of the very same splits
-    pairs : how many pairs
+    pairs : number of pairs
     seeds : Spearman correlation of predicted and observed disagreement over seeds
-    modes : over modes. Whatever makes networks differ acts in proportion to the variance of a mode, so that this is close to 1 for
-        any cause: see `relative`
-    relative : over modes, of the disagreement relative to that of unrelated seeds in the mode
-    seeds_pearson, modes_pearson, relative_pearson : the same, Pearson's of the logarithms
-    factor : observed over predicted, total
-    factor_bands : (K,) the same by eigenband, NaN where nothing is predicted
+    modes : the same over modes. Any cause of disagreement acts in proportion to the variance of a mode, so this correlation is
+        close to 1 in any case: see `relative`
+    relative : the same over modes, for the disagreement divided by that of unrelated seeds in the mode
+    seeds_pearson, modes_pearson, relative_pearson : Pearson correlations of the logarithms of the same values
+    factor : total observed disagreement divided by the predicted one
+    factor_bands : (K,) the same by eigenband, NaN if the prediction is 0
     """
 
     arch: str
@@ -243,7 +244,9 @@ class SeedScore(Tabular):
 
 @dataclass(frozen=True, repr=False)
 class Gallery(ShortRepr):
-    """Images of a few seeds of one architecture, n and arm: `rows` are (label, (G, *shape)) in the order to be shown."""
+    """Images of a few seeds of one architecture, n and arm: `rows` are (label, images (G, *shape)) in the order in which they
+    are shown.
+    """
 
     arch: str
     n: int
@@ -262,8 +265,8 @@ class Manipulation(ShortRepr, Tabular):
     arch, n, arm : the pairs
     part : "top" or "bottom" modes
     modes : (start, stop) 0-based
-    factor : what their coordinates are multiplied with; 1 is the seed as it is
-    observed : mean ‖a − b‖²/d, mean over the trained pairs
+    factor : by which their coordinates are multiplied; 1 is the unchanged seed
+    observed : ‖a − b‖²/d, mean over seeds and over the trained pairs
     linear : of the linear models of the same splits
     predicted : law → the same
     """
@@ -298,9 +301,9 @@ class StrataMatrix(ShortRepr, Tabular):
 
     Attributes
     ----------
-    arch, n, component : component counts from 0
+    arch, n, component : architecture, training-set size, and principal component (0-based)
     names : (C,) strata
-    observed : (C, C) mean ‖a − b‖²/d over seeds, NaN where a run fails the gate
+    observed : (C, C) mean ‖a − b‖²/d over seeds, NaN if a run fails the gate
     linear : (C, C) of the linear models of the same sets
     predicted : law → (C, C)
     unrelated : of two models of the i.i.d. stratum and two unrelated seeds
@@ -329,13 +332,13 @@ class StrataMatrix(ShortRepr, Tabular):
 
 @dataclass(frozen=True, repr=False)
 class NetworkData(ShortRepr):
-    """The images that networks were trained on parts of.
+    """The images, of which parts are the training sets of networks.
 
     Attributes
     ----------
     source, description : name of the data, and what they are in a sentence
     shape, dimension : of one image, and d
-    images : how many there are
+    images : their number
     eigenvalues : of all images
     """
 
@@ -356,8 +359,8 @@ class NetworkSetup(ShortRepr):
     n, archs, arms, repeats : what was trained; a comparison of two given models has no repeats and the arm "given"
     seeds : (Z,) seed numbers
     sigma_max, sampler_steps : of the sampler
-    preset, device, seed : how
-    laws, bands : theories, and eigenbands of all images
+    preset, device, seed : of the experiment
+    laws, bands : laws that are compared, and eigenbands of all images
     """
 
     n: tuple[int, ...]
@@ -376,7 +379,7 @@ class NetworkSetup(ShortRepr):
 
 @dataclass(frozen=True, repr=False)
 class NetworkValidation(Tabular):
-    """Everything the report on networks shows.
+    """Everything that the report on networks shows.
 
     Attributes
     ----------
@@ -410,7 +413,7 @@ class NetworkValidation(Tabular):
         return [p for p in self.pairs if (p.arch, p.n, p.arm) == (arch, n, arm) and p.trained]
 
     def forecast(self, law: str, n: int) -> Forecast | None:
-        """What a law says at n, None where it was not asked."""
+        """Prediction of a law at n, None if it was not computed."""
         return next((f for f in self.forecasts if (f.law, f.n) == (law, n)), None)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""One trained network by itself: how it was trained, whether it passes the gate, and what its samples are like.
+"""Results about one trained network alone: how it was trained, whether it passes the gate, and properties of its samples.
 
 Axes: ``Z`` seeds, ``k`` modes of the population, ``K`` eigenbands, ``S`` noise levels.
 """
@@ -23,15 +23,15 @@ class Quality(Tabular):
     Attributes
     ----------
     passed : whether the run counts
-    reasons : what it fails, in words; empty where it passes
+    reasons : the limits that it does not meet, in words; empty if it passes
     sigma : (S,) noise levels of the denoising check
     held_out, held_out_linear : (S,) mean ‖D(x + σz) − x‖²/d on images outside of its training set, of the network and of the linear
         denoiser of the run's own training set
     own, own_linear : (S,) the same on its training images
     variance, variance_data : (K,) generated variance by eigenband, and that of the training set
     excess : generated variance beyond twice the data's, summed over modes, as a share of the data's total
-    distance, distance_data, distance_linear : median distance ‖x − y‖/√d to the nearest image, of generated images, of held-out
-        ones to the training set, and of those of the linear model
+    distance, distance_data, distance_linear : median distance ‖x − y‖/√d of generated images to the nearest image, of held-out
+        images to the nearest training image, and of images of the linear model
     """
 
     passed: bool
@@ -105,11 +105,12 @@ class LinearFit(ShortRepr):
 
     Attributes
     ----------
-    own, pooled, population : R² = 1 − Σ‖x − x_lin‖²/Σ‖x − mean x‖² over seeds, x_lin of the moments of the run's own training
-        set, of both sets of the pair, and of all images; `pooled` is NaN where the training sets of given models are not known
-    own_zero : as `own`, about zero in place of the mean image: 1 − Σ‖x − x_lin‖²/Σ‖x‖². It counts the mean image, which any
-        model gets right, as explained, and is the larger for it
-    distance : (Z,) ‖x − x_lin‖²/d to the own linear prediction
+    own, pooled, population : R² = 1 − Σ‖x − x_lin‖²/Σ‖x − mean x‖² over seeds, where x_lin is the linear model of the run's own
+        training set, of both sets of the pair, or of all images; `pooled` is NaN if the training sets of given models are not
+        known
+    own_zero : the same about zero instead of the mean image: 1 − Σ‖x − x_lin‖²/Σ‖x‖². It is larger, because it counts the mean
+        image, which any model reproduces, as explained
+    distance : (Z,) ‖x − x_lin‖²/d, with the linear model of the run's own training set
     """
 
     own: float
@@ -125,7 +126,7 @@ class NearestImages(ShortRepr, Tabular):
 
     Attributes
     ----------
-    own, other : (Z,) distance ‖x − y‖/√d to the nearest image of the own and of the other training set
+    own, other : (Z,) distance ‖x − y‖/√d to the nearest image of its own and of the other training set
     auc : probability that a sample is nearer to its own training set than to the other one, see `metrics.memorisation`: ½ means no
         memorisation
     memorised : share of samples whose nearest training image is three times nearer than the second
@@ -143,16 +144,16 @@ class NearestImages(ShortRepr, Tabular):
 
 @dataclass(frozen=True, repr=False)
 class Run(Tabular):
-    """One trained network and what its samples are like.
+    """One trained network and properties of its samples.
 
     Attributes
     ----------
     key : unique name, as "unet n=300 A 0"
-    arch, n, repeat : what was trained on how many images of which of the repeated splits
+    arch, n, repeat : architecture, training-set size, and number of the repeated split
     split : "A", "B", or a stratum
-    member : which initialisation and noise stream
+    member : number of the initialisation and noise stream
     training : how it was trained
-    quality : the gate
+    quality : result of the gate
     variance : of its samples by mode
     linear_fit : how well linear models explain its samples
     nearest : how near its samples are to training images

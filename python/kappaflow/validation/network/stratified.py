@@ -1,4 +1,4 @@
-"""Networks that were trained on strata of the data, beside linear models and theory."""
+"""Comparison of networks that were trained on strata of the data with linear models and theory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["strata_law", "strata_matrix"]
 def strata_matrix(
     context: Context, arch: str, component: int, members: Sequence[Member], predicted: Mapping[str, FloatArray]
 ) -> StrataMatrix:
-    """Disagreement of networks of any two strata, beside the linear models of the same sets.
+    """Disagreement of networks of any two strata, and of the linear models of the same sets.
 
     Parameters
     ----------
@@ -66,9 +66,9 @@ def strata_law(context: Context, law: ComparedLaw, n: int, component: int, names
 
         ‖E a − E b‖²/d + (1 − n/N_a) Var a/d + (1 − n/N_b) Var b/d
 
-    The expectations are those of the strata as they are, of N_a and N_b images. The first term therefore holds everything by which
-    these strata differ, chance included. Sets are parts of the strata, and a part of n of N images keeps the share 1 − n/N of
-    the variance over sets.
+    The expectations are those of the strata as they are, with N_a and N_b images. The first term therefore contains every
+    difference of these strata, including differences by chance. Sets are drawn from the strata without replacement, so a set of
+    n of N images has the share 1 − n/N of the variance over independent sets.
     """
     noise, top = context.noise["seeds"], context.sigma_max
     coordinate = context.population.coordinates(context.images)[:, component]

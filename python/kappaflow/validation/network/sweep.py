@@ -1,4 +1,6 @@
-"""Many runs: each in its own process, kept under the hash of its configuration, so that a sweep that was stopped goes on."""
+"""Many runs, each in its own process. A run is kept under the hash of its configuration, so a sweep that was stopped can
+continue.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +36,13 @@ _POLL = 0.5
 
 @dataclass(frozen=True, repr=False)
 class Job(ShortRepr):
-    """A run with its images and questions, ready for any process.
+    """A run with its images and inputs, ready for any process.
 
     Attributes
     ----------
     spec : what is trained
     images : (n, d) rows of its training set
-    probe : what the network is asked
+    probe : inputs of the network
     folder : where it is kept
     """
 
@@ -52,14 +54,14 @@ class Job(ShortRepr):
 
 @dataclass(frozen=True, repr=False)
 class Outcome(ShortRepr):
-    """What came of a job.
+    """Result of a job.
 
     Attributes
     ----------
     key : of the run
     seconds : of training, over all sessions
     parameters : of the network
-    path : of the answers
+    path : of the file with its outputs
     """
 
     key: str
@@ -68,7 +70,7 @@ class Outcome(ShortRepr):
     path: Path
 
     def answers(self) -> Answers:
-        """The answers, read from disk: those of a large sweep need not fit in memory together."""
+        """The outputs, read from disk: those of a large sweep need not fit into memory together."""
         return Answers.load(self.path)
 
 
@@ -90,7 +92,7 @@ def make_jobs(
     runs : what is trained
     images : (N, d) all images
     shape : of one image
-    noise : name → (Z, d) initial noise; networks of strata get "seeds" alone
+    noise : name → (Z, d) initial noise; networks of strata get only "seeds"
     folder : where runs are kept
     steps, sigma_max : of the sampler
     seed : of the noise on images
@@ -116,15 +118,16 @@ def run_jobs(
     dask: str | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> list[Outcome]:
-    """Train and examine every run that is not there yet; the results have the order of the jobs.
+    """Train and sample every run that does not exist yet; the results are in the order of the jobs.
 
     Parameters
     ----------
     jobs : see :func:`make_jobs`
-    workers : processes; by default one for each core, of one thread each, on a CPU, and one on any other device
-    device : where each computes
-    dask : address of a Dask scheduler, in place of local processes; it must see the same folder
-    progress : called with a step's name and the fraction of all training steps that is done
+    workers : number of processes. By default, on a CPU there is one for each core, with one thread each, and on any other
+        device there is one
+    device : on which each computes
+    dask : address of a Dask scheduler, used instead of local processes; its workers must have access to the same folder
+    progress : called with the name of a step and the fraction of all training steps that is done
 
     Raises
     ------
@@ -133,9 +136,9 @@ def run_jobs(
     ConnectionError
         No Dask scheduler answers.
     TrainingError
-        A run is kept with other settings, or diverged. All others are done and kept.
+        A run was kept with other settings, or it diverged. All other runs are done and kept.
     ImportError
-        Dask is asked for and missing.
+        Dask is requested and not installed.
     """
     from joblib import Parallel, delayed
 
@@ -160,7 +163,7 @@ def run_jobs(
 
 
 def worker_count(workers: int | None, device: str) -> int:
-    """Number of processes: as given, by default one for each core on a CPU and one on any other device.
+    """Number of processes: the given number; by default one for each core on a CPU, and one on any other device.
 
     Raises
     ------
@@ -203,16 +206,16 @@ def _attempt(job: Job, device: str, threads: int) -> Outcome | str:
 
 
 def execute(job: Job, *, device: str = "cpu", threads: int = 1) -> Outcome:
-    """Train and examine one run, or read it where it is there.
+    """Train and sample one run, or read it if it exists.
 
     Parameters
     ----------
-    threads : of torch while this runs; 0 leaves their number as it is
+    threads : number of threads of torch while this runs; 0 does not change it
 
     Raises
     ------
     ValueError
-        The kept network is damaged, or is one of other settings.
+        The kept network is damaged, or has other settings.
     FloatingPointError
         The training diverged.
     """
