@@ -1,4 +1,4 @@
-"""Continuous integration fails when anything in it fails: steps side by side, and what small experiments must show."""
+"""Continuous integration fails when any part of it fails: steps side by side, and the checks of small experiments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan of the house holds: imports go down only, siblings do not know each other, lazy imports say what they wait for.
+"""The layout holds: imports only go down, siblings do not import one another, lazy imports name the package they wait for.
 
 Its measures hold too: short files and functions, few formatter escapes, named results, documented functions (``tools/house.py``).
 """
@@ -28,14 +28,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli",),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-#: The theory asks the registry of laws, and the package's front names what users ask first.
+#: The theory uses the registry of laws, and the package's front lists the main functions.
 ALLOWED_UP = {("splits", "laws"), ("sample_size", "laws"), ("", "consistency"), ("__main__", "cli")}
 LAZY = "# lazy: "
 
 
 @dataclass(frozen=True)
 class Import:
-    """One import of a module of the package: where it stands, what it names, and whether it waits inside a function."""
+    """One import of a module of the package: its location, its target, and whether it is inside a function."""
 
     source: str
     line: int
@@ -110,7 +110,7 @@ def test_arrows_go_down_only() -> None:
 
 
 def test_rooms_of_a_validation_do_not_know_each_other() -> None:
-    """linear and network stand beside each other; metrics and the modules of the room itself lie below both."""
+    """linear and network do not import each other; metrics and the modules of the room itself lie below both."""
     rooms = ("linear", "network", "metrics")
     wrong = []
     for found in ALL:
@@ -124,7 +124,7 @@ def test_rooms_of_a_validation_do_not_know_each_other() -> None:
 
 
 def test_rooms_of_the_lens_do_not_import_one_another() -> None:
-    """What two of them need stands one level up, beside them."""
+    """Code that two of them need is one level up, beside them."""
     rooms = {path.parent.name for path in (PACKAGE / "lens").glob("*/__init__.py")}
     assert rooms >= {"scores", "trajectories", "receptive_field", "architecture", "learning", "teleport"}
     wrong = []

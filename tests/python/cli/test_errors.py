@@ -1,4 +1,4 @@
-"""What goes wrong: one line that names option, value and what is allowed, and the exit code that is documented."""
+"""Errors: one line that names option, value and what is allowed, and the documented exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A command imports its own file and no other command's; the list of commands is there without importing any."""
+"""A command imports its own file and no other command's; listing the commands imports none."""
 
 from __future__ import annotations
 

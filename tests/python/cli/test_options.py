@@ -1,4 +1,4 @@
-"""Option objects: declared once, read by typer through a signature that is built from them; what the help says of them."""
+"""Option objects: declared once, read by typer through a signature that is built from them, and their help."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_help_fits_eighty_columns_and_its_example_parses(command: str) -> None:
     group: Any = typer.main.get_command(app)
     for name in command.split():
         group = group.commands[name]
-    group.make_context(command, example[1].split())  # raises what a user would be told
+    group.make_context(command, example[1].split())  # raises the error that a user would see
 
 
 def test_version_and_help(folder):

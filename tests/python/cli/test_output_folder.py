@@ -1,4 +1,4 @@
-"""Folders of results: complete or as they were, and never another run's."""
+"""Folders of results: complete or unchanged, and never those of another run."""
 
 from __future__ import annotations
 

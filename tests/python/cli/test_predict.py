@@ -1,4 +1,4 @@
-"""``kappaflow predict``: what it writes and what it says."""
+"""``kappaflow predict``: what it writes and what it prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, lines now and then in a log, nothing when quiet."""
+"""Progress: a bar on a terminal, occasional lines in a log, nothing when quiet."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_parts_and_durations() -> None:
 
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What stands on stderr, which is no terminal; lines come at once."""
+    """The text on stderr, which is not a terminal; lines come immediately."""
     text = io.StringIO()
     monkeypatch.setattr(console, "errors_console", lambda: Console(file=text, width=200))
     monkeypatch.setattr(console, "ProgressLines", lambda write: ProgressLines(write, seconds=0.0))
@@ -80,7 +80,7 @@ def test_a_terminal_gets_a_bar_that_is_removed(monkeypatch: pytest.MonkeyPatch) 
     shown: list[dict[str, object]] = []
 
     class Bar:
-        """Records what a bar is told."""
+        """Records the updates of a bar."""
 
         console = Console(file=text, width=80)
 

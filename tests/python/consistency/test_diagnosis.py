@@ -81,7 +81,7 @@ def test_recommendation_is_the_most_accurate_law_and_the_fastest_of_equals(gauss
 
 
 def test_where_no_law_is_accurate_the_words_say_so():
-    """60 samples in 36 dimensions, training sets of 30: what laws of large n neglect is more than they differ by."""
+    """60 samples in 36 dimensions, training sets of 30: the laws of large n neglect more than they differ by."""
     found = kf.diagnose(population(60, spectrum=SPECTRUM[:36]))
     assert min(found.error(law)[0] for law in REGISTRY) > np.log(1.1)
     assert found.law == "gaussian"
@@ -176,7 +176,7 @@ def test_subsampling_error_is_that_of_other_subsets():
         splits = kf.Splits(some, 60, law="empirical")
         totals.append(float(splits.mean_disagreement(splits.sampling_map(), input_variance=6400.0)))
     spread = np.std(totals, ddof=1) / np.mean(totals)
-    # four quarters tell a standard deviation to 40 %, twice that allowed
+    # four quarters determine a standard deviation to 40 %, twice that is allowed
     assert found.subsampling_error == pytest.approx(spread * np.sqrt(1 - 1 / 12), rel=0.8)
     assert (
         f"It is built on 500 of the images, which adds an error of {100 * found.subsampling_error:.2g}" in found.reason

@@ -67,7 +67,7 @@ def test_a_law_that_takes_too_long_is_not_taken_and_the_sentence_says_so() -> No
     )
     just = {**FAST, "empirical": ACCEPTABLE_SECONDS}
     assert decide(off(0.61, 0.11, 0.03), just).law == "empirical"
-    # a slow law that is no more accurate needs no word
+    # a slow law that is not more accurate is not mentioned
     assert "is only used where" not in decide(off(0.61, 0.03, 0.03), slow).reason
 
 

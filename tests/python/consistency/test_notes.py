@@ -1,4 +1,4 @@
-"""The caveats of a prediction: what is said about networks is what was measured."""
+"""The caveats of a prediction: statements about networks agree with the measurements."""
 
 import re
 from pathlib import Path

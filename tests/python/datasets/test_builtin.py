@@ -1,4 +1,4 @@
-"""Built-in data: the values, counts and subsets of each; what is said where a package or a file is missing."""
+"""Built-in data: the values, counts and subsets of each; the messages if a package or a file is missing."""
 
 from __future__ import annotations
 

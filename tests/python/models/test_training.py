@@ -188,7 +188,7 @@ def test_runs_differ_by_their_seeds_and_by_their_images_alone() -> None:
 
 
 def test_average_of_weights() -> None:
-    """β = (1 − 1/t)^(γ+1) makes the average Σ t^γ w_t / Σ t^γ nearly; its relative width is the one asked for."""
+    """β = (1 − 1/t)^(γ+1) makes the average Σ t^γ w_t / Σ t^γ nearly; its relative width is the requested one."""
     gamma = ema_exponent(0.1)
     assert (gamma + 1) / ((gamma + 2) ** 2 * (gamma + 3)) == pytest.approx(0.01)
     images = pictures(20, (6,))
@@ -218,7 +218,7 @@ def test_stopped_run_ends_with_the_same_weights(tmp_path: Path, stop: int) -> No
 
 
 def test_killed_process_resumes_bit_by_bit(tmp_path: Path) -> None:
-    """SIGKILL in the midst: what the last checkpoint holds is gone on from, with the weights of a run that was never stopped."""
+    """SIGKILL in the middle: training resumes from the last checkpoint, with the weights of a run that was never stopped."""
     code = f"""
 import os, signal, torch, numpy as np
 torch.set_num_threads(1)
@@ -251,7 +251,7 @@ def test_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path) -> None:
-    """A limit on the size of files stands for a full disk: writing fails midway in the same place."""
+    """A limit on the size of files simulates a full disk: writing fails midway at the same point."""
     code = f"""
 import resource, torch, numpy as np
 torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""One small real result of every kind, and everything that they hold: for tests of how results are shown."""
+"""One small real result of every kind, with everything it holds, for tests of how results are shown."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def theory() -> list[Any]:
 
 
 def lens() -> list[Any]:
-    """The six studies, and what is asked of single rooms."""
+    """The six studies, and results of functions of single rooms."""
     data = population()
     gaussian = GaussianScore(data)
     rows = images()

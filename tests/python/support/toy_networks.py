@@ -1,4 +1,4 @@
-"""Validations of networks made by hand: what the report on networks reads."""
+"""Validations of networks made by hand, as input of the report on networks."""
 
 from __future__ import annotations
 

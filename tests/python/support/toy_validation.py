@@ -1,4 +1,4 @@
-"""A validation made by hand, without torch: what a report of theory against simulation reads."""
+"""A validation made by hand, without torch, as input of the report of theory against simulation."""
 
 from types import MappingProxyType
 

@@ -1,4 +1,4 @@
-"""The package's front: what is listed, what resolves when it is asked for, and what the import does not take along."""
+"""The front of the package: the names it lists, the names that resolve on use, and the modules that its import does not load."""
 
 from __future__ import annotations
 

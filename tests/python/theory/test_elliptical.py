@@ -1,4 +1,4 @@
-"""The elliptical law: against the law as it is written, in its limits, and against drawn training sets."""
+"""The elliptical law: against its formulas written out, in its limits, and against drawn training sets."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_against_the_law_as_it_is_written(mean: str, n: int) -> None:
         np.testing.assert_allclose(splits.mode_variance(f), law.pairs, rtol=1e-9)
         np.testing.assert_allclose(splits.equal_mode_variance(f), np.diag(law.pairs), rtol=1e-9)
         np.testing.assert_allclose(splits._law.equal_mode_excess(f, f), law.excess, rtol=1e-8)
-        # the mode pairs above, off the diagonal through the products of (5), and gains that move together
+        # the mode pairs above, off the diagonal through the products of theory.md (16), and gains that move together
         off = law.pairs - np.diag(np.diag(law.pairs))
         kernel = off + np.diag((np.diag(law.pairs) - np.diag(law.gain_covariance)) / 2)
         moving = kernel + law.gain_covariance
@@ -189,7 +189,7 @@ def test_gamma_sizes_drawn(shape: float, n: int) -> None:
 
 
 def test_radial_scales_of_profiles() -> None:
-    """From the data the sizes that made them, in high dimension; leave-one-out where the samples are the population."""
+    """In high dimension the data give back the sizes that made them; leave-one-out if the samples are the population."""
     rng = np.random.default_rng(8)
     s, count = np.arange(1, 301.0) ** -0.5, 3000
     tau = gamma_sizes(2.0, count)

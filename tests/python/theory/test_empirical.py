@@ -27,7 +27,7 @@ FAR = 1e14
 
 
 def reference(population, n, f, x, mean):
-    """THE LAW, one pair of nodes at a time: expectation (k,), mode pairs (k, k), outputs by mode (B, k); what dressing adds
+    """The law, one pair of nodes at a time: expectation (k,), mode pairs (k, k), outputs by mode (B, k); what dressing adds
     to the third pairing of equal modes (k,) and the sum of the ladder alone, (k, k) or (k, k + 1) with the mean's input."""
     z, k = population.profiles.astype(float), len(population.eigenvalues)
     weights, shifts = f.weights, f.shifts

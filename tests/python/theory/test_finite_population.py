@@ -154,7 +154,7 @@ def test_beyond_the_samples_what_is_not_identified_is_refused(law: str) -> None:
         kf.UnidentifiedError, match=r"n must be at most 60 at a noise variance this small, got noise_variance 0\.0001: "
     ):
         splits.expectation(splits.denoiser(0.01))
-    gain = splits.expectation(splits.denoiser(30.0))  # at large noise 60 samples tell
+    gain = splits.expectation(splits.denoiser(30.0))  # at large noise 60 samples determine the answer
     unbiased = few.eigenvalues * 60 / 59
     np.testing.assert_allclose(gain, unbiased / (unbiased + 900 * 240 / 239), rtol=0.02)
     assert kf.Splits(few, 60, law=law).expectation(splits.denoiser(0.01)).shape == (59,)

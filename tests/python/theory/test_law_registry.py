@@ -1,4 +1,4 @@
-"""The registry of laws: a law that is registered goes everywhere, and nobody else spells the names of laws."""
+"""The registry of laws: a registered law works everywhere, and no other file spells the names of laws."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_a_spec_that_promises_what_its_law_cannot_says_so(population: kf.Populat
 #: Files that may spell a law's name in quotes.
 OWN = {f"laws/{name}.py" for name in BUILT_IN}
 LOOKS = {"report/laws.py"}
-#: "gaussian" is also a way to draw the training sets of a simulation; lines about that are about no law.
+#: "gaussian" is also a way to draw the training sets of a simulation; lines about that do not concern a law.
 DRAWN = re.compile(r"sampling|kind|resample|Gaussian samples|name, population_is")
 
 

@@ -74,7 +74,7 @@ def test_compressed_keeps_what_it_can() -> None:
 @pytest.mark.parametrize("copied", [lambda p: pickle.loads(pickle.dumps(p)), copy.copy, copy.deepcopy])
 def test_copies_are_equal_and_read_only(copied: object) -> None:
     population = some_population()
-    assert population.radial_scales.size == 20  # what is kept for later is no part of the value
+    assert population.radial_scales.size == 20  # cached values are not part of the value
     other = copied(population)  # type: ignore[operator]
     assert_same(other, population)
     assert repr(other) == repr(population)

@@ -1,4 +1,4 @@
-"""The finite-step sampler and the maps that are asked, against literal formulas."""
+"""The finite-step sampler and the maps of the models, against literal formulas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rank correlation that reports tell of."""
+"""The rank correlation that the reports use."""
 
 from __future__ import annotations
 
