@@ -93,5 +93,5 @@ def _errors_table(diagnosis: Diagnosis) -> Table:
         ratio = f"{np.exp(each.total):.3g} ± {np.exp(each.total) * each.total_error:.1g}"
         rms = f"{100 * np.expm1(each.rms):.0f} % ± {100 * each.rms_error:.0f} %"
         table.add_row(law_spec(each.law).title, each.question, ratio, rms)
-    table.caption = "what is simulated and predicted is the variance of the output over training sets"
+    table.caption = "the variance of a linear model's output over training sets is simulated and predicted"
     return table

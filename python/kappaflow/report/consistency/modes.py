@@ -89,7 +89,7 @@ def draw_disagreement_by_mode(prediction: Prediction) -> Figure:
     legend = plot_relative_disagreement_of_modes(
         bottom, relative_disagreement_of_modes(prediction), prediction.tolerance
     )
-    top.set_title("Part of the total: where the difference between two models lies")
+    top.set_title("Part of the total: where the difference between two linear models lies")
     bottom.set_title("Relative: how far each mode is from being unrelated")
     look.stacked(top)
     look.legend_beside(figure, legend)

@@ -292,7 +292,7 @@ def _spread_picture(study: TrajectoriesStudy) -> Picture:
     )
     return Picture(
         name="trajectories_spread",
-        title="When two models part",
+        title="When two linear models part",
         caption="Left: root mean square difference between the denoiser's outcomes of two linear models of n samples, which "
         "follow the same seed, each by its own flow; it is divided by that of two models with unrelated seeds. Right, at "
         "the smallest n: correlation of a mode's difference at each noise level with its difference at the end; 1 means "

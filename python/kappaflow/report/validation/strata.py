@@ -69,7 +69,7 @@ def _counterfactual_takeaway(validation: Validation) -> str:
     base, top = float(found.simulated[0, 0]), float(found.simulated[i, j])
     names = pair_name(found.names[i], found.names[j])
     text = (
-        f"Two models ({names}) disagree {times(top / base)} as much as two models of {found.names[0]} sets; "
+        f"Two linear models ({names}) disagree {times(top / base)} as much as two models of {found.names[0]} sets; "
         f"{short(100 * float(found.predicted_limit[i, j]) / top)}{NO_BREAK}% of that would remain with infinite data."
     )
     law = main_law(validation)
