@@ -297,3 +297,13 @@ def test_shapes_are_read_in_docstrings() -> None:
         assert house.SHAPE.search(text), text
     for text in ("The gains.", "Errors (see below).", "κ(σ²) of it."):
         assert not house.SHAPE.search(text), text
+
+
+def test_every_public_class_has_a_name_of_its_own() -> None:
+    places: dict[str, list[str]] = {}
+    for path in house.sources(".py"):
+        if house.PACKAGE in path.parents:
+            for node in ast.walk(house.parse(path)):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places.setdefault(node.name, []).append(house.name_of(path))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}

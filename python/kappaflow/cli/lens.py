@@ -17,7 +17,7 @@ from ..population import Population
 from ..sampling import SIGMA_MIN
 from .console import ProgressDisplay, errors_console, plain_line
 from .loading import load_population, open_data, open_network, read_rows
-from .options import Data, Device, RandomSeed, ReportResult, Sampling, Seeds, Windows
+from .options import Data, Device, RandomSeed, ReportResult, Sampling, SeedOption, Windows
 from .output import write_json
 from .run import machine_facts, report_run, results_directory
 from .signature import changed, takes_options
@@ -37,7 +37,7 @@ class LensOptions:
     data: Data
     windows: Windows
     sampling: Sampling
-    seeds: Annotated[Seeds, changed("seeds", metavar="COUNT", help="Number of seeds for teleport, 2 to 100000.")]
+    seeds: Annotated[SeedOption, changed("seeds", metavar="COUNT", help="Number of seeds for teleport, 2 to 100000.")]
     seed: RandomSeed
     device: Annotated[Device, changed("device", help="Device for the network: cpu, cuda or cuda:<number>.")]
     result: Annotated[ReportResult, changed("out", shown="kappaflow-lens-<name of the data>")]

@@ -15,7 +15,7 @@ from ..population import Population
 from .console import ProgressDisplay, errors_console, plain_line, print_notes
 from .errors import writing
 from .loading import open_data, saved_population
-from .options import Bands, Data, Device, Profiles, RandomSeed, ReportResult, Sampling, Sizes
+from .options import BandOption, Data, Device, Profiles, RandomSeed, ReportResult, Sampling, Sizes
 from .options_validate import ComparedLaws, Memory, SamplerSteps, Simulation
 from .output import OutputDirectory, write_json
 from .parsing import chosen_bands
@@ -39,7 +39,7 @@ def command(
     simulation: Simulation,
     sampling: Sampling,
     steps: Annotated[SamplerSteps, changed("sampler_steps", shown="18,35")],
-    bands: Bands,
+    bands: BandOption,
     laws: ComparedLaws,
     seed: RandomSeed,
     device: Device,

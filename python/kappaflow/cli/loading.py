@@ -15,7 +15,7 @@ from ..moments import available_memory
 from ..population import Population
 from .console import ProgressDisplay
 from .errors import naming
-from .options import DEFAULT_PROFILES, Data, Law, Profiles
+from .options import DEFAULT_PROFILES, Data, LawOption, Profiles
 from .parsing import parse_shape
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def require_profiles(population: Population, data: Data, what: str) -> None:
 
 
 def load_population(
-    data: Data, profiles: Profiles | None, display: ProgressDisplay, law: Law | None = None
+    data: Data, profiles: Profiles | None, display: ProgressDisplay, law: LawOption | None = None
 ) -> Population:
     """Mean and eigenmodes of DATA; `profiles` None keeps none. A `law` that needs profiles raises ValueError without."""
     population = _load_population(data, profiles, display)

@@ -16,7 +16,7 @@ from .._progress import duration
 from .console import ProgressDisplay, output_console, plain_line, print_notes
 from .errors import naming
 from .loading import open_data, read_rows
-from .options import Bands, Data, Device, Profiles, RandomSeed, ReportResult, Sampling, Seeds, Sizes
+from .options import BandOption, Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption, Sizes
 from .options_validate import ComparedLaws, Experiment, Memory, Pair, SamplerSteps, Training
 from .output import write_json
 from .parsing import chosen_bands
@@ -41,7 +41,7 @@ class NetworkOptions:
     experiment: Experiment
     sizes: Annotated[Sizes, changed("n", shown=_OF_PRESET)]
     seeds: Annotated[
-        Seeds,
+        SeedOption,
         changed("seeds", metavar="COUNT", shown=_OF_PRESET, help="Number of seeds of the initial noise, 8 to 100000."),
     ]
     steps: Annotated[
@@ -51,7 +51,7 @@ class NetworkOptions:
     sampling: Sampling
     training: Training
     pair: Pair
-    bands: Bands
+    bands: BandOption
     laws: ComparedLaws
     seed: RandomSeed
     device: Annotated[Device, changed("device", help="Device to compute on: cpu, cuda, cuda:<number> or mps.")]

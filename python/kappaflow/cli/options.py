@@ -204,7 +204,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Seeds:
+class SeedOption:
     """Seeds of initial noise."""
 
     seeds: Annotated[
@@ -243,7 +243,7 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Law:
+class LawOption:
     """The law that predictions follow."""
 
     law: Annotated[str, option("--law", metavar="LAW", complete=one_of(law_options), help=_law_help())] = AUTO
@@ -259,7 +259,7 @@ class Law:
 
 
 @dataclass(frozen=True)
-class Bands:
+class BandOption:
     """Eigenbands."""
 
     bands: Annotated[

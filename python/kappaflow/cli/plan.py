@@ -13,7 +13,7 @@ from ..consistency.needed import images_needed, largest_n, search_work
 from ..sample_size import SampleSize
 from .console import ProgressDisplay, print_notes
 from .loading import load_population
-from .options import Bands, Data, JsonResult, Law, Profiles, Sampling, Tolerance
+from .options import BandOption, Data, JsonResult, LawOption, Profiles, Sampling, Tolerance
 from .parsing import chosen_bands, format_over
 from .run import check_json, print_result
 from .signature import takes_options
@@ -26,9 +26,9 @@ _ALL = "all modes"
 def command(
     data: Data,
     tolerance: Tolerance,
-    bands: Bands,
+    bands: BandOption,
     sampling: Sampling,
-    law: Law,
+    law: LawOption,
     profiles: Profiles,
     result: JsonResult,
 ) -> None:

@@ -16,7 +16,7 @@ from ..laws import law_spec
 from ..population import Population
 from .console import plain_line, print_notes
 from .loading import load_population, require_seeds_fit
-from .options import Bands, Data, Law, Profiles, ReportResult, Sampling, Seeds, Sizes, Tolerance
+from .options import BandOption, Data, LawOption, Profiles, ReportResult, Sampling, SeedOption, Sizes, Tolerance
 from .output import write_json
 from .parsing import chosen_bands, format_over
 from .run import machine_facts, report_run, results_directory
@@ -31,9 +31,9 @@ def command(
     data: Data,
     sizes: Annotated[Sizes, changed("n", shown="some of 10, 30, 100, …; half of the images; all of them")],
     sampling: Sampling,
-    law: Law,
-    bands: Bands,
-    seeds: Seeds,
+    law: LawOption,
+    bands: BandOption,
+    seeds: SeedOption,
     tolerance: Tolerance,
     profiles: Profiles,
     result: Annotated[ReportResult, changed("out", shown="kappaflow-<name of the data>")],

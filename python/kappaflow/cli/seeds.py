@@ -24,7 +24,7 @@ from .console import ProgressDisplay, print_notes
 from .errors import writing
 from .loading import load_population, require_profiles, require_seeds_fit
 from .noise import read_noise
-from .options import Data, JsonResult, Law, Profiles, Ranking, Sampling, Seeds, Sizes
+from .options import Data, JsonResult, LawOption, Profiles, Ranking, Sampling, SeedOption, Sizes
 from .output import check_file
 from .run import check_json, print_result
 from .signature import changed, takes_options
@@ -69,10 +69,10 @@ def command(
             help="Number of images in each training set, such as 1000. With it, seeds are also ranked for two linear models.",
         ),
     ],
-    seeds: Seeds,
+    seeds: SeedOption,
     ranking: Ranking,
     sampling: Sampling,
-    law: Law,
+    law: LawOption,
     profiles: Profiles,
     result: JsonResult,
 ) -> None:
@@ -129,7 +129,7 @@ def _ranked(population: Population, numbers: Sequence[int], noise: Path | None, 
     return _Ranked(np.arange(len(rows)), rows, "row")
 
 
-def _linear(population: Population, n: int, ranked: _Ranked, law: Law, sampling: Sampling) -> _Linear:
+def _linear(population: Population, n: int, ranked: _Ranked, law: LawOption, sampling: Sampling) -> _Linear:
     work = Work.of(population, seeds=len(ranked.numbers))
     chosen = choose_law(population, law.law, sigma_max=sampling.sigma_max, work=work)
     splits = Splits(population, n, law=chosen.law)

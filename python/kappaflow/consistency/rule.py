@@ -11,7 +11,7 @@ from ..laws import Work, law_spec
 from ..population import Population
 from .experiment import LawError, Off
 
-__all__ = ["ACCEPTABLE_SECONDS", "GOOD", "Verdict", "decide", "duration", "main_job", "off_by_law"]
+__all__ = ["ACCEPTABLE_SECONDS", "GOOD", "LawDecision", "decide", "duration", "main_job", "off_by_law"]
 
 #: A law is not chosen automatically if the job would take longer than this with it, by the estimate of
 #: :meth:`~kappaflow.laws.LawSpec.seconds`. Five minutes are worth waiting for if a faster law is wrong by a factor of two or
@@ -27,7 +27,7 @@ _SIZES, _SEEDS, _IMAGES, _NOISE_LEVELS = 7, 64, 12, 3
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LawDecision:
     """The law to use.
 
     Attributes
@@ -50,7 +50,7 @@ def off_by_law(errors: Sequence[LawError]) -> dict[str, Off]:
     return {law: max(each.size for each in errors if each.law == law) for law in dict.fromkeys(e.law for e in errors)}
 
 
-def decide(off: Mapping[str, Off], seconds: Mapping[str, float]) -> Verdict:
+def decide(off: Mapping[str, Off], seconds: Mapping[str, float]) -> LawDecision:
     """The most accurate of the laws that take at most :data:`ACCEPTABLE_SECONDS`.
 
     A law whose error exceeds the smallest error by no more than the standard error of their difference counts as equally
@@ -79,7 +79,7 @@ def decide(off: Mapping[str, Off], seconds: Mapping[str, float]) -> Verdict:
         )
     if all(each.error - each.uncertainty > np.log1p(GOOD) for each in off.values()):
         words += f" No law comes within {100 * GOOD:g}{NO_BREAK}%, as happens with few images."
-    return Verdict(chosen, words)
+    return LawDecision(chosen, words)
 
 
 def _differ(first: Off, second: Off) -> bool:

@@ -16,18 +16,18 @@ from ..document import Mood, Tile
 from ..words import count, joined, number, percent, percent_setting, short
 from .shared import OVERSHRUNK, band_name, band_names, kept_gain, never_enough
 
-__all__ = ["Verdict", "plan", "seed_spread", "tiles", "verdict"]
+__all__ = ["ConsistencyAnswer", "plan", "seed_spread", "tiles", "verdict"]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ConsistencyAnswer:
     """Whether two linear models agree: as a colour and as a sentence."""
 
     mood: Mood
     answer: str
 
 
-def verdict(prediction: Prediction) -> Verdict:
+def verdict(prediction: Prediction) -> ConsistencyAnswer:
     """Whether two linear models agree at the reference n, to the tolerance: in total, and in every band."""
     row = prediction.reference
     relative, tolerance = prediction.bands.relative[row], prediction.tolerance
@@ -37,11 +37,13 @@ def verdict(prediction: Prediction) -> Verdict:
     models = f"two linear diffusion models trained on {prediction.reference_n:,} images each"
     if not prediction.totals.relative[row] <= tolerance:
         worst = f", least of all in {beyond[-1]}" if beyond and not everywhere else ""
-        return Verdict("no", f"No: {models} will not agree within {within}{worst}.")
+        return ConsistencyAnswer("no", f"No: {models} will not agree within {within}{worst}.")
     if beyond:
-        return Verdict("partly", f"In part: {models} will agree within {within} overall, but not in {joined(beyond)}.")
+        return ConsistencyAnswer(
+            "partly", f"In part: {models} will agree within {within} overall, but not in {joined(beyond)}."
+        )
     every = "from the strongest patterns to the weakest"
-    return Verdict("yes", f"Yes: {models} will agree within {within}, {every}.")
+    return ConsistencyAnswer("yes", f"Yes: {models} will agree within {within}, {every}.")
 
 
 def plan(prediction: Prediction) -> str:

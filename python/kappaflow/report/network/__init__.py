@@ -14,7 +14,7 @@ from ..document import Document, Prose, Section, present
 from .agreement import arms, consistency, gallery, memorisation
 from .changed import manipulations, strata
 from .gate import gate
-from .headline import Headline, headline, verdict_lines
+from .headline import NetworkHeadline, headline, verdict_lines
 from .modes import bands, by_distance, by_seed, variance
 from .phrases import PROSE
 from .predicted import denoisers, factors, predictors
@@ -24,7 +24,7 @@ from .tables import design, pairs
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation
 
-__all__ = ["Headline", "build", "headline", "verdict_lines"]
+__all__ = ["NetworkHeadline", "build", "headline", "verdict_lines"]
 
 
 def build(found: NetworkValidation, *, facts: Mapping[str, str]) -> Document:

@@ -21,21 +21,21 @@ GUIDE_LOOK: dict[str, Any] = {"color": GUIDE, "lw": 1.0, "ls": (0, (1, 1.6))}
 THEORY: dict[str, Any] = {"color": INK, "lw": 1.4, "ls": (0, (5, 2))}
 
 
-class Panels(NamedTuple):
+class ArchPanels(NamedTuple):
     """A figure and its axes, [row][column]."""
 
     figure: Figure
     axes: list[list[Axes]]
 
 
-def arch_panels(found: NetworkValidation, *, height: float = 3.0, rows: int = 1) -> Panels:
+def arch_panels(found: NetworkValidation, *, height: float = 3.0, rows: int = 1) -> ArchPanels:
     """One column of panels for each architecture, `rows` below each other."""
     count = len(found.setup.archs)
     figure = Figure(figsize=(WIDTH, rows * height), layout="constrained")
     grid = figure.subplots(rows, count, squeeze=False, sharey="row", sharex="col" if rows > 1 else False)
     for column, arch in enumerate(found.setup.archs):
         grid[0, column].set_title(arch_title(arch))
-    return Panels(figure, [list(row) for row in grid])
+    return ArchPanels(figure, [list(row) for row in grid])
 
 
 def size_axis(axis: Any, found: NetworkValidation) -> None:

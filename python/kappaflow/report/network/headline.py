@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Headline:
+class NetworkHeadline:
     """What the report says first.
 
     Attributes
@@ -36,17 +36,19 @@ class Headline:
 
 
 class _Verdict(NamedTuple):
-    """Mood, answer and distance of a :class:`Headline`."""
+    """Mood, answer and distance of a :class:`NetworkHeadline`."""
 
     mood: Mood
     answer: str
     distance: str = ""
 
 
-def headline(found: NetworkValidation) -> Headline:
+def headline(found: NetworkValidation) -> NetworkHeadline:
     """The verdict of a validation in words."""
     verdict = _answer(found)
-    return Headline(mood=verdict.mood, answer=verdict.answer, distance=verdict.distance, tiles=tuple(_tiles(found)))
+    return NetworkHeadline(
+        mood=verdict.mood, answer=verdict.answer, distance=verdict.distance, tiles=tuple(_tiles(found))
+    )
 
 
 def _answer(found: NetworkValidation) -> _Verdict:

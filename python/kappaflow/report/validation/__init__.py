@@ -15,12 +15,12 @@ from .modes import anisotropy, kappa, overshrinkage, scaling
 from .overview import overview
 from .phrases import PROSE
 from .strata import counterfactual, steps
-from .tables import Verdict, all_comparisons, design, verdicts, verdicts_by_quantity
+from .tables import QuantityVerdict, all_comparisons, design, verdicts, verdicts_by_quantity
 
 if TYPE_CHECKING:
     from ...validation.linear.results import Validation
 
-__all__ = ["Headline", "Verdict", "build", "headline", "verdicts_by_quantity"]
+__all__ = ["Headline", "QuantityVerdict", "build", "headline", "verdicts_by_quantity"]
 
 
 def build(validation: Validation, *, facts: Mapping[str, str]) -> Document:

@@ -91,19 +91,19 @@ def half_width(validation: Validation, n: int) -> float:
     return float(stats.t.ppf((1 + SHOWN) / 2, max(groups - 1, 1)))
 
 
-class Interval(NamedTuple):
+class PredictionInterval(NamedTuple):
     """Ends of the interval of each entry, NaN where there is none."""
 
     low: FloatArray
     high: FloatArray
 
 
-def interval(validation: Validation, comparison: Comparison) -> Interval:
+def interval(validation: Validation, comparison: Comparison) -> PredictionInterval:
     """95 % interval of each simulated entry, taken on the logarithmic scale; NaN where there is no logarithm."""
     simulated = numbers.positive(comparison.agreement.simulated)
     error = half_width(validation, comparison.n) * comparison.agreement.standard_error
     reach = np.exp(np.minimum(numbers.ratio(error, simulated), 50.0))
-    return Interval(simulated / reach, simulated * reach)
+    return PredictionInterval(simulated / reach, simulated * reach)
 
 
 def differs(a: FloatArray, b: FloatArray) -> bool:

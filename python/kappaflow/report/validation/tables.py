@@ -48,7 +48,7 @@ def verdicts(validation: Validation) -> Section:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class QuantityVerdict:
     """One quantity under one law, over all maps and sizes.
 
     Attributes
@@ -84,7 +84,7 @@ class Verdict:
         return _range([number(end, 2) for end in (min(self.noise), max(self.noise))])
 
 
-def verdicts_by_quantity(validation: Validation) -> dict[str, tuple[Verdict, ...]]:
+def verdicts_by_quantity(validation: Validation) -> dict[str, tuple[QuantityVerdict, ...]]:
     """The verdicts on each quantity, by its title, a law each."""
     return {
         capital(quantity_title(validation, name)): _quantity_verdicts(validation, name)
@@ -92,7 +92,7 @@ def verdicts_by_quantity(validation: Validation) -> dict[str, tuple[Verdict, ...
     }
 
 
-def _quantity_verdicts(validation: Validation, quantity: str) -> tuple[Verdict, ...]:
+def _quantity_verdicts(validation: Validation, quantity: str) -> tuple[QuantityVerdict, ...]:
     """The verdicts on one quantity, a law each."""
     rows = []
     for law in ordered_laws(validation):
@@ -102,7 +102,7 @@ def _quantity_verdicts(validation: Validation, quantity: str) -> tuple[Verdict, 
         agreements = [c.agreement for c in found]
         counts = tally(found)
         rows.append(
-            Verdict(
+            QuantityVerdict(
                 law=law.title,
                 mood="yes" if not counts.misses else "no" if counts.misses == len(found) else "partly",
                 sentence=_verdict_sentence(found),

@@ -31,7 +31,7 @@ try:
 except ImportError as error:  # pragma: no cover - where torch is not installed
     raise ImportError("kappaflow.validation.linear needs PyTorch: pip install 'kappaflow[validation]'") from error
 
-__all__ = ["ChunkLayout", "Eigensystem", "apply_map", "chunk_layout", "eigensystem", "simulate"]
+__all__ = ["ChunkLayout", "SampleEigensystems", "apply_map", "chunk_layout", "eigensystem", "simulate"]
 
 #: Eigenvalues below this fraction of the largest are zero but for rounding (up to 7e-16 was seen); a square root would show them.
 _ZERO = 1e-14
@@ -299,7 +299,7 @@ def _numpy(tensor: torch.Tensor) -> FloatArray:
     return np.array(tensor.cpu().numpy(), dtype=np.float64)
 
 
-class Eigensystem(NamedTuple):
+class SampleEigensystems(NamedTuple):
     """Eigenvalues (b, r), ascending, and eigenvectors (b, k, r) as columns."""
 
     values: torch.Tensor
@@ -309,7 +309,7 @@ class Eigensystem(NamedTuple):
         return short_repr(self)
 
 
-def eigensystem(rows: torch.Tensor, n: int) -> Eigensystem:
+def eigensystem(rows: torch.Tensor, n: int) -> SampleEigensystems:
     """Eigenvalues (b, r) and unit eigenvectors (b, k, r) of Σ̂ = rowsᵀrows/n for rows (b, r, k).
 
     With fewer rows than modes, the r × r Gram matrix is decomposed. The eigenvectors of eigenvalues that are zero up to
@@ -318,12 +318,12 @@ def eigensystem(rows: torch.Tensor, n: int) -> Eigensystem:
     count, modes = rows.shape[1], rows.shape[2]
     if count >= modes:
         values, vectors = torch.linalg.eigh(rows.transpose(1, 2) @ rows / n)
-        return Eigensystem(torch.where(values > _ZERO * values[:, -1:], values, 0.0), vectors)
+        return SampleEigensystems(torch.where(values > _ZERO * values[:, -1:], values, 0.0), vectors)
     values, left = torch.linalg.eigh(rows @ rows.transpose(1, 2) / n)
     kept = values > _ZERO * values[:, -1:]
     values = torch.where(kept, values, torch.zeros_like(values))
     scale = torch.where(kept, 1 / torch.sqrt(n * torch.where(kept, values, torch.ones_like(values))), 0.0)
-    return Eigensystem(values, rows.transpose(1, 2) @ (left * scale[:, None, :]))
+    return SampleEigensystems(values, rows.transpose(1, 2) @ (left * scale[:, None, :]))
 
 
 def apply_map(map_: Map, eigenvalues: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
