@@ -1,7 +1,7 @@
-r"""The linear lens: what mean and covariance of the data alone say of a diffusion model, exactly.
+r"""The linear lens: exact results about diffusion models that follow from the mean and covariance of the data alone.
 
-A room per subject, all on the same :class:`~kappaflow.Population`; each has its theory and a `study`, which computes all that a
-page shows:
+There is a room for each subject. All use the same :class:`~kappaflow.Population`; each has its theory and a `study`, which
+computes everything that a page shows:
 
 * :mod:`.scores`: how much of a denoiser each closed-form score of :mod:`kappaflow.models.scores` explains
 * :mod:`.trajectories`: schedules, closed forms, and trajectories over training sets of n
@@ -10,8 +10,9 @@ page shows:
 * :mod:`.architecture`: optimal denoisers under constraints, and the law that they generate
 * :mod:`.learning`: how modes are learned, and when they emerge
 
-How two models differ is :class:`~kappaflow.Splits`. Denoisers are functions of rows, :class:`~kappaflow.models.rows.RowDenoiser`;
-:mod:`kappaflow.models.layout` makes them of networks. Only modules that name networks or pipelines need torch.
+The difference of two models is the subject of :class:`~kappaflow.Splits`. Denoisers are functions of rows,
+:class:`~kappaflow.models.rows.RowDenoiser`; :mod:`kappaflow.models.layout` makes them from networks. Only modules for networks
+or pipelines need torch.
 
 Conventions: x_σ = x₀ + σz (variance exploding) unless a schedule says otherwise, probability flow dx/d ln σ = x − D(x; σ),
 loss E‖D(x₀ + σz; σ) − x₀‖² summed over pixels, without ½: this fixes every factor 2. Samples are rows, modes are columns.

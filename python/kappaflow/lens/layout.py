@@ -1,4 +1,4 @@
-r"""How a row of numbers is a signal or an image: which entry is which place and channel, and its Fourier transform.
+r"""Layout of a signal or an image in a row of numbers: the position and channel of each entry, and the Fourier transform.
 
 The unitary discrete Fourier transform over space is x̂ₘ = N^{−½} Σᵢ xᵢ e^{−2πi m·i/N}, for each channel and N positions.
 """
@@ -26,14 +26,14 @@ IntArray: TypeAlias = npt.NDArray[np.intp]
 class SpatialLayout:
     """Positions and channels of one sample: a signal (N,), an image (H, W), (H, W, C) or (C, H, W).
 
-    Build one with :meth:`of`, or with :meth:`of_any` where data that are no images are to be signals of their entries.
+    Build one with :meth:`of`, or with :meth:`of_any` if data that are not images should be signals of their entries.
 
     Attributes
     ----------
     shape : shape of one sample
     grid : its spatial sizes, (N,) or (H, W)
-    channels : C, 1 where there is no axis of channels
-    channel_axis : of `shape`, None where there is none
+    channels : C, 1 if there is no axis of channels
+    channel_axis : axis of `shape`, None if there is none
     """
 
     shape: tuple[int, ...]
@@ -45,13 +45,13 @@ class SpatialLayout:
     def of(cls, shape: Sequence[int]) -> SpatialLayout:
         """The layout of a sample shape (N,), (H, W), (H, W, C) or (C, H, W).
 
-        Channels are first where the first axis alone has a length of 1, 3 or 4 (:func:`kappaflow._layout.channel_axis`, the
-        rule of the whole library), else last. A signal of several channels is an image of width 1, (N, 1, C).
+        Channels come first if only the first axis has a length of 1, 3 or 4 (:func:`kappaflow._layout.channel_axis`, the rule
+        of the whole library), otherwise last. A signal of several channels is an image of width 1, (N, 1, C).
 
         Raises
         ------
         ValueError
-            More than three axes or none, or an empty axis.
+            The shape has more than three axes or none, or an empty axis.
 
         >>> SpatialLayout.of((3, 8, 6)).grid, SpatialLayout.of((8, 6, 2)).channels
         ((8, 6), 2)
@@ -68,7 +68,8 @@ class SpatialLayout:
 
     @classmethod
     def of_any(cls, shape: Sequence[int]) -> SpatialLayout:
-        """The layout of an image with 1, 3 or 4 channels or none; any other shape is a signal of its entries in their order.
+        """The layout of an image with 1, 3 or 4 channels, or without channels; any other shape is a signal of its entries in
+        order.
 
         Raises
         ------
@@ -99,12 +100,12 @@ class SpatialLayout:
 
     @property
     def positions(self) -> int:
-        """Number of places of the grid."""
+        """Number of positions of the grid."""
         return math.prod(self.grid)
 
     @property
     def is_image(self) -> bool:
-        """Whether there are two directions."""
+        """Whether there are two spatial axes."""
         return len(self.grid) == 2
 
     @property
@@ -124,21 +125,21 @@ class SpatialLayout:
 
     @property
     def numbers(self) -> IntArray:
-        """(*grid, C) places of the entries in a flattened sample."""
+        """(*grid, C) indices of the entries in a flattened sample."""
         flat = np.arange(self.dimension, dtype=np.intp)
         if self.channel_axis is None:
             return flat.reshape(*self.grid, 1)
         return np.moveaxis(flat.reshape(self.shape), self.channel_axis, -1)
 
     def entries(self, pixel: int | Sequence[int]) -> IntArray:
-        """Places of a pixel in a flattened sample: one for an index into `shape`, (C,) for a position without a channel.
+        """Indices of a pixel in a flattened sample: one for an index into `shape`, (C,) for a position without a channel.
 
         Raises
         ------
         TypeError
-            Anything but integers.
+            The index does not consist of integers.
         ValueError
-            An index of another length or outside of the sample.
+            The index has another length, or lies outside of the sample.
         """
         index = tuple(pixel) if isinstance(pixel, Sequence | np.ndarray) else (pixel,)
         index = tuple(integer("pixel", i, 0) for i in index)
@@ -155,12 +156,12 @@ class SpatialLayout:
 
     # ------------------------------------------------------------ rows and images
     def rows(self, x: Any, name: str = "x") -> FloatArray:
-        """`x`, (B, d), (B, *shape) or one of them, as (B, d).
+        """`x`, of shape (B, d) or (B, *shape), or one sample, as (B, d).
 
         Raises
         ------
         ValueError
-            Any other shape, NaN or infinity.
+            `x` has another shape, or holds NaN or infinity.
         """
         array = real_array(name, x)
         if array.shape in (self.shape, (self.dimension,)):
@@ -186,7 +187,7 @@ class SpatialLayout:
         return rows[..., order].reshape(*rows.shape[:-1], self.channels, *self.grid)
 
     def uniform(self, values: FloatArray) -> FloatArray:
-        """(d,) the image whose every position holds the values (C,), one for each channel."""
+        """(d,) the image that holds the same values (C,), one for each channel, at every position."""
         return np.asarray(self.flattened(np.broadcast_to(values, (1, *self.grid, self.channels)))[0])
 
     # ------------------------------------------------------------ Fourier transforms

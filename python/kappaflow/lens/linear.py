@@ -1,4 +1,4 @@
-r"""The two gains of the best linear denoiser, for each eigenvalue of the data: of one call, and of the probability flow.
+r"""The two gains of the best linear denoiser for each eigenvalue of the data: that of one call, and that of the probability flow.
 
 The denoiser is D(x; σ) = μ + Σ(Σ + σ²)⁻¹(x − μ). Along an eigenmode of eigenvalue λ one call multiplies the deviation from the
 mean by :func:`wiener_gain`, and the probability flow from σ_T down to σ multiplies it by :func:`flow_gain`.
@@ -16,7 +16,7 @@ __all__ = ["flow_gain", "wiener_gain"]
 
 
 def wiener_gain(eigenvalues: Any, *, noise_variance: Any) -> FloatArray:
-    """λ/(λ + σ²), of the shape to which both broadcast.
+    """λ/(λ + σ²), of the shape to which both arguments broadcast.
 
     Parameters
     ----------
@@ -27,7 +27,8 @@ def wiener_gain(eigenvalues: Any, *, noise_variance: Any) -> FloatArray:
 
 
 def flow_gain(eigenvalues: Any, sigma: Any, sigma_max: Any) -> FloatArray:
-    """√((λ + σ²)/(λ + σ_T²)), of the shape to which all broadcast: the part of a deviation from the mean at σ_T that is left at σ.
+    """√((λ + σ²)/(λ + σ_T²)), of the shape to which all arguments broadcast: the share of a deviation from the mean at σ_T that
+    is left at σ.
 
     Parameters
     ----------

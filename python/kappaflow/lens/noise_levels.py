@@ -1,4 +1,4 @@
-"""Checks of noise levels, for all rooms: each says which levels it takes, and its error names the argument."""
+"""Checks of noise levels for all rooms. Each accepts certain levels, and its error names the argument."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def noise_levels_from_zero(sigma: Any) -> FloatArray:
     Raises
     ------
     ValueError
-        More than one axis, no level at all, a negative level, NaN or infinity.
+        `sigma` has more than one axis or no entry, or a level is negative, NaN or infinite.
     """
     levels = real_array("sigma", sigma)
     if levels.ndim > 1 or levels.size == 0:
@@ -33,7 +33,7 @@ def noise_levels_above_zero(name: str, sigma: Any) -> FloatArray:
     Raises
     ------
     ValueError
-        No level at all, a level that is not above 0, NaN or infinity.
+        There is no level, or a level is not above 0, NaN or infinite.
     """
     levels = real_array(name, sigma)
     if levels.size == 0 or levels.min() <= 0:
@@ -48,12 +48,12 @@ def ascending_noise_levels(name: str, sigma: Any, *, sigma_max: float | None = N
     ----------
     name : of the argument, for the error
     sigma : (S,) in any order, S ≥ 1
-    sigma_max : the largest level that is allowed, none by default
+    sigma_max : the largest allowed level; no limit by default
 
     Raises
     ------
     ValueError
-        Not one axis, no level at all, a level that is not above 0 or is above `sigma_max`, NaN or infinity.
+        `sigma` is not one-dimensional or has no entry, or a level is not above 0, is above `sigma_max`, NaN or infinite.
     """
     levels = real_array(name, sigma)
     beyond = sigma_max is not None and levels.size > 0 and levels.max() > sigma_max

@@ -1,7 +1,7 @@
-r"""Second-order statistics of signals and images as a convolution sees them: one spectrum, whatever the position.
+r"""Second-order statistics of signals and images that a convolution can use: one spectrum, the same at every position.
 
-A circular convolution sees only the average of the covariance Σ over all shifts. That average is diagonal in the frequencies m up
-to channels: S̃ₘ = E (x̂ₘ − μ̂ₘ)(x̂ₘ − μ̂ₘ)†, C×C, with the unitary transform x̂ of :mod:`.layout`.
+A circular convolution depends only on the average of the covariance Σ over all shifts. That average is diagonal in the
+frequencies m, up to channels: S̃ₘ = E (x̂ₘ − μ̂ₘ)(x̂ₘ − μ̂ₘ)†, C×C, with the unitary transform x̂ of :mod:`.layout`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BLOCK = 2**21
 
 @dataclass(frozen=True, repr=False)
 class SpectralStatistics(ShortRepr):
-    """Mean image and spectral matrices of data: everything that a denoiser of circular convolutions can use.
+    """Mean image and spectral matrices of data: everything on which a denoiser of circular convolutions depends.
 
     Attributes
     ----------
@@ -47,26 +47,33 @@ class SpectralStatistics(ShortRepr):
         Raises
         ------
         ValueError
-            Fewer than 2 samples, NaN, or a shape with more than three axes.
+            There are fewer than 2 samples, an entry is NaN, or the shape has more than three axes.
         """
         layout, mean, blocks = centred_rows(samples, shape=shape)
         return cls(layout, mean, layout.spectra(blocks))
 
     @classmethod
     def from_population(cls, population: Population) -> SpectralStatistics:
-        """From mean, eigenvalues and eigenvectors, Σₖ λₖ ûₖ(m) ûₖ(m)†, without a d×d matrix; without eigenvectors modes are pixels.
+        """From mean, eigenvalues and eigenvectors, Σₖ λₖ ûₖ(m) ûₖ(m)†, without a d×d matrix; without eigenvectors, modes are
+        pixels.
 
         Raises
         ------
         ValueError
-            Multiplicities above 1, or a shape with more than three axes.
+            Multiplicities are above 1, or the shape has more than three axes.
         """
         layout, mean, blocks = centred_rows(population)
         return cls(layout, mean, layout.spectra(blocks))
 
     @classmethod
     def of(cls, source: Any, *, shape: tuple[int, ...] | None = None) -> SpectralStatistics:
-        """Of a Population or of samples; `source` itself where it is SpectralStatistics. Errors as for the other two."""
+        """Of a Population or of samples; `source` itself if it is SpectralStatistics.
+
+        Raises
+        ------
+        ValueError
+            See :meth:`from_population` and :meth:`from_samples`.
+        """
         if isinstance(source, cls):
             return source
         return cls.from_population(source) if isinstance(source, Population) else cls.from_samples(source, shape=shape)
@@ -92,7 +99,7 @@ class SpectralStatistics(ShortRepr):
         Raises
         ------
         ValueError
-            An unknown bias.
+            The bias is unknown.
         """
         choice("bias", bias, BIASES)
         if bias == "image":
@@ -104,15 +111,15 @@ class SpectralStatistics(ShortRepr):
     def seen(self, bias: str) -> ComplexArray:
         r"""Spectra that a layer with this bias is fitted to, (*grid, C, C): second moments around :meth:`centre`.
 
-        They are S̃ₘ for "image". For "scalar" they are S̃ₘ + μ̂ₘμ̂ₘ† at all m but 0, as one number per channel changes only m = 0,
-        and for "none" at all m.
+        For "image", they are S̃ₘ. For "none", they are S̃ₘ + μ̂ₘμ̂ₘ† at all m; for "scalar", the same at all m except 0,
+        because one number per channel changes only m = 0.
         """
         offset = self.layout.transform((self.mean - self.centre(bias))[None])[0]
         return np.asarray(self.spectra + offset[..., :, None] * offset[..., None, :].conj())
 
 
 class CentredRows(NamedTuple):
-    """Data about their mean, block by block.
+    """Data minus their mean, block by block.
 
     Attributes
     ----------
@@ -130,20 +137,20 @@ class CentredRows(NamedTuple):
 
 
 def centred_rows(source: Any, *, shape: tuple[int, ...] | None = None) -> CentredRows:
-    """Layout, mean, and rows about the mean, of a Population or of samples.
+    """Layout, mean, and rows minus the mean, of a Population or of samples.
 
     Parameters
     ----------
     source : a Population, or samples (N, *shape), N ≥ 2
-    shape : of a sample, where samples come flat
+    shape : of a sample, given if samples are flat
 
     Raises
     ------
     ValueError
-        Multiplicities above 1; a shape for a population, or one that does not hold a sample; fewer than 2 samples; a shape with
-        more than three axes; NaN or infinity.
+        Multiplicities are above 1, a shape is given for a population or does not fit a sample, there are fewer than 2 samples,
+        the shape has more than three axes, or an entry is NaN or infinite.
     TypeError
-        SpectralStatistics, which do not know where pixels are.
+        `source` is SpectralStatistics, which hold no positions of pixels.
     """
     if isinstance(source, Population):
         if shape is not None:

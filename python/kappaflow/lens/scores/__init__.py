@@ -1,7 +1,7 @@
 """How much of a denoiser a closed-form score explains.
 
 * :mod:`.comparison`: fraction of squared error, and loss on held-out samples
-* :mod:`.study`: all that the page on scores shows
+* :mod:`.study`: everything that the page on scores shows
 
 The scores themselves are in :mod:`kappaflow.models.scores`.
 """

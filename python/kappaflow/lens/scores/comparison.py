@@ -1,8 +1,8 @@
 r"""How much of a denoiser a closed-form score explains: the fraction of squared error, and the loss on held-out samples.
 
 For a denoiser D and an approximation Dₐ at the same x, the fraction of squared error is ‖D − Dₐ‖²/‖D‖² for denoisers, and
-‖s − sₐ‖²/‖s‖² = ‖D − Dₐ‖²/‖D − x‖² for scores. The second is tiny at high noise, whatever the approximation is, because the
-score is then mostly the noise itself. Three things must be stated with every such number: whether it compares scores or
+‖s − sₐ‖²/‖s‖² = ‖D − Dₐ‖²/‖D − x‖² for scores. At high noise, the second is tiny for any approximation, because the score is
+then mostly the noise itself. Every such number must therefore come with three statements: whether it compares scores or
 denoisers, from which law x was drawn, and whether it is a mean of ratios or a ratio of means.
 """
 
@@ -41,14 +41,14 @@ LAWS = ("data", "noise", "trajectory")
 class Fraction(ShortRepr, Tabular):
     """Fraction of squared error of one approximation at S noise levels, with standard errors.
 
-    Where the denoiser, or its score, is exactly zero, the fraction is infinite, or NaN if the approximation is zero too.
+    If the denoiser, or its score, is exactly zero, the fraction is infinite, or NaN if the approximation is zero too.
 
     Attributes
     ----------
     sigmas : (S,) ascending
     score_mean_of_ratios, score_ratio_of_means : (S,) for scores
     denoiser_mean_of_ratios, denoiser_ratio_of_means : (S,) for denoisers
-    errors : the same four names → (S,) standard errors over the x that were drawn
+    errors : names of these four fields → (S,) standard errors over the drawn x
     """
 
     sigmas: FloatArray
@@ -84,7 +84,7 @@ class HeldOutLoss(ShortRepr, Tabular):
     """E‖D(x₀ + σz; σ) − x₀‖²/d of one denoiser on held-out samples, at S noise levels.
 
     The losses of two denoisers on the same x₀ and z have a common part, the loss of the optimal denoiser D* of the population.
-    They differ by how far each denoiser is from it, E‖D − D*‖²/d.
+    They differ in the distance of each denoiser from D*, E‖D − D*‖²/d.
 
     Attributes
     ----------
@@ -98,14 +98,14 @@ class HeldOutLoss(ShortRepr, Tabular):
     each: FloatArray
 
     def over(self, other: HeldOutLoss) -> LossRatio:
-        """This loss over that of another denoiser from the same call, with its standard error by the delta method.
+        """This loss divided by that of another denoiser from the same call, with its standard error by the delta method.
 
-        What both losses have in common, the samples and the noise, does not count in the standard error.
+        Samples and noise are the same for both losses, so their common fluctuation does not count in the standard error.
 
         Raises
         ------
         ValueError
-            The other losses are of other samples or noise levels.
+            The other losses belong to other samples or noise levels.
         """
         if self.each.shape != other.each.shape or not np.array_equal(self.sigmas, other.sigmas):
             raise ValueError(
@@ -126,7 +126,7 @@ def sigma_grid(sigma_min: float = 0.05, sigma_max: float = SIGMA_MAX, count: int
     Raises
     ------
     ValueError
-        Unless 0 < sigma_min < sigma_max and `count` ≥ 2.
+        0 < sigma_min < sigma_max or `count` ≥ 2 does not hold.
     """
     low, high = positive("sigma_min", sigma_min), positive("sigma_max", sigma_max)
     if low >= high:
@@ -151,14 +151,14 @@ def fraction_of_squared_error(
 
     Parameters
     ----------
-    denoiser : the denoiser to explain, for instance a network (see :func:`~kappaflow.models.layout.rows_denoiser`)
+    denoiser : the denoiser that is explained, for instance a network (see :func:`~kappaflow.models.layout.rows_denoiser`)
     approximations : by name
-    samples : (N, ...) clean samples in the scale of the denoiser; x is drawn from them, with replacement where `count` > N
+    samples : (N, ...) clean samples in the scale of the denoiser; x is drawn from them, with replacement if `count` > N
     sigmas : (S,) noise levels in any order
-    law : law of x. "data": sample + σz. "noise": σz alone, which looks like noised data at high noise only. "trajectory": the
-        state at σ of the denoiser's own probability flow from sigma_max·z, by Heun's method on the EDM grid, to which the noise
-        levels asked for are added
-    count : number of x
+    law : law of x. "data": sample + σz. "noise": σz alone, which is close to noised data only at high noise. "trajectory": the
+        state at σ of the denoiser's own probability flow from sigma_max·z, by Heun's method on the EDM grid, to which `sigmas`
+        are added
+    count : number of x that are drawn
     steps, sigma_max : of the trajectory
     seed : of samples and noise, which are the same for all approximations and noise levels
     progress : called with the fraction that is done
@@ -170,10 +170,10 @@ def fraction_of_squared_error(
     Raises
     ------
     ValueError
-        Noise levels that are not above 0, or above sigma_max on the trajectory; samples or answers of the wrong shape; an
-        answer that is not finite.
+        Noise levels are not above 0, or are above sigma_max on the trajectory; samples or outputs of a denoiser have the wrong
+        shape; or an output is not finite.
     TypeError
-        An answer that is not real numbers.
+        An output does not consist of real numbers.
     """
     choice("law", law, LAWS)
     levels = ascending_noise_levels("sigmas", sigmas)[::-1]  # descending, as a sampler meets them
@@ -204,23 +204,23 @@ def held_out_loss(
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> dict[str, HeldOutLoss]:
-    """Denoising loss of each denoiser on clean samples that it was not made from; see :class:`HeldOutLoss`.
+    """Denoising loss of each denoiser on clean samples that it was not fitted to; see :class:`HeldOutLoss`.
 
     Parameters
     ----------
     denoisers : by name
-    samples : (N, ...) clean samples; the judged ones are drawn from them, with replacement where `count` > N
+    samples : (N, ...) clean samples; those that are used are drawn from them, with replacement if `count` > N
     sigmas : (S,) noise levels in any order
-    count : number of samples that are judged
+    count : number of samples that are used
     seed : of samples and noise, which are the same for all denoisers
     progress : called with the fraction that is done
 
     Raises
     ------
     ValueError
-        Noise levels that are not above 0; samples or answers of the wrong shape; an answer that is not finite.
+        Noise levels are not above 0, samples or outputs of a denoiser have the wrong shape, or an output is not finite.
     TypeError
-        An answer that is not real numbers.
+        An output does not consist of real numbers.
     """
     levels = ascending_noise_levels("sigmas", sigmas)
     rows, rng = draw_rows(samples, integer("count", count, 2), seed)
@@ -257,7 +257,7 @@ class DrawnRows(NamedTuple):
 
 
 def draw_rows(samples: Any, count: int, seed: int) -> DrawnRows:
-    """`count` samples as rows, without replacement where there are that many.
+    """`count` samples as rows, drawn without replacement if there are that many.
 
     Parameters
     ----------
@@ -268,7 +268,7 @@ def draw_rows(samples: Any, count: int, seed: int) -> DrawnRows:
     Raises
     ------
     ValueError
-        No samples, or samples without an axis for their entries.
+        There are no samples, or samples have no axis for their entries.
     """
     array = samples if hasattr(samples, "shape") else np.asarray(samples)
     if len(array.shape) < 2 or len(array) == 0:

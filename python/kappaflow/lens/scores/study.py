@@ -42,15 +42,15 @@ class ScoresStudy(ShortRepr, Tabular):
     shape : of one sample
     training, held_out : number of samples in each half
     count : number of samples behind each number
-    repeated : number of the judged held-out samples that equal a training sample, so that the scores have seen them
+    repeated : number of the used held-out samples that equal a training sample, to which the scores were therefore fitted
     sigmas : (S,) ascending noise levels
     losses : name → loss on the held-out half
-    reference : name of the denoiser that is explained: "network", or "training samples", whose exact score is a mixture of
+    reference : name of the denoiser that is explained: "network", or "training samples", the exact score of these, a mixture of
         deltas
-    fractions : law of x → name → fraction of squared error, for every score but the reference
+    fractions : law of x → name → fraction of squared error, for every score except the reference
     film_levels : (L,) noise levels of the pictures, descending
     film_clean, film_noised : (d,) a held-out sample, and (L, d) the same with noise
-    film : name → (L, d) answer of each denoiser to it
+    film : name → (L, d) output of each denoiser for it
     """
 
     shape: tuple[int, ...]
@@ -80,14 +80,14 @@ def closed_form_scores(
     Parameters
     ----------
     training : (N, d)
-    components : numbers of components of the mixtures; a mixture is left out where there are fewer than 20 distinct samples for
+    components : numbers of components of the mixtures; a mixture is left out if there are fewer than 20 distinct samples for
         each component
     seed : of the clusters
 
     Raises
     ------
     ValueError
-        A number of components below 1; fewer than two samples.
+        A number of components is below 1, or there are fewer than two samples.
     """
     population = Population.from_samples(training)
     scores: dict[str, RowDenoiser] = {MEAN: MeanScore(population), GAUSSIAN: GaussianScore(population)}
@@ -120,7 +120,7 @@ def scores_study(
     network : a denoiser of rows that is explained as well
     components : numbers of components of the mixtures
     sigmas : (S,) noise levels; by default twelve from a tenth of the data's root mean square to forty times it
-    count : number of held-out samples behind each number; all of them where there are fewer
+    count : number of held-out samples behind each number; all of them if there are fewer
     sigma_max : where the trajectory starts
     seed : of the split, the clusters, the samples and the noise
     progress : True for a progress bar, or a function that is called with a step and the fraction that is done
@@ -128,9 +128,9 @@ def scores_study(
     Raises
     ------
     ValueError
-        Fewer than 20 samples, samples of another shape, or training samples that are all equal; noise levels that are not
-        one-dimensional, not above 0, or above sigma_max; sigma_max below a quarter of the data's root mean square, where no
-        trajectory is left; a bad answer of the network.
+        There are fewer than 20 samples, samples have another shape, or training samples are all equal; noise levels are not
+        one-dimensional, not above 0, or above sigma_max; sigma_max is below a quarter of the data's root mean square, so that
+        no trajectory is left; or an output of the network is not valid.
     """
     top, wanted = positive("sigma_max", sigma_max), integer("count", count, 2)
     training, held_out = _halves(samples, shape, seed)

@@ -1,12 +1,12 @@
 """Sampling trajectories in closed form: for one covariance, and over training sets of n images.
 
-* :mod:`.schedules`: noise schedules, that is what a time means as a noise level
+* :mod:`.schedules`: noise schedules: the noise level at each time
 * :mod:`.probability_flow`: states and denoiser outcomes on the path of the sampler
 * :mod:`.emergence`: when each eigenmode appears while sampling
-* :mod:`.sample_law`: the Gaussian law that the sampler ends with
-* :mod:`.samplers`: what a finite number of steps changes
+* :mod:`.sample_law`: the Gaussian law of the samples
+* :mod:`.samplers`: effect of a finite number of steps
 * :mod:`.training_sets`: expectation and spread of the path over training sets of n samples
-* :mod:`.study`: all that the page on trajectories shows
+* :mod:`.study`: everything that the page on trajectories shows
 """
 
 from .emergence import SamplingEmergence, emergence_noise_level, sampling_emergence

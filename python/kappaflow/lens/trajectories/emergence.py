@@ -19,8 +19,8 @@ __all__ = ["SamplingEmergence", "emergence_noise_level", "sampling_emergence"]
 def emergence_noise_level(eigenvalues: Any, fraction: float = 0.5, *, end: float = 0.0) -> FloatArray:
     """(k,) noise levels σ̂ at which the denoiser's outcome in a mode is a fraction of its value at noise level `end`.
 
-    On every path, whatever its schedule and start, ξ(σ̂)/ξ(end) = √((λ + end²)/(λ + σ̂²)), so that
-    σ̂² = (λ + end²)/fraction² − λ: half of the outcome at no noise is there at √(3λ). 0 for λ = 0, where nothing emerges.
+    On every path, whatever its schedule and start, ξ(σ̂)/ξ(end) = √((λ + end²)/(λ + σ̂²)), so σ̂² = (λ + end²)/fraction² − λ:
+    half of the outcome at zero noise is reached at √(3λ). For λ = 0, nothing emerges, and σ̂ is 0.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def emergence_noise_level(eigenvalues: Any, fraction: float = 0.5, *, end: float
     Raises
     ------
     ValueError
-        Negative eigenvalues or `end`; a fraction that is not strictly between 0 and 1.
+        Eigenvalues or `end` are negative, or the fraction is not strictly between 0 and 1.
     """
     values, share = spectrum(eigenvalues), positive("fraction", fraction)
     if share >= 1:
@@ -48,8 +48,8 @@ class SamplingEmergence(ShortRepr, Tabular):
     ----------
     fraction : of the final outcome
     noise_level : (k,) σ̂ at which the fraction is reached; 0 for modes without variance
-    time : (k,) time of the schedule; NaN for modes that are past the fraction at the start already, or have no variance
-    final_gain : (k,) ξ at the end times √(σ_T² + α_T² λ)/√λ, the share of a seed's amplitude that arrives: 1 at no noise
+    time : (k,) time of the schedule; NaN for modes that have passed the fraction already at the start, or have no variance
+    final_gain : (k,) ξ at the end times √(σ_T² + α_T² λ)/√λ, the share of a seed's amplitude that arrives: 1 at zero noise
     standard_gain : (k,) ξ at the end times σ_T/√λ: the share of the data's standard deviation that is left where
         x_T ~ N(α_T μ, σ_T² I)
     """
@@ -85,12 +85,12 @@ def sampling_emergence(
     eigenvalues : (k,) λ ≥ 0
     schedule : of the noise
     fraction : strictly between 0 and 1
-    start, stop : times where sampling starts and ends, by default `t_max` and `t_min` of the schedule
+    start, stop : times at which sampling starts and ends, by default `t_max` and `t_min` of the schedule
 
     Raises
     ------
     ValueError
-        Negative eigenvalues; a fraction that is not strictly between 0 and 1; `start` that is not above `stop`.
+        Eigenvalues are negative, the fraction is not strictly between 0 and 1, or `start` is not above `stop`.
     """
     values = spectrum(eigenvalues)
     ends = np.array(schedule.ends(start, stop))

@@ -1,7 +1,7 @@
 r"""States and denoiser outcomes of a Gaussian model along the probability-flow ODE of any schedule, in closed form.
 
-The optimal linear denoiser acts on each eigenmode alone, and so does the probability flow. For a schedule x_t = α_t x₀ + σ_t z it
-can be integrated,
+The optimal linear denoiser acts on each eigenmode separately, and so does the probability flow. For a schedule x_t = α_t x₀ +
+σ_t z it can be integrated,
 
 .. math::
 
@@ -9,8 +9,8 @@ can be integrated,
     ψ(t, λ) = \sqrt{\frac{σ_t² + λ α_t²}{σ_T² + λ α_T²}}, \qquad
     D_t = μ + ξ(t, Σ)(x_T − α_T μ), \qquad ξ = \frac{α_t λ}{σ_t² + α_t² λ} ψ .
 
-Directions without variance, λ = 0, belong to it: there ψ(t, 0) = σ_t/σ_T shrinks the noise. How models of different training sets
-of n samples spread around this path is in :mod:`.training_sets`.
+The formulas include directions without variance, λ = 0: there, ψ(t, 0) = σ_t/σ_T shrinks the noise. :mod:`.training_sets`
+describes how models of different training sets of n samples spread around this path.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def spectrum(eigenvalues: Any) -> FloatArray:
     Raises
     ------
     ValueError
-        More than one axis, a negative eigenvalue, NaN or infinity.
+        There is more than one axis, or an eigenvalue is negative, NaN or infinite.
     """
     values = real_array("eigenvalues", eigenvalues)
     if values.ndim != 1:
@@ -48,7 +48,7 @@ def spectrum(eigenvalues: Any) -> FloatArray:
 def state_gains(eigenvalues: Any, schedule: Schedule, times: Any) -> FloatArray:
     """ψ(t, λ), (S, k): the factor of a mode's deviation from α_t μ between the first of the times and each of them.
 
-    It is exact also where α_T = 0, as at t = 1 of a rectified flow, and at σ_t = 0.
+    It is exact also if α_T = 0, as at t = 1 of a rectified flow, and at σ_t = 0.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def state_gains(eigenvalues: Any, schedule: Schedule, times: Any) -> FloatArray:
     Raises
     ------
     ValueError
-        Negative eigenvalues; times that do not decrease, leave the schedule, or start where there is no noise.
+        Eigenvalues are negative, or times do not decrease, leave the schedule, or start at zero noise.
     """
     root = np.sqrt(spectrum(eigenvalues))
     t = schedule.path(times)
@@ -70,7 +70,12 @@ def state_gains(eigenvalues: Any, schedule: Schedule, times: Any) -> FloatArray:
 def outcome_gains(eigenvalues: Any, schedule: Schedule, times: Any) -> FloatArray:
     """ξ(t, λ) = α_t λ/√((σ_t² + α_t² λ)(σ_T² + α_T² λ)), (S, k): the denoiser's outcome on the path, for each mode.
 
-    At σ_t = 0 it is √λ/√(σ_T² + α_T² λ), and 0 for λ = 0. Arguments and errors as for :func:`state_gains`.
+    At σ_t = 0 it is √λ/√(σ_T² + α_T² λ), and 0 for λ = 0. Arguments are those of :func:`state_gains`.
+
+    Raises
+    ------
+    ValueError
+        See :func:`state_gains`.
     """
     root = np.sqrt(spectrum(eigenvalues))
     t = schedule.path(times)
@@ -82,7 +87,7 @@ def outcome_gains(eigenvalues: Any, schedule: Schedule, times: Any) -> FloatArra
 
 @dataclass(frozen=True, repr=False)
 class Trajectory(ShortRepr, Tabular):
-    """Probability flow of some initial states.
+    """Probability flow from some initial states.
 
     Attributes
     ----------
@@ -115,7 +120,7 @@ def trajectory(population: Population, schedule: Schedule, initial: Any, times: 
     Raises
     ------
     ValueError
-        Initial states of another shape; times that do not decrease, leave the schedule, or start where there is no noise.
+        Initial states have another shape, or times do not decrease, leave the schedule, or start at zero noise.
     """
     t = schedule.path(schedule.grid(32) if times is None else times)
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)

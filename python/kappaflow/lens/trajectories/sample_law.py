@@ -1,4 +1,4 @@
-"""The Gaussian law that a sampler without discretisation error ends with, for a Gaussian model."""
+"""The Gaussian law of the samples of a Gaussian model, from a sampler without discretisation error."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ INITIALS = ("noise", "exact")
 
 @dataclass(frozen=True, repr=False)
 class SampleLaw(ShortRepr, Tabular):
-    """The Gaussian law of what a sampler ends with.
+    """The Gaussian law of the samples.
 
     Attributes
     ----------
     mean : (d,)
     variances : (k,) of the mode coordinates, which are independent
     null_variance : of every direction outside of the modes
-    target : (k,) α_t² λ + σ_t², the variances of data that are noised to the same time
+    target : (k,) α_t² λ + σ_t², the variances of data with the noise of the same time
     target_mean : (d,) α_t μ
-    eigenvectors : (d, k), or None where modes are pixels
+    eigenvectors : (d, k), or None if modes are pixels
     """
 
     mean: FloatArray
@@ -42,7 +42,7 @@ class SampleLaw(ShortRepr, Tabular):
 
     @property
     def factors(self) -> FloatArray:
-        """(k,) variance over that of the target; NaN where the target has none."""
+        """(k,) variance divided by that of the target; NaN if the target has none."""
         return np.asarray(
             np.divide(self.variances, self.target, out=np.full(self.target.shape, np.nan), where=self.target > 0)
         )
@@ -99,16 +99,16 @@ def sample_law(
     population : mean and covariance
     schedule : of the noise
     initial : "noise" or "exact"
-        "noise": x_T ~ N(m_T, σ_T² I), as samplers start. Then x_t ~ N(α_t μ + ψ(m_T − α_T μ), σ_T² ψ²). At σ = 0 its variance
-        falls short of λ by the factor σ_T²/(σ_T² + α_T² λ), and the share √λ α_T/√(σ_T² + α_T² λ) of μₖ is missing.
-        "exact": x_T ~ N(α_T μ, σ_T² I + α_T² Σ), the law of noised data, of which nothing is lost.
-    initial_mean : (d,) or one image, m_T, zero by default; for "noise" only
+        "noise": x_T ~ N(m_T, σ_T² I), the usual start of samplers. Then x_t ~ N(α_t μ + ψ(m_T − α_T μ), σ_T² ψ²). At σ = 0 its
+        variance is smaller than λ by the factor σ_T²/(σ_T² + α_T² λ), and the share √λ α_T/√(σ_T² + α_T² λ) of μₖ is missing.
+        "exact": x_T ~ N(α_T μ, σ_T² I + α_T² Σ), the law of noised data; then nothing is lost.
+    initial_mean : (d,) or one image, m_T, zero by default; only for "noise"
     start, stop : times, by default `t_max` and `t_min` of the schedule
 
     Raises
     ------
     ValueError
-        Another `initial`; an initial mean with "exact", or of another shape; `start` that is not above `stop`.
+        `initial` is unknown, an initial mean is given with "exact" or has another shape, or `start` is not above `stop`.
     """
     choice("initial", initial, INITIALS)
     ends = np.array(schedule.ends(start, stop))

@@ -19,25 +19,26 @@ METHODS = ("euler", "heun")
 
 
 def sampler_gains(eigenvalues: Any, noise_levels: Any, *, method: str = "euler") -> FloatArray:
-    """(S, k) what a sampler with finite steps makes of ψ in each mode of a Gaussian model, in x/α: exact, without simulation.
+    """(S, k) gain ψ of a sampler with finite steps in each mode of a Gaussian model, for x/α: exact, without simulation.
 
     Parameters
     ----------
     eigenvalues : (k,) λ ≥ 0
     noise_levels : (S,) decreasing σ̂, S ≥ 2; the first is that of T
     method : "euler" or "heun"
-        Euler's rule in σ̂, which is DDIM, or Heun's second-order rule with an Euler step where it ends at no noise (Karras et
+        Euler's rule in σ̂, which is DDIM, or Heun's second-order rule, with an Euler step if it ends at zero noise (Karras et
         al. 2022). A step from a to b multiplies a mode by 1 + (b − a) a/(λ + a²), or by its average with the slope at b.
 
     Raises
     ------
     ValueError
-        Negative eigenvalues; fewer than two noise levels, negative ones, or some that do not decrease; another method.
+        Eigenvalues are negative, there are fewer than two noise levels, these are negative or do not decrease, or the method is
+        unknown.
 
     Notes
     -----
-    Compare with :func:`~kappaflow.lens.trajectories.state_gains` on the same path: the squared ratio is the factor by which too
-    few steps change the variance.
+    Compare with :func:`~kappaflow.lens.trajectories.state_gains` on the same path: the squared ratio is the factor by which the
+    finite number of steps changes the variance.
     """
     values, level = spectrum(eigenvalues), real_array("noise_levels", noise_levels)
     choice("method", method, METHODS)
@@ -54,7 +55,7 @@ def ddim(denoiser: RowDenoiser, schedule: Schedule, initial: Any, times: Any) ->
 
     Parameters
     ----------
-    denoiser : D(x; σ̂) for x = x₀ + σ̂z, whatever the schedule
+    denoiser : D(x; σ̂) for x = x₀ + σ̂z, for any schedule
     schedule : of the noise
     initial : (B, d) x_T at the first of the times
     times : (S,) decreasing; α must be above 0 at the first
@@ -62,8 +63,8 @@ def ddim(denoiser: RowDenoiser, schedule: Schedule, initial: Any, times: Any) ->
     Raises
     ------
     ValueError
-        Initial states that are not rows; times that do not decrease, leave the schedule, or start where α = 0; an answer of the
-        denoiser of another shape, or one that is not finite.
+        Initial states are not rows; times do not decrease, leave the schedule, or start at α = 0; or an output of the denoiser
+        has another shape or is not finite.
 
     References
     ----------

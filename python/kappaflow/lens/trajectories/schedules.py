@@ -1,4 +1,4 @@
-"""Noise schedules x_t = α_t x₀ + σ_t z: what a time of a diffusion model means as a noise level."""
+"""Noise schedules x_t = α_t x₀ + σ_t z: the noise level at each time of a diffusion model."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class TimeRange(NamedTuple):
 class Schedule:
     r"""Scale and noise of :math:`x_t = \alpha_t x_0 + \sigma_t z`, :math:`z \sim N(0, I)`; noise grows with t.
 
-    Divided by its scale, x_t/α_t = x₀ + σ̂_t z is variance exploding with the *noise level* σ̂_t = σ_t/α_t. Two schedules differ
-    only in when they pass a noise level, and at what scale.
+    Divided by its scale, x_t/α_t = x₀ + σ̂_t z is variance exploding with the *noise level* σ̂_t = σ_t/α_t. Two schedules
+    differ only in the times at which they pass a noise level, and in the scale there.
 
     Attributes
     ----------
-    name : in words
+    name : shown to people
     scale, noise : α and σ as functions of an array of times; the methods :meth:`alpha` and :meth:`sigma` check their times
     t_min, t_max : the range of times; σ may be 0 only at `t_min`, and α only at `t_max`
 
     Raises
     ------
     ValueError
-        α or σ is negative or infinite, or is 0 within the range, or the noise level does not grow with time. This is probed at
-        257 times when the schedule is made.
+        α or σ is negative or infinite, or is 0 within the range, or the noise level does not grow with time. The schedule is
+        checked at 257 times when it is made.
 
     Examples
     --------
@@ -137,7 +137,7 @@ class Schedule:
 
     @classmethod
     def flow(cls) -> Schedule:
-        """Rectified flow: α = 1 − t, σ = t, 0 ≤ t ≤ 1; at t = 1 pure noise, σ̂ = ∞ (Lipman et al. 2023, Liu et al. 2023)."""
+        """Rectified flow: α = 1 − t, σ = t, 0 ≤ t ≤ 1; t = 1 is pure noise, σ̂ = ∞ (Lipman et al. 2023, Liu et al. 2023)."""
         return cls(name="rectified flow", scale=lambda t: 1 - t, noise=np.copy, t_min=0.0, t_max=1.0)
 
     # ------------------------------------------------------------ at given times
@@ -147,26 +147,38 @@ class Schedule:
         Raises
         ------
         ValueError
-            A time outside of the range of the schedule.
+            A time lies outside of the range of the schedule.
         """
         return np.asarray(self.scale(self._times(t)), dtype=np.float64)
 
     def sigma(self, t: Any) -> FloatArray:
-        """σ_t, of the shape of `t`; errors as for :meth:`alpha`."""
-        return np.asarray(self.noise(self._times(t)), dtype=np.float64)
-
-    def noise_level(self, t: Any) -> FloatArray:
-        """σ̂_t = σ_t/α_t, of the shape of `t`; infinite where α = 0. Errors as for :meth:`alpha`."""
-        alpha, sigma = self.alpha(t), self.sigma(t)
-        return np.asarray(np.divide(sigma, alpha, out=np.full(alpha.shape, np.inf), where=alpha > 0))
-
-    def time_of(self, noise_level: Any) -> FloatArray:
-        """The time at which σ̂_t is `noise_level`, of its shape; NaN for levels that the schedule does not pass.
+        """σ_t, of the shape of `t`.
 
         Raises
         ------
         ValueError
-            A level that is negative or NaN.
+            A time lies outside of the range of the schedule.
+        """
+        return np.asarray(self.noise(self._times(t)), dtype=np.float64)
+
+    def noise_level(self, t: Any) -> FloatArray:
+        """σ̂_t = σ_t/α_t, of the shape of `t`; infinite if α = 0.
+
+        Raises
+        ------
+        ValueError
+            A time lies outside of the range of the schedule.
+        """
+        alpha, sigma = self.alpha(t), self.sigma(t)
+        return np.asarray(np.divide(sigma, alpha, out=np.full(alpha.shape, np.inf), where=alpha > 0))
+
+    def time_of(self, noise_level: Any) -> FloatArray:
+        """The time at which σ̂_t equals `noise_level`, of the same shape; NaN for levels that the schedule does not reach.
+
+        Raises
+        ------
+        ValueError
+            A level is negative or NaN.
         """
         level = np.asarray(noise_level, dtype=np.float64)
         if np.isnan(level).any() or (level.size and level.min() < 0):
@@ -183,7 +195,7 @@ class Schedule:
 
     # ------------------------------------------------------------ paths
     def ends(self, start: float | None = None, stop: float | None = None) -> TimeRange:
-        """Times where sampling starts and ends, by default `t_max` and `t_min`.
+        """Times at which sampling starts and ends, by default `t_max` and `t_min`.
 
         Raises
         ------
@@ -205,14 +217,14 @@ class Schedule:
         ----------
         steps : at least 1
         spacing : "time", "log" or "power"
-            Evenly in t, in ln σ̂, or in σ̂^(1/7) (Karras et al. 2022).
+            Even spacing in t, in ln σ̂, or in σ̂^(1/7) (Karras et al. 2022).
         start, stop : times, by default `t_max` and `t_min`
 
         Raises
         ------
         ValueError
-            `start` that is not above `stop`; a "log" grid that ends at no noise; a "log" or "power" grid that starts at an
-            infinite noise level.
+            `start` is not above `stop`, a "log" grid ends at zero noise, or a "log" or "power" grid starts at an infinite noise
+            level.
         """
         count = integer("steps", steps, 1)
         choice("spacing", spacing, SPACINGS)
@@ -236,7 +248,8 @@ class Schedule:
         Raises
         ------
         ValueError
-            No times, more than one axis, times that do not decrease or leave the range, a first time without noise.
+            There are no times or more than one axis, times do not decrease or leave the range, or there is no noise at the
+            first time.
         """
         t = real_array("times", times)
         if t.ndim != 1 or t.size == 0:

@@ -41,7 +41,7 @@ class SamplerError(ShortRepr, Tabular):
     ----------
     method : "euler" (DDIM) or "heun"
     steps : number of steps, on the "power" grid of noise levels
-    factors : (k,) variance of its samples over that of the exact ODE
+    factors : (k,) variance of its samples divided by that of the exact ODE
     """
 
     method: str
@@ -60,20 +60,21 @@ class TrajectoriesStudy(Tabular):
     ----------
     shape : of one sample
     eigenvalues, mean_coordinates : (k,) of the population, uₖᵀμ
-    modes : (M,) indices of the modes that are shown one by one
+    modes : (M,) indices of the modes that are shown individually
     schedule : of the curves: variance exploding, so that time is the noise level
     noise_levels : (S,) of the curves, decreasing
     state_gains, outcome_gains : (S, M) ψ, and ξ in units of √λ/σ_T, the share of the standard deviation that has emerged
     emergence : at half of the final outcome, for all modes
     emergence_times : name of a schedule → (k,) time at which each mode emerges, divided by `t_max`
     film : a few seeds at a few noise levels
-    law, exact_law : laws of the samples that start from N(0, σ_T² I), and from the law of noised data
+    law, exact_law : laws of samples that start from N(0, σ_T² I), and of samples that start from the law of noised data
     sampler_errors : by method and steps
     n : training-set sizes, ascending
     law_name : law of the splits
     spread_levels : (L,) noise levels of the spread
     spreads : one for each n, of all modes
-    relative_spread : (len(n), L) root mean square difference of two models' outcomes over that of two unrelated outcomes
+    relative_spread : (len(n), L) root mean square difference of the outcomes of two models, divided by that of two unrelated
+        outcomes
     correlation_levels : (C,) noise levels
     correlations : (len(n), C, M) correlation over training sets between the deviation of a mode's outcome at each level and its
         deviation at the end, pooled over seeds
@@ -132,14 +133,14 @@ def trajectories_study(
     law: str = DEFAULT_LAW,
     seed: int = 0,
 ) -> TrajectoriesStudy:
-    """Closed-form trajectories of a population and how they spread over training sets.
+    """Closed-form trajectories of a population, and their spread over training sets.
 
     Parameters
     ----------
     population : with modes of multiplicity 1
-    n : training-set sizes; by default a 16th, a quarter and all of the population's samples, or d, 4d and 16d where it is exact
-    sigma_max, sigma_min : noise levels where sampling starts and ends
-    modes : number of modes that are shown one by one, evenly spaced in the logarithm of their index
+    n : training-set sizes; by default a 16th, a quarter and all of the population's samples, or d, 4d and 16d if it is exact
+    sigma_max, sigma_min : noise levels at which sampling starts and ends
+    modes : number of modes that are shown individually, evenly spaced in the logarithm of their index
     seeds : number of initial states that are followed
     steps : numbers of steps of the samplers whose errors are shown
     law : of :class:`~kappaflow.Splits`
@@ -150,7 +151,8 @@ def trajectories_study(
     TypeError
         `population` is not a Population.
     ValueError
-        Multiplicities above 1; noise levels out of order; no training-set size or one below 2; no modes, seeds or steps.
+        Multiplicities are above 1, noise levels are out of order, there is no training-set size or one below 2, or no modes,
+        seeds or steps.
     """
     if not isinstance(population, Population):
         raise TypeError(f"population must be a Population, got {type(population).__name__}")

@@ -7,10 +7,10 @@ A model of sample mean μ̂ and sample covariance Σ̂ follows, in variance expl
     y_σ = μ̂ + f_σ(Σ̂)(y_T − μ̂), \quad f_σ(x) = \sqrt{\frac{x + σ²}{x + σ_T²}}, \qquad
     D_σ = μ̂ + g_σ(Σ̂)(y_T − μ̂), \quad g_σ(x) = \frac{x}{x + σ²} f_σ(x) = \frac{x}{\sqrt{(x + σ²)(x + σ_T²)}} .
 
-Both are spectral functions, so that :class:`~kappaflow.Splits` gives expectation and variance at every point of the path. The
-sampling map has the rule f_σ = c + Σᵢ wᵢ x/(x + tᵢ). From it follows a rule for g_σ on the same nodes, with the same relative
-error and without a constant: f_σ and its rule vanish at x = −σ², and what remains of the partial fractions is
-g_σ = Σᵢ wᵢ/(1 − σ²/tᵢ) · x/(x + tᵢ).
+Both are spectral functions, so :class:`~kappaflow.Splits` gives the expectation and variance at every point of the path. The
+sampling map has the rule f_σ = c + Σᵢ wᵢ x/(x + tᵢ). It gives a rule for g_σ on the same nodes, with the same relative error
+and without a constant: f_σ and its rule vanish at x = −σ², and the remaining partial fractions are g_σ = Σᵢ wᵢ/(1 − σ²/tᵢ) ·
+x/(x + tᵢ).
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def outcome_map(
     Parameters
     ----------
     splits : the ensemble of training sets
-    sigma, sigma_max : 0 ≤ σ < σ_max, noise levels where the outcome is taken and where sampling starts
+    sigma, sigma_max : 0 ≤ σ < σ_max, noise levels of the outcome and of the start of sampling
     tolerance : relative error of the sampling map, see :meth:`kappaflow.Splits.sampling_map`
 
     Raises
     ------
     ValueError
-        Noise levels out of order or out of range.
+        Noise levels are out of order or out of range.
     """
     top = positive("sigma_max", sigma_max)
     return _outcome_of(splits.sampling_map(sigma, top, tolerance=tolerance), not_negative("sigma", sigma), top)
@@ -127,15 +127,15 @@ def _path(splits: Splits, schedule: Schedule, times: Any) -> _Path:
 # ---------------------------------------------------------------- for given seeds
 @dataclass(frozen=True, repr=False)
 class SplitTrajectory(ShortRepr, Tabular):
-    """Probability flow of some initial states by models of n samples: expectation and spread over training sets.
+    """Probability flow from some initial states by models of n samples: expectation and spread over training sets.
 
     Attributes
     ----------
     n : samples in a training set
     times : (S,)
-    noise_level : (S,) σ̂ = σ/α, infinite where α = 0
+    noise_level : (S,) σ̂ = σ/α, infinite if α = 0
     states, outcomes : (S, B, d) expected x_t and D(x_t; t)
-    state_std, outcome_std : (S, B, K) standard deviation over training sets of the coordinate in each of the modes asked for
+    state_std, outcome_std : (S, B, K) standard deviation over training sets of the coordinate in each requested mode
     state_variance, outcome_variance : (S, B) variance over training sets, summed over all directions; the mean square
         difference of two models is twice that
     """
@@ -163,7 +163,7 @@ class SplitTrajectory(ShortRepr, Tabular):
 def split_trajectory(
     splits: Splits, schedule: Schedule, initial: Any, times: Any, *, modes: Any = None
 ) -> SplitTrajectory:
-    """Expected trajectory of models trained on n samples, and how much it differs between training sets, for given seeds.
+    """Expected trajectory of models trained on n samples, and its spread over training sets, for given seeds.
 
     Parameters
     ----------
@@ -172,20 +172,21 @@ def split_trajectory(
     initial : (B, *shape) or (B, d)
         x_T at the first of the times.
     times : (S,) decreasing
-    modes : indices (K,) of the modes whose standard deviations are wanted, all by default; the cost grows as S·B·K
+    modes : indices (K,) of the modes whose standard deviations are computed, all by default; the cost grows as S·B·K
 
     Raises
     ------
     TypeError
         `splits` is not a Splits.
     ValueError
-        Initial states of another shape; times that do not decrease, leave the schedule, or start where there is no noise;
-        indices of modes that are not there.
+        Initial states have another shape; times do not decrease, leave the schedule, or start at zero noise; or modes do not
+        exist.
 
     Notes
     -----
-    Leading order in 1/n, with the accuracy of the law of `splits`. A schedule that starts at α_T = 0 is taken to start at a
-    noise level 10⁶ times above everything else, which is exact to about 10⁻⁶. x_T itself has no variance.
+    The results are of leading order in 1/n, with the accuracy of the law of `splits`. A schedule that starts at α_T = 0 is
+    treated as if it started at a noise level 10⁶ times above everything else; the error is about 10⁻⁶. x_T itself has no
+    variance.
     """
     path = _path(splits, schedule, times)
     population = splits.population
@@ -226,13 +227,13 @@ def split_trajectory(
 # ---------------------------------------------------------------- over all seeds
 @dataclass(frozen=True, repr=False)
 class ModeSpread(ShortRepr, Tabular):
-    """Expected gains of the modes and their spread over training sets, over all seeds x_T ~ N(0, σ_T² I).
+    """Expected gains of the modes and their spread over training sets, for all seeds x_T ~ N(0, σ_T² I).
 
     Attributes
     ----------
     n : samples in a training set
     times : (S,)
-    noise_level : (S,) σ̂ = σ/α, infinite where α = 0
+    noise_level : (S,) σ̂ = σ/α, infinite if α = 0
     state_gain, outcome_gain : (S, k) expected ψ and ξ of :func:`~kappaflow.lens.trajectories.state_gains` and
         :func:`~kappaflow.lens.trajectories.outcome_gains`
     state_std, outcome_std : (S, k) standard deviation between training sets, root mean square over seeds; in the scale of x_t,
@@ -271,7 +272,7 @@ def mode_spread(splits: Splits, schedule: Schedule, times: Any) -> ModeSpread:
     TypeError
         `splits` is not a Splits.
     ValueError
-        Times that do not decrease, leave the schedule, or start where there is no noise.
+        Times do not decrease, leave the schedule, or start at zero noise.
     """
     path = _path(splits, schedule, times)
     population = splits.population
@@ -303,8 +304,8 @@ def trajectory_covariance(
 ) -> FloatArray:
     """(S, S, B, K) covariances over training sets between all pairs of times, of vᵀx_t, or of vᵀD(x_t; t).
 
-    They show when two models part. Divided by the standard deviations, the last row is the correlation of the difference
-    between two models at each time with the difference that they end with.
+    They show when two models separate. Divided by the standard deviations, the last row is the correlation of the difference
+    between two models at each time with the difference at the end.
 
     Parameters
     ----------
@@ -320,8 +321,8 @@ def trajectory_covariance(
     TypeError
         `splits` is not a Splits.
     ValueError
-        Another kind; initial states or directions of another shape; times that do not decrease, leave the schedule, or start
-        where there is no noise.
+        The kind is unknown, initial states or directions have another shape, or times do not decrease, leave the schedule, or
+        start at zero noise.
     """
     choice("kind", kind, KINDS)
     path = _path(splits, schedule, times)
