@@ -75,6 +75,8 @@ def test_plan_brackets_like_the_library(folder):
         "plan", "p.safetensors", "--tolerance", "0.05", "--bands", "1-4,5-36", "--json", "plan.json", "--sigma-max", 20
     )
     assert "all modes" in result.stdout
+    title = "p: images for a relative disagreement of two linear models of at most 0.05"
+    assert title in " ".join(result.stdout.split())
     population = kf.Population.load("p.safetensors")
     found = json.loads(Path("plan.json").read_text())
     for row, bands in [(found["bands"][0], [Band(0, 4)]), (found["bands"][1], [Band(4, 36)]), (found["total"], None)]:
