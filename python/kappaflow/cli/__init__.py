@@ -43,7 +43,7 @@ app = typer.Typer(
     "networks follow?",
     epilog=(
         "DATA is a folder of images, a .npy, .npz, .h5 or .zarr file, a saved population (.safetensors), or the name "
-        "of a built-in data set: see 'kappaflow info'.\n\n"
+        "of a built-in dataset: see 'kappaflow info'.\n\n"
         "Exit codes:\n" + "\n".join(f"{code.value:>3}  {meaning};" for code, meaning in EXIT_CODES.items()) + "\n\n"
         f"With {DEBUG_VARIABLE}=1 in the environment, errors also show where they were raised. The exit codes stay the same."
     ),

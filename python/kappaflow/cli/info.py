@@ -1,4 +1,4 @@
-"""``kappaflow info``: the installed versions, and the contents of a data set."""
+"""``kappaflow info``: the installed versions, and the contents of a dataset."""
 
 from __future__ import annotations
 

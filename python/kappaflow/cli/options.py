@@ -87,7 +87,7 @@ class Data:
         typer.Argument(
             metavar="DATA",
             help="Folder of images, .npy, .npz, .h5 or .zarr file, saved population (.safetensors), or name of a "
-            "built-in data set (see 'kappaflow info').",
+            "built-in dataset (see 'kappaflow info').",
             show_default=False,
             autocompletion=complete_data,
         ),

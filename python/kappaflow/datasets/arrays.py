@@ -258,7 +258,7 @@ def open_h5(path: Path, options: Options) -> ImageSource:
         with h5py.File(path, "r") as file:
             yield file[key]
 
-    return open_array(opener, path.name, options, f"the data set {key!r} of {path.name}")
+    return open_array(opener, path.name, options, f"the dataset {key!r} of {path.name}")
 
 
 def open_zarr(path: Path, options: Options) -> ImageSource:

@@ -176,7 +176,7 @@ def open_small(name: str, options: Options) -> ImageSource:
     plain = Options(grey=options.grey, size=options.size)
     source = open_array(lambda: contextlib.nullcontext(images), name, plain, name, small.scaling)
     notes = source.description.split("; ")[1:]
-    description = "; ".join((f"built-in data set {name}: {total} {small.what}", *notes))
+    description = "; ".join((f"built-in dataset {name}: {total} {small.what}", *notes))
     return replace(source, description=description)
 
 
@@ -308,7 +308,7 @@ def open_patches(options: Options) -> ImageSource:
     chosen = subset(starts[-1], options.limit)
     colour = "grey (luma)" if options.grey else "RGB"
     description = (
-        f"built-in data set patches: {describe_subset(starts[-1], chosen)} overlapping {patch}×{patch} {colour} "
+        f"built-in dataset patches: {describe_subset(starts[-1], chosen)} overlapping {patch}×{patch} {colour} "
         f"patches of {len(photos)} photos: {', '.join(photo.credit for photo in photos)}"
     )
     missing = [Path(photo.path).name for photo in PHOTOS if photo not in photos]
