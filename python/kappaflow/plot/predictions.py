@@ -217,7 +217,7 @@ def disagreement_by_mode(
 
 
 def _disagreement_curves(result: Any, relative: bool) -> tuple[ModeCurves, float | None]:
-    """Disagreement by mode, and the tolerance where there is one."""
+    """Disagreement by mode, and the tolerance if there is one."""
     if isinstance(result, Prediction):
         of = modes.relative_disagreement_of_modes if relative else modes.disagreement_of_modes
         return of(result), result.tolerance

@@ -1,7 +1,7 @@
 """What a report is made of. All reports are a :class:`Document`; only :mod:`.page` and :mod:`.write` know HTML and files.
 
 A report is a function ``build(result, *, facts) -> Document`` that puts its sections in order. A section is a function
-from the result to a :class:`Section`, or to None where the result has no data for it; a figure is a function from the
+from the result to a :class:`Section`, or to None if the result has no data for it; a figure is a function from the
 result to a :class:`Picture`, which stands beside the function that draws it and says everything about it: name, caption,
 alternative text. To add a figure, write these two functions and name the first in its section: nothing else lists it. ::
 

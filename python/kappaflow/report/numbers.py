@@ -37,7 +37,7 @@ def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
 
 
 def finite_range(*arrays: FloatArray) -> Range | None:
-    """Smallest and largest positive finite value of some arrays; None where there is none."""
+    """Smallest and largest positive finite value of some arrays; None if there is none."""
     flat = np.concatenate([positive(a).ravel() for a in arrays]) if arrays else np.empty(0)
     flat = flat[np.isfinite(flat)]
     return Range(float(flat.min()), float(flat.max())) if flat.size else None

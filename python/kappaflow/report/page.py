@@ -133,7 +133,7 @@ class _ShownGroup:
 
 
 def shown(value: Value) -> str:
-    """A value of a table as the page has it: numbers rounded, thousands separated, a dash where there is none."""
+    """A value of a table as the page has it: numbers rounded, thousands separated, a dash if there is none."""
     if value is None:
         return "–"
     if isinstance(value, Cell):
@@ -150,7 +150,7 @@ def _shown_cell(value: Value, *, words: bool) -> _ShownCell:
 
 
 def _groups(table: Table) -> list[_ShownGroup] | None:
-    """The rows of a table in their groups, None where they are too many for the page."""
+    """The rows of a table in their groups, None if they are too many for the page."""
     values = list(zip(*table.columns.values(), strict=True))
     if table.file and len(values) > _ROWS_SHOWN:
         return None

@@ -75,7 +75,7 @@ def _files_of(report: Path) -> set[str]:
 
 
 def table_text(table: Table) -> str:
-    """A table as CSV: a line of headings, numbers to full precision, nothing where there is no value."""
+    """A table as CSV: a line of headings, numbers to full precision, nothing if there is no value."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(table.columns)

@@ -49,7 +49,7 @@ class Generated(ShortRepr):
     spectrum : (R,) mean power of a channel at each radial frequency of the study
     autocovariance : (L,) at each lag of the study, averaged over channels and axes
     variances : (*shape) of each pixel
-    mean_missing : ‖m − μ‖²/‖μ‖², the share of the mean's power that is missing; NaN where the mean is zero
+    mean_missing : ‖m − μ‖²/‖μ‖², the share of the mean's power that is missing; NaN if the mean is zero
     samples : (count, *shape), from the same noise for all architectures
     """
 
@@ -69,11 +69,11 @@ class Studied(ShortRepr):
     name : in words, such as "patch 5, zero padding"
     kind : "mean", "patch", "convolution" or "linear"
     bias : "image", "scalar", "none"
-    padding : "circular", "zero" or "" where there is none
-    patch : sizes of the patch, () where there is none
+    padding : "circular", "zero" or "" if there is none
+    patch : sizes of the patch, () if there is none
     weights : number of weights that the layer multiplies by, without biases
     loss : (S,) E‖D − x₀‖²/d at each σ
-    generated : its law; None where that would take too long
+    generated : its law; None if that would take too long
     """
 
     name: str

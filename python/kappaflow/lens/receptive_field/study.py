@@ -56,13 +56,13 @@ class ReceptiveFieldStudy(Tabular):
     pixels : "centre" and "corner" → the position nearest to it that has variance
     sizes : whose → measure of :class:`FieldSize` → (S,): "centre" and "corner" of the population; "stationary", its circulant
         projection; "power law", the fitted spectrum on the same torus; "closed form", p = 2 in the continuum
-    fit : power law fitted to the spectrum of the circulant projection, None where none fits
+    fit : power law fitted to the spectrum of the circulant projection, None if none fits
     fit2 : the same with the exponent 2, which the closed form needs
     slopes : whose → d ln length/d ln σ between the levels of `slope_range`, NaN where there are fewer than three of them; length
         is the participation, in two dimensions its square root
     slope_range : (2,) σ at which the participation of the power law's field is 4 pixels and a quarter of all, NaN without a fit
     radius : of the window of the equivariance error
-    equivariance : (S,) local equivariance error, NaN where the sample is too small
+    equivariance : (S,) local equivariance error, NaN if the sample is too small
     projector_equivariance : its limit at σ → 0
     identity_defect : ‖P − 1‖/‖1‖ = √(1 − rank/d) of the limit P of J at σ → 0
     colour_share : (S,) share of the energy of the centre pixel's fields that lies in other channels than the output's, None
@@ -235,7 +235,7 @@ def _sigma_of_share(values: FloatArray, share: float) -> float:
 
 
 def _fits(spectrum: FloatArray) -> tuple[PowerLawFit | None, PowerLawFit | None]:
-    """A free fit and one with p = 2; None where there are too few frequencies with variance, or the spectrum rises."""
+    """A free fit and one with p = 2; None if there are too few frequencies with variance, or the spectrum rises."""
     try:
         free, two = fit_power_law(spectrum), fit_power_law(spectrum, exponent=2.0)
     except ValueError:
@@ -304,7 +304,7 @@ def _slopes(
 def _equivariance(
     population: Population, layout: SpatialLayout, levels: FloatArray, radius: int
 ) -> tuple[FloatArray, float]:
-    """The local equivariance error and its limit at σ → 0; NaN where no two pixels have their window inside."""
+    """The local equivariance error and its limit at σ → 0; NaN if no two pixels have their window inside."""
     interior = [length - 2 * radius for length in layout.grid]
     if min(interior) < 2:
         return np.full(levels.shape, np.nan), float("nan")

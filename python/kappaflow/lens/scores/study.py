@@ -204,7 +204,7 @@ def _seen(rows: FloatArray, training: FloatArray) -> BoolArray:
 
 
 def _study_levels(sigmas: Any, spread: float, top: float) -> FloatArray:
-    """The levels that are asked for, or twelve around the spread of the data; at most `top`."""
+    """The requested levels, or twelve around the spread of the data; at most `top`."""
     if top < 0.25 * spread:
         raise ValueError(f"sigma_max must be at least {0.25 * spread:.4g}, a quarter of the data's spread, got {top}")
     if sigmas is None:

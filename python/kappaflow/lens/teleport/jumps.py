@@ -32,7 +32,7 @@ __all__ = ["Teleported", "jump", "linear_map", "root_mean_square", "teleport", "
 
 #: Nodes of the Gauss-Legendre rule in ln s for the tail of a power law, good to 1e-12 for tails of four decades.
 _NODES = 64
-#: Exponent of ΔD that the error of the jump is estimated with where no correction is asked for.
+#: Exponent of ΔD that the error of the jump is estimated with if no correction is requested.
 _FAR_POWER = 2.0
 
 

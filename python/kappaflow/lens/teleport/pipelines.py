@@ -90,7 +90,7 @@ def teleport_pipeline(
     if given is None:
         raise ValueError("scheduler must be given with a model that is not a pipeline")
     kind = _kind(given)
-    sampler = copy.deepcopy(given)  # the pipeline goes on with its own grid
+    sampler = copy.deepcopy(given)  # the pipeline continues with its own grid
     count, size = integer("steps", steps, 1), integer("batch", batch, 1)
     z = population.flatten(real_array("noise", noise), "noise")
     if len(z) == 0:
@@ -222,7 +222,7 @@ def _entry(scheduler: Any, kind: str, sigma_start: float, steps: int) -> tuple[i
 
 
 def _grid(scheduler: Any, whole: int) -> FloatArray | None:
-    """Levels of the grid of so many steps; None where steps coincide, or lie outside of the time steps of training."""
+    """Levels of the grid of so many steps; None if steps coincide, or lie outside of the time steps of training."""
     scheduler.set_timesteps(whole)
     first, last = float(scheduler.timesteps.min()), float(scheduler.timesteps.max())
     if not 0 <= first <= last < scheduler.config.num_train_timesteps:

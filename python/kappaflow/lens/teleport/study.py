@@ -92,9 +92,9 @@ class NamedDenoiser(NamedTuple):
 
 
 def mixture_of_data(samples: FloatArray, *, seed: int = 0) -> NamedDenoiser:
-    """A denoiser that stands for the data where there is no network: the exact one of up to ten Gaussians fitted to them.
+    """A denoiser that stands for the data if there is no network: the exact one of up to ten Gaussians fitted to them.
 
-    There are fewer Gaussians where there are fewer than 20 distinct samples for each.
+    There are fewer Gaussians if there are fewer than 20 distinct samples for each.
 
     Parameters
     ----------

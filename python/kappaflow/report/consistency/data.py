@@ -138,7 +138,7 @@ def _band_strip(ax: Axes, prediction: Prediction, width: float) -> None:
 
 # ---------------------------------------------------------------- modes
 def eigenmodes(prediction: Prediction) -> Picture | None:
-    """Mean and leading modes; None where the population has no eigenvectors."""
+    """Mean and leading modes; None if the population has no eigenvectors."""
     if not len(prediction.eigenmodes):
         return None
     return Picture(

@@ -122,7 +122,7 @@ def plot_disagreement_of_modes(ax: Axes, parts: ModeCurves) -> Legend:
 
 
 def plot_relative_disagreement_of_modes(ax: Axes, relative: ModeCurves, tolerance: float | None) -> Legend:
-    """The disagreement of each mode relative to unrelated samples for each n, and the tolerance where there is one."""
+    """The disagreement of each mode relative to unrelated samples for each n, and the tolerance if there is one."""
     look.mode_axis(ax, relative.modes)
     relative.draw(ax, "relative")
     ax.set_ylabel("relative disagreement")
@@ -138,7 +138,7 @@ def plot_relative_disagreement_of_modes(ax: Axes, relative: ModeCurves, toleranc
 
 # ---------------------------------------------------------------- pairs of modes
 def pairs(prediction: Prediction) -> Section | None:
-    """How much modes of the seed leak into other modes of the image; None where no pair was computed."""
+    """How much modes of the seed leak into other modes of the image; None if no pair was computed."""
     if not prediction.modes.pairs.modes.size:
         return None
     return Section(

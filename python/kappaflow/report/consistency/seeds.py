@@ -158,7 +158,7 @@ def plot_seed_ranking(ax: Axes, prediction: Prediction) -> Legend:
 
 # ---------------------------------------------------------------- images
 def seed_images(prediction: Prediction) -> Picture | None:
-    """Predicted samples of the two ends; None where there are none."""
+    """Predicted samples of the two ends; None if there are none."""
     most, least = prediction.seeds.most_consistent, prediction.seeds.least_consistent
     if most is None or least is None or not len(most.numbers) or not len(least.numbers):
         return None

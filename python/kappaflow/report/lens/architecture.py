@@ -429,7 +429,7 @@ def _law_table(study: ArchitectureStudy) -> Table:
 
 
 def _cell(law: Generated | None, value: Any) -> float | None:
-    """A number of a law; None where there is no law, or the number is not finite."""
+    """A number of a law; None if there is no law, or the number is not finite."""
     if law is None:
         return None
     result = float(value(law))

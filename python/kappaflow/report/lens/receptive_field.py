@@ -281,7 +281,7 @@ def _size_panel(ax: Axes, study: ReceptiveFieldStudy, measure: str, low: float, 
 
 
 def _spectrum_picture(study: ReceptiveFieldStudy) -> Picture | None:
-    """None where no power law fits."""
+    """None if no power law fits."""
     if study.fit is None:
         return None
     return Picture(
@@ -355,7 +355,7 @@ def _draw_degrees(study: ReceptiveFieldStudy) -> Figure:
 
 
 def _equivariance_picture(study: ReceptiveFieldStudy) -> Picture | None:
-    """None where the sample is too small."""
+    """None if the sample is too small."""
     if not np.isfinite(study.equivariance).any():
         return None
     side = 2 * study.radius + 1

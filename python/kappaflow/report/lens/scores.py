@@ -129,7 +129,7 @@ def _findings(study: ScoresStudy) -> tuple[str, ...]:
 
 
 def _far_slope(study: ScoresStudy, fraction: Fraction) -> float | None:
-    """Slope of the last three levels, None where the errors are rounding."""
+    """Slope of the last three levels, None if the errors are rounding."""
     values = fraction.score_ratio_of_means[-3:]
     if values.size < 3 or values.min() < 1e-26 or not values[0] < _FAR:  # rounding, or not far enough
         return None

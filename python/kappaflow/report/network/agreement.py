@@ -32,7 +32,7 @@ MEMORISED_AUC, COPIES = 0.75, 0.5
 
 
 def gallery(found: NetworkValidation) -> Section | None:
-    """Images of the same seeds, where there are any."""
+    """Images of the same seeds, if there are any."""
     if not shown_galleries(found):
         return None
     return figure_section(

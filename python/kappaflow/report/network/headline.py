@@ -108,7 +108,7 @@ def _best_rows(found: NetworkValidation, arm: str) -> list[PredictorScore]:
 
 
 def _falls(found: NetworkValidation, arch: str, arm: str) -> bool | None:
-    """Whether the ratio at the largest trained n is below that at the smallest; None where there is one n alone."""
+    """Whether the ratio at the largest trained n is below that at the smallest; None if there is one n alone."""
     sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.ratio)
     return None if sizes.size < 2 else bool(ratios[-1] < ratios[0])
 

@@ -31,12 +31,12 @@ def where(arch: str, n: int) -> str:
 
 
 def two_digits(value: float) -> str:
-    """``0.83``, a dash where there is none."""
+    """``0.83``, a dash if there is none."""
     return f"{value:.2f}" if math.isfinite(value) else "–"
 
 
 def p_words(value: float) -> str:
-    """``0.003``, a dash where there is none."""
+    """``0.003``, a dash if there is none."""
     return "–" if math.isnan(value) else f"{value:.1g}"
 
 
@@ -46,7 +46,7 @@ def size_words(sizes: list[int]) -> str:
 
 
 def finite_mean(values: list[float]) -> float:
-    """Mean of the finite values, NaN where there are none."""
+    """Mean of the finite values, NaN if there are none."""
     there = [value for value in values if math.isfinite(value)]
     return float(np.mean(there)) if there else math.nan
 

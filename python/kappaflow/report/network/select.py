@@ -125,7 +125,7 @@ def run_by_key(found: NetworkValidation, key: str) -> Run:
 
 
 def prediction_of(found: NetworkValidation, arch: str, n: int, arm: str, predictor: str) -> PredictorScore | None:
-    """How well one predictor does, None where there is no trained pair."""
+    """How well one predictor does, None if there is no trained pair."""
     wanted = (arch, n, arm, predictor)
     return next((p for p in found.predictor_scores if (p.arch, p.n, p.arm, p.predictor) == wanted), None)
 

@@ -34,7 +34,7 @@ def at_size(group: list[Comparison], n: int) -> Comparison:
 
 
 def log_ratio(comparison: Comparison) -> FloatArray:
-    """log(simulated/predicted) of each entry, NaN where there is none."""
+    """log(simulated/predicted) of each entry, NaN if there is none."""
     return np.log(numbers.positive(numbers.ratio(comparison.agreement.simulated, comparison.agreement.predicted)))
 
 

@@ -92,7 +92,7 @@ def half_width(validation: Validation, n: int) -> float:
 
 
 class PredictionInterval(NamedTuple):
-    """Ends of the interval of each entry, NaN where there is none."""
+    """Ends of the interval of each entry, NaN if there is none."""
 
     low: FloatArray
     high: FloatArray

@@ -29,7 +29,7 @@ _STRATUM_ROW = 0.27
 
 
 def counterfactual(validation: Validation) -> Section | None:
-    """Training sets of different strata, where there are any."""
+    """Training sets of different strata, if there are any."""
     if validation.counterfactual is None:
         return None
     return figure_section(
@@ -154,7 +154,7 @@ def pair_name(first: str, second: str) -> str:
 
 # ---------------------------------------------------------------- sampler of finitely many steps
 def steps(validation: Validation) -> Section | None:
-    """Samplers of finitely many steps, where there are any."""
+    """Samplers of finitely many steps, if there are any."""
     if not validation.step_errors:
         return None
     each = each_size(validation)

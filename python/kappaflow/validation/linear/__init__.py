@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DisjointSets", "GaussianSets", "ResampledSets", "Validation", "collect_pool", "validate_linear"]
 
-#: Imported when they are first asked for: the simulation needs torch.
+#: Imported on first use: the simulation needs torch.
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {

@@ -255,7 +255,7 @@ class Validation(Tabular):
     kappa : κ against the noise variance
     scaling : predicted disagreement against n
     step_errors : of every sampler at every n
-    counterfactual : training sets that differ on purpose; None where there is no pool, or too small a one
+    counterfactual : training sets that differ on purpose; None if there is no pool, or too small a one
     notes : caveats that a reader must see, in plain words
     """
 
@@ -269,7 +269,7 @@ class Validation(Tabular):
     notes: tuple[str, ...]
 
     def find(self, quantity: str, law: str, n: int, subject: str = "") -> Comparison | None:
-        """The comparison of that kind, None where there is none."""
+        """The comparison of that kind, None if there is none."""
         wanted = (quantity, law, n, subject)
         return next((c for c in self.comparisons if (c.quantity, c.law, c.n, c.subject) == wanted), None)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NetworkValidation", "compare_given", "make_context", "make_plan", "open_pair", "validate_networks"]
 
-#: Imported when they are first asked for: networks need torch.
+#: Imported on first use: networks need torch.
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {

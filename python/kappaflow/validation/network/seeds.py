@@ -27,7 +27,7 @@ _MAPS = 64
 
 @dataclass(frozen=True, repr=False)
 class PosteriorOf(ShortRepr):
-    """Posterior variance of the images at every seed, None where there is none, and then why."""
+    """Posterior variance of the images at every seed, None if there is none, and then why."""
 
     value: PosteriorVariance | None
     note: str
