@@ -1,13 +1,13 @@
 """The best denoisers under architectural constraints, and the laws that they generate.
 
 * :mod:`.denoisers`: best denoisers of a mean image, of a full convolution, of a full matrix
-* :mod:`.patch_denoiser`: best denoiser of a layer that sees a patch
-* :mod:`.patch_regression`: the regression behind it
-* :mod:`.generated_laws`: the Gaussian laws that their samplers end with
+* :mod:`.patch_denoiser`: best denoiser of a layer whose input is a patch
+* :mod:`.patch_regression`: the regression that gives its weights
+* :mod:`.generated_laws`: the Gaussian laws of their samples
 * :mod:`.profiles`: power by frequency, covariance by lag
-* :mod:`.study`: all that the page on architecture shows
+* :mod:`.study`: everything that the page on architecture shows
 
-Spectra of data as convolutions see them are in :mod:`kappaflow.lens.stationary`.
+Spectra of data for convolutions are in :mod:`kappaflow.lens.stationary`.
 """
 
 from .denoisers import Architecture, ConvolutionDenoiser, FullLinearDenoiser, MeanDenoiser

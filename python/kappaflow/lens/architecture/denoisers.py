@@ -1,13 +1,13 @@
-r"""The best denoiser of an architecture: of a mean image, of a full convolution, of a full matrix.
+r"""The best denoisers of three architectures: a mean image, a full convolution, and a full matrix.
 
-Among all maps that an architecture can make, the one of least loss E‖D(x₀ + σz; σ) − x₀‖² depends on only a few second moments of
-the data: it treats the data as if they had the symmetry of the architecture. Each class here is the exact optimum at every σ
-separately, for a layer that ignores its input and answers with an image (:class:`MeanDenoiser`), that multiplies by any matrix
-(:class:`FullLinearDenoiser`), or by a circular convolution as wide as the image (:class:`ConvolutionDenoiser`). The convolution of
-a patch is in :mod:`.patch_denoiser`.
+Among all maps that an architecture can represent, the one of least loss E‖D(x₀ + σz; σ) − x₀‖² depends on only a few second
+moments of the data: it treats the data as if they had the symmetry of the architecture. Each class here is the exact optimum at
+every σ separately: for a layer that ignores its input and returns an image (:class:`MeanDenoiser`), for one that multiplies by
+any matrix (:class:`FullLinearDenoiser`), and for a circular convolution as wide as the image (:class:`ConvolutionDenoiser`).
+The convolution of a patch is in :mod:`.patch_denoiser`.
 
-All of them are affine in x, so that the probability flow dx/d ln σ = x − D(x; σ) from x_T = σ_T z down to σ₀ is an affine map of
-z. :meth:`Architecture.law` gives the law of its end: mean, spectrum and exact samples.
+All of them are affine in x, so the probability flow dx/d ln σ = x − D(x; σ) from x_T = σ_T z down to σ₀ is an affine map of z.
+:meth:`Architecture.law` gives the law of its end point: mean, spectrum and exact samples.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Architecture(ABC):
         Raises
         ------
         ValueError
-            Another shape, a noise level that is not above 0, NaN or infinity.
+            `x` has another shape, a noise level is not above 0, or an entry is NaN or infinite.
         """
         rows, noise = self.layout.rows(x), noise_levels_above_zero("sigma", sigma)
         if noise.ndim > 1 or (noise.ndim == 1 and len(noise) != len(rows)):
@@ -72,7 +72,7 @@ class Architecture(ABC):
         Raises
         ------
         ValueError
-            A noise level that is not above 0.
+            A noise level is not above 0.
         """
         return self._loss(noise_levels_above_zero("sigma", sigma))
 
@@ -82,7 +82,7 @@ class Architecture(ABC):
         Raises
         ------
         ValueError
-            Unless 0 < sigma_min < sigma_max; a zero-padded layer of more than ``ZERO_PADDING_LIMIT`` values.
+            0 < sigma_min < sigma_max does not hold, or the layer is zero-padded and has more than ``ZERO_PADDING_LIMIT`` values.
         """
         high, low = positive("sigma_max", sigma_max), positive("sigma_min", sigma_min)
         if low >= high:
@@ -101,7 +101,7 @@ class Architecture(ABC):
 
 @dataclass(frozen=True, repr=False)
 class MeanDenoiser(ShortRepr, Architecture):
-    """D = μ, whatever x is. Its loss, tr Σ, is what all others are measured against.
+    """D = μ for any x. Its loss, tr Σ, is the reference for all others.
 
     Attributes
     ----------
@@ -137,7 +137,7 @@ class MeanDenoiser(ShortRepr, Architecture):
 class FullLinearDenoiser(ShortRepr, Architecture):
     """Any matrix and any bias: D = μ + Σ(Σ + σ²)⁻¹(x − μ), with the loss Σₖ λₖσ²/(λₖ + σ²).
 
-    Along a mode its law has the variance σ_T²(λ + σ₀²)/(λ + σ_T²), and the share √((λ + σ₀²)/(λ + σ_T²)) of the mean is missing.
+    In a mode, its law has the variance σ_T²(λ + σ₀²)/(λ + σ_T²), and the share √((λ + σ₀²)/(λ + σ_T²)) of the mean is missing.
 
     Attributes
     ----------
@@ -170,8 +170,9 @@ class ConvolutionDenoiser(ShortRepr, Architecture):
     r"""A circular convolution as wide as the image that mixes channels freely: Wₘ = Sₘ(Sₘ + σ²)⁻¹ at each frequency.
 
     Sₘ is the spectrum S̃ₘ of the data only if the bias is an image, or the data are centred. With a bias of one number for each
-    channel it is S̃ₘ + μ̂ₘμ̂ₘ† at all frequencies but 0, and without a bias at all of them: structure of the mean image is then
-    taken for variance. The law is a stationary Gaussian process with the spectrum Sₘ, up to what the ends of the flow change.
+    channel, it is S̃ₘ + μ̂ₘμ̂ₘ† at all frequencies except 0, and without a bias it is so at all of them: structure of the mean
+    image then counts as variance. The law is a stationary Gaussian process with the spectrum Sₘ, up to the effect of the end
+    points of the flow.
 
     Attributes
     ----------
@@ -198,7 +199,8 @@ class ConvolutionDenoiser(ShortRepr, Architecture):
         Raises
         ------
         ValueError
-            Another bias; samples or a population that :class:`~kappaflow.lens.stationary.SpectralStatistics` refuses.
+            The bias is unknown, or :class:`~kappaflow.lens.stationary.SpectralStatistics` does not accept the samples or the
+            population.
         """
         choice("bias", bias, BIASES)
         statistics = SpectralStatistics.of(source, shape=shape)
@@ -217,7 +219,7 @@ class ConvolutionDenoiser(ShortRepr, Architecture):
         return self._function(wiener_gain(self.values, noise_variance=noise))
 
     def filter(self, sigma: float) -> FloatArray:
-        """w of the response D(x)_i = Σ_δ w[δ] x_{i+δ} at one σ > 0, (*grid, C, C): cyclic offset, input and output channel."""
+        """Weights w of D(x)_i = Σ_δ w[δ] x_{i+δ} at one σ > 0, (*grid, C, C): cyclic offset, input and output channel."""
         axes = tuple(range(len(self.layout.grid)))
         return np.asarray(np.fft.fftn(self.transfer(sigma), axes=axes, norm="forward").real.swapaxes(-1, -2))
 

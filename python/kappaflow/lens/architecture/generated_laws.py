@@ -1,7 +1,7 @@
-r"""Laws that linear denoisers generate: Gaussians, the images of white noise under an affine sampling map.
+r"""Laws that linear denoisers generate. They are Gaussian: white noise after an affine sampling map.
 
-The probability flow starts at x_T = σ_T z, z ~ N(0, I), and ends at σ₀ > 0 with x = m + Fz. Samples of different architectures from
-the same z can be compared one by one.
+The probability flow starts at x_T = σ_T z, z ~ N(0, I), and ends at σ₀ > 0 with x = m + Fz. Samples of different architectures
+from the same z can be compared individually.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class GeneratedLaw(ShortRepr, ABC):
     @property
     @abstractmethod
     def spectra(self) -> ComplexArray:
-        """Spectra Eₘ = E (x̂ₘ − m̂ₘ)(x̂ₘ − m̂ₘ)†, (*grid, C, C), whether the law is stationary or not."""
+        """Spectra Eₘ = E (x̂ₘ − m̂ₘ)(x̂ₘ − m̂ₘ)†, (*grid, C, C), also if the law is not stationary."""
 
     @property
     @abstractmethod
@@ -54,7 +54,7 @@ class GeneratedLaw(ShortRepr, ABC):
         return self.layout.autocovariance(self.spectra)
 
     def from_noise(self, noise: Any) -> FloatArray:
-        """Where the flow leads from x_T = σ_T z, (B, *shape).
+        """End points (B, *shape) of the flow from x_T = σ_T z.
 
         Parameters
         ----------
@@ -63,7 +63,7 @@ class GeneratedLaw(ShortRepr, ABC):
         Raises
         ------
         ValueError
-            Noise of another shape, NaN or infinity.
+            The noise has another shape, or holds NaN or infinity.
         """
         rows = self.layout.rows(noise, "noise")
         return (self.mean + self._spread(rows)).reshape(len(rows), *self.layout.shape)
@@ -100,14 +100,14 @@ class StationaryLaw(GeneratedLaw):
 
     @property
     def variances(self) -> FloatArray:
-        """The same at every position, (*shape)."""
+        """Variance of each pixel, (*shape): the same at every position."""
         per_channel = np.einsum("...aa->...a", self.spectra).real.reshape(-1, self.layout.channels).mean(axis=0)
         return self.layout.uniform(per_channel).reshape(self.layout.shape)
 
 
 @dataclass(frozen=True, repr=False)
 class LinearLaw(GeneratedLaw):
-    """The law of a full linear denoiser: the modes of the data, each with its own scale.
+    """The law of a full linear denoiser: modes of the data, each with its own scale.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class LinearLaw(GeneratedLaw):
 
     @property
     def spectra(self) -> ComplexArray:
-        """Of the modes with their scales, and of white noise outside of them, (*grid, C, C)."""
+        """Spectra of the scaled modes and of white noise outside of them, (*grid, C, C)."""
         inside = self.layout.spectra(mode_rows(self.population, self.scales**2 - self.null_scale**2))
         return np.asarray(inside + self.null_scale**2 * np.eye(self.layout.channels))
 
@@ -154,7 +154,7 @@ class AffineLaw(GeneratedLaw):
 
     @property
     def spectra(self) -> ComplexArray:
-        """Of FFᵀ averaged over shifts, (*grid, C, C)."""
+        """Spectra of FFᵀ averaged over shifts, (*grid, C, C)."""
         columns = np.ascontiguousarray(self.matrix.T)
         return self.layout.spectra(iter([(columns, np.ones(len(columns)))]))
 

@@ -1,4 +1,4 @@
-r"""The best denoiser of a layer that sees a patch around each pixel, and the law that it generates."""
+r"""The best denoiser of a layer whose input is a patch around each pixel, and the law that it generates."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ ZERO_PADDING_LIMIT = 1024
 
 @dataclass(frozen=True, repr=False)
 class PatchDenoiser(ShortRepr, Architecture):
-    r"""A convolution of a patch, D(x)_i = b + Σ_δ w_δ x_{i+δ}, circular or with zeros beyond the edges (what networks do).
+    r"""A convolution of a patch, D(x)_i = b + Σ_δ w_δ x_{i+δ}, circular or with zeros beyond the edges (as in networks).
 
-    Weights at all σ come from one eigendecomposition, see :class:`~.patch_regression.PatchRegression`. The law is
+    One eigendecomposition gives the weights at all σ, see :class:`~.patch_regression.PatchRegression`. The law is
 
     * for circular padding and one channel, a stationary Gaussian process whose *log*-spectrum is the transform of a filter as
       small as the patch (:meth:`log_covariance`); neither its covariance nor its precision is local;
-    * for circular padding and several channels, where filters of different σ do not commute, the solution of a C×C differential
-      equation at each frequency;
-    * for zeros, where the law is not stationary near the edges and filters do not commute either, the solution of a d×d
-      differential equation, for d up to ``ZERO_PADDING_LIMIT``.
+    * for circular padding and several channels, the solution of a C×C differential equation at each frequency, because filters
+      of different σ do not commute;
+    * for zero padding, the solution of a d×d differential equation, for d up to ``ZERO_PADDING_LIMIT``, because the law is not
+      stationary near the edges and filters do not commute either.
 
     Attributes
     ----------
@@ -94,14 +94,14 @@ class PatchDenoiser(ShortRepr, Architecture):
         patch : odd size of the patch, or one for each axis
         padding : "circular" or "zero"
         bias : "image", "scalar" or "none"
-        shape : of a sample, where samples come flat
+        shape : of a sample, given if samples are flat
 
         Raises
         ------
         ValueError
-            Even sizes, a patch larger than the image, an unknown padding or bias.
+            A size is even, the patch is larger than the image, or the padding or the bias is unknown.
         TypeError
-            SpectralStatistics with zero padding, which needs to know where pixels are.
+            `source` is SpectralStatistics and the padding is zero, which needs the positions of pixels.
         """
         choice("padding", padding, PADDINGS)
         choice("bias", bias, BIASES)
@@ -125,7 +125,7 @@ class PatchDenoiser(ShortRepr, Architecture):
         )
 
     def filter(self, sigma: float) -> FloatArray:
-        """w at one σ > 0, (*patch, C, C): offset, input channel, output channel.
+        """Weights w at one σ > 0, (*patch, C, C): offset, input channel, output channel.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class PatchDenoiser(ShortRepr, Architecture):
         Raises
         ------
         ValueError
-            Zero padding, which has no transfer function.
+            The padding is zero; then there is no transfer function.
         """
         if self.padding != "circular":
             raise ValueError("padding must be 'circular' for a transfer function, got 'zero'")
@@ -152,7 +152,7 @@ class PatchDenoiser(ShortRepr, Architecture):
         Raises
         ------
         ValueError
-            Circular padding, or d above ``ZERO_PADDING_LIMIT``.
+            The padding is circular, or d is above ``ZERO_PADDING_LIMIT``.
         """
         if self.padding != "zero":
             raise ValueError("padding must be 'zero' for a matrix, got 'circular': see transfer")
@@ -167,7 +167,7 @@ class PatchDenoiser(ShortRepr, Architecture):
         Raises
         ------
         ValueError
-            Zero padding, or several channels, whose filters do not commute.
+            The padding is zero or there are several channels, so that filters do not commute.
         """
         if self.padding != "circular" or self.layout.channels != 1:
             raise ValueError(
@@ -250,7 +250,7 @@ class PatchDenoiser(ShortRepr, Architecture):
 def log_gain_integral(values: Any, sigma_max: float, sigma_min: float) -> FloatArray:
     r"""J(ℓ) = ∫_{σ₀}^{σ_T} ℓ/(ℓ + s²) ds/s = ½ ln(1 + ℓ/σ₀²) − ½ ln(1 + ℓ/σ_T²), of the shape of ℓ.
 
-    It is the part of ln(σ_T/σ₀) along which a mode of eigenvalue ℓ is kept.
+    It is the part of ln(σ_T/σ₀) over which a mode of eigenvalue ℓ is kept.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def log_gain_integral(values: Any, sigma_max: float, sigma_min: float) -> FloatA
 
 
 def non_commutation(denoiser: ConvolutionDenoiser | PatchDenoiser, sigmas: tuple[float, float]) -> float:
-    """‖W(σ₁)W(σ₂) − W(σ₂)W(σ₁)‖/‖W(σ₁)W(σ₂)‖, Frobenius norms over all frequencies or pixels; 0 where filters commute.
+    """‖W(σ₁)W(σ₂) − W(σ₂)W(σ₁)‖/‖W(σ₁)W(σ₂)‖, with Frobenius norms over all frequencies or pixels; 0 if the filters commute.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def non_commutation(denoiser: ConvolutionDenoiser | PatchDenoiser, sigmas: tuple
     Raises
     ------
     ValueError
-        A noise level that is not above 0, or a zero-padded layer that is too large.
+        A noise level is not above 0, or the layer is zero-padded and too large.
     """
     if isinstance(denoiser, PatchDenoiser) and denoiser.padding == "zero":
         first, second = (denoiser.matrix(sigma) + 0j for sigma in sigmas)

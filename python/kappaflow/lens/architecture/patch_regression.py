@@ -1,4 +1,5 @@
-r"""The regression behind a layer that sees a patch: geometry of patches, their moments, and the solution at every σ.
+r"""The regression that gives the weights of a layer whose input is a patch: geometry of patches, moments, and solution at every
+σ.
 
 A layer with offsets 𝒦 estimates pixel i from its noised patch (x_{i+δ})_{δ∈𝒦}, with the same weights w everywhere. They solve
 (A + σ²B) w = A e_c. A is the second moment of clean patches, pooled over positions; B is diagonal and holds the fraction of
@@ -45,15 +46,15 @@ def patch_size(patch: Any, layout: SpatialLayout) -> tuple[int, ...]:
 
     Parameters
     ----------
-    patch : one odd size for all axes, or one for each
+    patch : one odd size for all axes, or one for each axis
     layout : of the images
 
     Raises
     ------
     TypeError
-        Anything but integers.
+        The sizes are not integers.
     ValueError
-        Even sizes, which have no centre; sizes larger than the image; another number of sizes than axes.
+        A size is even, so that there is no centre, or larger than the image, or there are more or fewer sizes than axes.
     """
     given = patch if isinstance(patch, (tuple, list)) else (patch,) * len(layout.grid)
     if len(given) != len(layout.grid):
@@ -75,7 +76,7 @@ def offsets(patch: tuple[int, ...]) -> npt.NDArray[np.int64]:
 class PatchRegression(ShortRepr):
     r"""Solution of (A + σ²B) w = A e_c for all σ by one eigendecomposition, B^{−½}AB^{−½} = V diag(ℓ) Vᵀ.
 
-    As B_cc = 1, w = B^{−½} V diag(ℓ/(ℓ+σ²)) (row c of V)ᵀ, and the loss over all pixels is N Σⱼ V²_{cj} ℓⱼσ²/(ℓⱼ+σ²).
+    Because B_cc = 1, w = B^{−½} V diag(ℓ/(ℓ+σ²)) (row c of V)ᵀ, and the loss over all pixels is N Σⱼ V²_{cj} ℓⱼσ²/(ℓⱼ+σ²).
 
     Attributes
     ----------
@@ -104,7 +105,7 @@ class PatchRegression(ShortRepr):
         return flat.reshape(*self.patch, self.layout.channels, self.layout.channels)
 
     def filter(self, sigma: float) -> FloatArray:
-        """w at one noise level σ > 0, (*patch, C, C): offset, input channel, output channel."""
+        """Weights w at one noise level σ > 0, (*patch, C, C): offset, input channel, output channel."""
         return self.weights(wiener_gain(self.values, noise_variance=sigma**2))
 
     def loss(self, sigma: FloatArray) -> FloatArray:
@@ -115,7 +116,8 @@ class PatchRegression(ShortRepr):
 
 
 def circular_regression(statistics: SpectralStatistics, patch: tuple[int, ...], bias: str) -> PatchRegression:
-    """Regression of patches that go around the edges: A is a section of the average covariance, A[(δ,a),(δ′,b)] = c[δ − δ′]_{ab}.
+    """Regression of patches that continue around the edges: A is a section of the average covariance, A[(δ,a),(δ′,b)] = c[δ −
+    δ′]_{ab}.
 
     Parameters
     ----------
@@ -135,13 +137,13 @@ def circular_regression(statistics: SpectralStatistics, patch: tuple[int, ...], 
 
 
 class ZeroRegression(NamedTuple):
-    """Regression of zero-padded patches, and what it is centred at.
+    """Regression of zero-padded patches, and the means around which it is centred.
 
     Attributes
     ----------
     regression : the solution
-    patch_mean : (F,) mean patch around which it is, 0 unless the bias is "scalar"
-    target : (C,) mean of the pixels that it is added to, 0 unless the bias is "scalar"
+    patch_mean : (F,) mean patch, which is subtracted from the input; 0 unless the bias is "scalar"
+    target : (C,) mean of the pixels, which is added to the output; 0 unless the bias is "scalar"
     """
 
     regression: PatchRegression
@@ -155,21 +157,21 @@ class ZeroRegression(NamedTuple):
 def zero_regression(
     source: Any, patch: tuple[int, ...], bias: str, *, shape: tuple[int, ...] | None = None
 ) -> ZeroRegression:
-    """Regression of patches that see zeros beyond the edges, without a d×d matrix.
+    """Regression of patches with zeros beyond the edges, without a d×d matrix.
 
     Parameters
     ----------
     source : a Population, or samples (N, *shape)
     patch : sizes along each axis
     bias : "image", "scalar" or "none"
-    shape : of a sample, where samples come flat
+    shape : of a sample, given if samples are flat
 
     Raises
     ------
     ValueError
-        Another bias; data that :func:`~kappaflow.lens.stationary.centred_rows` refuses.
+        The bias is unknown, or :func:`~kappaflow.lens.stationary.centred_rows` does not accept the data.
     TypeError
-        SpectralStatistics, which do not know where pixels are.
+        `source` is SpectralStatistics, which hold no positions of pixels.
     """
     choice("bias", bias, BIASES)
     layout, mean, blocks = centred_rows(source, shape=shape)
@@ -186,12 +188,12 @@ def zero_regression(
 
 
 class WeightPlaces(NamedTuple):
-    """Where the weights of a filter stand in the flattened (d, d) matrix of a layer.
+    """Positions of the weights of a filter in the flattened (d, d) matrix of a layer.
 
     Attributes
     ----------
     places : (E,) entries of the flattened matrix
-    numbers : (E,) which entry of the flattened filter stands there
+    numbers : (E,) entries of the flattened filter at these places
     """
 
     places: npt.NDArray[np.int64]
@@ -202,7 +204,7 @@ class WeightPlaces(NamedTuple):
 
 
 def zero_entries(layout: SpatialLayout, patch: tuple[int, ...]) -> WeightPlaces:
-    """Where each weight of a filter (*patch, C, C) stands in the (d, d) matrix of a zero-padded layer."""
+    """Positions of the weights of a filter (*patch, C, C) in the (d, d) matrix of a zero-padded layer."""
     channels, grid = layout.channels, np.array(layout.grid)
     numbers_of = layout.numbers.reshape(layout.positions, channels)
     here = np.moveaxis(np.indices(layout.grid), 0, -1).reshape(-1, len(grid))

@@ -1,4 +1,6 @@
-"""Everything that the page on architecture shows: losses, generated laws and filters of several architectures on one population."""
+"""Everything that the page on architecture shows: losses, generated laws and filters of several architectures for one
+population.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ _LOWEST, _LEVELS = 0.01, 41
 
 @dataclass(frozen=True, repr=False)
 class Generated(ShortRepr):
-    """The law that an architecture generates, in numbers.
+    """Numbers of the law that an architecture generates.
 
     Attributes
     ----------
@@ -66,12 +68,12 @@ class Studied(ShortRepr):
 
     Attributes
     ----------
-    name : in words, such as "patch 5, zero padding"
+    name : shown to people, such as "patch 5, zero padding"
     kind : "mean", "patch", "convolution" or "linear"
     bias : "image", "scalar", "none"
-    padding : "circular", "zero" or "" if there is none
+    padding : "circular", "zero", or "" if there is none
     patch : sizes of the patch, () if there is none
-    weights : number of weights that the layer multiplies by, without biases
+    weights : number of weights of the layer, without biases
     loss : (S,) E‖D − x₀‖²/d at each σ
     generated : its law; None if that would take too long
     """
@@ -88,7 +90,7 @@ class Studied(ShortRepr):
 
 @dataclass(frozen=True, repr=False)
 class Filters(ShortRepr):
-    """Weights of one architecture at several noise levels: those from a channel to itself, averaged over channels.
+    """Weights of one architecture at several noise levels: the weights from a channel to itself, averaged over channels.
 
     Attributes
     ----------
@@ -102,12 +104,12 @@ class Filters(ShortRepr):
 
 @dataclass(frozen=True)
 class Locality:
-    """How much of what a circular patch of one channel generates lies at lags beyond the patch, as a share of Σ|·| over all lags.
+    """Locality of the law that a circular patch of one channel generates: shares of Σ|·| over all lags that lie beyond the patch.
 
     Attributes
     ----------
     name : of the architecture
-    log_covariance, covariance, precision : share beyond the patch; the lag 0 of the logarithm counts without its 2 ln σ₀
+    log_covariance, covariance, precision : share beyond the patch; in the logarithm, lag 0 counts without its term 2 ln σ₀
     """
 
     name: str
@@ -117,7 +119,7 @@ class Locality:
 
 
 class Commutator(NamedTuple):
-    """How far the filters of an architecture at two noise levels are from commuting.
+    """Relative size of the commutator of an architecture's filters at two noise levels.
 
     Attributes
     ----------
@@ -138,9 +140,9 @@ class ArchitectureStudy(ShortRepr, Tabular):
     shape : of a sample
     channels : C
     sigma : (S,) noise levels of the losses
-    sigma_max, sigma_min : where the probability flow starts and ends
+    sigma_max, sigma_min : noise levels at which the probability flow starts and ends
     variance : tr Σ/d
-    mean_structure : ‖μ − mean of channels‖²/d, the power of the mean image that one number per channel cannot add
+    mean_structure : ‖μ − mean of channels‖²/d, the power of the mean image that one number per channel cannot represent
     frequencies : (R,) radial, cycles per pixel
     spectrum : (R,) of the data, mean power of a channel
     lags : (L,) pixels
@@ -148,7 +150,7 @@ class ArchitectureStudy(ShortRepr, Tabular):
     studied : architectures, the most constrained first
     filter_sigma : (F,) noise levels of the filters
     filters : of circular and zero-padded patches and of the full convolution
-    locality : of circular patches where there is one channel, () otherwise
+    locality : of circular patches if there is one channel, () otherwise
     commutators : one for each convolution and patch, at ``commutator_sigma``
     commutator_sigma : the two noise levels
     """
@@ -177,7 +179,7 @@ class ArchitectureStudy(ShortRepr, Tabular):
         Raises
         ------
         KeyError
-            There is none of this name.
+            There is no architecture of this name.
         """
         for architecture in self.studied:
             if architecture.name == name:
@@ -202,17 +204,19 @@ def architecture_study(
 
     Parameters
     ----------
-    population : of shape (N,), (H, W), (H, W, C) or (C, H, W); a vector is taken for a cyclic signal in the order of its entries
-    patches : odd sizes; they are cut to what fits along each axis, and left out where that is one pixel or the whole image
+    population : of shape (N,), (H, W), (H, W, C) or (C, H, W); a vector is treated as a cyclic signal in the order of its entries
+    patches : odd sizes; they are reduced to the largest that fits along each axis, and left out if that is one pixel or the
+        whole image
     sigma : noise levels of the losses, by default 41 from 0.01 to 80
-    sigma_max, sigma_min : where the probability flow starts and ends
+    sigma_max, sigma_min : noise levels at which the probability flow starts and ends
     samples : number of samples from each law
-    seed : of the noise that they start from
+    seed : of the noise from which samples start
 
     Raises
     ------
     ValueError
-        Shapes with more axes, multiplicities above 1, even patches, noise levels that are not above 0 or out of order.
+        The shape has more axes, multiplicities are above 1, a patch size is even, or noise levels are not above 0 or out of
+        order.
     """
     statistics = SpectralStatistics.of(population)
     layout = statistics.layout

@@ -2,11 +2,11 @@
 
 * :mod:`.linear_jacobian`: rows of the Jacobian of the best linear denoiser
 * :mod:`.training_sets`: their mean and spread over training sets of n samples
-* :mod:`.field_size`: how large a field is
-* :mod:`.equivariance`: how far fields are shifts of one another
-* :mod:`.stationary_fields`, :mod:`.power_laws`: stationary data, and closed forms where their spectrum is a power law
-* :mod:`.denoiser_jacobian`: networks (needs torch when it is called), and any other denoiser
-* :mod:`.study`: all that the page on receptive fields shows
+* :mod:`.field_size`: size of a field
+* :mod:`.equivariance`: how close the fields of different pixels are to shifts of one another
+* :mod:`.stationary_fields`, :mod:`.power_laws`: stationary data, and closed forms for spectra that are power laws
+* :mod:`.denoiser_jacobian`: networks (torch is needed when it is called), and any other denoiser
+* :mod:`.study`: everything that the page on receptive fields shows
 """
 
 from .denoiser_jacobian import (

@@ -1,9 +1,9 @@
-r"""Receptive fields of networks and of any denoiser: the Jacobian at noised data, by automatic or by finite differences.
+r"""Receptive fields of networks and of other denoisers: the Jacobian at noised data, by automatic or finite differentiation.
 
 The receptive field of a network depends on its input. Results are therefore a mean and a standard deviation over inputs
-x = x₀ + σz, with x₀ from the data. The linear prediction is J = Σ(Σ + σ²)⁻¹ (:mod:`.linear_jacobian`). Rows (what moves an output
-pixel) and columns (what an input pixel moves) agree for an exact posterior mean, whose Jacobian is Cov[x₀ | x]/σ²; those of a
-network need not.
+x = x₀ + σz, with x₀ from the data. The linear prediction is J = Σ(Σ + σ²)⁻¹ (:mod:`.linear_jacobian`). Rows (the inputs that
+change an output pixel) and columns (the outputs that an input pixel changes) agree for an exact posterior mean, whose Jacobian
+is Cov[x₀ | x]/σ²; those of a network need not agree.
 
 PyTorch is imported only when a network is differentiated.
 """
@@ -39,7 +39,7 @@ class FieldStatistics(ShortRepr):
     mean : (P, d) mean over the inputs, one row for each of `entries`, in the order of a flattened sample
     std : (P, d) standard deviation over the inputs (divisor B − 1), NaN for one input
     count : B, number of inputs
-    entries : (P,) places in a flattened sample
+    entries : (P,) indices in a flattened sample
     sigma : noise level
     direction : "rows", J[i, ·] = ∂Dᵢ/∂x, or "columns", J[·, j] = ∂D/∂xⱼ
     """
@@ -64,7 +64,7 @@ def noised(data: Any, sigma: float, *, seed: int = 0) -> FloatArray:
     Raises
     ------
     ValueError
-        No samples, or samples without an axis for their entries; σ that is not above 0; NaN or infinity.
+        There are no samples, samples have no axis for their entries, σ is not above 0, or an entry is NaN or infinite.
     """
     rows = real_array("data", data)
     if rows.ndim < 2 or len(rows) == 0:
@@ -139,8 +139,8 @@ def network_receptive_field(
 ) -> FieldStatistics:
     r"""Receptive fields of a PyTorch denoiser at noised data: rows by reverse, columns by forward differentiation.
 
-    There is one pass for each pixel and batch, which is right only if the samples of a batch do not influence each other: put a
-    network into evaluation mode first.
+    There is one pass for each pixel and batch. This is correct only if the samples of a batch do not influence each other: put
+    a network into evaluation mode first.
 
     Parameters
     ----------
@@ -148,24 +148,24 @@ def network_receptive_field(
         in the scale of the data (:mod:`kappaflow.models.denoisers`); differentiable in x
     data : (B, *shape) or (B, d) clean samples, over which the mean is taken
     sigma : σ > 0
-    pixels : each one (y, x) for all channels of a position, (y, x, c) for one channel, or a place in a signal
-    shape : of one sample, where the data come flat
-    direction : "rows" or "columns". Columns need a network all of whose operations have forward derivatives; PyTorch's attention
-        is computed by its formula for them, as its fused kernels have none.
+    pixels : each one (y, x) for all channels of a position, (y, x, c) for one channel, or an index in a signal
+    shape : of one sample, given if the data are flat
+    direction : "rows" or "columns". Columns need forward derivatives of all operations of the network. PyTorch's fused
+        attention kernels have none, so attention is then computed by its formula.
     seed : of the noise
-    batch : inputs at once
+    batch : number of inputs at once
     device, dtype : of the tensors; "float32" for networks with weights of that kind
 
     Returns
     -------
     FieldStatistics
-        In the library's order of pixels, whatever that of the tensors.
+        Statistics in the order of pixels of this library, which may differ from that of the tensors.
 
     Raises
     ------
     ValueError
-        No data or no pixels, a shape that does not hold a sample, a pixel outside of it; a denoiser that answers in another shape
-        than that of its input, or whose answers or derivatives are not finite.
+        There are no data or no pixels, the shape does not fit a sample, or a pixel lies outside of it; the output of the
+        denoiser has another shape than its input, or outputs or derivatives are not finite.
     """
     import torch
 
@@ -254,21 +254,21 @@ def difference_receptive_field(
 ) -> FieldStatistics:
     """Receptive fields of a denoiser of rows by central differences, (D(x + h e) − D(x − h e))/2h.
 
-    Columns take two evaluations for each input and pixel, rows two for each input and dimension.
+    Columns need two evaluations for each input and pixel, rows two for each input and dimension.
 
     Parameters
     ----------
     denoiser : ``D(x, sigma)`` of rows (B, d) in float64
     data, sigma, pixels, shape, direction, seed : as for :func:`network_receptive_field`
     step : h, by default σ/1000
-    batch : rows that the denoiser sees at once
+    batch : number of rows in each call of the denoiser
 
     Raises
     ------
     ValueError
-        As for :func:`network_receptive_field`.
+        See :func:`network_receptive_field`.
     TypeError
-        A denoiser that does not return real numbers.
+        The denoiser does not return real numbers.
     """
     choice("direction", direction, _DIRECTIONS)
     rows = real_array("data", data)

@@ -1,4 +1,4 @@
-r"""How far the receptive fields of different pixels are shifts of one another, as those of a convolution are."""
+r"""How close the receptive fields of different pixels are to shifts of one another, like those of a convolution."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BLOCK = 256
 
 
 def default_radius(shape: Sequence[int]) -> int:
-    """A quarter of the shorter side, at least 1: window and interior then have about half of each side."""
+    """A quarter of the shorter side, at least 1. The window and the interior then cover about half of each side."""
     return max(1, min(SpatialLayout.of_any(shape).grid) // 4)
 
 
@@ -68,7 +68,7 @@ def equivariance_error(
     Raises
     ------
     ValueError
-        A Jacobian of another shape; a radius that leaves no two interior pixels, or does not fit around the torus.
+        The Jacobian has another shape, or the radius leaves fewer than two interior pixels or does not fit around the torus.
     """
     layout = SpatialLayout.of_any(shape)
     matrix = real_array("jacobian", jacobian)
@@ -85,28 +85,29 @@ def equivariance_error(
 def local_equivariance_error(
     population: Population, sigma: Any, *, radius: int | None = None, circular: bool = False, stride: int = 1
 ) -> FloatArray:
-    r"""How far the receptive fields of different pixels are from being shifts of one field, () or (S,).
+    r"""Distance of the receptive fields of different pixels from shifts of one field, () or (S,).
 
-    E(σ) = Σᵢ‖T₋ᵢRFᵢ − RF̄‖²/Σᵢ‖RFᵢ‖² over the interior pixels i, whose window of `radius` lies inside of the image. Fields are taken
-    within that window, and RF̄ is their mean, which is the projection of J on Toeplitz matrices. 0: all fields are shifts of one;
-    1: they have nothing in common. Different channels are different fields.
+    E(σ) = Σᵢ‖T₋ᵢRFᵢ − RF̄‖²/Σᵢ‖RFᵢ‖² over the interior pixels i, whose window of `radius` lies inside of the image. Fields are
+    cut to that window, and RF̄ is their mean, which is the projection of J on Toeplitz matrices. The error is 0 if all fields
+    are shifts of one field, and 1 if they have nothing in common. Different channels are different fields.
 
     Parameters
     ----------
     population : mean and covariance of the data
     sigma : σ ≥ 0, or (S,) of them
     radius : R of the window of (2R+1)² pixels, or 2R+1 of a signal; by default :func:`default_radius`
-    circular : take all pixels, with windows around the torus; RF̄ is then the projection on circulant matrices
+    circular : whether to use all pixels, with windows around the torus; RF̄ is then the projection on circulant matrices
     stride : step between interior pixels in each direction, 1 for all of them
 
     Raises
     ------
     ValueError
-        A radius that leaves no two interior pixels, or does not fit around the torus; a negative noise level.
+        The radius leaves fewer than two interior pixels or does not fit around the torus, or a noise level is negative.
 
     Notes
     -----
-    It is not monotone in σ. As σ → 0 it vanishes where Σ has full rank; elsewhere it becomes that of the projector on the modes.
+    The error is not monotone in σ. As σ → 0 it vanishes if Σ has full rank; otherwise it tends to the error of the projector on
+    the modes.
     """
     levels = noise_levels_from_zero(sigma)
     layout = SpatialLayout.of_any(population.shape)

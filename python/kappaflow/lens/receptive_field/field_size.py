@@ -15,14 +15,14 @@ __all__ = ["FieldSize", "field_size"]
 
 @dataclass(frozen=True)
 class FieldSize:
-    """Measures of |RF|, in pixels, from the pixel that it belongs to.
+    """Sizes of |RF|, in pixels, measured from the pixel of the field.
 
     Attributes
     ----------
     fwhm : full width at half maximum: twice the distance at which the mean of |RF| on a circle falls to half of its value at the
-        pixel, interpolated linearly; 1 for a single pixel, NaN where it never falls so far
-    r50, r90 : radius that holds half, and nine tenths, of Σ|RF|, interpolated linearly; 0 where the pixel alone holds that much
-    participation : (Σ|RF|)²/ΣRF², the number of pixels that take part: a length in 1-D, an area in 2-D
+        pixel, interpolated linearly; 1 for a single pixel, NaN if it never falls so far
+    r50, r90 : radius that holds half, and nine tenths, of Σ|RF|, interpolated linearly; 0 if the pixel alone holds that much
+    participation : (Σ|RF|)²/ΣRF², the number of pixels that contribute: a length in 1-D, an area in 2-D
     """
 
     fwhm: float
@@ -34,20 +34,20 @@ class FieldSize:
 def field_size(field: Any, centre: int | Sequence[int], *, circular: bool = False) -> FieldSize:
     """Size of a receptive field about its pixel.
 
-    Second moments do not measure it: they are dominated by a constant and by negative tails far away.
+    Second moments are not used, because a constant and negative tails far away dominate them.
 
     Parameters
     ----------
     field : (d,) or (H, W)
-    centre : its pixel, where |RF| must not vanish
+    centre : pixel of the field, at which |RF| must not vanish
     circular : whether distances go around the torus, instead of staying within the image
 
     Raises
     ------
     ValueError
-        A field of another shape, empty or not finite; a centre outside of it, or one where it vanishes.
+        The field has another shape, is empty or not finite, or the centre lies outside of it or at a zero of it.
     TypeError
-        A centre that is not integers.
+        The centre does not consist of integers.
     """
     values = np.abs(real_array("field", field))
     if values.ndim not in (1, 2) or values.size == 0:

@@ -1,8 +1,8 @@
 r"""The Jacobian of the best linear denoiser, row by row: the receptive field of a pixel.
 
-J = Σ(Σ + σ²)⁻¹ = U diag(λ/(λ + σ²)) Uᵀ. Row i is how much each input pixel moves output pixel i. It costs O(dk), and J is never
-formed. J is symmetric, so that rows and columns agree; those of a network, or of a convolution on several channels, need not.
-The Jacobian of any exact posterior mean at x is Cov[x₀ | x]/σ², which is J where the data are Gaussian.
+J = Σ(Σ + σ²)⁻¹ = U diag(λ/(λ + σ²)) Uᵀ. Row i says how much each input pixel changes output pixel i. A row costs O(dk), and J
+is never formed. J is symmetric, so rows and columns agree; those of a network, or of a convolution on several channels, need
+not agree. The Jacobian of any exact posterior mean at x is Cov[x₀ | x]/σ², which equals J if the data are Gaussian.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def collapse_channels(rows: Any, shape: Sequence[int], channels: str) -> FloatAr
     rows : (..., C, d) rows J[(i, c), ·] of the output channels c of one position i, columns in the order of a flattened sample
     shape : of a sample
     channels : "grey": (1/C) Σ_c Σ_c' J[(i, c), (j, c')], the change of the mean of the channels when all of them change alike;
-        "energy": (Σ_c Σ_c' J[(i, c), (j, c')]²/C)^½, without sign. Both are 1 at i where J = 1.
+        "energy": (Σ_c Σ_c' J[(i, c), (j, c')]²/C)^½, without sign. For J = 1, both are 1 at i.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def collapse_channels(rows: Any, shape: Sequence[int], channels: str) -> FloatAr
     Raises
     ------
     ValueError
-        Another value of `channels`; rows of another shape; NaN or infinity.
+        `channels` has another value, rows have another shape, or an entry is NaN or infinite.
     """
     choice("channels", channels, CHANNELS[1:])
     values, layout = real_array("rows", rows), SpatialLayout.of_any(shape)
@@ -72,7 +72,7 @@ def denoiser_gains(population: Population, sigma: Any) -> FloatArray:
     Raises
     ------
     ValueError
-        A negative noise level, no level at all, or more than one axis of them.
+        A noise level is negative, there is no level, or levels have more than one axis.
     """
     levels = noise_levels_from_zero(sigma)
     values = population.eigenvalues
@@ -88,15 +88,15 @@ def jacobian_rows(population: Population, gains: Any, entries: Any, *, null_gain
     ----------
     population : with multiplicities of 1
     gains : (k,) f(λₖ)
-    entries : (P,) places i in a flattened sample
+    entries : (P,) indices i in a flattened sample
     null_gain : f(0), for directions outside of the modes
 
     Raises
     ------
     ValueError
-        Multiplicities above 1; gains of another shape; entries outside of the sample.
+        Multiplicities are above 1, gains have another shape, or entries lie outside of the sample.
     TypeError
-        Entries that are not integers.
+        Entries are not integers.
     """
     if np.any(population.multiplicity != 1):
         raise ValueError("population must have no multiplicities above 1: pixels cannot be distinguished")
@@ -130,7 +130,7 @@ def field_of_gains(population: Population, gains: FloatArray, pixel: int | Seque
     Raises
     ------
     ValueError
-        A pixel that does not fit the sample or the value of `channels`.
+        The pixel does not fit the sample or the value of `channels`.
     """
     choice("channels", channels, CHANNELS)
     layout = SpatialLayout.of_any(population.shape)
@@ -151,7 +151,7 @@ def receptive_field(
 ) -> FloatArray:
     r"""Receptive field of a pixel: row i of J = Σ(Σ + σ²)⁻¹, in O(dk).
 
-    For σ² far below the least eigenvalue above 0 it is row i of the projector on the modes with variance, which is eᵢ only where Σ
+    For σ² far below the least eigenvalue above 0 it is row i of the projector on the modes with variance, which is eᵢ only if Σ
     has full rank. For σ² ≫ λ₁ it is Σ[i, ·]/σ².
 
     Parameters
@@ -164,19 +164,20 @@ def receptive_field(
 
     Returns
     -------
-    the sample's shape with "row", else (H, W) or (d,); with a leading axis S for several σ
+    array of the sample's shape with "row", otherwise (H, W) or (d,); with a leading axis S for several σ
 
     Raises
     ------
     ValueError
-        A pixel outside of the sample, or one that does not name a channel with "row" or names one without; a negative noise
-        level; multiplicities above 1.
+        The pixel lies outside of the sample, or it names a channel although `channels` is not "row" or does not name one
+        although it is; a noise level is negative; or multiplicities are above 1.
     """
     return field_of_gains(population, denoiser_gains(population, sigma), pixel, channels)
 
 
 def degrees_of_freedom(population: Population, sigma: Any) -> FloatArray:
-    """Effective degrees of freedom tr J = Σₖ λₖ/(λₖ + σ²), () or (S,): the number of directions that are kept, not averaged out.
+    """Effective degrees of freedom tr J = Σₖ λₖ/(λₖ + σ²), () or (S,): the number of directions that the denoiser keeps instead
+    of averaging them out.
 
     Parameters
     ----------

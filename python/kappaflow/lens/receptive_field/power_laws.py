@@ -1,7 +1,7 @@
-r"""Receptive fields of data whose spectrum is a power law, in closed form, and the power law that fits given data.
+r"""Closed-form receptive fields of data whose spectrum is a power law, and fits of power laws to data.
 
-λ_m = A/|m|^p at the frequency m, in periods over N pixels. a = (A/σ²)^{1/p} is the frequency at which λ_m = σ², and N/2πa the
-length over which a field decays.
+The spectrum is λ_m = A/|m|^p at the frequency m, in periods over N pixels. At the frequency a = (A/σ²)^{1/p}, λ_m = σ²; a field
+decays over the length N/2πa.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ def power_law_spectrum(
     ----------
     size : N or (H, W)
     amplitude, exponent : A and p, above 0
-    dc : λ₀ ≥ 0, a free number, by default the largest of the others
+    dc : λ₀ ≥ 0, a free number, by default the largest of the other eigenvalues
 
     Raises
     ------
     ValueError
-        A number out of its range; a size with more than two axes or an empty one.
+        A number is out of range, or the size has more than two axes or an empty one.
     """
     a, p = positive("amplitude", amplitude), positive("exponent", exponent)
     m = frequencies(size)
@@ -93,13 +93,13 @@ def _ring(size: int) -> FloatArray:
 
 
 def power_law_field(size: int, amplitude: float, sigma: float, *, dc: float) -> FloatArray:
-    r"""Receptive field (N,) of λ_m = A/m² summed over all integers m, also those that N pixels do not have.
+    r"""Receptive field (N,) of λ_m = A/m² summed over all integers m, including those that N pixels cannot represent.
 
     RF[k] = (1/N) [πa cosh(a(π − |θ|))/sinh(πa) − σ²/(σ² + λ₀)], a = √A/σ, θ = 2πk/N.
 
-    It approximates the ring where σN/(2√A) is large: 30 for an error of about 2 % of RF[0]. Below that, frequencies beyond those of
-    N pixels count too much: RF[0] grows as π√A/(Nσ) where it should go to 1. :func:`power_law_defect` gives the difference;
-    :func:`lattice_field` and :func:`~.stationary_fields.stationary_field` are exact at every σ.
+    It approximates the ring if σN/(2√A) is large: 30 for an error of about 2 % of RF[0]. At smaller values, frequencies beyond
+    those of N pixels contribute too much: RF[0] grows as π√A/(Nσ) although it should tend to 1. :func:`power_law_defect` gives
+    the difference; :func:`lattice_field` and :func:`~.stationary_fields.stationary_field` are exact at every σ.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def power_law_field(size: int, amplitude: float, sigma: float, *, dc: float) -> 
     Raises
     ------
     ValueError
-        A number out of its range.
+        A number is out of range.
     """
     n, root, level = integer("size", size, 1), math.sqrt(positive("amplitude", amplitude)), positive("sigma", sigma)
     b = math.pi * root / level
@@ -157,8 +157,8 @@ def lattice_field(size: int, amplitude: float, sigma: float, *, dc: float) -> Fl
 def power_law_field_2d(distance: Any, size: int, amplitude: float, sigma: float) -> FloatArray:
     """Receptive field 2πa²/N² K₀(2πar/N), a = √A/σ, of λ = A/|m|² in two dimensions, of the shape of `distance`.
 
-    It is that of the plane with all frequencies, and diverges as −log r at 0. It holds from about one pixel to a fraction of N,
-    where neither the lattice nor the other side of the torus matters.
+    It is the field of the plane with all frequencies, and diverges as −log r at 0. It is accurate from about one pixel to a
+    fraction of N, where neither the lattice nor the other side of the torus matters.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def power_law_field_2d(distance: Any, size: int, amplitude: float, sigma: float)
     Raises
     ------
     ValueError
-        A distance that is not above 0, or another number out of its range.
+        A distance is not above 0, or another number is out of range.
     """
     r = real_array("distance", distance)
     if r.size and r.min() <= 0:
@@ -187,8 +187,8 @@ def power_law_size(size: float, amplitude: float, sigma: float, *, dimensions: i
     """Sizes of fields of λ = A/|m|² that are much larger than a pixel and much smaller than the image.
 
     Lengths are proportional to ℓ = Nσ/(2π√A). On a line |RF| ∝ e^{−|k|/ℓ}: FWHM 2ℓ ln 2, r50 = ℓ ln 2, r90 = ℓ ln 10, participation
-    4ℓ. In the plane |RF| ∝ K₀(r/ℓ): r50 and r90 where 1 − (r/ℓ)K₁(r/ℓ) is ½ and 0.9, participation 4πℓ², and no FWHM, as the field
-    diverges at its centre.
+    4ℓ. In the plane |RF| ∝ K₀(r/ℓ): r50 and r90 are the r at which 1 − (r/ℓ)K₁(r/ℓ) is ½ and 0.9, participation is 4πℓ², and
+    there is no FWHM, because the field diverges at its centre.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def power_law_size(size: float, amplitude: float, sigma: float, *, dimensions: i
     Raises
     ------
     ValueError
-        A number out of its range.
+        A number is out of range.
     """
     length = (
         positive("size", size) * positive("sigma", sigma) / (2 * math.pi * math.sqrt(positive("amplitude", amplitude)))
@@ -273,7 +273,7 @@ def radial_average(spectrum: Any) -> RadialAverage:
     Raises
     ------
     ValueError
-        Another shape, NaN or infinity.
+        The spectrum has another shape, or holds NaN or infinity.
     """
     values = real_array("spectrum", spectrum)
     if values.ndim not in (1, 2) or min(values.shape, default=0) < 2:
@@ -292,18 +292,18 @@ def radial_average(spectrum: Any) -> RadialAverage:
 def fit_power_law(
     spectrum: Any, *, low: float = 0.0, high: float = math.inf, exponent: float | None = None
 ) -> PowerLawFit:
-    """Least squares of ln λ on ln |m| over the circles of :func:`radial_average`, all with the same weight.
+    """Least-squares fit of ln λ against ln |m| over the circles of :func:`radial_average`, all with the same weight.
 
     Parameters
     ----------
     spectrum : (N,) or (H, W) in FFT order
     low, high : lowest and highest frequency of the fit
-    exponent : p, where only the amplitude is to be fitted
+    exponent : p, given if only the amplitude is fitted
 
     Raises
     ------
     ValueError
-        Fewer than two circles with variance (one is enough with a given exponent); a spectrum of another shape.
+        There are fewer than two circles with variance (one is enough with a given exponent), or the spectrum has another shape.
     """
     average = radial_average(spectrum)
     m, variance = average.frequency, average.variance

@@ -1,4 +1,4 @@
-r"""Receptive fields of stationary data: one Fourier transform.
+r"""Receptive fields of stationary data, by one Fourier transform.
 
 On a ring or torus of N pixels a side, Σ is circulant with eigenvalues λ_m at the frequencies m, and
 
@@ -34,7 +34,7 @@ def _sides(size: Any) -> tuple[int, ...]:
 def frequencies(size: int | tuple[int, ...]) -> FloatArray:
     """|m| of each entry of a discrete Fourier transform, (N,) or (H, W).
 
-    Where H ≠ W, frequencies are in periods over √(HW) pixels.
+    If H ≠ W, frequencies are in periods over √(HW) pixels.
 
     Parameters
     ----------
@@ -43,9 +43,9 @@ def frequencies(size: int | tuple[int, ...]) -> FloatArray:
     Raises
     ------
     ValueError
-        A size with more than two axes or an empty one.
+        The size has more than two axes or an empty one.
     TypeError
-        A size that is not integers.
+        The size does not consist of integers.
     """
     sides = _sides(size)
     scale = math.prod(sides) ** (1 / len(sides))
@@ -67,8 +67,8 @@ def stationary_field(spectrum: Any, sigma: float) -> FloatArray:
     Raises
     ------
     ValueError
-        A spectrum of another shape, with a negative entry, or with λ_{−m} that differs from λ_m by more than 1e-10 of the largest,
-        which no covariance has; σ that is not above 0.
+        The spectrum has another shape or a negative entry, λ_{−m} differs from λ_m by more than 1e-10 of the largest eigenvalue
+        (which is impossible for a covariance), or σ is not above 0.
     """
     values = real_array("spectrum", spectrum)
     noise = positive("sigma", sigma) ** 2
@@ -91,7 +91,7 @@ def stationary_spectrum(population: Population) -> FloatArray:
     Raises
     ------
     ValueError
-        Multiplicities above 1.
+        Multiplicities are above 1.
     """
     if np.any(population.multiplicity != 1):
         raise ValueError("population must have no multiplicities above 1: pixels cannot be distinguished")

@@ -37,7 +37,7 @@ Sizes = Mapping[str, FloatArray]
 
 @dataclass(frozen=True, repr=False)
 class ReceptiveFieldStudy(Tabular):
-    """What receptive fields of the best linear denoiser of a population look like; see :func:`receptive_field_study`.
+    """Receptive fields of the best linear denoiser of a population; see :func:`receptive_field_study`.
 
     Attributes
     ----------
@@ -48,17 +48,17 @@ class ReceptiveFieldStudy(Tabular):
     half_sigma : σ at which half of the rank is left
     n : training-set sizes
     degrees_n : (N, S) expected degrees of freedom of training sets of each n
-    spread : (N, s) relative standard deviation between training sets of the centre's field, for its channel of most variance, at
-        the levels that are shown
-    shown : (s,) noise levels that are shown, where given shares of the rank are left
+    spread : (N, s) relative standard deviation over training sets of the centre's field, for its channel of most variance, at
+        the shown levels
+    shown : (s,) noise levels that are shown, at which given shares of the rank are left
     shares : (s,) those shares
     fields : "centre" and "corner" → (s, *grid), of the mean of the channels ("grey")
     pixels : "centre" and "corner" → the position nearest to it that has variance
     sizes : whose → measure of :class:`FieldSize` → (S,): "centre" and "corner" of the population; "stationary", its circulant
         projection; "power law", the fitted spectrum on the same torus; "closed form", p = 2 in the continuum
-    fit : power law fitted to the spectrum of the circulant projection, None if none fits
+    fit : power law fitted to the spectrum of the circulant projection, None if there is no fit
     fit2 : the same with the exponent 2, which the closed form needs
-    slopes : whose → d ln length/d ln σ between the levels of `slope_range`, NaN where there are fewer than three of them; length
+    slopes : whose → d ln length/d ln σ between the levels of `slope_range`, NaN if there are fewer than three of them; length
         is the participation, in two dimensions its square root
     slope_range : (2,) σ at which the participation of the power law's field is 4 pixels and a quarter of all, NaN without a fit
     radius : of the window of the equivariance error
@@ -118,11 +118,12 @@ def receptive_field_study(
 ) -> ReceptiveFieldStudy:
     """Receptive fields of a population at all noise levels: images, sizes, degrees of freedom, equivariance.
 
-    Training sets of n are drawn from the population as it is (``population_is="exact"``); it is the limit of large n.
+    Training sets of size n are drawn from the population as it is (``population_is="exact"``); the population is the limit of
+    large n.
 
     Parameters
     ----------
-    population : with eigenmodes; a sample that is not an image is taken for a signal of its entries in their order
+    population : with eigenmodes; a sample that is not an image is treated as a signal of its entries in order
     sigma : (S,) ascending noise levels > 0; by default 33 from 0.3 √λ of the least mode with variance, but at least 1e-4 √λ₁, to
         10 √λ₁
     n : training-set sizes ≥ 2; by default about d/4, d and 4 d
@@ -131,8 +132,8 @@ def receptive_field_study(
     Raises
     ------
     ValueError
-        A population without eigenmodes or without variance; noise levels that do not ascend or are not above 0; no training-set
-        size, or one below 2; a radius below 1.
+        The population has no eigenmodes or no variance, noise levels do not ascend or are not above 0, there is no training-set
+        size or one below 2, or the radius is below 1.
     """
     if population.eigenvectors is None:
         raise ValueError("population must have eigenmodes for receptive fields, got its spectrum alone")

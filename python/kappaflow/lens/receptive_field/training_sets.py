@@ -1,4 +1,4 @@
-"""Receptive fields of the best linear denoiser over training sets of n samples: their mean and their spread."""
+"""Mean and spread of the receptive fields of the best linear denoiser over training sets of n samples."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def expected_receptive_field(
 
     The shape is that of :func:`~.linear_jacobian.receptive_field`.
 
-    A finite training set acts like more noise, κ > σ² (arXiv 2602.02908).
+    A finite training set has the same effect as more noise, κ > σ² (arXiv 2602.02908).
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ def expected_receptive_field(
     sigma : σ ≥ 0
     pixel, channels : as for :func:`~.linear_jacobian.receptive_field`, but the default is "grey"; "energy" is the energy of the
         mean Jacobian, not the mean energy
-    next_order : add the term of relative size 1/n (Gaussian law only)
+    next_order : whether to add the term of relative size 1/n (Gaussian law only)
 
     Raises
     ------
     ValueError
-        As for :func:`~.linear_jacobian.receptive_field`; `next_order` with another law than the Gaussian one.
+        See :func:`~.linear_jacobian.receptive_field`; or `next_order` is given with another law than the Gaussian one.
     """
     return field_of_gains(splits.population, _expected_gains(splits, sigma, next_order), pixel, channels)
 
@@ -106,7 +106,7 @@ def receptive_field_variance(splits: Splits, sigma: float, pixel: int | Sequence
     Raises
     ------
     ValueError
-        A pixel outside of the sample or without its channel; a negative noise level.
+        The pixel lies outside of the sample or does not name a channel, or the noise level is negative.
     """
     population = splits.population
     variance = splits.variance(splits.denoiser(sigma), _probes(population, pixel), np.eye(population.dimension))
@@ -116,8 +116,8 @@ def receptive_field_variance(splits: Splits, sigma: float, pixel: int | Sequence
 def receptive_field_spread(splits: Splits, sigma: float, pixel: int | Sequence[int]) -> float:
     """(Σⱼ Var[eᵢᵀ f(Σ̂) eⱼ])^½ / ‖E f(Σ̂) eᵢ‖: the relative spread of a pixel's field between training sets; O(k²).
 
-    It is 0 where all training sets agree, and of order 1 or above where the field depends more on the training set than on the
-    data. Parameters as for :func:`receptive_field_variance`.
+    It is 0 if all training sets agree, and of order 1 or above if the field depends more on the training set than on the data.
+    Parameters as for :func:`receptive_field_variance`.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 """Teleport: skip the early steps of a sampler by one closed-form jump.
 
 * :mod:`.jumps`: the jump, and the hybrid sampler of jump and solver
-* :mod:`.planning`: which noise level to jump to
+* :mod:`.planning`: choice of the noise level to jump to
 * :mod:`.pipelines`: the same for pipelines of `diffusers` (imported only on request: needs torch)
-* :mod:`.study`: all that the page on teleport shows
+* :mod:`.study`: everything that the page on teleport shows
 """
 
 from .jumps import (

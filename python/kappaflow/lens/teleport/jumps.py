@@ -1,15 +1,15 @@
-r"""Teleport: one jump over the first, nearly linear part of sampling, and the solver for the rest.
+r"""Teleport: one jump over the first, nearly linear part of sampling, and a solver for the rest.
 
 At high noise every denoiser is nearly that of a Gaussian with the mean and covariance of the data. The probability flow of that
-Gaussian is known exactly, so that the state at σ′ is a linear map of the initial noise. Where the denoiser differs from the
-Gaussian one, ΔD = D − D_gauss along the Gaussian path gives what the jump misses in each eigenmode, to first order (λ = 0
+Gaussian is known exactly: the state at σ′ is a linear map of the initial noise. The difference of the denoiser from the
+Gaussian one along the Gaussian path, ΔD = D − D_gauss, gives the error of the jump in each eigenmode, to first order (λ = 0
 outside of the modes)::
 
     δₖ(σ′) = √(σ′² + λₖ) ∫_σ′^σ_max ΔDₖ(s) / (s √(s² + λₖ)) ds,    which is √(λₖ/(σ′² + λₖ)) δₖ(σ′) in the sample
 
-The evaluations that are saved are best spent below σ′: by default all steps of the solver are laid out below σ′.
-The jump is that of Wang and Vastola (2024), "The unreasonable effectiveness of Gaussian score approximation for diffusion models
-and its applications", TMLR.
+The saved evaluations are best used below σ′: by default, all steps of the solver lie below σ′. The jump is that of Wang and
+Vastola (2024), "The unreasonable effectiveness of Gaussian score approximation for diffusion models and its applications",
+TMLR.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class Teleported(ShortRepr):
     Attributes
     ----------
     samples : (B, d)
-    sigma_start : σ′, where the solver took over
-    evaluations : of the denoiser, for each sample
-    jump_error : root mean square over samples and pixels of what the jump misses in the samples, to first order, from ΔD at
-        σ′ alone and a power law above it. With a correction: what was missing before it.
+    sigma_start : σ′, at which the solver starts
+    evaluations : number of evaluations of the denoiser for each sample
+    jump_error : root mean square over samples and pixels of the error that the jump causes in the samples, to first order, from
+        ΔD at σ′ alone and a power law above it. With a correction, it is the error before the correction.
     """
 
     samples: FloatArray
@@ -65,14 +65,14 @@ def jump(population: Population, noise: Any, sigma: float, *, sigma_max: float =
     population : mean and covariance
     noise : (B, d) or (B, *shape), x_T at sigma_max
     sigma : 0 ≤ σ ≤ sigma_max
-    sigma_max : where the flow starts
+    sigma_max : noise level at which the flow starts
 
     Raises
     ------
     ValueError
-        σ below 0 or above sigma_max; noise of another shape.
+        σ is below 0 or above sigma_max, or the noise has another shape.
     TypeError
-        σ that is not one number.
+        σ is not one number.
     """
     top, level = positive("sigma_max", sigma_max), _one_level("sigma", sigma)
     if not 0 <= level <= top:
@@ -99,25 +99,26 @@ def teleport(
     Parameters
     ----------
     denoiser : D(x, σ) of rows (B, d), see :class:`~kappaflow.models.rows.RowDenoiser`
-    population : mean and covariance of the data that the denoiser was trained on, in their scale; for a conditional model those
-        of the condition, without guidance
+    population : mean and covariance of the data that the denoiser was trained on, in their scale; for a conditional model,
+        those of the data of the condition, without guidance
     noise : (B, d) x_T = σ_max z
     sigma_start : σ′
-    steps : of the grid. With `regrid` all of them lie below σ′, otherwise only those of the grid from sigma_max that do.
+    steps : of the grid. With `regrid`, all of them lie below σ′; otherwise the grid starts at sigma_max, and only its steps
+        below σ′ are made.
     sigma_max, sigma_min : ends of the grid
-    correction : exponent p > 0 of ΔD(s) ≈ ΔD(σ′)(σ′/s)ᵖ above σ′. The resulting δ(σ′) is added to the state, for one evaluation
-        more. p is 2 where σ′² is far above the largest eigenvalue, and nearer to 1 below;
+    correction : exponent p > 0 of ΔD(s) ≈ ΔD(σ′)(σ′/s)ᵖ above σ′. The resulting δ(σ′) is added to the state, at the cost of one
+        more evaluation. p is 2 if σ′² is far above the largest eigenvalue, and nearer to 1 below;
         :func:`~kappaflow.lens.teleport.plan_teleport` measures it.
-    regrid : whether the steps are laid out anew below σ′
+    regrid : whether all steps are placed below σ′
     progress : called with the fraction that is done
 
     Raises
     ------
     ValueError
-        sigma_start that is not above sigma_min or is above sigma_max; noise without rows or of another shape; a bad answer of
-        the denoiser.
+        sigma_start is not above sigma_min or is above sigma_max, the noise has no rows or another shape, or an output of the
+        denoiser is not valid.
     TypeError
-        A denoiser that does not return real numbers.
+        The denoiser does not return real numbers.
     """
     start, top, low = positive("sigma_start", sigma_start), positive("sigma_max", sigma_max), sigma_min
     if not positive("sigma_min", low) < start <= top:
@@ -188,6 +189,6 @@ def root_mean_square(values: FloatArray) -> float:
 def typical_error(differences: FloatArray) -> float:
     """Mean over the rows of (B, d) of their root mean square.
 
-    One seed that ends at another attractor of the flow does not outweigh all other seeds.
+    A single seed that ends at another attractor of the flow therefore does not outweigh all other seeds.
     """
     return float(np.mean(np.sqrt(np.mean(differences**2, axis=1))))

@@ -1,4 +1,4 @@
-"""Teleport for pipelines of `diffusers`, with the scheduler that they bring (needs torch and diffusers)."""
+"""Teleport for pipelines of `diffusers`, with their own scheduler (needs torch and diffusers)."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class PipelineSamples(ShortRepr):
     Attributes
     ----------
     samples : (B, d) rows in the order of the population's pixels
-    sigma_start : noise level σ/α where the scheduler took over
-    sigma_max : noise level of the initial noise, infinite where the last time step of training is pure noise; equal to
+    sigma_start : noise level σ/α at which the scheduler starts
+    sigma_max : noise level of the initial noise, infinite if the last time step of training is pure noise; equal to
         `sigma_start` for the plain pipeline
-    evaluations : of the network, for each sample
+    evaluations : number of evaluations of the network for each sample
     """
 
     samples: FloatArray
@@ -58,32 +58,32 @@ def teleport_pipeline(
     device: str = "cpu",
     progress: Callable[[float], None] | None = None,
 ) -> PipelineSamples:
-    """Jump to σ′, then the pipeline's own scheduler, whose steps are laid out so that `steps` of them lie below σ′.
+    """Jump to σ′, then use the pipeline's own scheduler, with a grid of which `steps` steps lie below σ′.
 
-    The noise is placed at the last time step of the training, wherever the grid begins. Grids of few steps with ``leading``
-    spacing begin well below it, and there a plain pipeline takes pure noise for a noised sample. Below σ′ the scheduler does what
-    it does in the pipeline, clipping and thresholding included. Scheduler and network are left as they were.
+    The noise belongs to the last time step of the training, also if the grid begins below it. Grids of few steps with
+    ``leading`` spacing begin well below it; there, a plain pipeline treats pure noise as a noised sample. Below σ′, the
+    scheduler works as in the pipeline, including clipping and thresholding. Scheduler and network are not changed.
 
     Parameters
     ----------
     model : a pipeline in pixel space, or its network
-    population : mean and covariance of its training data, in its scale; of the class, where it has classes
-    noise : (B, d) standard normal z, from which the pipeline would begin
+    population : mean and covariance of its training data, in its scale; for a model with classes, those of the class
+    noise : (B, d) standard normal z, with which the pipeline would begin
     sigma_start : noise level σ/α; None for the plain pipeline. The scheduler begins at the highest time step that is not above
-        it, among those of a grid with `steps` steps from there on.
-    steps : of the scheduler, one evaluation each
+        it, among those from which a grid has `steps` steps left.
+    steps : number of steps of the scheduler, one evaluation each
     scheduler : one of :data:`SCHEDULERS`, by default that of the pipeline
     label : class of a class-conditional model
-    batch, device : images at once, and where to compute
+    batch, device : number of images at once, and the device on which to compute
     progress : called with the fraction of the images that are done
 
     Raises
     ------
     ValueError
-        A scheduler that cannot begin anywhere, adds noise or gives time another meaning; DDIM with a spacing other than
-        ``leading``, whose steps end elsewhere than at the time steps of its grid; σ′ above the last time step of training, or
-        so low that no grid has so many steps below it; a latent pipeline; a network that answers in another shape than that of
-        its input; noise without rows.
+        The scheduler is unable to begin at an arbitrary step, adds noise or uses time in another way; it is DDIM with a spacing
+        other than ``leading``, whose steps do not end at the time steps of its grid; σ′ is above the last time step of
+        training, or so low that no grid has so many steps below it; the pipeline is latent; the output of the network has
+        another shape than its input; or the noise has no rows.
     """
     network = network_of(model)
     given = scheduler if scheduler is not None else getattr(model, "scheduler", None)

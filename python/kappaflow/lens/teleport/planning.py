@@ -1,4 +1,4 @@
-"""Choose the noise level σ′ to jump to, from the measured errors of a few seeds."""
+"""Choice of the noise level σ′ to jump to, from the measured errors of a few seeds."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ _REFERENCE, _LEAST_REFERENCE = 8, 96
 
 @dataclass(frozen=True, repr=False)
 class TeleportPlan(ShortRepr, Tabular):
-    """What each σ′ costs in accuracy, measured on some seeds.
+    """Loss of accuracy for each σ′, measured on some seeds.
 
     Errors of samples are root mean squares over pixels, averaged over seeds.
 
     Attributes
     ----------
-    sigma_start : the best σ′ for this number of steps, or the smallest whose jump meets the tolerance
+    sigma_start : the best σ′ for this number of steps, or the smallest σ′ whose jump meets the tolerance
     power : exponent p of ΔD ∝ σ⁻ᵖ above it, for the correction
     sigmas : (S,) descending candidates; the first is sigma_max, which is the plain sampler
     jump_error : (S,) of the jump alone, predicted to first order from the denoiser along the Gaussian path
-    total_error : (S,) of jump and solver together, measured against the solver with many steps
+    total_error : (S,) of jump and solver together, compared with the solver with many steps
     denoiser_gap : (S,) root mean square of ΔD along the Gaussian path
     steps : of the solver
-    reference_steps : of the solver that it is measured against, 0 where its samples were given
-    evaluations : of the denoiser, for each of the seeds that were used
+    reference_steps : of the solver with many steps, 0 if its samples were given
+    evaluations : number of evaluations of the denoiser for each seed
     """
 
     sigma_start: float
@@ -82,10 +82,11 @@ def plan_teleport(
     reference: FloatArray | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> TeleportPlan:
-    r"""Choose σ′ for a solver of so many steps, from some seeds; 100 to 200 are enough.
+    r"""Choose σ′ for a solver with a given number of steps, from some seeds; 100 to 200 are enough.
 
-    The jump alone is predicted to first order. Jump and solver together are measured against the plain solver with eight times
-    the steps: a first-order estimate cannot see seeds that lie between two attractors, and they are part of the error.
+    The error of the jump alone is predicted to first order. That of jump and solver together is measured by comparison with the
+    plain solver with eight times the steps, because a first-order estimate does not include seeds that lie between two
+    attractors, and these contribute to the error.
 
     Parameters
     ----------
@@ -93,17 +94,17 @@ def plan_teleport(
     noise : (B, d) x_T of the seeds
     steps : of the solver below σ′
     sigma_max, sigma_min : ends of the grid
-    candidates : number of noise levels that are tried, evenly spaced in their logarithm from sigma_max down to half of the
-        data's root mean square
-    tolerance : take the smallest σ′ whose jump error is at most this, instead of the σ′ of least total error
-    reference : (B, d) samples that the denoiser draws from `noise` in many steps, where they are known
+    candidates : number of noise levels to try, evenly spaced in their logarithm from sigma_max down to half of the data's root
+        mean square
+    tolerance : if given, choose the smallest σ′ whose jump error is at most this, instead of the σ′ of least total error
+    reference : (B, d) samples of the denoiser from `noise` with many steps, if they are known
     progress : called with the fraction that is done
 
     Raises
     ------
     ValueError
-        sigma_max that is not above half of the data's root mean square; noise without rows; a reference of another shape; no
-        candidate that meets the tolerance; a bad answer of the denoiser.
+        sigma_max is not above half of the data's root mean square, the noise has no rows, the reference has another shape, no
+        candidate meets the tolerance, or an output of the denoiser is not valid.
     """
     count, top = integer("candidates", candidates, 4), positive("sigma_max", sigma_max)
     number, rows = integer("steps", steps, 2), real_array("noise", noise)

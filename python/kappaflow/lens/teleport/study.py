@@ -39,14 +39,14 @@ class TeleportStudy(ShortRepr, Tabular):
     Attributes
     ----------
     shape : of one sample
-    denoiser : what it is, in words
+    denoiser : name of the denoiser, shown to people
     eigenvalue : the largest of the population
-    sigma_max : where sampling starts
-    calibration, seeds : number of seeds that chose σ′, and of the others that the errors are of
+    sigma_max : noise level at which sampling starts
+    calibration, seeds : number of seeds from which σ′ was chosen, and of other seeds, on which errors are measured
     plans : one for each number of steps
-    evaluations, errors : way → (N,) evaluations of the denoiser for each sample, and errors against many steps (root mean
-        squares over pixels, averaged over seeds)
-    reference_steps : number of the many steps
+    evaluations, errors : way → (N,) evaluations of the denoiser for each sample, and distances from samples with many steps
+        (root mean squares over pixels, averaged over seeds)
+    reference_steps : number of these many steps
     shown : way → (Z, d) samples of a few seeds with the fewest steps; also "many steps"
     """
 
@@ -79,12 +79,12 @@ class TeleportStudy(ShortRepr, Tabular):
 
 
 class NamedDenoiser(NamedTuple):
-    """A denoiser and what it is.
+    """A denoiser with its name.
 
     Attributes
     ----------
     denoiser : D(x, σ) of rows
-    name : in words
+    name : shown to people
     """
 
     denoiser: RowDenoiser
@@ -92,7 +92,7 @@ class NamedDenoiser(NamedTuple):
 
 
 def mixture_of_data(samples: FloatArray, *, seed: int = 0) -> NamedDenoiser:
-    """A denoiser that stands for the data if there is no network: the exact one of up to ten Gaussians fitted to them.
+    """A denoiser that represents the data if there is no network: the exact denoiser of up to ten Gaussians fitted to them.
 
     There are fewer Gaussians if there are fewer than 20 distinct samples for each.
 
@@ -104,7 +104,7 @@ def mixture_of_data(samples: FloatArray, *, seed: int = 0) -> NamedDenoiser:
     Raises
     ------
     ValueError
-        No samples, NaN or infinity.
+        There are no samples, or an entry is NaN or infinite.
     """
     count = max(1, min(_COMPONENTS, distinct_rows(samples) // _PER_COMPONENT))
     gaussians = "1 Gaussian" if count == 1 else f"{count} Gaussians"
@@ -124,23 +124,23 @@ def teleport_study(
     seed: int = 0,
     progress: StepProgress = None,
 ) -> TeleportStudy:
-    """Choose σ′ on some seeds for each number of steps, and measure every way of sampling on as many other seeds.
+    """Choose σ′ from some seeds for each number of steps, and measure every way of sampling on as many other seeds.
 
     Parameters
     ----------
     denoiser : of rows (B, d)
     population : mean and covariance of its data
-    name : what the denoiser is, in words
+    name : of the denoiser, shown to people
     steps : numbers of steps of the solver
-    seeds : number of seeds for the choice, and again for the errors
+    seeds : number of seeds for the choice, and of other seeds for the errors
     sigma_max, seed : of the initial noise
     progress : True for a progress bar, or a function that is called with a step and the fraction that is done
 
     Raises
     ------
     ValueError
-        No number of steps, or one below 2; fewer than 2 seeds; sigma_max that is not above half of the data's root mean square;
-        a bad answer of the denoiser.
+        There is no number of steps or one below 2, there are fewer than 2 seeds, sigma_max is not above half of the data's root
+        mean square, or an output of the denoiser is not valid.
     """
     numbers = sorted({integer("steps", number, 2) for number in steps})
     if not numbers:
