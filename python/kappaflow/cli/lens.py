@@ -270,7 +270,7 @@ def _write(
         "windows": {
             window.name: {
                 "findings": list(window.takeaways),
-                "figures": [one.name for one in window.pictures],
+                "figures": [picture.name for picture in window.pictures],
                 "tables": [table.name for table in window.tables],
             }
             for window in made

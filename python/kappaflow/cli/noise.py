@@ -78,7 +78,7 @@ def _rows(path: Path, array: FloatArray, population: Population) -> FloatArray:
     elif len(shape) == 2:
         accepted[(1, *shape)] = None
     if array.ndim == 0 or array.shape[1:] not in accepted or len(array) == 0:
-        wanted = " or ".join(f"(Z, {', '.join(map(str, one))})" for one in accepted)
+        wanted = " or ".join(f"(Z, {', '.join(map(str, sides))})" for sides in accepted)
         raise ValueError(f"--noise: {str(path)!r} must have the shape {wanted}, got {array.shape}")
     channels = accepted[array.shape[1:]]
     ordered = array if channels is None else np.moveaxis(array, channels, -1)
