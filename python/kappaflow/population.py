@@ -338,7 +338,9 @@ class Population(Tabular):
             return array.reshape(len(array), self.dimension)
         if array.shape in (self.shape, (self.dimension,)):
             return array.reshape(1, self.dimension)
-        raise ValueError(f"{name} must have shape (B, {self.dimension}) or (B, *{self.shape}), got {array.shape}")
+        shapes = dict.fromkeys(((self.dimension,), self.shape))
+        wanted = " or ".join(f"(B, {', '.join(map(str, shape))})" for shape in shapes)
+        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
 
     def coordinates(self, x: Any, name: str = "inputs") -> FloatArray:
         """Mode coordinates uₖᵀ(x − μ), (B, k), of inputs (B, *shape) or (B, d). Errors are those of :meth:`flatten`."""

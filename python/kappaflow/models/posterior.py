@@ -43,6 +43,10 @@ _WIDEST = 20.0
 _IMAGES, _SEEDS = 4096, 512
 #: Rounding of a logarithm of a weight up to which products are formed in float32.
 _ROUNDING = 1e-4
+#: Squared lengths between which products and squares in float32 neither overflow nor vanish.
+_FLOAT32_RANGE = (1e-20, 1e30)
+#: A variance below this fraction of the squared mean is what is left of a cancellation, too little for float32.
+_CANCELLED = 1e-3
 #: Images whose distance is below this fraction of the size of the data count as one image.
 _SAME = 1e-5
 #: Largest relative deviation of the standard deviation of the noise from σ_max, beyond five standard errors.
@@ -151,6 +155,7 @@ def posterior_variance(
     >>> answer.seeds.shape, answer.images
     ((3,), 500)
     """
+    least = not_negative("least_perplexity", least_perplexity)
     states = _States(population, noise, positive("sigma_max", sigma_max))
     source = _Images(population, images)
     wanted = _Wanted(None if bands is None else resolve_bands(bands, len(population.eigenvalues)), bool(pixels))
@@ -158,10 +163,10 @@ def posterior_variance(
     with counted(progress, "posterior variance", source.count) as report:
         answer = states.answer(source, level, wanted, report)
     median = float(np.median(answer.perplexity))
-    if median < not_negative("least_perplexity", least_perplexity):
+    if not median >= least:  # NaN is refused too
         raise ValueError(
             f"sigma = {level:.4g} is too small for {answer.images} images: the median perplexity of their weights is "
-            f"{median:.3g}, at least {least_perplexity:g} is needed. Take a larger sigma, or more images."
+            f"{median:.3g}, at least {least:g} is needed. Take a larger sigma, or more images."
         )
     return answer
 
@@ -209,7 +214,7 @@ class _Images:
             rows = self.population.flatten(batch, "images")
             new = []
             for place, row in enumerate(rows):
-                key = hashlib.blake2b(row.tobytes(), digest_size=16).digest()
+                key = hashlib.blake2b((row + 0.0).tobytes(), digest_size=16).digest()  # -0.0 and 0.0 are the same
                 if key not in known:
                     known.add(key)
                     new.append(place)
@@ -309,20 +314,27 @@ class _Sums:
 
 @dataclass(frozen=True)
 class _Block:
-    """Some images: their rows, ‖y‖², and the squares of mode coordinates and pixels whose averages are needed."""
+    """Some images: their rows as given and as multiplied, ‖y‖², and how the squares whose averages are needed are formed."""
 
+    given: Any
     rows: Any
     norms: FloatArray
-    squares: tuple[Any, ...]
+    squared: Callable[[Any], list[Any]]
+    squares: list[Any]
 
     @classmethod
     def of(cls, rows: Any, source: _Images, longest: float, level: float, *, modes: bool, pixels: bool) -> _Block:
         """A block in float32 if the rounding of a product with a state of length `longest` cannot matter, else in float64."""
+
+        def squared(rows: Any) -> list[Any]:
+            return [source.modes(rows) ** 2] * modes + [source.pixels(rows) ** 2] * pixels
+
         norms = np.einsum("nw,nw->n", rows, rows, dtype=np.float64)
-        error = np.finfo(np.float32).eps * longest * float(np.sqrt(norms.max())) / level
-        rows = np.asarray(rows, dtype=np.float32 if error < _ROUNDING else np.float64)
-        squares = [source.modes(rows) ** 2] * modes + [source.pixels(rows) ** 2] * pixels
-        return cls(rows, norms, tuple(squares))
+        largest = max(longest, float(np.sqrt(norms.max())))
+        error = float(np.finfo(np.float32).eps) * longest * float(np.sqrt(norms.max())) / level
+        short = error < _ROUNDING and _FLOAT32_RANGE[0] < level and largest**2 < _FLOAT32_RANGE[1]
+        multiplied = np.asarray(rows, dtype=np.float32 if short else np.float64)
+        return cls(rows, multiplied, norms, squared, squared(multiplied))
 
     def logits(self, states: FloatArray, level: float) -> FloatArray:
         """(B, n) (x·y − ‖y‖²/2)/σ²: the logarithms of the weights, up to a constant for each state."""
@@ -335,7 +347,21 @@ class _Block:
         """(B, ...) sums with the weights (B, n): of the logits, ‖y‖², y and the squares."""
         short = weights.astype(self.rows.dtype)
         numbers = [(weights * logits).sum(axis=1)[:, None], (weights @ self.norms)[:, None]]
-        return np.concatenate([*numbers, short @ self.rows, *(short @ values for values in self.squares)], axis=1)
+        sums = np.concatenate([*numbers, short @ self.rows, *(short @ values for values in self.squares)], axis=1)
+        if self.rows.dtype == np.float32:
+            self._replace_cancelled(sums, weights)
+        return np.asarray(sums)
+
+    def _replace_cancelled(self, sums: FloatArray, weights: FloatArray) -> None:
+        """Sums in float64 for the states whose images in this block have almost no variance beside their squared mean."""
+        last = 2 + self.rows.shape[1]
+        squared_mean = (sums[:, 2:last] ** 2).sum(axis=1)
+        poor = weights.sum(axis=1) * sums[:, 1] - squared_mean < _CANCELLED * squared_mean
+        if poor.any():
+            exact = self.given.astype(np.float64)
+            sums[poor, 2:] = np.concatenate(
+                [weights[poor] @ values for values in (exact, *self.squared(exact))], axis=1
+            )
 
 
 def _sums(
@@ -401,7 +427,7 @@ def _level_by_perplexity(states: _States, source: _Images) -> float:
 
 
 def _distinct(rows: ProfileArray) -> ProfileArray:
-    """Rows without copies, which are rows within rounding errors of an earlier row.
+    """Rows without copies, which are rows within rounding errors of another row; the first of them is kept.
 
     Copies lie next to each other along any direction, so rows are compared with few neighbours only.
     """
@@ -413,10 +439,13 @@ def _distinct(rows: ProfileArray) -> ProfileArray:
     last = np.searchsorted(along[order, 0], along[order, 0] + close, side="right")
     for place in np.flatnonzero(last > np.arange(len(rows)) + 1):
         first = order[place]
-        for second in order[place + 1 : last[place]]:
-            if (
-                np.abs(along[second] - along[first]).max() <= close
-                and np.linalg.norm(rows[second] - rows[first]) <= close
-            ):
-                kept[max(first, second)] = False
+        if not kept[first]:  # its copies are those of the row that it is a copy of
+            continue
+        others = order[place + 1 : last[place]]
+        others = others[kept[others] & (np.abs(along[others] - along[first]).max(axis=1) <= close)]
+        row = rows[first].astype(np.float64)
+        copies = others[np.array([np.linalg.norm(rows[other] - row) <= close for other in others], dtype=bool)]
+        if copies.size:
+            kept[copies], kept[first] = False, False
+            kept[min(first, copies.min())] = True
     return rows if kept.all() else rows[kept]

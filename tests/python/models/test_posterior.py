@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -142,6 +143,58 @@ def test_copies_are_counted_once(digits: FloatArray, noise: FloatArray) -> None:
     np.testing.assert_allclose(by_profiles.seeds, alone.seeds, rtol=2e-5)
 
 
+def test_thousands_of_copies_take_no_time(noise: FloatArray) -> None:
+    """Comparing all pairs of 8000 copies takes minutes."""
+    rng = np.random.default_rng(0)
+    images = np.concatenate([rng.standard_normal((500, 64)), np.ones((8000, 64))])
+    population = kf.Population.from_samples(images, profiles=len(images))
+    start = time.perf_counter()
+    assert kf.posterior_variance(population, noise, sigma=8.0).images == 501
+    assert time.perf_counter() - start < 20.0
+
+
+def test_zeros_of_either_sign_are_the_same(population: kf.Population, digits: FloatArray, noise: FloatArray) -> None:
+    both = np.concatenate([digits[:300], np.where(digits[:300] == 0, -0.0, digits[:300])])
+    assert kf.posterior_variance(population, noise, images=both).images == 300
+
+
+@pytest.mark.parametrize("given", ["profiles", "images"])
+@pytest.mark.parametrize("scale", [1e-20, 1.0, 1e20])
+def test_tight_clusters_keep_their_variance(given: str, scale: float) -> None:
+    """Two clusters far apart: what is left of Σ w |y|² − |Σ w y|² is 1e-8 of it; float32 alone would lose it or overflow."""
+    rng = np.random.default_rng(0)
+    inside = 1e-4 * rng.standard_normal((400, 6))
+    images = scale * np.concatenate([inside + 1, inside - 1])
+    start = scale * initial_noise(range(12), 6, SIGMA_MAX)
+    population = kf.Population.from_samples(images, profiles=len(images))
+    answer = kf.posterior_variance(
+        population,
+        start,
+        sigma=0.4 * scale,
+        sigma_max=SIGMA_MAX * scale,
+        images=None if given == "profiles" else images,
+        pixels=True,
+        bands=2,
+    )
+    assert answer.images == 800
+    assert answer.pixels is not None
+    assert answer.bands is not None
+    state = population.apply(
+        start, population_gain(population, 0.4 * scale, SIGMA_MAX * scale), null_gain=0.4 / SIGMA_MAX
+    )
+    weights = softmax(-((state[:, None] - images) ** 2).sum(axis=2) / (2 * (0.4 * scale) ** 2), axis=1)
+    mean = weights @ images
+    pixels = np.stack([w @ (images - m) ** 2 for w, m in zip(weights, mean, strict=True)])
+    np.testing.assert_allclose(answer.seeds, pixels.mean(axis=1), rtol=1e-3)
+    np.testing.assert_allclose(answer.pixels, pixels, rtol=3e-3)
+    np.testing.assert_allclose(answer.bands.sum(axis=1), answer.seeds, rtol=1e-3)
+
+
+def population_gain(population: kf.Population, sigma: float, sigma_max: float) -> FloatArray:
+    values = population.eigenvalues
+    return np.asarray(np.sqrt((values + sigma**2) / (values + sigma_max**2)))
+
+
 def test_order_of_images_and_seeds_does_not_matter(
     digits: FloatArray, population: kf.Population, noise: FloatArray
 ) -> None:
@@ -237,3 +290,10 @@ def test_data_wider_than_the_noise_are_refused() -> None:
 def test_population_without_profiles_is_refused(noise: FloatArray) -> None:
     with pytest.raises(ValueError, match="population must hold profiles, or images must be given"):
         kf.posterior_variance(kf.Population.from_covariance(np.eye(64)), noise)
+
+
+def test_noise_as_a_tensor_of_half_precision(population: kf.Population, noise: FloatArray) -> None:
+    torch = pytest.importorskip("torch")
+    exact = kf.posterior_variance(population, noise)
+    rounded = kf.posterior_variance(population, torch.tensor(noise).bfloat16())
+    np.testing.assert_allclose(rounded.seeds, exact.seeds, rtol=0.05)

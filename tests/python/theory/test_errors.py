@@ -198,7 +198,7 @@ SPLITS_CASES: list[Case] = [
         "inputs2 must have as many rows as inputs, 2, got 1",
     ),
     (lambda: SPLITS.covariance(F, F, X, X, inputs2=np.ones(5)), ValueError, "inputs2 must have shape (B, 3)"),
-    (lambda: SPLITS.disagreement(F, np.ones(2)), ValueError, "inputs must have shape (B, 3) or (B, *(3,)), got (2,)"),
+    (lambda: SPLITS.disagreement(F, np.ones(2)), ValueError, "inputs must have shape (B, 3), got (2,)"),
     (
         lambda: SPLITS.disagreement(F, X, bands=[(0, 4)]),
         ValueError,
