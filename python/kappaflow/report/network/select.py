@@ -22,9 +22,9 @@ ARCH_TITLES = {
     "unet": "UNet",
     "dit": "DiT",
     "mlp": "MLP",
-    "linear": "linear network",
-    "linear-conv": "linear convolution",
-    "given": "given models",
+    "linear": "Linear network",
+    "linear-conv": "Linear convolution",
+    "given": "Given models",
 }
 ARM_TITLES = {
     "same": "only data differ",
