@@ -50,8 +50,8 @@ def _load(path: Path) -> Any:
     if path.suffix == ".npy":
         try:
             return np.load(path, allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
-            raise ValueError(f"--noise: {str(path)!r} is not an array file: {error}") from error
+        except (ValueError, EOFError, OSError) as error:  # NumPy's own words recommend to unpickle any file
+            raise ValueError(f"--noise: {str(path)!r} is not an array file of numbers") from error
     if path.suffix not in (".pt", ".pth"):
         raise ValueError(f"--noise must be a .npy or .pt file, got {str(path)!r}")
     try:
@@ -61,7 +61,7 @@ def _load(path: Path) -> Any:
     try:
         tensor = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises errors of any type
-        raise ValueError(f"--noise: {str(path)!r} is not a tensor file: {error}") from error
+        raise ValueError(f"--noise: {str(path)!r} is not a file of one tensor that torch.save wrote") from error
     if not isinstance(tensor, torch.Tensor):
         raise TypeError(f"--noise: {str(path)!r} must hold one tensor, got {type(tensor).__name__}")
     return tensor.double()
@@ -74,7 +74,7 @@ def _rows(path: Path, array: FloatArray, population: Population) -> FloatArray:
         (dimension,): None,
     }  # → the axis of the channels, if it moves
     if channel_axis(shape) == 2:
-        accepted[(shape[2], *shape[:2])] = 1
+        accepted.setdefault((shape[2], *shape[:2]), 1)  # the layout of the images, if both have the same shape
     elif len(shape) == 2:
         accepted[(1, *shape)] = None
     if array.ndim == 0 or array.shape[1:] not in accepted or len(array) == 0:

@@ -72,7 +72,7 @@ def _law_help() -> str:
 
 def _profiles_help() -> str:
     laws = " and ".join(spec.name for spec in REGISTRY.values() if spec.needs_profiles)
-    return f"Number of images to keep as profiles (needed by the {laws} laws); 0 keeps none."
+    return f"Number of images to keep as profiles (needed by the {laws} laws and to rank seeds for networks); 0 keeps none."
 
 
 # --- the data -----------------------------------------------------------------------------------------------------

@@ -28,7 +28,9 @@ def to_json(content: Any) -> str:
 
 
 def check_file(option: str, path: Path, *, overwrite: bool) -> None:
-    """Raise OSError, before any work, if a file cannot be written."""
+    """Raise OSError, before any work, if a file cannot be written; ValueError for -, which some options take for a stream."""
+    if str(path) == "-":
+        raise ValueError(f"{option} must name a file, got '-'")
     if path.is_dir():
         raise IsADirectoryError(f"{option} must name a file, got the folder {str(path)!r}")
     if path.exists() and not overwrite:

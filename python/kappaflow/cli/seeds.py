@@ -20,13 +20,13 @@ from ..models.posterior import PosteriorVariance, posterior_variance
 from ..population import Population
 from ..sampling import initial_noise
 from ..splits import Splits
-from .console import ProgressDisplay, print_notes
-from .errors import writing
+from .console import ProgressDisplay, output_console, plain_line, print_notes
+from .errors import error_line, writing
 from .loading import load_population, require_profiles, require_seeds_fit
 from .noise import read_noise
 from .options import Data, JsonResult, LawOption, Profiles, Ranking, Sampling, SeedOption, Sizes
 from .output import check_file
-from .run import check_json, print_result
+from .run import check_json, json_to_stdout, print_result
 from .signature import changed, takes_options
 
 SEEDS_FORMAT = "kappaflow-seeds-1"
@@ -86,15 +86,15 @@ def command(
     check_json(result)
     if ranking.ranked is not None:
         check_file("--write", ranking.ranked, overwrite=result.overwrite)
+        if result.json is not None and result.json.absolute() == ranking.ranked.absolute():
+            raise ValueError(f"--write and --json must name two files, got {str(ranking.ranked)!r} for both")
     numbers = seeds.numbers() if ranking.noise is None else []
     with ProgressDisplay(quiet=result.quiet) as display:
         population = load_population(data, profiles, display, law)
-        if n is None:
-            require_profiles(population, data, "the ranking for networks")
         require_seeds_fit(len(numbers), population)
         ranked = _ranked(population, numbers, ranking.noise, sampling.sigma_max)
         linear = None if n is None else _linear(population, n, ranked, law, sampling)
-        networks, missing = _networks(population, ranked, sampling, required=n is None)
+        networks, missing = _networks(population, data, ranked, sampling, required=n is None)
     content = {
         "format": SEEDS_FORMAT,
         "source": data.name,
@@ -105,7 +105,7 @@ def command(
     if ranking.ranked is not None:
         if networks is None:
             raise ValueError(f"--write needs the ranking for networks: {missing}")
-        _write_ranking(ranking.ranked, data, population, ranked, networks, sampling)
+        _write_ranking(ranking.ranked, data, population, ranked, networks, sampling, ranking.noise)
 
     def print_tables(console: Console) -> None:
         if networks is not None:
@@ -119,6 +119,8 @@ def command(
             print_notes(console, [linear.reason], "law")
 
     print_result(result, content, print_tables)
+    if ranking.ranked is not None and not json_to_stdout(result):
+        plain_line(output_console(), str(ranking.ranked))
 
 
 def _ranked(population: Population, numbers: Sequence[int], noise: Path | None, sigma_max: float) -> _Ranked:
@@ -144,15 +146,16 @@ def _linear(population: Population, n: int, ranked: _Ranked, law: LawOption, sam
 
 
 def _networks(
-    population: Population, ranked: _Ranked, sampling: Sampling, *, required: bool
+    population: Population, data: Data, ranked: _Ranked, sampling: Sampling, *, required: bool
 ) -> tuple[PosteriorVariance | None, str]:
     """The ranking for networks; None and the reason, if the images cannot give one and `required` is false."""
     try:
+        require_profiles(population, data, "the ranking for networks")
         return posterior_variance(population, ranked.noise, sigma_max=sampling.sigma_max), ""
     except ValueError as error:
         if required:
             raise
-        return None, str(error)
+        return None, error_line(error, {"sigma_max": "--sigma-max", "images": "the images of DATA"})
 
 
 def _linear_facts(linear: _Linear | None, ranked: _Ranked) -> dict[str, Any]:
@@ -190,19 +193,23 @@ def _write_ranking(
     ranked: _Ranked,
     networks: PosteriorVariance,
     sampling: Sampling,
+    noise: Path | None,
 ) -> None:
     """One line a seed, which ``numpy.loadtxt`` reads, below lines of explanation that begin with #."""
-    size = ", ".join(map(str, population.shape))
-    recipe = (
-        f"{sampling.sigma_max:g} * numpy.random.default_rng(seed).standard_normal({population.dimension}).reshape({size})"
-        if ranked.word == "seed"
-        else "the rows of the file of noise, counted from 0"
+    size, scale = ", ".join(map(str, population.shape)), repr(sampling.sigma_max).removesuffix(".0")
+    origin = (
+        [f"# Rows are those of {noise.name}, counted from 0."]
+        if noise is not None
+        else [
+            f"# Noise of a seed: {scale} * numpy.random.default_rng(seed).standard_normal({population.dimension}).reshape({size})",
+            f"# (EDM with sigma_max = {scale}; divide by that for DDPM and flow models. Images have the shape {population.shape}.)",
+        ]
     )
+    title = "rows of noise" if noise is not None else "seeds"
     lines = [
-        f"# {data.name}: {ranked.word}s whose image is predicted to change most when a network is trained again come first.",
+        f"# {data.name}: {title} whose image is predicted to change most when a network is trained again come first.",
         f"# Ranked by the posterior variance of {networks.images} distinct images; no network was run.",
-        f"# Noise of a {ranked.word}: {recipe}",
-        f"# (EDM with sigma_max = {sampling.sigma_max:g}; divide by that for DDPM and flow models. Images are {population.shape}.)",
+        *origin,
         f"# {ranked.word} posterior_variance",
         *(f"{ranked.numbers[i]} {networks.seeds[i]:.6g}" for i in networks.order),
     ]

@@ -402,9 +402,7 @@ def _level(states: _States, source: _Images, sigma: float | str | None) -> float
     """The level σ* that the argument `sigma` requests."""
     top, usual = states.sigma_max, float(np.sqrt(0.5 * states.population.total_variance))
     if sigma is None and usual >= top:
-        raise ValueError(
-            f"sigma_max must be above √(tr Σ/2) = {usual:.4g}, got {top:g}: scale the images, or give sigma"
-        )
+        raise ValueError(f"sigma_max must be above √(tr Σ/2) = {usual:.4g}, got {top:g}: raise it, or scale the images")
     if sigma == "perplexity":
         return _level_by_perplexity(states, source)
     level = usual if sigma is None else positive("sigma", sigma)

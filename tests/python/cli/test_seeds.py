@@ -86,10 +86,44 @@ def test_the_file_of_seeds_reproduces_the_noise(population: kf.Population) -> No
     assert "'seeds.txt' exists already" in refuse("seeds", "p.safetensors", "--write", "seeds.txt")
 
 
+def test_the_file_of_rows_names_its_noise(population: kf.Population) -> None:
+    np.save("noise.npy", initial_noise([5, 6, 7], 36, 1.0))
+    result = succeed("seeds", "p.safetensors", "--noise", "noise.npy", "--write", "rows.txt", "-q")
+    assert result.stdout == "rows.txt\n"
+    lines = Path("rows.txt").read_text(encoding="utf-8").splitlines()
+    assert "# Rows are those of noise.npy, counted from 0." in lines
+    assert not any("EDM" in line for line in lines)
+
+
+def test_the_recipe_keeps_all_digits_of_the_noise_level(population: kf.Population) -> None:
+    succeed("seeds", "p.safetensors", "--seeds", "4", "--sigma-max", "123456.78", "--write", "seeds.txt", "-q")
+    assert "Noise of a seed: 123456.78 * numpy" in Path("seeds.txt").read_text(encoding="utf-8")
+
+
+def test_the_ranking_and_the_numbers_are_two_files(population: kf.Population) -> None:
+    assert "must name two files, got 'a.txt' for both" in refuse(
+        "seeds", "p.safetensors", "--json", "a.txt", "--write", "a.txt"
+    )
+    assert "--write must name a file, got '-'" in refuse("seeds", "p.safetensors", "--write", "-")
+
+
+def test_images_as_wide_as_their_channels_keep_their_layout(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.save("small.npy", rng.uniform(-1, 1, (80, 3, 3, 3)))
+    noise = initial_noise([5, 6, 7], 27, 80.0)
+    np.save("noise.npy", noise.reshape(3, 3, 3, 3))
+    by_seed, by_row = (
+        answer("small.npy", *arguments)["networks"] for arguments in (("--seeds", "5-7"), ("--noise", "noise.npy"))
+    )
+    assert isinstance(by_seed, dict)
+    assert isinstance(by_row, dict)
+    np.testing.assert_allclose(by_row["posterior_variance"], by_seed["posterior_variance"], rtol=1e-12)
+
+
 def test_without_images_linear_models_are_still_ranked(folder: Path) -> None:
     np.save("few.npy", np.random.default_rng(0).uniform(-1, 1, (40, 6, 6)))
     text = " ".join(succeed("seeds", "few.npy", "--n", "20").stdout.split())
-    assert "no ranking for networks: images must hold at least 50 distinct images, got 40" in text
+    assert "no ranking for networks: the images of DATA must hold at least 50 distinct images, got 40" in text
     assert "disagreement of two linear models" in text
     assert "at least 50 distinct images, got 40" in refuse("seeds", "few.npy")
 
@@ -97,6 +131,11 @@ def test_without_images_linear_models_are_still_ranked(folder: Path) -> None:
 def test_wrong_use_is_explained(population: kf.Population) -> None:
     succeed("moments", "data.npy", "--out", "bare.safetensors", "--profiles", "0", "-q")
     assert "holds no profiles, which the ranking for networks needs" in refuse("seeds", "bare.safetensors")
+    unranked = " ".join(succeed("seeds", "bare.safetensors", "--n", "50").stdout.split())
+    assert "no ranking for networks: the saved population 'bare.safetensors' holds no profiles" in unranked
+    low = refuse("seeds", "p.safetensors", "--sigma-max", "0.05")
+    assert "--sigma-max must be above √(tr Σ/2) = " in low
+    assert low.rstrip().endswith("raise it, or scale the images")
     assert "exclude each other" in refuse("seeds", "p.safetensors", "--seeds", "3", "--noise", "n.npy")
     assert "--noise: no file 'n.npy'" in refuse("seeds", "p.safetensors", "--noise", "n.npy")
     Path("n.npy").write_bytes(b"nothing")
