@@ -30,6 +30,7 @@ from .splits import Splits
 
 if TYPE_CHECKING:
     from . import cli, consistency, datasets, lens, models, plot, report, validation  # noqa: F401
+    from .common_floor import CommonFloor, fit_common_floor
     from .consistency.diagnosis import Diagnosis, diagnose
     from .consistency.experiment import LawError
     from .consistency.predict import predict
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .models.posterior import PosteriorVariance, posterior_variance
 
 __all__ = [
+    "CommonFloor",
     "ConvergenceError",
     "Diagnosis",
     "KappaInfo",
@@ -56,6 +58,7 @@ __all__ = [
     "df1",
     "df2",
     "diagnose",
+    "fit_common_floor",
     "matrix_power",
     "posterior_variance",
     "predict",
@@ -75,6 +78,8 @@ __getattr__, __dir__ = lazy_attributes(
         "diagnose": "consistency.diagnosis",
         "Prediction": "consistency.prediction",
         "predict": "consistency.predict",
+        "CommonFloor": "common_floor",
+        "fit_common_floor": "common_floor",
         "PosteriorVariance": "models.posterior",
         "posterior_variance": "models.posterior",
     },

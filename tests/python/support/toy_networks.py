@@ -14,6 +14,7 @@ from kappaflow.validation.network.results import (
     ANOTHER_PAIR,
     POSTERIOR,
     TRIVIAL,
+    AmountScore,
     Baseline,
     Forecast,
     Gallery,
@@ -262,6 +263,14 @@ def validation(archs: tuple[str, ...] = ("unet", "dit"), sizes: tuple[int, ...] 
         forecasts=tuple(forecasts),
         predictor_scores=tuple(predictions),
         seed_scores=tuple(by_seed),
+        amounts=tuple(
+            AmountScore(
+                arch=a, n=n, pilots=sizes[:i], observed=0.1 + 1 / n, predicted=0.1 + 2 / n, law=2 / n, floor=0.1
+            )
+            for a in archs
+            for i, n in enumerate(sizes)
+            if i
+        ),
         galleries=tuple(galleries),
         manipulations=tuple(changes),
         strata=tuple(matrix_of_strata(arch) for arch in archs),
@@ -285,6 +294,7 @@ def given() -> NetworkValidation:
         forecasts=(),
         predictor_scores=(),
         seed_scores=(),
+        amounts=(),
         baselines=(),
         galleries=(shown,),
         manipulations=(),
@@ -305,6 +315,7 @@ def failed() -> NetworkValidation:
         pairs=pairs,
         predictor_scores=(),
         seed_scores=(),
+        amounts=(),
         manipulations=(),
         galleries=galleries,
         strata=strata,

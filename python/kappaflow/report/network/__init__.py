@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..document import Document, Prose, Section, present
 from .agreement import arms, consistency, gallery, memorisation
+from .amounts import amounts
 from .changed import manipulations, strata
 from .gate import gate
 from .headline import NetworkHeadline, headline, verdict_lines
@@ -58,6 +59,7 @@ def build(found: NetworkValidation, *, facts: Mapping[str, str]) -> Document:
                 by_distance(found),
                 predictors(found),
                 factors(found),
+                amounts(found),
                 denoisers(found),
                 strata(found),
                 manipulations(found),

@@ -10,6 +10,7 @@ import numpy as np
 from ..._checks import FloatArray
 from ...laws import DEFAULT_LAW, REGISTRY
 from ..laws import ComparedLaw
+from .amounts import amount_scores
 from .analysis import baselines, compare_pair, forecast, score_predictors
 from .context import Context
 from .gallery import gallery
@@ -142,6 +143,11 @@ def assemble(
         forecasts=tuple(forecasts),
         predictor_scores=tuple(scores),
         seed_scores=tuple(seed_scores),
+        amounts=tuple(
+            score
+            for arch in plan.archs
+            for score in amount_scores(arch, plan.n, [p for p in pairs if p.arch == arch and p.trained], forecasts)
+        ),
         galleries=tuple(galleries),
         manipulations=tuple(changes),
         strata=tuple(_strata(plan, context, members)),

@@ -24,6 +24,7 @@ def network_to_json(validation: NetworkValidation) -> dict[str, Any]:
         "runs": [_run_to_json(run) for run in validation.runs],
         "predictions": plain(validation.predictor_scores),
         "seed_scores": plain(validation.seed_scores),
+        "amounts": plain(validation.amounts),
         "manipulations": plain(validation.manipulations),
         "strata": plain(validation.strata),
         "notes": plain(validation.notes),

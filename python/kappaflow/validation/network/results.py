@@ -28,6 +28,7 @@ __all__ = [
     "LEAST_MODE",
     "POSTERIOR",
     "TRIVIAL",
+    "AmountScore",
     "Baseline",
     "Forecast",
     "Gallery",
@@ -243,6 +244,54 @@ class SeedScore(Tabular):
 
 
 @dataclass(frozen=True, repr=False)
+class AmountScore(Tabular):
+    """Disagreement of networks of n images, predicted from pairs at smaller sizes by :func:`kappaflow.fit_common_floor`.
+
+    Everything differs between the two networks: images, initialisation and noise. All values are relative to unrelated seeds.
+
+    Attributes
+    ----------
+    arch, n : the networks
+    pilots : smaller sizes with trained pairs and their floor
+    observed : disagreement, mean over the pairs of size n
+    predicted : from the pilots
+    law : the law alone, which is about linear models
+    floor : what the pilots say remains with any number of images
+    """
+
+    arch: str
+    n: int
+    pilots: tuple[int, ...]
+    observed: float
+    predicted: float
+    law: float
+    floor: float
+
+    @property
+    def factor(self) -> float:
+        """Observed over predicted."""
+        return self.observed / self.predicted
+
+    def _columns(self) -> Columns:
+        """One row."""
+        return {
+            "arch": self.arch,
+            "n": self.n,
+            "pilots": ", ".join(map(str, self.pilots)),
+            "observed": self.observed,
+            "predicted": self.predicted,
+            "law": self.law,
+            "floor": self.floor,
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"AmountScore({self.arch!r}, n = {self.n} from {', '.join(map(str, self.pilots))}: observed {self.observed:.3g}, "
+            f"predicted {self.predicted:.3g})"
+        )
+
+
+@dataclass(frozen=True, repr=False)
 class Gallery(ShortRepr):
     """Images of a few seeds of one architecture, n and arm: `rows` are (label, images (G, *shape)) in the order in which they
     are shown.
@@ -389,6 +438,7 @@ class NetworkValidation(Tabular):
     baselines, forecasts : models that need no training, and what each law predicts
     predictor_scores : how well laws and linear models predict where networks disagree
     seed_scores : how well each predictor orders the seeds
+    amounts : how well smaller sizes predict the amount at larger ones
     galleries : images of a few seeds
     manipulations : disagreement where modes of the initial noise are changed
     strata : networks trained on strata of the data
@@ -403,6 +453,7 @@ class NetworkValidation(Tabular):
     forecasts: tuple[Forecast, ...]
     predictor_scores: tuple[PredictorScore, ...]
     seed_scores: tuple[SeedScore, ...]
+    amounts: tuple[AmountScore, ...]
     galleries: tuple[Gallery, ...]
     manipulations: tuple[Manipulation, ...]
     strata: tuple[StrataMatrix, ...]
