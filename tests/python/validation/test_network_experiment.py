@@ -99,6 +99,7 @@ def test_json_holds_the_parts_of_a_disagreement_beside_what_they_are_of(experime
         "forecasts",
         "predictions",
         "seed_scores",
+        "amounts",
         "manipulations",
         "strata",
         "notes",
