@@ -160,7 +160,7 @@ def centred_rows(source: Any, *, shape: tuple[int, ...] | None = None) -> Centre
         layout = SpatialLayout.of(source.shape)
         return CentredRows(layout, source.mean, mode_rows(source, source.eigenvalues))
     if isinstance(source, SpectralStatistics):
-        raise TypeError("source must be a Population or samples here: spectra know nothing of positions")
+        raise TypeError("source must be a Population or samples, because spectra hold no positions")
     samples = real_array("samples", source)
     if samples.ndim < 2 or len(samples) < 2:
         raise ValueError(f"samples must have shape (N, *shape) with N of at least 2, got {samples.shape}")

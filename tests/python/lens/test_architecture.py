@@ -268,7 +268,7 @@ def test_bad_input_is_refused() -> None:
         PatchDenoiser.fit(p, patch=3, padding="reflect")
     with pytest.raises(ValueError, match="bias must be one of"):
         ConvolutionDenoiser.fit(p, bias="free")
-    with pytest.raises(TypeError, match="spectra know nothing of positions"):
+    with pytest.raises(TypeError, match="spectra hold no positions"):
         PatchDenoiser.fit(SpectralStatistics.of(p), patch=3, padding="zero")
     with pytest.raises(ValueError, match="sigma must hold noise levels above 0"):
         denoiser.loss([1.0, 0.0])

@@ -402,7 +402,7 @@ def test_wrong_input_names_the_argument() -> None:
         teleport_pipeline(model, of, noise, start, **{"steps": 4, "scheduler": schedule} | options)
 
     with pytest.raises(
-        ValueError, match=r"sigma_start must be at most 157\.4, where the noise of DDIM stands, got 158"
+        ValueError, match=r"sigma_start must be at most 157\.4, the initial noise level of DDIM, got 158"
     ):
         draw(start=158.0)
     with pytest.raises(ValueError, match=r"sigma_start must leave 4 steps of DDIM below it, got 0\.005"):
@@ -422,12 +422,12 @@ def test_wrong_input_names_the_argument() -> None:
     with pytest.raises(ValueError, match="model must work on pixels, got SimpleNamespace"):
         draw(model=SimpleNamespace(vae=1, unet=network, scheduler=schedule))
     for name in ("PNDM", "DDPM", "HeunDiscrete", "EulerAncestralDiscrete"):
-        with pytest.raises(ValueError, match=f"which can begin anywhere; got {name}"):
+        with pytest.raises(ValueError, match=f"which can begin at any step; got {name}"):
             draw(scheduler=scheduler(name))
     with pytest.raises(ValueError, match="scheduler must have use_flow_sigmas = False, got True"):
         draw(scheduler=scheduler("DPMSolverMultistep", use_flow_sigmas=True, prediction_type="flow_prediction"))
     with pytest.raises(ValueError, match="without new noise; got algorithm_type 'sde-dpmsolver"):
         draw(scheduler=scheduler("DPMSolverMultistep", algorithm_type="sde-dpmsolver++"))
     for spacing in ("linspace", "trailing"):
-        with pytest.raises(ValueError, match=f"timestep_spacing = leading where it is DDIM.* got '{spacing}'"):
+        with pytest.raises(ValueError, match=f"timestep_spacing = leading for DDIM.* got '{spacing}'"):
             draw(scheduler=scheduler("DDIM", timestep_spacing=spacing))

@@ -82,10 +82,13 @@ def test_a_schedule_is_immutable_and_may_be_any() -> None:
         (lambda: Schedule.ve(-1.0), r"t_max must be finite and above 0, got -1.0"),
         (lambda: Schedule.vp(-0.1), r"beta_min must be finite and not negative, got -0.1"),
         (lambda: Schedule.vp(30.0, 20.0), r"beta_min must not be above beta_max = 20.0, got 30.0"),
-        (lambda: Schedule("x", lambda t: 0.5 - t, np.copy, 0.0, 1.0), r"scale must be finite and above 0 \(0 at t_max"),
+        (
+            lambda: Schedule("x", lambda t: 0.5 - t, np.copy, 0.0, 1.0),
+            r"scale must be finite and above 0 \(0 only at t_max",
+        ),
         (
             lambda: Schedule("x", np.ones_like, lambda t: t - 0.5, 0.0, 1.0),
-            r"noise must be finite and above 0 \(0 at t_min",
+            r"noise must be finite and above 0 \(0 only at t_min",
         ),
         (lambda: Schedule("x", np.ones_like, lambda t: 1 - 0.5 * t, 0.0, 1.0), r"noise/scale must increase with t"),
         (lambda: Schedule.vp().alpha(1.5), r"t must lie between 0.0 and 1.0, got 1.5"),
@@ -98,7 +101,7 @@ def test_a_schedule_is_immutable_and_may_be_any() -> None:
         (lambda: Schedule.flow().grid(4, spacing="power"), r"start must have a finite noise level"),
         (lambda: Schedule.vp().path([0.1, 0.5]), r"times must decrease, as a sampler passes them, got 0.1 before 0.5"),
         (lambda: Schedule.vp().path([]), r"times must be one-dimensional and not empty"),
-        (lambda: Schedule.vp().path([0.0]), r"times must start where there is noise, got t = 0.0"),
+        (lambda: Schedule.vp().path([0.0]), r"times must start at a noise level above 0, got t = 0.0"),
     ],
 )
 def test_schedule_errors(call: Callable[[], object], message: str) -> None:

@@ -256,7 +256,7 @@ def test_heun_gains_are_those_of_a_simulation_of_second_order() -> None:
         ),
         (lambda p, s: sampling_emergence([1.0], s, start=0.1, stop=0.2), r"start must be above stop = 0.2, got 0.1"),
         (lambda p, s: sample_law(p, s, initial="other"), r"initial must be one of 'noise', 'exact', got 'other'"),
-        (lambda p, s: sample_law(p, s, initial="exact", initial_mean=p.mean), r"initial_mean is for initial='noise'"),
+        (lambda p, s: sample_law(p, s, initial="exact", initial_mean=p.mean), r"initial_mean is only for initial='noise'"),
         (lambda p, s: sample_law(p, s, initial_mean=np.ones((2, D))), r"initial_mean must be one image, got 2"),
         (lambda p, s: sample_law(p, s).draw(0, seed=0), r"count must be an integer of at least 1, got 0"),
         (
@@ -264,7 +264,7 @@ def test_heun_gains_are_those_of_a_simulation_of_second_order() -> None:
             r"noise_levels must be two or more, not negative and decreasing",
         ),
         (lambda p, s: sampler_gains([1.0], [2.0, 1.0], method="x"), r"method must be one of 'euler', 'heun', got 'x'"),
-        (lambda p, s: ddim(gaussian(p), Schedule.flow(), np.ones((1, D)), [1.0, 0.5]), r"start where alpha is above 0"),
+        (lambda p, s: ddim(gaussian(p), Schedule.flow(), np.ones((1, D)), [1.0, 0.5]), r"start at alpha above 0"),
         (lambda p, s: ddim(gaussian(p), s, np.ones(D), [1.0, 0.5]), r"initial must have shape \(B, d\)"),
         (lambda p, s: outcome_map(kf.Splits(p, 9), 80.0, 80.0), r"sigma must be below sigma_max = 80.0, got 80.0"),
         (

@@ -79,9 +79,9 @@ def test_given_models_of_unknown_training_sets(experiment: Experiment) -> None:
     assert compare_given(context, pair, train=[None, None], n=[50], sampler_steps=18).setup.n == (50,)
     with pytest.raises(ValueError, match="n must be one number for given models"):
         compare_given(context, pair, train=[None, None], n=[50, 60], sampler_steps=18)
-    with pytest.raises(ValueError, match="training sets must have images of 16 values as the data, got 9"):
+    with pytest.raises(ValueError, match="training sets must have images of 16 values like the data, got 9"):
         compare_given(context, pair, train=[images[:, :9], None], n=None, sampler_steps=18)
     with pytest.raises(
-        ValueError, match=r"names must be models of images \(1, 5, 5\), as the data; .* makes images \(1, 4, 4\)"
+        ValueError, match=r"names must be models of images \(1, 5, 5\), like the data; .* generates images \(1, 4, 4\)"
     ):
         open_pair(experiment.checkpoints(60), (5, 5), sigma_max=80.0)

@@ -103,7 +103,7 @@ def test_strata_are_judged_on_other_images_of_their_own_stratum() -> None:
         ({"split": "sorted"}, "split must be one of 'random', 'contiguous', got 'sorted'"),
         (
             {"split": "contiguous", "repeats": 2},
-            "repeats must be 1 with split 'contiguous', of which there is one, got 2",
+            "repeats must be 1 with split 'contiguous', because there is only one such split, got 2",
         ),
         ({"repeats": 0}, "repeats must be an integer of at least 1, got 0"),
         ({"seeds": 2}, "seeds must be an integer of at least 8, got 2"),

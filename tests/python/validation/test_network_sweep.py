@@ -109,7 +109,7 @@ def test_damaged_networks_and_failing_models_are_named(experiment: Experiment, t
             context, dataclasses.replace(pair, names=("a", "b")), train=[None, None], n=None, sampler_steps=18
         )
     with pytest.raises(
-        ValueError, match=r"names must be models that both know noise levels from 0\.1 to 10, got 0\.002 to 5"
+        ValueError, match=r"names must be models that both cover noise levels from 0\.1 to 10, got 0\.002 to 5"
     ):
         open_pair(experiment.checkpoints(60), SHAPE, sigma_max=5.0)
 

@@ -171,7 +171,7 @@ class PatchDenoiser(ShortRepr, Architecture):
         """
         if self.padding != "circular" or self.layout.channels != 1:
             raise ValueError(
-                "log_covariance needs circular padding and one channel (filters of others do not commute), "
+                "log_covariance needs circular padding and one channel (other filters do not commute), "
                 f"got padding {self.padding!r} and {self.layout.channels} channels"
             )
         high, low = positive("sigma_max", sigma_max), positive("sigma_min", sigma_min)

@@ -28,7 +28,7 @@ __all__ = [
 
 def _modes(population: Population) -> FloatArray:
     if population.eigenvectors is None:
-        raise ValueError("population must have eigenvectors, got a spectrum alone")
+        raise ValueError("population must have eigenvectors, got only a spectrum")
     return population.eigenvectors
 
 

@@ -161,7 +161,7 @@ def fourier_spectrum(population: Population) -> FloatArray:
     if len(shape) not in (2, 3):
         raise ValueError(f"population must hold images (H, W) or (H, W, C), got shape {shape}")
     if population.eigenvectors is None:
-        raise ValueError("population must have eigenvectors, got a spectrum alone")
+        raise ValueError("population must have eigenvectors, got only a spectrum")
     layout = SpatialLayout.of(shape)
     total = np.zeros(layout.grid)
     for first in range(0, len(population.eigenvalues), 256):

@@ -177,7 +177,7 @@ def network_receptive_field(
     sample = tuple(rows.shape[1:]) if shape is None else tuple(shape)
     inputs = noised(rows, sigma, seed=seed)
     if int(np.prod(sample)) != inputs.shape[1]:
-        raise ValueError(f"shape must have {inputs.shape[1]} entries as the data have, got {sample}")
+        raise ValueError(f"shape must have {inputs.shape[1]} entries like the data, got {sample}")
     entries, level, kind = _entries(sample, pixels), float(sigma), getattr(torch, dtype)
 
     def tensor(values: FloatArray) -> Any:
@@ -276,7 +276,7 @@ def difference_receptive_field(
     inputs = noised(rows, sigma, seed=seed)
     dimension = inputs.shape[1]
     if int(np.prod(sample)) != dimension:
-        raise ValueError(f"shape must have {dimension} entries as the data have, got {sample}")
+        raise ValueError(f"shape must have {dimension} entries like the data, got {sample}")
     entries, level = _entries(sample, pixels), float(sigma)
     h = STEP * level if step is None else positive("step", step)
     most = integer("batch", batch, 2)

@@ -136,7 +136,7 @@ def receptive_field_study(
         size or one below 2, or the radius is below 1.
     """
     if population.eigenvectors is None:
-        raise ValueError("population must have eigenmodes for receptive fields, got its spectrum alone")
+        raise ValueError("population must have eigenmodes for receptive fields, got only its spectrum")
     layout, values = SpatialLayout.of_any(population.shape), population.eigenvalues
     rank = int(has_variance(values).sum())
     if rank == 0:

@@ -100,8 +100,8 @@ def teleport_pipeline(
     if sigma_start is not None:
         if kind == "DDIM" and sampler.config.timestep_spacing != "leading":  # it steps by T // steps, whatever its grid
             raise ValueError(
-                "scheduler must have timestep_spacing = leading where it is DDIM, whose steps end elsewhere than at the time steps "
-                f"of its grid otherwise; got {sampler.config.timestep_spacing!r}"
+                "scheduler must have timestep_spacing = leading for DDIM, because its steps end at the time steps of its grid "
+                f"only then; got {sampler.config.timestep_spacing!r}"
             )
         whole, first = _entry(sampler, kind, positive("sigma_start", sigma_start), count)
     training = isinstance(network, torch.nn.Module) and network.training
@@ -151,7 +151,7 @@ def _kind(scheduler: Any) -> str:
     """Name of a scheduler that can begin anywhere and follows the probability flow; ValueError for others."""
     kind = type(scheduler).__name__.removesuffix("Scheduler")
     if kind not in SCHEDULERS:
-        raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, which can begin anywhere; got {kind}")
+        raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, which can begin at any step; got {kind}")
     for option, allowed in MEANINGS.items():
         if scheduler.config.get(option) not in allowed:
             raise ValueError(f"scheduler must have {option} = {allowed[0]}, got {scheduler.config.get(option)!r}")
@@ -201,7 +201,7 @@ def _entry(scheduler: Any, kind: str, sigma_start: float, steps: int) -> tuple[i
     most = int(scheduler.config.num_train_timesteps)
     scheduler.set_timesteps(steps)
     if sigma_start > (top := _top(scheduler)):
-        raise ValueError(f"sigma_start must be at most {top:.4g}, where the noise of {kind} stands, got {sigma_start}")
+        raise ValueError(f"sigma_start must be at most {top:.4g}, the initial noise level of {kind}, got {sigma_start}")
     best: tuple[float, int, int] | None = None
     finest = _grid(scheduler, most)
     if finest is None or (finest <= sigma_start).sum() >= steps:  # else no other grid has so many; some take long

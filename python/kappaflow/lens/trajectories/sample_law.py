@@ -117,7 +117,7 @@ def sample_law(
     target_mean = alpha[1] * population.mean
     if initial == "exact":
         if initial_mean is not None:
-            raise ValueError("initial_mean is for initial='noise' alone, got it with initial='exact'")
+            raise ValueError("initial_mean is only for initial='noise', got it with initial='exact'")
         mean, variances = target_mean, target
     else:
         psi = state_gains(population.eigenvalues, schedule, ends)[1]

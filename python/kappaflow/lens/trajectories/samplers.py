@@ -75,7 +75,9 @@ def ddim(denoiser: RowDenoiser, schedule: Schedule, initial: Any, times: Any) ->
         raise ValueError(f"initial must have shape (B, d), got {x.shape}")
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     if alpha[0] <= 0:
-        raise ValueError(f"times must start where alpha is above 0, got t = {t[0]}: a denoiser has no input there")
+        raise ValueError(
+            f"times must start at alpha above 0, because a denoiser has no input at alpha = 0; got t = {t[0]}"
+        )
     states = [x]
     for i in range(t.size - 1):
         clean = evaluate_rows(denoiser, x / alpha[i], float(sigma[i] / alpha[i]))

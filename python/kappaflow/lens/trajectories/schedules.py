@@ -72,7 +72,7 @@ class Schedule:
                 where = "t_max" if zero else "t_min"
                 bad = int(np.argmin(np.where(np.isfinite(values), values, -np.inf)))
                 raise ValueError(
-                    f"{name} must be finite and above 0 (0 at {where} alone), got {values[bad]} at t = {t[bad]}"
+                    f"{name} must be finite and above 0 (0 only at {where}), got {values[bad]} at t = {t[bad]}"
                 )
         rising = np.diff(self.noise_level(t)) > 0
         if not rising.all():
@@ -259,7 +259,7 @@ class Schedule:
             at = int(np.argmin(falling))
             raise ValueError(f"times must decrease, as a sampler passes them, got {t[at]} before {t[at + 1]}")
         if self.sigma(t)[0] <= 0:
-            raise ValueError(f"times must start where there is noise, got t = {t[0]}, which has none")
+            raise ValueError(f"times must start at a noise level above 0, got t = {t[0]}, where it is 0")
         return t
 
     def _times(self, t: Any) -> FloatArray:

@@ -100,7 +100,7 @@ def open_pair(names: tuple[str, str], shape: tuple[int, ...], *, sigma_max: floa
         image_shape = getattr(denoiser, "image_shape", None)
         if image_shape is not None and tuple(image_shape) != wanted:
             raise ValueError(
-                f"names must be models of images {wanted}, as the data; {name!r} makes images {tuple(image_shape)}"
+                f"names must be models of images {wanted}, like the data; {name!r} generates images {tuple(image_shape)}"
             )
     low = max(SIGMA_MIN, *(float(getattr(d, "sigma_min", SIGMA_MIN)) for d in denoisers))
     high = min(sigma_max, *(float(getattr(d, "sigma_max", sigma_max)) for d in denoisers))
@@ -108,7 +108,7 @@ def open_pair(names: tuple[str, str], shape: tuple[int, ...], *, sigma_max: floa
         raise ValueError(f"names must be models that share noise levels, got levels from {low:g} to {high:g}")
     if low > LEVELS[0] or high < LEVELS[-1]:
         raise ValueError(
-            f"names must be models that both know noise levels from {LEVELS[0]:g} to {LEVELS[-1]:g}, got {low:g} to {high:g}"
+            f"names must be models that both cover noise levels from {LEVELS[0]:g} to {LEVELS[-1]:g}, got {low:g} to {high:g}"
         )
     return Given(names, (denoisers[0], denoisers[1]), sigma_min=low, sigma_max=high, asked=sigma_max)
 
@@ -255,7 +255,7 @@ def _training_set(context: Context, name: str, rows: FloatArray | None) -> Float
     if rows is not None:
         if rows.shape[1] != context.population.dimension:
             raise ValueError(
-                f"training sets must have images of {context.population.dimension} values as the data, got {rows.shape[1]}"
+                f"training sets must have images of {context.population.dimension} values like the data, got {rows.shape[1]}"
             )
         return rows
     facts = network_facts(name)

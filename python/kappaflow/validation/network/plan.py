@@ -166,7 +166,9 @@ def make_plan(
     sizes = _sizes(len(images), chosen.n, n)
     rounds = integer("repeats", chosen.repeats if repeats is None else repeats, 1)
     if split == "contiguous" and rounds > 1:
-        raise ValueError(f"repeats must be 1 with split 'contiguous', of which there is one, got {rounds}")
+        raise ValueError(
+            f"repeats must be 1 with split 'contiguous', because there is only one such split, got {rounds}"
+        )
     base = _Base(
         images=images,
         shape=shape,
