@@ -256,7 +256,10 @@ def test_heun_gains_are_those_of_a_simulation_of_second_order() -> None:
         ),
         (lambda p, s: sampling_emergence([1.0], s, start=0.1, stop=0.2), r"start must be above stop = 0.2, got 0.1"),
         (lambda p, s: sample_law(p, s, initial="other"), r"initial must be one of 'noise', 'exact', got 'other'"),
-        (lambda p, s: sample_law(p, s, initial="exact", initial_mean=p.mean), r"initial_mean is only for initial='noise'"),
+        (
+            lambda p, s: sample_law(p, s, initial="exact", initial_mean=p.mean),
+            r"initial_mean is only for initial='noise'",
+        ),
         (lambda p, s: sample_law(p, s, initial_mean=np.ones((2, D))), r"initial_mean must be one image, got 2"),
         (lambda p, s: sample_law(p, s).draw(0, seed=0), r"count must be an integer of at least 1, got 0"),
         (

@@ -12,6 +12,7 @@ import numpy as np
 import kappaflow as kf
 import toy_networks
 from kappaflow.lens import architecture, learning, receptive_field, scores, teleport, trajectories
+from kappaflow.lens.layout import SpatialLayout
 from kappaflow.models.posterior import posterior_variance
 from kappaflow.models.scores import GaussianScore
 from kappaflow.sampling import initial_noise
@@ -61,6 +62,7 @@ def lens() -> list[Any]:
     data = population()
     gaussian = GaussianScore(data)
     rows = images()
+    noise = initial_noise(range(3), 36, 80.0)
     return [
         scores.scores_study(rows, SHAPE, components=(2,), sigmas=[0.3, 1.0, 3.0], count=30),
         trajectories.trajectories_study(data, n=[40], steps=(5,)),
@@ -68,6 +70,14 @@ def lens() -> list[Any]:
         architecture.architecture_study(data, patches=(3,), sigma=[0.1, 1.0]),
         learning.learning_study(data, patches=(3,), curves=3, points=9),
         teleport.teleport_study(gaussian, data, name="Gaussian", steps=(6,), seeds=8),
+        teleport.teleport(gaussian, data, noise, sigma_start=2.0, steps=5),
+        trajectories.split_trajectory(
+            kf.Splits(data, 40), trajectories.Schedule.ve(), noise, [80.0, 1.0, 0.1], modes=[0]
+        ),
+        trajectories.mode_spread(kf.Splits(data, 40), trajectories.Schedule.ve(), [80.0, 1.0, 0.1]),
+        receptive_field.radial_average(np.ones((6, 6))),
+        receptive_field.field_size(np.exp(-np.arange(9.0)), 0),
+        architecture.radial_profile(SpatialLayout.of(SHAPE), np.ones((*SHAPE, 1, 1))),
     ]
 
 

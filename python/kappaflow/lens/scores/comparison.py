@@ -285,11 +285,11 @@ def _trajectory_states(
     if levels.max() > sigma_max:
         raise ValueError(f"sigmas must be at most sigma_max = {sigma_max} on the trajectory, got {levels.max()}")
     grid = np.union1d(noise_schedule(steps, sigma_max, sigma_min=min(SIGMA_MIN, sigma_max / 2))[:-1], levels)[::-1]
-    wanted = set(levels.tolist())
+    level_set = set(levels.tolist())
     states: dict[float, FloatArray] = {}
 
     def visit(level: float, x: FloatArray) -> None:
-        if level in wanted:
+        if level in level_set:
             states[level] = x
 
     start = sigma_max * noise

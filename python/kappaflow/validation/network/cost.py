@@ -60,10 +60,12 @@ def estimate(plan: Plan, images: FloatArray, shape: tuple[int, ...], device: str
             training = runs[0].training
             batch = min(training.batch, _TIMED_BATCH)
             short = replace(training, steps=1, batch=batch, compile=False)
-            some = to_tensor(images[: 2 * batch], shape)
-            train(runs[0].network, short, some, device=device)  # the first step sets up things that are not counted
+            few_images = to_tensor(images[: 2 * batch], shape)
+            train(
+                runs[0].network, short, few_images, device=device
+            )  # the first step sets up things that are not counted
             begun = time.monotonic()
-            trained = train(runs[0].network, replace(short, steps=_TIMED_STEPS), some, device=device)
+            trained = train(runs[0].network, replace(short, steps=_TIMED_STEPS), few_images, device=device)
             each = (time.monotonic() - begun) / _TIMED_STEPS * training.batch / batch
             estimates.append(
                 Estimate(

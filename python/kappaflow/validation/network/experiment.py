@@ -94,8 +94,8 @@ def assemble(
     members : the models
     source, device, notes : see :func:`validate_networks`
     """
-    paired = pair_members(members)
-    pairs = [compare_pair(context, two) for two in paired]
+    member_pairs = pair_members(members)
+    pairs = [compare_pair(context, member_pair) for member_pair in member_pairs]
     cells = {(m.spec.n, m.spec.repeat): m.spec for m in members if m.spec.stratum is None and m.spec.split == "A"}
     bases = [base for spec in cells.values() for base in baselines(context, spec)]
     forecasts = [forecast(context, law, size) for law in context.laws for size in plan.n if size]
@@ -103,14 +103,22 @@ def assemble(
     expected = {size: manipulated_forecasts(context, shown, size) for size in plan.n if size}
     posterior = posterior_of(context)
     scores, seed_scores, galleries, changes = [], [], [], []
-    for kind in dict.fromkeys(two.kind for two in paired):
-        same = [(two, pair) for two, pair in zip(paired, pairs, strict=True) if two.kind == kind]
+    for kind in dict.fromkeys(member_pair.kind for member_pair in member_pairs):
+        same = [
+            (member_pair, pair)
+            for member_pair, pair in zip(member_pairs, pairs, strict=True)
+            if member_pair.kind == kind
+        ]
         of_size = [f for f in forecasts if f.n == kind.n], [base for base in bases if base.n == kind.n]
         scores += score_predictors(context, kind, [pair for _, pair in same if pair.trained], *of_size)
-        seed_scores += score_seeds(context, kind, [two for two, _ in same if two.trained], *of_size, posterior.value)
+        seed_scores += score_seeds(
+            context, kind, [member_pair for member_pair, _ in same if member_pair.trained], *of_size, posterior.value
+        )
         if kind.arm != "floor":
-            galleries.append(gallery(context, next(two for two, _ in same if two.repeat == 0)))
-            changes += manipulations(context, kind, [two for two, _ in same if two.trained], expected.get(kind.n, {}))
+            galleries.append(gallery(context, next(member_pair for member_pair, _ in same if member_pair.repeat == 0)))
+            changes += manipulations(
+                context, kind, [member_pair for member_pair, _ in same if member_pair.trained], expected.get(kind.n, {})
+            )
     population = context.population
     data = NetworkData(
         source=source,
@@ -123,7 +131,7 @@ def assemble(
     setup = NetworkSetup(
         n=plan.n,
         archs=plan.archs,
-        arms=tuple(dict.fromkeys(two.kind.arm for two in paired)),
+        arms=tuple(dict.fromkeys(member_pair.kind.arm for member_pair in member_pairs)),
         repeats=plan.repeats,
         seeds=np.array(context.seeds, dtype=np.int64),
         sigma_max=context.sigma_max,

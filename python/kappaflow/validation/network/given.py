@@ -39,14 +39,14 @@ class Given(ShortRepr):
     ----------
     names, denoisers : of the two models
     sigma_min, sigma_max : range of noise levels of both models
-    asked : the requested sigma_max
+    requested_sigma_max : the largest noise level that was requested
     """
 
     names: tuple[str, str]
     denoisers: tuple[Any, Any]
     sigma_min: float
     sigma_max: float
-    asked: float
+    requested_sigma_max: float
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def open_pair(names: tuple[str, str], shape: tuple[int, ...], *, sigma_max: floa
         raise ValueError(
             f"names must be models that both cover noise levels from {LEVELS[0]:g} to {LEVELS[-1]:g}, got {low:g} to {high:g}"
         )
-    return Given(names, (denoisers[0], denoisers[1]), sigma_min=low, sigma_max=high, asked=sigma_max)
+    return Given(names, (denoisers[0], denoisers[1]), sigma_min=low, sigma_max=high, requested_sigma_max=sigma_max)
 
 
 def compare_given(
@@ -151,7 +151,7 @@ def compare_given(
     context = replace(context, images=sets.images)
     free = outside(sets.images[:count], sets.rows)
     probed = np.sort(np.random.default_rng(seed).permutation(free)[:MOST_PROBED])
-    asked = _Questions(context=context, given=given, sampler_steps=sampler_steps, seed=seed, device=device)
+    outputs = _Questions(context=context, given=given, sampler_steps=sampler_steps, seed=seed, device=device)
     members: list[Member] = []
     for index, denoiser in enumerate(given.denoisers):
         own, other = sets.indices[index], sets.indices[1 - index]
@@ -166,7 +166,7 @@ def compare_given(
             held_out=probed,
             shared=probed,
         )
-        answers = asked.answers_of(index, model, None if progress is None else _half(progress, index))
+        answers = outputs.answers_of(index, model, None if progress is None else _half(progress, index))
         parameters = sum(p.numel() for p in denoiser.parameters()) if isinstance(denoiser, torch.nn.Module) else 0
         members.append(describe(context, model, answers, parameters=parameters, seconds=0.0, steps=0))
     plan = Plan(
@@ -298,7 +298,7 @@ def _notes(given: Given, sets: _TrainingSets) -> list[str]:
             "The training set of a model is not known: all images stand in for it, and memorisation is not measured. Give both "
             "training sets to change that."
         )
-    if given.sigma_min > SIGMA_MIN or given.sigma_max < given.asked:
+    if given.sigma_min > SIGMA_MIN or given.sigma_max < given.requested_sigma_max:
         notes.append(
             f"The models know noise levels from {given.sigma_min:.3g} to {given.sigma_max:.3g}; the sampler stays within them."
         )

@@ -92,7 +92,7 @@ def describe(
         bands=context.bands,
     )
     scale = np.sqrt(samples.shape[1])
-    two = nearest(samples, own, count=2).distances / scale
+    two_nearest = nearest(samples, own, count=2).distances / scale
     run = Run(
         key=spec.key,
         arch=spec.arch,
@@ -114,10 +114,10 @@ def describe(
             distance=np.mean((samples - linear) ** 2, axis=1),
         ),
         nearest=NearestImages(
-            own=two[:, 0],
+            own=two_nearest[:, 0],
             other=nearest(samples, other).distances[:, 0] / scale if known else np.full(len(samples), np.nan),
             auc=_auc(samples, own, other) if known else float("nan"),
-            memorised=memorised_fraction(two) if known else float("nan"),
+            memorised=memorised_fraction(two_nearest) if known else float("nan"),
         ),
     )
     return Member(spec, run, answers)

@@ -66,14 +66,14 @@ def score_seeds(
     """
     if not pairs:
         return []
-    apart = [(two.first.samples - two.second.samples) ** 2 for two in pairs]
+    apart = [(pair.first.samples - pair.second.samples) ** 2 for pair in pairs]
     observed = np.stack([each.mean(axis=1) for each in apart])
     maps = np.mean([each[:_MAPS] for each in apart], axis=0)
     predicted: dict[str, FloatArray] = {}
     if posterior is not None:
         predicted |= {POSTERIOR: posterior.seeds, TRIVIAL: posterior.trivial}
     predicted |= {forecast.law: forecast.disagreement.seeds for forecast in forecasts}
-    repeats = {two.repeat for two in pairs}
+    repeats = {pair.repeat for pair in pairs}
     same = [base.disagreement.seeds for base in linear if base.kind == "linear" and base.repeat in repeats]
     if same:
         predicted["linear"] = np.mean(same, axis=0)

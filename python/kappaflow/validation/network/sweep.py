@@ -103,8 +103,8 @@ def make_jobs(
         probed = {"own": own[run.probed], "held_out": images[run.held_out]}
         if len(run.shared):
             probed["shared"] = images[run.shared]
-        asked = noise if run.stratum is None else {"seeds": noise["seeds"]}
-        probe = Probe(shape, asked, images=probed, noise_seed=seed, sigma_max=sigma_max, steps=steps)
+        noise_of_run = noise if run.stratum is None else {"seeds": noise["seeds"]}
+        probe = Probe(shape, noise_of_run, images=probed, noise_seed=seed, sigma_max=sigma_max, steps=steps)
         name = f"{run.arch}-n{run.n}-{_hash(_identity(run, own) | _layout(shape))}"
         jobs.append(Job(spec=run, images=own, probe=probe, folder=folder / name))
     return jobs
