@@ -43,11 +43,23 @@ class CommonFloor(ShortRepr):
     pilots: int
 
     def disagreement(self, law: Any) -> FloatArray:
-        """F + c·law for values of the law, in its unit and shape."""
+        """F + c·law for values of the law, in its shape.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Values that are not finite real numbers.
+        """
         return np.asarray(self.floor + self.data * real_array("law", law))
 
     def same_images(self, law: Any) -> FloatArray:
-        """F + b·law for values of the law, in its unit and shape."""
+        """F + b·law for values of the law, in its shape.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Values that are not finite real numbers.
+        """
         return np.asarray(self.floor + self.optimisation * real_array("law", law))
 
     def law_for(self, disagreement: float) -> float:
