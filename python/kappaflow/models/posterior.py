@@ -124,7 +124,8 @@ def posterior_variance(
     population : mean and modes of the data; its profiles are the images, unless `images` are given
     noise : (Z, *shape) or (Z, d)
         Initial noise x_T of standard deviation σ_max, as :func:`kappaflow.sampling.initial_noise` makes it.
-    images : (N, *shape) array, an iterable of batches or an image source, read once; copies are counted once
+    images : (N, *shape) array, an iterable of batches or an image source, read once
+        Copies are counted once in the weights. The mean and Σ are those of the population, whatever its copies count there.
     sigma : σ*, between 0 and `sigma_max`
         By default σ*² = ½ tr Σ, at which the weights of data of any dimension have the same spread. "perplexity": the level at
         which a quarter of the images explain the median seed; it needs profiles.

@@ -136,6 +136,8 @@ def test_wrong_use_is_explained(population: kf.Population) -> None:
     low = refuse("seeds", "p.safetensors", "--sigma-max", "0.05")
     assert "--sigma-max must be above √(tr Σ/2) = " in low
     assert low.rstrip().endswith("raise it, or scale the images")
+    few = refuse("seeds", "data.npy", "--profiles", "20")
+    assert few == "--profiles must be at least 50 for the ranking for networks, got 20"
     assert "exclude each other" in refuse("seeds", "p.safetensors", "--seeds", "3", "--noise", "n.npy")
     assert "--noise: no file 'n.npy'" in refuse("seeds", "p.safetensors", "--noise", "n.npy")
     Path("n.npy").write_bytes(b"nothing")

@@ -6,7 +6,12 @@ from pathlib import Path
 import numpy as np
 
 import kappaflow as kf
-from kappaflow.consistency.notes import NETWORK_FACTORS, NETWORK_SEED_CORRELATION
+from kappaflow.consistency.notes import (
+    NETWORK_FACTORS,
+    NETWORK_POSTERIOR_CORRELATION,
+    NETWORK_SEED_CEILING,
+    NETWORK_SEED_CORRELATION,
+)
 from kappaflow.consistency.predict import predict
 
 NETWORKS = (Path(__file__).parents[3] / "docs" / "networks.md").read_text(encoding="utf-8").replace("−", "-")
@@ -30,6 +35,13 @@ def test_the_rank_correlations_of_networks_are_those_that_were_measured():
     values = [float(re.match(r"-?[\d.]+", cell)[0]) for cell in cells]
     assert len(values) == 3 + 4 * 4
     assert (min(values), max(values)) == NETWORK_SEED_CORRELATION
+
+
+def test_the_rank_correlations_of_the_posterior_variance_are_those_that_were_measured():
+    (single,), (ceiling,) = rows("posterior variance, single pairs"), rows("ceiling for single pairs")
+    values = [float(cell) for cell in single]
+    assert (min(values), max(values)) == NETWORK_POSTERIOR_CORRELATION
+    assert max(float(cell) for cell in ceiling) == NETWORK_SEED_CEILING
 
 
 def test_every_prediction_says_that_networks_may_differ():

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 from matplotlib.figure import Figure
 
+from ...consistency.notes import NETWORK_POSTERIOR_CORRELATION, NETWORK_SEED_CEILING
 from ...consistency.prediction import NetworkSeeds, Prediction, StateImages
 from ..arrays import kind_of
 from ..document import HOW, Picture, Prose, Section, Table, rounded
@@ -30,12 +31,18 @@ def networks(prediction: Prediction) -> Section | None:
         contents="Your network’s seeds",
         takeaways=(_takeaway(ranked),),
         parts=(
-            Prose(PROSE, "networks", {"images": f"{ranked.images:,}", "command": "kappaflow validate network"}),
+            _about(ranked),
             *([] if pictures is None else [pictures]),
             _table(ranked),
             Prose(PROSE, "posterior_variance", {"sigma": number(ranked.sigma, 3)}, summary=HOW),
         ),
     )
+
+
+def _about(ranked: NetworkSeeds) -> Prose:
+    low, high = (f"{value:.2f}" for value in NETWORK_POSTERIOR_CORRELATION)
+    context = {"images": f"{ranked.images:,}", "low": low, "high": high, "ceiling": f"{NETWORK_SEED_CEILING:.1f}"}
+    return Prose(PROSE, "networks", context)
 
 
 def _takeaway(ranked: NetworkSeeds) -> str:

@@ -84,8 +84,8 @@ def _table(found: NetworkValidation) -> Table:
         name="seed-order",
         caption="How well each predictor orders the seeds. Ceiling: the root of the mean correlation between two pairs. p: "
         "permutation test of the correlation with the mean of the pairs. Tenths: mean disagreement of the tenth of the seeds with "
-        "the highest predictions, divided by that of the tenth with the lowest. Pixels: mean rank correlation over the pixels of "
-        "a seed.",
+        "the highest predictions, divided by that of the tenth with the lowest. Pixels: mean over "
+        "64 seeds of the rank correlation over the pixels of a seed, with the mean of the pairs.",
         columns={
             "Networks": [f"{where(row.arch, row.n)}, {ARM_TITLES[row.arm]}" for row in rows],
             "Predictor": [predictor_title(row.predictor) for row in rows],

@@ -197,7 +197,8 @@ class SeedScore(Tabular):
     mean : Spearman correlation with the mean over the pairs
     reliability : mean Spearman correlation between two pairs, NaN for one pair
     tenths : mean disagreement of the tenth of the seeds that is predicted highest over that of the lowest tenth
-    pixels : mean over seeds of the Spearman correlation of predicted and observed disagreement over pixels, NaN without a map
+    pixels : mean over the first 64 seeds of the Spearman correlation, over pixels, with the mean of the pairs; NaN without a map,
+        which the posterior variance, the most general law and another pair have
     """
 
     arch: str
@@ -234,12 +235,15 @@ class SeedScore(Tabular):
 
     @property
     def ceiling(self) -> float:
-        """√reliability, what `single` could reach: a pair's own randomness cannot be predicted. NaN where that is not known."""
-        return math.sqrt(self.reliability) if self.reliability > 0 else math.nan
+        """√reliability, what `single` could be expected to reach: a pair's own randomness cannot be predicted.
+
+        NaN for one pair, 0 where two pairs do not order seeds alike at all.
+        """
+        return math.nan if math.isnan(self.reliability) else math.sqrt(max(self.reliability, 0.0))
 
     @property
     def significant(self) -> bool:
-        """Whether `mean` is above what a random order reaches in 95 % of the cases (permutation test)."""
+        """Whether `mean` is positive with p < 0.05, two-sided, by a permutation test."""
         return self.mean.value > 0 and self.mean.p_value < 0.05
 
 
