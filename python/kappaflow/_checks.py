@@ -23,7 +23,7 @@ def real_array(name: str, value: Any) -> FloatArray:
     """
     if hasattr(value, "detach") and hasattr(value, "cpu"):
         value = value.detach().cpu()
-        if str(value.dtype) == "torch.bfloat16":  # NumPy has no such type
+        if str(getattr(value, "dtype", "")) == "torch.bfloat16":  # NumPy has no such type
             value = value.float()
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
