@@ -68,9 +68,9 @@ class CommonFloor(ShortRepr):
         >>> CommonFloor(floor=0.05, data=2.0, optimisation=0.8, pilots=2).law_for(0.09)
         0.02
         """
-        if disagreement <= self.floor or self.data <= 0:
-            return 0.0 if disagreement <= self.floor else math.inf
-        return (disagreement - self.floor) / self.data
+        if disagreement <= self.floor:
+            return 0.0
+        return (disagreement - self.floor) / self.data if self.data > 0 else math.inf
 
 
 def fit_common_floor(everything: Any, same_images: Any, law: Any) -> CommonFloor:

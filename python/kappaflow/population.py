@@ -16,7 +16,7 @@ import numpy.typing as npt
 from . import _core
 from ._checks import FloatArray, integer, real_array, spectrum_arrays
 from ._progress import CountProgress, counted
-from ._samples import ImageBatches, SampleReader, batches, count_of
+from ._samples import ImageBatches, SampleReader, batches, count_of, without_copies
 from ._tables import Columns, Tabular, html_table
 from ._tensors import read_tensors, write_tensors
 from .moments import has_variance, linear_algebra, require_memory, symmetric_eigensystem
@@ -301,6 +301,11 @@ class Population(Tabular):
         if self.profiles is None:
             raise ValueError("population must hold profiles for radial scales, got none")
         return _core.RadialScales(np.ascontiguousarray(self.profiles), self.eigenvalues, linear_algebra())
+
+    @cached_property
+    def distinct_profiles(self) -> ProfileArray | None:
+        """(M, k) the profiles without copies of one another, or None; found once."""
+        return None if self.profiles is None else without_copies(self.profiles)
 
     @property
     def total_variance(self) -> float:

@@ -10,13 +10,25 @@ import numpy as np
 
 from ._checks import FloatArray, integer, positive
 
-__all__ = ["RHO", "SIGMA_MAX", "SIGMA_MIN", "heun", "heun_gain", "initial_noise", "noise_schedule", "step_gain"]
+__all__ = [
+    "RHO",
+    "SIGMA_MAX",
+    "SIGMA_MIN",
+    "has_scale",
+    "heun",
+    "heun_gain",
+    "initial_noise",
+    "noise_schedule",
+    "step_gain",
+]
 
 #: Largest and smallest noise level and exponent of the sampler's grid, as chosen by Karras et al. (2022). The two noise levels
 #: are the defaults of every ``sigma_max`` and ``sigma_min`` in the package.
 SIGMA_MAX = 80.0
 SIGMA_MIN = 0.002
 RHO = 7.0
+#: Largest relative deviation of the standard deviation of noise from the level that it is taken for, beyond standard errors.
+_SCALE_TOLERANCE = 0.1
 
 
 def initial_noise(seeds: Sequence[int], dimension: int, sigma_max: float) -> FloatArray:
@@ -30,6 +42,12 @@ def initial_noise(seeds: Sequence[int], dimension: int, sigma_max: float) -> Flo
     top = positive("sigma_max", sigma_max)
     checked = [integer("seeds", seed, 0) for seed in seeds]
     return top * np.stack([np.random.default_rng(seed).standard_normal(dimension) for seed in checked])
+
+
+def has_scale(noise: FloatArray, sigma: float) -> bool:
+    """Whether values of any shape can be noise of standard deviation `sigma`: within 10 %, and five standard errors."""
+    scale = float(np.sqrt(np.mean(noise**2)))
+    return bool(abs(scale / sigma - 1) <= _SCALE_TOLERANCE + 5 / np.sqrt(2 * noise.size))
 
 
 def noise_schedule(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import typer
@@ -12,26 +13,16 @@ from typer.core import TyperCommand, TyperGroup
 __all__ = ["command_in", "lazy_group"]
 
 
-class _Commands(MutableMapping[str, Any]):
-    """Names of commands and how each is loaded; a command is loaded once, when it is first looked up."""
+class _Commands(Mapping[str, Any]):
+    """Names of commands; a command is loaded once, when it is first looked up."""
 
     def __init__(self, loaders: Mapping[str, Callable[[], Any]]) -> None:
-        self._loaders = dict(loaders)
-        self._loaded: dict[str, Any] = {}
+        self._loaders = {name: functools.cache(load) for name, load in loaders.items()}
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._loaded:
-            command = self._loaders[name]()
-            command.name = name
-            self._loaded[name] = command
-        return self._loaded[name]
-
-    def __setitem__(self, name: str, command: Any) -> None:
-        self._loaders[name] = lambda: command
-
-    def __delitem__(self, name: str) -> None:
-        del self._loaders[name]
-        self._loaded.pop(name, None)
+        command = self._loaders[name]()
+        command.name = name
+        return command
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._loaders)

@@ -58,13 +58,17 @@ def saved_population(data: Data, profiles: Profiles | None = None) -> Population
         return Population.load(data.data)
 
 
+class NoProfilesError(ValueError):
+    """The population of DATA keeps no images."""
+
+
 def require_profiles(population: Population, data: Data, what: str) -> None:
-    """Raise ValueError, with a way out, if the population of DATA keeps no images; `what` needs them."""
+    """Raise NoProfilesError, with a way out, if the population of DATA keeps no images; `what` needs them."""
     if population.profiles is not None:
         return
     if not data.is_population:
-        raise ValueError(f"--profiles must be above 0 for {what}, got 0")
-    raise ValueError(
+        raise NoProfilesError(f"--profiles must be above 0 for {what}, got 0")
+    raise NoProfilesError(
         f"the saved population {data.data!r} holds no profiles, which {what} needs: create it again from its images, with "
         f"kappaflow moments IMAGES --out {data.data} --profiles {DEFAULT_PROFILES}"
     )

@@ -10,11 +10,9 @@ import numpy as np
 from .._checks import FloatArray, real_array
 from .._layout import channel_axis
 from ..population import Population
+from ..sampling import has_scale
 
 __all__ = ["read_noise"]
-
-#: Largest relative deviation of the standard deviation from 1 or σ_max at which it still counts as that value.
-_TOLERANCE = 0.1
 
 
 def read_noise(path: Path, population: Population, sigma_max: float) -> FloatArray:
@@ -34,13 +32,12 @@ def read_noise(path: Path, population: Population, sigma_max: float) -> FloatArr
     """
     array = real_array(f"--noise: {str(path)!r}", _load(path))
     rows = _rows(path, array, population)
-    scale = float(np.sqrt(np.mean(rows**2)))
     for expected, factor in ((sigma_max, 1.0), (1.0, sigma_max)):
-        if abs(scale / expected - 1) <= _TOLERANCE + 5 / np.sqrt(2 * rows.size):
+        if has_scale(rows, expected):
             return rows * factor
     raise ValueError(
         f"--noise: {str(path)!r} must have the standard deviation --sigma-max = {sigma_max:g} (EDM) or 1 (DDPM, flow models), "
-        f"got {scale:.4g}"
+        f"got {float(np.sqrt(np.mean(rows**2))):.4g}"
     )
 
 

@@ -17,13 +17,13 @@ from .._files import write_bytes
 from ..consistency.law_choice import choose_law
 from ..consistency.notes import NETWORK_POSTERIOR_CORRELATION, NETWORK_SEED_CEILING
 from ..laws import Work
-from ..models.posterior import LEAST_IMAGES, PosteriorVariance, posterior_variance
+from ..models.posterior import LEAST_IMAGES, NoPosteriorError, PosteriorVariance, posterior_variance
 from ..population import Population
 from ..sampling import initial_noise
 from ..splits import Splits
 from .console import ProgressDisplay, output_console, plain_line, print_notes
 from .errors import error_line, writing
-from .loading import load_population, require_profiles, require_seeds_fit
+from .loading import NoProfilesError, load_population, require_profiles, require_seeds_fit
 from .noise import read_noise
 from .options import Data, JsonResult, LawOption, Profiles, Ranking, Sampling, SeedOption, Sizes
 from .output import check_file
@@ -159,7 +159,7 @@ def _networks(
     try:
         require_profiles(population, data, "the ranking for networks")
         return posterior_variance(population, ranked.noise, sigma_max=sampling.sigma_max), ""
-    except ValueError as error:
+    except (NoProfilesError, NoPosteriorError) as error:
         if required:
             raise
         return None, error_line(error, {"sigma_max": "--sigma-max", "images": "the images of DATA"})

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._checks import FloatArray
 from .._repr import ShortRepr
-from ..models.posterior import posterior_variance
+from ..models.posterior import NoPosteriorError, posterior_variance
 from ..population import Population
 from .prediction import IntArray, NetworkSeeds, StateImages
 
@@ -38,31 +38,39 @@ def network_seeds(
         return NetworkRanking(None, ())
     try:
         found = posterior_variance(population, noise, sigma_max=sigma_max)
-    except ValueError as error:
-        return NetworkRanking(None, (f"The seeds are not ranked for networks: {error}.",))
+    except NoPosteriorError as error:
+        return NetworkRanking(None, (f"The seeds are not ranked for networks: {str(error).removesuffix('.')}.",))
     count = min(shown, max(1, len(found.seeds) // 2))
 
-    def images(chosen: IntArray) -> StateImages | None:
-        return _images(population, numbers[chosen], noise[chosen], found.sigma, sigma_max) if shown else None
-
+    most, least = found.order[:count], found.order[::-1][:count]
+    images: tuple[StateImages | None, StateImages | None] = (None, None)
+    if shown:
+        images = _images(population, numbers, noise, found.sigma, sigma_max, ends=(most, least))
     value = NetworkSeeds(
         numbers=numbers,
         posterior_variance=found.seeds,
         perplexity=found.perplexity,
         sigma=found.sigma,
         images=found.images,
-        most=images(found.order[:count]),
-        least=images(found.order[::-1][:count]),
+        most=images[0],
+        least=images[1],
     )
     return NetworkRanking(value, ())
 
 
 def _images(
-    population: Population, numbers: IntArray, noise: FloatArray, sigma: float, sigma_max: float
-) -> StateImages:
+    population: Population,
+    numbers: IntArray,
+    noise: FloatArray,
+    sigma: float,
+    sigma_max: float,
+    *,
+    ends: tuple[IntArray, IntArray],
+) -> tuple[StateImages, StateImages]:
+    """The images of both ends, in one pass over the profiles."""
     found = posterior_variance(
         population,
-        noise,
+        noise[np.concatenate(ends)],
         sigma=sigma,
         sigma_max=sigma_max,
         pixels=True,
@@ -70,4 +78,9 @@ def _images(
     )
     assert found.mean is not None
     assert found.pixels is not None
-    return StateImages(numbers=numbers, mean=found.mean, pixel_std=np.sqrt(found.pixels))
+    parts = slice(0, len(ends[0])), slice(len(ends[0]), None)
+    most, least = (
+        StateImages(numbers=numbers[end], mean=found.mean[part], pixel_std=np.sqrt(found.pixels[part]))
+        for end, part in zip(ends, parts, strict=True)
+    )
+    return most, least

@@ -91,7 +91,7 @@ def _why(chosen: str, equal: Sequence[str], *, among_fast: bool) -> str:
     if not equal:
         return f"it is the most accurate on your images{among}"
     others = " and the ".join(law_spec(law).title for law in equal)
-    return f"it is as accurate on your images as the {others}, as far as the experiment can tell, and faster"
+    return f"the experiment finds it as accurate on your images as the {others}, and it is faster"
 
 
 def _numbers(chosen: str, off: Mapping[str, Off]) -> str:

@@ -6,7 +6,7 @@ computes everything that a page shows:
 * :mod:`.scores`: how much of a denoiser each closed-form score of :mod:`kappaflow.models.scores` explains
 * :mod:`.trajectories`: schedules, closed forms, and trajectories over training sets of n
 * :mod:`.teleport`: skip the early steps of a sampler, also that of `diffusers` pipelines
-* :mod:`.receptive_field`: of the best linear denoiser, of stationary data, of networks
+* :mod:`.receptive_field`: which pixels the best linear denoiser looks at, for stationary data too, and networks
 * :mod:`.architecture`: optimal denoisers under constraints, and the law that they generate
 * :mod:`.learning`: how modes are learned, and when they emerge
 

@@ -71,7 +71,7 @@ def rows_denoiser(
     ----------
     denoiser : D(x, sigma) of tensors, see :class:`~.denoisers.TensorDenoiser`
     shape : shape of one sample as rows hold it, (H, W), (H, W, C), (C, H, W) or (d,)
-    device, dtype : of the tensors passed to the denoiser; internally a network may compute in its own dtype
+    device, dtype : what the tensors passed to the denoiser have; internally a network may compute in its own dtype
 
     Returns
     -------

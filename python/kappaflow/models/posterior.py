@@ -8,9 +8,9 @@ measures how far apart the images lie. It needs no network. ``docs/theory.md``, 
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -19,15 +19,15 @@ import numpy.typing as npt
 from .._checks import FloatArray, not_negative, positive
 from .._progress import CountProgress, counted
 from .._repr import ShortRepr
-from .._samples import batches
+from .._samples import UnseenRows, batches
 from .._tables import Columns, Tabular
 from ..bands import Band, resolve_bands
 from ..maps import Map
 from ..population import Population, ProfileArray
-from ..sampling import SIGMA_MAX
+from ..sampling import SIGMA_MAX, has_scale
 from .scores.softmax import WeightedMean
 
-__all__ = ["LEAST_IMAGES", "LEAST_PERPLEXITY", "PosteriorVariance", "posterior_variance"]
+__all__ = ["LEAST_IMAGES", "LEAST_PERPLEXITY", "NoPosteriorError", "PosteriorVariance", "posterior_variance"]
 
 #: The smallest number of distinct images for which the variance is meaningful.
 LEAST_IMAGES = 50
@@ -47,10 +47,10 @@ _ROUNDING = 1e-4
 _FLOAT32_RANGE = (1e-20, 1e30)
 #: A variance below this fraction of the squared mean is what is left of a cancellation, too little for float32.
 _CANCELLED = 1e-3
-#: Images whose distance is below this fraction of the size of the data count as one image.
-_SAME = 1e-5
-#: Largest relative deviation of the standard deviation of the noise from σ_max, beyond five standard errors.
-_SCALE_TOLERANCE = 0.1
+
+
+class NoPosteriorError(ValueError):
+    """The images cannot rank the seeds: there are none or too few, they are too wide, or a few have all the weight."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -140,10 +140,12 @@ def posterior_variance(
     ------
     TypeError
         Values that are not real numbers.
+    NoPosteriorError
+        A ValueError. No images: the population holds no profiles and none are given. Fewer than 50 distinct images. Images that are
+        too wide for `sigma_max`. A median perplexity below `least_perplexity`: a few images have all the weight.
     ValueError
-        No images: the population holds no profiles and none are given. A noise level that is not between 0 and `sigma_max`.
-        Fewer than 50 distinct images. Noise of the wrong shape, or whose standard deviation is not `sigma_max`. A median
-        perplexity below `least_perplexity`: a few images have all the weight.
+        A noise level that is not between 0 and `sigma_max`. Noise of the wrong shape, or whose standard deviation is not
+        `sigma_max`.
 
     Examples
     --------
@@ -165,7 +167,7 @@ def posterior_variance(
         answer = states.answer(source, level, wanted, report)
     median = float(np.median(answer.perplexity))
     if not median >= least:  # NaN is refused too
-        raise ValueError(
+        raise NoPosteriorError(
             f"sigma = {level:.4g} is too small for {answer.images} images: the median perplexity of their weights is "
             f"{median:.3g}, at least {least:g} is needed. Take a larger sigma, or more images."
         )
@@ -187,13 +189,13 @@ class _Images:
         self._given = images
         if images is None:
             if population.profiles is None:
-                raise ValueError(
+                raise NoPosteriorError(
                     "population must hold profiles, or images must be given: Population.from_samples(images, profiles=10_000) "
                     "keeps them"
                 )
             if population.eigenvectors is None and population.dimension != len(population.eigenvalues):
-                raise ValueError("population must hold eigenvectors, got one with only a spectrum")
-            self.kept = _distinct(population.profiles)
+                raise NoPosteriorError("population must hold eigenvectors, got one with only a spectrum")
+            self.kept = population.distinct_profiles
         self.seen = 0
 
     @property
@@ -210,15 +212,10 @@ class _Images:
                 self.seen += len(block)
                 yield block
             return
-        known: set[bytes] = set()
+        unseen = UnseenRows()
         for batch in batches(self._given):
             rows = self.population.flatten(batch, "images")
-            new = []
-            for place, row in enumerate(rows):
-                key = hashlib.blake2b((row + 0.0).tobytes(), digest_size=16).digest()  # -0.0 and 0.0 are the same
-                if key not in known:
-                    known.add(key)
-                    new.append(place)
+            new = unseen.places(rows + 0.0)  # -0.0 and 0.0 are the same
             for start in range(0, len(new), _IMAGES):
                 part = rows[new[start : start + _IMAGES]] - self.population.mean
                 self.seen += len(part)
@@ -244,28 +241,33 @@ class _States:
         self._noise = population.flatten(noise, "noise")
         if self._noise.size == 0:
             raise ValueError("noise must hold at least one seed, got none")
-        scale = float(np.sqrt(np.mean(self._noise**2)))
-        if abs(scale / sigma_max - 1) > _SCALE_TOLERANCE + 5 / np.sqrt(2 * self._noise.size):
+        if not has_scale(self._noise, sigma_max):
+            scale = float(np.sqrt(np.mean(self._noise**2)))
             raise ValueError(
                 f"noise must have the standard deviation sigma_max = {sigma_max:g}, got {scale:.4g}: "
                 "give sigma_max * z, with z of unit variance"
             )
 
+    @cached_property
+    def _coordinates(self) -> FloatArray:
+        """(Z, k) mode coordinates of the noise."""
+        return self.population.coordinates(self._noise)
+
     @property
     def trivial(self) -> FloatArray:
         """(Z,) −‖x₀ − μ‖²/d of the linear model."""
         gain = Map.sampling(0.0, self.sigma_max).gain(self.population.eigenvalues)
-        moved = self.population.coordinates(self._noise) * gain
+        moved = self._coordinates * gain
         return np.asarray(-(moved**2).sum(axis=1) / self.population.dimension)
 
     def at(self, sigma: float, source: _Images, count: int | None = None) -> FloatArray:
         """(Z, w) the states x* − μ at a noise level, in the coordinates of the images; of the first `count` seeds."""
         at_level = Map.sampling(sigma, self.sigma_max)
-        gain, noise = at_level.gain(self.population.eigenvalues), self._noise[:count]
+        gain = at_level.gain(self.population.eigenvalues)
         if source.kept is not None:  # what lies outside of the modes is equally far from all images
-            return np.asarray(self.population.coordinates(noise) * gain)
+            return np.asarray(self._coordinates[:count] * gain)
         null_gain = float(at_level.gain(np.zeros(1))[0])
-        return np.asarray(self.population.apply(noise, gain, null_gain=null_gain) - self.population.mean)
+        return np.asarray(self.population.apply(self._noise[:count], gain, null_gain=null_gain) - self.population.mean)
 
     def median_perplexity(self, source: _Images, sigma: float) -> float:
         """Median perplexity of the weights for the first seeds."""
@@ -278,20 +280,19 @@ class _States:
         """The variances at a noise level."""
         sums = _sums(self.at(sigma, source), source, sigma, wanted, report)
         if source.seen < LEAST_IMAGES:
-            raise ValueError(f"images must hold at least {LEAST_IMAGES} distinct images, got {source.seen}")
+            raise NoPosteriorError(f"images must hold at least {LEAST_IMAGES} distinct images, got {source.seen}")
         shape, dimension = self.population.shape, self.population.dimension
-        modes = source.modes(sums.mean)
-        spread = None if sums.squared_modes is None else np.maximum(sums.squared_modes - modes**2, 0.0)
-        pixels = mean = None
+        bands = pixels = mean = None
+        if sums.squared_modes is not None and wanted.bands is not None:
+            spread = np.maximum(sums.squared_modes - source.modes(sums.mean) ** 2, 0.0) / dimension
+            bands = np.stack([spread[:, band.start : band.stop].sum(axis=1) for band in wanted.bands], axis=1)
         if sums.squared_pixels is not None:
             centred = source.pixels(sums.mean)
             pixels = np.maximum(sums.squared_pixels - centred**2, 0.0).reshape(-1, *shape)
             mean = (self.population.mean + centred).reshape(-1, *shape)
         return PosteriorVariance(
             seeds=np.maximum(sums.squared_norm - (sums.mean**2).sum(axis=1), 0.0) / dimension,
-            bands=None
-            if spread is None or wanted.bands is None
-            else np.stack([spread[:, band.start : band.stop].sum(axis=1) / dimension for band in wanted.bands], axis=1),
+            bands=bands,
             eigenbands=wanted.bands,
             pixels=pixels,
             mean=mean,
@@ -387,7 +388,7 @@ def _sums(
             state.add(logits, functools.partial(block.weighed, logits))
         report(source.seen)
     if source.seen == 0:
-        raise ValueError(f"images must hold at least {LEAST_IMAGES} distinct images, got none")
+        raise NoPosteriorError(f"images must hold at least {LEAST_IMAGES} distinct images, got none")
     means = np.concatenate([state.mean() for state in running])
     entropy = np.concatenate([state.log_sum() for state in running])[:, 0] - means[:, 0]
     return _Sums(
@@ -403,7 +404,9 @@ def _level(states: _States, source: _Images, sigma: float | str | None) -> float
     """The level σ* that the argument `sigma` requests."""
     top, usual = states.sigma_max, float(np.sqrt(0.5 * states.population.total_variance))
     if sigma is None and usual >= top:
-        raise ValueError(f"sigma_max must be above √(tr Σ/2) = {usual:.4g}, got {top:g}: raise it, or scale the images")
+        raise NoPosteriorError(
+            f"sigma_max must be above √(tr Σ/2) = {usual:.4g}, got {top:g}: raise it, or scale the images"
+        )
     if sigma == "perplexity":
         return _level_by_perplexity(states, source)
     level = usual if sigma is None else positive("sigma", sigma)
@@ -423,28 +426,3 @@ def _level_by_perplexity(states: _States, source: _Images) -> float:
         reached = states.median_perplexity(source, float(np.exp(middle))) >= goal
         low, high = (low, middle) if reached else (middle, high)
     return float(np.exp(high))
-
-
-def _distinct(rows: ProfileArray) -> ProfileArray:
-    """Rows without copies, which are rows within rounding errors of another row; the first of them is kept.
-
-    Copies lie next to each other along any direction, so rows are compared with few neighbours only.
-    """
-    directions = np.random.default_rng(0).standard_normal((rows.shape[1], 4))
-    along = rows.astype(np.float64) @ (directions / np.linalg.norm(directions, axis=0))
-    close = _SAME * float(np.sqrt(np.mean(np.einsum("nk,nk->n", rows, rows, dtype=np.float64))))
-    order = np.argsort(along[:, 0], kind="stable")
-    kept = np.ones(len(rows), dtype=bool)
-    last = np.searchsorted(along[order, 0], along[order, 0] + close, side="right")
-    for place in np.flatnonzero(last > np.arange(len(rows)) + 1):
-        first = order[place]
-        if not kept[first]:  # its copies are those of the row that it is a copy of
-            continue
-        others = order[place + 1 : last[place]]
-        others = others[kept[others] & (np.abs(along[others] - along[first]).max(axis=1) <= close)]
-        row = rows[first].astype(np.float64)
-        copies = others[np.array([np.linalg.norm(rows[other] - row) <= close for other in others], dtype=bool)]
-        if copies.size:
-            kept[copies], kept[first] = False, False
-            kept[min(first, copies.min())] = True
-    return rows if kept.all() else rows[kept]

@@ -165,8 +165,8 @@ def sampler_steps(
 ) -> Axes:
     """Error of samplers with finitely many steps by eigenband, beside the effect of finite data, for each n.
 
-    The ordinate is a mean squared distance per dimension, logarithmic: of the sampler from the continuous sampling map of the same
-    training set (dotted), and of a model of n images from the model of infinitely many (solid).
+    The ordinate is a mean squared distance per dimension, logarithmic. Dotted lines: the sampler and the continuous sampling map of
+    the same training set. Solid lines: a model of n images and the model of infinitely many.
 
     Parameters
     ----------

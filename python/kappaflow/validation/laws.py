@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..laws import REGISTRY, LawSpec, law_spec
 
-__all__ = ["ComparedLaw", "chosen_laws", "compared_laws"]
+__all__ = ["ComparedLaw", "chosen_laws", "compared_laws", "most_general"]
 
 
 @dataclass(frozen=True)
@@ -73,3 +73,9 @@ def chosen_laws(names: Sequence[str] | None, *, profiles: bool) -> list[Compared
                 f"laws must not contain {name!r}, because it needs profiles of real samples and these training sets have none"
             )
     return [laws[name] for name in dict.fromkeys(names)]
+
+
+def most_general(names: Iterable[str]) -> str | None:
+    """The most general whole law among these names: the last one in the registry; None if there is no whole law."""
+    held = set(names)
+    return next((name for name in reversed(list(REGISTRY)) if name in held), None)

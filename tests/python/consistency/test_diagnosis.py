@@ -45,7 +45,9 @@ def heavy():
 
 def test_gaussian_data_get_the_gaussian_law(gaussian):
     assert gaussian.law == "gaussian"
-    assert gaussian.recommendation.startswith("Take the Gaussian law: it is as accurate on your images as the ")
+    assert gaussian.recommendation.startswith(
+        "Take the Gaussian law: the experiment finds it as accurate on your images as the "
+    )
     for law in REGISTRY:
         error, uncertainty = gaussian.error(law)
         assert error < 0.05 + 2 * uncertainty

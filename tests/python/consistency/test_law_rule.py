@@ -34,12 +34,12 @@ def test_differences_within_the_uncertainty_count_as_equal() -> None:
     verdict = decide(off(0.61, 0.04, 0.03), FAST)
     assert verdict.law == "elliptical"
     assert verdict.reason.startswith(
-        "it is as accurate on your images as the empirical law, as far as the experiment can tell, and faster (off by 4"
+        "the experiment finds it as accurate on your images as the empirical law, and it is faster (off by 4"
     )
     assert decide(off(0.61, 0.04, 0.03, uncertainty=0.005), FAST).law == "empirical"
     both = decide(off(0.02, 0.015, 0.025), FAST)
     assert both.law == "gaussian"
-    assert "as the elliptical law and the empirical law, as far as" in both.reason
+    assert "as the elliptical law and the empirical law, and it is faster" in both.reason
 
 
 def test_equal_means_one_standard_error_of_the_difference() -> None:

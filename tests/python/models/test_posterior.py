@@ -13,7 +13,7 @@ from scipy.special import softmax
 import kappaflow as kf
 from kappaflow._checks import FloatArray
 from kappaflow.datasets import open_images
-from kappaflow.models.posterior import LEAST_IMAGES, LEAST_PERPLEXITY
+from kappaflow.models.posterior import LEAST_IMAGES, LEAST_PERPLEXITY, NoPosteriorError
 from kappaflow.models.scores import DeltaScore
 from kappaflow.sampling import initial_noise
 
@@ -297,3 +297,17 @@ def test_noise_as_a_tensor_of_half_precision(population: kf.Population, noise: F
     exact = kf.posterior_variance(population, noise)
     rounded = kf.posterior_variance(population, torch.tensor(noise).bfloat16())
     np.testing.assert_allclose(rounded.seeds, exact.seeds, rtol=0.05)
+
+
+def test_only_what_the_images_cannot_give_has_an_error_of_its_own(
+    population: kf.Population, noise: FloatArray, digits: FloatArray
+) -> None:
+    """Callers go on without a ranking after that error, so no wrong argument may raise it."""
+    with pytest.raises(NoPosteriorError):
+        kf.posterior_variance(population, noise, images=digits[:20])
+    with pytest.raises(NoPosteriorError):
+        kf.posterior_variance(population, noise, sigma=1e-3)
+    for wrong in ({"sigma": 80.0}, {"bands": 0}, {"noise": noise[:, :5]}, {"noise": 2 * noise}):
+        with pytest.raises(ValueError, match=r"sigma|bands|noise") as raised:
+            kf.posterior_variance(population, **{"noise": noise, **wrong})
+        assert not isinstance(raised.value, NoPosteriorError)

@@ -15,7 +15,7 @@ from kappaflow._checks import FloatArray
 from kappaflow.validation.network.context import Context, make_context
 from kappaflow.validation.network.members import PairKind
 from kappaflow.validation.network.results import ANOTHER_PAIR, POSTERIOR, TRIVIAL, SeedScore
-from kappaflow.validation.network.seeds import posterior_of, score_seeds
+from kappaflow.validation.network.seeds import posterior_of, predicted_maps, score_seeds
 from smooth import SHAPE, smooth
 
 KIND = PairKind("unet", 30, "same")
@@ -43,7 +43,7 @@ def pairs(context: Context, amplitude: FloatArray, count: int = 3) -> list[Any]:
 
 
 def scores(context: Context, made: list[Any], posterior: Any = None) -> dict[str, SeedScore]:
-    rows = score_seeds(context, KIND, made, (), (), posterior)
+    rows = score_seeds(context, KIND, made, (), (), posterior, predicted_maps(context, posterior, KIND.n))
     return {row.predictor: row for row in rows}
 
 
@@ -109,7 +109,7 @@ def test_one_pair_has_no_ceiling(context: Context) -> None:
     assert ANOTHER_PAIR not in found
     assert np.isnan(found[POSTERIOR].reliability)
     assert np.isnan(found[POSTERIOR].ceiling)
-    assert score_seeds(context, KIND, [], (), (), None) == []
+    assert score_seeds(context, KIND, [], (), (), None, {}) == []
 
 
 def test_posterior_is_that_of_the_library(context: Context) -> None:

@@ -210,7 +210,7 @@ def architecture_study(
     sigma : noise levels of the losses, by default 41 from 0.01 to 80
     sigma_max, sigma_min : noise levels at which the probability flow starts and ends
     samples : number of samples from each law
-    seed : of the noise from which samples start
+    seed : seed of the noise from which samples start
 
     Raises
     ------

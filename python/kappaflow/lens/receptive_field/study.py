@@ -61,7 +61,7 @@ class ReceptiveFieldStudy(Tabular):
     slopes : whose → d ln length/d ln σ between the levels of `slope_range`, NaN if there are fewer than three of them; length
         is the participation, in two dimensions its square root
     slope_range : (2,) σ at which the participation of the power law's field is 4 pixels and a quarter of all, NaN without a fit
-    radius : of the window of the equivariance error
+    radius : radius of the window in which the equivariance error is taken
     equivariance : (S,) local equivariance error, NaN if the sample is too small
     projector_equivariance : its limit at σ → 0
     identity_defect : ‖P − 1‖/‖1‖ = √(1 − rank/d) of the limit P of J at σ → 0
@@ -127,7 +127,7 @@ def receptive_field_study(
     sigma : (S,) ascending noise levels > 0; by default 33 from 0.3 √λ of the least mode with variance, but at least 1e-4 √λ₁, to
         10 √λ₁
     n : training-set sizes ≥ 2; by default about d/4, d and 4 d
-    radius : of the window of the equivariance error; by default :func:`~.equivariance.default_radius`
+    radius : radius of the window in which the equivariance error is taken; by default :func:`~.equivariance.default_radius`
 
     Raises
     ------

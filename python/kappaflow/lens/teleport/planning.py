@@ -46,7 +46,7 @@ class TeleportPlan(ShortRepr, Tabular):
     total_error : (S,) of jump and solver together, compared with the solver with many steps
     denoiser_gap : (S,) root mean square of ΔD along the Gaussian path
     steps : of the solver
-    reference_steps : of the solver with many steps, 0 if its samples were given
+    reference_steps : number of steps of the accurate solver, 0 if its samples were given
     evaluations : number of evaluations of the denoiser for each seed
     """
 
@@ -92,7 +92,7 @@ def plan_teleport(
     ----------
     denoiser, population : as for :func:`~kappaflow.lens.teleport.teleport`
     noise : (B, d) x_T of the seeds
-    steps : of the solver below σ′
+    steps : number of steps of the solver below σ′
     sigma_max, sigma_min : ends of the grid
     candidates : number of noise levels to try, evenly spaced in their logarithm from sigma_max down to half of the data's root
         mean square

@@ -133,7 +133,7 @@ def teleport_study(
     name : of the denoiser, shown to people
     steps : numbers of steps of the solver
     seeds : number of seeds for the choice, and of other seeds for the errors
-    sigma_max, seed : of the initial noise
+    sigma_max, seed : standard deviation and seed of the initial noise
     progress : True for a progress bar, or a function that is called with a step and the fraction that is done
 
     Raises

@@ -46,7 +46,7 @@ class SamplingEmergence(ShortRepr, Tabular):
 
     Attributes
     ----------
-    fraction : of the final outcome
+    fraction : share of the final outcome that counts as emerged
     noise_level : (k,) σ̂ at which the fraction is reached; 0 for modes without variance
     time : (k,) time of the schedule; NaN for modes that have passed the fraction already at the start, or have no variance
     final_gain : (k,) ξ at the end times √(σ_T² + α_T² λ)/√λ, the share of a seed's amplitude that arrives: 1 at zero noise

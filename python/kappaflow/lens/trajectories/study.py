@@ -144,7 +144,7 @@ def trajectories_study(
     seeds : number of initial states that are followed
     steps : numbers of steps of the samplers whose errors are shown
     law : of :class:`~kappaflow.Splits`
-    seed : of the initial states
+    seed : seed of the initial states
 
     Raises
     ------

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, integer, positive, real_array
+from ..._samples import UnseenRows
 from .base import Score, row_noise_levels
 from .softmax import WeightedMean, distance_logits, squared_distances
 
@@ -19,7 +20,7 @@ _BLOCK = 4096
 
 def distinct_rows(rows: FloatArray) -> int:
     """How many rows of (N, d) differ from all others before them."""
-    return len({row.tobytes() for row in rows})
+    return len(UnseenRows().places(rows))
 
 
 class DeltaScore(Score):

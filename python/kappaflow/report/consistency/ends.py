@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from ..._checks import FloatArray
+from ...consistency.prediction import IntArray
 from .. import look
 from ..arrays import as_drawn, frame, height_ratio, kind_of, pixel_level, show
 from ..look import INK, WIDTH
 
-__all__ = ["SeedEnd", "draw_ends"]
+__all__ = ["SeedEnd", "TableEnds", "draw_ends", "table_ends"]
 
 _MAX_COLUMNS = 6  # seeds shown of each end
+_TABLE_SEEDS = 6  # and in a table
 _MAX_CURVES = 3  # of data that are no images
 
 
@@ -36,6 +39,19 @@ class SeedEnd:
     headings: Sequence[str]
     images: FloatArray
     pixel_std: FloatArray
+
+
+class TableEnds(NamedTuple):
+    """Places of the seeds at both ends of a ranking, the extreme ones first, and how many are of each end."""
+
+    places: list[int]
+    each: int
+
+
+def table_ends(order: IntArray) -> TableEnds:
+    """The ends of a ranking (Z,) that a table shows."""
+    each = max(1, min(_TABLE_SEEDS, order.size // 2))
+    return TableEnds([*order[:each].tolist(), *order[::-1][:each].tolist()], each)
 
 
 def draw_ends(shape: tuple[int, ...], ends: Sequence[SeedEnd], *, image: str) -> Figure:

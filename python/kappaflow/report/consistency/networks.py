@@ -13,10 +13,8 @@ from ..arrays import kind_of
 from ..document import HOW, Picture, Prose, Section, Table, rounded
 from ..look import styled
 from ..words import number
-from .ends import SeedEnd, draw_ends
+from .ends import SeedEnd, draw_ends, table_ends
 from .shared import PROSE, counted
-
-_TABLE_SEEDS = 6  # seeds at each end of the table
 
 
 def networks(prediction: Prediction) -> Section | None:
@@ -91,8 +89,7 @@ def _table(ranked: NetworkSeeds) -> Table:
     """The seeds at each end of the order."""
     values = ranked.posterior_variance
     order = np.argsort(-values, kind="stable")
-    ends = max(1, min(_TABLE_SEEDS, order.size // 2))
-    shown = [*order[:ends].tolist(), *order[::-1][:ends].tolist()]
+    shown, ends = table_ends(order)
     return Table(
         name="network_seeds",
         caption="Posterior variance of your images at each seed, relative to the mean over all seeds, and how many images explain "

@@ -20,12 +20,11 @@ from ..arrays import kind_of
 from ..document import HOW, Picture, Prose, Section, Table, rounded
 from ..look import INK, WIDTH, Legend, styled
 from ..words import number, percent
-from .ends import SeedEnd, draw_ends
+from .ends import SeedEnd, draw_ends, table_ends
 from .headline import seed_spread
 from .shared import PROSE, counted, percent_axis, percent_tick, sizes_in_words
 
 _MAX_POINTS = 240  # seeds drawn in one strip; more are thinned evenly in rank, which keeps the shape
-_TABLE_SEEDS = 6  # seeds at each end of the table
 
 
 def seeds(prediction: Prediction) -> Section:
@@ -214,8 +213,7 @@ def seed_table(prediction: Prediction) -> Table:
     row = prediction.reference
     absolute, relative = prediction.seeds.disagreement[row], seed_relative(prediction)[row]
     order = np.argsort(absolute, kind="stable")
-    ends = max(1, min(_TABLE_SEEDS, order.size // 2))
-    shown = [*order[:ends].tolist(), *order[::-1][:ends].tolist()]
+    shown, ends = table_ends(order)
     return Table(
         name="seeds",
         caption=f"The most and the least consistent seeds of two linear models at n = {prediction.reference_n:,}, the most "

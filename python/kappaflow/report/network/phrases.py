@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +50,12 @@ def finite_mean(values: list[float]) -> float:
     """Mean of the finite values, NaN if there are none."""
     there = [value for value in values if math.isfinite(value)]
     return float(np.mean(there)) if there else math.nan
+
+
+def mostly(beats_chance: Iterable[bool]) -> bool:
+    """Whether a predictor may be called best: it beats chance in at least half of the cases."""
+    cases = list(beats_chance)
+    return 2 * sum(cases) >= len(cases)
 
 
 def scatter_sizes(found: NetworkValidation) -> list[int]:

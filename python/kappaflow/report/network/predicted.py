@@ -16,16 +16,12 @@ from ..document import Mood, Picture, Section, Table, figure_section, rounded
 from ..look import INK, styled
 from ..words import number
 from . import select
-from .axes import GUIDE_LOOK, arch_panels, legend, n_handles
-from .phrases import PREDICTED, alternative, finite_mean, p_words, two_digits, where
+from .axes import GUIDE_LOOK, arch_panels, legend, n_handles, predictor_handles, size_places
+from .phrases import PREDICTED, alternative, finite_mean, mostly, p_words, two_digits, where
 from .select import ARM_TITLES, predictor_colour, predictor_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation, PredictorScore
-
-
-#: A law whose order of seeds has a larger p-value than this in most cases is not called best.
-_CHANCE = 0.05
 
 
 def predictors(found: NetworkValidation) -> Section | None:
@@ -64,7 +60,7 @@ def _predictor_words(found: NetworkValidation, arm: str) -> list[str]:
         values = [[p.relative.value for p in rows], [p.seeds.value for p in rows]]
         if rows:
             means.append((name, finite_mean(values[0]), finite_mean(values[1])))
-            ordering[name] = 2 * sum(p.seeds.value > 0 and p.seeds.p_value < _CHANCE for p in rows) >= len(rows)
+            ordering[name] = mostly(p.seeds.beats_chance for p in rows)
     laws = [entry for entry in means if entry[0] != "linear" and math.isfinite(entry[2])]
     if not laws:
         return []
@@ -148,14 +144,11 @@ def draw_predictors(found: NetworkValidation) -> Figure:
                         **style,
                     )
             ax.axhline(0.0, **GUIDE_LOOK)
-            ax.set_xticks(range(len(found.setup.n)), [f"{n:,}" if n else "not known" for n in found.setup.n])
-            ax.set_xlim(-0.6, len(found.setup.n) - 0.4)
+            size_places(ax, found)
         axes[1].set_xlabel("training images n")
     top[0].set_ylabel("rank correlation\nover modes, relative")
     bottom[0].set_ylabel("rank correlation\nover seeds")
-    handles = [
-        Line2D([], [], ls="", marker="o", color=predictor_colour(name), label=predictor_title(name)) for name in names
-    ]
+    handles = predictor_handles(names)
     handles += [
         Line2D([], [], ls="", marker="s" if arm == "different" else "o", mfc="none", color=INK, label=ARM_TITLES[arm])
         for arm in arms

@@ -13,8 +13,8 @@ from ...validation.network.results import ANOTHER_PAIR
 from ..document import Mood, Picture, Section, Table, figure_section, rounded
 from ..look import GUIDE, styled
 from . import select
-from .axes import GUIDE_LOOK, arch_panels, legend
-from .phrases import alternative, finite_mean, p_words, two_digits, where
+from .axes import GUIDE_LOOK, arch_panels, legend, predictor_handles, size_places
+from .phrases import alternative, finite_mean, mostly, p_words, two_digits, where
 from .select import ARM_TITLES, predictor_colour, predictor_title
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _words(found: NetworkValidation) -> list[str]:
     means = {
         name: finite_mean([row.single for row in own])
         for name, own in by_name.items()
-        if 2 * sum(row.significant for row in own) >= len(own)
+        if mostly(row.significant for row in own)
     }
     ceiling = finite_mean([row.ceiling for row in rows])
     reach = (
@@ -119,19 +119,18 @@ def draw_seed_order(found: NetworkValidation) -> Figure:
     figure, (axes,) = arch_panels(found, height=3.1)
     for arch, ax in zip(found.setup.archs, axes, strict=True):
         for place, n in enumerate(found.setup.n):
-            for row in (row for row in rows if (row.arch, row.n) == (arch, n)):
+            here = [row for row in rows if (row.arch, row.n) == (arch, n)]
+            for row in here:
                 x = place - 0.35 + spread * names.index(row.predictor)
                 colour = predictor_colour(row.predictor)
                 ax.plot([x], [row.single], ls="", marker="o", ms=4, color=colour, gid=f"{arch}-{n}-{row.predictor}")
-                ax.plot([place - 0.4, place + 0.4], [row.ceiling] * 2, color=GUIDE, lw=1.4)
+            if here:  # all have the ceiling of the same pairs
+                ax.plot([place - 0.4, place + 0.4], [here[0].ceiling] * 2, color=GUIDE, lw=1.4)
         ax.axhline(0.0, **GUIDE_LOOK)
-        ax.set_xticks(range(len(found.setup.n)), [f"{n:,}" if n else "not known" for n in found.setup.n])
-        ax.set_xlim(-0.6, len(found.setup.n) - 0.4)
+        size_places(ax, found)
         ax.set_xlabel("training images n")
     axes[0].set_ylabel("rank correlation over seeds,\nsingle pairs")
-    handles = [
-        Line2D([], [], ls="", marker="o", color=predictor_colour(name), label=predictor_title(name)) for name in names
-    ]
+    handles = predictor_handles(names)
     handles.append(Line2D([], [], color=GUIDE, lw=1.4, label="ceiling"))
     legend(figure, handles, columns=3)
     return figure

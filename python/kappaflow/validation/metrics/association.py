@@ -24,6 +24,10 @@ _BLOCK = 2**20
 _TIE = 1e-12
 
 
+#: Two-sided p-value of a coefficient that chance reaches too often to count as one.
+_CHANCE = 0.05
+
+
 @dataclass(frozen=True)
 class Correlation:
     """A correlation coefficient of predicted and observed values.
@@ -43,6 +47,11 @@ class Correlation:
     high: float
     p_value: float
     count: int
+
+    @property
+    def beats_chance(self) -> bool:
+        """Whether the coefficient is positive with p < 0.05."""
+        return self.value > 0 and self.p_value < _CHANCE
 
 
 def correlate(

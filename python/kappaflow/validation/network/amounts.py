@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...common_floor import fit_common_floor
-from ...laws import REGISTRY
+from ..laws import most_general
 from .results import AmountScore, Forecast, NetworkPair
 
 __all__ = ["amount_scores"]
@@ -28,10 +28,7 @@ def amount_scores(
     pairs : trained pairs of that architecture
     forecasts : of all laws; the most general one is used
     """
-    laws = [forecast.law for forecast in forecasts if forecast.law in REGISTRY]
-    if not laws:
-        return []
-    general = max(laws, key=list(REGISTRY).index)
+    general = most_general(forecast.law for forecast in forecasts)
     predicted = {f.n: f.disagreement.mean / f.disagreement.unrelated for f in forecasts if f.law == general}
     observed = {arm: _by_size(pairs, arm) for arm in (_EVERYTHING, _FLOOR)}
     known = [n for n in sizes if n in predicted and n in observed[_EVERYTHING] and n in observed[_FLOOR]]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..._checks import FloatArray
-from ...laws import DEFAULT_LAW, REGISTRY
-from ..laws import ComparedLaw
+from ...laws import DEFAULT_LAW
+from ..laws import ComparedLaw, most_general
 from .amounts import amount_scores
 from .analysis import baselines, compare_pair, forecast, score_predictors
 from .context import Context
@@ -18,7 +19,7 @@ from .manipulation import manipulated_forecasts, manipulations
 from .members import Member, describe, pair_members
 from .plan import Plan
 from .results import NetworkData, NetworkSetup, NetworkValidation, StrataMatrix
-from .seeds import posterior_of, score_seeds
+from .seeds import posterior_of, predicted_maps, score_seeds
 from .stratified import strata_law, strata_matrix
 from .sweep import make_jobs, run_jobs
 
@@ -102,6 +103,7 @@ def assemble(
     shown = _shown(context.laws)
     expected = {size: manipulated_forecasts(context, shown, size) for size in plan.n if size}
     posterior = posterior_of(context)
+    maps_of = functools.cache(functools.partial(predicted_maps, context, posterior.value))
     scores, seed_scores, galleries, changes = [], [], [], []
     for kind in dict.fromkeys(member_pair.kind for member_pair in member_pairs):
         same = [
@@ -111,14 +113,11 @@ def assemble(
         ]
         of_size = [f for f in forecasts if f.n == kind.n], [base for base in bases if base.n == kind.n]
         scores += score_predictors(context, kind, [pair for _, pair in same if pair.trained], *of_size)
-        seed_scores += score_seeds(
-            context, kind, [member_pair for member_pair, _ in same if member_pair.trained], *of_size, posterior.value
-        )
+        trained = [member_pair for member_pair, _ in same if member_pair.trained]
+        seed_scores += score_seeds(context, kind, trained, *of_size, posterior.value, maps_of(kind.n))
         if kind.arm != "floor":
             galleries.append(gallery(context, next(member_pair for member_pair, _ in same if member_pair.repeat == 0)))
-            changes += manipulations(
-                context, kind, [member_pair for member_pair, _ in same if member_pair.trained], expected.get(kind.n, {})
-            )
+            changes += manipulations(context, kind, trained, expected.get(kind.n, {}))
     population = context.population
     data = NetworkData(
         source=source,
@@ -176,8 +175,8 @@ def _strata(plan: Plan, context: Context, members: Sequence[Member]) -> list[Str
 
 def _shown(laws: Sequence[ComparedLaw]) -> list[ComparedLaw]:
     """Laws that predict manipulations of the noise: the default law, and the most general one that is compared."""
-    general = [law.name for law in laws if law.name in REGISTRY][-1:]
-    return [law for law in laws if law.name in (DEFAULT_LAW, *general)] or list(laws)
+    general = most_general(law.name for law in laws)
+    return [law for law in laws if law.name in (DEFAULT_LAW, general)] or list(laws)
 
 
 def _scale_notes(context: Context) -> list[str]:

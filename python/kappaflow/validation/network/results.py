@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,20 @@ POSTERIOR, TRIVIAL, ANOTHER_PAIR = "posterior_variance", "trivial", "another_pai
 
 #: Modes below this share of the largest eigenvalue are left out of what is said over modes: border pixels that never vary.
 LEAST_MODE = 1e-6
+
+
+class _OfKind(Protocol):
+    @property
+    def arch(self) -> str: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def arm(self) -> str: ...
+
+
+def _kind(result: _OfKind) -> Columns:
+    """The columns that say which networks a row is about."""
+    return {"arch": result.arch, "n": result.n, "arm": result.arm}
 
 
 @dataclass(frozen=True, repr=False)
@@ -164,9 +179,7 @@ class PredictorScore(Tabular):
     def _columns(self) -> Columns:
         """One row."""
         return {
-            "arch": self.arch,
-            "n": self.n,
-            "arm": self.arm,
+            **_kind(self),
             "predictor": self.predictor,
             "pairs": self.pairs,
             "seeds": self.seeds.value,
@@ -215,9 +228,7 @@ class SeedScore(Tabular):
     def _columns(self) -> Columns:
         """One row."""
         return {
-            "arch": self.arch,
-            "n": self.n,
-            "arm": self.arm,
+            **_kind(self),
             "predictor": self.predictor,
             "pairs": self.pairs,
             "single": self.single,
@@ -244,7 +255,7 @@ class SeedScore(Tabular):
     @property
     def significant(self) -> bool:
         """Whether `mean` is positive with p < 0.05, two-sided, by a permutation test."""
-        return self.mean.value > 0 and self.mean.p_value < 0.05
+        return self.mean.beats_chance
 
 
 @dataclass(frozen=True, repr=False)
@@ -337,9 +348,7 @@ class Manipulation(ShortRepr, Tabular):
     def _columns(self) -> Columns:
         """One row."""
         return {
-            "arch": self.arch,
-            "n": self.n,
-            "arm": self.arm,
+            **_kind(self),
             "part": self.part,
             "factor": self.factor,
             "observed": self.observed,

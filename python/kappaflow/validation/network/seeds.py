@@ -11,15 +11,15 @@ import numpy as np
 from ..._checks import FloatArray
 from ..._repr import ShortRepr
 from ..._statistics import rank_correlation
-from ...laws import REGISTRY
-from ...models.posterior import PosteriorVariance, posterior_variance
+from ...models.posterior import NoPosteriorError, PosteriorVariance, posterior_variance
 from ...splits import Splits
+from ..laws import most_general
 from ..metrics import correlate
 from .context import Context
 from .members import MemberPair, PairKind
 from .results import ANOTHER_PAIR, POSTERIOR, TRIVIAL, Baseline, Forecast, SeedScore
 
-__all__ = ["PosteriorOf", "posterior_of", "score_seeds"]
+__all__ = ["PosteriorOf", "posterior_of", "predicted_maps", "score_seeds"]
 
 #: Seeds whose pixel maps are compared.
 _MAPS = 64
@@ -43,7 +43,7 @@ def posterior_of(context: Context) -> PosteriorOf:
             sigma_max=context.sigma_max,
             pixels=True,
         )
-    except ValueError as error:
+    except NoPosteriorError as error:
         return PosteriorOf(None, f"The posterior variance is left out as a predictor of seeds: {error}")
     return PosteriorOf(value, "")
 
@@ -55,6 +55,7 @@ def score_seeds(
     forecasts: Sequence[Forecast],
     linear: Sequence[Baseline],
     posterior: PosteriorVariance | None,
+    expected_maps: Mapping[str, FloatArray],
 ) -> list[SeedScore]:
     """The score of every predictor of the order of seeds, over the trained pairs of one kind.
 
@@ -63,6 +64,7 @@ def score_seeds(
     pairs : trained pairs of that kind
     forecasts, linear : of the same n
     posterior : of all images
+    expected_maps : of the same n, see :func:`predicted_maps`
     """
     if not pairs:
         return []
@@ -77,10 +79,9 @@ def score_seeds(
     same = [base.disagreement.seeds for base in linear if base.kind == "linear" and base.repeat in repeats]
     if same:
         predicted["linear"] = np.mean(same, axis=0)
-    pixel_maps = _pixel_maps(context, kind, posterior, len(maps))
     reliability = _reliability(observed)
     scores = [
-        _score(kind, name, values, observed, reliability, _within(pixel_maps.get(name), maps))
+        _score(kind, name, values, observed, reliability, _within(expected_maps.get(name), maps))
         for name, values in predicted.items()
     ]
     return scores if len(pairs) == 1 else [*scores, _another_pair(kind, observed, reliability, apart)]
@@ -120,18 +121,17 @@ def _reliability(observed: FloatArray) -> float:
     return float(np.mean(values)) if values else float("nan")
 
 
-def _pixel_maps(
-    context: Context, kind: PairKind, posterior: PosteriorVariance | None, count: int
-) -> Mapping[str, FloatArray]:
-    """Predictor → (count, d) where in each image of the first seeds it expects disagreement."""
-    maps = {}
+def predicted_maps(context: Context, posterior: PosteriorVariance | None, n: int) -> Mapping[str, FloatArray]:
+    """Predictor → (Z′, d) where in the images of the first seeds it expects disagreement of models of n images."""
+    maps, noise = {}, context.noise["seeds"][:_MAPS]
     if posterior is not None and posterior.pixels is not None:
-        maps[POSTERIOR] = posterior.pixels[:count].reshape(count, -1)
-    law = next((law for law in reversed(context.laws) if law.name in REGISTRY), None)  # the most general one
-    if law is not None and kind.n:
-        splits = Splits(context.population, kind.n, **law.options)
+        maps[POSTERIOR] = posterior.pixels[:_MAPS].reshape(len(noise), -1)
+    general = most_general(law.name for law in context.laws)
+    law = next((law for law in context.laws if law.name == general), None)
+    if law is not None and n:
+        splits = Splits(context.population, n, **law.options)
         f = splits.sampling_map(0.0, context.sigma_max)
-        maps[law.name] = np.stack([splits.pixel_variance(f, x).ravel() for x in context.noise["seeds"][:count]])
+        maps[law.name] = np.stack([splits.pixel_variance(f, x).ravel() for x in noise])
     return maps
 
 
