@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ...common_floor import fit_common_floor
 from ..laws import most_general
 from .results import AmountScore, Forecast, NetworkPair
 
-__all__ = ["amount_scores"]
+__all__ = ["amount_scores", "amounts_from_smaller_sizes"]
 
 #: Arms of pairs: everything differs, and the images are the same.
 _EVERYTHING, _FLOOR = "different", "floor"
@@ -30,26 +30,43 @@ def amount_scores(
     """
     general = most_general(forecast.law for forecast in forecasts)
     predicted = {f.n: f.disagreement.mean / f.disagreement.unrelated for f in forecasts if f.law == general}
-    observed = {arm: _by_size(pairs, arm) for arm in (_EVERYTHING, _FLOOR)}
-    known = [n for n in sizes if n in predicted and n in observed[_EVERYTHING] and n in observed[_FLOOR]]
+    return amounts_from_smaller_sizes(arch, sizes, _by_size(pairs, _EVERYTHING), _by_size(pairs, _FLOOR), predicted)
+
+
+def amounts_from_smaller_sizes(
+    arch: str,
+    sizes: Sequence[int],
+    everything: Mapping[int, float],
+    same_images: Mapping[int, float],
+    law: Mapping[int, float],
+) -> list[AmountScore]:
+    """The same from the numbers themselves, each a mapping from size to disagreement relative to unrelated seeds.
+
+    Parameters
+    ----------
+    arch, sizes : as in :func:`amount_scores`
+    everything, same_images : of pairs that differ in everything, and of pairs that were trained on the same images
+    law : as the law predicts it
+    """
+    known = [n for n in sizes if n in law and n in everything and n in same_images]
     scores = []
-    for n in (n for n in sizes if n in predicted and n in observed[_EVERYTHING]):
+    for n in (n for n in sizes if n in law and n in everything):
         pilots = tuple(size for size in known if size < n)
         if not pilots:
             continue
         fit = fit_common_floor(
-            [observed[_EVERYTHING][size] for size in pilots],
-            [observed[_FLOOR][size] for size in pilots],
-            [predicted[size] for size in pilots],
+            [everything[size] for size in pilots],
+            [same_images[size] for size in pilots],
+            [law[size] for size in pilots],
         )
         scores.append(
             AmountScore(
                 arch=arch,
                 n=n,
                 pilots=pilots,
-                observed=observed[_EVERYTHING][n],
-                predicted=float(fit.disagreement(predicted[n])),
-                law=predicted[n],
+                observed=everything[n],
+                predicted=float(fit.disagreement(law[n])),
+                law=law[n],
                 floor=fit.floor,
             )
         )

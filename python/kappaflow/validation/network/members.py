@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,11 +19,11 @@ from .plan import ComparedModel
 from .probes import Answers
 from .runs import LinearFit, ModeVariance, NearestImages, Run, TrainingFacts
 
-__all__ = ["Member", "MemberPair", "PairKind", "describe", "pair_members"]
+__all__ = ["ARM_RUNS", "Member", "MemberPair", "PairKind", "describe", "pair_members"]
 
 #: Arm → split and member of the two runs that are compared.
-_ARMS = {"same": ("A0", "B0"), "different": ("A0", "B1"), "floor": ("B0", "B1")}
-_GIVEN_ARMS = {"given": ("A0", "B0")}
+ARM_RUNS: Mapping[str, tuple[str, str]] = {"same": ("A0", "B0"), "different": ("A0", "B1"), "floor": ("B0", "B1")}
+_GIVEN_ARMS: Mapping[str, tuple[str, str]] = {"given": ("A0", "B0")}
 
 
 @dataclass(frozen=True, repr=False)
@@ -137,7 +137,7 @@ def pair_members(members: Sequence[Member]) -> list[MemberPair]:
         spec = member.spec
         if spec.stratum is None:
             groups[spec.arch, spec.n, spec.repeat][f"{spec.split}{spec.member}"] = member
-    arms = _GIVEN_ARMS if members and members[0].spec.arch == "given" else _ARMS
+    arms = _GIVEN_ARMS if members and members[0].spec.arch == "given" else ARM_RUNS
     return [
         MemberPair(kind=PairKind(arch, n, arm), repeat=repeat, first=runs[first], second=runs[second])
         for (arch, n, repeat), runs in groups.items()

@@ -19,7 +19,7 @@ from .context import Context
 from .members import MemberPair, PairKind
 from .results import ANOTHER_PAIR, POSTERIOR, TRIVIAL, Baseline, Forecast, SeedScore
 
-__all__ = ["PosteriorOf", "posterior_of", "predicted_maps", "score_seeds"]
+__all__ = ["PosteriorOf", "posterior_of", "predicted_maps", "score_orders", "score_seeds"]
 
 #: Seeds whose pixel maps are compared.
 _MAPS = 64
@@ -68,9 +68,6 @@ def score_seeds(
     """
     if not pairs:
         return []
-    apart = [(pair.first.samples - pair.second.samples) ** 2 for pair in pairs]
-    observed = np.stack([each.mean(axis=1) for each in apart])
-    maps = np.mean([each[:_MAPS] for each in apart], axis=0)
     predicted: dict[str, FloatArray] = {}
     if posterior is not None:
         predicted |= {POSTERIOR: posterior.seeds, TRIVIAL: posterior.trivial}
@@ -79,12 +76,33 @@ def score_seeds(
     same = [base.disagreement.seeds for base in linear if base.kind == "linear" and base.repeat in repeats]
     if same:
         predicted["linear"] = np.mean(same, axis=0)
+    apart = [(pair.first.samples - pair.second.samples) ** 2 for pair in pairs]
+    return score_orders(kind, apart, predicted, expected_maps)
+
+
+def score_orders(
+    kind: PairKind,
+    apart: Sequence[FloatArray],
+    predicted: Mapping[str, FloatArray],
+    expected_maps: Mapping[str, FloatArray],
+) -> list[SeedScore]:
+    """The score of every predictor over the pairs of one kind; if there are several pairs, also of the first as a predictor of
+    the others.
+
+    Parameters
+    ----------
+    apart : (Z, d) squared difference of the two images of each seed, for each pair
+    predicted : predictor → (Z,) number of each seed, larger where more disagreement is expected
+    expected_maps : predictor → (Z′, d) the same for the pixels of at least the first 64 seeds; not every predictor has maps
+    """
+    observed = np.stack([each.mean(axis=1) for each in apart])
+    maps = np.mean([each[:_MAPS] for each in apart], axis=0)
     reliability = _reliability(observed)
     scores = [
         _score(kind, name, values, observed, reliability, _within(expected_maps.get(name), maps))
         for name, values in predicted.items()
     ]
-    return scores if len(pairs) == 1 else [*scores, _another_pair(kind, observed, reliability, apart)]
+    return scores if len(apart) == 1 else [*scores, _another_pair(kind, observed, reliability, apart)]
 
 
 def _score(
@@ -139,5 +157,5 @@ def _within(predicted: FloatArray | None, observed: FloatArray) -> float:
     """Mean over seeds of the rank correlation over the pixels of a seed; NaN without a map."""
     if predicted is None:
         return float("nan")
-    values = [rank_correlation(a, b).value for a, b in zip(predicted, observed, strict=True)]
+    values = [rank_correlation(a, b).value for a, b in zip(predicted[:_MAPS], observed, strict=True)]
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")

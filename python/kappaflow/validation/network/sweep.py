@@ -27,7 +27,7 @@ from ...models.training import train
 from .plan import RunSpec
 from .probes import Answers, Probe, examine
 
-__all__ = ["Job", "Outcome", "execute", "make_jobs", "run_jobs", "worker_count"]
+__all__ = ["Job", "Outcome", "answers_file", "execute", "make_jobs", "run_jobs", "worker_count"]
 
 _MODEL, _STATE, _PROGRESS = "model.safetensors", "training.safetensors", "steps.txt"
 #: Seconds between two looks at what the processes have done.
@@ -228,8 +228,13 @@ def execute(job: Job, *, device: str = "cpu", threads: int = 1) -> Outcome:
         torch.set_num_threads(before)
 
 
+def answers_file(job: Job) -> Path:
+    """The file in which the outputs of a job are kept; it exists once the job is done."""
+    return job.folder / f"answers-{_hash(_question(job))}.safetensors"
+
+
 def _execute(job: Job, device: str) -> Outcome:
-    model, answers = job.folder / _MODEL, job.folder / f"answers-{_hash(_question(job))}.safetensors"
+    model, answers = job.folder / _MODEL, answers_file(job)
     if not model.exists():
         _train(job, device)
     try:
