@@ -17,7 +17,8 @@ from .._files import write_bytes
 from ..consistency.law_choice import choose_law
 from ..consistency.notes import NETWORK_POSTERIOR_CORRELATION, NETWORK_SEED_CEILING
 from ..laws import Work
-from ..models.posterior import LEAST_IMAGES, NoPosteriorError, PosteriorVariance, posterior_variance
+from ..models.image_weights import LEAST_IMAGES, NoPosteriorError
+from ..models.posterior import PosteriorVariance, posterior_variance
 from ..population import Population
 from ..sampling import initial_noise
 from ..splits import Splits

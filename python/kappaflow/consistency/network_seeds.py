@@ -8,7 +8,8 @@ import numpy as np
 
 from .._checks import FloatArray
 from .._repr import ShortRepr
-from ..models.posterior import NoPosteriorError, posterior_variance
+from ..models.image_weights import NoPosteriorError
+from ..models.posterior import posterior_variance
 from ..population import Population
 from .prediction import IntArray, NetworkSeeds, StateImages
 

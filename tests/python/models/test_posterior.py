@@ -13,7 +13,7 @@ from scipy.special import softmax
 import kappaflow as kf
 from kappaflow._checks import FloatArray
 from kappaflow.datasets import open_images
-from kappaflow.models.posterior import LEAST_IMAGES, LEAST_PERPLEXITY, NoPosteriorError
+from kappaflow.models.image_weights import LEAST_IMAGES, LEAST_PERPLEXITY, NoPosteriorError
 from kappaflow.models.scores import DeltaScore
 from kappaflow.sampling import initial_noise
 

@@ -11,7 +11,8 @@ import numpy as np
 from ..._checks import FloatArray
 from ..._repr import ShortRepr
 from ..._statistics import rank_correlation
-from ...models.posterior import NoPosteriorError, PosteriorVariance, posterior_variance
+from ...models.image_weights import NoPosteriorError
+from ...models.posterior import PosteriorVariance, posterior_variance
 from ...splits import Splits
 from ..laws import most_general
 from ..metrics import correlate
