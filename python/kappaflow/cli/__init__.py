@@ -6,6 +6,7 @@ One file a command. What they share: :mod:`.options` (every option, once), :mod:
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Annotated
@@ -13,7 +14,7 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
-from .errors import DEBUG_VARIABLE, EXIT_CODES, ExitCode
+from .errors import DEBUG_VARIABLE, EXIT_CODES, ExitCode, reader_is_gone
 from .lazy_group import command_in, lazy_group
 from .parsing import SizesCommand
 
@@ -79,4 +80,15 @@ def _terminated(_signal: int, _frame: object) -> None:
 def main() -> None:
     """Entry point of the command ``kappaflow``. SIGTERM unwinds as Ctrl-C does, so no half-written file is left."""
     signal.signal(signal.SIGTERM, _terminated)
-    app(prog_name="kappaflow")
+    try:
+        try:
+            app(prog_name="kappaflow")
+        finally:
+            sys.stdout.flush()
+    except (SystemExit, BrokenPipeError) as error:
+        if not reader_is_gone(error):
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for descriptor in (1, 2):  # what is still buffered
+            os.dup2(nowhere, descriptor)
+        sys.exit(ExitCode.PIPE_CLOSED)

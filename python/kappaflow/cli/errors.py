@@ -6,6 +6,7 @@ import errno
 import functools
 import os
 import re
+import select
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ __all__ = [
     "guarded",
     "interrupted",
     "naming",
+    "reader_is_gone",
     "writing",
 ]
 
@@ -45,6 +47,7 @@ class ExitCode(IntEnum):
     FAILURE = 1
     WRONG_USE = 2
     INTERRUPTED = 130
+    PIPE_CLOSED = 141
     TERMINATED = 143
 
 
@@ -54,6 +57,7 @@ EXIT_CODES: Mapping[ExitCode, str] = {
     ExitCode.FAILURE: "failure: out of memory, results not written, a number not certified, a bug",
     ExitCode.WRONG_USE: "wrong use: options, data or models that cannot be used; a missing package",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
+    ExitCode.PIPE_CLOSED: "nobody reads the output any more, as when it is piped into head",
     ExitCode.TERMINATED: "ended by SIGTERM",
 }
 
@@ -131,17 +135,37 @@ def guarded(function: Callable[P, R], options: Mapping[str, str] | None = None) 
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except (typer.Exit, typer.Abort, BrokenPipeError):
+        except (typer.Exit, typer.Abort):
             raise
         except KeyboardInterrupt:
             raise interrupted("nothing was written") from None
         except Exception as error:
+            if isinstance(error, BrokenPipeError) and _output_is_closed():
+                raise
             if os.environ.get(DEBUG_VARIABLE) == "1":
                 errors_console().print(traceback.format_exc(), markup=False, soft_wrap=True)
             plain_line(errors_console(), f"error: {error_line(error, options)}", "bold red")
             raise typer.Exit(int(exit_code(error))) from None
 
     return run
+
+
+def _output_is_closed() -> bool:
+    """Whether the reader of standard output or standard error has gone; other pipes break too, such as those of workers."""
+    if not hasattr(select, "poll"):  # Windows
+        return True
+    watched = select.poll()
+    for descriptor in (1, 2):
+        watched.register(descriptor, 0)  # errors are reported in any case
+    return bool(watched.poll(0))
+
+
+def reader_is_gone(error: BaseException) -> bool:
+    """Whether the program ends because it cannot write its output: rich and typer turn a broken pipe into an exit code."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, BrokenPipeError):
+        cause = None if cause.__suppress_context__ else cause.__context__
+    return cause is not None
 
 
 @contextmanager
