@@ -23,6 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("laws", "datasets"),
     ("models",),
     ("consistency", "validation", "lens"),
+    ("pilot",),
     ("report",),
     ("plot",),
     ("cli",),

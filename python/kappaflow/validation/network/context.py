@@ -60,6 +60,7 @@ def make_context(
     laws: Sequence[str] | None = None,
     profiles: int = 8192,
     description: str = "",
+    manipulated: bool = True,
 ) -> Context:
     """Population, bands, laws and initial noise of an experiment.
 
@@ -73,6 +74,7 @@ def make_context(
     laws : names; all by default
     profiles : number of images that the population keeps as profiles, for the laws that need them
     description : of the data, in a sentence
+    manipulated : whether models are also sampled from seeds whose top or bottom modes are changed
 
     Raises
     ------
@@ -82,7 +84,7 @@ def make_context(
     population = Population.from_samples(images, shape=shape, profiles=profiles, description=description)
     numbers = tuple(range(seed, seed + seeds))
     noise = initial_noise(numbers, population.dimension, sigma_max)
-    manipulated = manipulated_noise(noise[:MANIPULATED], population, parts(population))
+    changed = manipulated_noise(noise[:MANIPULATED], population, parts(population) if manipulated else {})
     return Context(
         images=images,
         population=population,
@@ -91,8 +93,8 @@ def make_context(
         laws=tuple(chosen_laws(laws, profiles=population.profiles is not None)),
         sigma_max=sigma_max,
         steps=sampler_steps,
-        noise={"seeds": noise, **manipulated.noise},
-        manipulations=manipulated.changes,
+        noise={"seeds": noise, **changed.noise},
+        manipulations=changed.changes,
         seeds=numbers,
         count=len(images),
     )

@@ -17,13 +17,13 @@ from .context import Context
 from .gallery import gallery
 from .manipulation import manipulated_forecasts, manipulations
 from .members import Member, describe, pair_members
-from .plan import Plan
+from .plan import Plan, RunSpec
 from .results import NetworkData, NetworkSetup, NetworkValidation, StrataMatrix
 from .seeds import posterior_of, predicted_maps, score_seeds
 from .stratified import strata_law, strata_matrix
 from .sweep import make_jobs, run_jobs
 
-__all__ = ["assemble", "validate_networks"]
+__all__ = ["assemble", "train_members", "validate_networks"]
 
 #: Root mean squares of pixels that the noise levels are made for, and steps below which the sampler's error shows.
 _SIZES, _FEW_STEPS = (0.05, 5.0), 18
@@ -57,20 +57,61 @@ def validate_networks(
     ValueError, OSError
         See :func:`~.sweep.run_jobs`.
     """
-    jobs = make_jobs(
+    members = train_members(
         plan.runs,
+        context,
+        folder,
+        sampler_steps=plan.sampler_steps,
+        seed=plan.seed,
+        workers=workers,
+        device=device,
+        dask=dask,
+        progress=progress,
+    )
+    return assemble(plan, context, members, source=source, device=device, notes=notes)
+
+
+def train_members(
+    runs: Sequence[RunSpec],
+    context: Context,
+    folder: Path,
+    *,
+    sampler_steps: int,
+    seed: int,
+    workers: int | None = None,
+    device: str = "cpu",
+    dask: str | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> list[Member]:
+    """Train and sample networks, in the order of `runs`; what exists in `folder` is not done again.
+
+    Parameters
+    ----------
+    runs : what is trained
+    context : of the same images
+    folder, workers, device, dask, progress : see :func:`validate_networks`
+    sampler_steps : of the sampler
+    seed : of the noise on images
+
+    Raises
+    ------
+    ValueError, OSError
+        See :func:`~.sweep.run_jobs`.
+    """
+    jobs = make_jobs(
+        runs,
         context.images,
         context.shape,
         dict(context.noise),
         folder,
-        steps=plan.sampler_steps,
+        steps=sampler_steps,
         sigma_max=context.sigma_max,
-        seed=plan.seed,
+        seed=seed,
     )
     outcomes = run_jobs(jobs, workers=workers, device=device, dask=dask, progress=progress)
     if progress is not None:
         progress("comparing", 0.98)
-    members = [
+    return [
         describe(
             context,
             job.spec,
@@ -81,7 +122,6 @@ def validate_networks(
         )
         for job, outcome in zip(jobs, outcomes, strict=True)
     ]
-    return assemble(plan, context, members, source=source, device=device, notes=notes)
 
 
 def assemble(

@@ -1,0 +1,279 @@
+"""What trained pilots say: the amount at any n, the images needed, the effect of longer training, and the seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+
+from .._checks import positive
+from .._statistics import rank_correlation
+from ..consistency.needed import largest_n
+from ..models.errors import TrainingError
+from ..splits import Splits
+from ..validation.laws import ComparedLaw, most_general
+from ..validation.network.analysis import compare_pair
+from ..validation.network.context import Context
+from ..validation.network.gallery import gallery
+from ..validation.network.members import Member, MemberPair, pair_members
+from ..validation.network.results import Gallery, NetworkData, NetworkPair
+from ..validation.network.seeds import posterior_of
+from .amount import Amount, Bounds, SizeObserved, fit_amount
+from .results import ForecastAt, Needed, Pilot, PilotSeeds, PilotSetup, ShorterTraining, TrainingLength
+from .training import PilotMembers
+
+__all__ = ["TOLERANCE", "TOLERANCES", "assemble_pilot", "most_general_law"]
+
+#: The tolerance of the headline, and all tolerances of the table.
+TOLERANCE, TOLERANCES = 0.05, (0.2, 0.1, 0.05, 0.02, 0.01)
+#: Sizes of the curve for each factor of ten, and how far it goes beyond the number of images.
+_PER_DECADE, _BEYOND, _LARGEST = 8, 1000, 10**8
+#: Limits of the factors between which 80 % of the seeds of a pair lie.
+_QUANTILES = (0.1, 0.9)
+
+
+def most_general_law(context: Context) -> ComparedLaw:
+    """The law that gives the dependence on n."""
+    name = most_general(law.name for law in context.laws)
+    return next(law for law in context.laws if law.name == name)
+
+
+def assemble_pilot(
+    context: Context,
+    members: PilotMembers,
+    *,
+    setup: PilotSetup,
+    source: str = "",
+    tolerance: float = TOLERANCE,
+    notes: Sequence[str] = (),
+) -> Pilot:
+    """The result of pilots that have been trained and sampled.
+
+    Parameters
+    ----------
+    context : of the same images
+    members : the networks
+    setup : how they were made
+    source : name of the data
+    tolerance : relative disagreement for which the images are counted
+    notes : caveats that the report shows
+
+    Raises
+    ------
+    TrainingError
+        No size has both a pair that differs in everything and a pair on the same images that pass the gate.
+    ValueError, TypeError
+        The tolerance is not above 0 and below 1.
+    """
+    wanted = positive("tolerance", tolerance)
+    if wanted >= 1:
+        raise ValueError(f"tolerance must be below 1, the disagreement of unrelated seeds, got {wanted}")
+    member_pairs = pair_members(members.full)
+    pairs = [compare_pair(context, pair) for pair in member_pairs]
+    law = _LawCurve(context, setup.n)
+    sizes = _sizes(pairs, law)
+    failed = [m.run for m in (*members.full, *members.shorter) if not m.run.quality.passed]
+    if not sizes:
+        raise TrainingError(_no_pilot(members.full))
+    amount = fit_amount(sizes)
+    curve = tuple(_forecast(amount, int(n), law) for n in law.sizes)
+    population = context.population
+    return Pilot(
+        data=NetworkData(
+            source=source,
+            description=population.description,
+            shape=context.shape,
+            dimension=population.dimension,
+            images=context.count,
+            eigenvalues=population.eigenvalues,
+        ),
+        setup=setup,
+        runs=tuple(m.run for m in (*members.full, *members.shorter)),
+        pairs=tuple(pairs),
+        sizes=sizes,
+        amount=amount,
+        curve=curve,
+        tolerance=wanted,
+        needed=tuple(_needed(amount, each, law) for each in sorted({*TOLERANCES, wanted}, reverse=True)),
+        length=_length(context, members, pairs, setup),
+        seeds=_seeds(context, pairs),
+        gallery=_gallery(context, member_pairs),
+        notes=(*notes, *_failed_note(failed), *_sizes_note(setup, sizes)),
+    )
+
+
+def _no_pilot(members: Sequence[Member]) -> str:
+    reasons = [f"{m.run.key}: {'; '.join(m.run.quality.reasons)}" for m in members if not m.run.quality.passed]
+    what = reasons[0] if reasons else "no size has both a pair that differs in everything and a pair on the same images"
+    return f"no pilot passes the gate, so nothing can be said about these networks ({what}). Train longer, or scale the images."
+
+
+def _failed_note(failed: Sequence[object]) -> list[str]:
+    if not failed:
+        return []
+    what = "1 network fails" if len(failed) == 1 else f"{len(failed)} networks fail"
+    return [f"{what} the gate; no number uses them."]
+
+
+def _sizes_note(setup: PilotSetup, sizes: Sequence[SizeObserved]) -> list[str]:
+    if len(sizes) > 1:
+        return []
+    left = "" if len(setup.n) == 1 else " the others fail the gate;"
+    return [
+        f"Only one size of pilots counts, n = {sizes[0].n:,};{left} the share of the data is taken from other networks, and the "
+        "extrapolation is not tested. A second size gives a better answer."
+    ]
+
+
+# --- the law over n ---------------------------------------------------------------------------------------------------
+
+
+class _LawCurve:
+    """The relative disagreement of linear models over n, computed at a range of sizes and interpolated in logarithms.
+
+    The range begins at the smallest pilot and ends where the images can no longer determine the law.
+    """
+
+    def __init__(self, context: Context, pilots: Sequence[int]) -> None:
+        self._context, self._law = context, most_general_law(context)
+        top = min(largest_n(context.population), _LARGEST, max(_BEYOND * context.count, 10 * max(pilots)))
+        top = max(top, max(pilots))
+        count = max(2, 1 + round(_PER_DECADE * math.log10(top / min(pilots))))
+        grid = np.round(np.geomspace(min(pilots), top, count)).astype(np.int64)
+        self.sizes = np.unique(np.concatenate([grid, np.array(pilots)]))
+        self.values = np.array([self._at(int(n)) for n in self.sizes])
+
+    def _at(self, n: int) -> float:
+        population, top = self._context.population, self._context.sigma_max
+        splits = Splits(population, n, **self._law.options)
+        f = splits.sampling_map(0.0, top)
+        seeds = splits.disagreement(f, self._context.noise["seeds"])
+        modes = splits.mode_disagreement(f, input_variance=top**2).part
+        unrelated = modes + 2 / population.dimension * splits.expectation(f) ** 2 * top**2
+        return float(np.mean(seeds) / np.sum(unrelated))
+
+    def at(self, n: int) -> float:
+        return float(np.exp(np.interp(math.log(n), np.log(self.sizes), np.log(self.values))))
+
+    def n_for(self, law: float) -> float:
+        """The n at which the law has this value: infinite for 0, NaN beyond the range, the smallest pilot for larger values."""
+        if law <= 0:
+            return math.inf
+        if law >= self.values[0]:
+            return float(self.sizes[0])
+        if law < self.values[-1]:
+            return math.nan
+        order = slice(None, None, -1)
+        size = np.exp(np.interp(math.log(law), np.log(self.values[order]), np.log(self.sizes[order])))
+        return float(math.ceil(size - 1e-9))
+
+
+def _sizes(pairs: Sequence[NetworkPair], law: _LawCurve) -> tuple[SizeObserved, ...]:
+    """What the pilots at each size showed, for sizes with both kinds of pairs that pass the gate."""
+    observed = []
+    for n in sorted({pair.n for pair in pairs}):
+        arms = {
+            arm: np.array([p.disagreement.ratio for p in pairs if (p.n, p.arm) == (n, arm) and p.trained])
+            for arm in ("different", "floor", "same")
+        }
+        if len(arms["different"]) and len(arms["floor"]):
+            observed.append(
+                SizeObserved(
+                    n=n,
+                    law=law.at(n),
+                    everything=arms["different"],
+                    same_images=arms["floor"],
+                    data_alone=arms["same"],
+                )
+            )
+    return tuple(observed)
+
+
+def _forecast(amount: Amount, n: int, law: _LawCurve) -> ForecastAt:
+    value = law.at(n)
+    return ForecastAt(
+        n=n,
+        law=value,
+        everything=amount.everything(value),
+        data_alone=amount.data_alone(value),
+        same_images=amount.same_images(value),
+    )
+
+
+def _needed(amount: Amount, tolerance: float, law: _LawCurve) -> Needed:
+    values: Bounds = amount.law_for(tolerance)
+    return Needed(
+        tolerance=tolerance, n=law.n_for(values.value), low=law.n_for(values.high), high=law.n_for(values.low)
+    )
+
+
+# --- the length of the training ---------------------------------------------------------------------------------------
+
+
+def _length(
+    context: Context, members: PilotMembers, pairs: Sequence[NetworkPair], setup: PilotSetup
+) -> TrainingLength | None:
+    if not members.shorter:
+        return None
+    n = max(setup.n)
+    by_steps = groupby(sorted(members.shorter, key=lambda m: m.run.training.steps), key=lambda m: m.run.training.steps)
+    rows = []
+    for steps, group in by_steps:
+        compared = {pair.kind.arm: compare_pair(context, pair) for pair in pair_members(list(group))}
+        rows.append(_training(steps, [compared["different"]], [compared["floor"]]))
+    # the shorter trainings are those of the first pair: it is compared with itself
+    first = {arm: [p for p in pairs if (p.n, p.arm, p.repeat) == (n, arm, 0)] for arm in ("different", "floor")}
+    rows.append(_training(setup.steps, first["different"], first["floor"]))
+    kept = [row for row in rows if row.passed and row.same_images > 0]
+    exponent = math.nan
+    if len(kept) > 1:
+        logs = np.log([[row.steps, row.same_images] for row in kept])
+        exponent = -float(np.polyfit(logs[:, 0], logs[:, 1], 1)[0])
+    return TrainingLength(n, tuple(rows), exponent)
+
+
+def _training(steps: int, apart: Sequence[NetworkPair], floor: Sequence[NetworkPair]) -> ShorterTraining:
+    return ShorterTraining(
+        steps=steps,
+        everything=float(np.mean([pair.disagreement.ratio for pair in apart])),
+        same_images=float(np.mean([pair.disagreement.ratio for pair in floor])),
+        passed=all(pair.trained for pair in (*apart, *floor)),
+    )
+
+
+# --- seeds ------------------------------------------------------------------------------------------------------------
+
+
+def _seeds(context: Context, pairs: Sequence[NetworkPair]) -> PilotSeeds | None:
+    """The calibration of the posterior variance at the largest size that passes the gate."""
+    chosen = [p for p in pairs if p.arm == "different" and p.trained]
+    posterior = posterior_of(context).value
+    if posterior is None or not chosen:
+        return None
+    n = max(p.n for p in chosen)
+    observed = np.stack([p.disagreement.seeds for p in chosen if p.n == n])
+    if observed.min() <= 0 or posterior.seeds.min() <= 0:
+        return None
+    logs = np.log(posterior.seeds)
+    exponent = float(np.polyfit(logs, np.log(observed.mean(axis=0)), 1)[0])
+    powers = (posterior.seeds / posterior.seeds.mean()) ** exponent
+    expected = powers / powers.mean()
+    factors = (observed / observed.mean(axis=1, keepdims=True)) / expected
+    low, high = np.quantile(factors, _QUANTILES)
+    return PilotSeeds(
+        numbers=np.array(context.seeds, dtype=np.int64),
+        posterior_variance=posterior.seeds,
+        exponent=exponent,
+        low=float(low),
+        high=float(high),
+        correlation=float(np.mean([rank_correlation(posterior.seeds, each).value for each in observed])),
+        n=n,
+    )
+
+
+def _gallery(context: Context, member_pairs: Sequence[MemberPair]) -> Gallery | None:
+    """Images of a pair that differs in everything, at the largest size."""
+    shown = [pair for pair in member_pairs if pair.kind.arm == "different" and pair.trained]
+    return gallery(context, max(shown, key=lambda pair: (pair.kind.n, -pair.repeat))) if shown else None

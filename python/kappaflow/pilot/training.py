@@ -1,0 +1,103 @@
+"""Which networks a pilot trains: pairs and repeats at one or two sizes, and a few for fewer steps at the largest size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .._checks import integer
+from .._repr import ShortRepr
+from ..validation.network.context import Context
+from ..validation.network.experiment import train_members
+from ..validation.network.members import Member
+from ..validation.network.plan import Plan, RunSpec
+
+__all__ = ["SIZES", "PilotMembers", "default_sizes", "shorter_runs", "train_pilots"]
+
+#: Sizes of the pilots where there are enough images.
+SIZES = (100, 300)
+#: The smallest size of a pilot: fewer images say little about the law.
+_LEAST = 20
+#: Parts of the length of the training for which networks are also trained, at the largest size.
+_PARTS = (0.25, 0.5)
+
+
+@dataclass(frozen=True, repr=False)
+class PilotMembers(ShortRepr):
+    """The networks of all pilots.
+
+    Attributes
+    ----------
+    full : trained for as long as was asked for
+    shorter : trained for fewer steps, at the largest size
+    """
+
+    full: tuple[Member, ...]
+    shorter: tuple[Member, ...]
+
+
+def default_sizes(images: int) -> tuple[int, ...]:
+    """100 and 300 images, or a third of the half and the half of fewer than 600 images.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than 60 images.
+    """
+    integer("images", images, 3 * _LEAST)
+    half = images // 2
+    return SIZES if half >= SIZES[-1] else (max(_LEAST, half // 3), half)
+
+
+def shorter_runs(plan: Plan) -> tuple[RunSpec, ...]:
+    """The networks of the first pair at the largest size, each for a quarter and for half of the steps.
+
+    They have a learning rate that falls over their own steps. A network at the middle of a longer training would not tell what a
+    shorter training gives.
+    """
+    largest = [run for run in plan.runs if run.n == plan.n[-1] and run.repeat == 0]
+    return tuple(
+        replace(run, training=replace(run.training, steps=steps))
+        for part in _PARTS
+        for run in largest
+        if (steps := round(part * run.training.steps)) >= 1
+    )
+
+
+def train_pilots(
+    plan: Plan,
+    context: Context,
+    folder: Path,
+    *,
+    shorter: Sequence[RunSpec] = (),
+    workers: int | None = None,
+    device: str = "cpu",
+    dask: str | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> PilotMembers:
+    """Train and sample every network; what exists in `folder` is not done again.
+
+    Parameters
+    ----------
+    plan, context : of the same images
+    folder, workers, device, dask, progress : see :func:`~kappaflow.validation.network.experiment.validate_networks`
+    shorter : see :func:`shorter_runs`
+
+    Raises
+    ------
+    ValueError, OSError
+        See :func:`~kappaflow.validation.network.sweep.run_jobs`.
+    """
+    members = train_members(
+        (*plan.runs, *shorter),
+        context,
+        folder,
+        sampler_steps=plan.sampler_steps,
+        seed=plan.seed,
+        workers=workers,
+        device=device,
+        dask=dask,
+        progress=progress,
+    )
+    return PilotMembers(tuple(members[: len(plan.runs)]), tuple(members[len(plan.runs) :]))
