@@ -1,0 +1,233 @@
+"""The benchmark of predictors of seeds: its committed sets, their scores, and predictions that do not fit."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from kappaflow.datasets import open_images
+from kappaflow.validation.network.context import make_context
+from kappaflow.validation.network.members import PairKind
+from kappaflow.validation.network.plan import make_plan
+from kappaflow.validation.network.probes import LEVELS, Answers
+from kappaflow.validation.network.results import ANOTHER_PAIR, POSTERIOR, TRIVIAL
+from kappaflow.validation.network.sweep import Job, answers_file, make_jobs
+
+FOLDER = Path(__file__).parents[2] / "benchmarks/seeds"
+KIND = PairKind("unet", 300, "different")
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[SimpleNamespace]:
+    """The modules of the benchmark, which is no installed package, and the set of UNets trained on digits."""
+    sys.path.insert(0, str(FOLDER))
+    try:
+        modules = {name: importlib.import_module(name) for name in ("seedsets", "score", "collect")}
+        yield SimpleNamespace(**modules, digits=modules["seedsets"].load("digits-unet"))
+    finally:
+        sys.path.remove(str(FOLDER))
+
+
+def test_sets_are_small_and_complete(bench: SimpleNamespace) -> None:
+    names = bench.seedsets.available()
+    assert "digits-unet" in names
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.npz")) < 4e6
+    for name in names:
+        seed_set = bench.seedsets.load(name)
+        assert len(seed_set.networks) == len(seed_set.samples) == len(set(seed_set.networks))
+        assert seed_set.samples.shape[1] == seed_set.about["seeds"]
+        assert seed_set.kinds
+        assert f"| `{name}` |" in (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+def test_scores_on_digits(bench: SimpleNamespace) -> None:
+    assert len(bench.digits.kinds) == 6
+    result = bench.score.score(bench.digits, KIND, bench.score.DEFAULT)
+    assert result.pairs == 3
+    assert list(result.scores) == [POSTERIOR, ANOTHER_PAIR, TRIVIAL, "empirical"]
+    posterior, another, trivial, law = result.scores.values()
+    assert posterior.single >= 0.3
+    assert posterior.single > trivial.single + 0.05
+    assert posterior.single > another.single
+    assert posterior.single < posterior.ceiling < 0.6
+    assert law.single <= 0.1
+    assert posterior.mean.value >= 0.45
+    assert posterior.tenths > 2
+    assert posterior.pixels > law.pixels > 0.6
+    assert np.isnan(trivial.pixels)
+    assert list(result.factors) == [ANOTHER_PAIR, "empirical"]
+    assert result.factors["empirical"] > 2  # the law is for linear models
+    text = bench.score.table(bench.digits, [result])
+    assert f"| posterior variance of all images: single pairs | {posterior.single:.2f} |" in text
+    assert "amount from smaller n" not in text
+
+
+def test_amount_from_smaller_sizes(bench: SimpleNamespace) -> None:
+    arms = [PairKind("unet", 100, "different"), PairKind("unet", 100, "floor"), KIND]
+    results = [bench.score.Result(kind, 3, bench.digits.ratio(kind), {}, {}) for kind in arms]
+    (amount,) = bench.score.score_amounts(bench.digits, results)
+    assert (amount.n, amount.pilots) == (300, (100,))
+    assert 1 / 1.5 < amount.factor < 1.5
+
+
+def test_a_file_is_scored_by_its_order_and_by_its_maps(bench: SimpleNamespace, tmp_path: Path) -> None:
+    apart = np.mean([(a - b) ** 2 for a, b in bench.digits.pairs(KIND)], axis=0)
+    np.save(tmp_path / "maps.npy", apart.reshape(512, 8, 8))
+    np.save(tmp_path / "order.npy", np.argsort(np.argsort(apart.mean(axis=1))))
+    maps, order = (str(tmp_path / f"{name}.npy") for name in ("maps", "order"))
+    result = bench.score.score(bench.digits, KIND, [maps, order], amount=True)
+    assert result.scores[maps].mean.value == pytest.approx(1)
+    assert result.scores[maps].pixels == pytest.approx(1)
+    assert result.factors[maps] == pytest.approx(1)
+    assert result.scores[order].mean.value == pytest.approx(1)
+    assert np.isnan(result.scores[order].pixels)
+    assert result.scores[order].tenths == pytest.approx(result.scores[maps].tenths)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.ones(511), r"must hold one number for each of the 512 seeds of 'digits-unet'.*got \(511,\)"),
+        (np.ones((512, 63)), r"got \(512, 63\)"),
+        (np.ones((8, 8)), r"got \(8, 8\)"),
+        (np.full(512, np.nan), "must hold finite real numbers"),
+        (np.ones(512, dtype=complex), "must hold finite real numbers"),
+    ],
+)
+def test_a_file_that_does_not_fit(bench: SimpleNamespace, tmp_path: Path, values: Any, message: str) -> None:
+    np.save(tmp_path / "mine.npy", values)
+    with pytest.raises(bench.seedsets.SeedSetError, match=message):
+        bench.score.predict(bench.digits, KIND, str(tmp_path / "mine.npy"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["unknown"],
+            "PREDICTOR must be one of posterior_variance, another_pair, trivial, .*or a .npy file; got 'unknown'",
+        ),
+        (["missing.npy", "--set", "digits-unet"], "'missing.npy' cannot be read"),
+        (["--set", "letters"], "the set must be one of .*digits-unet.*; got 'letters'"),
+        (["--set", "digits-unet", "--n", "77"], "--n must be among 100, 300 for 'digits-unet', got 77"),
+    ],
+)
+def test_wrong_use_ends_with_a_message(
+    bench: SimpleNamespace, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert bench.score.main(arguments) == 2
+    output = capsys.readouterr()
+    assert output.err.startswith("error: ")
+    assert output.out == ""
+    assert re.search(message, output.err)
+
+
+def test_quantising_is_within_half_a_step(bench: SimpleNamespace) -> None:
+    rng = np.random.default_rng(0)
+    samples = rng.standard_normal((3, 50, 4)) * [1.0, 1e-3, 10.0, 0.0]
+    quantised = bench.seedsets.quantise(samples)
+    assert quantised.codes.dtype == np.uint8
+    step = (samples.max(axis=(0, 1)) - samples.min(axis=(0, 1))) / 255
+    assert (np.abs(quantised.values - samples) <= 0.501 * step + 1e-15).all()
+
+
+def test_a_set_is_read_as_it_was_written(bench: SimpleNamespace, tmp_path: Path) -> None:
+    bench.seedsets.save(tmp_path / "copy.npz", bench.digits)
+    copy = bench.seedsets.load("copy", tmp_path)
+    assert copy.networks == bench.digits.networks
+    assert copy.about == bench.digits.about
+    np.testing.assert_allclose(copy.samples, bench.digits.samples, atol=1e-12)
+
+
+def test_other_images_are_refused(bench: SimpleNamespace) -> None:
+    about = {**bench.digits.about, "data": {**bench.digits.about["data"], "limit": 1000}}
+    other = bench.seedsets.SeedSet("other", about, bench.digits.networks, bench.digits.samples)
+    with pytest.raises(bench.seedsets.SeedSetError, match="must be those that the networks of 'other' were trained on"):
+        _ = other.context
+
+
+# ---------------------------------------------------------------- collecting
+def jobs(runs: Path, seeds: int) -> list[Job]:
+    """Those of ``kappaflow validate network digits --preset laptop --arch unet --n 100 --arms same --repeats 2``."""
+    source = open_images("digits")
+    images = np.concatenate(list(source.batches()))
+    plan = make_plan(images, source.shape, "laptop", archs=["unet"], n=[100], arms=["same"], repeats=2, seeds=seeds)
+    context = make_context(images, source.shape, seeds=seeds)
+    noise = dict(context.noise)
+    return make_jobs(plan.runs, images, source.shape, noise, runs, steps=35, sigma_max=context.sigma_max, seed=0)
+
+
+def collect(bench: SimpleNamespace, *arguments: str) -> Result:
+    app = typer.Typer()
+    app.command()(bench.collect.command)
+    options = (
+        "--preset",
+        "laptop",
+        "--arch",
+        "unet",
+        "--n",
+        "100",
+        "--arms",
+        "same",
+        "--repeats",
+        "2",
+        "--seeds",
+        "256",
+        "--quiet",
+    )
+    return CliRunner().invoke(app, [*arguments, *options])
+
+
+def test_kept_networks_become_a_set(bench: SimpleNamespace, tmp_path: Path) -> None:
+    seeds = 256
+    samples = dict(zip(bench.digits.networks, bench.digits.samples[:, :seeds], strict=True))
+    for job in jobs(tmp_path / "runs", seeds):
+        network = bench.seedsets.Network(*(getattr(job.spec, name) for name in bench.seedsets.Network._fields))
+        made = samples[network]
+        if network.repeat == 1 and network.split == "A":
+            made = made.mean(axis=0) + 0.1 * (made - made.mean(axis=0))  # too little variance for the gate
+        job.folder.mkdir(parents=True)
+        loss = dict.fromkeys(("own", "held_out"), np.zeros(len(LEVELS)))
+        Answers({"seeds": made}, loss).save(answers_file(job), {})
+    out = tmp_path / "copy.npz"
+    done = collect(bench, "digits", "--runs", str(tmp_path / "runs"), "--out", str(out))
+    assert done.exit_code == 0, done.output
+    assert "left out: unet n=100 A0 repeat 2 fails the gate: " in done.output
+    copy = bench.seedsets.load("copy", tmp_path)
+    assert len(copy.networks) == 3
+    assert {kind: len(copy.pairs(kind)) for kind in copy.kinds} == {PairKind("unet", 100, "same"): 1}
+    for network, images in zip(copy.networks, copy.samples, strict=True):
+        np.testing.assert_allclose(images, samples[network], atol=0.01)
+    assert copy.about["training"]["unet"]["steps"] == 400
+    again = collect(bench, "digits", "--runs", str(tmp_path / "runs"), "--out", str(out))
+    assert again.exit_code == 2
+    assert "exists; --overwrite replaces it" in again.output
+
+
+@pytest.mark.parametrize(
+    ("data", "out", "message"),
+    [
+        (
+            "digits",
+            "a.npz",
+            "must hold all 4 networks with their samples, but .* lacks 4, such as unet n=100 A0 repeat 1",
+        ),
+        ("digits", "a.npy", "--out must name a .npz file, got .*a.npy"),
+        ("images.npy", "a.npz", "DATA must be one of .*digits.*, because a set does not hold images; got 'images.npy'"),
+    ],
+)
+def test_what_cannot_be_collected(bench: SimpleNamespace, tmp_path: Path, data: str, out: str, message: str) -> None:
+    done = collect(bench, data, "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / out))
+    assert done.exit_code == 2
+    assert re.search(message, " ".join(done.output.split()))
+    assert not (tmp_path / out).exists()
