@@ -14,8 +14,9 @@ from rich.text import Text
 
 from .._checks import FloatArray
 from .._progress import ProgressLines, terminal_bar
+from ..consistency.network_words import NetworkWords
 
-__all__ = ["ProgressDisplay", "errors_console", "output_console", "plain_line", "print_notes"]
+__all__ = ["ProgressDisplay", "errors_console", "output_console", "plain_line", "print_networks", "print_notes"]
 
 
 def output_console() -> Console:
@@ -37,6 +38,13 @@ def print_notes(console: Console, notes: Sequence[str], label: str = "note") -> 
     """Paragraphs below a table, each with an empty line before it."""
     for note in notes:
         console.print(Padding(f"{label}: {note}", (1, 0, 0, 0)), markup=False)
+
+
+def print_networks(console: Console, networks: NetworkWords, *sentences: str) -> None:
+    """Sentences about networks, and the command that answers for the user's on a line of its own, which is never broken."""
+    print_notes(console, [" ".join([*sentences, networks.ask])], "networks")
+    console.print()
+    plain_line(console, f"  {networks.command}")
 
 
 class ProgressDisplay:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -139,6 +139,17 @@ class Data:
             return self.data
         path = Path(os.path.abspath(self.data))
         return re.sub(r"[^\w.+-]+", "-", path.name if path.is_dir() and path.suffix != ".zarr" else path.stem) or "data"
+
+    def as_typed(self) -> list[str]:
+        """The words that make another command read the same images; a saved population has none, so IMAGES stands for them."""
+        if self.is_population:
+            return ["IMAGES"]
+        words = [f"./{self.data}" if self.data.startswith("-") else self.data]
+        for field in fields(self)[1:]:
+            value, option = getattr(self, field.name), "--" + field.name.replace("_", "-")
+            if value is not None and value is not False:
+                words += [option] if value is True else [option, str(value)]
+        return words
 
     def as_json(self) -> dict[str, Any]:
         """Options by name, for options.json."""

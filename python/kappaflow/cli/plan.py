@@ -10,8 +10,9 @@ from rich.table import Table
 from ..bands import Band
 from ..consistency.law_choice import choose_law
 from ..consistency.needed import images_needed, largest_n, search_work
+from ..consistency.network_words import network_words, pilot_command
 from ..sample_size import SampleSize
-from .console import ProgressDisplay, print_notes
+from .console import ProgressDisplay, print_networks, print_notes
 from .loading import load_population
 from .options import BandOption, Data, JsonResult, LawOption, Profiles, Sampling, Tolerance
 from .parsing import chosen_bands, format_over
@@ -53,7 +54,8 @@ def command(
             law=chosen.law,
             progress=lambda done: display("images needed", done / len(ranges)),
         )
-    largest = largest_n(population)
+    largest, total = largest_n(population), needed[-1]
+    networks = network_words(None if total is None else total.n, pilot_command(data.as_typed(), population.shape))
     content = {
         "format": PLAN_FORMAT,
         "source": data.name,
@@ -65,7 +67,8 @@ def command(
         "images": population.sample_size,
         "largest_n": largest,
         "bands": [_row(*row) for row in zip(labels[:-1], ranges[:-1], needed[:-1], strict=True)],
-        "total": _row(_ALL, None, needed[-1]),
+        "total": _row(_ALL, None, total),
+        "networks": networks.as_json(),
     }
 
     def print_tables(console: Console) -> None:
@@ -74,6 +77,7 @@ def command(
         )
         console.print(_table(title, labels, needed, largest))
         print_notes(console, [chosen.reason], "law")
+        print_networks(console, networks, networks.warning, networks.measured, networks.floor)
 
     print_result(result, content, print_tables)
 

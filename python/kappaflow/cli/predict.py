@@ -10,11 +10,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ..consistency.network_words import pilot_command
 from ..consistency.predict import predict
 from ..consistency.prediction import Prediction, prediction_to_json
 from ..laws import law_spec
 from ..population import Population
-from .console import plain_line, print_notes
+from .console import plain_line, print_networks, print_notes
 from .loading import load_population, require_seeds_fit
 from .options import BandOption, Data, LawOption, Profiles, ReportResult, Sampling, SeedOption, Sizes, Tolerance
 from .output import write_json
@@ -68,6 +69,7 @@ def command(
             bands=chosen_bands(wanted, len(population.eigenvalues)),
             seeds=numbers,
             tolerance=tolerance.tolerance,
+            pilot=pilot_command(data.as_typed(), population.shape),
             progress=run.display,
         )
         with run.writing() as folder:
@@ -108,13 +110,15 @@ def write_results(
 
 
 def print_prediction(console: Console, prediction: Prediction) -> None:
-    """Print the answer, tables of sizes, bands and seeds, and the notes."""
+    """Print the answer and what it means for networks, tables of sizes, bands and seeds, and the notes."""
     from ..report.consistency.headline import verdict  # lazy: matplotlib
 
     images = "known exactly" if prediction.sample_size is None else f"{prediction.sample_size:,} images"
     shape = "×".join(map(str, prediction.shape))
     plain_line(console, f"{prediction.source}: {images}, {shape}; {law_spec(prediction.law).title}", "bold")
     plain_line(console, verdict(prediction).answer, "bold")
+    print_networks(console, prediction.networks, prediction.networks.warning, prediction.networks.measured)
+    console.print()
     console.print(_sizes_table(prediction))
     console.print(_bands_table(prediction))
     if prediction.seeds.numbers.size:
@@ -158,19 +162,24 @@ def _bands_table(prediction: Prediction) -> Table:
 
 
 def _seeds_table(prediction: Prediction) -> Table:
-    reference = prediction.reference
-    values = prediction.seeds.disagreement[reference]
+    """The ends of the order for networks, if there is one, and of that for linear models."""
+    values, numbers = prediction.seeds.disagreement[prediction.reference], prediction.seeds.numbers
+    columns: dict[str, list[str]] = {}
+    count = min(_SEEDS_SHOWN, max(1, numbers.size // 2))
+    ranked = prediction.seeds.networks
+    if ranked is not None:
+        order = np.argsort(-ranked.posterior_variance, kind="stable")
+        ends = {"most": order[:count], "least": order[::-1][:count]}
+        columns |= {f"networks: change {word}": [str(numbers[k]) for k in end] for word, end in ends.items()}
     order = np.argsort(values, kind="stable")
-    count = min(_SEEDS_SHOWN, max(1, order.size // 2))
-    title = f"Seeds by disagreement of two linear models at n = {prediction.reference_n:,}"
+    for word, end in (("most", order[:count]), ("least", order[::-1][:count])):
+        columns[f"linear models: {word} consistent"] = [f"{numbers[k]} ({values[k]:.2g})" for k in end]
+    title = f"Seeds, the most extreme first; linear models at n = {prediction.reference_n:,}"
     table = Table(title=title, title_justify="left")
-    for heading in ("most consistent", "disagreement", "least consistent", "disagreement"):
+    for heading in columns:
         table.add_column(heading, justify="right")
-    for most, least in zip(order[:count], order[::-1][:count], strict=True):
-        table.add_row(
-            str(prediction.seeds.numbers[most]),
-            f"{values[most]:.4g}",
-            str(prediction.seeds.numbers[least]),
-            f"{values[least]:.4g}",
-        )
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
+    order_only = "networks: an order predicted from your images, not an amount; " if ranked is not None else ""
+    table.caption = f"{order_only}in brackets: disagreement of two linear models"
     return table

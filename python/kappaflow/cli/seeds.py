@@ -15,14 +15,19 @@ from rich.table import Table
 from .._checks import FloatArray
 from .._files import write_bytes
 from ..consistency.law_choice import choose_law
-from ..consistency.notes import NETWORK_POSTERIOR_CORRELATION, NETWORK_SEED_CEILING
+from ..consistency.network_words import (
+    NETWORK_POSTERIOR_CORRELATION,
+    NETWORK_SEED_CEILING,
+    network_words,
+    pilot_command,
+)
 from ..laws import Work
 from ..models.image_weights import LEAST_IMAGES, NoPosteriorError
 from ..models.posterior import PosteriorVariance, posterior_variance
 from ..population import Population
 from ..sampling import initial_noise
 from ..splits import Splits
-from .console import ProgressDisplay, output_console, plain_line, print_notes
+from .console import ProgressDisplay, output_console, plain_line, print_networks, print_notes
 from .errors import error_line, writing
 from .loading import NoProfilesError, load_population, require_profiles, require_seeds_fit
 from .noise import read_noise
@@ -33,11 +38,10 @@ from .signature import changed, takes_options
 
 SEEDS_FORMAT = "kappaflow-seeds-1"
 _NETWORK_NOTE = (
-    "This ranks the seeds for networks by the posterior variance of your images: how far apart the images lie that explain the "
-    "seed's noisy state equally well. It is an order and not an amount, and no network was run. For small UNets trained on digits, "
-    f"its rank correlation with the disagreement of single pairs was {NETWORK_POSTERIOR_CORRELATION[0]:g} to "
-    f"{NETWORK_POSTERIOR_CORRELATION[1]:g}, of at most about {NETWORK_SEED_CEILING:.1f}; 'kappaflow validate network' measures it "
-    "on your images. The number of images that explain a seed is the perplexity of their weights."
+    "The order is predicted from the posterior variance of your images: how far apart the images lie that explain a noisy state "
+    "of the seed equally well. It is an order and not an amount, and no network was run. For small UNets trained on digits, its "
+    f"rank correlation with the disagreement of single pairs was {NETWORK_POSTERIOR_CORRELATION[0]:g} to "
+    f"{NETWORK_POSTERIOR_CORRELATION[1]:g}; no predictor could be expected to exceed about {NETWORK_SEED_CEILING:.1f}."
 )
 
 
@@ -103,12 +107,14 @@ def command(
         ranked = _ranked(population, numbers, ranking.noise, sampling.sigma_max)
         linear = None if n is None else _linear(population, n, ranked, law, sampling)
         networks, missing = _networks(population, data, ranked, sampling, required=n is None)
+    words = network_words(n, pilot_command(data.as_typed(), population.shape))
     content = {
         "format": SEEDS_FORMAT,
         "source": data.name,
         "sigma_max": sampling.sigma_max,
         **_linear_facts(linear, ranked),
-        "networks": None if networks is None else _network_facts(networks, ranked),
+        "network_seeds": None if networks is None else _network_facts(networks, ranked),
+        "networks": words.as_json(),
     }
     if ranking.ranked is not None:
         if networks is None:
@@ -118,13 +124,16 @@ def command(
     def print_tables(console: Console) -> None:
         if networks is not None:
             console.print(_network_table(data, networks, ranked, ranking.top))
-            print_notes(console, [_NETWORK_NOTE], "networks")
+            print_notes(console, [_NETWORK_NOTE], "order")
         elif missing:
             print_notes(console, [f"no ranking for networks: {missing}"])
-        if linear is not None:
-            console.print()
-            console.print(_linear_table(data, linear, ranked, ranking.top))
-            print_notes(console, [linear.reason], "law")
+        if linear is None:
+            print_networks(console, words)
+            return
+        console.print()
+        console.print(_linear_table(data, linear, ranked, ranking.top))
+        print_notes(console, [linear.reason], "law")
+        print_networks(console, words, words.warning, words.measured)
 
     print_result(result, content, print_tables)
     if ranking.ranked is not None and not json_to_stdout(result):

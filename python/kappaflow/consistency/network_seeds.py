@@ -31,16 +31,21 @@ def network_seeds(
 
     Parameters
     ----------
-    population : its profiles are the images; without profiles or eigenvectors there is no order
+    population : its profiles are the images; without profiles or eigenvectors there is no order, and a note says so
     numbers, noise : (Z,) seed numbers and their noise (Z, d)
     sigma_max : of the noise
     """
-    if noise is None or population.profiles is None or population.eigenvectors is None:
-        return NetworkRanking(None, ())
+    if noise is None or population.eigenvectors is None:
+        return _unranked("only the spectrum of the data is known; this needs images")
+    if population.profiles is None:
+        return _unranked(
+            "the population keeps no images. Read the images again with profiles (option --profiles, or profiles= of "
+            "Population.from_samples)"
+        )
     try:
         found = posterior_variance(population, noise, sigma_max=sigma_max)
     except NoPosteriorError as error:
-        return NetworkRanking(None, (f"The seeds are not ranked for networks: {str(error).removesuffix('.')}.",))
+        return _unranked(str(error).removesuffix("."))
     count = min(shown, max(1, len(found.seeds) // 2))
 
     most, least = found.order[:count], found.order[::-1][:count]
@@ -57,6 +62,10 @@ def network_seeds(
         least=images[1],
     )
     return NetworkRanking(value, ())
+
+
+def _unranked(reason: str) -> NetworkRanking:
+    return NetworkRanking(None, (f"The seeds are not ranked for networks: {reason}.",))
 
 
 def _images(

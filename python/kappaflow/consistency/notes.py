@@ -10,28 +10,13 @@ from ..population import Population
 from .law_choice import LawChoice
 from .needed import largest_n
 
-__all__ = [
-    "NETWORK_FACTORS",
-    "NETWORK_POSTERIOR_CORRELATION",
-    "NETWORK_SEED_CEILING",
-    "NETWORK_SEED_CORRELATION",
-    "prediction_notes",
-]
-
-#: Disagreement of trained networks over what was predicted, smallest and largest: the rows "observed / predicted" of
-#: ``docs/networks.md``, small UNets and DiTs on digits and MNIST.
-NETWORK_FACTORS = (0.5, 6.5)
-#: Rank correlation over seeds of what the empirical law predicts with what these networks did, smallest and largest.
-NETWORK_SEED_CORRELATION = (-0.19, 0.20)
-#: The same of the posterior variance with single pairs of UNets on digits, and the largest value that any predictor could be
-#: expected to reach there.
-NETWORK_POSTERIOR_CORRELATION, NETWORK_SEED_CEILING = (0.34, 0.38), 0.51
+__all__ = ["prediction_notes"]
 
 
 def prediction_notes(
     population: Population, choice: LawChoice, sizes: Sequence[int], *, infinite_data: bool
 ) -> tuple[str, ...]:
-    """The caveats of a prediction; each is one or a few sentences.
+    """The caveats of a prediction; each is one or a few sentences. What concerns networks is in :mod:`.network_words`.
 
     Parameters
     ----------
@@ -40,20 +25,14 @@ def prediction_notes(
     sizes : training-set sizes of the prediction
     infinite_data : whether the gain with infinite data is known; if not, it is taken from the measured covariance
     """
-    least, most = NETWORK_FACTORS
-    describes, *other_laws = _law_notes(population, choice)
-    networks = (
-        "The numbers are no prediction for your networks. Small UNets and DiTs trained on digits and MNIST disagreed "
-        f"{least:g} to {most:g} times as much as predicted for linear models; see docs/networks.md."
-    )
-    notes = [describes, networks, *other_laws]
+    notes = _law_notes(population, choice)
     total = population.sample_size
     if total is None:
         return tuple(notes)
     rank = int(has_variance(population.eigenvalues).sum())
     notes.append(
-        f"The population is known only through {total:,} images. Their covariance differs from that of the population. The "
-        f"numbers are corrected for this difference, but what {total:,} images leave to chance in {rank:,} modes remains."
+        f"The population is known only through {total:,} images. The numbers are corrected for this, but what {total:,} images "
+        f"leave to chance in {rank:,} modes remains."
     )
     if max(sizes) > total:
         notes.append(

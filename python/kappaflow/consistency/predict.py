@@ -27,6 +27,7 @@ from ..splits import Splits
 from .law_choice import AUTO, LawChoice, choose_law
 from .needed import Correction, images_needed, largest_n
 from .network_seeds import network_seeds
+from .network_words import pilot_command
 from .notes import prediction_notes
 from .prediction import (
     Bands,
@@ -63,6 +64,7 @@ def predict(
     images: int = 6,
     tolerance: float = 0.1,
     denoiser_sigmas: Sequence[float] | None = None,
+    pilot: str | None = None,
     progress: StepProgress = None,
 ) -> Prediction:
     """The consistency report of a population as numbers.
@@ -80,6 +82,7 @@ def predict(
     images : number of the most and of the least consistent seeds to show with images
     tolerance : relative disagreement that `images_needed` must meet, in (0, 1)
     denoiser_sigmas : noise levels of the denoiser results; three between the data's extremes by default
+    pilot : the command that answers for networks on these data, for the report; one for unnamed data by default
     progress : True shows a progress bar on a terminal and in a notebook; a callable is called with the name of a step and the
         fraction of the work that is done
 
@@ -90,13 +93,11 @@ def predict(
     UnidentifiedError
         Sizes beyond the number of images if there are no more images than dimensions.
     """
-    shown = integer("images", images, 0)
-    report = reporter(progress)
+    shown, report = integer("images", images, 0), reporter(progress)
     request = _request(population, n, sigma_max, bands, seeds, tolerance, denoiser_sigmas)
     report("which law", 0.0)
-    choice = choose_law(
-        population, law, sigma_max=request.sigma_max, work=_work(population, request, len(seeds), shown)
-    )
+    work = _work(population, request, len(seeds), shown)
+    choice = choose_law(population, law, sigma_max=request.sigma_max, work=work)
     steps, rows = len(request.sizes) + 3, []
     for index, size in enumerate(request.sizes):
         report(f"n = {size}", (index + 1) / steps)
@@ -144,6 +145,7 @@ def predict(
         ),
         seeds=dataclasses.replace(by_seed, networks=networks.value),
         notes=(*prediction_notes(population, choice, request.sizes, infinite_data=limit.identified), *networks.notes),
+        pilot=pilot_command(shape=population.shape) if pilot is None else pilot,
     )
 
 

@@ -13,6 +13,7 @@ from .._repr import ShortRepr
 from .._tables import Columns, Tabular
 from ..bands import Band
 from .diagnosis import Diagnosis, diagnosis_to_json
+from .network_words import NetworkWords, network_words
 
 __all__ = [
     "Bands",
@@ -251,6 +252,7 @@ class Prediction(Tabular):
     eigenmodes : (M, *shape) leading modes
     noise, denoisers, modes, bands, totals, seeds : the results
     notes : caveats that a reader must see, in plain words
+    pilot : the command that answers for a network
     """
 
     source: str
@@ -275,6 +277,12 @@ class Prediction(Tabular):
     totals: Totals
     seeds: Seeds
     notes: tuple[str, ...]
+    pilot: str
+
+    @property
+    def networks(self) -> NetworkWords:
+        """What stands beside the numbers at the reference n: they are none of a network."""
+        return network_words(self.reference_n, self.pilot)
 
     @property
     def reference(self) -> int:
@@ -291,8 +299,8 @@ class Prediction(Tabular):
         relative = float(self.totals.relative[self.reference])
         sizes = ", ".join(str(n) for n in self.n)
         return (
-            f"Prediction({self.source!r}, {self.law} law, n = {sizes}: relative disagreement {relative:.3g} at "
-            f"n = {self.reference_n})"
+            f"Prediction({self.source!r}, {self.law} law, n = {sizes}: relative disagreement of two linear models "
+            f"{relative:.3g} at n = {self.reference_n})"
         )
 
 
@@ -336,6 +344,7 @@ def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
         "most_consistent": _seed_images_to_json(seeds.most_consistent),
         "least_consistent": _seed_images_to_json(seeds.least_consistent),
         "network_seeds": None if seeds.networks is None else _network_seeds_to_json(seeds.networks),
+        "networks": prediction.networks.as_json(),
         "notes": list(prediction.notes),
     }
 

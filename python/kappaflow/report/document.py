@@ -244,6 +244,7 @@ class Document:
     introduction : what follows the answer
     tiles : the numbers of the answer
     notes : caveats that a reader must see first
+    notes_title : their heading
     sections : in the order of the page
     facts : label → text of how the report was made, such as version and command
     """
@@ -257,6 +258,7 @@ class Document:
     introduction: tuple[Prose, ...] = ()
     tiles: tuple[Tile, ...] = ()
     notes: tuple[str, ...] = ()
+    notes_title: str = "Read this first"
     facts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

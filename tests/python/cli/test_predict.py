@@ -19,6 +19,7 @@ from kappaflow.consistency.prediction import prediction_to_json
 from kappaflow.datasets import open_images
 
 SIZES = "30,100"
+PILOT = "kappaflow pilot data.npy --arch unet"
 
 
 def test_predict_writes_the_library_numbers(folder, plain_report):
@@ -40,7 +41,7 @@ def test_predict_writes_the_library_numbers(folder, plain_report):
     numbers = json.loads((out / "predictions.json").read_text())
     assert numbers.pop("format") == predict_module.PREDICTIONS_FORMAT
     assert numbers.pop("version") == kf.__version__
-    expected = predict(saved, source="data", n=[30, 100], sigma_max=20.0, seeds=range(4), bands=2)
+    expected = predict(saved, source="data", n=[30, 100], sigma_max=20.0, seeds=range(4), bands=2, pilot=PILOT)
     assert_same(numbers, json.loads(json.dumps(prediction_to_json(expected))))
 
     options = json.loads((out / "options.json").read_text())
@@ -82,6 +83,8 @@ def test_predict_takes_a_saved_population(folder, plain_report):
     a, b = (json.loads(Path(name, "predictions.json").read_text()) for name in "ab")
     assert a.pop("source") == "data"
     assert b.pop("source") == "p"
+    assert a["networks"].pop("command") == PILOT
+    assert b["networks"].pop("command") == "kappaflow pilot IMAGES --arch unet"
     assert_same(a, b)
 
 

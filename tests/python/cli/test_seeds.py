@@ -27,7 +27,7 @@ def test_networks_are_ranked_like_the_library(population: kf.Population) -> None
     ranked = answer("p.safetensors", "--seeds", "3,7,9,20")
     numbers = np.array([3, 7, 9, 20])
     expected = kf.posterior_variance(population, initial_noise(numbers.tolist(), 36, 80.0))
-    networks = ranked["networks"]
+    networks = ranked["network_seeds"]
     assert isinstance(networks, dict)
     assert networks["seeds"] == numbers[expected.order].tolist()
     assert networks["posterior_variance"] == expected.seeds[expected.order].tolist()
@@ -36,7 +36,7 @@ def test_networks_are_ranked_like_the_library(population: kf.Population) -> None
     assert (networks["sigma"], networks["images"]) == (expected.sigma, 60)
     assert ranked["n"] is None
     assert "disagreement" not in ranked
-    beside_linear = answer("data.npy", "--seeds", "3,7,9,20", "--n", "50")["networks"]
+    beside_linear = answer("data.npy", "--seeds", "3,7,9,20", "--n", "50")["network_seeds"]
     assert isinstance(beside_linear, dict)
     assert beside_linear["seeds"] == networks["seeds"]
     np.testing.assert_allclose(beside_linear["posterior_variance"], networks["posterior_variance"], rtol=1e-6)
@@ -55,7 +55,8 @@ def test_both_rankings_say_whose_they_are(population: kf.Population) -> None:
 def test_noise_of_the_user_is_ranked(population: kf.Population, scale: float) -> None:
     np.save("noise.npy", scale / 80 * initial_noise([5, 6, 7], 36, 80.0).reshape(3, 6, 6))
     by_seed, by_row = (
-        answer("p.safetensors", *arguments)["networks"] for arguments in (("--seeds", "5-7"), ("--noise", "noise.npy"))
+        answer("p.safetensors", *arguments)["network_seeds"]
+        for arguments in (("--seeds", "5-7"), ("--noise", "noise.npy"))
     )
     assert isinstance(by_seed, dict)
     assert isinstance(by_row, dict)
@@ -70,7 +71,7 @@ def test_channels_of_the_noise_may_come_first(folder: Path) -> None:
     noise = rng.standard_normal((6, 4, 4, 3))
     np.save("last.npy", noise)
     torch.save(torch.from_numpy(np.moveaxis(noise, -1, 1).copy()), "first.pt")
-    last, first = (answer("colour.npy", "--noise", name)["networks"] for name in ("last.npy", "first.pt"))
+    last, first = (answer("colour.npy", "--noise", name)["network_seeds"] for name in ("last.npy", "first.pt"))
     assert last == first
 
 
@@ -113,7 +114,7 @@ def test_images_as_wide_as_their_channels_keep_their_layout(folder: Path) -> Non
     noise = initial_noise([5, 6, 7], 27, 80.0)
     np.save("noise.npy", noise.reshape(3, 3, 3, 3))
     by_seed, by_row = (
-        answer("small.npy", *arguments)["networks"] for arguments in (("--seeds", "5-7"), ("--noise", "noise.npy"))
+        answer("small.npy", *arguments)["network_seeds"] for arguments in (("--seeds", "5-7"), ("--noise", "noise.npy"))
     )
     assert isinstance(by_seed, dict)
     assert isinstance(by_row, dict)

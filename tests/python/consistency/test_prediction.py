@@ -49,6 +49,7 @@ KEYS = {
     "most_consistent",
     "least_consistent",
     "network_seeds",
+    "networks",
     "notes",
 }
 
@@ -104,7 +105,8 @@ def test_too_few_images_rank_no_seeds_for_networks_and_a_note_says_so() -> None:
 def test_repr_is_short_and_says_what_matters(prediction: Prediction) -> None:
     relative = prediction.totals.relative[prediction.reference]
     assert repr(prediction) == (
-        f"Prediction('toy', gaussian law, n = 20, 60, 200: relative disagreement {relative:.3g} at n = 60)"
+        f"Prediction('toy', gaussian law, n = 20, 60, 200: relative disagreement of two linear models "
+        f"{relative:.3g} at n = 60)"
     )
 
 

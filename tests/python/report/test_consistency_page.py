@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from html import escape
 
 import numpy as np
 import pytest
@@ -216,6 +217,23 @@ def test_seeds_of_networks_have_a_section_of_their_own_that_claims_no_amount(gre
     words = undrawn(build(grey, facts={})).words
     assert "Nothing was trained here" in words
     assert "uses your images alone: 90 distinct ones" in words
+
+
+def test_networks_have_the_measured_range_and_a_command_to_copy(grey):
+    """Beside the headline, and the range once more in the tile of the amount; nowhere else."""
+    command = "kappaflow pilot 'my <b>photos</b> & more' --size 14 --arch unet"
+    text = page(build(replace(grey, pilot=command), facts={}))
+    shown, words = Page(text), grey.networks
+    assert f"<pre><code>{escape(command, quote=False)}</code></pre>" in text.replace("&#39;", "'")
+    assert "100 digits or MNIST images disagreed 0.75 to 3.1 times as much" in words.measured  # at n = 60
+    for sentence in (command, words.warning, words.measured, words.ask):
+        assert shown.words.count(sentence) == 1
+    assert shown.words.count("0.75 to 3.1 times as much") == 2
+    assert words.short in tiles(grey)[0].hint
+    assert text.index(escape(words.ask)) < text.index('class="numbers"')
+    assert 'href="#networks"' in text
+    unranked = page(build(changed(grey, seeds={"networks": None}), facts={}))
+    assert 'href="#networks"' not in unranked
 
 
 def test_page_without_seeds_says_so(grey):

@@ -157,6 +157,7 @@ def make_prediction(shape=(4, 4), *, zeros=0, seeds=12, images=3, sizes=(20, 60,
             networks=network_seeds(by_seed[1], pictures, images),
         ),
         notes=("Beware of the toy.",),
+        pilot="kappaflow pilot toy --arch unet",
     )
 
 

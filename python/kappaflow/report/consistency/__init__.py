@@ -11,7 +11,7 @@ from ...consistency.prediction import Prediction
 from ..document import Document, Prose, Section, present
 from ..words import full_stop, number, percent
 from .data import data
-from .headline import plan, seed_spread, tiles, verdict
+from .headline import plan, tiles, verdict
 from .law import law
 from .modes import pairs, where
 from .networks import networks
@@ -41,6 +41,7 @@ def build(prediction: Prediction, *, facts: Mapping[str, str]) -> Document:
         introduction=(_introduction(prediction),),
         tiles=tiles(prediction),
         notes=prediction.notes,
+        notes_title="What the numbers assume",
         sections=present(
             (
                 how_many(prediction),
@@ -68,7 +69,8 @@ def _introduction(prediction: Prediction) -> Prose:
         "unrounded": repr(total),
         "rms": number(float(prediction.totals.disagreement[row]) ** 0.5, 2),
         "plan": plan(prediction),
-        "spread": seed_spread(prediction),
+        "networks": prediction.networks,
+        "seeds_ranked": prediction.seeds.networks is not None,
         "description": full_stop(prediction.description),
         "sample_size": prediction.sample_size,
         "shape": " × ".join(map(str, prediction.shape)),

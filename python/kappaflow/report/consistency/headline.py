@@ -1,6 +1,7 @@
 """The answer of the consistency report: will two linear models agree, how many images it takes, and the numbers below it.
 
-Every sentence and tile here says that it is about linear models: what the networks of a reader do is not predicted.
+Every sentence and tile here says that it is about linear models: what the networks of a reader do is not predicted. What is known
+of networks is in :mod:`kappaflow.consistency.network_words`.
 """
 
 from __future__ import annotations
@@ -37,13 +38,14 @@ def verdict(prediction: Prediction) -> ConsistencyAnswer:
     models = f"two linear diffusion models trained on {prediction.reference_n:,} images each"
     if not prediction.totals.relative[row] <= tolerance:
         worst = f", least of all in {beyond[-1]}" if beyond and not everywhere else ""
-        return ConsistencyAnswer("no", f"No: {models} will not agree within {within}{worst}.")
+        return ConsistencyAnswer("no", f"Linear theory says no: {models} will not agree within {within}{worst}.")
     if beyond:
         return ConsistencyAnswer(
-            "partly", f"In part: {models} will agree within {within} overall, but not in {joined(beyond)}."
+            "partly",
+            f"Linear theory says in part: {models} will agree within {within} overall, but not in {joined(beyond)}.",
         )
-    every = "from the strongest patterns to the weakest"
-    return ConsistencyAnswer("yes", f"Yes: {models} will agree within {within}, {every}.")
+    every = "in strong and weak patterns"
+    return ConsistencyAnswer("yes", f"Linear theory says yes: {models} will agree within {within}, {every}.")
 
 
 def plan(prediction: Prediction) -> str:
@@ -90,7 +92,7 @@ def tiles(prediction: Prediction) -> tuple[Tile, ...]:
             label="Disagreement",
             text=percent(total),
             value=total,
-            hint="of two linear models; 0 % is identical, 100 % is unrelated",
+            hint=f"of two linear models (100 % is unrelated); {prediction.networks.short}",
         ),
         _images_tile(prediction),
         Tile(
@@ -119,5 +121,5 @@ def _images_tile(prediction: Prediction) -> Tile:
     else:
         text, value = count(max(known)), max(known)
     label = f"Images for {percent_setting(prediction.tolerance)}"
-    hint = "in each training set, for two linear models to agree in every eigenband"
+    hint = "in each training set, for two linear models to agree in every eigenband; networks need a pilot"
     return Tile(label=label, text=text, value=value, hint=hint)

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...consistency.notes import NETWORK_POSTERIOR_CORRELATION, NETWORK_SEED_CEILING
+from ...consistency.network_words import NETWORK_POSTERIOR_CORRELATION, NETWORK_SEED_CEILING
 from ...consistency.prediction import NetworkSeeds, Prediction, StateImages
 from ..arrays import kind_of
 from ..document import HOW, Picture, Prose, Section, Table, rounded

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from ..._checks import FloatArray
 from ..._statistics import rank_correlation
-from ...consistency.notes import NETWORK_SEED_CORRELATION
+from ...consistency.network_words import NETWORK_SEED_CORRELATION
 from ...consistency.prediction import Prediction, SeedImages
 from .. import look, numbers
 from ..arrays import kind_of
@@ -32,11 +32,11 @@ def seeds(prediction: Prediction) -> Section:
     known = bool(prediction.seeds.numbers.size)
     parts: list[Picture | Table | Prose] = []
     if known:
-        parts += [disagreement_by_seed(prediction), _about_seeds()]
+        parts += [disagreement_by_seed(prediction), _about_seeds(prediction)]
         images = seed_images(prediction)
         parts += [Prose(PROSE, "no_seed_images") if images is None else images, seed_table(prediction)]
     else:
-        parts += [Prose(PROSE, "no_seeds"), _about_seeds()]
+        parts += [Prose(PROSE, "no_seeds"), _about_seeds(prediction)]
     return Section(
         name="seeds",
         title="On which seeds do two linear models agree?",
@@ -46,9 +46,9 @@ def seeds(prediction: Prediction) -> Section:
     )
 
 
-def _about_seeds() -> Prose:
+def _about_seeds(prediction: Prediction) -> Prose:
     low, high = (f"{value:.2f}".replace("-", "−") for value in NETWORK_SEED_CORRELATION)
-    return Prose(PROSE, "seeds", {"low": low, "high": high})
+    return Prose(PROSE, "seeds", {"low": low, "high": high, "ranked": prediction.seeds.networks is not None})
 
 
 def _takeaway(prediction: Prediction) -> str:
