@@ -133,16 +133,17 @@ def _sizes_note(setup: PilotSetup, sizes: Sequence[SizeObserved]) -> list[str]:
 class _LawCurve:
     """The relative disagreement of linear models over n, computed at a range of sizes and interpolated in logarithms.
 
-    The range begins at the smallest pilot and ends where the images can no longer determine the law.
+    The range begins at the smallest pilot and ends where the images can no longer determine the law. Half of the images is one of
+    the sizes.
     """
 
     def __init__(self, context: Context, pilots: Sequence[int]) -> None:
         self._context, self._law = context, most_general_law(context)
         top = min(largest_n(context.population), _LARGEST, max(_BEYOND * context.count, 10 * max(pilots)))
         top = max(top, max(pilots))
-        count = max(2, 1 + round(_PER_DECADE * math.log10(top / min(pilots))))
-        grid = np.round(np.geomspace(min(pilots), top, count)).astype(np.int64)
-        self.sizes = np.unique(np.concatenate([grid, np.array(pilots)]))
+        sizes = [n for n in _round_sizes(top) if min(pilots) < n < top]
+        half = [n for n in [context.count // 2] if min(pilots) < n < top]
+        self.sizes = np.unique(np.array([*sizes, *pilots, *half, top], dtype=np.int64))
         self.values = np.array([self._at(int(n)) for n in self.sizes])
 
     def _at(self, n: int) -> float:
@@ -168,6 +169,12 @@ class _LawCurve:
         order = slice(None, None, -1)
         size = np.exp(np.interp(math.log(law), np.log(self.values[order]), np.log(self.sizes[order])))
         return float(math.ceil(size - 1e-9))
+
+
+def _round_sizes(top: int) -> list[int]:
+    """Sizes up to `top` at equal steps of the logarithm, rounded to two digits: 10, 13, 18, 24, 32, 42, 56, 75, 100, …"""
+    sizes = [10 ** (step / _PER_DECADE) for step in range(1 + math.floor(_PER_DECADE * math.log10(top)))]
+    return [int(float(f"{size:.1e}")) for size in sizes]
 
 
 def _sizes(pairs: Sequence[NetworkPair], law: _LawCurve) -> tuple[SizeObserved, ...]:

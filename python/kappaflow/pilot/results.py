@@ -224,6 +224,11 @@ class Pilot(Tabular):
         return min(self.curve, key=lambda each: abs(math.log(each.n / n)))
 
     @property
+    def halves(self) -> ForecastAt:
+        """The forecast for two training sets of half of the images at hand, the largest that have no image in common."""
+        return self.at(max(1, self.data.images // 2))
+
+    @property
     def wanted(self) -> Needed:
         """Images needed for the tolerance that was asked for."""
         return next(each for each in self.needed if each.tolerance == self.tolerance)

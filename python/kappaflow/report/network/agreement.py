@@ -15,12 +15,13 @@ from ..._checks import FloatArray
 from .. import look, numbers
 from ..arrays import kind_of, show
 from ..document import HOW, Picture, Prose, Section, figure_section
+from ..kinds import ARM_COLOURS, ARM_TITLES, arch_title
 from ..look import INK, MUTED, WIDTH, styled
 from ..words import number
 from . import select
 from .axes import FAILED, GUIDE_LOOK, THEORY, arch_panels, legend, size_axis
 from .phrases import PROSE, alternative, size_words, where
-from .select import ARM_COLOURS, ARM_TITLES, arch_title, predictor_title
+from .select import predictor_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import Gallery, NetworkValidation
@@ -253,7 +254,7 @@ def draw_arms(found: NetworkValidation) -> Figure:
                     ratios.append(values[0] / values[1])
                     sizes.append(n)
             if sizes:
-                (line,) = ax.plot(sizes, ratios, marker="o", ms=4, color=select.ARM_COLOURS[arm], gid=f"{arch}-{arm}")
+                (line,) = ax.plot(sizes, ratios, marker="o", ms=4, color=ARM_COLOURS[arm], gid=f"{arch}-{arm}")
                 handles.setdefault(ARM_TITLES[arm], line)
                 drawn.append(np.array(ratios))
         ax.axhline(1.0, **GUIDE_LOOK)

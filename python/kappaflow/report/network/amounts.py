@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..document import HOW, Mood, Prose, Section, Table, rounded
+from ..kinds import arch_title
 from ..words import percent
 from .phrases import PROSE
-from .select import arch_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import AmountScore, NetworkValidation

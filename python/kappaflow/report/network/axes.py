@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from .. import look, numbers
+from ..kinds import arch_title
 from ..look import GUIDE, INK, WIDTH
 from ..words import plain_number
-from .select import arch_title, predictor_colour, predictor_title
+from .select import predictor_colour, predictor_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation

@@ -14,12 +14,12 @@ from ..._checks import FloatArray
 from ..._statistics import rank_correlation
 from .. import look
 from ..document import Picture, Section, figure_section
+from ..kinds import arch_title
 from ..look import INK, WIDTH, styled
 from ..words import number
 from . import select
 from .axes import GUIDE_LOOK, arch_panels, legend, n_handles, quotient
 from .phrases import alternative, where
-from .select import arch_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation, StrataMatrix

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..document import Mood, Tile
+from ..kinds import ARM_TITLES, arch_title
 from ..words import joined, number, percent
 from . import select
 from .phrases import PREDICTED, finite_mean, p_words, two_digits, where
-from .select import ARM_TITLES, arch_title, predictor_title
+from .select import predictor_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkPair, NetworkValidation, PredictorScore

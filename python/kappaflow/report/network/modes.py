@@ -15,12 +15,12 @@ from ..._checks import FloatArray
 from ..._statistics import rank_correlation
 from .. import look, numbers
 from ..document import Picture, Section, figure_section
+from ..kinds import ARM_TITLES, arch_title
 from ..look import INK, WIDTH, styled
 from ..words import number, percent
 from . import select
 from .axes import GUIDE_LOOK, arch_panels, legend, n_handles, size_axis
 from .phrases import alternative, p_words, scatter_sizes, two_digits, where
-from .select import ARM_TITLES, arch_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation

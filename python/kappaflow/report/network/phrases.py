@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..kinds import arch_title
 from . import select
-from .select import arch_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation

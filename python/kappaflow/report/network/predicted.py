@@ -13,12 +13,13 @@ from matplotlib.lines import Line2D
 from ..._checks import FloatArray
 from .. import look, numbers
 from ..document import Mood, Picture, Section, Table, figure_section, rounded
+from ..kinds import ARM_TITLES
 from ..look import INK, styled
 from ..words import number
 from . import select
 from .axes import GUIDE_LOOK, arch_panels, legend, n_handles, predictor_handles, size_places
 from .phrases import PREDICTED, alternative, finite_mean, mostly, p_words, two_digits, where
-from .select import ARM_TITLES, predictor_colour, predictor_title
+from .select import predictor_colour, predictor_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation, PredictorScore

@@ -11,11 +11,12 @@ from matplotlib.lines import Line2D
 
 from ...validation.network.results import ANOTHER_PAIR
 from ..document import Mood, Picture, Section, Table, figure_section, rounded
+from ..kinds import ARM_TITLES
 from ..look import GUIDE, styled
 from . import select
 from .axes import GUIDE_LOOK, arch_panels, legend, predictor_handles, size_places
 from .phrases import alternative, finite_mean, mostly, p_words, two_digits, where
-from .select import ARM_TITLES, predictor_colour, predictor_title
+from .select import predictor_colour, predictor_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation, SeedScore

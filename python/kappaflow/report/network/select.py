@@ -18,21 +18,6 @@ if TYPE_CHECKING:
     from ...validation.network.results import NetworkPair, NetworkValidation, PredictorScore
     from ...validation.network.runs import Run
 
-ARCH_TITLES = {
-    "unet": "UNet",
-    "dit": "DiT",
-    "mlp": "MLP",
-    "linear": "Linear network",
-    "linear-conv": "Linear convolution",
-    "given": "Given models",
-}
-ARM_TITLES = {
-    "same": "only data differ",
-    "different": "everything differs",
-    "floor": "same data, other initialisation",
-    "given": "given models",
-}
-ARM_COLOURS = {"same": BAND_COLOURS[0], "different": BAND_COLOURS[1], "floor": "#6e7781", "given": BAND_COLOURS[0]}
 #: The predictor that is no law: linear models of the very same splits.
 LINEAR = "linear"
 #: Predictors of seeds that are neither: their titles and colours, in the order in which they are shown.
@@ -41,11 +26,6 @@ _SEED_PREDICTORS = {
     TRIVIAL: ("distance to the mean image (trivial)", "#9aa0a6"),
     ANOTHER_PAIR: ("other pair of networks", "#b8860b"),
 }
-
-
-def arch_title(name: str) -> str:
-    """``UNet``."""
-    return ARCH_TITLES.get(name, name)
 
 
 def shown_arms(found: NetworkValidation) -> list[str]:

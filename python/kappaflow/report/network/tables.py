@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..document import Cell, Mood, Prose, Section, Table, rounded
+from ..kinds import ARM_TITLES, arch_title
 from ..words import short
 from .phrases import PROSE, where
-from .select import ARM_TITLES, arch_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation
