@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,6 +73,16 @@ def _law_help() -> str:
 def _profiles_help() -> str:
     laws = " and ".join(spec.name for spec in REGISTRY.values() if spec.needs_profiles)
     return f"Number of images to keep as profiles (needed by the {laws} laws and to rank seeds for networks); 0 keeps none."
+
+
+def as_typed(options: Any) -> list[str]:
+    """The words that set an option object again: each option whose value is not its default."""
+    words: list[str] = []
+    for field in fields(options):
+        value, name = getattr(options, field.name), "--" + field.name.replace("_", "-")
+        if field.default is not MISSING and value != field.default:
+            words += [name] if value is True else [name, str(value).removesuffix(".0")]
+    return words
 
 
 # --- the data -----------------------------------------------------------------------------------------------------
@@ -144,12 +154,7 @@ class Data:
         """The words that make another command read the same images; a saved population has none, so IMAGES stands for them."""
         if self.is_population:
             return ["IMAGES"]
-        words = [f"./{self.data}" if self.data.startswith("-") else self.data]
-        for field in fields(self)[1:]:
-            value, option = getattr(self, field.name), "--" + field.name.replace("_", "-")
-            if value is not None and value is not False:
-                words += [option] if value is True else [option, str(value)]
-        return words
+        return [f"./{self.data}" if self.data.startswith("-") else self.data, *as_typed(self)]
 
     def as_json(self) -> dict[str, Any]:
         """Options by name, for options.json."""

@@ -14,7 +14,7 @@ from ..consistency.network_words import network_words, pilot_command
 from ..sample_size import SampleSize
 from .console import ProgressDisplay, print_networks, print_notes
 from .loading import load_population
-from .options import BandOption, Data, JsonResult, LawOption, Profiles, Sampling, Tolerance
+from .options import BandOption, Data, JsonResult, LawOption, Profiles, Sampling, Tolerance, as_typed
 from .parsing import chosen_bands, format_over
 from .run import check_json, print_result
 from .signature import takes_options
@@ -55,7 +55,8 @@ def command(
             progress=lambda done: display("images needed", done / len(ranges)),
         )
     largest, total = largest_n(population), needed[-1]
-    networks = network_words(None if total is None else total.n, pilot_command(data.as_typed(), population.shape))
+    asked = [*data.as_typed(), *as_typed(sampling), *as_typed(tolerance)]
+    networks = network_words(None if total is None else total.n, pilot_command(asked, population.shape))
     content = {
         "format": PLAN_FORMAT,
         "source": data.name,

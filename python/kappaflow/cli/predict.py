@@ -17,7 +17,18 @@ from ..laws import law_spec
 from ..population import Population
 from .console import plain_line, print_networks, print_notes
 from .loading import load_population, require_seeds_fit
-from .options import BandOption, Data, LawOption, Profiles, ReportResult, Sampling, SeedOption, Sizes, Tolerance
+from .options import (
+    BandOption,
+    Data,
+    LawOption,
+    Profiles,
+    ReportResult,
+    Sampling,
+    SeedOption,
+    Sizes,
+    Tolerance,
+    as_typed,
+)
 from .output import write_json
 from .parsing import chosen_bands, format_over
 from .run import machine_facts, report_run, results_directory
@@ -69,7 +80,7 @@ def command(
             bands=chosen_bands(wanted, len(population.eigenvalues)),
             seeds=numbers,
             tolerance=tolerance.tolerance,
-            pilot=pilot_command(data.as_typed(), population.shape),
+            pilot=pilot_command([*data.as_typed(), *as_typed(sampling), *as_typed(tolerance)], population.shape),
             progress=run.display,
         )
         with run.writing() as folder:

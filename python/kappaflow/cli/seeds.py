@@ -31,7 +31,7 @@ from .console import ProgressDisplay, output_console, plain_line, print_networks
 from .errors import error_line, writing
 from .loading import NoProfilesError, load_population, require_profiles, require_seeds_fit
 from .noise import read_noise
-from .options import Data, JsonResult, LawOption, Profiles, Ranking, Sampling, SeedOption, Sizes
+from .options import Data, JsonResult, LawOption, Profiles, Ranking, Sampling, SeedOption, Sizes, as_typed
 from .output import check_file
 from .run import check_json, json_to_stdout, print_result
 from .signature import changed, takes_options
@@ -107,7 +107,7 @@ def command(
         ranked = _ranked(population, numbers, ranking.noise, sampling.sigma_max)
         linear = None if n is None else _linear(population, n, ranked, law, sampling)
         networks, missing = _networks(population, data, ranked, sampling, required=n is None)
-    words = network_words(n, pilot_command(data.as_typed(), population.shape))
+    words = network_words(n, pilot_command([*data.as_typed(), *as_typed(sampling)], population.shape))
     content = {
         "format": SEEDS_FORMAT,
         "source": data.name,

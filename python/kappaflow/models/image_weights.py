@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._checks import FloatArray
+from .._repr import ShortRepr
 from .._samples import UnseenRows, batches
 from ..bands import Band
 from ..population import Population, ProfileArray
@@ -129,8 +130,8 @@ class DistinctImages:
         return rows if self.kept is None or vectors is None else rows @ vectors.T.astype(rows.dtype, copy=False)
 
 
-@dataclass(frozen=True)
-class WeightedSums:
+@dataclass(frozen=True, repr=False)
+class WeightedSums(ShortRepr):
     """Averages with the weights of each state: of ‖y‖², y, and the squares of its mode coordinates and pixels; and exp(entropy)."""
 
     squared_norm: FloatArray

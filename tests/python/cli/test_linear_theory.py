@@ -76,6 +76,17 @@ def test_every_option_of_the_data_is_repeated() -> None:
     assert Data("p.safetensors").as_typed() == ["IMAGES"]
 
 
+def test_the_command_asks_the_same_question(folder: Path) -> None:
+    asked = ("--sigma-max", "40", "--tolerance", "0.05")
+    succeed("plan", "data.npy", *asked, "--json", "p.json", "-q")
+    succeed("plan", "data.npy", "--sigma-max", "80", "--tolerance", "0.1", "--json", "default.json", "-q")
+    commands = [numbers(path)["networks"]["command"] for path in ("p.json", "default.json")]
+    assert commands == [
+        f"kappaflow pilot data.npy {' '.join(asked)} --arch unet",
+        "kappaflow pilot data.npy --arch unet",
+    ]
+
+
 def test_the_order_for_networks_claims_no_amount_and_says_who_knows_it(folder: Path) -> None:
     text = succeed("seeds", "data.npy", "--json", "s.json").stdout
     assert text.splitlines().count("  kappaflow pilot data.npy --arch unet") == 1

@@ -41,7 +41,8 @@ def test_predict_writes_the_library_numbers(folder, plain_report):
     numbers = json.loads((out / "predictions.json").read_text())
     assert numbers.pop("format") == predict_module.PREDICTIONS_FORMAT
     assert numbers.pop("version") == kf.__version__
-    expected = predict(saved, source="data", n=[30, 100], sigma_max=20.0, seeds=range(4), bands=2, pilot=PILOT)
+    pilot = PILOT.replace(" --arch", " --sigma-max 20 --arch")
+    expected = predict(saved, source="data", n=[30, 100], sigma_max=20.0, seeds=range(4), bands=2, pilot=pilot)
     assert_same(numbers, json.loads(json.dumps(prediction_to_json(expected))))
 
     options = json.loads((out / "options.json").read_text())
