@@ -22,6 +22,7 @@ from .page import page
 from .write import write
 
 if TYPE_CHECKING:
+    from ..pilot.results import Pilot
     from ..validation.linear.results import Validation
     from ..validation.network.results import NetworkValidation
 
@@ -30,12 +31,14 @@ __all__ = ["Document", "Picture", "Prose", "Section", "Table", "build", "page", 
 _NO_FACTS: Mapping[str, str] = MappingProxyType({})
 
 
-def build(result: Prediction | Validation | NetworkValidation, *, facts: Mapping[str, str] = _NO_FACTS) -> Document:
+def build(
+    result: Prediction | Validation | NetworkValidation | Pilot, *, facts: Mapping[str, str] = _NO_FACTS
+) -> Document:
     """The report of a result. That of the lens is built from its windows, see :func:`kappaflow.report.lens.build`.
 
     Parameters
     ----------
-    result : a prediction, or a validation of linear models or of networks
+    result : a prediction, a validation of linear models or of networks, or pilots
     facts : label → text of how the report was made, such as version and command; plain text
 
     Raises
@@ -47,12 +50,17 @@ def build(result: Prediction | Validation | NetworkValidation, *, facts: Mapping
         from . import consistency  # lazy: a quick start
 
         return consistency.build(result, facts=facts)
+    from ..pilot.results import Pilot  # lazy: a quick start
     from ..validation.linear.results import Validation  # lazy: a quick start
     from ..validation.network.results import NetworkValidation  # lazy: a quick start
-    from . import network, validation  # lazy: a quick start
+    from . import network, pilot, validation  # lazy: a quick start
 
     if isinstance(result, Validation):
         return validation.build(result, facts=facts)
     if isinstance(result, NetworkValidation):
         return network.build(result, facts=facts)
-    raise TypeError(f"result must be a Prediction, a Validation or a NetworkValidation, got {type(result).__name__}")
+    if isinstance(result, Pilot):
+        return pilot.build(result, facts=facts)
+    raise TypeError(
+        f"result must be a Prediction, a Validation, a NetworkValidation or a Pilot, got {type(result).__name__}"
+    )

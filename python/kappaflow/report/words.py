@@ -9,11 +9,13 @@ __all__ = [
     "NO_BREAK",
     "capital",
     "count",
+    "counted",
     "full_stop",
     "joined",
     "number",
     "percent",
     "percent_setting",
+    "percent_tick",
     "plain_number",
     "power_of_ten",
     "ratio_text",
@@ -106,3 +108,13 @@ def full_stop(text: str) -> str:
 def joined(words: Sequence[str], last: str = "and") -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def percent_tick(value: float) -> str:
+    """``12 %``."""
+    return f"{100 * value:.3g} %"
+
+
+def counted(n: int, word: str) -> str:
+    """``1 mode``, ``2 modes``."""
+    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"

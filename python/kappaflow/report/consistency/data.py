@@ -16,8 +16,8 @@ from .. import look, numbers
 from ..arrays import height_ratio, kind_of, show
 from ..document import HOW, Picture, Prose, Section
 from ..look import GUIDE, INK, MUTED, WIDTH, Legend, styled
-from ..words import capital, number, percent, percent_setting, short
-from .shared import PROSE, counted, each_mode_once, line_style, panel, shown_modes
+from ..words import capital, counted, number, percent, percent_setting, short
+from .shared import PROSE, each_mode_once, line_style, panel, shown_modes
 
 _MODE_COLUMNS = 8  # pictures in a row of the eigenmode figure
 _MAX_MODES = 15  # with the mean, two full rows

@@ -20,11 +20,10 @@ from .. import look, numbers
 from ..arrays import frame
 from ..document import HOW, Picture, Prose, Section
 from ..look import ACCENT, WIDTH, Legend, styled
-from ..words import number, percent, percent_setting
+from ..words import counted, number, percent, percent_setting
 from .shared import (
     PROSE,
     ModeCurves,
-    counted,
     percent_axis,
     sizes_in_words,
 )

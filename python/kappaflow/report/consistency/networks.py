@@ -12,9 +12,9 @@ from ...consistency.prediction import NetworkSeeds, Prediction, StateImages
 from ..arrays import kind_of
 from ..document import HOW, Picture, Prose, Section, Table, rounded
 from ..look import styled
-from ..words import number
+from ..words import counted, number
 from .ends import SeedEnd, draw_ends, table_ends
-from .shared import PROSE, counted
+from .shared import PROSE
 
 
 def networks(prediction: Prediction) -> Section | None:

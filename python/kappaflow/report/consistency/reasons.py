@@ -18,12 +18,11 @@ from ...consistency.prediction import Prediction
 from .. import look, numbers
 from ..document import HOW, Picture, Prose, Section
 from ..look import MUTED, WIDTH, Legend, styled
-from ..words import number, percent, percent_setting, short
+from ..words import counted, number, percent, percent_setting, short
 from .shared import (
     OVERSHRUNK,
     PROSE,
     ModeCurves,
-    counted,
     kept_gain,
     line_style,
     shown_modes,

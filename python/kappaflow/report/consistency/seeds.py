@@ -19,10 +19,10 @@ from .. import look, numbers
 from ..arrays import kind_of
 from ..document import HOW, Picture, Prose, Section, Table, rounded
 from ..look import INK, WIDTH, Legend, styled
-from ..words import number, percent
+from ..words import counted, number, percent, percent_tick
 from .ends import SeedEnd, draw_ends, table_ends
 from .headline import seed_spread
-from .shared import PROSE, counted, percent_axis, percent_tick, sizes_in_words
+from .shared import PROSE, percent_axis, sizes_in_words
 
 _MAX_POINTS = 240  # seeds drawn in one strip; more are thinned evenly in rank, which keeps the shape
 

@@ -20,7 +20,7 @@ from ...moments import has_variance
 from ...sample_size import LARGEST_N
 from .. import look, numbers
 from ..look import WIDTH
-from ..words import joined
+from ..words import joined, percent_tick
 
 __all__ = [
     "OVERSHRUNK",
@@ -28,14 +28,12 @@ __all__ = [
     "ModeCurves",
     "band_name",
     "band_names",
-    "counted",
     "each_mode_once",
     "kept_gain",
     "line_style",
     "never_enough",
     "panel",
     "percent_axis",
-    "percent_tick",
     "shown_modes",
     "sizes_in_words",
 ]
@@ -94,11 +92,6 @@ def shown_modes(modes: int) -> npt.NDArray[np.int64]:
     return np.unique(np.round(np.geomspace(1, modes, _MAX_MODES_ON_AXIS)).astype(np.int64)) - 1
 
 
-def percent_tick(value: float) -> str:
-    """``12 %``."""
-    return f"{100 * value:.3g} %"
-
-
 def percent_axis(axis: Axis) -> None:
     """Ticks of an axis as percentages."""
     axis.set_major_formatter(FuncFormatter(lambda value, _position: percent_tick(value)))
@@ -142,11 +135,6 @@ def band_names(prediction: Prediction, indices: list[int]) -> list[str]:
         else:
             merged.append(band)
     return [band.label.replace("-", "–") for band in merged]
-
-
-def counted(n: int, word: str) -> str:
-    """``1 mode``, ``2 modes``."""
-    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
 
 
 def sizes_in_words(prediction: Prediction) -> str:

@@ -16,8 +16,8 @@ from ...consistency.prediction import Prediction
 from .. import look, numbers
 from ..document import HOW, Cell, Picture, Prose, Section, Table, rounded
 from ..look import ACCENT, GUIDE, INK, MUTED, Legend, styled
-from ..words import count, number, percent, percent_setting, short
-from .shared import PROSE, band_name, counted, each_mode_once, line_style, never_enough, panel, percent_tick
+from ..words import count, counted, number, percent, percent_setting, percent_tick, short
+from .shared import PROSE, band_name, each_mode_once, line_style, never_enough, panel
 
 #: An answer further than this many times the largest n is left to the table.
 _REACH = 100
