@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .consistency.predict import predict
     from .consistency.prediction import Prediction
     from .models.posterior import PosteriorVariance, posterior_variance
+    from .models.probe import NetworkProbe, network_probe
 
 __all__ = [
     "CommonFloor",
@@ -44,6 +45,7 @@ __all__ = [
     "KappaInfo",
     "LawError",
     "Moments",
+    "NetworkProbe",
     "NotReachedError",
     "Population",
     "PosteriorVariance",
@@ -60,6 +62,7 @@ __all__ = [
     "diagnose",
     "fit_common_floor",
     "matrix_power",
+    "network_probe",
     "posterior_variance",
     "predict",
     "samples_for",
@@ -82,5 +85,7 @@ __getattr__, __dir__ = lazy_attributes(
         "fit_common_floor": "common_floor",
         "PosteriorVariance": "models.posterior",
         "posterior_variance": "models.posterior",
+        "NetworkProbe": "models.probe",
+        "network_probe": "models.probe",
     },
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from ._checks import FloatArray
 
-__all__ = ["RankCorrelation", "rank_correlation"]
+__all__ = ["RankCorrelation", "rank_correlation", "rank_sum"]
 
 
 class RankCorrelation(NamedTuple):
@@ -30,3 +30,10 @@ def rank_correlation(a: FloatArray, b: FloatArray) -> RankCorrelation:
         return RankCorrelation(math.nan, math.nan)
     correlation = stats.spearmanr(a, b)
     return RankCorrelation(float(correlation.statistic), float(correlation.pvalue))
+
+
+def rank_sum(a: FloatArray, b: FloatArray) -> FloatArray:
+    """(E,) sum of the ranks of each entry in two arrays (E,), from 2 to 2 E; equal values share their mean rank."""
+    from scipy import stats  # lazy: a quick start
+
+    return np.asarray(stats.rankdata(a) + stats.rankdata(b))

@@ -86,7 +86,15 @@ class ProgressDisplay:
 
     def warn(self, text: str) -> None:
         """Print a warning above the bar."""
-        plain_line(self._console if self._bar is None else self._bar.console, text, "yellow")
+        self._print(text, "yellow")
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar, unless `quiet`."""
+        if not self._quiet:
+            self._print(text, None)
+
+    def _print(self, text: str, style: str | None) -> None:
+        plain_line(self._console if self._bar is None else self._bar.console, text, style)
 
     def counted(self, batches: Iterator[FloatArray], what: str, total: int | None) -> Iterator[FloatArray]:
         """The same batches; each one updates the number of images read on the display."""

@@ -17,7 +17,17 @@ from ..population import Population
 from ..sampling import SIGMA_MIN
 from .console import ProgressDisplay, errors_console, plain_line
 from .loading import load_population, open_data, open_network, read_rows
-from .options import Data, Device, RandomSeed, ReportResult, Sampling, SeedOption, Windows
+from .options import (
+    NETWORK_FORMS,
+    Data,
+    Device,
+    RandomSeed,
+    ReportResult,
+    Sampling,
+    SeedOption,
+    TrainedNetwork,
+    Windows,
+)
 from .output import write_json
 from .run import machine_facts, report_run, results_directory
 from .signature import changed, takes_options
@@ -36,6 +46,10 @@ class LensOptions:
 
     data: Data
     windows: Windows
+    network: Annotated[
+        TrainedNetwork,
+        changed("network", help=f"Trained denoiser for the windows scores and teleport: {NETWORK_FORMS}."),
+    ]
     sampling: Sampling
     seeds: Annotated[SeedOption, changed("seeds", metavar="COUNT", help="Number of seeds for teleport, 2 to 100000.")]
     seed: RandomSeed
@@ -54,7 +68,7 @@ class LensOptions:
             **self.data.as_json(),
             "profiles": None if self.data.is_population else 0,
             "windows": self.windows.names(),
-            "network": self.windows.network,
+            "network": self.network.network,
             "sigma_max": self.sampling.sigma_max,
             "images": self.windows.images,
             "seeds": self.seed_count,
@@ -72,7 +86,7 @@ def command(options: LensOptions) -> None:
     Example: kappaflow lens digits scores teleport --seeds 32
     """
     data, windows = options.data, options.windows
-    left_out = _without_images(windows.names(), windows.network) if data.is_population else {}
+    left_out = _without_images(windows.names(), options.network.network) if data.is_population else {}
     if left_out and windows.windows:
         raise ValueError(
             f"{next(iter(left_out))} {next(iter(left_out.values()))}; got the saved population {data.data!r}"
@@ -104,7 +118,7 @@ def _without_images(asked: Sequence[str], network: str | None) -> dict[str, str]
 
 def _read(options: LensOptions, shown: Sequence[str], display: ProgressDisplay) -> _Material:
     """What the windows are made of."""
-    data, network, seed = options.data, options.windows.network, options.seed.seed
+    data, network, seed = options.data, options.network.network, options.seed.seed
     population = load_population(data, None, display)
     denoiser = None if network is None else open_network(network, population, options.device.device)
     rows = None

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ..models.rows import RowDenoiser
 
 __all__ = [
+    "NamedNetwork",
+    "NoProfilesError",
+    "Rows",
     "load_population",
     "open_data",
     "open_network",
@@ -120,40 +123,60 @@ def read_rows(data: Data, source: ImageSource, most_bytes: int, seed: int, displ
     return Rows(rows, total)
 
 
-class _NamedDenoiser:
-    """A denoiser of rows that reports errors as those of the model, by the name that the user gave."""
+class NamedNetwork:
+    """A denoiser of rows that reports errors as those of the model, by the name that the user gave.
 
-    def __init__(self, denoiser: RowDenoiser, name: str, shape: tuple[int, ...]) -> None:
-        self._denoiser, self._name, self._shape = denoiser, name, shape
+    Attributes
+    ----------
+    name : as the user gave it
+    sigma_min, sigma_max : ends of the noise levels that it was trained at; 0 and infinity if the model does not say
+    """
+
+    def __init__(self, denoiser: RowDenoiser, name: str, shape: tuple[int, ...], levels: tuple[float, float]) -> None:
+        self._denoiser, self.name, self._shape = denoiser, name, shape
+        self.sigma_min, self.sigma_max = levels
 
     def __call__(self, x: FloatArray, sigma: float | FloatArray) -> FloatArray:
         """The output of the model."""
         try:
-            return self._denoiser(x, sigma)
+            answer = self._denoiser(x, sigma)
         except MemoryError:
             raise
         except Exception as error:  # networks raise whatever their parts raise
-            what = f"--network: {self._name!r} fails for images of shape {self._shape}"
+            what = f"--network: {self.name!r} fails for images of shape {self._shape}"
             raise ModelError.of(what, error) from error
+        if not np.isfinite(answer).all():
+            level = float(np.max(sigma))
+            raise ModelError(
+                f"--network: {self.name!r} must return finite images, got NaN or infinity at σ = {level:.4g}"
+            )
+        return answer
 
 
-def open_network(name: str, population: Population, device: str) -> RowDenoiser:
+def open_network(name: str, population: Population, device: str) -> NamedNetwork:
     """A denoiser of rows by name, called once so that a wrong shape is reported before anything is computed."""
     try:
         from ..models.adapters import open_denoiser  # lazy: torch
         from ..models.devices import resolve_device  # lazy: torch
-        from ..models.layout import rows_denoiser  # lazy: torch
+        from ..models.layout import rows_denoiser, tensor_shape  # lazy: torch
     except ImportError as error:
         raise ImportError('--network needs PyTorch: pip install "kappaflow[networks]"') from error
     resolve_device(device)
     shape = population.shape
     with naming("--network"):
         opened = open_denoiser(name, device=device)
-    denoiser = _NamedDenoiser(rows_denoiser(opened, shape, device=device), name, shape)
+    made_for = getattr(opened, "image_shape", None)
+    if made_for is not None and tuple(made_for) != tensor_shape(shape):  # convolutions accept any size
+        raise ModelError(
+            f"--network: {name!r} must be a model of images {tensor_shape(shape)} like those of DATA, got one of images "
+            f"{tuple(made_for)}"
+        )
+    levels = float(getattr(opened, "sigma_min", None) or 0.0), float(getattr(opened, "sigma_max", None) or np.inf)
+    denoiser = NamedNetwork(rows_denoiser(opened, shape, device=device), name, shape, levels)
     probe = population.mean[None] + np.random.default_rng(0).standard_normal((1, population.dimension))
     answer = denoiser(probe, 1.0)
-    if answer.shape != probe.shape or not np.isfinite(answer).all():
-        raise ModelError(f"--network: {name!r} must return finite images of shape {shape}")
+    if answer.shape != probe.shape:
+        raise ModelError(f"--network: {name!r} must return images of shape {shape}")
     return denoiser
 
 

@@ -34,6 +34,11 @@ DEFAULT_PROFILES = 8192
 POPULATION_SUFFIX = ".safetensors"
 WINDOWS = ("scores", "trajectory", "receptive-field", "architecture", "learning", "teleport")
 
+#: What names a trained denoiser.
+NETWORK_FORMS = (
+    "a checkpoint of kappaflow, the folder of a diffusers pipeline, or module:function for a denoiser D(x, sigma)"
+)
+
 DATA_PANEL, RESULTS_PANEL = "Data", "Results"
 
 
@@ -335,6 +340,16 @@ class Device:
     ] = "cpu"
 
 
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A model of the user."""
+
+    network: Annotated[
+        str | None,
+        option("--network", metavar="MODEL", shown="none", help=f"Trained denoiser: {NETWORK_FORMS}."),
+    ] = None
+
+
 # --- the results -------------------------------------------------------------------------------------------------
 
 
@@ -420,16 +435,6 @@ class Windows:
             help=f"Windows to compute: {', '.join(WINDOWS)}.",
             show_default="all that the data allow",
             autocompletion=one_of(WINDOWS),
-        ),
-    ] = None
-    network: Annotated[
-        str | None,
-        option(
-            "--network",
-            metavar="MODEL",
-            shown="none",
-            help="Trained denoiser for the windows scores and teleport: a checkpoint of kappaflow, the folder of a "
-            "diffusers pipeline, or module:function for a denoiser D(x, sigma).",
         ),
     ] = None
     images: Annotated[

@@ -23,15 +23,29 @@ from ..consistency.network_words import (
 )
 from ..laws import Work
 from ..models.image_weights import LEAST_IMAGES, NoPosteriorError
-from ..models.posterior import PosteriorVariance, posterior_variance
+from ..models.posterior import posterior_variance
 from ..population import Population
 from ..sampling import initial_noise
 from ..splits import Splits
 from .console import ProgressDisplay, output_console, plain_line, print_networks, print_notes
 from .errors import error_line, writing
-from .loading import NoProfilesError, load_population, require_profiles, require_seeds_fit
+from .loading import NoProfilesError, load_population, open_network, require_profiles, require_seeds_fit
+from .network_order import NetworkOrder
 from .noise import read_noise
-from .options import Data, JsonResult, LawOption, Profiles, Ranking, Sampling, SeedOption, Sizes, as_typed
+from .options import (
+    NETWORK_FORMS,
+    Data,
+    Device,
+    JsonResult,
+    LawOption,
+    Profiles,
+    Ranking,
+    Sampling,
+    SeedOption,
+    Sizes,
+    TrainedNetwork,
+    as_typed,
+)
 from .output import check_file
 from .run import check_json, json_to_stdout, print_result
 from .signature import changed, takes_options
@@ -65,7 +79,7 @@ class _Linear:
     average: float
 
 
-@takes_options()
+@takes_options({"denoiser": "--network"})
 def command(
     data: Data,
     sizes: Annotated[
@@ -79,6 +93,11 @@ def command(
     ],
     seeds: SeedOption,
     ranking: Ranking,
+    network: Annotated[
+        TrainedNetwork,
+        changed("network", help=f"Rank the seeds by a probe of this trained denoiser as well: {NETWORK_FORMS}."),
+    ],
+    device: Annotated[Device, changed("device", help="Device for the network: cpu, cuda or cuda:<number>.")],
     sampling: Sampling,
     law: LawOption,
     profiles: Profiles,
@@ -96,7 +115,8 @@ def command(
         check_file("--write", ranking.ranked, overwrite=result.overwrite)
         if result.json is not None and result.json.absolute() == ranking.ranked.absolute():
             raise ValueError(f"--write and --json must name two files, got {str(ranking.ranked)!r} for both")
-    if n is None and not data.is_population and profiles.count < LEAST_IMAGES:
+    required = n is None or network.network is not None
+    if required and not data.is_population and profiles.count < LEAST_IMAGES:
         raise ValueError(
             f"--profiles must be at least {LEAST_IMAGES} for the ranking for networks, got {profiles.count}"
         )
@@ -106,7 +126,10 @@ def command(
         require_seeds_fit(len(numbers), population)
         ranked = _ranked(population, numbers, ranking.noise, sampling.sigma_max)
         linear = None if n is None else _linear(population, n, ranked, law, sampling)
-        networks, missing = _networks(population, data, ranked, sampling, required=n is None)
+        networks, missing = _networks(population, data, ranked, sampling, required=required)
+        if networks is not None and network.network is not None:
+            opened = open_network(network.network, population, device.device)
+            networks = networks.probed(opened, population, ranked.noise, sampling.sigma_max, display)
     words = network_words(n, pilot_command([*data.as_typed(), *as_typed(sampling)], population.shape))
     content = {
         "format": SEEDS_FORMAT,
@@ -124,7 +147,7 @@ def command(
     def print_tables(console: Console) -> None:
         if networks is not None:
             console.print(_network_table(data, networks, ranked, ranking.top))
-            print_notes(console, [_NETWORK_NOTE], "order")
+            print_notes(console, [networks.note(_NETWORK_NOTE)], "order")
         elif missing:
             print_notes(console, [f"no ranking for networks: {missing}"])
         if linear is None:
@@ -164,11 +187,11 @@ def _linear(population: Population, n: int, ranked: _Ranked, law: LawOption, sam
 
 def _networks(
     population: Population, data: Data, ranked: _Ranked, sampling: Sampling, *, required: bool
-) -> tuple[PosteriorVariance | None, str]:
+) -> tuple[NetworkOrder | None, str]:
     """The ranking for networks; None and the reason, if the images cannot give one and `required` is false."""
     try:
         require_profiles(population, data, "the ranking for networks")
-        return posterior_variance(population, ranked.noise, sigma_max=sampling.sigma_max), ""
+        return NetworkOrder(posterior_variance(population, ranked.noise, sigma_max=sampling.sigma_max)), ""
     except (NoProfilesError, NoPosteriorError) as error:
         if required:
             raise
@@ -190,17 +213,9 @@ def _linear_facts(linear: _Linear | None, ranked: _Ranked) -> dict[str, Any]:
     }
 
 
-def _network_facts(networks: PosteriorVariance, ranked: _Ranked) -> dict[str, Any]:
+def _network_facts(networks: NetworkOrder, ranked: _Ranked) -> dict[str, Any]:
     """For JSON: those that change most first."""
-    order = networks.order
-    return {
-        "sigma": networks.sigma,
-        "images": networks.images,
-        "seeds": ranked.numbers[order].tolist(),
-        "posterior_variance": networks.seeds[order].tolist(),
-        "perplexity": networks.perplexity[order].tolist(),
-        "trivial": networks.trivial[order].tolist(),
-    }
+    return {"seeds": ranked.numbers[networks.order].tolist(), **networks.facts()}
 
 
 def _write_ranking(
@@ -208,7 +223,7 @@ def _write_ranking(
     data: Data,
     population: Population,
     ranked: _Ranked,
-    networks: PosteriorVariance,
+    networks: NetworkOrder,
     sampling: Sampling,
     noise: Path | None,
 ) -> None:
@@ -225,25 +240,25 @@ def _write_ranking(
     title = "rows of noise" if noise is not None else "seeds"
     lines = [
         f"# {data.name}: {title} whose image is predicted to change most when a network is trained again come first.",
-        f"# Ranked by the posterior variance of {networks.images} distinct images; no network was run.",
+        f"# {networks.rule}",
         *origin,
-        f"# {ranked.word} posterior_variance",
-        *(f"{ranked.numbers[i]} {networks.seeds[i]:.6g}" for i in networks.order),
+        f"# {ranked.word} {' '.join(networks.values)}",
+        *(
+            " ".join([str(ranked.numbers[i]), *(f"{values[i]:.6g}" for values in networks.values.values())])
+            for i in networks.order
+        ),
     ]
     with writing(f"--write: {str(path)!r}"):
         write_bytes(path, ("\n".join(lines) + "\n").encode("utf-8"))
 
 
-def _network_table(data: Data, networks: PosteriorVariance, ranked: _Ranked, top: int) -> Table:
+def _network_table(data: Data, networks: NetworkOrder, ranked: _Ranked, top: int) -> Table:
     title = (
         f"{data.name}: seeds by how much their image is predicted to change when you train a network again, most first"
     )
-    rows = [
-        (str(ranked.numbers[i]), f"{networks.seeds[i] / networks.seeds.mean():.3f}", f"{networks.perplexity[i]:.0f}")
-        for i in networks.order
-    ]
-    headings = (ranked.word, "posterior variance relative to the mean", "images that explain it")
-    return _table(title, headings, rows, top)
+    cells = networks.cells
+    rows = [(str(ranked.numbers[i]), *(column[i] for column in cells.values())) for i in networks.order]
+    return _table(title, (ranked.word, *cells), rows, top)
 
 
 def _linear_table(data: Data, linear: _Linear, ranked: _Ranked, top: int) -> Table:

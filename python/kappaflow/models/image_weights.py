@@ -26,6 +26,7 @@ __all__ = [
     "NoPosteriorError",
     "WantedSums",
     "WeightedSums",
+    "draw_images",
     "require_spread_weights",
     "weighted_sums",
 ]
@@ -42,6 +43,10 @@ _ROUNDING = 1e-4
 _FLOAT32_RANGE = (1e-20, 1e30)
 #: A variance below this fraction of the squared mean is what is left of a cancellation, too little for float32.
 _CANCELLED = 1e-3
+
+
+#: The largest cumulative weight that is looked for: rounding may keep the sum of all weights below 1.
+_BELOW_ONE = 1 - 1e-9
 
 
 class NoPosteriorError(ValueError):
@@ -70,6 +75,9 @@ class WantedSums:
 
     bands: tuple[Band, ...] | None
     pixels: bool
+
+
+_NOTHING_MORE = WantedSums(None, pixels=False)
 
 
 class DistinctImages:
@@ -119,6 +127,10 @@ class DistinctImages:
                 self.seen += len(part)
                 yield part
 
+    def places_of(self, states: FloatArray) -> FloatArray:
+        """(Z, w) states in pixels, (Z, d), in the coordinates of the images. What lies outside of modes is equally far from all."""
+        return self.population.coordinates(states) if self.kept is not None else states - self.population.mean
+
     def modes(self, rows: Any) -> Any:
         """Their mode coordinates (n, k)."""
         vectors = self.population.eigenvectors
@@ -132,13 +144,17 @@ class DistinctImages:
 
 @dataclass(frozen=True, repr=False)
 class WeightedSums(ShortRepr):
-    """Averages with the weights of each state: of ‖y‖², y, and the squares of its mode coordinates and pixels; and exp(entropy)."""
+    """Averages with the weights of each state: of ‖y‖², y, and the squares of its mode coordinates and pixels; exp(entropy).
+
+    `log_sum` is the logarithm of the sum of the weights before they are normalised.
+    """
 
     squared_norm: FloatArray
     mean: FloatArray
     squared_modes: FloatArray | None
     squared_pixels: FloatArray | None
     perplexity: FloatArray
+    log_sum: FloatArray
 
 
 @dataclass(frozen=True)
@@ -199,7 +215,7 @@ def weighted_sums(
     states: FloatArray,
     source: DistinctImages,
     sigma: float,
-    wanted: WantedSums,
+    wanted: WantedSums = _NOTHING_MORE,
     report: Callable[[int], None] = lambda _seen: None,
 ) -> WeightedSums:
     """One pass over the images for all seeds. Products are in float32 if their rounding cannot matter.
@@ -233,11 +249,43 @@ def weighted_sums(
     if source.seen < LEAST_IMAGES:
         raise NoPosteriorError(f"images must hold at least {LEAST_IMAGES} distinct images, got {source.seen}")
     means = np.concatenate([state.mean() for state in running])
-    entropy = np.concatenate([state.log_sum() for state in running])[:, 0] - means[:, 0]
+    log_sum = np.concatenate([state.log_sum() for state in running])[:, 0]
     return WeightedSums(
         squared_norm=means[:, 1],
         mean=means[:, parts[1] : parts[2]],
         squared_modes=means[:, parts[2] : parts[3]] if modes else None,
         squared_pixels=means[:, parts[3] : parts[4]] if pixels else None,
-        perplexity=np.exp(entropy),
+        perplexity=np.exp(log_sum - means[:, 0]),
+        log_sum=log_sum,
     )
+
+
+def draw_images(
+    states: FloatArray, source: DistinctImages, sigma: float, sums: WeightedSums, uniform: FloatArray
+) -> FloatArray:
+    """Images drawn with the weights of each state: the first whose cumulative weight is above the uniform number.
+
+    Parameters
+    ----------
+    states : (Z, w) in the coordinates of the images
+    source : the images, in the order in which weights are accumulated; they are read a second time
+    sigma : noise level of the states
+    sums : of :func:`weighted_sums` for these states
+    uniform : (Z, K) numbers from [0, 1)
+
+    Returns
+    -------
+    (Z, K, w) the images, in their own coordinates.
+    """
+    wanted = np.minimum(uniform, _BELOW_ONE)
+    drawn = np.zeros((*uniform.shape, states.shape[1]))
+    reached = np.zeros((len(states), 1))
+    longest = float(np.sqrt((states**2).sum(axis=1).max()))
+    for rows in source.blocks():
+        block = _Block.of(rows, source, longest, sigma**2, modes=False, pixels=False)
+        weights = np.exp(block.logits(states, sigma**2) - sums.log_sum[:, None])
+        total = reached + np.cumsum(weights, axis=1)
+        for seed, draw in np.argwhere((wanted >= reached) & (wanted < total[:, -1:])):
+            drawn[seed, draw] = rows[np.searchsorted(total[seed], wanted[seed, draw], side="right")]
+        reached = total[:, -1:]
+    return drawn

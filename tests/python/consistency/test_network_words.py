@@ -14,6 +14,9 @@ from kappaflow.consistency.network_words import (
     NETWORK_FACTORS,
     NETWORK_FLOOR,
     NETWORK_POSTERIOR_CORRELATION,
+    NETWORK_PROBE_CHOSEN,
+    NETWORK_PROBE_CHOSEN_MEAN,
+    NETWORK_PROBE_MEASURED,
     NETWORK_SEED_CEILING,
     NETWORK_SEED_CORRELATION,
     network_range,
@@ -92,6 +95,14 @@ def test_the_rank_correlations_of_the_posterior_variance_are_those_that_were_mea
     values = [float(cell) for cell in single]
     assert (min(values), max(values)) == NETWORK_POSTERIOR_CORRELATION
     assert max(float(cell) for cell in ceiling) == NETWORK_SEED_CEILING
+
+
+def test_the_rank_correlations_with_the_probe_are_those_that_were_measured() -> None:
+    (alone,), (both,) = rows("posterior variance alone, single other pairs"), rows("sum of ranks, single other pairs")
+    measured = {n: (float(both[column]), float(alone[column])) for column, n in ((0, 100), (2, 300))}
+    assert measured == dict(NETWORK_PROBE_MEASURED)
+    words = "its rank correlation was {} to {} with single pairs and {} to {} with the mean of three"
+    assert words.format(*NETWORK_PROBE_CHOSEN, *NETWORK_PROBE_CHOSEN_MEAN) in " ".join(NETWORKS.split())
 
 
 @pytest.mark.parametrize(
