@@ -49,8 +49,10 @@ NETWORK_PROBE_CHOSEN, NETWORK_PROBE_CHOSEN_MEAN = (0.39, 0.46), (0.53, 0.62)
 #: contain the probed network, only data differ.
 NETWORK_PROBE_MEASURED: Mapping[int, tuple[float, float]] = MappingProxyType({100: (0.35, 0.37), 300: (0.40, 0.38)})
 
-#: The range of one n is used for all n up to this factor away.
-_NEAR = 3.0
+#: The data of these networks, in words.
+_DATA = "digits or MNIST images"
+#: The range of a size is used for all n up to the first factor away; sizes within the second factor of each other count as one.
+_NEAR, _ALIKE = 3.0, 1.5
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class NetworkRange:
 
 
 def network_range(n: int | None) -> NetworkRange:
-    """The measured range at the size nearest to n; of all sizes if n is None or more than three times smaller than all of them.
+    """The measured range at the sizes nearest to n; of all sizes if n is None or more than three times smaller than all of them.
 
     Above the largest size it is that of the largest: there networks keep a floor that linear models do not have, so the factor
     grows.
@@ -83,7 +85,7 @@ def network_range(n: int | None) -> NetworkRange:
     if n is not None:
         nearest = min(sizes, key=lambda size: abs(math.log(n / size)))
         if nearest <= _NEAR * n:
-            sizes = (nearest,)
+            sizes = tuple(size for size in sizes if 1 / _ALIKE <= size / nearest <= _ALIKE)
     factors = [NETWORK_FACTORS[size] for size in sizes]
     low, high = min(low for low, _ in factors), max(high for _, high in factors)
     return NetworkRange(low, high, sizes, grows=n is not None and n > max(NETWORK_FACTORS))
@@ -137,6 +139,11 @@ class NetworkWords:
         }
 
 
+def _between(low: str, high: str) -> str:
+    """``3 to 9``, or the number if both are the same."""
+    return low if low == high else f"{low} to {high}"
+
+
 def network_words(n: int | None, command: str) -> NetworkWords:
     """The words beside a number of linear theory at n training images, None if it belongs to no n.
 
@@ -146,12 +153,9 @@ def network_words(n: int | None, command: str) -> NetworkWords:
     command : of :func:`pilot_command`
     """
     found = network_range(n)
-    low, high = f"{found.low:.2g}", f"{found.high:.2g}"
-    sizes = f"{found.measured_at[0]:,}"
-    if len(found.measured_at) > 1:
-        sizes = f"{sizes} to {found.measured_at[-1]:,}"
-    factor = f"{low} to {high} times as much"
-    measured = f"Two small UNets or DiTs trained on {sizes} digits or MNIST images disagreed {factor} as it says."
+    factor = _between(f"{found.low:.2g}", f"{found.high:.2g}") + " times as much"
+    sizes = _between(f"{found.measured_at[0]:,}", f"{found.measured_at[-1]:,}")
+    measured = f"Two small UNets or DiTs trained on {sizes} {_DATA} disagreed {factor} as it says."
     if found.grows:
         measured += " With more images this factor grows: networks keep a floor that linear models do not have."
     least, most = (f"{100 * share:.0f}" for share in NETWORK_FLOOR)
