@@ -1,8 +1,8 @@
 """Score predictors of the seeds on which two trained networks disagree: ``python benchmarks/seeds/score.py [PREDICTOR ...]``.
 
-A predictor is a name (posterior_variance, another_pair, trivial, or a law such as empirical), or a .npy file with one number for
-each seed, larger where more disagreement is expected, or with one map of the image's shape for each seed. By default, the four
-predictors of docs/networks.md are scored. README.md beside this file explains every row of the table.
+A predictor is a name (posterior_variance, another_pair, trivial, grey, or a law such as empirical), or a .npy file with one number
+for each seed, larger where more disagreement is expected, or with one map of the image's shape for each seed. README.md beside this
+file explains the predictors that are scored by default and every row of the table.
 """
 
 from __future__ import annotations
@@ -32,10 +32,17 @@ __all__ = ["DEFAULT", "PREDICTORS", "Prediction", "Result", "main", "predict", "
 
 FloatArray = npt.NDArray[np.float64]
 
+#: Trivial predictors of this benchmark alone, and their titles: minus the mean square pixel of what the linear model of all images
+#: makes of the seed; pixels are between -1 and 1, and 0 is mid-grey. The second one clips pixels to this range first.
+GREY, GREY_CLIPPED = "grey", "grey_clipped"
+_TITLES = {
+    GREY: "greyness of the linear image (trivial)",
+    GREY_CLIPPED: "greyness of the clipped linear image (trivial)",
+}
 #: Predictors by name.
-PREDICTORS = (POSTERIOR, ANOTHER_PAIR, TRIVIAL, *compared_laws())
-#: Those of docs/networks.md.
-DEFAULT = (POSTERIOR, ANOTHER_PAIR, TRIVIAL, most_general(compared_laws()) or "")
+PREDICTORS = (POSTERIOR, ANOTHER_PAIR, TRIVIAL, GREY, GREY_CLIPPED, *compared_laws())
+#: Those that are scored by default.
+DEFAULT = (POSTERIOR, ANOTHER_PAIR, TRIVIAL, GREY, GREY_CLIPPED, most_general(compared_laws()) or "")
 #: What scores cannot be computed for.
 _NONE = "–"
 
@@ -95,6 +102,9 @@ def predict(seed_set: SeedSet, kind: PairKind, name: str, *, amount: bool = Fals
         return Prediction(seed_set.posterior.seeds, seed_set.maps(kind.n)[name])
     if name == TRIVIAL:
         return Prediction(seed_set.posterior.trivial)
+    if name in (GREY, GREY_CLIPPED):
+        maps = -((np.clip(seed_set.linear, -1, 1) if name == GREY_CLIPPED else seed_set.linear) ** 2)
+        return Prediction(maps.mean(axis=1), maps)
     if name in compared_laws():  # of the amount that different training sets cause
         return Prediction(
             seed_set.law(name, kind.n).disagreement.seeds, seed_set.maps(kind.n).get(name), amount=kind.arm != "floor"
@@ -193,7 +203,7 @@ def table(seed_set: SeedSet, results: Sequence[Result]) -> str:
     }
     for name in dict.fromkeys(name for result in results for name in result.scores):
         scores = [result.scores.get(name) for result in results]
-        title = predictor_title(name) if name in PREDICTORS else name
+        title = _title(name)
         rows[f"{title}: single pairs"] = [_digits(s and s.single) for s in scores]
         rows[f"{title}: mean of the pairs"] = [_digits(s and s.mean.value) for s in scores]
         rows[f"{title}: highest over lowest tenth"] = [_digits(s and s.tenths) for s in scores]
@@ -209,6 +219,11 @@ def table(seed_set: SeedSet, results: Sequence[Result]) -> str:
         ]
     lines = [["", *columns], ["---", *["---"] * len(columns)], *([title, *cells] for title, cells in rows.items())]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _title(name: str) -> str:
+    """Of a predictor; a file has its name."""
+    return _TITLES.get(name) or (predictor_title(name) if name in PREDICTORS else name)
 
 
 def _ceiling(result: Result) -> float | None:
@@ -248,7 +263,7 @@ def run(options: argparse.Namespace) -> dict[str, list[Result]]:
         Options do not fit the sets, or a predictor cannot be used.
     """
     predictors, names = options.predictors or list(DEFAULT), options.set or available()
-    files = [name for name in predictors if name not in PREDICTORS]
+    files = [name for name in predictors if Path(name).suffix == ".npy"]
     if files and len(names) > 1:
         raise SeedSetError(
             f"--set must name the one set whose seeds the file {files[0]!r} is for: {joined(available())}"

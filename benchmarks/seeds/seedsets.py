@@ -17,10 +17,11 @@ from kappaflow.datasets import open_images
 from kappaflow.models.posterior import PosteriorVariance
 from kappaflow.validation.metrics import cross_split
 from kappaflow.validation.network.analysis import forecast
+from kappaflow.validation.network.baselines import linear_samples
 from kappaflow.validation.network.context import Context, make_context
 from kappaflow.validation.network.members import ARM_RUNS, PairKind
 from kappaflow.validation.network.results import Forecast
-from kappaflow.validation.network.seeds import posterior_of, predicted_maps
+from kappaflow.validation.network.seeds import MAP_SEEDS, posterior_of, predicted_maps
 
 __all__ = [
     "READING",
@@ -142,6 +143,11 @@ class SeedSet:
             raise SeedSetError(answer.note)
         return answer.value
 
+    @functools.cached_property
+    def linear(self) -> FloatArray:
+        """(Z, d) what the linear model of all images makes of each seed."""
+        return linear_samples(self.context.population, self.context.noise["seeds"], self.context.sigma_max)
+
     @functools.cache  # noqa: B019 (a set lives as long as the script)
     def law(self, name: str, n: int) -> Forecast:
         """What a law of the context predicts for linear models of n images."""
@@ -169,26 +175,35 @@ def joined(values: Iterable[Any]) -> str:
 
 # ---------------------------------------------------------------- files
 class Quantised(NamedTuple):
-    """Whole numbers from 0 to 255 (..., d), uint8, that stand for values from low to high, (d,) each.
+    """Images as whole numbers from 0 to 255 that stand for equally spaced values.
 
-    Pixels that hardly vary, such as those of a border, have a finer scale than others.
+    Attributes
+    ----------
+    codes : (R, Z, d) uint8, the nearest of 256 values
+    fine : (R, Z′, d) uint8, for the first seeds, whose pixels are compared with maps, the nearest of 256 parts of a step
+    low, high : values of the codes 0 and 255
     """
 
     codes: npt.NDArray[np.uint8]
-    low: FloatArray
-    high: FloatArray
+    fine: npt.NDArray[np.uint8]
+    low: float
+    high: float
 
     @property
     def values(self) -> FloatArray:
-        """The values, in the shape of the codes."""
-        return self.low + (self.high - self.low) / 255 * self.codes.astype(np.float64)
+        """(R, Z, d) the images."""
+        steps = self.codes.astype(np.float64)
+        steps[:, : self.fine.shape[1]] += self.fine / 255 - 0.5
+        return self.low + (self.high - self.low) / 255 * steps
 
 
 def quantise(samples: FloatArray) -> Quantised:
-    """Images (R, Z, d) as the nearest of 256 equally spaced values from the smallest to the largest one of each pixel."""
-    low, high = samples.min(axis=(0, 1)), samples.max(axis=(0, 1))
-    scale = 255 / np.where(high > low, high - low, 1.0)
-    return Quantised(np.rint((samples - low) * scale).astype(np.uint8), low, high)
+    """Images (R, Z, d) in one byte for each pixel, and a second one for the first seeds."""
+    low, high = float(samples.min()), float(samples.max())
+    steps = (samples - low) * (255 / (high - low))
+    codes = np.rint(steps)
+    fine = np.rint(255 * (steps - codes + 0.5)[:, :MAP_SEEDS])
+    return Quantised(codes.astype(np.uint8), fine.astype(np.uint8), low, high)
 
 
 def save(path: Path, seed_set: SeedSet) -> None:
@@ -198,8 +213,8 @@ def save(path: Path, seed_set: SeedSet) -> None:
         np.savez_compressed(
             stream,
             images=quantised.codes,
-            low=quantised.low,
-            high=quantised.high,
+            fine=quantised.fine,
+            scale=np.array([quantised.low, quantised.high]),
             networks=np.array(json.dumps(seed_set.networks)),
             about=np.array(json.dumps({**seed_set.about, "format": FORMAT})),
         )
@@ -224,6 +239,6 @@ def load(name: str, folder: Path = FOLDER) -> SeedSet:
         about = json.loads(str(file["about"])) if "about" in file else {}
         if about.get("format") != FORMAT:
             raise SeedSetError(f"{name}.npz must have the format {FORMAT}, got {about.get('format')!r}")
-        quantised = Quantised(file["images"], file["low"], file["high"])
+        quantised = Quantised(file["images"], file["fine"], *file["scale"].tolist())
         networks = tuple(Network(*row) for row in json.loads(str(file["networks"])))
     return SeedSet(name, about, networks, quantised.values)

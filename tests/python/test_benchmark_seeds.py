@@ -21,6 +21,7 @@ from kappaflow.validation.network.members import PairKind
 from kappaflow.validation.network.plan import make_plan
 from kappaflow.validation.network.probes import LEVELS, Answers
 from kappaflow.validation.network.results import ANOTHER_PAIR, POSTERIOR, TRIVIAL
+from kappaflow.validation.network.seeds import MAP_SEEDS
 from kappaflow.validation.network.sweep import Job, answers_file, make_jobs
 
 FOLDER = Path(__file__).parents[2] / "benchmarks/seeds"
@@ -54,8 +55,9 @@ def test_scores_on_digits(bench: SimpleNamespace) -> None:
     assert len(bench.digits.kinds) == 6
     result = bench.score.score(bench.digits, KIND, bench.score.DEFAULT)
     assert result.pairs == 3
-    assert list(result.scores) == [POSTERIOR, ANOTHER_PAIR, TRIVIAL, "empirical"]
-    posterior, another, trivial, law = result.scores.values()
+    assert list(result.scores) == [POSTERIOR, ANOTHER_PAIR, TRIVIAL, "grey", "grey_clipped", "empirical"]
+    posterior, another, trivial, grey, clipped, law = result.scores.values()
+    assert posterior.single > clipped.single > grey.single > trivial.single
     assert posterior.single >= 0.3
     assert posterior.single > trivial.single + 0.05
     assert posterior.single > another.single
@@ -115,7 +117,7 @@ def test_a_file_that_does_not_fit(bench: SimpleNamespace, tmp_path: Path, values
     [
         (
             ["unknown"],
-            "PREDICTOR must be one of posterior_variance, another_pair, trivial, .*or a .npy file; got 'unknown'",
+            "PREDICTOR must be one of posterior_variance, another_pair, trivial, .*, or a .npy file; got 'unknown'",
         ),
         (["missing.npy", "--set", "digits-unet"], "'missing.npy' cannot be read"),
         (["--set", "letters"], "the set must be one of .*digits-unet.*; got 'letters'"),
@@ -133,12 +135,13 @@ def test_wrong_use_ends_with_a_message(
 
 
 def test_quantising_is_within_half_a_step(bench: SimpleNamespace) -> None:
-    rng = np.random.default_rng(0)
-    samples = rng.standard_normal((3, 50, 4)) * [1.0, 1e-3, 10.0, 0.0]
+    samples = np.random.default_rng(0).standard_normal((3, 80, 4))
     quantised = bench.seedsets.quantise(samples)
-    assert quantised.codes.dtype == np.uint8
-    step = (samples.max(axis=(0, 1)) - samples.min(axis=(0, 1))) / 255
-    assert (np.abs(quantised.values - samples) <= 0.501 * step + 1e-15).all()
+    assert quantised.codes.dtype == quantised.fine.dtype == np.uint8
+    step = np.ptp(samples) / 255
+    errors = np.abs(quantised.values - samples)
+    assert errors[:, MAP_SEEDS:].max() == pytest.approx(step / 2, rel=0.1)
+    assert errors[:, :MAP_SEEDS].max() <= 0.501 * step / 255
 
 
 def test_a_set_is_read_as_it_was_written(bench: SimpleNamespace, tmp_path: Path) -> None:
@@ -146,7 +149,7 @@ def test_a_set_is_read_as_it_was_written(bench: SimpleNamespace, tmp_path: Path)
     copy = bench.seedsets.load("copy", tmp_path)
     assert copy.networks == bench.digits.networks
     assert copy.about == bench.digits.about
-    np.testing.assert_allclose(copy.samples, bench.digits.samples, atol=1e-12)
+    np.testing.assert_allclose(copy.samples, bench.digits.samples, atol=1e-4)
 
 
 def test_other_images_are_refused(bench: SimpleNamespace) -> None:

@@ -20,10 +20,10 @@ from .context import Context
 from .members import MemberPair, PairKind
 from .results import ANOTHER_PAIR, POSTERIOR, TRIVIAL, Baseline, Forecast, SeedScore
 
-__all__ = ["PosteriorOf", "posterior_of", "predicted_maps", "score_orders", "score_seeds"]
+__all__ = ["MAP_SEEDS", "PosteriorOf", "posterior_of", "predicted_maps", "score_orders", "score_seeds"]
 
 #: Seeds whose pixel maps are compared.
-_MAPS = 64
+MAP_SEEDS = 64
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,7 +97,7 @@ def score_orders(
     expected_maps : predictor → (Z′, d) the same for the pixels of at least the first 64 seeds; not every predictor has maps
     """
     observed = np.stack([each.mean(axis=1) for each in apart])
-    maps = np.mean([each[:_MAPS] for each in apart], axis=0)
+    maps = np.mean([each[:MAP_SEEDS] for each in apart], axis=0)
     reliability = _reliability(observed)
     scores = [
         _score(kind, name, values, observed, reliability, _within(expected_maps.get(name), maps))
@@ -130,7 +130,7 @@ def _score(
 def _another_pair(kind: PairKind, observed: FloatArray, reliability: float, apart: Sequence[FloatArray]) -> SeedScore:
     """The first pair as a predictor of the others: what a pair of networks more would tell."""
     others = observed[1:]
-    within = _within(apart[0][:_MAPS], np.mean([each[:_MAPS] for each in apart[1:]], axis=0))
+    within = _within(apart[0][:MAP_SEEDS], np.mean([each[:MAP_SEEDS] for each in apart[1:]], axis=0))
     return _score(kind, ANOTHER_PAIR, observed[0], others, reliability, within)
 
 
@@ -142,9 +142,9 @@ def _reliability(observed: FloatArray) -> float:
 
 def predicted_maps(context: Context, posterior: PosteriorVariance | None, n: int) -> Mapping[str, FloatArray]:
     """Predictor → (Z′, d) where in the images of the first seeds it expects disagreement of models of n images."""
-    maps, noise = {}, context.noise["seeds"][:_MAPS]
+    maps, noise = {}, context.noise["seeds"][:MAP_SEEDS]
     if posterior is not None and posterior.pixels is not None:
-        maps[POSTERIOR] = posterior.pixels[:_MAPS].reshape(len(noise), -1)
+        maps[POSTERIOR] = posterior.pixels[:MAP_SEEDS].reshape(len(noise), -1)
     general = most_general(law.name for law in context.laws)
     law = next((law for law in context.laws if law.name == general), None)
     if law is not None and n:
@@ -158,5 +158,5 @@ def _within(predicted: FloatArray | None, observed: FloatArray) -> float:
     """Mean over seeds of the rank correlation over the pixels of a seed; NaN without a map."""
     if predicted is None:
         return float("nan")
-    values = [rank_correlation(a, b).value for a, b in zip(predicted[:_MAPS], observed, strict=True)]
+    values = [rank_correlation(a, b).value for a, b in zip(predicted[:MAP_SEEDS], observed, strict=True)]
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
