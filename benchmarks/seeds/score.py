@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from kappaflow.report.network.select import ARM_TITLES, arch_title, predictor_title
+from kappaflow.report.kinds import ARM_TITLES, arch_title
+from kappaflow.report.network.select import predictor_title
 from kappaflow.validation.export import plain
 from kappaflow.validation.laws import compared_laws, most_general
 from kappaflow.validation.network.amounts import amounts_from_smaller_sizes
