@@ -121,5 +121,5 @@ def _images_tile(prediction: Prediction) -> Tile:
     else:
         text, value = count(max(known)), max(known)
     label = f"Images for {percent_setting(prediction.tolerance)}"
-    hint = "in each training set, for two linear models to agree in every eigenband; networks need a pilot"
+    hint = "in each training set, for two linear models to agree in every eigenband; for networks run the pilot above"
     return Tile(label=label, text=text, value=value, hint=hint)
