@@ -25,14 +25,16 @@ from .loading import NamedNetwork
 __all__ = ["NetworkOrder"]
 
 _PROBE_NOTE = (
-    "The seeds are ranked by the sum of two ranks. One is the rank by the posterior variance of your images: how far apart the "
-    "images lie that explain the seed's noisy state equally well. The other is the rank by the probe of {model}: how far its image "
-    "moves when its own noisy state is moved a little towards such images. The sum predicts how much the image changes when you "
-    "train again. It is an order and not an amount. When the sum was chosen, among ten and on the same data, its rank correlation "
-    "with the disagreement of small networks on digits and MNIST was {single} with single pairs and {mean} with the mean of three "
-    "pairs. Later, for UNets on digits and single pairs without the probed network, it was {better} with n = 300 images (the "
-    "posterior variance alone: {better_alone}) and {worse} with n = 100 ({worse_alone}): with few images the probe adds nothing. "
-    "The number of images that explain a seed is the perplexity of their weights."
+    "The seeds are ordered by the sum of two ranks. One is the rank by the posterior variance of your images: how far apart the "
+    "images lie that explain a noisy state of the seed equally well. The other is the rank by the probe of {model}: how far its "
+    "image moves when its own noisy state is moved a little towards such images. The sum predicts which images change most when "
+    "you train again, not how much they change."
+)
+_MEASURED_NOTE = (
+    "The sum was chosen among ten rules, by what fitted small networks on digits and MNIST best: its rank correlation with their "
+    "disagreement was {single} with single pairs and {mean} with the mean of three pairs. Later, for UNets on digits and single "
+    "pairs without the probed network, it was {better} with n = 300 images (the posterior variance alone: {better_alone}) and "
+    "{worse} with n = 100 ({worse_alone}): with few images the probe adds nothing."
 )
 
 
@@ -92,23 +94,18 @@ class NetworkOrder:
             }
         return {**columns, "images that explain it": [f"{value:.0f}" for value in self.posterior.perplexity]}
 
-    def note(self, without_probe: str) -> str:
-        """The paragraph below the table; `without_probe` describes the posterior variance alone."""
+    def notes(self, without_probe: str) -> list[str]:
+        """The paragraphs below the table; `without_probe` describes the posterior variance alone."""
         if self.probe is None:
-            return without_probe
+            return [without_probe]
         single, mean = (f"{low:.2f} to {high:.2f}" for low, high in (NETWORK_PROBE_CHOSEN, NETWORK_PROBE_CHOSEN_MEAN))
         (better, better_alone), (worse, worse_alone) = (
             [f"{value:.2f}" for value in NETWORK_PROBE_MEASURED[n]] for n in (300, 100)
         )
-        return _PROBE_NOTE.format(
-            model=self.model,
-            single=single,
-            mean=mean,
-            better=better,
-            better_alone=better_alone,
-            worse=worse,
-            worse_alone=worse_alone,
+        measured = _MEASURED_NOTE.format(
+            single=single, mean=mean, better=better, better_alone=better_alone, worse=worse, worse_alone=worse_alone
         )
+        return [_PROBE_NOTE.format(model=self.model), measured]
 
     def facts(self) -> dict[str, Any]:
         """For JSON: arrays in the order of the ranking."""

@@ -147,7 +147,7 @@ def command(
     def print_tables(console: Console) -> None:
         if networks is not None:
             console.print(_network_table(data, networks, ranked, ranking.top))
-            print_notes(console, [networks.note(_NETWORK_NOTE)], "order")
+            print_notes(console, networks.notes(_NETWORK_NOTE), "order")
         elif missing:
             print_notes(console, [f"no ranking for networks: {missing}"])
         if linear is None:

@@ -93,8 +93,8 @@ def test_the_cost_is_said_first_and_the_table_shows_both(population: kf.Populati
     assert result.stderr.startswith(cost)
     text = " ".join(result.stdout.split())
     assert "sum of ranks" in result.stdout
-    assert "The seeds are ranked by the sum of two ranks" in text
-    assert "When the sum was chosen, among ten and on the same data, its rank correlation" in text
+    assert "The seeds are ordered by the sum of two ranks" in text
+    assert "The sum was chosen among ten rules" in text
     assert "was 0.39 to 0.46 with single pairs and 0.53 to 0.62 with the mean of three pairs" in text
     assert "it was 0.40 with n = 300 images (the posterior variance alone: 0.38) and 0.35 with n = 100 (0.37)" in text
     assert "no network was run" not in text
@@ -126,6 +126,28 @@ def test_a_network_trained_by_kappaflow_is_opened(population: kf.Population) -> 
     save_network("model.safetensors", denoiser, {"network": asdict(config)})
     answer = ranked("--seeds", "5", "--network", "model.safetensors")
     assert len(answer["probe"]) == 5
+
+
+def test_a_diffusers_pipeline_is_sampled_within_its_noise_levels(workplace: Path) -> None:
+    """Its smallest noise level, not that of EDM, ends the sampler; an untrained network that predicts images draws their mean."""
+    diffusers = pytest.importorskip("diffusers")
+    from kappaflow.models.adapters import open_denoiser
+    from kappaflow.models.layout import rows_denoiser
+    from tiny_unet import tiny_unet
+
+    scheduler = diffusers.DDPMScheduler(prediction_type="sample")
+    diffusers.DDPMPipeline(tiny_unet(), scheduler).save_pretrained("pipeline")
+    succeed("moments", "digits", "--limit", "300", "--out", "p.safetensors", "-q")
+    answer = ranked("--seeds", "3", "--network", "pipeline")
+    opened = open_denoiser("pipeline")
+    assert opened.sigma_min > 0.002
+    expected = network_probe(
+        kf.Population.load("p.safetensors"),
+        rows_denoiser(opened, (8, 8)),
+        initial_noise(range(3), 64, 80.0),
+        sigma_min=opened.sigma_min,
+    )
+    np.testing.assert_allclose(answer["probe"], expected.seeds[answer["seeds"]], rtol=1e-3)
 
 
 @pytest.mark.parametrize(
