@@ -124,22 +124,29 @@ def test_rooms_of_a_validation_do_not_know_each_other() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_rooms_of_the_lens_do_not_import_one_another() -> None:
+@pytest.mark.parametrize(
+    ("floor", "some"),
+    [
+        ("lens", {"scores", "trajectories", "receptive_field", "architecture", "learning", "teleport"}),
+        ("report", {"consistency", "lens", "validation", "network", "pilot"}),
+    ],
+)
+def test_rooms_inside_a_room_do_not_import_one_another(floor: str, some: set[str]) -> None:
     """Code that two of them need is one level up, beside them."""
-    rooms = {path.parent.name for path in (PACKAGE / "lens").glob("*/__init__.py")}
-    assert rooms >= {"scores", "trajectories", "receptive_field", "architecture", "learning", "teleport"}
+    rooms = {path.parent.name for path in (PACKAGE / floor).glob("*/__init__.py")}
+    assert rooms >= some
     wrong = []
     for found in ALL:
-        here, there = lens_room(found.source), lens_room(found.target)
-        if there in rooms and here != there and room(found.source) == "lens":
+        here, there = inner_room(found.source, floor), inner_room(found.target, floor)
+        if {here, there} <= rooms and here != there:
             wrong.append(f"{found.source}:{found.line} imports {found.target}")
     assert not wrong, "\n".join(wrong)
 
 
-def lens_room(module: str) -> str:
-    """The second part of the name of a module of the lens, nothing for others."""
+def inner_room(module: str, floor: str) -> str:
+    """The second part of the name of a module of that room, nothing for others."""
     parts = module.split(".")
-    return parts[1] if parts[0] == "lens" and len(parts) > 1 else ""
+    return parts[1] if parts[0] == floor and len(parts) > 1 else ""
 
 
 def test_no_circle_between_modules() -> None:

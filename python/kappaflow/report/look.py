@@ -35,7 +35,9 @@ P = ParamSpec("P")
 INK = "#1f2328"  # text and axes
 MUTED = "#6e7781"  # guides and secondary text
 GUIDE = "#a5adb6"  # reference lines
+FAILED = "#9aa0a6"  # networks that fail the gate
 ACCENT = "#b3261e"  # the tolerance, and nothing else
+GUIDE_LOOK: dict[str, Any] = {"color": GUIDE, "lw": 1.0, "ls": (0, (1, 1.6))}
 MARKER = 3.4  # size of a point
 WIDTH = 7.4  # inches of every figure, so that text has one size throughout the page
 Format = Literal["svg", "png"]
@@ -331,6 +333,13 @@ def n_legend(n: Iterable[int], extra: Sequence[Line2D] = ()) -> Legend:
 def legend_beside(figure: Figure, legend: Legend) -> None:
     """Put a legend right of all axes, where it covers nothing."""
     figure.legend(handles=list(legend.handles), title=legend.title, loc="outside right upper", alignment="left")
+
+
+def legend_below(figure: Figure, handles: Sequence[Artist], *, columns: int = 4) -> None:
+    """Put a legend below all axes, where it covers nothing."""
+    figure.legend(
+        handles=list(handles), loc="outside lower center", ncols=min(columns, len(handles)), columnspacing=1.4
+    )
 
 
 def stacked(upper: Axes) -> None:

@@ -11,16 +11,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..document import Document, Prose, Section, present
+from ..trained import gate_section, pairs_section
 from .agreement import arms, consistency, gallery, memorisation
 from .amounts import amounts
 from .changed import manipulations, strata
-from .gate import gate
+from .design import design
 from .headline import NetworkHeadline, headline, verdict_lines
 from .modes import bands, by_distance, by_seed, variance
 from .phrases import PROSE
 from .predicted import denoisers, factors, predictors
 from .seed_order import seed_order
-from .tables import design, pairs
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation
@@ -63,8 +63,8 @@ def build(found: NetworkValidation, *, facts: Mapping[str, str]) -> Document:
                 denoisers(found),
                 strata(found),
                 manipulations(found),
-                gate(found),
-                pairs(found),
+                gate_section(found.runs, found.setup.archs, found.setup.n),
+                pairs_section(found.pairs),
                 design(found),
                 Section(name="words", title="Words used here", contents="Words", parts=(Prose(PROSE, "words"),)),
             )

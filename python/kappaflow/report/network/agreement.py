@@ -13,84 +13,34 @@ from matplotlib.lines import Line2D
 
 from ..._checks import FloatArray
 from .. import look, numbers
-from ..arrays import kind_of, show
 from ..document import HOW, Picture, Prose, Section, figure_section
-from ..kinds import ARM_COLOURS, ARM_TITLES, arch_title
-from ..look import INK, MUTED, WIDTH, styled
+from ..kinds import ARM_COLOURS, ARM_TITLES, arch_panels, arch_title, size_words, where
+from ..look import FAILED, GUIDE_LOOK, INK, MUTED, legend_below, styled
+from ..trained import gallery_section
 from ..words import number
 from . import select
-from .axes import FAILED, GUIDE_LOOK, THEORY, arch_panels, legend, size_axis
-from .phrases import PROSE, alternative, size_words, where
+from .axes import THEORY, size_axis
+from .phrases import PROSE, alternative
 from .select import predictor_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import Gallery, NetworkValidation
 
 
-_LABEL_SHARE = 0.24  # of the width, for the labels of the rows
 #: An AUC from which on samples count as memorised, and the share of copies that does.
 MEMORISED_AUC, COPIES = 0.75, 0.5
 
 
 def gallery(found: NetworkValidation) -> Section | None:
     """Images of the same seeds, if there are any."""
-    if not shown_galleries(found):
-        return None
-    return figure_section(
-        "gallery",
-        "The same seeds, different training sets",
-        "Images",
-        "",
-        Picture(
-            name="gallery",
-            caption=(
-                "Each column is one seed. The rows show the samples of the networks trained on set A and on set B, the "
-                "samples of the linear models of the two sets, and the training image nearest to each network's sample. "
-                "Networks that memorise return that image."
-            ),
-            alternative=alternative(
-                found,
-                "Grid of images: the same seeds through two networks, two linear models, and their nearest training images",
-            ),
-            draw=partial(draw_gallery, found),
-            raster=True,
-        ),
-    )
+    text = "Grid of images: the same seeds through two networks, two linear models, and their nearest training images"
+    return gallery_section(shown_galleries(found), found.data.shape, alternative(found, text))
 
 
 def shown_galleries(found: NetworkValidation) -> list[Gallery]:
     """Those of the first arm, one for each architecture and n; galleries of other arms stand in the folder of figures only."""
     arm = select.shown_arms(found)[0]
     return [g for g in found.galleries if g.arm == arm]
-
-
-@styled
-def draw_gallery(found: NetworkValidation) -> Figure:
-    """For each architecture and n: the same seeds through both networks, both linear models, and their nearest images."""
-    chosen = shown_galleries(found)
-    kind = kind_of(found.data.shape)
-    count = len(chosen[0].seeds)
-    side = WIDTH * (1 - _LABEL_SHARE) / count
-    tall = side if kind == "vector" else side * found.data.shape[0] / found.data.shape[1]
-    heights = [len(g.rows) * tall + 0.55 for g in chosen]
-    figure = Figure(figsize=(WIDTH, sum(heights)))
-    total, top = sum(heights), 1.0
-    for block, height in zip(chosen, heights, strict=True):
-        trained = "" if block.trained else ", undertrained"
-        size = f", n = {block.n:,}" if block.n else ""
-        figure.text(0.005, top - 0.1 / total, f"{arch_title(block.arch)}{size}{trained}", va="top", fontsize=10)
-        for row, (label, images) in enumerate(block.rows):
-            bottom = top - (0.4 + (row + 1) * tall) / total
-            figure.text(0.005, bottom + 0.5 * tall / total, label, va="center", fontsize=8)
-            for place in range(count):
-                left = _LABEL_SHARE + place * (1 - _LABEL_SHARE) / count
-                ax = figure.add_axes((left, bottom, 0.94 * (1 - _LABEL_SHARE) / count, 0.94 * tall / total))
-                show(ax, images[place], kind)
-                if kind == "vector":
-                    ax.set_xticks([])
-                    ax.set_yticks([])
-        top -= height / total
-    return figure
 
 
 def consistency(found: NetworkValidation) -> Section:
@@ -138,7 +88,7 @@ def _consistency_words(found: NetworkValidation, arm: str) -> list[str]:
 @styled
 def draw_consistency(found: NetworkValidation) -> Figure:
     """Cross-split disagreement over that of unrelated seeds against n, by arm, with every baseline."""
-    figure, (axes,) = arch_panels(found, height=3.9)
+    figure, (axes,) = arch_panels(found.setup.archs, height=3.9)
     drawn: list[FloatArray] = []
     handles: dict[str, Line2D] = {}
 
@@ -195,7 +145,7 @@ def draw_consistency(found: NetworkValidation) -> Figure:
     entries = list(handles.values())
     if any(not pair.trained for pair in found.pairs):
         entries.append(Line2D([], [], ls="", marker="o", ms=3.4, mfc="none", mec=FAILED, label="undertrained"))
-    legend(figure, entries, columns=3)
+    legend_below(figure, entries, columns=3)
     return figure
 
 
@@ -241,7 +191,7 @@ def _floor_words(found: NetworkValidation) -> list[str]:
 @styled
 def draw_arms(found: NetworkValidation) -> Figure:
     """Disagreement of each arm over the optimisation floor against n."""
-    figure, (axes,) = arch_panels(found, height=2.8)
+    figure, (axes,) = arch_panels(found.setup.archs, height=2.8)
     handles: dict[str, Line2D] = {}
     drawn = []
     for arch, ax in zip(found.setup.archs, axes, strict=True):
@@ -266,7 +216,7 @@ def draw_arms(found: NetworkValidation) -> Figure:
     axes[0].set_ylabel("disagreement / floor")
     for label, line in handles.items():
         line.set_label(label)
-    legend(figure, list(handles.values()))
+    legend_below(figure, list(handles.values()))
     return figure
 
 
@@ -324,7 +274,7 @@ def _memorisation_words(found: NetworkValidation) -> list[str]:
 @styled
 def draw_memorisation(found: NetworkValidation) -> Figure:
     """Probability that samples are nearer to their own training set, share of copies, and distances to both sets."""
-    figure, (top, bottom) = arch_panels(found, rows=2, height=2.5)
+    figure, (top, bottom) = arch_panels(found.setup.archs, rows=2, height=2.5)
     for arch, ax, below in zip(found.setup.archs, top, bottom, strict=True):
         sizes, auc, copies, own, other = [], [], [], [], []
         for n in found.setup.n:
@@ -350,5 +300,5 @@ def draw_memorisation(found: NetworkValidation) -> Figure:
     handles = [
         line for axes in (top[0], bottom[0]) for line in axes.get_lines() if not str(line.get_label()).startswith("_")
     ]
-    legend(figure, handles)
+    legend_below(figure, handles)
     return figure

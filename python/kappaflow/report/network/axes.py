@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from .. import look, numbers
-from ..kinds import arch_title
-from ..look import GUIDE, INK, WIDTH
+from ..look import INK
 from ..words import plain_number
 from .select import predictor_colour, predictor_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation
 
-FAILED = "#9aa0a6"
-GUIDE_LOOK: dict[str, Any] = {"color": GUIDE, "lw": 1.0, "ls": (0, (1, 1.6))}
 THEORY: dict[str, Any] = {"color": INK, "lw": 1.4, "ls": (0, (5, 2))}
-
-
-class ArchPanels(NamedTuple):
-    """A figure and its axes, [row][column]."""
-
-    figure: Figure
-    axes: list[list[Axes]]
-
-
-def arch_panels(found: NetworkValidation, *, height: float = 3.0, rows: int = 1) -> ArchPanels:
-    """One column of panels for each architecture, `rows` below each other."""
-    count = len(found.setup.archs)
-    figure = Figure(figsize=(WIDTH, rows * height), layout="constrained")
-    grid = figure.subplots(rows, count, squeeze=False, sharey="row", sharex="col" if rows > 1 else False)
-    for column, arch in enumerate(found.setup.archs):
-        grid[0, column].set_title(arch_title(arch))
-    return ArchPanels(figure, [list(row) for row in grid])
 
 
 def size_axis(axis: Any, found: NetworkValidation) -> None:
@@ -73,8 +52,3 @@ def quotient(value: float, of: float) -> float:
 def n_handles(found: NetworkValidation) -> list[Line2D]:
     """Legend entries of the sizes; none where they are not known."""
     return look.n_handles(found.setup.n) if any(found.setup.n) else []
-
-
-def legend(figure: Figure, handles: list[Line2D], *, columns: int = 4) -> None:
-    """Below all axes, where it covers nothing."""
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)), columnspacing=1.4)

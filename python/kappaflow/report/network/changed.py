@@ -14,12 +14,12 @@ from ..._checks import FloatArray
 from ..._statistics import rank_correlation
 from .. import look
 from ..document import Picture, Section, figure_section
-from ..kinds import arch_title
-from ..look import INK, WIDTH, styled
+from ..kinds import arch_panels, arch_title, where
+from ..look import GUIDE_LOOK, INK, WIDTH, legend_below, styled
 from ..words import number
 from . import select
-from .axes import GUIDE_LOOK, arch_panels, legend, n_handles, quotient
-from .phrases import alternative, where
+from .axes import n_handles, quotient
+from .phrases import alternative
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation, StrataMatrix
@@ -148,7 +148,7 @@ def _manipulation_words(found: NetworkValidation, arm: str) -> list[str]:
 def draw_manipulations(found: NetworkValidation) -> Figure:
     """Disagreement with some modes of the seeds suppressed or doubled, over that of the seeds as they are."""
     arm = select.shown_arms(found)[0]
-    figure, (axes,) = arch_panels(found, height=3.3)
+    figure, (axes,) = arch_panels(found.setup.archs, height=3.3)
     colours = look.n_colours(len(found.setup.n))
     law = select.best_law(found)
     kinds = list(dict.fromkeys((m.part, m.factor) for m in found.manipulations if m.factor != 1))
@@ -184,5 +184,5 @@ def draw_manipulations(found: NetworkValidation) -> Figure:
     handles = n_handles(found)
     for marker, label in (("o", "networks"), ("x", "linear models of the same splits"), ("_", "theory")):
         handles.append(Line2D([], [], ls="", color=INK, marker=marker, label=label))
-    legend(figure, handles)
+    legend_below(figure, handles)
     return figure

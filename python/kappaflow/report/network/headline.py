@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..document import Mood, Tile
-from ..kinds import ARM_TITLES, arch_title
+from ..kinds import ARM_TITLES, arch_title, where
 from ..words import joined, number, percent
 from . import select
-from .phrases import PREDICTED, finite_mean, p_words, two_digits, where
+from .phrases import PREDICTED, finite_mean, p_words, two_digits
 from .select import predictor_title
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from ..._checks import FloatArray
 from ..._statistics import rank_correlation
 from .. import look, numbers
 from ..document import Picture, Section, figure_section
-from ..kinds import ARM_TITLES, arch_title
-from ..look import INK, WIDTH, styled
+from ..kinds import ARM_TITLES, arch_panels, arch_title, where
+from ..look import GUIDE_LOOK, INK, WIDTH, legend_below, styled
 from ..words import number, percent
 from . import select
-from .axes import GUIDE_LOOK, arch_panels, legend, n_handles, size_axis
-from .phrases import alternative, p_words, scatter_sizes, two_digits, where
+from .axes import n_handles, size_axis
+from .phrases import alternative, p_words, scatter_sizes, two_digits
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation
@@ -72,7 +72,7 @@ def _variance_words(found: NetworkValidation) -> list[str]:
 @styled
 def draw_variance(found: NetworkValidation) -> Figure:
     """Generated variance by mode over the variance of all images: networks, linear models of their sets, theory."""
-    figure, (axes,) = arch_panels(found, height=3.5)
+    figure, (axes,) = arch_panels(found.setup.archs, height=3.5)
     kept = select.alive(found)
     modes = np.flatnonzero(kept) + 1
     s = found.data.eigenvalues[kept]
@@ -105,7 +105,7 @@ def draw_variance(found: NetworkValidation) -> Figure:
         Line2D([], [], color=INK, lw=0, marker=".", label="linear models of the same sets"),
         Line2D([], [], color=INK, lw=1.1, ls=(0, (5, 2)), label="theory, expected"),
     ]
-    legend(figure, handles)
+    legend_below(figure, handles)
     return figure
 
 
@@ -153,7 +153,7 @@ def draw_bands(found: NetworkValidation) -> Figure:
     """Disagreement by eigenband against n: networks whose data alone differ, theory, and a guide of slope −1."""
     arms = select.shown_arms(found)
     arm = arms[0]
-    figure, (axes,) = arch_panels(found, height=3.7)
+    figure, (axes,) = arch_panels(found.setup.archs, height=3.7)
     law = select.best_law(found)
     drawn: list[FloatArray] = []
     for arch, ax in zip(found.setup.archs, axes, strict=True):
@@ -196,7 +196,7 @@ def draw_bands(found: NetworkValidation) -> Figure:
         Line2D([], [], color=INK, lw=1.0, ls=(0, (5, 2)), label="theory"),
         Line2D([], [], label="1/n", **GUIDE_LOOK),
     ]
-    legend(figure, handles)
+    legend_below(figure, handles)
     return figure
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..kinds import arch_title
+from ..kinds import about_networks
 from . import select
 
 if TYPE_CHECKING:
@@ -22,13 +22,7 @@ PREDICTED = 0.8
 
 def alternative(found: NetworkValidation, text: str) -> str:
     """The alternative text of a figure, with the networks that it is about."""
-    archs = ", ".join(arch_title(arch) for arch in found.setup.archs)
-    return f"{text}; {archs}{size_words(list(found.setup.n)).replace(' at ', '; ')}."
-
-
-def where(arch: str, n: int) -> str:
-    """``UNet, n = 200``; without n where it is not known."""
-    return f"{arch_title(arch)}, n = {n:,}" if n else arch_title(arch)
+    return about_networks(text, found.setup.archs, found.setup.n)
 
 
 def two_digits(value: float) -> str:
@@ -39,11 +33,6 @@ def two_digits(value: float) -> str:
 def p_words(value: float) -> str:
     """``0.003``, a dash if there is none."""
     return "–" if math.isnan(value) else f"{value:.1g}"
-
-
-def size_words(sizes: list[int]) -> str:
-    """`` at n = 30, 200``; nothing where sizes are not known."""
-    return f" at n = {', '.join(f'{n:,}' for n in sizes)}" if any(sizes) else ""
 
 
 def finite_mean(values: list[float]) -> float:

@@ -13,12 +13,12 @@ from matplotlib.lines import Line2D
 from ..._checks import FloatArray
 from .. import look, numbers
 from ..document import Mood, Picture, Section, Table, figure_section, rounded
-from ..kinds import ARM_TITLES
-from ..look import INK, styled
+from ..kinds import ARM_TITLES, arch_panels, where
+from ..look import GUIDE_LOOK, INK, legend_below, styled
 from ..words import number
 from . import select
-from .axes import GUIDE_LOOK, arch_panels, legend, n_handles, predictor_handles, size_places
-from .phrases import PREDICTED, alternative, finite_mean, mostly, p_words, two_digits, where
+from .axes import n_handles, predictor_handles, size_places
+from .phrases import PREDICTED, alternative, finite_mean, mostly, p_words, two_digits
 from .select import predictor_colour, predictor_title
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def draw_predictors(found: NetworkValidation) -> Figure:
     """Spearman correlation of predicted and observed disagreement, over modes (relative) and over seeds, for every predictor."""
     names = select.predictors(found)
     arms = select.shown_arms(found)
-    figure, (top, bottom) = arch_panels(found, rows=2, height=2.8)
+    figure, (top, bottom) = arch_panels(found.setup.archs, rows=2, height=2.8)
     spread = 0.5 / max(1, len(names) * len(arms))
     for arch, *axes in zip(found.setup.archs, top, bottom, strict=True):
         for ax, level in zip(axes, ("relative", "seeds"), strict=True):
@@ -154,7 +154,7 @@ def draw_predictors(found: NetworkValidation) -> Figure:
         Line2D([], [], ls="", marker="s" if arm == "different" else "o", mfc="none", color=INK, label=ARM_TITLES[arm])
         for arm in arms
     ]
-    legend(figure, handles)
+    legend_below(figure, handles)
     return figure
 
 
@@ -192,7 +192,7 @@ def _factor_words(found: NetworkValidation, arm: str, law: str | None) -> str:
 def draw_factors(found: NetworkValidation) -> Figure:
     """Observed over predicted disagreement by eigenband, for each n, of the best law and the linear models."""
     arm = select.shown_arms(found)[0]
-    figure, (axes,) = arch_panels(found, height=3.1)
+    figure, (axes,) = arch_panels(found.setup.archs, height=3.1)
     names = [name for name in ("linear", select.best_law(found)) if name in select.predictors(found)]
     colours = look.n_colours(len(found.setup.n))
     drawn: list[FloatArray] = []
@@ -219,7 +219,7 @@ def draw_factors(found: NetworkValidation) -> Figure:
         dashes: Any = (0, (2, 1.5)) if name == "linear" else "-"
         marker = None if name == "linear" else "o"
         handles.append(Line2D([], [], color=INK, ls=dashes, marker=marker, ms=4, label=predictor_title(str(name))))
-    legend(figure, handles)
+    legend_below(figure, handles)
     return figure
 
 
@@ -268,7 +268,7 @@ def _denoiser_words(found: NetworkValidation, arm: str, law: str | None) -> list
 def draw_denoisers(found: NetworkValidation) -> Figure:
     """Disagreement of the denoisers themselves against the noise level, observed and predicted."""
     arm = select.shown_arms(found)[0]
-    figure, (axes,) = arch_panels(found, height=3.2)
+    figure, (axes,) = arch_panels(found.setup.archs, height=3.2)
     colours, law = look.n_colours(len(found.setup.n)), select.best_law(found)
     drawn: list[FloatArray] = []
     for arch, ax in zip(found.setup.archs, axes, strict=True):
@@ -298,5 +298,5 @@ def draw_denoisers(found: NetworkValidation) -> Figure:
     axes[0].set_ylabel("squared distance of denoised images")
     handles = [*n_handles(found), Line2D([], [], color=INK, marker="o", ms=4, label="networks")]
     handles.append(Line2D([], [], color=INK, lw=1.1, ls=(0, (5, 2)), label="theory"))
-    legend(figure, handles, columns=6)
+    legend_below(figure, handles, columns=6)
     return figure

@@ -11,11 +11,11 @@ from matplotlib.lines import Line2D
 
 from ...validation.network.results import ANOTHER_PAIR
 from ..document import Mood, Picture, Section, Table, figure_section, rounded
-from ..kinds import ARM_TITLES
-from ..look import GUIDE, styled
+from ..kinds import ARM_TITLES, arch_panels, where
+from ..look import GUIDE, GUIDE_LOOK, legend_below, styled
 from . import select
-from .axes import GUIDE_LOOK, arch_panels, legend, predictor_handles, size_places
-from .phrases import alternative, finite_mean, mostly, p_words, two_digits, where
+from .axes import predictor_handles, size_places
+from .phrases import alternative, finite_mean, mostly, p_words, two_digits
 from .select import predictor_colour, predictor_title
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def draw_seed_order(found: NetworkValidation) -> Figure:
     rows = [score for score in found.seed_scores if score.arm == arm]
     names = sorted({row.predictor for row in rows}, key=select.predictor_place)
     spread = 0.7 / max(1, len(names) - 1)
-    figure, (axes,) = arch_panels(found, height=3.1)
+    figure, (axes,) = arch_panels(found.setup.archs, height=3.1)
     for arch, ax in zip(found.setup.archs, axes, strict=True):
         for place, n in enumerate(found.setup.n):
             here = [row for row in rows if (row.arch, row.n) == (arch, n)]
@@ -133,5 +133,5 @@ def draw_seed_order(found: NetworkValidation) -> Figure:
     axes[0].set_ylabel("rank correlation over seeds,\nsingle pairs")
     handles = predictor_handles(names)
     handles.append(Line2D([], [], color=GUIDE, lw=1.4, label="ceiling"))
-    legend(figure, handles, columns=3)
+    legend_below(figure, handles, columns=3)
     return figure
