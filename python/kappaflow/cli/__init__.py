@@ -34,6 +34,7 @@ app = typer.Typer(
             "diagnose": command_in("diagnose", SizesCommand),
             "plan": command_in("plan"),
             "seeds": command_in("seeds", SizesCommand),
+            "pilot": command_in("pilot", SizesCommand),
             "moments": command_in("moments"),
             "lens": command_in("lens"),
             "info": command_in("info"),

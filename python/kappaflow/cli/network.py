@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from .._checks import FloatArray
-from .._progress import duration
 from .console import ProgressDisplay, output_console, plain_line, print_notes
 from .errors import naming
 from .loading import open_data, read_rows
+from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
 from .options import BandOption, Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption, Sizes
 from .options_validate import ComparedLaws, Experiment, Memory, Pair, SamplerSteps, Training
 from .output import write_json
 from .parsing import chosen_bands
-from .run import machine_facts, report_run, results_directory
+from .run import report_run, results_directory
 from .signature import changed, takes_options
 
 if TYPE_CHECKING:
@@ -65,13 +64,6 @@ class NetworkOptions:
         runs = self.training.runs
         return Path(f"kappaflow-runs-{self.data.name}") if runs is None else runs
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Settings that replace those of the preset's training."""
-        given = {"batch": self.training.batch, "learning_rate": self.training.learning_rate}
-        given = {key: value for key, value in given.items() if value is not None}
-        return {**given, "amp": self.training.amp, "compile": self.training.compile}
-
     def as_json(self) -> dict[str, Any]:
         """For options.json."""
         return {
@@ -87,7 +79,7 @@ class NetworkOptions:
             "sigma_max": self.sampling.sigma_max,
             "split": self.experiment.split,
             "steps": self.training.steps,
-            **self.settings,
+            **self.training.settings,
             "pair": None if self.pair.pair is None else list(self.pair.pair),
             "train_a": self.pair.train_a,
             "train_b": self.pair.train_b,
@@ -119,12 +111,20 @@ def command(options: NetworkOptions) -> None:
         with ProgressDisplay(quiet=quiet) as display:
             work = prepare(options, display)
         assert work.plan is not None  # --pair is refused with it
-        print_plan(output_console(), work.plan, kept, work.context, options.device.device, options.training.workers)
+        print_plan(
+            output_console(),
+            f"preset {work.plan.preset}",
+            work.plan.runs,
+            work.context,
+            kept=kept,
+            device=options.device.device,
+            workers=options.training.workers,
+        )
         return
     directory = results_directory(f"kappaflow-network-{data.name}", resolved, options.result)
-    machine = _machine(options.device.device)
+    machine = torch_facts(options.device.device)
     with report_run(
-        "validate network", directory, quiet=quiet, machine=machine, kept=lambda: _what_is_kept(kept)
+        "validate network", directory, quiet=quiet, machine=machine, kept=lambda: what_is_kept(kept)
     ) as run:
         work = prepare(options, run.display)
         validation = compare(options, work, run.display)
@@ -162,22 +162,6 @@ def _check_pair(pair: Pair, experiment: Experiment, training: Training) -> None:
             raise ValueError(f"{option} is for training networks and cannot be used with --pair, got {value!r}")
 
 
-def _machine(device: str) -> dict[str, str]:
-    """Facts of the machine, with torch and its device, which must exist."""
-    try:
-        from ..models.devices import resolve_device  # lazy: torch
-    except ImportError as error:
-        raise ImportError('validate network needs PyTorch: pip install "kappaflow[networks]"') from error
-    resolve_device(device, mps=True)
-    return machine_facts(torch_device=device)
-
-
-def _what_is_kept(runs: Path) -> str:
-    if runs.is_dir() and any(runs.iterdir()):
-        return f"trained networks are kept in {runs}; the same command resumes from there"
-    return "nothing was written"
-
-
 # --- the work ---------------------------------------------------------------------------------------------------------
 
 
@@ -199,7 +183,7 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
     from ..validation.network.plan import make_plan  # lazy: torch
     from ..validation.network.presets import PRESETS  # lazy: torch
 
-    _machine(options.device.device)
+    torch_facts(options.device.device)
     experiment, preset = options.experiment, PRESETS[options.experiment.preset]
     source = open_data(options.data, display)
     images, total = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
@@ -233,13 +217,13 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
             seeds=seeds,
             sampler_steps=steps,
             steps=options.training.steps,
-            training=options.settings,
+            training=options.training.settings,
             split=experiment.split,
             coordinate=_coordinate(context, experiment.counterfactual),
             component=None if experiment.counterfactual is None else experiment.counterfactual - 1,
             seed=options.seed.seed,
         )
-    notes = _notes(options.data, total, len(images), experiment.split)
+    notes = warnings_about(options.data, total, len(images), experiment.split)
     return NetworkWork(context=context, plan=plan, given=given, sampler_steps=sampler_steps, notes=notes)
 
 
@@ -302,18 +286,6 @@ def _coordinate(context: Context, counterfactual: int | None) -> FloatArray | No
     return np.asarray(context.population.coordinates(context.images)[:, counterfactual - 1])
 
 
-def _notes(source: Data, total: int, used: int, split: str) -> list[str]:
-    notes = []
-    if used < total:
-        notes.append(f"{used:,} of {total:,} images fit into --memory; this random subset represents all images.")
-    if source.data == "patches" and split == "random":
-        notes.append(
-            "Patches overlap with their neighbours, so random splits share pixels, and nearest-neighbour distances and "
-            "memorisation say little. Use --split contiguous to cut between photographs."
-        )
-    return notes
-
-
 # --- results ----------------------------------------------------------------------------------------------------------
 
 
@@ -338,28 +310,3 @@ def print_findings(console: Console, validation: NetworkValidation) -> None:
     for line in verdict_lines(validation):
         plain_line(console, f"  {line}")
     print_notes(console, validation.notes)
-
-
-def print_plan(console: Console, plan: Plan, kept: Path, context: Context, device: str, workers: int | None) -> None:
-    """Print what would be trained and how long it takes, from a few timed steps of each architecture."""
-    from ..validation.network.cost import estimate  # lazy: torch
-    from ..validation.network.sweep import worker_count  # lazy: torch
-
-    table = Table(title=f"preset {plan.preset}: {len(plan.runs)} networks")
-    for heading in ("network", "parameters", "n", "count", "steps", "batch", "time each"):
-        table.add_column(heading, justify="left" if heading == "network" else "right")
-    seconds = 0.0
-    for row in estimate(plan, context.images, context.shape, device):
-        table.add_row(
-            row.arch,
-            f"{row.parameters:,}",
-            ", ".join(map(str, row.sizes)),
-            str(row.count),
-            f"{row.steps:,}",
-            str(row.batch),
-            duration(row.seconds),
-        )
-        seconds += row.seconds * row.count
-    console.print(table)
-    processes = worker_count(workers, device)
-    plain_line(console, f"about {duration(seconds / processes)} with {processes} at once on {device}; kept in {kept}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from .._checks import choice
 from ..validation.laws import compared_laws
@@ -152,8 +152,8 @@ class Simulation:
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """What ``kappaflow validate network`` trains and compares."""
+class Networks:
+    """Which networks are trained."""
 
     preset: Annotated[
         str,
@@ -172,27 +172,6 @@ class Experiment:
             shown="of the preset",
             complete=several_of(ARCHITECTURES),
             help=f"Architectures, separated by commas: {', '.join(ARCHITECTURES)}.",
-        ),
-    ] = None
-    arms: Annotated[
-        str | None,
-        option(
-            "--arms",
-            metavar="NAMES",
-            shown="both",
-            complete=several_of(ARMS),
-            help="How the two models of a pair differ. same: only in their images; different: also in initialisation "
-            "and noise.",
-        ),
-    ] = None
-    counterfactual: Annotated[
-        int | None,
-        option(
-            "--counterfactual",
-            min=1,
-            metavar="PC",
-            shown="none",
-            help="Also train on training sets that differ along this principal component.",
         ),
     ] = None
     repeats: Annotated[
@@ -228,6 +207,33 @@ class Experiment:
     def architectures(self) -> list[str] | None:
         """Names of the architectures; None if the option was not given."""
         return parse_names("--arch", self.arch, ARCHITECTURES)
+
+
+@dataclass(frozen=True)
+class Experiment(Networks):
+    """What ``kappaflow validate network`` trains and compares."""
+
+    arms: Annotated[
+        str | None,
+        option(
+            "--arms",
+            metavar="NAMES",
+            shown="both",
+            complete=several_of(ARMS),
+            help="How the two models of a pair differ. same: only in their images; different: also in initialisation "
+            "and noise.",
+        ),
+    ] = None
+    counterfactual: Annotated[
+        int | None,
+        option(
+            "--counterfactual",
+            min=1,
+            metavar="PC",
+            shown="none",
+            help="Also train on training sets that differ along this principal component.",
+        ),
+    ] = None
 
     def arm_names(self) -> list[str] | None:
         """Names of the arms; None if the option was not given."""
@@ -303,6 +309,13 @@ class Training:
             help="Folder in which trained networks are kept and looked up.",
         ),
     ] = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings that replace those of the preset."""
+        given = {"batch": self.batch, "learning_rate": self.learning_rate}
+        given = {key: value for key, value in given.items() if value is not None}
+        return {**given, "amp": self.amp, "compile": self.compile}
 
 
 @dataclass(frozen=True)

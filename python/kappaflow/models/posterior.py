@@ -57,8 +57,8 @@ class PosteriorVariance(ShortRepr, Tabular):
     pixels : (Z, *shape) variance of each pixel, or None; its mean over pixels is `seeds`
     mean : (Z, *shape) the average Σ w y that a denoiser returns for this state, or None
     perplexity : (Z,) exp(entropy of the weights): how many images explain the state
-    trivial : (Z,) −‖x₀ − μ‖²/d, x₀ = what the linear model of all images makes of the seed; a covariate that needs no
-        posterior, to be shown beside `seeds`
+    trivial : (Z,) −‖x₀‖²/d, x₀ = what the linear model of all images makes of the seed: largest where that image is grey, for
+        pixels in [−1, 1]. It needs no posterior and is to be shown beside `seeds`
     sigma : σ*, the noise level of the states
     images : number of distinct images
     """
@@ -193,10 +193,9 @@ class _States:
 
     @property
     def trivial(self) -> FloatArray:
-        """(Z,) −‖x₀ − μ‖²/d of the linear model."""
+        """(Z,) −‖x₀‖²/d of the linear model."""
         gain = Map.sampling(0.0, self.sigma_max).gain(self.population.eigenvalues)
-        moved = self._coordinates * gain
-        return np.asarray(-(moved**2).sum(axis=1) / self.population.dimension)
+        return np.asarray(-np.mean(self.population.apply(self._noise, gain) ** 2, axis=1))
 
     def at(self, sigma: float, source: DistinctImages, count: int | None = None) -> FloatArray:
         """(Z, w) the states x* − μ at a noise level, in the coordinates of the images; of the first `count` seeds."""

@@ -27,7 +27,7 @@ from .training import PilotMembers
 __all__ = ["TOLERANCE", "TOLERANCES", "assemble_pilot", "most_general_law"]
 
 #: The tolerance of the headline, and all tolerances of the table.
-TOLERANCE, TOLERANCES = 0.05, (0.2, 0.1, 0.05, 0.02, 0.01)
+TOLERANCE, TOLERANCES = 0.1, (0.2, 0.1, 0.05, 0.02, 0.01)
 #: Sizes of the curve for each factor of ten, and how far it goes beyond the number of images.
 _PER_DECADE, _BEYOND, _LARGEST = 8, 1000, 10**8
 #: Limits of the factors between which 80 % of the seeds of a pair lie.

@@ -237,7 +237,8 @@ def test_seeds_of_linear_models_that_are_grey_are_the_trivial_guess(
     answer = kf.posterior_variance(population, noise)
     gain = np.sqrt(population.eigenvalues / (population.eigenvalues + SIGMA_MAX**2))
     moved = (noise - population.mean) @ (population.eigenvectors * gain)  # type: ignore[operator]
-    np.testing.assert_allclose(answer.trivial, -np.sum(moved**2, axis=1) / 64, rtol=1e-12)
+    generated = population.mean + moved @ population.eigenvectors.T  # type: ignore[union-attr]
+    np.testing.assert_allclose(answer.trivial, -np.mean(generated**2, axis=1), rtol=1e-12)
 
 
 def test_table_and_repr(population: kf.Population, noise: FloatArray) -> None:

@@ -117,7 +117,7 @@ def test_damaged_networks_and_failing_models_are_named(experiment: Experiment, t
 def test_estimates_name_every_architecture() -> None:
     images = smooth(40)
     plan = make_plan(images, SHAPE, archs=["mlp", "linear"], n=[10, 20], steps=100)
-    found = estimate(plan, images, SHAPE)
+    found = estimate(plan.runs, images, SHAPE)
     assert [(e.arch, e.sizes, e.count, e.steps) for e in found] == [
         ("mlp", (10, 20), 6, 100),
         ("linear", (10, 20), 6, 100),

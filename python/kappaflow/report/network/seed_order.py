@@ -37,8 +37,8 @@ def seed_order(found: NetworkValidation) -> Section | None:
                 "Rank correlation (Spearman) over seeds of predicted disagreement with that of single pairs of networks. The line "
                 "is the ceiling: a pair's own randomness cannot be predicted, so no predictor can do better with single pairs on "
                 "average. It is known only where there are at least two pairs of networks. The posterior variance of all images "
-                "says how far apart the images lie that explain a seed's noisy state equally well. The distance to the mean image "
-                "is a trivial predictor: seeds whose linear image is close to the mean come first."
+                "says how far apart the images lie that explain a seed's noisy state equally well. The trivial "
+                "predictor ranks seeds by the linear model's image: those whose pixels are closest to 0 (grey) come first."
             ),
             alternative=alternative(found, "Rank correlations over seeds for each predictor, beside the ceiling"),
             draw=partial(draw_seed_order, found),

@@ -23,7 +23,7 @@ LINEAR = "linear"
 #: Predictors of seeds that are neither: their titles and colours, in the order in which they are shown.
 _SEED_PREDICTORS = {
     POSTERIOR: ("posterior variance of all images", BAND_COLOURS[5]),
-    TRIVIAL: ("distance to the mean image (trivial)", "#9aa0a6"),
+    TRIVIAL: ("grey linear image (trivial)", "#9aa0a6"),
     ANOTHER_PAIR: ("other pair of networks", "#b8860b"),
 }
 

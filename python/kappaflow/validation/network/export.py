@@ -8,7 +8,7 @@ from ..export import plain
 from .results import Baseline, Forecast, NetworkPair, NetworkValidation
 from .runs import Run
 
-__all__ = ["network_to_json"]
+__all__ = ["network_to_json", "pair_to_json", "run_to_json"]
 
 
 def network_to_json(validation: NetworkValidation) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def network_to_json(validation: NetworkValidation) -> dict[str, Any]:
     return {
         **plain(validation.data),
         **{name: value for name, value in setup.items() if name != "laws"},
-        "runs": [_run_to_json(run) for run in validation.runs],
+        "runs": [run_to_json(run) for run in validation.runs],
         "predictions": plain(validation.predictor_scores),
         "seed_scores": plain(validation.seed_scores),
         "amounts": plain(validation.amounts),
@@ -29,13 +29,13 @@ def network_to_json(validation: NetworkValidation) -> dict[str, Any]:
         "strata": plain(validation.strata),
         "notes": plain(validation.notes),
         "laws": [plain(law) | {"profiles": law.profiles} for law in validation.setup.laws],
-        "pairs": [_flat(pair) for pair in validation.pairs],
-        "baselines": [_flat(baseline) for baseline in validation.baselines],
-        "forecasts": [_flat(forecast) for forecast in validation.forecasts],
+        "pairs": [pair_to_json(pair) for pair in validation.pairs],
+        "baselines": [pair_to_json(baseline) for baseline in validation.baselines],
+        "forecasts": [pair_to_json(forecast) for forecast in validation.forecasts],
     }
 
 
-def _run_to_json(run: Run) -> dict[str, Any]:
+def run_to_json(run: Run) -> dict[str, Any]:
     """A run with the fields of its parts side by side."""
     fit, nearest = run.linear_fit, run.nearest
     return {
@@ -61,7 +61,7 @@ def _run_to_json(run: Run) -> dict[str, Any]:
     }
 
 
-def _flat(row: NetworkPair | Baseline | Forecast) -> dict[str, Any]:
+def pair_to_json(row: NetworkPair | Baseline | Forecast) -> dict[str, Any]:
     """The fields of a row and of its disagreement side by side."""
     own = {name: plain(value) for name, value in vars(row).items() if name != "disagreement"}
     return own | {name: plain(value) for name, value in vars(row.disagreement).items()}

@@ -1,0 +1,261 @@
+"""``kappaflow pilot``: a few small trainings, and what they say about networks of that kind at any number of images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from rich.console import Console
+
+from .._checks import choice
+from .console import ProgressDisplay, output_console, plain_line, print_notes
+from .loading import open_data, read_rows
+from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
+from .options import Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption, Sizes, Tolerance
+from .options_validate import ARCHITECTURES, Memory, Networks, SamplerSteps, Training
+from .output import write_json
+from .run import report_run, results_directory
+from .signature import changed, takes_options
+
+if TYPE_CHECKING:
+    from ..pilot.results import Pilot
+    from ..validation.network.context import Context
+    from ..validation.network.plan import Plan, RunSpec
+
+PILOT_FORMAT = "kappaflow-pilot-1"
+#: Pairs of training sets of each size, and seeds, unless others are given.
+REPEATS, SEEDS = 2, 256
+
+
+@dataclass(frozen=True)
+class PilotOptions:
+    """The options of the command."""
+
+    data: Data
+    networks: Annotated[
+        Networks,
+        changed("preset", default="laptop", help="How networks are trained: quick, laptop or paper."),
+        changed(
+            "arch",
+            metavar="NAME",
+            shown="unet",
+            help=f"Architecture of the networks: {', '.join(ARCHITECTURES)}.",
+        ),
+        changed("repeats", shown=str(REPEATS)),
+    ]
+    sizes: Annotated[
+        Sizes,
+        changed(
+            "n", shown="100,300", help="Sizes of the pilots, such as 100,300: small, and at least two if possible."
+        ),
+    ]
+    tolerance: Tolerance
+    seeds: Annotated[
+        SeedOption,
+        changed("seeds", metavar="COUNT", shown=str(SEEDS), help="Number of seeds of the initial noise, 8 to 100000."),
+    ]
+    steps: Annotated[
+        SamplerSteps,
+        changed(
+            "sampler_steps", metavar="COUNT", shown="of the preset", help="Number of steps of the sampler, 2 to 1000."
+        ),
+    ]
+    sampling: Sampling
+    training: Training
+    seed: RandomSeed
+    device: Annotated[Device, changed("device", help="Device to compute on: cpu, cuda, cuda:<number> or mps.")]
+    profiles: Profiles
+    memory: Memory
+    result: Annotated[ReportResult, changed("out", shown="kappaflow-pilot-<name of the data>")]
+
+    @property
+    def kept(self) -> Path:
+        """Where trained networks are kept; the same folder as that of ``validate network``."""
+        runs = self.training.runs
+        return Path(f"kappaflow-runs-{self.data.name}") if runs is None else runs
+
+    @property
+    def arch(self) -> str:
+        """The architecture."""
+        return "unet" if self.networks.arch is None else choice("--arch", self.networks.arch, ARCHITECTURES)
+
+    @property
+    def repeats(self) -> int:
+        """Pairs of training sets of each size; there is only one contiguous split."""
+        if self.networks.repeats is None:
+            return REPEATS if self.networks.split == "random" else 1
+        return self.networks.repeats
+
+    def as_json(self) -> dict[str, Any]:
+        """For options.json."""
+        return {
+            **self.data.as_json(),
+            "preset": self.networks.preset,
+            "arch": self.arch,
+            "n": self.sizes.several(),
+            "tolerance": self.tolerance.tolerance,
+            "repeats": self.repeats,
+            "seeds": self.seeds.count(8),
+            "sampler_steps": self.steps.one(),
+            "sigma_max": self.sampling.sigma_max,
+            "split": self.networks.split,
+            "steps": self.training.steps,
+            **self.training.settings,
+            "profiles": self.profiles.count,
+            "seed": self.seed.seed,
+            "memory": self.memory.memory,
+        }
+
+
+@takes_options({"archs": "--arch"})
+def command(options: PilotOptions) -> None:
+    """Train a few small pairs of networks, and say how much two networks of this kind disagree at any number of images.
+
+    At each size A and B are trained on different images and B once more on its own, so that the effect of the images is told from
+    that of the training. Writes report.html, its figures, pilot.json and options.json. Networks are kept in --runs: after a stop
+    the same command resumes.
+
+    Example: kappaflow pilot digits --arch unet
+    """
+    data, kept, quiet = options.data, options.kept, options.result.quiet
+    if data.is_population:
+        raise ValueError(f"DATA must be images, got the saved population {data.data!r}, which holds none")
+    resolved = options.as_json()
+    if kept.exists() and not kept.is_dir():
+        raise ValueError(f"--runs must name a folder, got {str(kept)!r}, which is a file")
+    if options.networks.dry_run:
+        with ProgressDisplay(quiet=quiet) as display:
+            work = prepare(options, display)
+        print_plan(
+            output_console(),
+            f"pilots of preset {work.plan.preset}",
+            (*work.plan.runs, *work.shorter),
+            work.context,
+            kept=kept,
+            device=options.device.device,
+            workers=options.training.workers,
+        )
+        return
+    directory = results_directory(f"kappaflow-pilot-{data.name}", resolved, options.result)
+    machine = torch_facts(options.device.device, "pilot")
+    with report_run("pilot", directory, quiet=quiet, machine=machine, kept=lambda: what_is_kept(kept)) as run:
+        work = prepare(options, run.display)
+        pilot = train_and_fit(options, work, run.display)
+        with run.writing() as folder:
+            write_results(folder, pilot, run.machine, png=options.result.png)
+        run.resolved = {"images": len(work.context.images), "n": list(work.plan.n), "runs": str(kept)}
+        run.summary = lambda console: print_answer(console, pilot)
+
+
+@dataclass(frozen=True)
+class PilotWork:
+    """The work of a run: its images, and what is trained."""
+
+    context: Context
+    plan: Plan
+    shorter: tuple[RunSpec, ...]
+    notes: list[str]
+
+
+def prepare(options: PilotOptions, display: ProgressDisplay) -> PilotWork:
+    """Read the images and plan the training."""
+    torch_facts(options.device.device, "pilot")
+    from ..pilot.training import default_sizes, shorter_runs  # lazy: torch
+    from ..validation.network.context import make_context  # lazy: torch
+    from ..validation.network.plan import make_plan  # lazy: torch
+    from ..validation.network.presets import PRESETS  # lazy: torch
+
+    source = open_data(options.data, display)
+    images, total = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
+    seeds = options.seeds.count(8) or SEEDS
+    steps = options.steps.one() or PRESETS[options.networks.preset].sampler_steps
+    context = make_context(
+        images,
+        source.shape,
+        seeds=seeds,
+        seed=options.seed.seed,
+        sampler_steps=steps,
+        sigma_max=options.sampling.sigma_max,
+        profiles=options.profiles.count,
+        description=source.summary,
+        manipulated=False,
+    )
+    plan = make_plan(
+        images,
+        source.shape,
+        options.networks.preset,
+        archs=[options.arch],
+        n=options.sizes.several() or default_sizes(len(images)),
+        repeats=options.repeats,
+        seeds=seeds,
+        sampler_steps=steps,
+        steps=options.training.steps,
+        training=options.training.settings,
+        split=options.networks.split,
+        seed=options.seed.seed,
+    )
+    notes = warnings_about(options.data, total, len(images), options.networks.split)
+    return PilotWork(context=context, plan=plan, shorter=shorter_runs(plan), notes=notes)
+
+
+def train_and_fit(options: PilotOptions, work: PilotWork, display: ProgressDisplay) -> Pilot:
+    """Train the networks that are missing, and fit what they show."""
+    from ..pilot.assemble import assemble_pilot, most_general_law  # lazy: torch
+    from ..pilot.results import PilotSetup  # lazy: torch
+    from ..pilot.training import train_pilots  # lazy: torch
+
+    plan, context = work.plan, work.context
+    members = train_pilots(
+        plan,
+        context,
+        options.kept,
+        shorter=work.shorter,
+        workers=options.training.workers,
+        device=options.device.device,
+        dask=options.training.dask,
+        progress=display,
+    )
+    setup = PilotSetup(
+        networks=options.arch,
+        n=plan.n,
+        repeats=plan.repeats,
+        steps=plan.runs[0].training.steps,
+        seeds=np.array(context.seeds, dtype=np.int64),
+        sigma_max=context.sigma_max,
+        sampler_steps=plan.sampler_steps,
+        law=most_general_law(context).name,
+        preset=plan.preset,
+        device=options.device.device,
+        seed=plan.seed,
+    )
+    return assemble_pilot(
+        context,
+        members,
+        setup=setup,
+        source=options.data.name,
+        tolerance=options.tolerance.tolerance,
+        notes=work.notes,
+    )
+
+
+def write_results(directory: Path, pilot: Pilot, machine: Mapping[str, str], *, png: bool) -> None:
+    """Write the report and its numbers into a folder."""
+    from ..pilot.export import pilot_to_json  # lazy: torch
+    from ..report import build, write  # lazy: matplotlib
+
+    write(build(pilot, facts=machine), directory, png=png)
+    numbers = pilot_to_json(pilot)
+    write_json(directory / "pilot.json", {"format": PILOT_FORMAT, "version": machine["kappaflow"], **numbers})
+
+
+def print_answer(console: Console, pilot: Pilot) -> None:
+    """Print the headline, the lines below it and the notes."""
+    from ..report.pilot import answer_lines, headline  # lazy: matplotlib
+
+    plain_line(console, headline(pilot).answer, "bold")
+    for line in answer_lines(pilot):
+        plain_line(console, f"  {line}")
+    print_notes(console, pilot.notes)
