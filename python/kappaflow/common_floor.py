@@ -77,13 +77,13 @@ def fit_common_floor(everything: Any, same_images: Any, law: Any) -> CommonFloor
     r"""The common floor of pilots at S sizes, by least squares of relative errors with F ≥ 0 and c ≥ b ≥ 0.
 
     With one pilot, b/c = 0.38 is taken from networks that were measured: c·law = (D − F_n)/(1 − b/c), where D is the disagreement
-    and F_n that on the same images. Pilots at which the law is above 0.2 are left out if there are others, because disagreement
-    saturates there.
+    and F_n that on the same images. The same b/c is taken if no size has a pair on the same images; two sizes are needed then.
+    Pilots at which the law is above 0.2 are left out if there are others, because disagreement saturates there.
 
     Parameters
     ----------
     everything : (S,) disagreement of two networks that differ in images, initialisation and noise, relative to unrelated seeds
-    same_images : (S,) the same of two networks that were trained on the same images
+    same_images : (S,) the same of two networks that were trained on the same images; NaN at sizes without such a pair
     law : (S,) the same, as a law predicts it for linear models
 
     Raises
@@ -91,7 +91,8 @@ def fit_common_floor(everything: Any, same_images: Any, law: Any) -> CommonFloor
     TypeError
         Values that are not real numbers.
     ValueError
-        No pilots, different shapes, values that are not above 0, NaN or infinity.
+        No pilots, different shapes, values that are not above 0, NaN or infinity elsewhere than in `same_images`, or one size
+        without a pair on the same images.
 
     Examples
     --------
@@ -100,16 +101,24 @@ def fit_common_floor(everything: Any, same_images: Any, law: Any) -> CommonFloor
     >>> round(fit.floor, 6), round(fit.data, 6), round(fit.optimisation, 6)
     (0.05, 2.0, 0.8)
     """
-    values = {"everything": everything, "same_images": same_images, "law": law}
+    given = np.atleast_1d(np.asarray(same_images))
+    missing = np.isnan(given) if np.issubdtype(given.dtype, np.floating) else np.zeros(given.shape, dtype=bool)
+    values = {"everything": everything, "same_images": np.where(missing, 1.0, given), "law": law}
     arrays = {name: np.atleast_1d(real_array(name, value)) for name, value in values.items()}
     for name, array in arrays.items():
         if array.ndim != 1 or array.size == 0 or array.shape != arrays["law"].shape:
             raise ValueError(f"{name} must hold one value for each pilot, as law does, got shape {array.shape}")
         if array.min() <= 0:
             raise ValueError(f"{name} must be above 0, got {array.min()}")
+    arrays["same_images"] = np.where(missing, np.nan, arrays["same_images"])
     kept = arrays["law"] <= max(LARGEST_LAW, float(arrays["law"].min()))
     apart, floor, predicted = (arrays[name][kept] for name in values)
     if len(predicted) == 1:
+        if np.isnan(floor[0]):
+            raise ValueError(
+                "same_images must hold a pair on the same images if only one size counts, got NaN: without it the floor is "
+                "not known"
+            )
         by_data = max(float(apart[0] - floor[0]), 0.0) / (1 - OPTIMISATION_SHARE)
         by_data = min(by_data, float(apart[0]))
         data = by_data / float(predicted[0])
@@ -121,12 +130,10 @@ def _least_squares(apart: FloatArray, floor: FloatArray, law: FloatArray) -> Com
     """F, c − b and b ≥ 0 that make (model − observed)/observed smallest: the images cannot take away disagreement."""
     from scipy.optimize import nnls  # lazy: a quick start
 
-    rows = [(1.0, x, x) for x in law] + [(1.0, 0.0, x) for x in law]
-    observed = np.concatenate([apart, floor])
+    shown = ~np.isnan(floor)
+    any_floor = bool(shown.any())  # without one, b is a fixed part of c, and both stand in the second column
+    rows = [(1.0, x, x if any_floor else 0.0) for x in law] + [(1.0, 0.0, x) for x in law[shown]]
+    observed = np.concatenate([apart, floor[shown]])
     solution = nnls(np.array(rows) / observed[:, None], np.ones(len(observed)))[0]
-    return CommonFloor(
-        floor=float(solution[0]),
-        data=float(solution[1] + solution[2]),
-        optimisation=float(solution[2]),
-        pilots=len(law),
-    )
+    parts = solution[1:] if any_floor else np.array([1 - OPTIMISATION_SHARE, OPTIMISATION_SHARE]) * solution[1]
+    return CommonFloor(floor=float(solution[0]), data=float(parts.sum()), optimisation=float(parts[1]), pilots=len(law))

@@ -50,7 +50,8 @@ class SizeObserved(ShortRepr, Tabular):
     n : number of images in each training set
     law : what the law says for linear models of so many images
     everything : (r,) disagreement of r pairs that differ in images, initialisation and noise
-    same_images : (r′,) of pairs that were trained on the same images
+    same_images : (r′,) of pairs that were trained on the same images; may be empty if other sizes have such pairs, or if there
+        are two sizes
     data_alone : (r″,) of pairs that differ only in their images; may be empty
     """
 
@@ -66,9 +67,14 @@ class SizeObserved(ShortRepr, Tabular):
             "n": self.n,
             "law": self.law,
             "everything": float(np.mean(self.everything)),
-            "same_images": float(np.mean(self.same_images)),
-            "data_alone": float(np.mean(self.data_alone)) if len(self.data_alone) else math.nan,
+            "same_images": _mean(self.same_images),
+            "data_alone": _mean(self.data_alone),
         }
+
+
+def _mean(values: FloatArray) -> float:
+    """The mean over pairs; NaN without pairs."""
+    return float(np.mean(values)) if len(values) else math.nan
 
 
 class LeftOut(NamedTuple):
@@ -152,7 +158,7 @@ def fit_amount(sizes: Sequence[SizeObserved], *, seed: int = 0) -> Amount:
 
     Parameters
     ----------
-    sizes : pilots, each at another n, all with pairs that differ in everything and pairs on the same images
+    sizes : pilots, each at another n, all with pairs that differ in everything; a single pilot needs pairs on the same images
     seed : of the draws
 
     Raises
@@ -163,16 +169,16 @@ def fit_amount(sizes: Sequence[SizeObserved], *, seed: int = 0) -> Amount:
     ordered = sorted(sizes, key=lambda size: size.n)
     _check(ordered)
     law = np.array([size.law for size in ordered])
-    means = np.array([[np.mean(size.everything), np.mean(size.same_images)] for size in ordered])
-    alone = np.array([np.mean(size.data_alone) if len(size.data_alone) else math.nan for size in ordered])
+    means = np.array([[_mean(size.everything), _mean(size.same_images)] for size in ordered])
+    alone = np.array([_mean(size.data_alone) for size in ordered])
     fit = fit_common_floor(means[:, 0], means[:, 1], law)
     spread = _between_pairs(ordered)
-    counts = np.array([[len(s.everything), len(s.same_images), max(1, len(s.data_alone))] for s in ordered])
+    counts = np.array([[max(1, len(v)) for v in (s.everything, s.same_images, s.data_alone)] for s in ordered])
     rng = np.random.default_rng(integer("seed", seed, 0))
     noise = np.exp(spread / np.sqrt(counts) * rng.standard_normal((_DRAWS, *counts.shape)))
     draws = np.array([_parameters(means * each[:, :2], alone * each[:, 2], law) for each in noise])
     left_out, error = None, _EXTRAPOLATION_ALONE
-    if len(ordered) > 1:
+    if _can_leave_out(ordered):
         before = fit_common_floor(means[:-1, 0], means[:-1, 1], law[:-1])
         left_out = LeftOut(ordered[-1].n, float(means[-1, 0]), float(before.disagreement(law[-1])))
         missed = math.log(left_out.observed / left_out.predicted)
@@ -196,10 +202,16 @@ def _check(sizes: Sequence[SizeObserved]) -> None:
     for size in sizes:
         for name in ("everything", "same_images", "data_alone"):
             values: Any = real_array(name, getattr(size, name))
-            if not len(values) and name != "data_alone":
-                raise ValueError(f"{name} must hold at least one pair at n = {size.n}, got none")
+            if not len(values) and name == "everything":
+                raise ValueError(f"everything must hold at least one pair at n = {size.n}, got none")
             if len(values) and values.min() <= 0:
                 raise ValueError(f"{name} must be above 0, got {values.min()} at n = {size.n}")
+
+
+def _can_leave_out(sizes: Sequence[SizeObserved]) -> bool:
+    """Whether the smaller sizes alone can be fitted."""
+    smaller = sizes[:-1]
+    return len(smaller) > 1 or (len(smaller) == 1 and len(smaller[0].same_images) > 0)
 
 
 def _between_pairs(sizes: Sequence[SizeObserved]) -> float:

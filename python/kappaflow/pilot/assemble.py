@@ -63,7 +63,8 @@ def assemble_pilot(
     Raises
     ------
     TrainingError
-        No size has both a pair that differs in everything and a pair on the same images that pass the gate.
+        Too few pairs pass the gate: needed is a pair that differs in everything and one on the same images, or pairs of the first
+        kind at two sizes.
     ValueError, TypeError
         The tolerance is not above 0 and below 1.
     """
@@ -106,7 +107,11 @@ def assemble_pilot(
 
 def _no_pilot(members: Sequence[Member]) -> str:
     reasons = [f"{m.run.key}: {'; '.join(m.run.quality.reasons)}" for m in members if not m.run.quality.passed]
-    what = reasons[0] if reasons else "no size has both a pair that differs in everything and a pair on the same images"
+    what = (
+        reasons[0]
+        if reasons
+        else "needed is a pair that differs in everything and one on the same images, or pairs of the first kind at two sizes"
+    )
     return f"no pilot passes the gate, so nothing can be said about these networks ({what}). Train longer, or scale the images."
 
 
@@ -178,14 +183,16 @@ def _round_sizes(top: int) -> list[int]:
 
 
 def _sizes(pairs: Sequence[NetworkPair], law: _LawCurve) -> tuple[SizeObserved, ...]:
-    """What the pilots at each size showed, for sizes with both kinds of pairs that pass the gate."""
+    """What the pilots at each size showed, for sizes with pairs that differ in everything and pass the gate; none if they do not
+    suffice for a fit.
+    """
     observed = []
     for n in sorted({pair.n for pair in pairs}):
         arms = {
             arm: np.array([p.disagreement.ratio for p in pairs if (p.n, p.arm) == (n, arm) and p.trained])
             for arm in ("different", "floor", "same")
         }
-        if len(arms["different"]) and len(arms["floor"]):
+        if len(arms["different"]):
             observed.append(
                 SizeObserved(
                     n=n,
@@ -195,7 +202,8 @@ def _sizes(pairs: Sequence[NetworkPair], law: _LawCurve) -> tuple[SizeObserved, 
                     data_alone=arms["same"],
                 )
             )
-    return tuple(observed)
+    enough = len(observed) > 1 or any(len(size.same_images) for size in observed)
+    return tuple(observed) if enough else ()
 
 
 def _forecast(amount: Amount, n: int, law: _LawCurve) -> ForecastAt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -51,6 +52,22 @@ def test_networks_that_follow_the_model_are_predicted_exactly(sizes: tuple[int, 
     if amount.left_out is not None:
         assert amount.left_out.n == sizes[-1]
         assert amount.left_out.predicted == pytest.approx(amount.left_out.observed)
+
+
+def test_sizes_without_pairs_on_the_same_images_are_used() -> None:
+    bare = [dataclasses.replace(exact(n), same_images=np.array([])) for n in (100, 300, 900)]
+    whole = fit_amount([bare[0], exact(300), bare[2]])
+    assert whole.everything(0.001).value == pytest.approx(FLOOR + DATA * 0.001)
+    assert whole.same_images(0.001).value == pytest.approx(FLOOR + OPTIMISATION * 0.001)
+    none = fit_amount(bare)  # b/c is that of other networks, which is that of these
+    assert none.everything(0.001).value == pytest.approx(FLOOR + DATA * 0.001)
+    assert none.same_images(0.001).value == pytest.approx(FLOOR + OPTIMISATION * 0.001)
+    assert none.left_out is not None
+    two = fit_amount(bare[:2])  # one of two sizes alone shows no floor, so that none can be left out
+    assert two.left_out is None
+    assert two.extrapolation > none.extrapolation
+    with pytest.raises(ValueError, match="same_images must hold a pair on the same images"):
+        fit_amount(bare[:1])
 
 
 def test_a_tolerance_below_the_floor_is_not_reached_by_more_images() -> None:
