@@ -179,7 +179,7 @@ class NetworkWork:
 def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
     """Read the images, open the models if any are given, and plan the training if not."""
     from ..validation.network.context import make_context  # lazy: torch
-    from ..validation.network.given import open_pair  # lazy: torch
+    from ..validation.network.given import open_models  # lazy: torch
     from ..validation.network.plan import make_plan  # lazy: torch
     from ..validation.network.presets import PRESETS  # lazy: torch
 
@@ -191,7 +191,7 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
     sampler_steps = preset.sampler_steps if steps is None else steps
     names, shape = options.pair.pair, source.shape
     with naming("--pair"):
-        given = None if names is None else open_pair(names, shape, sigma_max=sigma_max, device=options.device.device)
+        given = None if names is None else open_models(names, shape, sigma_max=sigma_max, device=options.device.device)
     context = make_context(
         images,
         shape,

@@ -71,8 +71,7 @@ def assemble_pilot(
     wanted = positive("tolerance", tolerance)
     if wanted >= 1:
         raise ValueError(f"tolerance must be below 1, the disagreement of unrelated seeds, got {wanted}")
-    member_pairs = pair_members(members.full)
-    pairs = [compare_pair(context, pair) for pair in member_pairs]
+    pairs = [compare_pair(context, pair) for pair in members.pairs]
     law = _LawCurve(context, setup.n)
     sizes = _sizes(pairs, law)
     failed = [m.run for m in (*members.full, *members.shorter) if not m.run.quality.passed]
@@ -100,7 +99,7 @@ def assemble_pilot(
         needed=tuple(_needed(amount, each, law) for each in sorted({*TOLERANCES, wanted}, reverse=True)),
         length=_length(context, members, pairs, setup),
         seeds=_seeds(context, pairs),
-        gallery=_gallery(context, member_pairs),
+        gallery=_gallery(context, members.pairs),
         notes=(*notes, *_failed_note(failed), *_sizes_note(setup, sizes)),
     )
 

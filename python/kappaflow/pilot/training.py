@@ -10,7 +10,7 @@ from .._checks import integer
 from .._repr import ShortRepr
 from ..validation.network.context import Context
 from ..validation.network.experiment import train_members
-from ..validation.network.members import Member
+from ..validation.network.members import Member, MemberPair, pair_members
 from ..validation.network.plan import Plan, RunSpec
 
 __all__ = ["SIZES", "PilotMembers", "default_sizes", "shorter_runs", "train_pilots"]
@@ -31,10 +31,12 @@ class PilotMembers(ShortRepr):
     ----------
     full : trained for as long as was asked for
     shorter : trained for fewer steps, at the largest size
+    pairs : of the networks in `full`
     """
 
     full: tuple[Member, ...]
     shorter: tuple[Member, ...]
+    pairs: tuple[MemberPair, ...]
 
 
 def default_sizes(images: int) -> tuple[int, ...]:
@@ -100,4 +102,5 @@ def train_pilots(
         dask=dask,
         progress=progress,
     )
-    return PilotMembers(tuple(members[: len(plan.runs)]), tuple(members[len(plan.runs) :]))
+    full = members[: len(plan.runs)]
+    return PilotMembers(full=tuple(full), shorter=tuple(members[len(plan.runs) :]), pairs=tuple(pair_members(full)))

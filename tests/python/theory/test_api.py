@@ -52,7 +52,7 @@ def test_rooms_resolve_without_an_import_of_their_own() -> None:
 
 
 LINEAR = {"DisjointSets", "GaussianSets", "ResampledSets", "Validation", "collect_pool", "validate_linear"}
-NETWORK = {"NetworkValidation", "compare_given", "make_context", "make_plan", "open_pair", "validate_networks"}
+NETWORK = {"NetworkValidation", "compare_given", "make_context", "make_plan", "open_models", "validate_networks"}
 
 
 def test_a_tab_lists_what_a_package_holds() -> None:

@@ -16,7 +16,7 @@ from kappaflow.models.denoisers import LinearDenoiser  # noqa: E402
 from kappaflow.models.layout import to_tensor  # noqa: E402
 from kappaflow.report.network import build  # noqa: E402
 from kappaflow.report.page import page  # noqa: E402
-from kappaflow.validation.network.given import compare_given, open_pair, outside  # noqa: E402
+from kappaflow.validation.network.given import compare_given, open_models, outside  # noqa: E402
 
 if TYPE_CHECKING:
     from linear_networks import Experiment
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def test_given_checkpoints_are_the_pair_that_was_trained(experiment: Experiment) -> None:
     found, context = experiment.found, experiment.context
-    pair = open_pair(experiment.checkpoints(60), SHAPE, sigma_max=80.0)
+    pair = open_models(experiment.checkpoints(60), SHAPE, sigma_max=80.0)
     given = compare_given(context, pair, train=[None, None], n=None, sampler_steps=18, source="smooth")
     (one,) = given.pairs
     (same,) = [p for p in found.pairs if (p.arch, p.n, p.arm) == ("linear", 60, "same")]
@@ -53,7 +53,7 @@ def test_given_models_of_unknown_training_sets(experiment: Experiment) -> None:
     context = experiment.context
     images = smooth(400)
     exact = LinearDenoiser.from_images(to_tensor(images, SHAPE, torch.float64))
-    pair = dataclasses.replace(open_pair(experiment.checkpoints(60), SHAPE, sigma_max=80.0), denoisers=(exact, exact))
+    pair = dataclasses.replace(open_models(experiment.checkpoints(60), SHAPE, sigma_max=80.0), denoisers=(exact, exact))
     pair = dataclasses.replace(pair, names=("a", "b"))
     found = compare_given(context, pair, train=[None, None], n=None, sampler_steps=18)
     assert found.pairs[0].disagreement.mean == 0
@@ -84,4 +84,4 @@ def test_given_models_of_unknown_training_sets(experiment: Experiment) -> None:
     with pytest.raises(
         ValueError, match=r"names must be models of images \(1, 5, 5\), like the data; .* generates images \(1, 4, 4\)"
     ):
-        open_pair(experiment.checkpoints(60), (5, 5), sigma_max=80.0)
+        open_models(experiment.checkpoints(60), (5, 5), sigma_max=80.0)

@@ -17,7 +17,7 @@ from kappaflow.models.errors import TrainingError  # noqa: E402
 from kappaflow.validation.network import sweep  # noqa: E402
 from kappaflow.validation.network.context import make_context  # noqa: E402
 from kappaflow.validation.network.cost import estimate  # noqa: E402
-from kappaflow.validation.network.given import compare_given, open_pair  # noqa: E402
+from kappaflow.validation.network.given import compare_given, open_models  # noqa: E402
 from kappaflow.validation.network.plan import make_plan  # noqa: E402
 
 if TYPE_CHECKING:
@@ -103,15 +103,17 @@ def test_damaged_networks_and_failing_models_are_named(experiment: Experiment, t
     def broken(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("boom")
 
-    pair = dataclasses.replace(open_pair(experiment.checkpoints(60), SHAPE, sigma_max=80.0), denoisers=(broken, broken))
+    pair = dataclasses.replace(
+        open_models(experiment.checkpoints(60), SHAPE, sigma_max=80.0), denoisers=(broken, broken)
+    )
     with pytest.raises(ValueError, match="model 'a' cannot be sampled: it raised RuntimeError: boom"):
         compare_given(
             context, dataclasses.replace(pair, names=("a", "b")), train=[None, None], n=None, sampler_steps=18
         )
     with pytest.raises(
-        ValueError, match=r"names must be models that both cover noise levels from 0\.1 to 10, got 0\.002 to 5"
+        ValueError, match=r"names must be models that all cover noise levels from 0\.1 to 10, got 0\.002 to 5"
     ):
-        open_pair(experiment.checkpoints(60), SHAPE, sigma_max=5.0)
+        open_models(experiment.checkpoints(60), SHAPE, sigma_max=5.0)
 
 
 def test_estimates_name_every_architecture() -> None:

@@ -13,11 +13,11 @@ from ..._lazy import lazy_attributes
 if TYPE_CHECKING:
     from .context import make_context
     from .experiment import validate_networks
-    from .given import compare_given, open_pair
+    from .given import compare_given, open_models
     from .plan import make_plan
     from .results import NetworkValidation
 
-__all__ = ["NetworkValidation", "compare_given", "make_context", "make_plan", "open_pair", "validate_networks"]
+__all__ = ["NetworkValidation", "compare_given", "make_context", "make_plan", "open_models", "validate_networks"]
 
 #: Imported on first use: networks need torch.
 __getattr__, __dir__ = lazy_attributes(
@@ -27,7 +27,7 @@ __getattr__, __dir__ = lazy_attributes(
         "compare_given": "given",
         "make_context": "context",
         "make_plan": "plan",
-        "open_pair": "given",
+        "open_models": "given",
         "validate_networks": "experiment",
     },
 )

@@ -26,27 +26,32 @@ from .plan import LEAST_SHARED, MOST_PROBED, ComparedModel, Plan
 from .probes import LEVELS, Answers, Probe, examine
 from .results import NetworkValidation
 
-__all__ = ["Given", "compare_given", "open_pair", "outside"]
+__all__ = ["Given", "Questions", "compare_given", "open_models", "outside"]
 
 IndexArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, repr=False)
 class Given(ShortRepr):
-    """Two models, and the noise levels for which both were made.
+    """Models, and the noise levels for which all of them were made.
 
     Attributes
     ----------
-    names, denoisers : of the two models
-    sigma_min, sigma_max : range of noise levels of both models
+    names, denoisers : of the models
+    sigma_min, sigma_max : range of noise levels of all models
     requested_sigma_max : the largest noise level that was requested
     """
 
-    names: tuple[str, str]
-    denoisers: tuple[Any, Any]
+    names: tuple[str, ...]
+    denoisers: tuple[Any, ...]
     sigma_min: float
     sigma_max: float
     requested_sigma_max: float
+
+    def parameters(self, index: int) -> int:
+        """Number of parameters of one of the models; 0 if it is not a torch module."""
+        denoiser = self.denoisers[index]
+        return sum(p.numel() for p in denoiser.parameters()) if isinstance(denoiser, torch.nn.Module) else 0
 
 
 @dataclass(frozen=True)
@@ -78,14 +83,14 @@ class _Size:
     notes: tuple[str, ...] = ()
 
 
-def open_pair(names: tuple[str, str], shape: tuple[int, ...], *, sigma_max: float, device: str = "cpu") -> Given:
-    """Open two models; the sampler uses only noise levels for which both were made.
+def open_models(names: tuple[str, ...], shape: tuple[int, ...], *, sigma_max: float, device: str = "cpu") -> Given:
+    """Open models; the sampler uses only noise levels for which all were made.
 
     Parameters
     ----------
     names : as :func:`~kappaflow.models.adapters.open_denoiser` takes them
     shape : of one image
-    sigma_max : noise level at which sampling starts, lowered to the largest of both models
+    sigma_max : noise level at which sampling starts, lowered to the largest of all models
     device : on which they compute
 
     Raises
@@ -108,9 +113,9 @@ def open_pair(names: tuple[str, str], shape: tuple[int, ...], *, sigma_max: floa
         raise ValueError(f"names must be models that share noise levels, got levels from {low:g} to {high:g}")
     if low > LEVELS[0] or high < LEVELS[-1]:
         raise ValueError(
-            f"names must be models that both cover noise levels from {LEVELS[0]:g} to {LEVELS[-1]:g}, got {low:g} to {high:g}"
+            f"names must be models that all cover noise levels from {LEVELS[0]:g} to {LEVELS[-1]:g}, got {low:g} to {high:g}"
         )
-    return Given(names, (denoisers[0], denoisers[1]), sigma_min=low, sigma_max=high, requested_sigma_max=sigma_max)
+    return Given(names=names, denoisers=tuple(denoisers), sigma_min=low, sigma_max=high, requested_sigma_max=sigma_max)
 
 
 def compare_given(
@@ -131,7 +136,7 @@ def compare_given(
     Parameters
     ----------
     context : of the data that contain both training sets, with noise at ``given.sigma_max``
-    given : see :func:`open_pair`
+    given : see :func:`open_models`
     train : images of the training set of each model, None if it is unknown
     n : one number, the size of the training sets for the theory, if the sets are unknown
     sampler_steps : of the sampler
@@ -151,9 +156,9 @@ def compare_given(
     context = replace(context, images=sets.images)
     free = outside(sets.images[:count], sets.rows)
     probed = np.sort(np.random.default_rng(seed).permutation(free)[:MOST_PROBED])
-    outputs = _Questions(context=context, given=given, sampler_steps=sampler_steps, seed=seed, device=device)
+    questions = Questions(context=context, given=given, sampler_steps=sampler_steps, seed=seed, device=device)
     members: list[Member] = []
-    for index, denoiser in enumerate(given.denoisers):
+    for index in range(2):
         own, other = sets.indices[index], sets.indices[1 - index]
         model = ComparedModel(
             arch="given",
@@ -166,9 +171,7 @@ def compare_given(
             held_out=probed,
             shared=probed,
         )
-        answers = outputs.answers_of(index, model, None if progress is None else _half(progress, index))
-        parameters = sum(p.numel() for p in denoiser.parameters()) if isinstance(denoiser, torch.nn.Module) else 0
-        members.append(describe(context, model, answers, parameters=parameters, seconds=0.0, steps=0))
+        members.append(questions.member(index, model, None if progress is None else _half(progress, index)))
     plan = Plan(
         preset="given",
         archs=("given",),
@@ -185,8 +188,17 @@ def compare_given(
 
 
 @dataclass(frozen=True)
-class _Questions:
-    """What both models are asked."""
+class Questions:
+    """What all given models are asked.
+
+    Attributes
+    ----------
+    context : with noise at ``given.sigma_max``
+    given : the models
+    sampler_steps : of the sampler
+    seed : of the noise on images
+    device : on which the models compute
+    """
 
     context: Context
     given: Given
@@ -194,8 +206,18 @@ class _Questions:
     seed: int
     device: str
 
-    def answers_of(self, index: int, model: ComparedModel, progress: Callable[[str, float], None] | None) -> Answers:
-        """Answers of one of the two models."""
+    def member(self, index: int, model: ComparedModel, progress: Callable[[str, float], None] | None = None) -> Member:
+        """One of the models with its samples and its gate.
+
+        Raises
+        ------
+        ModelError
+            The model raises an error, or its outputs are not finite.
+        """
+        answers = self._answers(index, model, progress)
+        return describe(self.context, model, answers, parameters=self.given.parameters(index), seconds=0.0, steps=0)
+
+    def _answers(self, index: int, model: ComparedModel, progress: Callable[[str, float], None] | None) -> Answers:
         context, given, name = self.context, self.given, self.given.names[index]
         probe = Probe(
             context.shape,
