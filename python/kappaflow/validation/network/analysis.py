@@ -38,7 +38,7 @@ def compare_pair(context: Context, pair: MemberPair) -> NetworkPair:
         disagreement=cross_split(first.samples, second.samples, context.population, context.bands),
         pixels=pixel_disagreement(first.samples, second.samples, context.population),
         sigma=np.array(LEVELS),
-        denoiser=np.mean(apart**2, axis=(1, 2)),
+        denoiser=np.mean(apart**2, axis=(1, 2)) if apart.size else np.full(len(LEVELS), np.nan),
     )
 
 

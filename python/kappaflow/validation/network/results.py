@@ -86,7 +86,7 @@ class NetworkPair(ShortRepr, Tabular):
     trained : whether both pass the gate; other pairs enter no average
     disagreement : of the two on the same seeds; for unrelated seeds, the mean over all pairs of different seeds
     pixels : mean squared difference of each pixel, image-shaped
-    sigma, denoiser : (S,) noise levels, and mean ‖D_a − D_b‖²/d on noised held-out images
+    sigma, denoiser : (S,) noise levels, and mean ‖D_a − D_b‖²/d on noised held-out images; NaN if they were not compared there
     """
 
     arch: str

@@ -258,6 +258,7 @@ def _train(job: Job, device: str) -> None:
         "network": asdict(spec.network),
         "training": asdict(spec.training),
         "run": spec.key,
+        "stratum": spec.stratum,
         "seconds": seconds,
         "indices": spec.own.tolist(),
         "images": digest(job.images),
