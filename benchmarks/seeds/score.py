@@ -1,6 +1,6 @@
 """Score predictors of the seeds on which two trained networks disagree: ``python benchmarks/seeds/score.py [PREDICTOR ...]``.
 
-A predictor is a name (posterior_variance, another_pair, trivial, grey, or a law such as empirical), or a .npy file with one number
+A predictor is a name (posterior_variance, another_pair, trivial, grey_clipped, or a law such as empirical), or a .npy file with one number
 for each seed, larger where more disagreement is expected, or with one map of the image's shape for each seed. README.md beside this
 file explains the predictors that are scored by default and every row of the table.
 """
@@ -33,17 +33,16 @@ __all__ = ["DEFAULT", "PREDICTORS", "Prediction", "Result", "main", "predict", "
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Trivial predictors of this benchmark alone, and their titles: minus the mean square pixel of what the linear model of all images
-#: makes of the seed; pixels are between -1 and 1, and 0 is mid-grey. The second one clips pixels to this range first.
-GREY, GREY_CLIPPED = "grey", "grey_clipped"
+#: The trivial predictor of this benchmark alone, and its title: minus the mean square pixel of what the linear model of all images
+#: makes of the seed, clipped to the range of pixels first; they are between -1 and 1, and 0 is mid-grey.
+GREY_CLIPPED = "grey_clipped"
 _TITLES = {
-    GREY: "greyness of the linear image (trivial)",
     GREY_CLIPPED: "greyness of the clipped linear image (trivial)",
 }
 #: Predictors by name.
-PREDICTORS = (POSTERIOR, ANOTHER_PAIR, TRIVIAL, GREY, GREY_CLIPPED, *compared_laws())
+PREDICTORS = (POSTERIOR, ANOTHER_PAIR, TRIVIAL, GREY_CLIPPED, *compared_laws())
 #: Those that are scored by default.
-DEFAULT = (POSTERIOR, ANOTHER_PAIR, TRIVIAL, GREY, GREY_CLIPPED, most_general(compared_laws()) or "")
+DEFAULT = (POSTERIOR, ANOTHER_PAIR, TRIVIAL, GREY_CLIPPED, most_general(compared_laws()) or "")
 #: What scores cannot be computed for.
 _NONE = "–"
 
@@ -103,8 +102,8 @@ def predict(seed_set: SeedSet, kind: PairKind, name: str, *, amount: bool = Fals
         return Prediction(seed_set.posterior.seeds, seed_set.maps(kind.n)[name])
     if name == TRIVIAL:
         return Prediction(seed_set.posterior.trivial)
-    if name in (GREY, GREY_CLIPPED):
-        maps = -((np.clip(seed_set.linear, -1, 1) if name == GREY_CLIPPED else seed_set.linear) ** 2)
+    if name == GREY_CLIPPED:
+        maps = -(np.clip(seed_set.linear, -1, 1) ** 2)
         return Prediction(maps.mean(axis=1), maps)
     if name in compared_laws():  # of the amount that different training sets cause
         return Prediction(
