@@ -1,6 +1,6 @@
 """Score predictors of the seeds on which two trained networks disagree: ``python benchmarks/seeds/score.py [PREDICTOR ...]``.
 
-A predictor is a name (posterior_variance, another_pair, trivial, grey_clipped, or a law such as empirical), or a .npy file with one number
+A predictor is a name (posterior_variance, another_pair, trivial, or a law such as empirical), or a .npy file with one number
 for each seed, larger where more disagreement is expected, or with one map of the image's shape for each seed. README.md beside this
 file explains the predictors that are scored by default and every row of the table.
 """
