@@ -132,13 +132,13 @@ def test_rooms_of_a_validation_do_not_know_each_other() -> None:
     ],
 )
 def test_rooms_inside_a_room_do_not_import_one_another(floor: str, some: set[str]) -> None:
-    """Code that two of them need is one level up, beside them."""
+    """Code that two of them need is one level up, beside them; it imports none of them. Only the front of the reports does."""
     rooms = {path.parent.name for path in (PACKAGE / floor).glob("*/__init__.py")}
     assert rooms >= some
     wrong = []
     for found in ALL:
         here, there = inner_room(found.source, floor), inner_room(found.target, floor)
-        if {here, there} <= rooms and here != there:
+        if there in rooms and here != there and room(found.source) == floor and found.source != "report":
             wrong.append(f"{found.source}:{found.line} imports {found.target}")
     assert not wrong, "\n".join(wrong)
 

@@ -11,10 +11,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..document import Document, Prose, Section, present
+from ..trained import pairs_section
+from .answers import answer_lines
 from .curve import amount
-from .headline import PilotHeadline, answer_lines, headline
+from .design import design, gallery, gate
+from .headline import PilotHeadline, headline
 from .images import images
+from .length import length
 from .phrases import COVERED, PROSE, networks
+from .seeds import seeds
+from .split import split
+from .trust import trust
 
 if TYPE_CHECKING:
     from ...pilot.results import Pilot
@@ -50,6 +57,14 @@ def build(pilot: Pilot, *, facts: Mapping[str, str]) -> Document:
             (
                 amount(pilot),
                 images(pilot),
+                split(pilot),
+                length(pilot),
+                trust(pilot),
+                seeds(pilot),
+                gallery(pilot),
+                gate(pilot),
+                pairs_section(pilot.pairs),
+                design(pilot),
                 Section(name="words", title="Words used here", contents="Words", parts=(Prose(PROSE, "words"),)),
             )
         ),

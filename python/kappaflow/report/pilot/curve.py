@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ...common_floor import OPTIMISATION_SHARE
+from ...validation.laws import compared_laws
 from .. import look, numbers
 from ..document import HOW, Picture, Prose, Section, Table, rounded
 from ..kinds import ARM_COLOURS, ARM_TITLES
-from ..look import ACCENT, GUIDE, INK, MARKER, MUTED, WIDTH, Legend, styled
-from ..words import joined, percent, percent_setting, percent_tick
+from ..look import ACCENT, GUIDE, INK, MARKER, MUTED, WIDTH, Legend, legend_below, styled
+from ..words import joined, number, percent, percent_setting, percent_tick
 from .phrases import COVERED, PROSE, limits, networks, with_limits
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def amount(pilot: Pilot) -> Section:
             ),
             _table(pilot),
             _whole_table(pilot),
-            Prose(PROSE, "amount", summary=HOW),
+            Prose(PROSE, "amount", _fit(pilot), summary=HOW),
         ),
     )
 
@@ -77,20 +79,34 @@ def _alternative(pilot: Pilot) -> str:
     )
 
 
+def _fit(pilot: Pilot) -> dict[str, object]:
+    """Numbers of the fit for the text on how it is made."""
+    fit, alone = pilot.amount.fit, pilot.amount.data_floor
+    return {
+        "floor": number(fit.floor),
+        "data": number(fit.data),
+        "optimisation": number(fit.optimisation),
+        "data_floor": number(alone) if math.isfinite(alone) else "",
+        "share": OPTIMISATION_SHARE,
+        "law": compared_laws()[pilot.setup.law].title,
+        "images": f"{pilot.data.images:,}",
+        "draws": f"{len(pilot.amount.draws):,}",
+    }
+
+
 @styled
 def draw_curve(pilot: Pilot) -> Figure:
     """Forecasts with their interval, the pilots as points, the floor, and the law of linear models."""
     figure = Figure(figsize=(WIDTH, 4.3), layout="constrained")
     ax = figure.add_subplot()
     legend = plot_curve(ax, pilot)
-    figure.legend(handles=list(legend.handles), loc="outside lower center", ncols=3, columnspacing=1.4)
+    legend_below(figure, legend.handles, columns=3)
     return figure
 
 
 def plot_curve(ax: Axes, pilot: Pilot) -> Legend:
     """The same on given axes."""
-    reach = max(_REACH * pilot.data.images, pilot.halves.n)
-    shown = [each for each in pilot.curve if each.n <= reach]
+    shown = shown_curve(pilot)
     n = np.array([each.n for each in shown], dtype=np.float64)
     handles: list[Any] = []
     low, high = (np.array([getattr(each.everything, end) for each in shown]) for end in ("low", "high"))
@@ -125,13 +141,13 @@ def plot_curve(ax: Axes, pilot: Pilot) -> Legend:
     smallest, largest = numbers.finite_range(*drawn) or (0.01, 1.0)
     look.log_axis(ax.xaxis, *numbers.log_limits(n[0], n[-1], 0.03))
     look.log_axis(ax.yaxis, *numbers.log_limits(smallest, largest, 0.08), text=percent_tick)
-    _mark(ax, pilot.halves)
+    mark_size(ax, pilot.halves)
     ax.set_xlabel("training images n")
     ax.set_ylabel("disagreement / unrelated seeds")
     return Legend(handles)
 
 
-def _mark(ax: Axes, there: ForecastAt) -> None:
+def mark_size(ax: Axes, there: ForecastAt) -> None:
     """A line at the n of the answer."""
     ax.axvline(there.n, color=GUIDE, lw=0.8, zorder=0)
     ax.annotate(
@@ -145,6 +161,12 @@ def _mark(ax: Axes, there: ForecastAt) -> None:
         color=MUTED,
         fontsize=9,
     )
+
+
+def shown_curve(pilot: Pilot) -> list[ForecastAt]:
+    """The part of the curve that is drawn."""
+    reach = max(_REACH * pilot.data.images, pilot.halves.n)
+    return [each for each in pilot.curve if each.n <= reach]
 
 
 def shown_sizes(pilot: Pilot) -> list[ForecastAt]:

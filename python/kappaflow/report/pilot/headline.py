@@ -103,13 +103,3 @@ def _images_tile(pilot: Pilot) -> Tile:
         value=value,
         hint="in each training set, if everything differs",
     )
-
-
-def answer_lines(pilot: Pilot) -> list[str]:
-    """The numbers below the answer, one a line: what the terminal shows."""
-    there = pilot.halves
-    return [
-        f"n = {there.n:,}: everything differs {with_limits(there.everything)}, same images {with_limits(there.same_images)}, "
-        f"linear models {percent(there.law)}",
-        *(needed_sentence(pilot, each) for each in pilot.needed),
-    ]

@@ -63,6 +63,16 @@ def needed_sentence(pilot: Pilot, needed: Needed) -> str:
     return text + (f" {_beyond(pilot)}" if needed.n > pilot.data.images else "")
 
 
+def needed_short(pilot: Pilot, needed: Needed) -> str:
+    """The same in a few words: ``250 (170 to 400)``."""
+    if math.isnan(needed.n):
+        return "cannot be determined"
+    if math.isinf(needed.n):
+        return "not by images alone"
+    first = pilot.curve[0].n
+    return f"{first:,} or fewer" if needed.n <= first else f"{about(needed.n)} ({_range(needed, first)})"
+
+
 def _at_best(needed: Needed) -> str:
     if math.isfinite(needed.low):
         return f"At best, about {about(needed.low)} images in each training set are enough."
