@@ -49,8 +49,8 @@ def tested_sentence(pilot: Pilot) -> str:
     """How well the smaller pilots predict the largest."""
     tested = pilot.amount.left_out
     if tested is None:
-        return f"There are pilots at one size only, n = {pilot.sizes[0].n:,}, so the extrapolation could not be "
-            "tested on these networks."
+        only = f"There are pilots at one size only, n = {pilot.sizes[0].n:,}"
+        return f"{only}, so the extrapolation could not be tested on these networks."
     smaller = joined([f"{size.n:,}" for size in pilot.sizes if size.n < tested.n])
     off = tested.observed / tested.predicted
     return (
