@@ -22,7 +22,7 @@ from kappaflow.validation.network.probes import LEVELS, Probe, examine  # noqa: 
 from kappaflow.validation.network.runs import Quality  # noqa: E402
 
 
-def quality(denoiser: Any, own: np.ndarray, held_out: np.ndarray, seeds: int = 128) -> Quality:
+def quality(denoiser: Any, own: np.ndarray, held_out: np.ndarray, seeds: int = 128, *, losses: bool = True) -> Quality:
     noise = 80 * np.random.default_rng(5).standard_normal((seeds, own.shape[1]))
     images = {"own": own[:64], "held_out": held_out}
     answers = examine(denoiser, Probe(SHAPE, {"seeds": noise}, images, steps=18))
@@ -33,8 +33,8 @@ def quality(denoiser: Any, own: np.ndarray, held_out: np.ndarray, seeds: int = 1
         held_out=held_out,
         samples=answers.samples["seeds"],
         linear_samples=linear_samples(own, noise),
-        loss_own=answers.loss["own"],
-        loss_held_out=answers.loss["held_out"],
+        loss_own=answers.loss["own"] if losses else None,
+        loss_held_out=answers.loss["held_out"] if losses else None,
         modes=modes,
         bands=default_bands(16, 4),
     )
@@ -69,6 +69,19 @@ def test_a_constant_generator_is_caught() -> None:
     assert not found.passed
     assert any("generated variance 0.00 times the data's" in reason for reason in found.reasons), found.reasons
     assert any("denoising loss" in reason for reason in found.reasons)
+
+
+def test_a_network_that_is_known_by_its_samples_is_judged_by_them() -> None:
+    exact = to_tensor(OWN, SHAPE, torch.float64)
+    whole, found = (quality(LinearDenoiser.from_images(exact), OWN, HELD_OUT, losses=known) for known in (True, False))
+    assert found.passed
+    assert np.isnan([found.own, found.held_out]).all()
+    np.testing.assert_array_equal(found.own_linear, whole.own_linear)
+    assert (found.excess, found.distance) == (whole.excess, whole.distance)
+    mean = exact.mean(dim=0)
+    constant = quality(lambda x, sigma: mean.expand_as(x), OWN, HELD_OUT, losses=False)
+    (reason,) = constant.reasons
+    assert "generated variance 0.00 times the data's" in reason
 
 
 @pytest.mark.parametrize("arch", ["mlp", "dit", "unet"])

@@ -2,7 +2,7 @@
 
 Two untrained or broken networks agree very well with each other. The gate therefore compares three properties with the training
 set itself: the denoising loss, relative to that of the linear denoiser; the variance of the samples along the eigenmodes; and
-the distance of the samples to real images.
+the distance of the samples to real images. Of a network that is known only by its samples, the last two are judged.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def judge(
     held_out: FloatArray,
     samples: FloatArray,
     linear_samples: FloatArray,
-    loss_own: FloatArray,
-    loss_held_out: FloatArray,
+    loss_own: FloatArray | None,
+    loss_held_out: FloatArray | None,
     modes: Population,
     bands: Sequence[Band],
     limits: GateLimits = GateLimits(),
@@ -83,12 +83,15 @@ def judge(
     own, held_out : (n, d), (M, d) images of the training set, and other images
     probed : images of the training set on which `loss_own` was measured
     samples, linear_samples : (Z, d) samples of the network, and of the linear model of the training set, from the same seeds
-    loss_own, loss_held_out : (S,) losses of the network at :data:`~.probes.LEVELS`, on `probed` and on `held_out`
+    loss_own, loss_held_out : (S,) losses of the network at :data:`~.probes.LEVELS`, on `probed` and on `held_out`; None if only
+        its samples are known, which then are all that is judged
     modes, bands : population whose eigenmodes order the variance, and eigenbands
     limits : what the network must meet
     """
     linear = Population.from_samples(own)
     linear_own, linear_held_out = linear_loss(linear, probed), linear_loss(linear, held_out)
+    unknown = np.full(len(LEVELS), np.nan)
+    loss_own, loss_held_out = (unknown if loss is None else loss for loss in (loss_own, loss_held_out))
     data = np.mean(modes.coordinates(own - own.mean(axis=0) + modes.mean) ** 2, axis=0)
     drawn = generated_variance(samples, modes)
     total, everything = float(own.var(axis=0).sum()), float(samples.var(axis=0, ddof=1).sum())
@@ -102,7 +105,7 @@ def judge(
     between = float(np.median(nearest(held_out, own).distances)) / scale
     better = np.minimum(loss_held_out / linear_held_out, loss_own / linear_own)
     reasons = []
-    if (better > limits.loss).any():
+    if (better > limits.loss).any():  # never of unknown losses
         worst = int(np.argmax(better))
         reasons.append(
             f"denoising loss {better[worst]:.3g} times the linear denoiser's at σ = {LEVELS[worst]:g} (allowed: at most "

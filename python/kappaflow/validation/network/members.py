@@ -86,8 +86,8 @@ def describe(
         held_out=context.images[spec.held_out],
         samples=samples,
         linear_samples=linear,
-        loss_own=answers.loss["own"],
-        loss_held_out=answers.loss["held_out"],
+        loss_own=answers.loss.get("own"),
+        loss_held_out=answers.loss.get("held_out"),
         modes=context.population,
         bands=context.bands,
     )

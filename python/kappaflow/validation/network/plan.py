@@ -17,7 +17,17 @@ from ...models.layout import tensor_shape
 from ..strata import LEAST_POOL, strata
 from .presets import PRESETS, Preset
 
-__all__ = ["LEAST_SHARED", "MOST_PROBED", "SPLITS", "ComparedModel", "Plan", "RunSpec", "make_plan"]
+__all__ = [
+    "LEAST_SHARED",
+    "MOST_PROBED",
+    "SPLITS",
+    "ComparedModel",
+    "Plan",
+    "RunSpec",
+    "make_models",
+    "make_plan",
+    "training_seed",
+]
 
 IndexArray = npt.NDArray[np.int64]
 
@@ -109,6 +119,59 @@ class Plan(ShortRepr):
     runs: tuple[RunSpec, ...] = ()
 
 
+def make_models(
+    images: int,
+    *,
+    archs: Sequence[str],
+    n: Sequence[int],
+    arms: Sequence[str] = ("same", "different"),
+    repeats: int = 1,
+    split: str = "random",
+    seed: int = 0,
+) -> list[ComparedModel]:
+    """The models of an experiment, whatever trains them, with the images of each.
+
+    Each repeat makes two disjoint training sets A and B for every n; the sets of a smaller n are subsets of those of a larger
+    one. On these sets, the models A0, B0 and B1 are trained (the number stands for the initialisation and the noise). A0 and
+    B0 differ only in their data, A0 and B1 in everything, and B0 and B1 in everything but their data.
+
+    Parameters
+    ----------
+    images : number of images
+    archs : names of the kinds of models
+    n : training-set sizes
+    arms : of "same", which needs B0, and "different", which needs B1
+    repeats : pairs of training sets of each size
+    split : one of :data:`SPLITS`
+    seed : of the splits
+
+    Raises
+    ------
+    ValueError, TypeError
+        A name is unknown, a size is larger than half the number of images, or settings are out of range.
+    """
+    choice("split", split, SPLITS)
+    for arm in arms:
+        choice("arms", arm, ("same", "different"))
+    sizes, rounds = _sizes(images, (), n), integer("repeats", repeats, 1)
+    if split == "contiguous" and rounds > 1:
+        raise ValueError(
+            f"repeats must be 1 with split 'contiguous', because there is only one such split, got {rounds}"
+        )
+    splits = _Splits(images, integer("seed", seed, 0))
+    models: list[ComparedModel] = []
+    for repeat in range(rounds):
+        order = np.arange(images) if split == "contiguous" else _rng(seed, repeat).permutation(images)
+        for size in sizes:
+            models += splits.pair(archs, size, repeat, order[:size], order[len(order) - size :], arms)
+    return models
+
+
+def training_seed(seed: int, repeat: int, member: int) -> int:
+    """32 bits for the initialisation and the noise of a training: the same for both splits, others for each repeat and member."""
+    return int(np.random.SeedSequence([seed, repeat, member]).generate_state(1)[0])
+
+
 def make_plan(
     images: FloatArray,
     shape: tuple[int, ...],
@@ -129,9 +192,7 @@ def make_plan(
 ) -> Plan:
     """Turn a preset, and settings that replace some of it, into runs.
 
-    Each repeat makes two disjoint training sets A and B for every n; the sets of a smaller n are subsets of those of a larger
-    one. On these sets, the networks A0, B0 and B1 are trained (the number stands for the initialisation and the noise). A0 and
-    B0 differ only in their data, A0 and B1 in everything, and B0 and B1 in everything but their data.
+    The networks and their images are those of :func:`make_models`.
 
     Parameters
     ----------
@@ -160,15 +221,9 @@ def make_plan(
         if name not in BACKBONES:
             raise ValueError(f"archs must be among {', '.join(BACKBONES)}; got {name!r}")
     wanted = tuple(dict.fromkeys(arms or chosen.arms))
-    for arm in wanted:
-        choice("arms", arm, ("same", "different"))
-    choice("split", split, SPLITS)
+    rounds = chosen.repeats if repeats is None else repeats
     sizes = _sizes(len(images), chosen.n, n)
-    rounds = integer("repeats", chosen.repeats if repeats is None else repeats, 1)
-    if split == "contiguous" and rounds > 1:
-        raise ValueError(
-            f"repeats must be 1 with split 'contiguous', because there is only one such split, got {rounds}"
-        )
+    models = make_models(len(images), archs=names, n=sizes, arms=wanted, repeats=rounds, split=split, seed=seed)
     base = _Base(
         images=images,
         shape=shape,
@@ -176,13 +231,9 @@ def make_plan(
         archs=names,
         steps=steps,
         training=dict(training or {}),
-        seed=integer("seed", seed, 0),
+        seed=seed,
     )
-    runs: list[RunSpec] = []
-    for repeat in range(rounds):
-        order = np.arange(len(images)) if split == "contiguous" else _rng(seed, repeat).permutation(len(images))
-        for size in sizes:
-            runs += base.pair(size, repeat, order[:size], order[len(order) - size :], wanted)
+    runs = [base.run(model) for model in models]
     strata_n = None
     if component is not None:
         if coordinate is None or coordinate.shape != (len(images),):
@@ -237,6 +288,47 @@ def _strata_size(count: int, sizes: Sequence[int]) -> int:
 
 
 @dataclass(frozen=True)
+class _Splits:
+    """So many images, to be split by a seed."""
+
+    images: int
+    seed: int
+
+    def outside(self, repeat: int, *sets: IndexArray) -> IndexArray:
+        """Up to 256 images in none of the sets, in ascending order."""
+        free = np.setdiff1d(np.arange(self.images), np.concatenate(sets))
+        return _some(free, _rng(self.seed, repeat, 7))
+
+    def pair(
+        self, archs: Sequence[str], n: int, repeat: int, a: IndexArray, b: IndexArray, arms: Sequence[str]
+    ) -> list[ComparedModel]:
+        """A0, B0 and, for the arm in which everything differs, B1 of every architecture."""
+        shared = self.outside(repeat, a, b)
+        if len(shared) < LEAST_SHARED:
+            shared = self.outside(repeat, np.zeros(0, dtype=np.int64))
+        members = [("A", 0, a, b)]
+        if "same" in arms:
+            members.append(("B", 0, b, a))
+        if "different" in arms:
+            members.append(("B", 1, b, a))
+        return [
+            ComparedModel(
+                arch=arch,
+                n=n,
+                repeat=repeat,
+                split=split,
+                member=member,
+                own=own,
+                other=other,
+                held_out=self.outside(repeat, own),
+                shared=shared,
+            )
+            for arch in archs
+            for split, member, own, other in members
+        ]
+
+
+@dataclass(frozen=True)
 class _Base:
     """What all runs of a plan share."""
 
@@ -257,47 +349,16 @@ class _Base:
         network = NetworkConfig(
             arch=arch, shape=tensor_shape(self.shape), sigma_data=scale, options={**BACKBONES[arch].options, **options}
         )
-        word = int(np.random.SeedSequence([self.seed, repeat, member]).generate_state(1)[0])
+        word = training_seed(self.seed, repeat, member)
         steps = self.preset.steps[arch] if self.steps is None else self.steps
         settings = {"learning_rate": self.preset.rates.get(arch, self.preset.training.learning_rate), **self.training}
         training = replace(self.preset.training, steps=steps, init_seed=word, stream_seed=word, **settings)
         return network, training
 
-    def outside(self, repeat: int, *sets: IndexArray) -> IndexArray:
-        """Up to 256 images in none of the sets, in ascending order."""
-        free = np.setdiff1d(np.arange(len(self.images)), np.concatenate(sets))
-        return _some(free, _rng(self.seed, repeat, 7))
-
-    def pair(self, n: int, repeat: int, a: IndexArray, b: IndexArray, arms: Sequence[str]) -> list[RunSpec]:
-        """A0, B0 and, for the arm in which everything differs, B1 of every architecture."""
-        shared = self.outside(repeat, a, b)
-        if len(shared) < LEAST_SHARED:
-            shared = self.outside(repeat, np.zeros(0, dtype=np.int64))
-        members = [("A", 0, a, b)]
-        if "same" in arms:
-            members.append(("B", 0, b, a))
-        if "different" in arms:
-            members.append(("B", 1, b, a))
-        specs = []
-        for arch in self.archs:
-            for split, member, own, other in members:
-                network, training = self.configurations(arch, repeat, member)
-                specs.append(
-                    RunSpec(
-                        arch=arch,
-                        n=n,
-                        repeat=repeat,
-                        split=split,
-                        member=member,
-                        own=own,
-                        other=other,
-                        held_out=self.outside(repeat, own),
-                        shared=shared,
-                        network=network,
-                        training=training,
-                    )
-                )
-        return specs
+    def run(self, model: ComparedModel) -> RunSpec:
+        """A model as a network to train."""
+        network, training = self.configurations(model.arch, model.repeat, model.member)
+        return RunSpec(**vars(model), network=network, training=training)
 
     def strata(self, n: int, parts: Mapping[str, IndexArray]) -> list[RunSpec]:
         """Two disjoint training sets of each stratum, of the same initialisation and noise."""

@@ -56,12 +56,12 @@ class Answers(ShortRepr):
     Attributes
     ----------
     samples : name → (Z, d) samples from each noise
-    loss : name → (S,) mean ‖D(x + σz) − x‖²/d over the images of that name, at :data:`LEVELS`
+    loss : name → (S,) mean ‖D(x + σz) − x‖²/d over the images of that name, at :data:`LEVELS`; empty if only samples are known
     shared : (S, M, d) D(x + σz) of the images named "shared"; empty if there are none
     """
 
     samples: Mapping[str, FloatArray]
-    loss: Mapping[str, FloatArray]
+    loss: Mapping[str, FloatArray] = field(default_factory=dict)
     shared: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0)))
 
     def save(self, path: str | os.PathLike[str], facts: Mapping[str, str]) -> None:

@@ -25,8 +25,8 @@ class Quality(Tabular):
     passed : whether the run counts
     reasons : the limits that it does not meet, in words; empty if it passes
     sigma : (S,) noise levels of the denoising check
-    held_out, held_out_linear : (S,) mean ‖D(x + σz) − x‖²/d on images outside of its training set, of the network and of the linear
-        denoiser of the run's own training set
+    held_out, held_out_linear : (S,) mean ‖D(x + σz) − x‖²/d on images outside of its training set, of the network (NaN if only its
+        samples are known) and of the linear denoiser of the run's own training set
     own, own_linear : (S,) the same on its training images
     variance, variance_data : (K,) generated variance by eigenband, and that of the training set
     excess : generated variance beyond twice the data's, summed over modes, as a share of the data's total
