@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 import kappaflow as kf
+from kappaflow.sampling import SIGMA_MAX, initial_noise
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kappabench import empirical, reference
+from kappabench import empirical, posterior, reference
 from kappabench.baselines import numpy_newton, published_square_root
 from kappabench.measure import relative
 from kappabench.spectra import noise_levels, power_law
@@ -100,4 +101,40 @@ def test_empirical_page(tmp_path: Path) -> None:
     results = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
     assert results["accuracy"]["error"] < results["accuracy"]["bound"]
     for words in ("profiles, d =", "pairs of nodes timed, scaled", "peak memory", "growth with modes", "exponent"):
+        assert words in done.stdout
+
+
+def test_posterior(benchmark: Any) -> None:
+    setting = posterior.SMALL if SMALL else posterior.PosteriorSetting(1000, 20_000, 768, 4)
+    population = posterior.population_of(setting)
+    noise = initial_noise(range(setting.seeds), setting.dimension, SIGMA_MAX)
+    answer = benchmark.pedantic(lambda: kf.posterior_variance(population, noise), rounds=3)
+    states = posterior.states_of(population, noise[: setting.numpy_seeds], answer.sigma)
+    profiles = population.profiles
+    assert profiles is not None
+    expected = [posterior.centred_variance(profiles, state, answer.sigma) for state in states]
+    achieved = relative(answer.seeds[: setting.numpy_seeds], expected)
+    benchmark.extra_info.update(error=achieved)
+    assert achieved < posterior.BOUND
+
+
+def test_posterior_page(tmp_path: Path) -> None:
+    """The command in its small setting: the error is checked inside, one seed after another is slower, every line is written."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("posterior.py")), "--small", "--json", str(tmp_path / "r.json")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    row = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["speed"]
+    assert row["error"] < row["bound"]
+    assert row["ratio"] > 1
+    assert row["peak_bytes"] is None or row["peak_bytes"] < 200e6
+    for words in (
+        "600 seeds, 5,000 images of 96 values",
+        "seeds timed, scaled",
+        "peak memory",
+        "products",
+        "perplexity",
+    ):
         assert words in done.stdout

@@ -17,7 +17,7 @@ import numpy as np
 import kappaflow as kf
 
 from .baselines import FloatArray
-from .measure import Row, check, fit_power, interleaved, relative
+from .measure import Row, check, fit_power, interleaved, measured, relative
 from .spectra import power_law
 
 SIGMA_MAX = 80.0
@@ -153,15 +153,6 @@ def numpy_seconds(law: NumpyLaw, pairs: int) -> Row:
 
 
 # ---------------------------------------------------------------- memory
-def _memory(field: str) -> int | None:
-    """Bytes of VmRSS or VmHWM of this process, None if the system does not report it."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
-    except (OSError, StopIteration):
-        return None
-
-
 def memory_of_file(path: str, n: int, tolerance: float, inputs: int) -> int | None:
     """Peak of resident memory above that with the population loaded."""
     warm = kf.Population.from_samples(np.random.default_rng(0).standard_normal((300, 8)), profiles=300)
@@ -170,14 +161,7 @@ def memory_of_file(path: str, n: int, tolerance: float, inputs: int) -> int | No
     large @ large
     population = kf.Population.load(path)
     f, x = sampling_map(len(population.eigenvalues), tolerance), inputs_of(len(population.eigenvalues), inputs)
-    try:  # resets the mark of the highest memory (Linux)
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return None
-    before = _memory("VmRSS")
-    kappaflow_outputs(population, n, f, x)
-    after = _memory("VmHWM")
-    return None if before is None or after is None else after - before
+    return measured(lambda: kappaflow_outputs(population, n, f, x)).peak_bytes
 
 
 def memory(population: kf.Population, n: int, tolerance: float, inputs: int) -> int | None:

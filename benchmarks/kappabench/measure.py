@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,37 @@ def timing(seconds: Sequence[float], factor: float = 1.0) -> Row:
         "repeats": len(seconds),
         "scaled_by": factor,
     }
+
+
+def _memory(field: str) -> int | None:
+    """Bytes of VmRSS or VmHWM of this process, None if the system does not report it."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
+    except (OSError, StopIteration):
+        return None
+
+
+class Measured(NamedTuple):
+    """Result of a function, its wall time, and the peak of resident memory above that before it, None if it is not known."""
+
+    result: Any
+    seconds: float
+    peak_bytes: int | None
+
+
+def measured(function: Callable[[], Any]) -> Measured:
+    """Call a function once. For its memory, let nothing large be freed before it in the same process."""
+    try:  # resets the mark of the highest memory (Linux)
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        before = _memory("VmRSS")
+    except OSError:
+        before = None
+    start = time.perf_counter()
+    result = function()
+    seconds = time.perf_counter() - start
+    after = _memory("VmHWM")
+    return Measured(result, seconds, None if before is None or after is None else after - before)
 
 
 def relative(value: npt.ArrayLike, reference: npt.ArrayLike) -> float:
