@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ..words import percent, percent_setting
-from .design import gate_sentence
+from .design import gate_counts
 from .length import length_sentences
 from .phrases import COVERED, needed_sentence, needed_short, with_limits
 from .seeds import seed_sentences
@@ -32,9 +32,9 @@ def answer_lines(pilot: Pilot) -> list[str]:
         *split_sentences(pilot),
         *([f"only data differ, n = {there.n:,}: {with_limits(alone)}"] if math.isfinite(alone.value) else []),
         f"linear models, n = {there.n:,}: {percent(there.law)}",
-        *([] if pilot.length is None else length_sentences(pilot, pilot.length)[:1]),
+        *([] if pilot.length is None else [" ".join(length_sentences(pilot, pilot.length))]),
         tested_sentence(pilot),
         *([] if pilot.seeds is None else seed_sentences(pilot, pilot.seeds)[:1]),
-        f"gate: {gate_sentence(pilot) or f'all {len(pilot.runs):,} networks pass.'}",
+        f"gate: {gate_counts(pilot)}",
         f"the limits in brackets should hold the truth {COVERED}",
     ]

@@ -9,7 +9,7 @@ from ...validation.laws import compared_laws
 from ..document import Section
 from ..kinds import ARM_TITLES, about_networks, arch_title
 from ..trained import data_rows, design_section, gallery_section, gate_section
-from ..words import joined, short
+from ..words import short
 
 if TYPE_CHECKING:
     from ...pilot.results import Pilot
@@ -21,20 +21,24 @@ def gate(pilot: Pilot) -> Section:
     return gate_section(pilot.runs, archs, pilot.setup.n, gate_sentence(pilot))
 
 
+def gate_counts(pilot: Pilot) -> str:
+    """How many networks pass, those that were trained for fewer steps apart."""
+    fewer = [run for run in pilot.runs if run.training.steps < pilot.setup.steps]
+    full = [run for run in pilot.runs if run.training.steps >= pilot.setup.steps]
+    counts = f"{sum(run.quality.passed for run in full):,} of {len(full):,} networks pass"
+    if not fewer:
+        return counts
+    return f"{counts}, and {sum(run.quality.passed for run in fewer):,} of the {len(fewer):,} that were trained for fewer steps"
+
+
 def gate_sentence(pilot: Pilot) -> str:
-    """How many networks pass, those that were trained for fewer steps apart; "" if all pass."""
+    """The same with the reason of the first that fails; "" if all pass."""
     failed = [run for run in pilot.runs if not run.quality.passed]
     if not failed:
         return ""
-    fewer = [run for run in pilot.runs if run.training.steps < pilot.setup.steps]
-    full = [run for run in pilot.runs if run.training.steps >= pilot.setup.steps]
-    counts = [f"{sum(run.quality.passed for run in full):,} of {len(full):,} networks pass"]
-    if fewer:
-        counts.append(
-            f"{sum(run.quality.passed for run in fewer):,} of {len(fewer):,} that were trained for fewer steps"
-        )
     first = failed[0]
-    return f"{joined(counts)}. The first that fails is {first.key} ({first.training.steps:,} steps): {first.quality.reasons[0]}."
+    steps = f"{first.training.steps:,} steps"
+    return f"{gate_counts(pilot)}. The first that fails is {first.key} ({steps}): {first.quality.reasons[0]}."
 
 
 def gallery(pilot: Pilot) -> Section | None:

@@ -19,10 +19,11 @@ def images(pilot: Pilot) -> Section:
     table = Table(
         name="images",
         caption="Images that each training set needs for two networks that differ in everything to disagree by at most the "
-        f"tolerance. Limits: they should hold the number {COVERED}. The highlighted row is that of the headline.",
+        f"tolerance. At best and at worst: limits that should hold the number {COVERED}. The highlighted row is that of the "
+        "headline.",
         columns={
             "Tolerance": [percent_setting(row.tolerance) for row in rows],
-            "Images": [_cell(pilot, row.n, mood=_mood(row)) for row in rows],
+            "Images": [_cell(pilot, row.n, mood=_mood(pilot, row)) for row in rows],
             "At best": [_cell(pilot, row.low) for row in rows],
             "At worst": [_cell(pilot, row.high) for row in rows],
         },
@@ -48,5 +49,6 @@ def _cell(pilot: Pilot, n: float, *, mood: Mood = "") -> Cell:
     return Cell(about(n), n, mood=mood)
 
 
-def _mood(row: Needed) -> Mood:
-    return "no" if math.isinf(row.n) else "partly" if math.isnan(row.n) else "yes"
+def _mood(pilot: Pilot, row: Needed) -> Mood:
+    """Whether the images at hand are enough."""
+    return "no" if math.isinf(row.n) else "yes" if row.n <= pilot.data.images else "partly"

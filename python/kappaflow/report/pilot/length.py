@@ -76,7 +76,8 @@ def length_sentences(pilot: Pilot, found: TrainingLength) -> tuple[str, ...]:
         )
     return (
         f"{seen} Within these trainings, longer training makes two networks disagree more: short trainings leave both near the "
-        "same simple denoiser. So these pilots do not show how much longer training would help.",
+        "same simple denoiser.",
+        "So these pilots do not show how much longer training would help.",
     )
 
 

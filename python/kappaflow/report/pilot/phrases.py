@@ -43,8 +43,8 @@ def needed_sentence(pilot: Pilot, needed: Needed) -> str:
     within, first = percent_setting(needed.tolerance), pilot.curve[0].n
     if math.isnan(needed.n):
         text = (
-            f"More than {count(pilot.curve[-1].n)} images in each training set are needed to agree within {within}; these images "
-            "cannot determine how many."
+            f"Probably, more than {count(pilot.curve[-1].n)} images in each training set are needed to agree within {within}; "
+            "these images cannot determine how many."
         )
         return text + (f" {_at_best(needed)}" if math.isfinite(needed.low) else "")
     if math.isinf(needed.n):

@@ -59,7 +59,8 @@ def seed_sentences(pilot: Pilot, found: PilotSeeds) -> tuple[str, ...]:
     correlation = f"{found.correlation:.2f}".replace("-", "\N{MINUS SIGN}")
     order = f"its rank correlation with the disagreement of single pairs at n = {found.n:,} is {correlation}"
     if not are_ordered(found):
-        return (f"The order that the images give is no better than chance: {order}. So no seed is named.",)
+        why = f": {order}" if math.isfinite(found.correlation) else ""
+        return (f"The order that the images give is no better than chance{why}. So no seed is named.",)
     values = expected(pilot, found)
     most, least = int(np.argmax(values)), int(np.argmin(values))
     there = pilot.halves

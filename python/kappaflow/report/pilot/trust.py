@@ -55,7 +55,7 @@ def tested_sentence(pilot: Pilot) -> str:
     off = tested.observed / tested.predicted
     return (
         f"Test: the pilots at n = {smaller} alone predict a disagreement of {percent(tested.predicted)} at n = {tested.n:,}. "
-        f"Observed is {percent(tested.observed)}, {number(off)} times as much."
+        f"Observed is {percent(tested.observed)}, {off:.2f} times as much."
     )
 
 
