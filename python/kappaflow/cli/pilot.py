@@ -8,26 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from rich.console import Console
 
 from .._checks import choice
-from .console import ProgressDisplay, output_console, plain_line, print_notes
+from .console import ProgressDisplay, output_console
 from .loading import open_data, read_rows
 from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
 from .options import Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption, Sizes, Tolerance
 from .options_validate import ARCHITECTURES, Memory, Networks, SamplerSteps, Training
 from .output import write_json
+from .pilot_trained import SAMPLER_STEPS, SEEDS, Observed, Question, pilot_of_models, print_pilot
 from .run import report_run, results_directory
 from .signature import changed, takes_options
 
 if TYPE_CHECKING:
     from ..pilot.results import Pilot
+    from ..pilot.trained import ObservedPilot
     from ..validation.network.context import Context
     from ..validation.network.plan import Plan, RunSpec
 
 PILOT_FORMAT = "kappaflow-pilot-1"
-#: Pairs of training sets of each size, and seeds, unless others are given.
-REPEATS, SEEDS = 2, 256
+#: Pairs of training sets of each size, unless another number is given.
+REPEATS = 2
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class PilotOptions:
     ]
     sampling: Sampling
     training: Training
+    observed: Observed
     seed: RandomSeed
     device: Annotated[Device, changed("device", help="Device to compute on: cpu, cuda, cuda:<number> or mps.")]
     profiles: Profiles
@@ -104,6 +106,7 @@ class PilotOptions:
             "split": self.networks.split,
             "steps": self.training.steps,
             **self.training.settings,
+            "observed": self.observed.observed,
             "profiles": self.profiles.count,
             "seed": self.seed.seed,
             "memory": self.memory.memory,
@@ -123,7 +126,7 @@ def command(options: PilotOptions) -> None:
     data, kept, quiet = options.data, options.kept, options.result.quiet
     if data.is_population:
         raise ValueError(f"DATA must be images, got the saved population {data.data!r}, which holds none")
-    resolved = options.as_json()
+    resolved, observed = options.as_json(), _observed(options)
     if kept.exists() and not kept.is_dir():
         raise ValueError(f"--runs must name a folder, got {str(kept)!r}, which is a file")
     if options.networks.dry_run:
@@ -142,12 +145,61 @@ def command(options: PilotOptions) -> None:
     directory = results_directory(f"kappaflow-pilot-{data.name}", resolved, options.result)
     machine = torch_facts(options.device.device, "pilot")
     with report_run("pilot", directory, quiet=quiet, machine=machine, kept=lambda: what_is_kept(kept)) as run:
-        work = prepare(options, run.display)
-        pilot = train_and_fit(options, work, run.display)
+        if observed is None:
+            pilot = train_and_fit(options, prepare(options, run.display), run.display)
+        else:
+            pilot = compare_observed(options, observed, run.display)
         with run.writing() as folder:
             write_results(folder, pilot, run.machine, png=options.result.png)
-        run.resolved = {"images": len(work.context.images), "n": list(work.plan.n), "runs": str(kept)}
-        run.summary = lambda console: print_answer(console, pilot)
+        run.resolved = {"images": pilot.data.images, "n": list(pilot.setup.n)}
+        run.resolved |= {"runs": str(kept)} if observed is None else {}
+        run.summary = lambda console: print_pilot(console, pilot)
+
+
+def _observed(options: PilotOptions) -> tuple[ObservedPilot, ...] | None:
+    """Pilots that the user trained; raises an error for options of a training beside them."""
+    pilots = options.observed.pilots()
+    if pilots is None:
+        return None
+    networks, training = options.networks, options.training
+    of_training: dict[str, object] = {
+        "--arch": networks.arch,
+        "--n": options.sizes.n,
+        "--repeats": networks.repeats,
+        "--dry-run": networks.dry_run or None,
+        "--steps": training.steps,
+        "--batch": training.batch,
+        "--learning-rate": training.learning_rate,
+        "--amp": training.amp or None,
+        "--compile": training.compile or None,
+        "--workers": training.workers,
+        "--dask": training.dask,
+        "--runs": training.runs,
+    }
+    for name, value in of_training.items():
+        if value is not None:
+            raise ValueError(f"{name} is for training networks and cannot be used with --observed, got {value!r}")
+    return pilots
+
+
+def compare_observed(options: PilotOptions, pilots: tuple[ObservedPilot, ...], display: ProgressDisplay) -> Pilot:
+    """Sample models that were trained elsewhere, and fit what they show."""
+    source = open_data(options.data, display)
+    images = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
+    question = Question(
+        source=options.data.name,
+        description=source.summary,
+        shape=source.shape,
+        tolerance=options.tolerance.tolerance,
+        sigma_max=options.sampling.sigma_max,
+        profiles=options.profiles.count,
+        device=options.device.device,
+        seeds=options.seeds.count(8) or SEEDS,
+        sampler_steps=options.steps.one() or SAMPLER_STEPS,
+        seed=options.seed.seed,
+    )
+    notes = warnings_about(options.data, images.total, len(images.rows), "given")
+    return pilot_of_models(question, images, pilots, display, notes=notes)
 
 
 @dataclass(frozen=True)
@@ -249,13 +301,3 @@ def write_results(directory: Path, pilot: Pilot, machine: Mapping[str, str], *, 
     write(build(pilot, facts=machine), directory, png=png)
     numbers = pilot_to_json(pilot)
     write_json(directory / "pilot.json", {"format": PILOT_FORMAT, "version": machine["kappaflow"], **numbers})
-
-
-def print_answer(console: Console, pilot: Pilot) -> None:
-    """Print the headline, the lines below it and the notes."""
-    from ..report.pilot import answer_lines, headline  # lazy: matplotlib
-
-    plain_line(console, headline(pilot).answer, "bold")
-    for line in answer_lines(pilot):
-        plain_line(console, f"  {line}")
-    print_notes(console, pilot.notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -13,11 +14,17 @@ from ..consistency.needed import images_needed, largest_n, search_work
 from ..consistency.network_words import network_words, pilot_command
 from ..sample_size import SampleSize
 from .console import ProgressDisplay, print_networks, print_notes
-from .loading import load_population
-from .options import BandOption, Data, JsonResult, LawOption, Profiles, Sampling, Tolerance, as_typed
+from .loading import load_population, open_data, read_rows
+from .network_plan import torch_facts
+from .options import BandOption, Data, Device, JsonResult, LawOption, Profiles, Sampling, Tolerance, as_typed
+from .options_validate import Memory
 from .parsing import chosen_bands, format_over
+from .pilot_trained import Question, TrainedNetworks, print_pilot
 from .run import check_json, print_result
 from .signature import takes_options
+
+if TYPE_CHECKING:
+    from ..pilot.results import Pilot
 
 PLAN_FORMAT = "kappaflow-plan-1"
 _ALL = "all modes"
@@ -31,14 +38,19 @@ def command(
     sampling: Sampling,
     law: LawOption,
     profiles: Profiles,
+    trained: TrainedNetworks,
+    device: Device,
     result: JsonResult,
 ) -> None:
     """Find the smallest n at which two linear models agree to a tolerance, for each eigenband and in total.
+
+    With --runs or --observed, also the n at which two networks agree, as those that are trained already say.
 
     Example: kappaflow plan digits --tolerance 0.05
     """
     wanted = bands.wanted()
     check_json(result)
+    pilot = _pilot(data, tolerance, sampling, profiles, trained, device, result) if trained.given else None
     with ProgressDisplay(quiet=result.quiet) as display:
         population = load_population(data, profiles, display, law)
         modes = len(population.eigenvalues)
@@ -71,6 +83,8 @@ def command(
         "total": _row(_ALL, None, total),
         "networks": networks.as_json(),
     }
+    if pilot is not None:
+        content |= {"pilot": _pilot_to_json(pilot)}
 
     def print_tables(console: Console) -> None:
         title = (
@@ -78,9 +92,47 @@ def command(
         )
         console.print(_table(title, labels, needed, largest))
         print_notes(console, [chosen.reason], "law")
-        print_networks(console, networks, networks.warning, networks.measured, networks.floor)
+        if pilot is None:
+            print_networks(console, networks, networks.warning, networks.measured, networks.floor)
+        else:
+            print_pilot(console, pilot)
 
     print_result(result, content, print_tables)
+
+
+def _pilot(
+    data: Data,
+    tolerance: Tolerance,
+    sampling: Sampling,
+    profiles: Profiles,
+    trained: TrainedNetworks,
+    device: Device,
+    result: JsonResult,
+) -> Pilot:
+    """What the networks say that are trained already."""
+    if data.is_population:
+        raise ValueError(f"DATA must be images with --runs or --observed, got the saved population {data.data!r}")
+    torch_facts(device.device, "plan with --runs or --observed")
+    with ProgressDisplay(quiet=result.quiet) as display:
+        source = open_data(data, display)
+        images = read_rows(data, source, int(Memory().memory * 2**30), 0, display)
+        question = Question(
+            source=data.name,
+            description=source.summary,
+            shape=source.shape,
+            tolerance=tolerance.tolerance,
+            sigma_max=sampling.sigma_max,
+            profiles=profiles.count,
+            device=device.device,
+        )
+        return trained.pilot(question, images, display)
+
+
+def _pilot_to_json(pilot: Pilot) -> dict[str, object]:
+    from ..pilot.export import pilot_to_json  # lazy: torch
+
+    numbers = pilot_to_json(pilot)
+    return {name: numbers[name] for name in ("networks", "n", "needed", "fit", "sizes", "curve", "notes")}
 
 
 def _table(title: str, labels: Sequence[str], needed: Sequence[SampleSize | None], largest: int) -> Table:

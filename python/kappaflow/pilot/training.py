@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .._checks import integer
 from .._repr import ShortRepr
 from ..validation.network.context import Context
 from ..validation.network.experiment import train_members
@@ -47,7 +46,8 @@ def default_sizes(images: int) -> tuple[int, ...]:
     ValueError
         There are fewer than 60 images.
     """
-    integer("images", images, 3 * _LEAST)
+    if images < 3 * _LEAST:
+        raise ValueError(f"images must be at least {3 * _LEAST} for pilots, got {images}")
     half = images // 2
     return SIZES if half >= SIZES[-1] else (max(_LEAST, half // 3), half)
 

@@ -53,6 +53,7 @@ _PLURALS: Mapping[str, str] = MappingProxyType(
         "mlp": "MLPs",
         "linear": "linear networks",
         "linear-conv": "linear convolutions",
+        "given": "networks like these",
     }
 )
 

@@ -1,0 +1,219 @@
+"""Pilots of networks that are trained already, for ``kappaflow pilot`` and ``kappaflow plan``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from rich.console import Console
+
+from .console import ProgressDisplay, plain_line, print_notes
+from .errors import naming
+from .loading import Rows
+from .options import option
+from .parsing import parse_count
+
+if TYPE_CHECKING:
+    from ..pilot.results import Pilot
+    from ..pilot.trained import ObservedPilot
+    from ..pilot.training import PilotMembers
+    from ..validation.network.context import Context
+
+#: Seeds, and steps of the sampler, unless others are given.
+SEEDS, SAMPLER_STEPS = 256, 35
+_PANEL = "Networks that are trained already"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Pilots that the user trained."""
+
+    observed: Annotated[
+        list[str] | None,
+        option(
+            "--observed",
+            metavar="N:A,B,B2",
+            panel=_PANEL,
+            help="Models that were trained on N images each: A and B on different images, B2 once more on the images of B with "
+            "another seed. Each is a checkpoint, a folder of a diffusers pipeline or module:function. Give it once for each size; "
+            "with two sizes, B2 can be left out.",
+        ),
+    ] = None
+
+    def pilots(self) -> tuple[ObservedPilot, ...] | None:
+        """The pilots in ascending order of n; None if the option was not given."""
+        if not self.observed:
+            return None
+        from ..pilot.trained import ObservedPilot, observed_pilots  # lazy: torch
+
+        with naming("--observed"):
+            return observed_pilots([ObservedPilot(*parse_observed(text)) for text in self.observed])
+
+
+@dataclass(frozen=True)
+class TrainedNetworks(Observed):
+    """Networks that are trained already, as ``kappaflow plan`` takes them."""
+
+    runs: Annotated[
+        Path | None,
+        option(
+            "--runs",
+            metavar="DIR",
+            panel=_PANEL,
+            help="Folder with networks that 'kappaflow pilot' or 'kappaflow validate network' trained on parts of DATA. The "
+            "answer is then also for such networks.",
+        ),
+    ] = None
+
+    @property
+    def given(self) -> bool:
+        """Whether there are any."""
+        return self.runs is not None or bool(self.observed)
+
+    def __post_init__(self) -> None:
+        """Refuse both at once."""
+        if self.runs is not None and self.observed:
+            raise ValueError(
+                f"--runs and --observed cannot be used together, got {str(self.runs)!r} and {self.observed}"
+            )
+
+    def pilot(self, question: Question, images: Rows, display: ProgressDisplay) -> Pilot:
+        """What the networks say."""
+        pilots = self.pilots()
+        if pilots is not None:
+            return pilot_of_models(question, images, pilots, display)
+        assert self.runs is not None  # asked only if there are networks
+        return pilot_of_runs(question, images, self.runs, display)
+
+
+def parse_observed(text: str) -> tuple[int, str, str, str | None]:
+    """N, A, B and B2 (None if it is left out) from N:A,B,B2.
+
+    Raises
+    ------
+    ValueError
+        The text is not of this form.
+    """
+    size, colon, rest = text.partition(":")
+    names = [name.strip() for name in rest.split(",")]
+    if not colon or len(names) not in (2, 3) or not all(names):
+        raise ValueError(f"--observed must be N:A,B or N:A,B,B2, such as 1000:run-a,run-b,run-b2; got {text!r}")
+    return parse_count("--observed", size, 2, 10**12), names[0], names[1], names[2] if len(names) == 3 else None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the networks.
+
+    Attributes
+    ----------
+    source, description : name of the data, and what they are in a sentence
+    shape : of one image
+    tolerance, sigma_max, seeds, sampler_steps, seed, profiles, device : as the options of these names
+    """
+
+    source: str
+    description: str
+    shape: tuple[int, ...]
+    tolerance: float
+    sigma_max: float
+    profiles: int
+    device: str
+    seeds: int = SEEDS
+    sampler_steps: int = SAMPLER_STEPS
+    seed: int = 0
+
+    def context(self, images: Rows, sigma_max: float) -> Context:
+        """The common input of all networks."""
+        from ..validation.network.context import make_context  # lazy: torch
+
+        return make_context(
+            images.rows,
+            self.shape,
+            seeds=self.seeds,
+            seed=self.seed,
+            sampler_steps=self.sampler_steps,
+            sigma_max=sigma_max,
+            profiles=self.profiles,
+            description=self.description,
+            manipulated=False,
+        )
+
+
+def pilot_of_runs(
+    question: Question, images: Rows, folder: Path, display: ProgressDisplay, *, notes: Sequence[str] = ()
+) -> Pilot:
+    """The pilot of kept networks; nothing is trained."""
+    from ..pilot.trained import kept_runs, pilots_of_runs  # lazy: torch
+
+    if not folder.is_dir():
+        raise ValueError(f"--runs must name a folder of trained networks, got {str(folder)!r}")
+    with naming("--runs"):
+        kept = kept_runs(folder, images.rows, question.shape)
+    context = question.context(images, question.sigma_max)
+    members = pilots_of_runs(kept, context, folder, device=question.device, progress=display)
+    others = [f"The folder also holds other networks of these images, which do not count: {', '.join(kept.others)}."]
+    return _assemble(question, context, members, kept.arch, kept.steps, [*notes, *(others if kept.others else [])])
+
+
+def pilot_of_models(
+    question: Question,
+    images: Rows,
+    pilots: Sequence[ObservedPilot],
+    display: ProgressDisplay,
+    *,
+    notes: Sequence[str] = (),
+) -> Pilot:
+    """The pilot of models that were trained elsewhere."""
+    from ..pilot.trained import pilots_of_models  # lazy: torch
+    from ..validation.network.given import open_models  # lazy: torch
+
+    names = tuple(name for pilot in pilots for name in pilot.names)
+    with naming("--observed"):
+        given = open_models(names, question.shape, sigma_max=question.sigma_max, device=question.device)
+    context = question.context(images, given.sigma_max)
+    members = pilots_of_models(pilots, given, context, device=question.device, seed=question.seed, progress=display)
+    unknown = (
+        "The training sets of the models are taken as parts of DATA that have no image in common; all images of DATA stand in "
+        "for each of them where the gate judges a model."
+    )
+    return _assemble(question, context, members, "given", 0, [*notes, unknown])
+
+
+def _assemble(
+    question: Question, context: Context, members: PilotMembers, networks: str, steps: int, notes: Sequence[str]
+) -> Pilot:
+    from ..pilot.assemble import assemble_pilot, most_general_law  # lazy: torch
+    from ..pilot.results import PilotSetup  # lazy: torch
+
+    sizes = tuple(sorted({member.spec.n for member in members.full}))
+    repeats = max(sum((p.kind.n, p.kind.arm) == (n, "different") for p in members.pairs) for n in sizes)
+    setup = PilotSetup(
+        networks=networks,
+        n=sizes,
+        repeats=repeats,
+        steps=steps,
+        seeds=np.array(context.seeds, dtype=np.int64),
+        sigma_max=context.sigma_max,
+        sampler_steps=context.steps,
+        law=most_general_law(context).name,
+        preset="",
+        device=question.device,
+        seed=question.seed,
+    )
+    return assemble_pilot(
+        context, members, setup=setup, source=question.source, tolerance=question.tolerance, notes=notes
+    )
+
+
+def print_pilot(console: Console, pilot: Pilot) -> None:
+    """Print the headline, the lines below it and the notes."""
+    from ..report.pilot import answer_lines, headline  # lazy: matplotlib
+
+    plain_line(console, headline(pilot).answer, "bold")
+    for line in answer_lines(pilot):
+        plain_line(console, f"  {line}")
+    print_notes(console, pilot.notes)
