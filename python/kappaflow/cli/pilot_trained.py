@@ -50,7 +50,7 @@ class Observed:
         from ..pilot.trained import ObservedPilot, observed_pilots  # lazy: torch
 
         with naming("--observed"):
-            return observed_pilots([ObservedPilot(*parse_observed(text)) for text in self.observed])
+            return observed_pilots([ObservedPilot(*_parse_observed(text)) for text in self.observed])
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class TrainedNetworks(Observed):
         return pilot_of_runs(question, images, self.runs, display)
 
 
-def parse_observed(text: str) -> tuple[int, str, str, str | None]:
+def _parse_observed(text: str) -> tuple[int, str, str, str | None]:
     """N, A, B and B2 (None if it is left out) from N:A,B,B2.
 
     Raises
