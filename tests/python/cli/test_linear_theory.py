@@ -87,6 +87,16 @@ def test_the_command_asks_the_same_question(folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("shape", [(200, 8, 8), (200, 20)], ids=["images", "vectors"])
+def test_the_command_runs_as_it_is_printed(workplace: Path, shape: tuple[int, ...]) -> None:
+    """With --dry-run, which trains nothing."""
+    np.save(AWKWARD, np.random.default_rng(0).uniform(-1, 1, shape))
+    program, *words = numbers_of_plan("--limit", "150", "--tolerance", "0.05", "--sigma-max", "40")
+    assert program == "kappaflow"
+    text = succeed(*words, "--dry-run").stdout
+    assert "75" in text  # half of the 150 images: the largest pilot
+
+
 def test_the_order_for_networks_claims_no_amount_and_says_who_knows_it(folder: Path) -> None:
     text = succeed("seeds", "data.npy", "--json", "s.json").stdout
     assert text.splitlines().count("  kappaflow pilot data.npy --arch unet") == 1
