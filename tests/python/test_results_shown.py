@@ -96,7 +96,16 @@ def columns(value: Any) -> dict[int, list[str]]:
 def test_many_kinds_of_results_are_covered(shown: list[Any]) -> None:
     kinds = {type(value).__name__ for value in shown}
     studies = {name for name in RECORDS if name.endswith("Study")}
-    results = {"Prediction", "Diagnosis", "Validation", "NetworkValidation", "Population", "Splits", "SampleSize"}
+    results = {
+        "Prediction",
+        "Diagnosis",
+        "Validation",
+        "NetworkValidation",
+        "Pilot",
+        "Population",
+        "Splits",
+        "SampleSize",
+    }
     assert kinds >= studies | results
     assert len(kinds) > 60
 

@@ -11,6 +11,7 @@ import numpy as np
 
 import kappaflow as kf
 import toy_networks
+import toy_pilot
 from kappaflow.lens import architecture, learning, receptive_field, scores, teleport, trajectories
 from kappaflow.lens.layout import SpatialLayout
 from kappaflow.models.posterior import posterior_variance
@@ -95,8 +96,8 @@ def validations() -> list[Any]:
 
 
 def networks() -> list[Any]:
-    """A validation of networks, made by hand."""
-    return [toy_networks.validation()]
+    """A validation of networks and pilots, made by hand."""
+    return [toy_networks.validation(), toy_pilot.toy_pilot()]
 
 
 def field_names(value: Any) -> list[str]:

@@ -187,8 +187,8 @@ def compare_given(
     return assemble(plan, context, members, source=source, device=device, notes=all_notes)
 
 
-@dataclass(frozen=True)
-class Questions:
+@dataclass(frozen=True, repr=False)
+class Questions(ShortRepr):
     """What all given models are asked.
 
     Attributes
