@@ -19,12 +19,14 @@ from matplotlib.figure import Figure
 
 import kappaflow as kf
 from kappaflow.maps import Map
-from kappaflow.report import consistency, validation
+from kappaflow.report import consistency, pilot, validation
+from toy_pilot import toy_pilot
 from toy_prediction import changed, make_prediction
 from toy_validation import make_validation, only
 
 PREDICTION = make_prediction()
 VALIDATION: Any = make_validation(off=only("published", 2.0))
+PILOT = toy_pilot()
 POPULATION = kf.Population.from_spectrum(1.0 / np.arange(1, 31) ** 1.5)
 SPLITS = [kf.Splits(POPULATION, n=n) for n in (20, 100)]
 
@@ -47,6 +49,8 @@ PANELS: dict[str, tuple[Callable[..., Axes], str]] = {
     "strata": (partial(kf.plot.disagreement_by_stratum, VALIDATION), "counterfactual"),
     "steps": (partial(kf.plot.sampler_steps, VALIDATION), "steps"),
     "step ratio": (partial(kf.plot.sampler_steps, VALIDATION, relative=True), "steps"),
+    "pilots": (partial(kf.plot.disagreement_from_pilots, PILOT), "curve"),
+    "pilots, share": (partial(kf.plot.disagreement_from_pilots, PILOT, share=True), "split"),
     "simulated κ ratio": (
         partial(kf.plot.theory_vs_simulation, VALIDATION, quantity="kappa", relative=True),
         "kappa",
@@ -64,15 +68,19 @@ PANELS |= {
     f"simulated {quantity}": (partial(kf.plot.theory_vs_simulation, VALIDATION, quantity=quantity), figure)
     for quantity, figure in COMPARED.items()
 }
-WITHOUT_LEGEND = {"pairs", "seeds", "ranking", "spectrum"}
+WITHOUT_LEGEND = {"pairs", "seeds", "ranking", "spectrum", "pilots, share"}
 #: Panels whose legend is not of training-set sizes.
-WITHOUT_SIZES = {"n", "simulated bands", "leverage", "errors", "errors, denoiser", "strata"}
+WITHOUT_SIZES = {"n", "simulated bands", "leverage", "errors", "errors, denoiser", "strata", "pilots"}
 #: Panels that name rows instead of an ordinate.
 WITH_ROWS = {"ranking", "strata"}
 #: How the figures of the reports are drawn.
 FIGURES = {
     picture.name: picture.draw
-    for document in (consistency.build(PREDICTION, facts={}), validation.build(VALIDATION, facts={}))
+    for document in (
+        consistency.build(PREDICTION, facts={}),
+        validation.build(VALIDATION, facts={}),
+        pilot.build(PILOT, facts={}),
+    )
     for picture in document.pictures
 }
 every_panel = pytest.mark.parametrize(("plot", "figure"), PANELS.values(), ids=PANELS.keys())
@@ -390,6 +398,7 @@ def test_what_a_result_lacks_is_named(plot: Callable[..., Axes], message: str, a
                 partial(kf.plot.sampler_steps, PREDICTION),
             )
         ),
+        (partial(kf.plot.disagreement_from_pilots, PREDICTION), "pilot must be a Pilot, .*, got Prediction"),
         *(
             (partial(plot, SPLITS[0]), "result must be a Diagnosis or a Prediction, got Splits")
             for plot in (kf.plot.leverage, kf.plot.law_errors)

@@ -74,7 +74,7 @@ def assemble_pilot(
     pairs = [compare_pair(context, pair) for pair in members.pairs]
     law = _LawCurve(context, setup.n)
     sizes = _sizes(pairs, law)
-    failed = [m.run for m in (*members.full, *members.shorter) if not m.run.quality.passed]
+    failed = [m.run for m in members.full if not m.run.quality.passed]
     if not sizes:
         raise TrainingError(_no_pilot(members.full))
     amount = fit_amount(sizes)

@@ -29,6 +29,7 @@ except ImportError as error:
     raise ImportError("kappaflow.plot needs Matplotlib: pip install matplotlib") from error
 
 from ._axes import style
+from .pilots import disagreement_from_pilots
 from .predictions import (
     disagreement_by_mode,
     disagreement_by_n,
@@ -48,6 +49,7 @@ __all__ = [
     "disagreement_by_n",
     "disagreement_by_seed",
     "disagreement_by_stratum",
+    "disagreement_from_pilots",
     "kappa",
     "law_errors",
     "leverage",

@@ -200,6 +200,8 @@ def draw_gallery(galleries: Sequence[Gallery], shape: tuple[int, ...]) -> Figure
                 left = _LABEL_SHARE + place * (1 - _LABEL_SHARE) / count
                 ax = figure.add_axes((left, bottom, 0.94 * (1 - _LABEL_SHARE) / count, 0.94 * tall / total))
                 show(ax, images[place], kind)
+                if row == 0:
+                    ax.set_title(f"seed {block.seeds[place]}", fontsize=7, pad=2, loc="center")
                 if kind == "vector":
                     ax.set_xticks([])
                     ax.set_yticks([])

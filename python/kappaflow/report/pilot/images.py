@@ -24,8 +24,8 @@ def images(pilot: Pilot) -> Section:
         columns={
             "Tolerance": [percent_setting(row.tolerance) for row in rows],
             "Images": [_cell(pilot, row.n, mood=_mood(pilot, row)) for row in rows],
-            "At best": [_cell(pilot, row.low) for row in rows],
-            "At worst": [_cell(pilot, row.high) for row in rows],
+            "At best": [_limit(pilot, row.low) for row in rows],
+            "At worst": [_limit(pilot, row.high) for row in rows],
         },
         words=("Images",),
         marked=rows.index(pilot.wanted),
@@ -37,6 +37,11 @@ def images(pilot: Pilot) -> Section:
         takeaways=(needed_sentence(pilot, pilot.wanted),),
         parts=(table,),
     )
+
+
+def _limit(pilot: Pilot, n: float) -> Cell:
+    """A limit: in a word where it is no number."""
+    return Cell("no number" if math.isinf(n) else "not known") if not math.isfinite(n) else _cell(pilot, n)
 
 
 def _cell(pilot: Pilot, n: float, *, mood: Mood = "") -> Cell:

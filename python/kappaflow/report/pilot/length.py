@@ -71,7 +71,7 @@ def length_sentences(pilot: Pilot, found: TrainingLength) -> tuple[str, ...]:
         factor = found.factor(_TIMES)
         return (
             f"{seen} If it goes on like this, training {_IN_WORDS} as long multiplies the disagreement on the same images by about "
-            f"{number(factor, 2)}.",
+            f"{number(factor, 2)}, to {percent(factor * kept[-1].same_images)}.",
             f"This rests on one pair of each length and is extrapolated from {len(kept)} lengths.",
         )
     return (

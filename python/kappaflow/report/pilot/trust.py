@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..document import Cell, Section, Table, rounded
-from ..words import counted, joined, number, percent
+from ..words import count, counted, joined, number, percent
 from .phrases import COVERED
 
 if TYPE_CHECKING:
@@ -42,7 +42,13 @@ def trust_sentences(pilot: Pilot) -> tuple[str, ...]:
         else f"The n of the answer, {pilot.halves.n:,}, is within the range of the pilots. "
     )
     assumed = "Numbers for more images than are at hand assume more images of the same kind."
-    return (tested_sentence(pilot), parts, far + assumed)
+    last = pilot.curve[-1].n
+    ends = (
+        [f"The images at hand cannot determine the law at more than {count(last)} images."]
+        if last < pilot.data.images
+        else []
+    )
+    return (tested_sentence(pilot), parts, far + assumed, *ends)
 
 
 def tested_sentence(pilot: Pilot) -> str:
