@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from .._repr import ShortRepr
 from ..validation.network.context import Context
 from ..validation.network.experiment import train_members
 from ..validation.network.members import Member, MemberPair, pair_members
-from ..validation.network.plan import Plan, RunSpec
+from ..validation.network.plan import ComparedModel, Plan, RunSpec
 
-__all__ = ["SIZES", "PilotMembers", "default_sizes", "shorter_runs", "train_pilots"]
+__all__ = [
+    "SIZES",
+    "PilotMembers",
+    "default_sizes",
+    "first_pair",
+    "shorter_lengths",
+    "shorter_runs",
+    "train_pilots",
+]
+
+M = TypeVar("M", bound=ComparedModel)
 
 #: Sizes of the pilots where there are enough images.
 SIZES = (100, 300)
@@ -52,18 +63,27 @@ def default_sizes(images: int) -> tuple[int, ...]:
     return SIZES if half >= SIZES[-1] else (max(_LEAST, half // 3), half)
 
 
+def first_pair(runs: Sequence[M]) -> list[M]:
+    """The networks of the first pair of training sets at the largest size."""
+    largest = max(run.n for run in runs)
+    return [run for run in runs if run.n == largest and run.repeat == 0]
+
+
+def shorter_lengths(steps: int) -> tuple[int, ...]:
+    """Other lengths of a training of so many steps, ascending; none if it is too short to be shortened."""
+    return tuple(dict.fromkeys(part for share in _PARTS if 1 <= (part := round(share * steps)) < steps))
+
+
 def shorter_runs(plan: Plan) -> tuple[RunSpec, ...]:
     """The networks of the first pair at the largest size, each for a quarter and for half of the steps.
 
     They have a learning rate that falls over their own steps. A network at the middle of a longer training would not tell what a
     shorter training gives.
     """
-    largest = [run for run in plan.runs if run.n == plan.n[-1] and run.repeat == 0]
     return tuple(
         replace(run, training=replace(run.training, steps=steps))
-        for part in _PARTS
-        for run in largest
-        if (steps := round(part * run.training.steps)) >= 1
+        for steps in shorter_lengths(plan.runs[0].training.steps)
+        for run in first_pair(plan.runs)
     )
 
 

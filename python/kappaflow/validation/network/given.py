@@ -214,12 +214,13 @@ class Questions(ShortRepr):
         ModelError
             The model raises an error, or its outputs are not finite.
         """
-        answers = self._answers(index, model, progress)
+        answers = self.answers(index, model, progress)
         return describe(self.context, model, answers, parameters=self.given.parameters(index), seconds=0.0, steps=0)
 
-    def _answers(self, index: int, model: ComparedModel, progress: Callable[[str, float], None] | None) -> Answers:
-        context, given, name = self.context, self.given, self.given.names[index]
-        probe = Probe(
+    def probe(self, model: ComparedModel) -> Probe:
+        """The inputs of a model with these images."""
+        context, given = self.context, self.given
+        return Probe(
             context.shape,
             context.noise,
             images={
@@ -233,12 +234,24 @@ class Questions(ShortRepr):
             steps=self.sampler_steps,
         )
 
+    def answers(
+        self, index: int, model: ComparedModel, progress: Callable[[str, float], None] | None = None
+    ) -> Answers:
+        """Samples and losses of one of the models.
+
+        Raises
+        ------
+        ModelError
+            The model raises an error, or its outputs are not finite.
+        """
+        name = self.given.names[index]
+
         def report(done: float) -> None:
             if progress is not None:
                 progress(f"sampling {Path(name).name}", done)
 
         try:
-            return examine(given.denoisers[index], probe, device=self.device, progress=report)
+            return examine(self.given.denoisers[index], self.probe(model), device=self.device, progress=report)
         except Exception as error:  # whatever a model that was trained elsewhere raises
             raise ModelError.of(f"model {name!r} cannot be sampled", error) from error
 

@@ -10,7 +10,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,18 @@ from ...models.training import train
 from .plan import RunSpec
 from .probes import Answers, Probe, examine
 
-__all__ = ["Job", "Outcome", "answers_file", "execute", "make_jobs", "run_jobs", "worker_count"]
+__all__ = [
+    "Job",
+    "Outcome",
+    "answers_file",
+    "answers_name",
+    "configuration_hash",
+    "execute",
+    "layout_facts",
+    "make_jobs",
+    "run_jobs",
+    "worker_count",
+]
 
 _MODEL, _STATE, _PROGRESS = "model.safetensors", "training.safetensors", "steps.txt"
 #: Seconds between two looks at what the processes have done.
@@ -105,7 +116,7 @@ def make_jobs(
             probed["shared"] = images[run.shared]
         noise_of_run = noise if run.stratum is None else {"seeds": noise["seeds"]}
         probe = Probe(shape, noise_of_run, images=probed, noise_seed=seed, sigma_max=sigma_max, steps=steps)
-        name = f"{run.arch}-n{run.n}-{_hash(_identity(run, own) | _layout(shape))}"
+        name = f"{run.arch}-n{run.n}-{configuration_hash(_identity(run, own) | layout_facts(shape))}"
         jobs.append(Job(spec=run, images=own, probe=probe, folder=folder / name))
     return jobs
 
@@ -230,7 +241,12 @@ def execute(job: Job, *, device: str = "cpu", threads: int = 1) -> Outcome:
 
 def answers_file(job: Job) -> Path:
     """The file in which the outputs of a job are kept; it exists once the job is done."""
-    return job.folder / f"answers-{_hash(_question(job))}.safetensors"
+    return job.folder / answers_name(job.probe)
+
+
+def answers_name(probe: Probe) -> str:
+    """The name of a file with the outputs of a model for these inputs; other inputs have another name."""
+    return f"answers-{configuration_hash(_question(probe))}.safetensors"
 
 
 def _execute(job: Job, device: str) -> Outcome:
@@ -328,20 +344,20 @@ def _identity(run: RunSpec, own: FloatArray) -> dict[str, Any]:
     return {"network": asdict(run.network), "training": asdict(run.training), "images": digest(own)}
 
 
-def _question(job: Job) -> dict[str, Any]:
-    probe = job.probe
+def _question(probe: Probe) -> dict[str, Any]:
     return {
         "noise": {name: digest(rows) for name, rows in probe.noise.items()},
         "images": {name: digest(rows) for name, rows in probe.images.items()},
         "noise_seed": probe.noise_seed,
         "sampler": [probe.sigma_max, probe.steps, probe.sigma_min],
-    } | _layout(probe.shape)
+    } | layout_facts(probe.shape)
 
 
-def _layout(shape: tuple[int, ...]) -> dict[str, Any]:
+def layout_facts(shape: tuple[int, ...]) -> dict[str, Any]:
     """Where the channels are, which neither rows nor tensor shapes show."""
     return {"layout": list(shape)} if len(shape) > 2 else {}
 
 
-def _hash(content: dict[str, Any]) -> str:
+def configuration_hash(content: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits that identify a configuration."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
