@@ -1,8 +1,8 @@
 """Pilots: what a few small trainings say about networks of that kind, at any number of images.
 
-In the order in which data flow: :mod:`.training` (which networks), :mod:`.script` (those that the user's own command trains, run by
-:mod:`.commands`), :mod:`.trained` (those that exist already), :mod:`.amount` (the fit and its error), :mod:`.assemble` (all results),
-:mod:`.results`. Needs torch; UNet and DiT need diffusers.
+In the order in which data flow: :mod:`.training` (which networks), :mod:`.script` (those of the user's own command, run by
+:mod:`.commands`), :mod:`.trained` (those that exist already), :mod:`.amount` (the fit and its error), :mod:`.assemble` (all
+results), :mod:`.results`. Needs torch; UNet and DiT need diffusers.
 """
 
 from typing import TYPE_CHECKING
