@@ -86,7 +86,7 @@ def test_no_prediction_may_miss_on_gaussian_data(outcomes: list[str], passes: bo
 
 
 def networks(**changes: Any) -> dict[str, Any]:
-    value = {"seeds": 0.2, "quality": True, "r2": 0.9, "few": 0.99, "many": 0.5, **changes}
+    value = {"seeds": 0.2, "quality": True, "r2": 0.9, "few": 0.99, "many": 0.5, "pv": 0.4, "law": -0.1, **changes}
     quality = {"passed": value["quality"], "reasons": []}
     runs = [
         {"n": n, "quality": quality, "r2_own_zero": value["r2"], "auc": value[k]}
@@ -95,7 +95,11 @@ def networks(**changes: Any) -> dict[str, Any]:
     pairs = [
         {"arm": "same", "n": n, "seeds": [seeds], "unrelated": 1.0} for n, seeds in ((30, 0.8), (200, value["seeds"]))
     ]
-    return {"runs": runs, "pairs": pairs}
+    scores = [
+        {"n": 200, "arm": "same", "predictor": name, "single": value[key]}
+        for name, key in (("posterior_variance", "pv"), ("empirical", "law"))
+    ]
+    return {"runs": runs, "pairs": pairs, "seed_scores": scores}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +111,8 @@ def networks(**changes: Any) -> dict[str, Any]:
         ({"r2": 0.7}, False),
         ({"few": 0.8}, False),
         ({"many": 0.95}, False),
+        ({"pv": 0.1}, False),
+        ({"law": 0.3}, False),
     ],
 )
 def test_networks_must_pass_from_memorising_to_generalising(
@@ -114,6 +120,30 @@ def test_networks_must_pass_from_memorising_to_generalising(
 ) -> None:
     (tmp_path / "validation.json").write_text(json.dumps(networks(**changes)), encoding="utf-8")
     assert check("networks", tmp_path) is passes
+
+
+@pytest.mark.parametrize(
+    ("changes", "passes"),
+    [
+        ({}, True),
+        ({"law": 0.04}, False),
+        ({"value": 0.1}, False),
+        ({"low": 0.008, "value": 0.0084, "high": 0.0088}, False),  # the law itself, for linear models
+        ({"low": 0.01}, False),
+        ({"one": True}, False),
+        ({"steps": [400]}, False),
+    ],
+)
+def test_pilots_must_foretell_larger_sizes(changes: dict[str, Any], passes: bool, tmp_path: Path) -> None:
+    value = {"low": 0.05, "value": 0.06, "high": 0.07, "law": 0.008, "one": False, "steps": [100, 200, 400], **changes}
+    everything = {name: value[name] for name in ("low", "value", "high")}
+    content = {
+        "curve": [{"n": 898, "law": value["law"], "everything": everything}],
+        "needed": [{"tolerance": 0.1, "reached": True}, {"tolerance": 0.01, "reached": value["one"]}],
+        "length": {"trainings": [{"steps": steps} for steps in value["steps"]]},
+    }
+    (tmp_path / "pilot.json").write_text(json.dumps(content), encoding="utf-8")
+    assert check("pilot", tmp_path) is passes
 
 
 @pytest.mark.parametrize(
