@@ -16,6 +16,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from kappaflow.datasets import open_images
+from kappaflow.pilot.seeds import calibrate_seeds
 from kappaflow.validation.network.context import make_context
 from kappaflow.validation.network.members import PairKind
 from kappaflow.validation.network.plan import make_plan
@@ -234,3 +235,35 @@ def test_what_cannot_be_collected(bench: SimpleNamespace, tmp_path: Path, data: 
     assert done.exit_code == 2
     assert re.search(message, " ".join(done.output.split()))
     assert not (tmp_path / out).exists()
+
+
+def test_seeds_calibrated_at_one_size_hold_at_another(bench: SimpleNamespace) -> None:
+    """The amount of each seed, from pilots at n = 100: 80 % of the seeds of pairs at n = 300 should lie within its limits."""
+    numbers = np.arange(len(bench.digits.posterior.seeds))
+
+    def observed(n: int) -> np.ndarray[Any, Any]:
+        pairs = bench.digits.pairs(PairKind("unet", n, "different"))
+        return np.stack([np.mean((a - b) ** 2, axis=1) for a, b in pairs])
+
+    fitted = calibrate_seeds(numbers, bench.digits.posterior.seeds, observed(100), n=100)
+    assert 2.0 < fitted.exponent < 3.5  # a constant amount, as for seeds that nothing orders, would be 0
+    assert fitted.relative().mean() == pytest.approx(1.0)
+    factors = fitted.factors(observed(300))
+    assert 0.72 < np.mean((factors >= fitted.low) & (factors <= fitted.high)) < 0.88
+    flat = observed(300) / observed(300).mean(axis=1, keepdims=True)
+    assert np.log(factors).std() < 0.97 * np.log(flat).std()
+
+
+@pytest.mark.parametrize(
+    ("variance", "observed", "message"),
+    [
+        ([1.0, 2.0], [[1.0, 2.0, 3.0]], "posterior_variance must hold one value for each of 3 seeds"),
+        ([1.0, 2.0, 3.0], [[1.0, 0.0, 3.0]], "observed must be above 0, got 0.0"),
+        ([1.0, 2.0, np.nan], [[1.0, 1.0, 3.0]], "posterior_variance"),
+    ],
+)
+def test_seeds_that_cannot_be_calibrated_are_refused(
+    variance: list[float], observed: list[list[float]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        calibrate_seeds(np.arange(3), np.array(variance), np.array(observed), n=10)

@@ -9,7 +9,6 @@ from itertools import groupby
 import numpy as np
 
 from .._checks import positive
-from .._statistics import rank_correlation
 from ..consistency.needed import largest_n
 from ..models.errors import TrainingError
 from ..splits import Splits
@@ -22,6 +21,7 @@ from ..validation.network.results import Gallery, NetworkData, NetworkPair
 from ..validation.network.seeds import posterior_of
 from .amount import Amount, Bounds, SizeObserved, fit_amount
 from .results import ForecastAt, Needed, Pilot, PilotSeeds, PilotSetup, ShorterTraining, TrainingLength
+from .seeds import calibrate_seeds
 from .training import PilotMembers
 
 __all__ = ["TOLERANCE", "TOLERANCES", "assemble_pilot", "most_general_law"]
@@ -30,8 +30,6 @@ __all__ = ["TOLERANCE", "TOLERANCES", "assemble_pilot", "most_general_law"]
 TOLERANCE, TOLERANCES = 0.1, (0.2, 0.1, 0.05, 0.02, 0.01)
 #: Sizes of the curve for each factor of ten, and how far it goes beyond the number of images.
 _PER_DECADE, _BEYOND, _LARGEST = 8, 1000, 10**8
-#: Limits of the factors between which 80 % of the seeds of a pair lie.
-_QUANTILES = (0.1, 0.9)
 
 
 def most_general_law(context: Context) -> ComparedLaw:
@@ -270,21 +268,7 @@ def _seeds(context: Context, pairs: Sequence[NetworkPair]) -> PilotSeeds | None:
     observed = np.stack([p.disagreement.seeds for p in chosen if p.n == n])
     if observed.min() <= 0 or posterior.seeds.min() <= 0:
         return None
-    logs = np.log(posterior.seeds)
-    exponent = float(np.polyfit(logs, np.log(observed.mean(axis=0)), 1)[0])
-    powers = (posterior.seeds / posterior.seeds.mean()) ** exponent
-    expected = powers / powers.mean()
-    factors = (observed / observed.mean(axis=1, keepdims=True)) / expected
-    low, high = np.quantile(factors, _QUANTILES)
-    return PilotSeeds(
-        numbers=np.array(context.seeds, dtype=np.int64),
-        posterior_variance=posterior.seeds,
-        exponent=exponent,
-        low=float(low),
-        high=float(high),
-        correlation=float(np.mean([rank_correlation(posterior.seeds, each).value for each in observed])),
-        n=n,
-    )
+    return calibrate_seeds(np.array(context.seeds, dtype=np.int64), posterior.seeds, observed, n=n)
 
 
 def _gallery(context: Context, member_pairs: Sequence[MemberPair]) -> Gallery | None:

@@ -171,6 +171,10 @@ class PilotSeeds(ShortRepr, Tabular):
     correlation: float
     n: int
 
+    def factors(self, observed: FloatArray) -> FloatArray:
+        """(r, Z) disagreement of r pairs, divided by the mean of each over the seeds and by :meth:`relative`."""
+        return np.asarray(observed / observed.mean(axis=1, keepdims=True) / self.relative())
+
     def relative(self) -> FloatArray:
         """(Z,) disagreement of each seed divided by the mean over these seeds."""
         powers = (self.posterior_variance / self.posterior_variance.mean()) ** self.exponent
