@@ -15,7 +15,7 @@ from ..splits import Splits
 from ..validation.laws import ComparedLaw, most_general
 from ..validation.network.analysis import compare_pair
 from ..validation.network.context import Context
-from ..validation.network.gallery import gallery
+from ..validation.network.gallery import GALLERY_SEEDS, gallery
 from ..validation.network.members import Member, MemberPair, pair_members
 from ..validation.network.results import Gallery, NetworkData, NetworkPair
 from ..validation.network.seeds import posterior_of
@@ -78,6 +78,7 @@ def assemble_pilot(
     amount = fit_amount(sizes)
     curve = tuple(_forecast(amount, int(n), law) for n in law.sizes)
     population = context.population
+    seeds = _seeds(context, pairs)
     return Pilot(
         data=NetworkData(
             source=source,
@@ -96,8 +97,8 @@ def assemble_pilot(
         tolerance=wanted,
         needed=tuple(_needed(amount, each, law) for each in sorted({*TOLERANCES, wanted}, reverse=True)),
         length=_length(context, members, pairs, setup),
-        seeds=_seeds(context, pairs),
-        gallery=_gallery(context, members.pairs),
+        seeds=seeds,
+        gallery=_gallery(context, members.pairs, seeds),
         notes=(*notes, *_failed_note(failed), *_sizes_note(setup, sizes)),
     )
 
@@ -271,7 +272,10 @@ def _seeds(context: Context, pairs: Sequence[NetworkPair]) -> PilotSeeds | None:
     return calibrate_seeds(np.array(context.seeds, dtype=np.int64), posterior.seeds, observed, n=n)
 
 
-def _gallery(context: Context, member_pairs: Sequence[MemberPair]) -> Gallery | None:
-    """Images of a pair that differs in everything, at the largest size."""
+def _gallery(context: Context, member_pairs: Sequence[MemberPair], seeds: PilotSeeds | None) -> Gallery | None:
+    """Images of a pair that differs in everything, at the largest size: of the most and the least fragile seeds if known."""
     shown = [pair for pair in member_pairs if pair.kind.arm == "different" and pair.trained]
-    return gallery(context, max(shown, key=lambda pair: (pair.kind.n, -pair.repeat))) if shown else None
+    if not shown:
+        return None
+    places = range(GALLERY_SEEDS) if seeds is None or not seeds.ordered else seeds.ends(GALLERY_SEEDS // 2).tolist()
+    return gallery(context, max(shown, key=lambda pair: (pair.kind.n, -pair.repeat)), places)

@@ -22,6 +22,8 @@ from .amount import Amount, Bounds, SizeObserved
 __all__ = ["ForecastAt", "Needed", "Pilot", "PilotSeeds", "PilotSetup", "ShorterTraining", "TrainingLength"]
 
 IntArray = npt.NDArray[np.int64]
+#: The rank correlation of two unrelated orders stays below this over the root of their length in 95 % of the cases.
+_CHANCE = 1.645
 
 
 @dataclass(frozen=True, repr=False)
@@ -174,6 +176,17 @@ class PilotSeeds(ShortRepr, Tabular):
     def factors(self, observed: FloatArray) -> FloatArray:
         """(r, Z) disagreement of r pairs, divided by the mean of each over the seeds and by :meth:`relative`."""
         return np.asarray(observed / observed.mean(axis=1, keepdims=True) / self.relative())
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the order of the seeds by their posterior variance agrees with that of the pilots better than chance."""
+        return self.exponent > 0 and self.correlation > _CHANCE / math.sqrt(len(self.numbers))
+
+    def ends(self, each: int) -> IntArray:
+        """(2 each,) places of the seeds that are expected to disagree most, the first one first, and least, the last one last."""
+        order = np.argsort(-self.relative(), kind="stable")
+        kept = max(1, min(each, len(order) // 2))
+        return np.concatenate([order[:kept], order[-kept:]])
 
     def relative(self) -> FloatArray:
         """(Z,) disagreement of each seed divided by the mean over these seeds."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ __all__ = ["data_rows", "design_section", "gallery_section", "gate_section", "pa
 
 #: The template of the longer texts.
 _PROSE = "trained.html.j2"
+_NO_HEADINGS: Mapping[int, str] = MappingProxyType({})
 _LABEL_SHARE = 0.24  # of the width, for the labels of the rows
 
 
@@ -156,15 +158,21 @@ def pairs_section(pairs: Sequence[NetworkPair]) -> Section:
 
 
 # ---------------------------------------------------------------- images
-def gallery_section(galleries: Sequence[Gallery], shape: tuple[int, ...], alternative: str) -> Section | None:
-    """Images of the same seeds through two networks; None if there are none."""
+def gallery_section(
+    galleries: Sequence[Gallery],
+    shape: tuple[int, ...],
+    alternative: str,
+    takeaway: str = "",
+    headings: Mapping[int, str] = _NO_HEADINGS,
+) -> Section | None:
+    """Images of the same seeds through two networks; None if there are none. `headings` say more about some seeds."""
     if not galleries:
         return None
     return figure_section(
         "gallery",
         "The same seeds, different training sets",
         "Images",
-        "",
+        takeaway,
         Picture(
             name="gallery",
             caption=(
@@ -173,20 +181,22 @@ def gallery_section(galleries: Sequence[Gallery], shape: tuple[int, ...], altern
                 "Networks that memorise return that image."
             ),
             alternative=alternative,
-            draw=partial(draw_gallery, galleries, shape),
+            draw=partial(draw_gallery, galleries, shape, headings),
             raster=True,
         ),
     )
 
 
 @styled
-def draw_gallery(galleries: Sequence[Gallery], shape: tuple[int, ...]) -> Figure:
+def draw_gallery(
+    galleries: Sequence[Gallery], shape: tuple[int, ...], headings: Mapping[int, str] = _NO_HEADINGS
+) -> Figure:
     """For each architecture and n: the same seeds through both networks, both linear models, and their nearest images."""
     kind = kind_of(shape)
     count = len(galleries[0].seeds)
     side = WIDTH * (1 - _LABEL_SHARE) / count
     tall = side if kind == "vector" else side * height_ratio(shape)
-    heights = [len(g.rows) * tall + 0.55 for g in galleries]
+    heights = [len(g.rows) * tall + 0.65 for g in galleries]
     figure = Figure(figsize=(WIDTH, sum(heights)))
     total, top = sum(heights), 1.0
     for block, height in zip(galleries, heights, strict=True):
@@ -194,14 +204,15 @@ def draw_gallery(galleries: Sequence[Gallery], shape: tuple[int, ...]) -> Figure
         size = f", n = {block.n:,}" if block.n else ""
         figure.text(0.005, top - 0.1 / total, f"{arch_title(block.arch)}{size}{trained}", va="top", fontsize=10)
         for row, (label, images) in enumerate(block.rows):
-            bottom = top - (0.4 + (row + 1) * tall) / total
+            bottom = top - (0.5 + (row + 1) * tall) / total
             figure.text(0.005, bottom + 0.5 * tall / total, label, va="center", fontsize=8)
             for place in range(count):
                 left = _LABEL_SHARE + place * (1 - _LABEL_SHARE) / count
                 ax = figure.add_axes((left, bottom, 0.94 * (1 - _LABEL_SHARE) / count, 0.94 * tall / total))
                 show(ax, images[place], kind)
                 if row == 0:
-                    ax.set_title(f"seed {block.seeds[place]}", fontsize=7, pad=2, loc="center")
+                    seed = block.seeds[place]
+                    ax.set_title(headings.get(seed, f"seed {seed}"), fontsize=7, pad=2, loc="center")
                 if kind == "vector":
                     ax.set_xticks([])
                     ax.set_yticks([])

@@ -269,7 +269,7 @@ def test_seeds_have_their_disagreement_and_range() -> None:
     assert "rank correlation with the disagreement of single pairs at n = 300 is 0.60" in order
     table = cells(pilot, "fragile_seeds")
     assert table["Seed"][:2] == ["139", "138"]
-    assert table["Seed"][5:7] == ["100", "101"]
+    assert table["Seed"][5:] == ["104", "103", "102", "101", "100"]
     assert table["A single pair"][0] == plain(f"{percent(0.5 * values[-1])} to {percent(1.8 * values[-1])}")
 
 
@@ -294,6 +294,18 @@ def test_networks_that_fail_are_counted_apart() -> None:
     assert [size.n for size in failed.sizes] == [100]
     assert cells(failed, "forecasts")["Observed"] == ["20 %", "–", "–"]
     assert any("gate: 2 of 4 networks pass" in line for line in answer_lines(failed))
+
+
+def test_images_have_the_disagreement_of_their_pair() -> None:
+    pilot = toy_pilot()
+    (sentence,) = sentences(pilot, "gallery")
+    assert sentence.startswith("The percentages are the disagreement of this pair, two UNets at n = 300, on each seed.")
+    assert sentence.endswith("Left are the seeds that are expected to be the most fragile, right the least fragile.")
+    assert "fragile" not in sentences(toy_pilot(correlation=0.1), "gallery")[0]
+    pair = next(pair for pair in pilot.pairs if (pair.n, pair.arm) == (300, "different"))
+    titles = [ax.get_title() for ax in drawn(build(pilot), "gallery").axes]
+    shares = pair.disagreement.seeds / pair.disagreement.unrelated
+    assert titles == [f"seed {100 + place}\n{percent(float(shares[place]))}" for place in range(5)]
 
 
 # ---------------------------------------------------------------- figures

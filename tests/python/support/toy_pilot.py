@@ -157,7 +157,7 @@ def toy_pilot(
             n=kept[-1],
             arm="different",
             trained=True,
-            seeds=tuple(range(5)),
+            seeds=tuple(range(100, 105)),
             rows=(("A, network", images),),
         ),
         notes=("mind <this>",),

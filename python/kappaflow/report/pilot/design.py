@@ -9,10 +9,12 @@ from ...validation.laws import compared_laws
 from ..document import Section
 from ..kinds import ARM_TITLES, about_networks, arch_title
 from ..trained import data_rows, design_section, gallery_section, gate_section
-from ..words import short
+from ..words import percent, short
+from .phrases import networks
 
 if TYPE_CHECKING:
     from ...pilot.results import Pilot
+    from ...validation.network.results import Gallery
 
 
 def gate(pilot: Pilot) -> Section:
@@ -43,10 +45,27 @@ def gate_sentence(pilot: Pilot) -> str:
 
 def gallery(pilot: Pilot) -> Section | None:
     """Images of a pair that differs in everything."""
-    shown = [] if pilot.gallery is None else [pilot.gallery]
+    images = pilot.gallery
+    if images is None:
+        return None
     text = "Grid of images: the same seeds through two networks, two linear models, and their nearest training images"
-    about = about_networks(text, [each.arch for each in shown], [each.n for each in shown])
-    return gallery_section(shown, pilot.data.shape, about)
+    found = pilot.seeds
+    takeaway = (
+        f"The percentages are the disagreement of this pair, two {networks(pilot)} at n = {images.n:,}, on each seed."
+    )
+    if found is not None and found.ordered:
+        takeaway += " Left are the seeds that are expected to be the most fragile, right the least fragile."
+    return gallery_section(
+        [images], pilot.data.shape, about_networks(text, [images.arch], [images.n]), takeaway, _headings(pilot, images)
+    )
+
+
+def _headings(pilot: Pilot, images: Gallery) -> dict[int, str]:
+    """The number of each seed, and the disagreement on it of the pair whose images are shown."""
+    pairs = [pair for pair in pilot.pairs if (pair.n, pair.arm) == (images.n, images.arm) and pair.trained]
+    shown = min(pairs, key=lambda pair: pair.repeat).disagreement
+    values = dict(zip(pilot.setup.seeds.tolist(), (shown.seeds / shown.unrelated).tolist(), strict=True))
+    return {seed: f"seed {seed}\n{percent(values[seed])}" for seed in images.seeds}
 
 
 def design(pilot: Pilot) -> Section:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 _ENDS = 5  # seeds of each end in the table
 _MOST_POINTS = 600
-#: A correlation of unrelated orders stays below this over the root of the number of seeds in 95 % of the cases.
-_CHANCE = 1.645
 
 
 def seeds(pilot: Pilot) -> Section | None:
@@ -33,7 +31,7 @@ def seeds(pilot: Pilot) -> Section | None:
     if found is None:
         return None
     parts: list[Picture | Table | Prose] = [_picture(pilot, found)]
-    if are_ordered(found):
+    if found.ordered:
         parts += [_ends_table(pilot, found), _whole_table(pilot, found)]
     return Section(
         name="seeds",
@@ -42,11 +40,6 @@ def seeds(pilot: Pilot) -> Section | None:
         takeaways=seed_sentences(pilot, found),
         parts=(*parts, Prose(PROSE, "seeds", {"exponent": number(found.exponent)}, summary=HOW)),
     )
-
-
-def are_ordered(found: PilotSeeds) -> bool:
-    """Whether the order of the images agrees with that of the pilots better than chance."""
-    return found.exponent > 0 and found.correlation > _CHANCE / math.sqrt(len(found.numbers))
 
 
 def expected(pilot: Pilot, found: PilotSeeds) -> FloatArray:
@@ -58,7 +51,7 @@ def seed_sentences(pilot: Pilot, found: PilotSeeds) -> tuple[str, ...]:
     """The two ends, the scatter of single pairs, and how well the order holds."""
     correlation = f"{found.correlation:.2f}".replace("-", "\N{MINUS SIGN}")
     order = f"its rank correlation with the disagreement of single pairs at n = {found.n:,} is {correlation}"
-    if not are_ordered(found):
+    if not found.ordered:
         why = f": {order}" if math.isfinite(found.correlation) else ""
         return (f"The order that the images give is no better than chance{why}. So no seed is named.",)
     values = expected(pilot, found)
@@ -153,9 +146,7 @@ def plot_ranking(ax: Axes, pilot: Pilot, found: PilotSeeds) -> Legend:
 # ---------------------------------------------------------------- tables
 def _ends_table(pilot: Pilot, found: PilotSeeds) -> Table:
     values = expected(pilot, found)
-    order = np.argsort(-values, kind="stable")
-    each = max(1, min(_ENDS, len(order) // 2))
-    shown = [*order[:each].tolist(), *order[::-1][:each].tolist()]
+    shown = found.ends(_ENDS).tolist()
     return Table(
         name="fragile_seeds",
         caption=f"Expected disagreement of two networks at n = {pilot.halves.n:,}, and the range in which a single pair should be "
@@ -166,7 +157,7 @@ def _ends_table(pilot: Pilot, found: PilotSeeds) -> Table:
             "A single pair": [f"{percent(found.low * values[k])} to {percent(found.high * values[k])}" for k in shown],
             "Times the mean": [rounded(float(found.relative()[k]), digits=2) for k in shown],
         },
-        groups={"Most fragile": each, "Least fragile": each},
+        groups={"Most fragile": len(shown) // 2, "Least fragile": len(shown) // 2},
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..._checks import FloatArray
 from ..metrics import nearest
 from .baselines import linear_samples
@@ -9,15 +11,22 @@ from .context import Context
 from .members import MemberPair
 from .results import Gallery
 
-__all__ = ["gallery"]
+__all__ = ["GALLERY_SEEDS", "gallery"]
 
 #: Seeds whose images are shown.
 GALLERY_SEEDS = 8
 
 
-def gallery(context: Context, pair: MemberPair) -> Gallery:
-    """Images of the first seeds: both networks, both linear models, and the nearest training images of both."""
-    chosen = slice(0, GALLERY_SEEDS)
+def gallery(context: Context, pair: MemberPair, places: Sequence[int] = range(GALLERY_SEEDS)) -> Gallery:
+    """Images of a few seeds: both networks, both linear models, and the nearest training images of both.
+
+    Parameters
+    ----------
+    context : of the pair
+    pair : whose samples to show
+    places : of the seeds among those of the context; those beyond the last one are left out
+    """
+    chosen = [place for place in places if place < len(context.seeds)]
     noise = context.noise["seeds"][chosen]
     models = {"A": pair.first, "B": pair.second}
     rows: list[tuple[str, FloatArray]] = []
@@ -33,6 +42,6 @@ def gallery(context: Context, pair: MemberPair) -> Gallery:
         n=pair.kind.n,
         arm=pair.kind.arm,
         trained=pair.trained,
-        seeds=context.seeds[chosen],
+        seeds=tuple(context.seeds[place] for place in chosen),
         rows=tuple((label, images.reshape(-1, *context.shape)) for label, images in rows),
     )
