@@ -205,6 +205,19 @@ def test_images_and_training_are_told_apart() -> None:
     assert sentences(few, "split")[0].endswith("so most of it comes from the choice of images.")
 
 
+def test_what_is_taken_from_other_networks_is_said() -> None:
+    pilot = toy_pilot(floors=())
+    (first, _) = sentences(pilot, "split")
+    assert first.startswith(
+        "No pilot has two trainings on the same images. If these networks are like others that were measured: at n"
+    )
+    assert headline(pilot).tiles[2].hint.endswith("; taken from other networks")
+    assert "other" not in headline(toy_pilot()).tiles[2].hint + sentences(toy_pilot(), "split")[0]
+    assert len(lines_of(pilot, "split")["share-observed"].get_xdata()) == 0
+    assert list(lines_of(toy_pilot(floors=(300,)), "split")["share-observed"].get_xdata()) == [300]
+    assert cells(pilot, "pilots")["Same images: observed"] == ["–", "–"]
+
+
 def test_longer_training_is_a_number_where_it_helps() -> None:
     first, second = sentences(toy_pilot(length="falls"), "length")
     assert first.startswith(
@@ -253,8 +266,10 @@ def test_extrapolation_is_tested_and_its_error_said() -> None:
         == "The images at hand cannot determine the law at more than 500 images."
     )
     (one, *_) = sentences(toy_pilot((100,)), "trust")
-    assert (
-        one == "There are pilots at one size only, n = 100, so the extrapolation could not be tested on these networks."
+    assert one == "There are pilots at one size only, n = 100: the extrapolation could not be tested on these networks."
+    (one, *_) = sentences(toy_pilot(floors=(300,)), "trust")
+    assert one.startswith(
+        "The pilot at n = 100 has no two trainings on the same images, so it cannot be fitted alone: "
     )
 
 
@@ -353,6 +368,7 @@ VARIANTS: dict[str, Callable[[], Pilot]] = {
     "failed": lambda: toy_pilot(failed=(300,)),
     "few determined": lambda: toy_pilot(tolerance=0.05, top=1500),
     "half is not determined": lambda: toy_pilot(top=500),
+    "no floor": lambda: toy_pilot(floors=(), alone=False, networks="given"),
     "unreachable": lambda: toy_pilot(tolerance=0.01, length="rises"),
     "bare": lambda: toy_pilot(alone=False, length=None, correlation=None),
     "not ordered": lambda: toy_pilot(length="unknown", correlation=math.nan),

@@ -97,6 +97,7 @@ def toy_pilot(
     top: int = 10**6,
     failed: tuple[int, ...] = (),
     alone: bool = True,
+    floors: tuple[int, ...] = (100, 300),
     length: str | None = "falls",
     correlation: float | None = 0.6,
     shape: tuple[int, ...] = (4, 4),
@@ -109,13 +110,15 @@ def toy_pilot(
     sizes, tolerance : of the pilots
     top : the largest n at which the law is known
     failed : sizes whose networks fail the gate
+    floors : sizes with pairs on the same images
     alone : whether there are pairs that differ only in their images
     length : "falls", "rises" or "unknown" with longer training, None if it was not measured
     correlation : of the order of seeds with single pairs, None without an order
     shape, networks : of the images, and name of the networks
     """
     arms = [arm for arm in ARMS if alone or arm != "same"]
-    pairs = [toy_pair(arm, n, repeat, n not in failed) for n in sizes for arm in arms for repeat in range(2)]
+    kinds = [(arm, n) for n in sizes for arm in arms if arm != "floor" or n in floors]
+    pairs = [toy_pair(arm, n, repeat, n not in failed) for arm, n in kinds for repeat in range(2)]
     runs = [run("unet", n, split, member, n not in failed) for n in sizes for split, member in (("A", 0), ("B", 1))]
     if length is not None:
         short = run("unet", sizes[-1], "A", 0, passed=False)

@@ -79,11 +79,11 @@ def design(pilot: Pilot) -> Section:
         ("Pairs", "; ".join(ARM_TITLES[arm] for arm in dict.fromkeys(pair.arm for pair in pilot.pairs))),
         ("Repeats", str(setup.repeats)),
         ("Steps", f"{setup.steps:,}" if setup.steps else "not known"),
-        ("Trained in all", f"{len(pilot.runs):,} networks, {duration(seconds)}"),
+        ("Networks in all", f"{len(pilot.runs):,}" + (f", trained in {duration(seconds)}" if seconds > 0 else "")),
         ("Seeds", f"{setup.seeds.size:,}, starting at {int(setup.seeds[0])}"),
         ("Sampler", f"Heun, {setup.sampler_steps} steps from σ = {short(setup.sigma_max)}"),
         ("Dependence on n", compared_laws()[setup.law].title),
-        ("Preset", setup.preset),
+        *([("Preset", setup.preset)] if setup.preset else []),
         ("Seed of splits and training", str(setup.seed)),
         ("Device", setup.device),
     ]

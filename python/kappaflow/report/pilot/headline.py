@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..document import Mood, Tile
 from ..words import percent, percent_setting
 from .phrases import COVERED, about, limits, needed_sentence, networks, with_limits
+from .split import floor_is_measured
 
 if TYPE_CHECKING:
     from ...pilot.amount import Bounds
@@ -74,7 +75,8 @@ def _tiles(pilot: Pilot) -> tuple[Tile, ...]:
             label="On the same images",
             text=percent(there.same_images.value),
             value=there.same_images.value,
-            hint=f"two trainings on the same {there.n:,} images: {percent(share)} of the disagreement is left",
+            hint=f"two trainings on the same {there.n:,} images: {percent(share)} of the disagreement is left"
+            + ("" if floor_is_measured(pilot) else "; taken from other networks"),
         ),
         Tile(
             label="Left with any number of images",

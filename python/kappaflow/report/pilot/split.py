@@ -29,6 +29,11 @@ def training_rules(pilot: Pilot) -> bool:
     return pilot.halves.optimisation_share > RULES
 
 
+def floor_is_measured(pilot: Pilot) -> bool:
+    """Whether a pilot has two trainings on the same images; if none has, what is said of them is that of other networks."""
+    return any(len(size.same_images) for size in pilot.sizes)
+
+
 def images_can_remove(pilot: Pilot) -> float:
     """The share of the disagreement at the n of the answer that goes away with any number of images."""
     return max(0.0, 1 - pilot.amount.fit.floor / pilot.halves.everything.value)
@@ -61,8 +66,14 @@ def split_sentences(pilot: Pilot) -> list[str]:
     why = (
         "so most of it is there with the same images too" if rules else "so most of it comes from the choice of images"
     )
+    where = f"n = {there.n:,}"
+    known = (
+        f"At {where}"
+        if floor_is_measured(pilot)
+        else f"No pilot has two trainings on the same images. If these networks are like others that were measured: at {where}"
+    )
     return [
-        f"At n = {there.n:,}, two {networks(pilot)} trained on the same images disagree by about "
+        f"{known}, two {networks(pilot)} trained on the same images disagree by about "
         f"{percent(there.same_images.value)}. That is {percent(there.optimisation_share)} of the disagreement if everything "
         f"differs, {why}.",
         f"More images alone can take away at most about {percent(images_can_remove(pilot))} of the disagreement at this n.",
@@ -85,8 +96,9 @@ def plot_split(ax: Axes, pilot: Pilot) -> Legend:
     ax.fill_between(n, 0, share, color=ARM_COLOURS["floor"], alpha=0.25, lw=0)
     ax.fill_between(n, share, 1, color=ARM_COLOURS["different"], alpha=0.25, lw=0)
     ax.plot(n, share, color=INK, lw=1.4, gid="share")
-    sizes = [size.n for size in pilot.sizes]
-    observed = [float(np.mean(size.same_images) / np.mean(size.everything)) for size in pilot.sizes]
+    measured = [size for size in pilot.sizes if len(size.same_images)]
+    sizes = [size.n for size in measured]
+    observed = [float(np.mean(size.same_images) / np.mean(size.everything)) for size in measured]
     ax.plot(sizes, np.minimum(observed, 1.0), ls="", marker="o", ms=MARKER + 1, color=INK, gid="share-observed")
     limits = numbers.log_limits(n[0], n[-1], 0.03)
     look.log_axis(ax.xaxis, *limits)

@@ -55,8 +55,10 @@ def tested_sentence(pilot: Pilot) -> str:
     """How well the smaller pilots predict the largest."""
     tested = pilot.amount.left_out
     if tested is None:
-        only = f"There are pilots at one size only, n = {pilot.sizes[0].n:,}"
-        return f"{only}, so the extrapolation could not be tested on these networks."
+        why = f"There are pilots at one size only, n = {pilot.sizes[0].n:,}"
+        if len(pilot.sizes) > 1:
+            why = f"The pilot at n = {pilot.sizes[0].n:,} has no two trainings on the same images, so it cannot be fitted alone"
+        return f"{why}: the extrapolation could not be tested on these networks."
     smaller = joined([f"{size.n:,}" for size in pilot.sizes if size.n < tested.n])
     off = tested.observed / tested.predicted
     return (
