@@ -26,7 +26,7 @@ OTHER_NAMES = {
     "DPMSolverMultistep", "DEISMultistep", "UniPCMultistep", "DeformedMarchenkoPastur", "stieltjes", "findroot",
 }  # fmt: skip
 #: Files that a run writes, and files of no package.
-WRITTEN = {"options.json", "predictions.json", "report.html", "results.json", "benchmarks/results.json"}
+WRITTEN = {"options.json", "pilot.json", "predictions.json", "report.html", "results.json", "benchmarks/results.json"}
 
 
 def code_of(page: Path) -> list[str]:
