@@ -33,26 +33,36 @@ _LABEL_SHARE = 0.24  # of the width, for the labels of the rows
 # ---------------------------------------------------------------- gate
 def gate_section(runs: Sequence[Run], archs: Sequence[str], sizes: Sequence[int], takeaway: str = "") -> Section:
     """Whether each run is a model of its data at all; `takeaway` takes the place of the usual sentence."""
+    unknown = [run for run in runs if not np.isfinite([run.quality.held_out, run.quality.own]).any()]
+    picture = Picture(
+        name="gate",
+        caption=(
+            "Denoising loss of each run, divided by that of the linear denoiser of its training set: on images outside of "
+            "the set (top) and on its own images (bottom). Two broken networks can agree very well, so a run that fails "
+            "is in no average and no correlation."
+        ),
+        alternative=about_networks(
+            "Denoising loss of every run relative to that of the linear denoiser against noise level", archs, sizes
+        ),
+        draw=partial(draw_gate, runs, archs, sizes),
+    )
     return figure_section(
         "gate",
         "The gate: is it a model at all?",
         "Gate",
-        takeaway or _gate_words(runs),
-        Picture(
-            name="gate",
-            caption=(
-                "Denoising loss of each run, divided by that of the linear denoiser of its training set: on images outside of "
-                "the set (top) and on its own images (bottom). Two broken networks can agree very well, so a run that fails "
-                "is in no average and no correlation."
-            ),
-            alternative=about_networks(
-                "Denoising loss of every run relative to that of the linear denoiser against noise level", archs, sizes
-            ),
-            draw=partial(draw_gate, runs, archs, sizes),
-        ),
+        [takeaway or _gate_words(runs), *_unknown_words(len(unknown), len(runs))],
+        *([picture] if len(unknown) < len(runs) else []),
         _run_table(runs),
         Prose(_PROSE, "gate", summary=HOW),
     )
+
+
+def _unknown_words(unknown: int, runs: int) -> list[str]:
+    """Which networks are judged without their denoising loss."""
+    if not unknown:
+        return []
+    which = f"{unknown:,} of the {runs:,} networks" if unknown < runs else "these networks"
+    return [f"Only samples of {which} are there, so the gate judges them without their denoising loss."]
 
 
 def _gate_words(runs: Sequence[Run]) -> str:

@@ -323,6 +323,24 @@ def test_images_have_the_disagreement_of_their_pair() -> None:
     assert titles == [f"seed {100 + place}\n{percent(float(shares[place]))}" for place in range(5)]
 
 
+def test_gate_without_losses_says_so_and_draws_none() -> None:
+    pilot = toy_pilot(length=None)
+    nothing = np.full(7, np.nan)
+    bare = [
+        dataclasses.replace(run, quality=dataclasses.replace(run.quality, held_out=nothing, own=nothing))
+        for run in pilot.runs
+    ]
+    assert len(sentences(pilot, "gate")) == 1
+    some = dataclasses.replace(pilot, runs=(*bare[:1], *pilot.runs[1:]))
+    unknown = "Only samples of 1 of the 4 networks are there, so the gate judges them without their denoising loss."
+    assert sentences(some, "gate")[1] == unknown
+    assert "gate" in [picture.name for picture in build(some).pictures]
+    every = dataclasses.replace(pilot, runs=tuple(bare))
+    assert sentences(every, "gate")[1].startswith("Only samples of these networks are there")
+    assert "gate" not in [picture.name for picture in build(every).pictures]
+    assert set(cells(every, "runs")["Loss / linear, held out"]) == {"–"}
+
+
 # ---------------------------------------------------------------- figures
 def test_figures_draw_the_numbers() -> None:
     pilot = toy_pilot()
