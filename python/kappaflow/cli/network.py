@@ -68,7 +68,7 @@ class NetworkOptions:
         """For options.json."""
         return {
             **self.data.as_json(),
-            "preset": self.experiment.preset,
+            "preset": self.experiment.preset_name(),
             "arch": self.experiment.architectures(),
             "n": self.sizes.several(),
             "arms": self.experiment.arm_names(),
@@ -184,7 +184,7 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
     from ..validation.network.presets import PRESETS  # lazy: torch
 
     torch_facts(options.device.device)
-    experiment, preset = options.experiment, PRESETS[options.experiment.preset]
+    experiment, preset = options.experiment, PRESETS[options.experiment.preset_name()]
     source = open_data(options.data, display)
     images, total = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
     seeds, steps, sigma_max = options.seeds.count(8), options.steps.one(), options.sampling.sigma_max
@@ -209,7 +209,7 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
         plan = make_plan(
             images,
             shape,
-            experiment.preset,
+            experiment.preset_name(),
             archs=experiment.architectures(),
             n=options.sizes.several(),
             arms=experiment.arm_names(),

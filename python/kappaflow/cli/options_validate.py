@@ -156,14 +156,15 @@ class Networks:
     """Which networks are trained."""
 
     preset: Annotated[
-        str,
+        str | None,
         option(
             "--preset",
             metavar="NAME",
+            shown="quick",
             complete=one_of(PRESETS),
             help="Experiment to run: quick, laptop or paper. The options below replace parts of it.",
         ),
-    ] = "quick"
+    ] = None
     arch: Annotated[
         str | None,
         option(
@@ -200,9 +201,13 @@ class Networks:
 
     def __post_init__(self) -> None:
         """Refuse what does not exist before any work is done."""
-        if self.preset not in PRESETS:
+        if self.preset is not None and self.preset not in PRESETS:
             raise ValueError(f"--preset must be one of {', '.join(PRESETS)}; got {self.preset!r}")
         choice("--split", self.split, SPLITS)
+
+    def preset_name(self, default: str = "quick") -> str:
+        """The preset."""
+        return default if self.preset is None else self.preset
 
     def architectures(self) -> list[str] | None:
         """Names of the architectures; None if the option was not given."""
@@ -316,6 +321,23 @@ class Training:
         given = {"batch": self.batch, "learning_rate": self.learning_rate}
         given = {key: value for key, value in given.items() if value is not None}
         return {**given, "amp": self.amp, "compile": self.compile}
+
+
+@dataclass(frozen=True)
+class Script:
+    """The user's own training command."""
+
+    script: Annotated[
+        str | None,
+        option(
+            "--script",
+            metavar="CMD",
+            panel="Your own training command",
+            help="Command that trains your networks; it runs once for each with {images} and {seed} filled in, and writes "
+            "{samples} for {noise} or saves {model}. If it has {steps}, --steps sets the length of the training. "
+            "Example: --script 'python train.py {images} {seed} {noise} {samples}'.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

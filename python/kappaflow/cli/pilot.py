@@ -5,30 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 
 from .._checks import choice
 from .console import ProgressDisplay, output_console
-from .loading import open_data, read_rows
+from .loading import Rows, open_data, read_rows
 from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
 from .options import Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption, Sizes, Tolerance
-from .options_validate import ARCHITECTURES, Memory, Networks, SamplerSteps, Training
+from .options_validate import ARCHITECTURES, Memory, Networks, SamplerSteps, Script, Training
 from .output import write_json
+from .pilot_script import ScriptWork, pilot_of_script, print_commands, script_work, template
 from .pilot_trained import SAMPLER_STEPS, SEEDS, Observed, Question, pilot_of_models, print_pilot
 from .run import report_run, results_directory
 from .signature import changed, takes_options
 
 if TYPE_CHECKING:
     from ..pilot.results import Pilot
+    from ..pilot.script import TrainingCommand
     from ..pilot.trained import ObservedPilot
     from ..validation.network.context import Context
     from ..validation.network.plan import Plan, RunSpec
 
 PILOT_FORMAT = "kappaflow-pilot-1"
-#: Pairs of training sets of each size, unless another number is given.
+#: Pairs of training sets of each size, and how networks are trained, unless the user says otherwise.
 REPEATS = 2
+PRESET = "laptop"
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class PilotOptions:
     data: Data
     networks: Annotated[
         Networks,
-        changed("preset", default="laptop", help="How networks are trained: quick, laptop or paper."),
+        changed("preset", shown=PRESET, help="How networks are trained: quick, laptop or paper."),
         changed(
             "arch",
             metavar="NAME",
@@ -65,7 +68,8 @@ class PilotOptions:
         ),
     ]
     sampling: Sampling
-    training: Training
+    training: Annotated[Training, changed("workers", shown="one for each core; 1 on other devices and with --script")]
+    script: Script
     observed: Observed
     seed: RandomSeed
     device: Annotated[Device, changed("device", help="Device to compute on: cpu, cuda, cuda:<number> or mps.")]
@@ -85,6 +89,11 @@ class PilotOptions:
         return "unet" if self.networks.arch is None else choice("--arch", self.networks.arch, ARCHITECTURES)
 
     @property
+    def preset(self) -> str:
+        """How networks are trained."""
+        return self.networks.preset_name(PRESET)
+
+    @property
     def repeats(self) -> int:
         """Pairs of training sets of each size; there is only one contiguous split."""
         if self.networks.repeats is None:
@@ -95,8 +104,9 @@ class PilotOptions:
         """For options.json."""
         return {
             **self.data.as_json(),
-            "preset": self.networks.preset,
+            "preset": self.preset,
             "arch": self.arch,
+            "script": self.script.script,
             "n": self.sizes.several(),
             "tolerance": self.tolerance.tolerance,
             "repeats": self.repeats,
@@ -121,34 +131,28 @@ def command(options: PilotOptions) -> None:
     that of the training. Writes report.html, its figures, pilot.json and options.json. Networks are kept in --runs: after a stop
     the same command resumes.
 
+    With --script your own command trains the networks, so that the answer is for your architecture and recipe.
+
     Example: kappaflow pilot digits --arch unet
     """
     data, kept, quiet = options.data, options.kept, options.result.quiet
     if data.is_population:
         raise ValueError(f"DATA must be images, got the saved population {data.data!r}, which holds none")
-    resolved, observed = options.as_json(), _observed(options)
+    resolved, observed, script = options.as_json(), _observed(options), _script(options)
     if kept.exists() and not kept.is_dir():
         raise ValueError(f"--runs must name a folder, got {str(kept)!r}, which is a file")
     if options.networks.dry_run:
-        with ProgressDisplay(quiet=quiet) as display:
-            work = prepare(options, display)
-        print_plan(
-            output_console(),
-            f"pilots of preset {work.plan.preset}",
-            (*work.plan.runs, *work.shorter),
-            work.context,
-            kept=kept,
-            device=options.device.device,
-            workers=options.training.workers,
-        )
+        show_plan(options) if script is None else show_commands(options, script)
         return
     directory = results_directory(f"kappaflow-pilot-{data.name}", resolved, options.result)
     machine = torch_facts(options.device.device, "pilot")
     with report_run("pilot", directory, quiet=quiet, machine=machine, kept=lambda: what_is_kept(kept)) as run:
-        if observed is None:
-            pilot = train_and_fit(options, prepare(options, run.display), run.display)
-        else:
+        if observed is not None:
             pilot = compare_observed(options, observed, run.display)
+        elif script is not None:
+            pilot = train_by_script(options, script, run.display)
+        else:
+            pilot = train_and_fit(options, prepare(options, run.display), run.display)
         with run.writing() as folder:
             write_results(folder, pilot, run.machine, png=options.result.png)
         run.resolved = {"images": pilot.data.images, "n": list(pilot.setup.n)}
@@ -162,18 +166,14 @@ def _observed(options: PilotOptions) -> tuple[ObservedPilot, ...] | None:
     if pilots is None:
         return None
     networks, training = options.networks, options.training
-    of_training: dict[str, object] = {
-        "--arch": networks.arch,
+    of_training = {
+        **_of_own_networks(options),
+        "--script": options.script.script,
         "--n": options.sizes.n,
         "--repeats": networks.repeats,
         "--dry-run": networks.dry_run or None,
         "--steps": training.steps,
-        "--batch": training.batch,
-        "--learning-rate": training.learning_rate,
-        "--amp": training.amp or None,
-        "--compile": training.compile or None,
         "--workers": training.workers,
-        "--dask": training.dask,
         "--runs": training.runs,
     }
     for name, value in of_training.items():
@@ -182,8 +182,69 @@ def _observed(options: PilotOptions) -> tuple[ObservedPilot, ...] | None:
     return pilots
 
 
-def compare_observed(options: PilotOptions, pilots: tuple[ObservedPilot, ...], display: ProgressDisplay) -> Pilot:
-    """Sample models that were trained elsewhere, and fit what they show."""
+def _of_own_networks(options: PilotOptions) -> dict[str, object]:
+    """Options that only apply to networks of this package; None for those that were not given."""
+    networks, training = options.networks, options.training
+    return {
+        "--arch": networks.arch,
+        "--preset": networks.preset,
+        "--batch": training.batch,
+        "--learning-rate": training.learning_rate,
+        "--amp": training.amp or None,
+        "--compile": training.compile or None,
+        "--dask": training.dask,
+    }
+
+
+def _script(options: PilotOptions) -> TrainingCommand | None:
+    """The user's own command; raises an error for options of other networks beside it."""
+    text = options.script.script
+    if text is None:
+        return None
+    for name, value in _of_own_networks(options).items():
+        if value is not None:
+            raise ValueError(f"{name} is for networks of kappaflow and cannot be used with --script, got {value!r}")
+    command = template(text)
+    command.length(options.training.steps)
+    if command.writes_samples and options.steps.sampler_steps is not None:
+        raise ValueError(
+            f"--sampler-steps cannot be used with a --script that writes {{samples}}, got {options.steps.sampler_steps!r}"
+        )
+    return command
+
+
+def show_commands(options: PilotOptions, script: TrainingCommand) -> None:
+    """Print what the user's own command would train."""
+    with ProgressDisplay(quiet=options.result.quiet) as display:
+        question, images = read_question(options, display)
+        work = plan_script(options, script, question, images)
+    print_commands(output_console(), work)
+
+
+def show_plan(options: PilotOptions) -> None:
+    """Print what would be trained."""
+    with ProgressDisplay(quiet=options.result.quiet) as display:
+        work = prepare(options, display)
+    print_plan(
+        output_console(),
+        f"pilots of preset {work.plan.preset}",
+        (*work.plan.runs, *work.shorter),
+        work.context,
+        kept=options.kept,
+        device=options.device.device,
+        workers=options.training.workers,
+    )
+
+
+class QuestionAbout(NamedTuple):
+    """What is asked of networks, and about which images."""
+
+    question: Question
+    images: Rows
+
+
+def read_question(options: PilotOptions, display: ProgressDisplay) -> QuestionAbout:
+    """Read the images."""
     source = open_data(options.data, display)
     images = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
     question = Question(
@@ -198,8 +259,36 @@ def compare_observed(options: PilotOptions, pilots: tuple[ObservedPilot, ...], d
         sampler_steps=options.steps.one() or SAMPLER_STEPS,
         seed=options.seed.seed,
     )
+    return QuestionAbout(question, images)
+
+
+def compare_observed(options: PilotOptions, pilots: tuple[ObservedPilot, ...], display: ProgressDisplay) -> Pilot:
+    """Sample models that were trained elsewhere, and fit what they show."""
+    question, images = read_question(options, display)
     notes = warnings_about(options.data, images.total, len(images.rows), "given")
     return pilot_of_models(question, images, pilots, display, notes=notes)
+
+
+def plan_script(options: PilotOptions, script: TrainingCommand, question: Question, images: Rows) -> ScriptWork:
+    """What the user's own command trains."""
+    return script_work(
+        question,
+        images,
+        script,
+        n=options.sizes.several(),
+        repeats=options.repeats,
+        split=options.networks.split,
+        steps=options.training.steps,
+        folder=options.kept,
+    )
+
+
+def train_by_script(options: PilotOptions, script: TrainingCommand, display: ProgressDisplay) -> Pilot:
+    """Train with the user's own command, and fit what its networks show."""
+    question, images = read_question(options, display)
+    notes = warnings_about(options.data, images.total, len(images.rows), options.networks.split)
+    work = plan_script(options, script, question, images)
+    return pilot_of_script(question, work, display, workers=options.training.workers, notes=notes)
 
 
 @dataclass(frozen=True)
@@ -223,7 +312,7 @@ def prepare(options: PilotOptions, display: ProgressDisplay) -> PilotWork:
     source = open_data(options.data, display)
     images, total = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
     seeds = options.seeds.count(8) or SEEDS
-    steps = options.steps.one() or PRESETS[options.networks.preset].sampler_steps
+    steps = options.steps.one() or PRESETS[options.preset].sampler_steps
     context = make_context(
         images,
         source.shape,
@@ -238,7 +327,7 @@ def prepare(options: PilotOptions, display: ProgressDisplay) -> PilotWork:
     plan = make_plan(
         images,
         source.shape,
-        options.networks.preset,
+        options.preset,
         archs=[options.arch],
         n=options.sizes.several() or default_sizes(len(images)),
         repeats=options.repeats,

@@ -156,7 +156,8 @@ def pilot_of_runs(
     context = question.context(images, question.sigma_max)
     members = pilots_of_runs(kept, context, folder, device=question.device, progress=display)
     others = [f"The folder also holds other networks of these images, which do not count: {', '.join(kept.others)}."]
-    return _assemble(question, context, members, kept.arch, kept.steps, [*notes, *(others if kept.others else [])])
+    every_note = [*notes, *(others if kept.others else [])]
+    return assembled(question, context, members, networks=kept.arch, steps=kept.steps, notes=every_note)
 
 
 def pilot_of_models(
@@ -180,12 +181,29 @@ def pilot_of_models(
         "The training sets of the models are taken as parts of DATA that have no image in common; all images of DATA stand in "
         "for each of them where the gate judges a model."
     )
-    return _assemble(question, context, members, "given", 0, [*notes, unknown])
+    return assembled(question, context, members, networks="given", steps=0, notes=[*notes, unknown])
 
 
-def _assemble(
-    question: Question, context: Context, members: PilotMembers, networks: str, steps: int, notes: Sequence[str]
+def assembled(
+    question: Question,
+    context: Context,
+    members: PilotMembers,
+    *,
+    networks: str,
+    steps: int,
+    notes: Sequence[str],
+    command: str = "",
+    sampled: bool = False,
 ) -> Pilot:
+    """The pilot of networks that this package did not plan; see :class:`~kappaflow.pilot.results.PilotSetup`.
+
+    Parameters
+    ----------
+    question : what is asked
+    context, members, notes : see :func:`~kappaflow.pilot.assemble.assemble_pilot`
+    networks, steps, command : of the setup
+    sampled : whether the samples come from elsewhere
+    """
     from ..pilot.assemble import assemble_pilot, most_general_law  # lazy: torch
     from ..pilot.results import PilotSetup  # lazy: torch
 
@@ -198,11 +216,12 @@ def _assemble(
         steps=steps,
         seeds=np.array(context.seeds, dtype=np.int64),
         sigma_max=context.sigma_max,
-        sampler_steps=context.steps,
+        sampler_steps=0 if sampled else context.steps,
         law=most_general_law(context).name,
         preset="",
         device=question.device,
         seed=question.seed,
+        command=command,
     )
     return assemble_pilot(
         context, members, setup=setup, source=question.source, tolerance=question.tolerance, notes=notes

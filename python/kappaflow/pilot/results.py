@@ -37,10 +37,11 @@ class PilotSetup(ShortRepr):
     repeats : pairs of training sets of each size
     steps : of the training; 0 if they are not known
     seeds : (Z,) seed numbers
-    sigma_max, sampler_steps : of the sampler
+    sigma_max, sampler_steps : of the sampler; 0 steps if the samples come from elsewhere
     law : name of the law that gives the dependence on n
     preset, device : as in a validation of networks
     seed : of splits, initialisations and noise
+    command : the user's own command that trained the networks, with its placeholders; "" without one
     """
 
     networks: str
@@ -54,6 +55,7 @@ class PilotSetup(ShortRepr):
     preset: str
     device: str
     seed: int
+    command: str = ""
 
 
 @dataclass(frozen=True, repr=False)

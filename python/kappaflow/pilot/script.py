@@ -90,6 +90,22 @@ class TrainingCommand(ShortRepr):
         """Whether the length of the training can be set."""
         return "steps" in self.placeholders
 
+    def length(self, steps: int | None) -> int:
+        """The number of steps of the training; 0 if the command decides.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Steps are missing, do not apply, or are no integer of at least 1.
+        """
+        if self.takes_steps and steps is None:
+            raise ValueError(
+                "steps must be given, because the command of the script has the placeholder {steps}, got none"
+            )
+        if steps is not None and not self.takes_steps:
+            raise ValueError(f"steps must not be given to a script without the placeholder {{steps}}, got {steps}")
+        return 0 if steps is None else integer("steps", steps, 1)
+
     def filled(self, values: Mapping[str, object]) -> tuple[str, ...]:
         """The words with a value for each placeholder."""
         return tuple(_BRACED.sub(lambda name: str(values[name[1]]), word) for word in self.words)
@@ -202,11 +218,7 @@ def make_script_plan(
     ValueError, TypeError
         Steps are missing or do not apply, a size is larger than half the number of images, or settings are out of range.
     """
-    if command.takes_steps and steps is None:
-        raise ValueError("steps must be given, because the command of the script has the placeholder {steps}, got none")
-    if steps is not None and not command.takes_steps:
-        raise ValueError(f"steps must not be given to a script without the placeholder {{steps}}, got {steps}")
-    length = 0 if steps is None else integer("steps", steps, 1)
+    length = command.length(steps)
     models = make_models(images, archs=(NETWORKS,), n=n, repeats=repeats, split=split, seed=seed)
     runs = tuple(
         ScriptRun(**vars(model), seed=_script_seed(seed, model.repeat, model.member), steps=length) for model in models

@@ -44,6 +44,7 @@ _TITLES: Mapping[str, str] = MappingProxyType(
         "linear": "Linear network",
         "linear-conv": "Linear convolution",
         "given": "Given models",
+        "your command": "Your command",
     }
 )
 _PLURALS: Mapping[str, str] = MappingProxyType(
@@ -54,6 +55,7 @@ _PLURALS: Mapping[str, str] = MappingProxyType(
         "linear": "linear networks",
         "linear-conv": "linear convolutions",
         "given": "networks like these",
+        "your command": "networks of your command",
     }
 )
 

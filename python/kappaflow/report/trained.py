@@ -33,7 +33,7 @@ _LABEL_SHARE = 0.24  # of the width, for the labels of the rows
 # ---------------------------------------------------------------- gate
 def gate_section(runs: Sequence[Run], archs: Sequence[str], sizes: Sequence[int], takeaway: str = "") -> Section:
     """Whether each run is a model of its data at all; `takeaway` takes the place of the usual sentence."""
-    unknown = [run for run in runs if not np.isfinite([run.quality.held_out, run.quality.own]).any()]
+    unknown = [run for run in runs if not _denoises(run)]
     picture = Picture(
         name="gate",
         caption=(
@@ -57,6 +57,11 @@ def gate_section(runs: Sequence[Run], archs: Sequence[str], sizes: Sequence[int]
     )
 
 
+def _denoises(run: Run) -> bool:
+    """Whether its denoising losses are known."""
+    return bool(np.isfinite([run.quality.held_out, run.quality.own]).any())
+
+
 def _unknown_words(unknown: int, runs: int) -> list[str]:
     """Which networks are judged without their denoising loss."""
     if not unknown:
@@ -68,7 +73,12 @@ def _unknown_words(unknown: int, runs: int) -> list[str]:
 def _gate_words(runs: Sequence[Run]) -> str:
     failed = [run for run in runs if not run.quality.passed]
     if not failed:
-        return f"All {len(runs):,} runs pass: they denoise, and their samples vary and look, like models of their data."
+        how = (
+            "they denoise, and their samples vary and look,"
+            if any(map(_denoises, runs))
+            else "their samples vary and look"
+        )
+        return f"All {len(runs):,} runs pass: {how} like models of their data."
     return (
         f"{len(failed):,} of {len(runs):,} runs are undertrained. The first is {failed[0].key}: "
         f"{failed[0].quality.reasons[0]}."
@@ -89,8 +99,8 @@ def _run_table(runs: Sequence[Run]) -> Table:
         columns={
             "Run": [run.key for run in runs],
             "Gate": [Cell(text, mood=mood) for text, mood in zip(words, moods, strict=True)],
-            "Steps": [Cell(f"{run.training.steps:,}", run.training.steps) for run in runs],
-            "Parameters": [Cell(f"{run.training.parameters:,}", run.training.parameters) for run in runs],
+            "Steps": [_known(run.training.steps) for run in runs],
+            "Parameters": [_known(run.training.parameters) for run in runs],
             "Seconds": [rounded(run.training.seconds, digits=2) for run in runs],
             "Loss / linear, held out": [rounded(value) for value in worst],
             "Variance / data": [rounded(float(gate.variance.sum() / gate.variance_data.sum())) for gate in gates],
@@ -105,6 +115,11 @@ def _run_table(runs: Sequence[Run]) -> Table:
         unfolded=True,
         small=True,
     )
+
+
+def _known(count: int) -> Cell:
+    """A count; a dash for 0, which stands for one that is not known."""
+    return Cell(f"{count:,}", count) if count else Cell("–")
 
 
 @styled

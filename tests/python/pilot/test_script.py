@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smooth import SHAPE, smooth
+from smooth import SHAPE, rough, smooth
 
 torch = pytest.importorskip("torch")
 
@@ -85,9 +85,11 @@ def linear_samples_of(run_images: np.ndarray, noise: np.ndarray, seed: int) -> n
 
 # ---------------------------------------------------------------- the whole pilot
 def test_linear_models_of_a_command_follow_the_law_above_the_noise_of_their_seeds(
-    context: Context, workplace: Path
+    workplace: Path,
 ) -> None:
-    plan = plan_of(linear_command(workplace), *SIZES, repeats=3)
+    images = rough(4000)
+    context = make_context(images, (6, 6), seeds=96, profiles=2000, manipulated=False)
+    plan = make_script_plan(parse_command(linear_command(workplace)), len(images), n=SIZES, repeats=3)
     steps: list[tuple[str, float]] = []
     members = train_with_script(
         plan, context, Path("runs"), workers=2, progress=lambda step, done: steps.append((step, done))
@@ -98,21 +100,19 @@ def test_linear_models_of_a_command_follow_the_law_above_the_noise_of_their_seed
     assert [done for _, done in steps] == sorted(done for _, done in steps)
     noise = context.noise["seeds"] / context.sigma_max
     for member, run in zip(members.full, plan.runs, strict=True):
-        expected = linear_samples_of(IMAGES[run.own], noise, run.seed)
+        expected = linear_samples_of(images[run.own], noise, run.seed)
         np.testing.assert_allclose(member.samples, expected, atol=1e-5)  # the files hold float32
         assert member.run.quality.passed, member.run.quality.reasons
         assert np.isnan(member.run.quality.held_out).all()
         assert member.run.training.seconds > 0
     pilot = fitted(plan, context, members)
     fit, everything = pilot.amount.fit, Pilot.at(pilot, 10**6).everything
-    floor = 2 * SEED_NOISE**2 / (2 * np.mean(IMAGES.var(axis=0)) + 2 * SEED_NOISE**2)
+    floor = 2 * SEED_NOISE**2 / (2 * np.mean(images.var(axis=0)) + 2 * SEED_NOISE**2)
     assert fit.data == pytest.approx(1.0, rel=0.1)
     assert fit.floor == pytest.approx(floor, rel=0.1)
     assert fit.optimisation < 0.05
     assert everything.value == pytest.approx(floor, rel=0.1)
     assert pilot.amount.data_floor < 0.1 * floor  # the same seeds: the noise of the seeds is the same
-    assert pilot.amount.left_out is not None
-    assert pilot.amount.left_out.predicted == pytest.approx(pilot.amount.left_out.observed, rel=0.25)
     assert all(np.isnan(pair.denoiser).all() for pair in pilot.pairs)
 
 

@@ -39,8 +39,8 @@ def gate_sentence(pilot: Pilot) -> str:
     if not failed:
         return ""
     first = failed[0]
-    steps = f"{first.training.steps:,} steps"
-    return f"{gate_counts(pilot)}. The first that fails is {first.key} ({steps}): {first.quality.reasons[0]}."
+    steps = f" ({first.training.steps:,} steps)" if first.training.steps else ""
+    return f"{gate_counts(pilot)}. The first that fails is {first.key}{steps}: {first.quality.reasons[0]}."
 
 
 def gallery(pilot: Pilot) -> Section | None:
@@ -72,16 +72,20 @@ def design(pilot: Pilot) -> Section:
     """What was run."""
     setup = pilot.setup
     seconds = sum(run.training.seconds for run in pilot.runs)
+    sampler = f"Heun, {setup.sampler_steps} steps from σ = {short(setup.sigma_max)}"
+    if not setup.sampler_steps:
+        sampler = "that of your command"
     rows = data_rows(pilot.data)
     rows += [
         ("Networks", arch_title(setup.networks)),
+        *([("Command", setup.command)] if setup.command else []),
         ("Pilots at n", ", ".join(f"{n:,}" for n in setup.n)),
         ("Pairs", "; ".join(ARM_TITLES[arm] for arm in dict.fromkeys(pair.arm for pair in pilot.pairs))),
         ("Repeats", str(setup.repeats)),
         ("Steps", f"{setup.steps:,}" if setup.steps else "not known"),
         ("Networks in all", f"{len(pilot.runs):,}" + (f", trained in {duration(seconds)}" if seconds > 0 else "")),
         ("Seeds", f"{setup.seeds.size:,}, starting at {int(setup.seeds[0])}"),
-        ("Sampler", f"Heun, {setup.sampler_steps} steps from σ = {short(setup.sigma_max)}"),
+        ("Sampler", sampler),
         ("Dependence on n", compared_laws()[setup.law].title),
         *([("Preset", setup.preset)] if setup.preset else []),
         ("Seed of splits and training", str(setup.seed)),
