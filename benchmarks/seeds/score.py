@@ -277,8 +277,11 @@ def run(options: argparse.Namespace) -> dict[str, list[Result]]:
             if (options.n is None or kind.n in options.n) and (options.arm is None or kind.arm in options.arm)
         ]
         if not kinds:
-            sizes = joined(kind.n for kind in seed_set.kinds)
-            raise SeedSetError(f"--n must be among {sizes} for {name!r}, got {joined(options.n)}")
+            known = ", ".join(f"n = {kind.n} {kind.arm}" for kind in seed_set.kinds)
+            raise SeedSetError(
+                f"--n and --arm must leave some pairs of {name!r}, which has {known}; got --n {joined(options.n or ['all'])}, "
+                f"--arm {joined(options.arm or ['all'])}"
+            )
         results[name] = [score(seed_set, kind, predictors, amount=options.amount) for kind in kinds]
         print(f"{heading(seed_set)}\n\n{table(seed_set, results[name])}\n")
     return results

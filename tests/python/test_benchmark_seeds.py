@@ -122,7 +122,10 @@ def test_a_file_that_does_not_fit(bench: SimpleNamespace, tmp_path: Path, values
         ),
         (["missing.npy", "--set", "digits-unet"], "'missing.npy' cannot be read"),
         (["--set", "letters"], "the set must be one of .*digits-unet.*; got 'letters'"),
-        (["--set", "digits-unet", "--n", "77"], "--n must be among 100, 300, 898 for 'digits-unet', got 77"),
+        (
+            ["--set", "digits-unet", "--n", "77"],
+            "--n and --arm must leave some pairs of 'digits-unet', which has n = 100 same, .*; got --n 77, --arm all",
+        ),
     ],
 )
 def test_wrong_use_ends_with_a_message(
