@@ -103,7 +103,7 @@ def plot_split(ax: Axes, pilot: Pilot) -> Legend:
     limits = numbers.log_limits(n[0], n[-1], 0.03)
     look.log_axis(ax.xaxis, *limits)
     for height, text in ((0.06, "the training"), (0.94, "the images")):
-        ax.text(0.02, height, text, transform=ax.transAxes, va="center", fontsize=9)
+        ax.annotate(text, (n[0], height), (5, 0), textcoords="offset points", va="center", fontsize=9)
     ax.set_ylim(0, 1)
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1], [percent_tick(value) for value in (0, 0.25, 0.5, 0.75, 1)])
     ax.grid(False)
