@@ -55,7 +55,7 @@ def needed_sentence(pilot: Pilot, needed: Needed) -> str:
     if needed.n <= first:
         sure = needed.high <= first
         already = f"Two {networks(pilot)} agree within {within} already with {first:,} images in each training set"
-        return already + ("." if sure else f" ({_high(needed)}).")
+        return already + ("." if sure else f"; {_high(needed)}.")
     text = (
         f"For two {networks(pilot)} to agree within {within}, each training set needs about {about(needed.n)} images "
     )
@@ -93,7 +93,7 @@ def _high(needed: Needed) -> str:
         return "possibly no number is enough"
     if math.isnan(needed.high):
         return "these images cannot determine how many at most"
-    return f"at most {about(needed.high)}"
+    return f"at worst, it takes {about(needed.high)}"
 
 
 def _beyond(pilot: Pilot) -> str:
