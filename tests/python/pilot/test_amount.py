@@ -96,7 +96,7 @@ def test_measured_networks_lie_in_the_interval(name: str) -> None:
 @pytest.mark.parametrize("name", list(MEASURED))
 @pytest.mark.parametrize("tolerance", [0.1, 0.08])
 def test_images_needed_are_those_that_were_measured(name: str, tolerance: float) -> None:
-    """Within a factor 1.5 of where the measured disagreement, interpolated in logarithms, meets the tolerance; in the limits too."""
+    """Within a factor 1.5 of where the measured disagreement, interpolated in logarithms, meets the tolerance."""
     law, apart = LAW[name.split()[0]], MEASURED[name][0]
 
     def at(value: float, values: Sequence[float]) -> float:
