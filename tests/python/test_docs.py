@@ -17,6 +17,7 @@ import kappaflow.maps
 import kappaflow.models.checkpoint
 import kappaflow.models.layout
 import kappaflow.moments
+import kappaflow.pilot.law_curve
 import kappaflow.sampling
 import kappaflow.validation.linear.experiment
 import kappaflow.validation.linear.statistics
@@ -94,6 +95,7 @@ MODULES = [
     kappaflow.lens.trajectories.schedules,
     kappaflow.maps,
     kappaflow.moments,
+    kappaflow.pilot.law_curve,
     kappaflow.validation.linear.experiment,
     kappaflow.validation.metrics.association,
     kappaflow.validation.metrics.neighbours,

@@ -379,6 +379,7 @@ def train_and_fit(options: PilotOptions, work: PilotWork, display: ProgressDispl
         source=options.data.name,
         tolerance=options.tolerance.tolerance,
         notes=work.notes,
+        progress=display,
     )
 
 

@@ -71,6 +71,7 @@ def pilot_of_script(
         question,
         work.context,
         members,
+        display,
         networks=NETWORKS,
         steps=work.plan.runs[0].steps,
         notes=[*notes, *script_notes(command)],

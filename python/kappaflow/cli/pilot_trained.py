@@ -157,7 +157,7 @@ def pilot_of_runs(
     members = pilots_of_runs(kept, context, folder, device=question.device, progress=display)
     others = [f"The folder also holds other networks of these images, which do not count: {', '.join(kept.others)}."]
     every_note = [*notes, *(others if kept.others else [])]
-    return assembled(question, context, members, networks=kept.arch, steps=kept.steps, notes=every_note)
+    return assembled(question, context, members, display, networks=kept.arch, steps=kept.steps, notes=every_note)
 
 
 def pilot_of_models(
@@ -181,13 +181,14 @@ def pilot_of_models(
         "The training sets of the models are taken as parts of DATA that have no image in common; all images of DATA stand in "
         "for each of them where the gate judges a model."
     )
-    return assembled(question, context, members, networks="given", steps=0, notes=[*notes, unknown])
+    return assembled(question, context, members, display, networks="given", steps=0, notes=[*notes, unknown])
 
 
 def assembled(
     question: Question,
     context: Context,
     members: PilotMembers,
+    display: ProgressDisplay,
     *,
     networks: str,
     steps: int,
@@ -201,6 +202,7 @@ def assembled(
     ----------
     question : what is asked
     context, members, notes : see :func:`~kappaflow.pilot.assemble.assemble_pilot`
+    display : shows the progress
     networks, steps, command : of the setup
     sampled : whether the samples come from elsewhere
     """
@@ -224,7 +226,13 @@ def assembled(
         command=command,
     )
     return assemble_pilot(
-        context, members, setup=setup, source=question.source, tolerance=question.tolerance, notes=notes
+        context,
+        members,
+        setup=setup,
+        source=question.source,
+        tolerance=question.tolerance,
+        notes=notes,
+        progress=display,
     )
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 import numpy as np
 
 from .._checks import positive
-from ..consistency.needed import largest_n
 from ..models.errors import TrainingError
-from ..splits import Splits
 from ..validation.laws import ComparedLaw, most_general
 from ..validation.network.analysis import compare_pair
 from ..validation.network.context import Context
@@ -20,6 +18,7 @@ from ..validation.network.members import Member, MemberPair, pair_members
 from ..validation.network.results import Gallery, NetworkData, NetworkPair
 from ..validation.network.seeds import posterior_of
 from .amount import Amount, Bounds, SizeObserved, fit_amount
+from .law_curve import LawCurve
 from .results import ForecastAt, Needed, Pilot, PilotSeeds, PilotSetup, ShorterTraining, TrainingLength
 from .seeds import calibrate_seeds
 from .training import PilotMembers
@@ -28,8 +27,6 @@ __all__ = ["TOLERANCE", "TOLERANCES", "assemble_pilot", "most_general_law"]
 
 #: The tolerance of the headline, and all tolerances of the table.
 TOLERANCE, TOLERANCES = 0.1, (0.2, 0.1, 0.05, 0.02, 0.01)
-#: Sizes of the curve for each factor of ten, and how far it goes beyond the number of images.
-_PER_DECADE, _BEYOND, _LARGEST = 8, 1000, 10**8
 
 
 def most_general_law(context: Context) -> ComparedLaw:
@@ -46,6 +43,7 @@ def assemble_pilot(
     source: str = "",
     tolerance: float = TOLERANCE,
     notes: Sequence[str] = (),
+    progress: Callable[[str, float], None] | None = None,
 ) -> Pilot:
     """The result of pilots that have been trained and sampled.
 
@@ -57,6 +55,7 @@ def assemble_pilot(
     source : name of the data
     tolerance : relative disagreement for which the images are counted
     notes : caveats that the report shows
+    progress : called with the name of a step and the fraction that is done
 
     Raises
     ------
@@ -70,7 +69,7 @@ def assemble_pilot(
     if wanted >= 1:
         raise ValueError(f"tolerance must be below 1, the disagreement of unrelated seeds, got {wanted}")
     pairs = [compare_pair(context, pair) for pair in members.pairs]
-    law = _LawCurve(context, setup.n)
+    law = LawCurve.of(context, most_general_law(context), setup.n, progress)
     sizes = _sizes(pairs, law)
     failed = [m.run for m in members.full if not m.run.quality.passed]
     if not sizes:
@@ -130,57 +129,10 @@ def _sizes_note(setup: PilotSetup, sizes: Sequence[SizeObserved]) -> list[str]:
     ]
 
 
-# --- the law over n ---------------------------------------------------------------------------------------------------
+# --- sizes and forecasts ------------------------------------------------------------------------------------------------
 
 
-class _LawCurve:
-    """The relative disagreement of linear models over n, computed at a range of sizes and interpolated in logarithms.
-
-    The range begins at the smallest pilot and ends where the images can no longer determine the law. Half of the images is one of
-    the sizes.
-    """
-
-    def __init__(self, context: Context, pilots: Sequence[int]) -> None:
-        self._context, self._law = context, most_general_law(context)
-        top = min(largest_n(context.population), _LARGEST, max(_BEYOND * context.count, 10 * max(pilots)))
-        top = max(top, max(pilots))
-        sizes = [n for n in _round_sizes(top) if min(pilots) < n < top]
-        half = [n for n in [context.count // 2] if min(pilots) < n < top]
-        self.sizes = np.unique(np.array([*sizes, *pilots, *half, top], dtype=np.int64))
-        self.values = np.array([self._at(int(n)) for n in self.sizes])
-
-    def _at(self, n: int) -> float:
-        population, top = self._context.population, self._context.sigma_max
-        splits = Splits(population, n, **self._law.options)
-        f = splits.sampling_map(0.0, top)
-        seeds = splits.disagreement(f, self._context.noise["seeds"])
-        modes = splits.mode_disagreement(f, input_variance=top**2).part
-        unrelated = modes + 2 / population.dimension * splits.expectation(f) ** 2 * top**2
-        return float(np.mean(seeds) / np.sum(unrelated))
-
-    def at(self, n: int) -> float:
-        return float(np.exp(np.interp(math.log(n), np.log(self.sizes), np.log(self.values))))
-
-    def n_for(self, law: float) -> float:
-        """The n at which the law has this value: infinite for 0, NaN beyond the range, the smallest pilot for larger values."""
-        if law <= 0:
-            return math.inf
-        if law >= self.values[0]:
-            return float(self.sizes[0])
-        if law < self.values[-1]:
-            return math.nan
-        order = slice(None, None, -1)
-        size = np.exp(np.interp(math.log(law), np.log(self.values[order]), np.log(self.sizes[order])))
-        return float(math.ceil(size - 1e-9))
-
-
-def _round_sizes(top: int) -> list[int]:
-    """Sizes up to `top` at equal steps of the logarithm, rounded to two digits: 10, 13, 18, 24, 32, 42, 56, 75, 100, …"""
-    sizes = [10 ** (step / _PER_DECADE) for step in range(1 + math.floor(_PER_DECADE * math.log10(top)))]
-    return [int(float(f"{size:.1e}")) for size in sizes]
-
-
-def _sizes(pairs: Sequence[NetworkPair], law: _LawCurve) -> tuple[SizeObserved, ...]:
+def _sizes(pairs: Sequence[NetworkPair], law: LawCurve) -> tuple[SizeObserved, ...]:
     """What the pilots at each size showed, for sizes with pairs that differ in everything and pass the gate; none if they do not
     suffice for a fit.
     """
@@ -204,7 +156,7 @@ def _sizes(pairs: Sequence[NetworkPair], law: _LawCurve) -> tuple[SizeObserved, 
     return tuple(observed) if enough else ()
 
 
-def _forecast(amount: Amount, n: int, law: _LawCurve) -> ForecastAt:
+def _forecast(amount: Amount, n: int, law: LawCurve) -> ForecastAt:
     value = law.at(n)
     return ForecastAt(
         n=n,
@@ -215,7 +167,7 @@ def _forecast(amount: Amount, n: int, law: _LawCurve) -> ForecastAt:
     )
 
 
-def _needed(amount: Amount, tolerance: float, law: _LawCurve) -> Needed:
+def _needed(amount: Amount, tolerance: float, law: LawCurve) -> Needed:
     values: Bounds = amount.law_for(tolerance)
     return Needed(
         tolerance=tolerance, n=law.n_for(values.value), low=law.n_for(values.high), high=law.n_for(values.low)
