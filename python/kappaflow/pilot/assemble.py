@@ -9,6 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from .._checks import positive
+from ..common_floor import LARGEST_LAW
 from ..models.errors import TrainingError
 from ..validation.laws import ComparedLaw, most_general
 from ..validation.network.analysis import compare_pair
@@ -23,7 +24,7 @@ from .results import ForecastAt, Needed, Pilot, PilotSeeds, PilotSetup, ShorterT
 from .seeds import calibrate_seeds
 from .training import PilotMembers
 
-__all__ = ["TOLERANCE", "TOLERANCES", "assemble_pilot", "most_general_law"]
+__all__ = ["TOLERANCE", "TOLERANCES", "assemble_pilot", "most_general_law", "size_notes"]
 
 #: The tolerance of the headline, and all tolerances of the table.
 TOLERANCE, TOLERANCES = 0.1, (0.2, 0.1, 0.05, 0.02, 0.01)
@@ -98,7 +99,7 @@ def assemble_pilot(
         length=_length(context, members, pairs, setup),
         seeds=seeds,
         gallery=_gallery(context, members.pairs, seeds),
-        notes=(*notes, *_failed_note(failed), *_sizes_note(setup, sizes)),
+        notes=(*notes, *_failed_note(failed), *size_notes(setup.n, sizes)),
     )
 
 
@@ -119,14 +120,22 @@ def _failed_note(failed: Sequence[object]) -> list[str]:
     return [f"{what} the gate; no number uses them."]
 
 
-def _sizes_note(setup: PilotSetup, sizes: Sequence[SizeObserved]) -> list[str]:
-    if len(sizes) > 1:
-        return []
-    left = "" if len(setup.n) == 1 else " the others fail the gate;"
-    return [
-        f"Only one size of pilots counts, n = {sizes[0].n:,};{left} the share of the data is taken from other networks, and the "
-        "extrapolation is not tested. A second size gives a better answer."
-    ]
+def size_notes(trained: Sequence[int], sizes: Sequence[SizeObserved]) -> list[str]:
+    """Caveats of the sizes that count, of those that were trained."""
+    notes = []
+    if len(sizes) == 1:
+        left = "" if len(trained) == 1 else " the others fail the gate;"
+        notes.append(
+            f"Only one size of pilots counts, n = {sizes[0].n:,};{left} the share of the data is taken from other networks, and "
+            "the extrapolation is not tested. A second size gives a better answer."
+        )
+    if min(size.law for size in sizes) > LARGEST_LAW:
+        notes.append(
+            f"The pilots have so few images that linear models of them disagree by more than {100 * LARGEST_LAW:.0f} %. "
+            "Disagreement no longer grows as the law does there, and the forecast may be off by more than its interval. Take larger "
+            "pilots."
+        )
+    return notes
 
 
 # --- sizes and forecasts ------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from kappaflow.models.errors import TrainingError  # noqa: E402
-from kappaflow.pilot.assemble import assemble_pilot  # noqa: E402
+from kappaflow.pilot.amount import SizeObserved  # noqa: E402
+from kappaflow.pilot.assemble import assemble_pilot, size_notes  # noqa: E402
 from kappaflow.pilot.results import Pilot, PilotSetup  # noqa: E402
 from kappaflow.pilot.trained import (  # noqa: E402
     KeptRuns,
@@ -148,6 +149,16 @@ def test_networks_that_fail_the_gate_are_not_used(members: PilotMembers, context
     nothing = dataclasses.replace(members, full=tuple(everything.values()), pairs=tuple(pairs))
     with pytest.raises(TrainingError, match=r"no pilot passes the gate.*its images are grey.*Train longer"):
         assemble_pilot(context, nothing, setup=setup_of(context, (30, 60)))
+
+
+def test_pilots_of_very_few_images_are_a_caveat() -> None:
+    few, more = (
+        SizeObserved(n, law, np.array([0.5]), np.array([0.3]), np.array([])) for n, law in ((30, 0.44), (100, 0.16))
+    )
+    assert "more than 20 %" in size_notes([30], [few])[1]
+    assert len(size_notes([100], [more])) == 1  # one size alone
+    assert "the others fail the gate" in size_notes([30, 100], [more])[0]
+    assert size_notes([30, 100], [few, more]) == []  # the larger one counts
 
 
 def test_models_from_elsewhere_give_the_numbers_of_their_pairs(
