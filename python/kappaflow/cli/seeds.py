@@ -17,6 +17,7 @@ from .._files import write_bytes
 from ..consistency.law_choice import choose_law
 from ..consistency.network_words import (
     NETWORK_POSTERIOR_CORRELATION,
+    NETWORK_POSTERIOR_TEXTURES,
     NETWORK_SEED_CEILING,
     network_words,
     pilot_command,
@@ -53,9 +54,11 @@ from .signature import changed, takes_options
 SEEDS_FORMAT = "kappaflow-seeds-1"
 _NETWORK_NOTE = (
     "The order is predicted from the posterior variance of your images: how far apart the images lie that explain a noisy state "
-    "of the seed equally well. It is an order and not an amount, and no network was run. For small UNets trained on digits, its "
-    f"rank correlation with the disagreement of single pairs was {NETWORK_POSTERIOR_CORRELATION[0]:g} to "
-    f"{NETWORK_POSTERIOR_CORRELATION[1]:g}; no predictor could be expected to exceed about {NETWORK_SEED_CEILING:.1f}."
+    "of the seed equally well. It is an order and not an amount, and no network was run. For small UNets, its rank "
+    f"correlation with the disagreement of single pairs was {NETWORK_POSTERIOR_CORRELATION[0]:g} to "
+    f"{NETWORK_POSTERIOR_CORRELATION[1]:g} on digits and letters and {NETWORK_POSTERIOR_TEXTURES[0]:g} to "
+    f"{NETWORK_POSTERIOR_TEXTURES[1]:g} on textures; no predictor could be expected to exceed {NETWORK_SEED_CEILING[0]:g} to "
+    f"{NETWORK_SEED_CEILING[1]:g}."
 )
 
 

@@ -132,8 +132,8 @@ def size_notes(trained: Sequence[int], sizes: Sequence[SizeObserved]) -> list[st
     if min(size.law for size in sizes) > LARGEST_LAW:
         notes.append(
             f"The pilots have so few images that linear models of them disagree by more than {100 * LARGEST_LAW:.0f} %. "
-            "Disagreement no longer grows as the law does there, and the forecast may be off by more than its interval. Take larger "
-            "pilots."
+            "Disagreement no longer grows as the law does there, and the forecast may be off by more than its interval. Take "
+            "larger pilots."
         )
     return notes
 

@@ -14,6 +14,7 @@ from kappaflow.consistency.network_words import (
     NETWORK_FACTORS,
     NETWORK_FLOOR,
     NETWORK_POSTERIOR_CORRELATION,
+    NETWORK_POSTERIOR_TEXTURES,
     NETWORK_PROBE_CHOSEN,
     NETWORK_PROBE_CHOSEN_MEAN,
     NETWORK_PROBE_MEASURED,
@@ -92,10 +93,18 @@ def test_the_rank_correlations_of_networks_are_those_that_were_measured() -> Non
 
 
 def test_the_rank_correlations_of_the_posterior_variance_are_those_that_were_measured() -> None:
-    (single,), (ceiling,) = rows("posterior variance, single pairs"), rows("ceiling for single pairs")
-    values = [float(cell) for cell in single]
-    assert (min(values), max(values)) == NETWORK_POSTERIOR_CORRELATION
-    assert max(float(cell) for cell in ceiling) == NETWORK_SEED_CEILING
+    table = next(line for line in NETWORKS.splitlines() if line.startswith("| images, what differs"))
+    assert cells(table)[1:3] == ["ceiling for single pairs", "posterior variance"]
+    columns = {
+        kind: [[float(cell.split(",")[0]) for cell in row[:2]] for name in names for row in rows(f"{name}, ")]
+        for kind, names in (("letters", ("digits", "MNIST 14 × 14", "glyphs")), ("textures", ("textures",)))
+    }
+    assert [len(rows_of) for rows_of in columns.values()] == [6, 2]
+    letters, textures = ([single for _, single in rows_of] for rows_of in columns.values())
+    assert (min(letters), max(letters)) == NETWORK_POSTERIOR_CORRELATION
+    assert (min(textures), max(textures)) == NETWORK_POSTERIOR_TEXTURES
+    ceilings = [ceiling for rows_of in columns.values() for ceiling, _ in rows_of]
+    assert (min(ceilings), max(ceilings)) == NETWORK_SEED_CEILING
 
 
 def test_the_rank_correlations_with_the_probe_are_those_that_were_measured() -> None:
@@ -133,16 +142,16 @@ def test_sizes_that_are_nearly_the_same_count_as_one(monkeypatch: pytest.MonkeyP
     factors = {300: (1.4, 4.0), 898: (3.4, 9.0), 1000: (14.0, 14.0), 2500: (38.0, 38.0)}
     monkeypatch.setattr("kappaflow.consistency.network_words.NETWORK_FACTORS", factors)
     assert network_range(700) == network_range(1200) == NetworkRange(3.4, 14.0, (898, 1000), grows=False)
-    assert "trained on 2,500 digits or MNIST images disagreed 38 times as much" in network_words(3000, "").measured
+    assert "trained on 2,500 small images disagreed 38 times as much" in network_words(3000, "").measured
 
 
 def test_the_words_hold_the_range_and_the_command() -> None:
     near, far, large = (network_words(n, NEW_COMMAND) for n in (120, 5, 20_000))
     assert near.measured == (
-        "Two small UNets or DiTs trained on 100 digits or MNIST images disagreed 0.75 to 3.1 times as much as it says."
+        "Two small UNets or DiTs trained on 100 small images disagreed 0.75 to 3.1 times as much as it says."
     )
     assert near.short == "networks at n = 100: 0.75 to 3.1 times as much"
-    assert "trained on 30 to 898 digits or MNIST images disagreed 0.75 to 9 times as much" in far.measured
+    assert "trained on 30 to 898 small images disagreed 0.44 to 9 times as much" in far.measured
     assert large.measured.endswith("this factor grows: networks keep a floor that linear models do not have.")
     assert "grows" not in near.measured + far.measured
     assert "still disagreed by 5 to 8 %" in near.floor

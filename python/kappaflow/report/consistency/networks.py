@@ -7,7 +7,11 @@ from functools import partial
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...consistency.network_words import NETWORK_POSTERIOR_CORRELATION, NETWORK_SEED_CEILING
+from ...consistency.network_words import (
+    NETWORK_POSTERIOR_CORRELATION,
+    NETWORK_POSTERIOR_TEXTURES,
+    NETWORK_SEED_CEILING,
+)
 from ...consistency.prediction import NetworkSeeds, Prediction, StateImages
 from ..arrays import kind_of
 from ..document import HOW, Picture, Prose, Section, Table, rounded
@@ -38,8 +42,13 @@ def networks(prediction: Prediction) -> Section | None:
 
 
 def _about(ranked: NetworkSeeds) -> Prose:
-    low, high = (f"{value:.2f}" for value in NETWORK_POSTERIOR_CORRELATION)
-    context = {"images": f"{ranked.images:,}", "low": low, "high": high, "ceiling": f"{NETWORK_SEED_CEILING:.1f}"}
+    measured = {
+        "letters": NETWORK_POSTERIOR_CORRELATION,
+        "textures": NETWORK_POSTERIOR_TEXTURES,
+        "ceiling": NETWORK_SEED_CEILING,
+    }
+    words = {name: f"{low:.2f} to {high:.2f}" for name, (low, high) in measured.items()}
+    context = {"images": f"{ranked.images:,}", **words}
     return Prose(PROSE, "networks", context)
 
 
