@@ -43,7 +43,7 @@ def networks(prediction: Prediction) -> Section | None:
 
 def _about(ranked: NetworkSeeds) -> Prose:
     measured = {
-        "letters": NETWORK_POSTERIOR_CORRELATION,
+        "most": NETWORK_POSTERIOR_CORRELATION,
         "textures": NETWORK_POSTERIOR_TEXTURES,
         "ceiling": NETWORK_SEED_CEILING,
     }
