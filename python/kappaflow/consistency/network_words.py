@@ -40,8 +40,8 @@ NETWORK_FACTORS: Mapping[int, tuple[float, float]] = MappingProxyType(
 NETWORK_FLOOR = (0.051, 0.082)
 #: Rank correlation over seeds of what the empirical law predicts with what these networks did, smallest and largest.
 NETWORK_SEED_CORRELATION = (-0.19, 0.20)
-#: The same of the posterior variance with single pairs of UNets at n = 300, smallest and largest on digits, MNIST, glyphs and colour
-#: patches; and on textures.
+#: The same of the posterior variance with single pairs of UNets at n = 300, smallest and largest on digits, MNIST, glyphs and
+#: colour patches; and on textures.
 NETWORK_POSTERIOR_CORRELATION, NETWORK_POSTERIOR_TEXTURES = (0.34, 0.60), (0.15, 0.20)
 #: The smallest and largest value that any predictor could be expected to reach there.
 NETWORK_SEED_CEILING = (0.45, 0.72)
