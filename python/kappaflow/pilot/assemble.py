@@ -11,6 +11,7 @@ import numpy as np
 from .._checks import positive
 from ..common_floor import LARGEST_LAW
 from ..models.errors import TrainingError
+from ..models.posterior import PosteriorVariance
 from ..validation.laws import ComparedLaw, most_general
 from ..validation.network.analysis import compare_pair
 from ..validation.network.context import Context
@@ -78,7 +79,9 @@ def assemble_pilot(
     amount = fit_amount(sizes)
     curve = tuple(_forecast(amount, int(n), law) for n in law.sizes)
     population = context.population
-    seeds = _seeds(context, pairs)
+    posterior = posterior_of(context)
+    seeds = None if posterior.value is None else _seeds(context, pairs, posterior.value)
+    unordered = [posterior.note] if posterior.note else []
     return Pilot(
         data=NetworkData(
             source=source,
@@ -99,7 +102,7 @@ def assemble_pilot(
         length=_length(context, members, pairs, setup),
         seeds=seeds,
         gallery=_gallery(context, members.pairs, seeds),
-        notes=(*notes, *_failed_note(failed), *size_notes(setup.n, sizes)),
+        notes=(*notes, *_failed_note(failed), *size_notes(setup.n, sizes), *unordered),
     )
 
 
@@ -220,11 +223,10 @@ def _training(steps: int, apart: Sequence[NetworkPair], floor: Sequence[NetworkP
 # --- seeds ------------------------------------------------------------------------------------------------------------
 
 
-def _seeds(context: Context, pairs: Sequence[NetworkPair]) -> PilotSeeds | None:
+def _seeds(context: Context, pairs: Sequence[NetworkPair], posterior: PosteriorVariance) -> PilotSeeds | None:
     """The calibration of the posterior variance at the largest size that passes the gate."""
     chosen = [p for p in pairs if p.arm == "different" and p.trained]
-    posterior = posterior_of(context).value
-    if posterior is None or not chosen:
+    if not chosen:
         return None
     n = max(p.n for p in chosen)
     observed = np.stack([p.disagreement.seeds for p in chosen if p.n == n])

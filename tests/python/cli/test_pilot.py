@@ -131,6 +131,15 @@ def test_models_of_ones_own_give_the_same_pairs(folder: Path, tmp_path: Path) ->
     assert content["length"] is None
 
 
+def test_a_population_without_profiles_takes_another_law(folder: Path, tmp_path: Path) -> None:
+    arguments = ("--runs", folder / "runs", "--profiles", 0, "--out", tmp_path / "bare", "-q")
+    result = pilot(folder / "data.npy", *SMALL, *SAMPLER, *arguments)
+    assert result.exit_code == 0, result.output
+    content = numbers(tmp_path, "bare")
+    assert content["law"] == "gaussian"  # laws that need profiles are left out
+    assert content["seed_amounts"] is not None  # the images are there, even if the population keeps none
+
+
 def test_dry_run_shows_what_would_be_trained(folder: Path, tmp_path: Path) -> None:
     result = pilot(folder / "data.npy", *SMALL, "--runs", tmp_path / "none", "--dry-run")
     assert result.exit_code == 0, result.output
