@@ -1,4 +1,4 @@
-"""The options of the two validations; see :mod:`.options` for those that all commands share."""
+"""The options of the validations and of pilots; see :mod:`.options` for those that all commands share."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -125,6 +126,21 @@ def test_dry_run_prints_a_command_of_each_kind(folder: Path) -> None:
     assert lines[2].endswith("/samples.npy steps 40")
     assert lines[-1] == "how long a command takes is not known; runs are kept in kappaflow-runs-data"
     assert not Path("kappaflow-runs-data").exists()
+
+
+def test_the_training_command_of_the_documentation_works(workplace: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/networks.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(# train\.py.*?)```", page, flags=re.DOTALL)
+    assert "width, steps = x.shape[1], 256, 3000" in program
+    Path("train.py").write_text(program.replace("256, 3000", "256, 800"))
+    (text,) = set(re.findall(r"kappaflow pilot digits --script 'python (train\.py [^']*)'", page))
+    arguments = ("--script", f"{sys.executable} {text}", "--n", "100", "--repeats", 1, "--seeds", 64, "-q")
+    commands.succeed("pilot", "digits", *arguments)
+    content = numbers("kappaflow-pilot-digits")
+    assert all(run["quality"]["passed"] for run in content["runs"])
+    (size,) = content["sizes"]
+    assert size["everything"][0] > 1.5 * size["law"]  # a network is no linear model
+    assert size["everything"][0] > 2 * size["same_images"][0]
 
 
 @pytest.mark.parametrize(
