@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ._checks import FloatArray, real_array
 from ._repr import ShortRepr
 
-__all__ = ["LARGEST_LAW", "OPTIMISATION_SHARE", "CommonFloor", "fit_common_floor"]
+__all__ = ["LARGEST_LAW", "OPTIMISATION_SHARE", "CommonFloor", "fit_common_floor", "sizes_that_count"]
 
 #: b/c where one pilot alone cannot tell it: 0.35 to 0.47 on digits and MNIST, UNet and DiT.
 OPTIMISATION_SHARE = 0.38
@@ -77,7 +78,8 @@ def fit_common_floor(everything: Any, same_images: Any, law: Any) -> CommonFloor
     r"""The common floor of pilots at S sizes, by least squares of relative errors with F ≥ 0 and c ≥ b ≥ 0.
 
     With one pilot, b/c = 0.38 is taken from networks that were measured: c·law = (D − F_n)/(1 − b/c), where D is the disagreement
-    and F_n that on the same images. The same b/c is taken if no size has a pair on the same images; two sizes are needed then.
+    and F_n that on the same images. If F_n is below 0.38 D, this would make F negative: then F = 0, and b is what F_n shows. The
+    same b/c is taken if no size has a pair on the same images; two sizes are needed then.
     Pilots at which the law is above 0.2 are left out if there are others, because disagreement saturates there.
 
     Parameters
@@ -111,7 +113,7 @@ def fit_common_floor(everything: Any, same_images: Any, law: Any) -> CommonFloor
         if array.min() <= 0:
             raise ValueError(f"{name} must be above 0, got {array.min()}")
     arrays["same_images"] = np.where(missing, np.nan, arrays["same_images"])
-    kept = arrays["law"] <= max(LARGEST_LAW, float(arrays["law"].min()))
+    kept = sizes_that_count(arrays["law"])
     apart, floor, predicted = (arrays[name][kept] for name in values)
     if len(predicted) == 1:
         if np.isnan(floor[0]):
@@ -121,9 +123,15 @@ def fit_common_floor(everything: Any, same_images: Any, law: Any) -> CommonFloor
             )
         by_data = max(float(apart[0] - floor[0]), 0.0) / (1 - OPTIMISATION_SHARE)
         by_data = min(by_data, float(apart[0]))
-        data = by_data / float(predicted[0])
-        return CommonFloor(float(apart[0]) - by_data, data, OPTIMISATION_SHARE * data, pilots=1)
+        data, rest = by_data / float(predicted[0]), float(apart[0]) - by_data
+        on_same = max(float(floor[0]) - rest, 0.0) / float(predicted[0])  # 0.38 c, or less if F cannot be lower than 0
+        return CommonFloor(rest, data, min(on_same, data), pilots=1)
     return _least_squares(apart, floor, predicted)
+
+
+def sizes_that_count(law: FloatArray) -> npt.NDArray[np.bool_]:
+    """(S,) which pilots the fit uses: those at which the law is at most 0.2, or the one at which it is smallest."""
+    return np.asarray(law <= max(LARGEST_LAW, float(law.min())))
 
 
 def _least_squares(apart: FloatArray, floor: FloatArray, law: FloatArray) -> CommonFloor:

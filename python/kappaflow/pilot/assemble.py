@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from .._checks import positive
-from ..common_floor import LARGEST_LAW
+from ..common_floor import LARGEST_LAW, sizes_that_count
 from ..models.errors import TrainingError
 from ..models.posterior import PosteriorVariance
 from ..validation.laws import ComparedLaw, most_general
@@ -126,11 +126,17 @@ def _failed_note(failed: Sequence[object]) -> list[str]:
 def size_notes(trained: Sequence[int], sizes: Sequence[SizeObserved]) -> list[str]:
     """Caveats of the sizes that count, of those that were trained."""
     notes = []
-    if len(sizes) == 1:
+    counted = sizes_that_count(np.array([size.law for size in sizes]))
+    if counted.sum() == 1:
+        n = sizes[int(np.argmax(counted))].n
         left = "" if len(trained) == 1 else " the others fail the gate;"
+        untested = ", and the extrapolation is not tested"
+        if len(sizes) > 1:
+            left = f" linear models of fewer images disagree by more than {100 * LARGEST_LAW:.0f} %, where the law no longer holds;"
+            untested = ""
         notes.append(
-            f"Only one size of pilots counts, n = {sizes[0].n:,};{left} the share of the data is taken from other networks, and "
-            "the extrapolation is not tested. A second size gives a better answer."
+            f"Only one size of pilots counts, n = {n:,};{left} the share of the data is taken from other networks{untested}. A "
+            f"second{', larger' if len(sizes) > 1 else ''} size gives a better answer."
         )
     if min(size.law for size in sizes) > LARGEST_LAW:
         notes.append(

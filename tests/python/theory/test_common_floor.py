@@ -41,6 +41,13 @@ def test_one_pilot_in_closed_form() -> None:
     assert float(fit.same_images(0.08)) == pytest.approx(0.1)
 
 
+def test_one_pilot_with_little_left_on_the_same_images_shows_as_much_as_was_observed() -> None:
+    fit = kf.fit_common_floor(0.1, 0.002, 0.08)  # 2 %, far less than the 38 % of other networks
+    assert fit.floor == 0.0
+    assert float(fit.disagreement(0.08)) == pytest.approx(0.1)
+    assert float(fit.same_images(0.08)) == pytest.approx(0.002)
+
+
 def test_a_floor_as_high_as_the_disagreement_leaves_nothing_to_images() -> None:
     fit = kf.fit_common_floor(0.083, 0.093, 0.02)
     assert (fit.floor, fit.data) == (0.083, 0.0)
