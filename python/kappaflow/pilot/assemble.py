@@ -129,7 +129,7 @@ def size_notes(trained: Sequence[int], sizes: Sequence[SizeObserved]) -> list[st
     counted = sizes_that_count(np.array([size.law for size in sizes]))
     if counted.sum() == 1:
         n = sizes[int(np.argmax(counted))].n
-        left = "" if len(trained) == 1 else " the others fail the gate;"
+        left = "" if len(trained) == 1 else " the others have no pair that passes the gate;"
         untested = ", and the extrapolation is not tested"
         if len(sizes) > 1:
             left = f" linear models of fewer images disagree by more than {100 * LARGEST_LAW:.0f} %, where the law no longer holds;"

@@ -157,7 +157,7 @@ def test_pilots_of_very_few_images_are_a_caveat() -> None:
     )
     assert "more than 20 %" in size_notes([30], [few])[1]
     assert len(size_notes([100], [more])) == 1  # one size alone
-    assert "the others fail the gate" in size_notes([30, 100], [more])[0]
+    assert "the others have no pair that passes the gate" in size_notes([30, 100], [more])[0]
     (note,) = size_notes([30, 100], [few, more])  # the larger one counts, and it is alone
     assert note.startswith(
         "Only one size of pilots counts, n = 100; linear models of fewer images disagree by more than 20"
