@@ -108,12 +108,14 @@ def assemble_pilot(
 
 def _no_pilot(members: Sequence[Member]) -> str:
     reasons = [f"{m.run.key}: {'; '.join(m.run.quality.reasons)}" for m in members if not m.run.quality.passed]
-    what = (
-        reasons[0]
-        if reasons
-        else "needed is a pair that differs in everything and one on the same images, or pairs of the first kind at two sizes"
-    )
-    return f"no pilot passes the gate, so nothing can be said about these networks ({what}). Train longer, or scale the images."
+    if not reasons:
+        return (
+            "too few pilots count, so nothing can be said about these networks: needed is a pair that differs in everything and "
+            "one on the same images, or pairs of the first kind at two sizes, where the law for linear models is at most "
+            f"{LARGEST_LAW} (or at the largest size)."
+        )
+    why = f"({reasons[0]}). Train longer, or scale the images."
+    return f"no pilot passes the gate, so nothing can be said about these networks {why}"
 
 
 def _failed_note(failed: Sequence[object]) -> list[str]:
@@ -170,7 +172,10 @@ def _sizes(pairs: Sequence[NetworkPair], law: LawCurve) -> tuple[SizeObserved, .
                     data_alone=arms["same"],
                 )
             )
-    enough = len(observed) > 1 or any(len(size.same_images) for size in observed)
+    if not observed:
+        return ()
+    counted = sizes_that_count(np.array([size.law for size in observed]))
+    enough = counted.sum() > 1 or len(observed[int(np.argmax(counted))].same_images) > 0
     return tuple(observed) if enough else ()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from kappaflow import common_floor  # noqa: E402
 from kappaflow.models.errors import TrainingError  # noqa: E402
 from kappaflow.pilot.amount import SizeObserved  # noqa: E402
 from kappaflow.pilot.assemble import assemble_pilot, size_notes  # noqa: E402
@@ -165,6 +166,15 @@ def test_pilots_of_very_few_images_are_a_caveat() -> None:
     assert "not tested" not in note
     fewer = SizeObserved(300, 0.05, more.everything, more.same_images, more.data_alone)
     assert size_notes([30, 100, 300], [few, more, fewer]) == []
+
+
+def test_a_floor_at_a_size_that_does_not_count_is_not_enough(
+    members: PilotMembers, context: Context, pilot: Pilot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common_floor, "LARGEST_LAW", 1.01 * pilot.sizes[1].law)
+    pairs = tuple(p for p in members.pairs if (p.kind.n, p.kind.arm) != (60, "floor"))
+    with pytest.raises(TrainingError, match="needed is a pair that differs in everything and one on the same images"):
+        assemble_pilot(context, dataclasses.replace(members, pairs=pairs), setup=setup_of(context, (30, 60)))
 
 
 def test_models_from_elsewhere_give_the_numbers_of_their_pairs(
