@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from .._checks import choice
 from ..validation.laws import compared_laws
 from .completion import complete_data, one_of, several_of
+from .errors import naming
 from .options import DATA_PANEL, flag, option
 from .parsing import parse_count, parse_counts, parse_names, parse_numbers
+
+if TYPE_CHECKING:
+    from ..pilot.trained import ObservedPilot
 
 ARCHITECTURES = ("unet", "dit", "mlp", "linear", "linear-conv")
 ARMS = ("same", "different")
@@ -21,6 +25,7 @@ SAMPLINGS = ("resample", "gaussian", "disjoint")
 SPLITS = ("random", "contiguous")
 
 _TRAINING, _PAIR = "Training", "Two given models"
+TRAINED_PANEL = "Networks that are trained already"
 
 
 @dataclass(frozen=True)
@@ -246,7 +251,23 @@ class Experiment(Networks):
 
 
 @dataclass(frozen=True)
-class Training:
+class Runs:
+    """Where trained networks are kept."""
+
+    runs: Annotated[
+        Path | None,
+        option(
+            "--runs",
+            metavar="DIR",
+            shown="kappaflow-runs-<name of the data>",
+            panel=_TRAINING,
+            help="Folder in which trained networks are kept and looked up.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Training(Runs):
     """How networks are trained."""
 
     steps: Annotated[
@@ -304,16 +325,6 @@ class Training:
             help="Train on the Dask cluster at ADDRESS, whose machines must have access to the folder --runs.",
         ),
     ] = None
-    runs: Annotated[
-        Path | None,
-        option(
-            "--runs",
-            metavar="DIR",
-            shown="kappaflow-runs-<name of the data>",
-            panel=_TRAINING,
-            help="Folder in which trained networks are kept and looked up.",
-        ),
-    ] = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -362,3 +373,44 @@ class Pair:
         str | None,
         option("--train-b", metavar="DATA", panel=_PAIR, complete=complete_data, help="Images that B was trained on."),
     ] = None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Pilots that the user trained."""
+
+    observed: Annotated[
+        list[str] | None,
+        option(
+            "--observed",
+            metavar="N:A,B,B2",
+            panel=TRAINED_PANEL,
+            help="Models that were trained on N images each: A and B on different images, B2 once more on the images of B with "
+            "another seed. Each is a checkpoint, a folder of a diffusers pipeline or module:function. Give it once for each size; "
+            "with two sizes, B2 can be left out.",
+        ),
+    ] = None
+
+    def pilots(self) -> tuple[ObservedPilot, ...] | None:
+        """The pilots in ascending order of n; None if the option was not given."""
+        if not self.observed:
+            return None
+        from ..pilot.trained import ObservedPilot, observed_pilots  # lazy: torch
+
+        with naming("--observed"):
+            return observed_pilots([ObservedPilot(*_parse_observed(text)) for text in self.observed])
+
+
+def _parse_observed(text: str) -> tuple[int, str, str, str | None]:
+    """N, A, B and B2 (None if it is left out) from N:A,B,B2.
+
+    Raises
+    ------
+    ValueError
+        The text is not of this form.
+    """
+    size, colon, rest = text.partition(":")
+    names = [name.strip() for name in rest.split(",")]
+    if not colon or len(names) not in (2, 3) or not all(names):
+        raise ValueError(f"--observed must be N:A,B or N:A,B,B2, such as 1000:run-a,run-b,run-b2; got {text!r}")
+    return parse_count("--observed", size, 2, 10**12), names[0], names[1], names[2] if len(names) == 3 else None

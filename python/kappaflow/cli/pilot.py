@@ -14,10 +14,10 @@ from .console import ProgressDisplay, output_console
 from .loading import Rows, open_data, read_rows
 from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
 from .options import Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption, Sizes, Tolerance
-from .options_validate import ARCHITECTURES, Memory, Networks, SamplerSteps, Script, Training
+from .options_validate import ARCHITECTURES, Memory, Networks, Observed, SamplerSteps, Script, Training
 from .output import write_json
 from .pilot_script import ScriptWork, pilot_of_script, print_commands, script_work, template
-from .pilot_trained import SAMPLER_STEPS, SEEDS, Observed, Question, pilot_of_models, print_pilot
+from .pilot_trained import SAMPLER_STEPS, SEEDS, Question, pilot_of_models, print_pilot
 from .run import report_run, results_directory
 from .signature import changed, takes_options
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -13,8 +13,7 @@ from rich.console import Console
 from .console import ProgressDisplay, plain_line, print_notes
 from .errors import naming
 from .loading import Rows
-from .options import option
-from .parsing import parse_count
+from .options_validate import Observed, Runs
 
 if TYPE_CHECKING:
     from ..pilot.results import Pilot
@@ -24,49 +23,11 @@ if TYPE_CHECKING:
 
 #: Seeds, and steps of the sampler, unless others are given.
 SEEDS, SAMPLER_STEPS = 256, 35
-_PANEL = "Networks that are trained already"
 
 
 @dataclass(frozen=True)
-class Observed:
-    """Pilots that the user trained."""
-
-    observed: Annotated[
-        list[str] | None,
-        option(
-            "--observed",
-            metavar="N:A,B,B2",
-            panel=_PANEL,
-            help="Models that were trained on N images each: A and B on different images, B2 once more on the images of B with "
-            "another seed. Each is a checkpoint, a folder of a diffusers pipeline or module:function. Give it once for each size; "
-            "with two sizes, B2 can be left out.",
-        ),
-    ] = None
-
-    def pilots(self) -> tuple[ObservedPilot, ...] | None:
-        """The pilots in ascending order of n; None if the option was not given."""
-        if not self.observed:
-            return None
-        from ..pilot.trained import ObservedPilot, observed_pilots  # lazy: torch
-
-        with naming("--observed"):
-            return observed_pilots([ObservedPilot(*_parse_observed(text)) for text in self.observed])
-
-
-@dataclass(frozen=True)
-class TrainedNetworks(Observed):
+class TrainedNetworks(Runs, Observed):
     """Networks that are trained already, as ``kappaflow plan`` takes them."""
-
-    runs: Annotated[
-        Path | None,
-        option(
-            "--runs",
-            metavar="DIR",
-            panel=_PANEL,
-            help="Folder with networks that 'kappaflow pilot' or 'kappaflow validate network' trained on parts of DATA. The "
-            "answer is then also for such networks.",
-        ),
-    ] = None
 
     @property
     def given(self) -> bool:
@@ -87,21 +48,6 @@ class TrainedNetworks(Observed):
             return pilot_of_models(question, images, pilots, display)
         assert self.runs is not None  # asked only if there are networks
         return pilot_of_runs(question, images, self.runs, display)
-
-
-def _parse_observed(text: str) -> tuple[int, str, str, str | None]:
-    """N, A, B and B2 (None if it is left out) from N:A,B,B2.
-
-    Raises
-    ------
-    ValueError
-        The text is not of this form.
-    """
-    size, colon, rest = text.partition(":")
-    names = [name.strip() for name in rest.split(",")]
-    if not colon or len(names) not in (2, 3) or not all(names):
-        raise ValueError(f"--observed must be N:A,B or N:A,B,B2, such as 1000:run-a,run-b,run-b2; got {text!r}")
-    return parse_count("--observed", size, 2, 10**12), names[0], names[1], names[2] if len(names) == 3 else None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from rich.console import Console
 from rich.table import Table
@@ -17,11 +17,11 @@ from .console import ProgressDisplay, print_networks, print_notes
 from .loading import load_population, open_data, read_rows
 from .network_plan import torch_facts
 from .options import BandOption, Data, Device, JsonResult, LawOption, Profiles, Sampling, Tolerance, as_typed
-from .options_validate import Memory
+from .options_validate import TRAINED_PANEL, Memory
 from .parsing import chosen_bands, format_over
 from .pilot_trained import Question, TrainedNetworks, print_pilot
 from .run import check_json, print_result
-from .signature import takes_options
+from .signature import changed, takes_options
 
 if TYPE_CHECKING:
     from ..pilot.results import Pilot
@@ -38,7 +38,16 @@ def command(
     sampling: Sampling,
     law: LawOption,
     profiles: Profiles,
-    trained: TrainedNetworks,
+    trained: Annotated[
+        TrainedNetworks,
+        changed(
+            "runs",
+            shown="none",
+            rich_help_panel=TRAINED_PANEL,
+            help="Folder with networks that 'kappaflow pilot' or 'kappaflow validate network' trained on parts of DATA. The "
+            "answer is then also for such networks.",
+        ),
+    ],
     device: Device,
     result: JsonResult,
 ) -> None:
