@@ -26,7 +26,9 @@ OTHER_NAMES = {
     "DPMSolverMultistep", "DEISMultistep", "UniPCMultistep", "DeformedMarchenkoPastur", "stieltjes", "findroot",
 }  # fmt: skip
 #: Files that a run writes, and files of no package.
-WRITTEN = {"options.json", "pilot.json", "predictions.json", "report.html", "results.json", "benchmarks/results.json"}
+WRITTEN = {
+    "benchmarks/results.json", "log.txt", "options.json", "pilot.json", "predictions.json", "report.html", "results.json", "train.py"
+}  # fmt: skip
 
 
 def code_of(page: Path) -> list[str]:

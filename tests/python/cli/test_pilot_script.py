@@ -129,7 +129,7 @@ def test_dry_run_prints_a_command_of_each_kind(folder: Path) -> None:
 
 
 def test_the_training_command_of_the_documentation_works(workplace: Path) -> None:
-    page = (Path(__file__).parents[3] / "docs/networks.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs/pilots.md").read_text(encoding="utf-8")
     (program,) = re.findall(r"```python\n(# train\.py.*?)```", page, flags=re.DOTALL)
     assert "width, steps = x.shape[1], 256, 3000" in program
     Path("train.py").write_text(program.replace("256, 3000", "256, 800"))
