@@ -27,8 +27,15 @@ OTHER_NAMES = {
 }  # fmt: skip
 #: Files that a run writes, and files of no package.
 WRITTEN = {
-    "benchmarks/results.json", "log.txt", "options.json", "pilot.json", "predictions.json", "report.html", "results.json", "train.py"
-}  # fmt: skip
+    "benchmarks/results.json",
+    "log.txt",
+    "options.json",
+    "pilot.json",
+    "predictions.json",
+    "report.html",
+    "results.json",
+    "train.py",
+}
 
 
 def code_of(page: Path) -> list[str]:
