@@ -186,14 +186,14 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
     torch_facts(options.device.device)
     experiment, preset = options.experiment, PRESETS[options.experiment.preset_name()]
     source = open_data(options.data, display)
-    images, total = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
+    rows = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
     seeds, steps, sigma_max = options.seeds.count(8), options.steps.one(), options.sampling.sigma_max
     sampler_steps = preset.sampler_steps if steps is None else steps
     names, shape = options.pair.pair, source.shape
     with naming("--pair"):
         given = None if names is None else open_models(names, shape, sigma_max=sigma_max, device=options.device.device)
     context = make_context(
-        images,
+        rows.rows,
         shape,
         seeds=preset.seeds if seeds is None else seeds,
         seed=options.seed.seed,
@@ -207,7 +207,7 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
     plan = None
     if given is None:
         plan = make_plan(
-            images,
+            rows.rows,
             shape,
             experiment.preset_name(),
             archs=experiment.architectures(),
@@ -223,7 +223,7 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
             component=None if experiment.counterfactual is None else experiment.counterfactual - 1,
             seed=options.seed.seed,
         )
-    notes = warnings_about(options.data, total, len(images), experiment.split)
+    notes = warnings_about(options.data, rows, experiment.split)
     return NetworkWork(context=context, plan=plan, given=given, sampler_steps=sampler_steps, notes=notes)
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from .._progress import duration
 from .console import plain_line
+from .loading import Rows
 from .options import Data
 from .run import machine_facts
 
@@ -36,11 +37,20 @@ def what_is_kept(runs: Path) -> str:
     return "nothing was written"
 
 
-def warnings_about(source: Data, total: int, used: int, split: str) -> list[str]:
+def warnings_about(source: Data, images: Rows, split: str) -> list[str]:
     """Caveats of the images and of the way in which they are split."""
     notes = []
-    if used < total:
-        notes.append(f"{used:,} of {total:,} images fit into --memory; this random subset represents all images.")
+    used = len(images.rows)
+    if used < images.total:
+        notes.append(
+            f"{used:,} of {images.total:,} images fit into --memory; this random subset represents all images."
+        )
+    copies = used - len({row.tobytes() for row in images.rows})
+    if copies:
+        notes.append(
+            f"{copies:,} of {used:,} images are copies of others. Two training sets can then share images, and networks agree "
+            "better than on images that all differ."
+        )
     if source.data == "patches" and split == "random":
         notes.append(
             "Patches overlap with their neighbours, so random splits share pixels, and nearest-neighbour distances and "

@@ -265,7 +265,7 @@ def read_question(options: PilotOptions, display: ProgressDisplay) -> QuestionAb
 def compare_observed(options: PilotOptions, pilots: tuple[ObservedPilot, ...], display: ProgressDisplay) -> Pilot:
     """Sample models that were trained elsewhere, and fit what they show."""
     question, images = read_question(options, display)
-    notes = warnings_about(options.data, images.total, len(images.rows), "given")
+    notes = warnings_about(options.data, images, "given")
     return pilot_of_models(question, images, pilots, display, notes=notes)
 
 
@@ -286,7 +286,7 @@ def plan_script(options: PilotOptions, script: TrainingCommand, question: Questi
 def train_by_script(options: PilotOptions, script: TrainingCommand, display: ProgressDisplay) -> Pilot:
     """Train with the user's own command, and fit what its networks show."""
     question, images = read_question(options, display)
-    notes = warnings_about(options.data, images.total, len(images.rows), options.networks.split)
+    notes = warnings_about(options.data, images, options.networks.split)
     work = plan_script(options, script, question, images)
     return pilot_of_script(question, work, display, workers=options.training.workers, notes=notes)
 
@@ -310,11 +310,11 @@ def prepare(options: PilotOptions, display: ProgressDisplay) -> PilotWork:
     from ..validation.network.presets import PRESETS  # lazy: torch
 
     source = open_data(options.data, display)
-    images, total = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
+    rows = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
     seeds = options.seeds.count(8) or SEEDS
     steps = options.steps.one() or PRESETS[options.preset].sampler_steps
     context = make_context(
-        images,
+        rows.rows,
         source.shape,
         seeds=seeds,
         seed=options.seed.seed,
@@ -325,11 +325,11 @@ def prepare(options: PilotOptions, display: ProgressDisplay) -> PilotWork:
         manipulated=False,
     )
     plan = make_plan(
-        images,
+        rows.rows,
         source.shape,
         options.preset,
         archs=[options.arch],
-        n=options.sizes.several() or default_sizes(len(images)),
+        n=options.sizes.several() or default_sizes(len(rows.rows)),
         repeats=options.repeats,
         seeds=seeds,
         sampler_steps=steps,
@@ -338,7 +338,7 @@ def prepare(options: PilotOptions, display: ProgressDisplay) -> PilotWork:
         split=options.networks.split,
         seed=options.seed.seed,
     )
-    notes = warnings_about(options.data, total, len(images), options.networks.split)
+    notes = warnings_about(options.data, rows, options.networks.split)
     return PilotWork(context=context, plan=plan, shorter=shorter_runs(plan), notes=notes)
 
 

@@ -102,7 +102,8 @@ def pilot_of_runs(
     context = question.context(images, question.sigma_max)
     members = pilots_of_runs(kept, context, folder, device=question.device, progress=display)
     others = [f"The folder also holds other networks of these images, which do not count: {', '.join(kept.others)}."]
-    every_note = [*notes, *(others if kept.others else [])]
+    damaged = [f"These networks in the folder cannot be read and are left out: {', '.join(kept.unreadable)}."]
+    every_note = [*notes, *(others if kept.others else []), *(damaged if kept.unreadable else [])]
     return assembled(question, context, members, display, networks=kept.arch, steps=kept.steps, notes=every_note)
 
 

@@ -41,6 +41,7 @@ class KeptRuns(ShortRepr):
     pairs : places in `runs` of the two networks of each pair, and the arm of the pair: "different", "same" or "floor"
     arch, steps : architecture, and length of the training
     others : other kinds of networks in the folder, in words
+    unreadable : names of folders whose network cannot be read
     """
 
     runs: tuple[RunSpec, ...]
@@ -48,6 +49,7 @@ class KeptRuns(ShortRepr):
     arch: str
     steps: int
     others: tuple[str, ...]
+    unreadable: tuple[str, ...]
 
 
 def kept_runs(folder: Path, images: FloatArray, shape: tuple[int, ...]) -> KeptRuns:
@@ -69,9 +71,12 @@ def kept_runs(folder: Path, images: FloatArray, shape: tuple[int, ...]) -> KeptR
         No pair of such networks.
     """
     kinds: dict[str, list[RunSpec]] = defaultdict(list)
+    unreadable = []
     for path in sorted(folder.glob(_MODELS)):
         facts = network_facts(path)
-        if facts is not None and _of_these_images(facts, images, shape):
+        if facts is None:
+            unreadable.append(path.parent.name)
+        elif _of_these_images(facts, images, shape):
             kinds[_kind(facts)].append(_spec(facts, len(images)))
     found = [(runs, _pairs(runs)) for runs in kinds.values()]
     found.sort(key=lambda kind: (-len(kind[1]), -kind[0][0].training.steps))
@@ -82,7 +87,14 @@ def kept_runs(folder: Path, images: FloatArray, shape: tuple[int, ...]) -> KeptR
         )
     runs, pairs = found[0]
     others = tuple(f"{len(rest)} of {rest[0].arch} after {rest[0].training.steps} steps" for rest, _ in found[1:])
-    return KeptRuns(runs=tuple(runs), pairs=pairs, arch=runs[0].arch, steps=runs[0].training.steps, others=others)
+    return KeptRuns(
+        runs=tuple(runs),
+        pairs=pairs,
+        arch=runs[0].arch,
+        steps=runs[0].training.steps,
+        others=others,
+        unreadable=tuple(unreadable),
+    )
 
 
 def pilots_of_runs(

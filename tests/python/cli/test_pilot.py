@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,27 @@ def test_plan_answers_for_kept_networks(folder: Path, tmp_path: Path) -> None:
     before = numbers(folder)
     assert content["fit"]["data"] == pytest.approx(before["fit"]["data"], rel=0.3)  # other seeds
     assert [each["tolerance"] for each in content["needed"]] == [each["tolerance"] for each in before["needed"]]
+
+
+def test_plan_names_networks_that_it_cannot_read(folder: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(folder / "runs", runs)
+    (runs / "linear-n60-damaged").mkdir()
+    (runs / "linear-n60-damaged" / "model.safetensors").write_bytes(b"half")
+    result = commands.run("plan", folder / "data.npy", "--runs", runs)
+    assert result.exit_code == 0, result.output
+    assert "cannot be read and are left out: linear-n60-damaged." in " ".join(result.stdout.split())
+
+
+def test_copies_of_images_are_a_caveat(folder: Path, tmp_path: Path) -> None:
+    images = np.load(folder / "data.npy")
+    np.save(tmp_path / "twice.npy", np.concatenate([images, images[:40]]))
+    at_60 = checkpoints(folder, 60)
+    text = f"60:{at_60['A0']},{at_60['B1']},{at_60['B0']}"
+    result = pilot(tmp_path / "twice.npy", "--observed", text, *SAMPLER, "--out", tmp_path / "copies", "-q")
+    assert result.exit_code == 0, result.output
+    assert any("40 of 440 images are copies of others" in note for note in numbers(tmp_path, "copies")["notes"])
+    assert not any("copies" in note for note in numbers(folder)["notes"])
 
 
 def test_models_of_ones_own_give_the_same_pairs(folder: Path, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_the_rank_correlations_of_the_posterior_variance_are_those_that_were_mea
             ("textures", ("textures",)),
         )
     }
-    assert [len(rows_of) for rows_of in columns.values()] == [8, 2]
+    assert [len(rows_of) for rows_of in columns.values()] == [10, 2]
     most, textures = ([single for _, single in rows_of] for rows_of in columns.values())
     assert (min(most), max(most)) == NETWORK_POSTERIOR_CORRELATION
     assert (min(textures), max(textures)) == NETWORK_POSTERIOR_TEXTURES
