@@ -73,9 +73,9 @@ def test_the_answer_is_about_the_networks_of_the_command(folder: Path) -> None:
 def test_a_stopped_pilot_resumes_and_ends_with_the_same_answer(folder: Path, number: int, status: int) -> None:
     Path("wait.txt").touch()  # then the second command waits
     arguments = ["data.npy", "--script", linear_command(folder, "wait"), *map(str, SMALL), "-q"]
-    started = subprocess.Popen(
-        [sys.executable, "-m", "kappaflow", "pilot", *arguments], stderr=subprocess.PIPE, text=True
-    )
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # ignored where the tests run in a shell's background
+    command = [sys.executable, "-m", "kappaflow", "pilot", *arguments]
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     deadline = time.monotonic() + 120
     while not Path("waiting.txt").exists() and time.monotonic() < deadline and started.poll() is None:
         time.sleep(0.05)

@@ -122,9 +122,8 @@ def test_a_prediction_with_the_registered_law(toy: LawSpec, population: kf.Popul
         "The numbers describe linear diffusion models on data whose training sets differ more than they do. The toy law was "
         "asked for."
     )
-    assert found.notes[2].startswith(
-        "The toy law has no single renormalised noise κ; the κ shown is that of the Gaussian law. "
-    )
+    stand_in = "The toy law has no single renormalised noise κ; the κ shown is that of the Gaussian law. "
+    assert sum(note.startswith(stand_in) for note in found.notes) == 1
     assert choose_law(population, "toy").law == "toy"
     assert law_options() == ("auto", *BUILT_IN, "toy")
 
