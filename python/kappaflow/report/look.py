@@ -335,6 +335,22 @@ def legend_beside(figure: Figure, legend: Legend) -> None:
     figure.legend(handles=list(legend.handles), title=legend.title, loc="outside right upper", alignment="left")
 
 
+def mark_size(ax: Axes, n: int) -> None:
+    """A vertical line at the n of the answer, with its number above the axes."""
+    ax.axvline(n, color=GUIDE, lw=0.8, zorder=0)
+    ax.annotate(
+        f"n = {n:,}",
+        (n, 1.0),
+        (0, 4),
+        xycoords=ax.get_xaxis_transform(),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        color=MUTED,
+        fontsize=9,
+    )
+
+
 def legend_below(figure: Figure, handles: Sequence[Artist], *, columns: int = 4) -> None:
     """Put a legend below all axes, where it covers nothing."""
     figure.legend(

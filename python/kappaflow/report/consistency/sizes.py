@@ -15,7 +15,7 @@ from ..._checks import FloatArray
 from ...consistency.prediction import Prediction
 from .. import look, numbers
 from ..document import HOW, Cell, Picture, Prose, Section, Table, rounded
-from ..look import ACCENT, GUIDE, INK, MUTED, Legend, styled
+from ..look import ACCENT, GUIDE, INK, Legend, styled
 from ..words import count, counted, number, percent, percent_setting, percent_tick, short
 from .shared import PROSE, band_name, each_mode_once, line_style, never_enough, panel
 
@@ -113,18 +113,7 @@ def plot_disagreement_by_n(ax: Axes, prediction: Prediction) -> Legend:
     ax.axhline(tolerance, color=ACCENT, lw=1.1, gid="tolerance")
     handles.append(Line2D([], [], color=ACCENT, lw=1.1, label=f"tolerance {percent_setting(tolerance)}"))
     handles.append(_inverse_guide(ax, n, total, x_limits, y_limits))
-    ax.axvline(prediction.reference_n, color=GUIDE, lw=0.8, zorder=0)
-    ax.annotate(
-        f"n = {prediction.reference_n:,}",
-        (prediction.reference_n, 1.0),
-        (0, 4),
-        xycoords=ax.get_xaxis_transform(),
-        textcoords="offset points",
-        ha="center",
-        va="bottom",
-        color=MUTED,
-        fontsize=9,
-    )
+    look.mark_size(ax, prediction.reference_n)
     ax.set_xlabel("training images n")
     ax.set_ylabel(_RELATIVE_LABEL)
     return Legend(handles)

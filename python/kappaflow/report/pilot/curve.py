@@ -141,26 +141,10 @@ def plot_curve(ax: Axes, pilot: Pilot) -> Legend:
     smallest, largest = numbers.finite_range(*drawn) or (0.01, 1.0)
     look.log_axis(ax.xaxis, *numbers.log_limits(n[0], n[-1], 0.03))
     look.log_axis(ax.yaxis, *numbers.log_limits(smallest, largest, 0.08), text=percent_tick)
-    mark_size(ax, pilot.halves)
+    look.mark_size(ax, pilot.halves.n)
     ax.set_xlabel("training images n")
     ax.set_ylabel("disagreement / unrelated seeds")
     return Legend(handles)
-
-
-def mark_size(ax: Axes, there: ForecastAt) -> None:
-    """A line at the n of the answer."""
-    ax.axvline(there.n, color=GUIDE, lw=0.8, zorder=0)
-    ax.annotate(
-        f"n = {there.n:,}",
-        (there.n, 1.0),
-        (0, 4),
-        xycoords=ax.get_xaxis_transform(),
-        textcoords="offset points",
-        ha="center",
-        va="bottom",
-        color=MUTED,
-        fontsize=9,
-    )
 
 
 def shown_curve(pilot: Pilot) -> list[ForecastAt]:

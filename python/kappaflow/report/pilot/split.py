@@ -14,7 +14,7 @@ from ..document import Picture, Section, figure_section
 from ..kinds import ARM_COLOURS
 from ..look import INK, MARKER, WIDTH, Legend, styled
 from ..words import joined, percent, percent_tick
-from .curve import mark_size, shown_curve
+from .curve import shown_curve
 from .phrases import networks
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def plot_split(ax: Axes, pilot: Pilot) -> Legend:
     ax.set_ylim(0, 1)
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1], [percent_tick(value) for value in (0, 0.25, 0.5, 0.75, 1)])
     ax.grid(False)
-    mark_size(ax, pilot.halves)
+    look.mark_size(ax, pilot.halves.n)
     ax.set_xlabel("training images n")
     ax.set_ylabel("share of the disagreement")
     return Legend()
