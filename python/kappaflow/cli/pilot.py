@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
-
-import numpy as np
 
 from .._checks import choice
 from .console import ProgressDisplay, output_console
@@ -17,7 +15,7 @@ from .options import Data, Device, Profiles, RandomSeed, ReportResult, Sampling,
 from .options_validate import ARCHITECTURES, Memory, Networks, Observed, SamplerSteps, Script, Training
 from .output import write_json
 from .pilot_script import ScriptWork, pilot_of_script, print_commands, script_work, template
-from .pilot_trained import SAMPLER_STEPS, SEEDS, Question, pilot_of_models, print_pilot
+from .pilot_trained import SAMPLER_STEPS, SEEDS, Question, assembled, pilot_of_models, print_pilot
 from .run import report_run, results_directory
 from .signature import changed, takes_options
 
@@ -127,9 +125,9 @@ class PilotOptions:
 def command(options: PilotOptions) -> None:
     """Train a few small pairs of networks, and say how much two networks of this kind disagree at any number of images.
 
-    At each size A and B are trained on different images and B once more on its own, so that the effect of the images is told from
-    that of the training. Writes report.html, its figures, pilot.json and options.json. Networks are kept in --runs: after a stop
-    the same command resumes.
+    At each size A and B are trained on different images, and B once more on its own images with another seed: that separates
+    the effect of the images from that of the training. Writes report.html, its figures, pilot.json and options.json. Networks are
+    kept in --runs: after a stop the same command resumes.
 
     With --script your own command trains the networks, so that the answer is for your architecture and recipe.
 
@@ -293,8 +291,9 @@ def train_by_script(options: PilotOptions, script: TrainingCommand, display: Pro
 
 @dataclass(frozen=True)
 class PilotWork:
-    """The work of a run: its images, and what is trained."""
+    """The work of a run: what is asked, about which images, and what is trained."""
 
+    question: Question
     context: Context
     plan: Plan
     shorter: tuple[RunSpec, ...]
@@ -305,53 +304,37 @@ def prepare(options: PilotOptions, display: ProgressDisplay) -> PilotWork:
     """Read the images and plan the training."""
     torch_facts(options.device.device, "pilot")
     from ..pilot.training import default_sizes, shorter_runs  # lazy: torch
-    from ..validation.network.context import make_context  # lazy: torch
     from ..validation.network.plan import make_plan  # lazy: torch
     from ..validation.network.presets import PRESETS  # lazy: torch
 
-    source = open_data(options.data, display)
-    rows = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
-    seeds = options.seeds.count(8) or SEEDS
-    steps = options.steps.one() or PRESETS[options.preset].sampler_steps
-    context = make_context(
-        rows.rows,
-        source.shape,
-        seeds=seeds,
-        seed=options.seed.seed,
-        sampler_steps=steps,
-        sigma_max=options.sampling.sigma_max,
-        profiles=options.profiles.count,
-        description=source.summary,
-        manipulated=False,
-    )
+    question, images = read_question(options, display)
+    question = replace(question, sampler_steps=options.steps.one() or PRESETS[options.preset].sampler_steps)
+    context = question.context(images, question.sigma_max)
     plan = make_plan(
-        rows.rows,
-        source.shape,
+        images.rows,
+        question.shape,
         options.preset,
         archs=[options.arch],
-        n=options.sizes.several() or default_sizes(len(rows.rows)),
+        n=options.sizes.several() or default_sizes(len(images.rows)),
         repeats=options.repeats,
-        seeds=seeds,
-        sampler_steps=steps,
+        seeds=question.seeds,
+        sampler_steps=question.sampler_steps,
         steps=options.training.steps,
         training=options.training.settings,
         split=options.networks.split,
-        seed=options.seed.seed,
+        seed=question.seed,
     )
-    notes = warnings_about(options.data, rows, options.networks.split)
-    return PilotWork(context=context, plan=plan, shorter=shorter_runs(plan), notes=notes)
+    notes = warnings_about(options.data, images, options.networks.split)
+    return PilotWork(question=question, context=context, plan=plan, shorter=shorter_runs(plan), notes=notes)
 
 
 def train_and_fit(options: PilotOptions, work: PilotWork, display: ProgressDisplay) -> Pilot:
     """Train the networks that are missing, and fit what they show."""
-    from ..pilot.assemble import assemble_pilot, most_general_law  # lazy: torch
-    from ..pilot.results import PilotSetup  # lazy: torch
     from ..pilot.training import train_pilots  # lazy: torch
 
-    plan, context = work.plan, work.context
     members = train_pilots(
-        plan,
-        context,
+        work.plan,
+        work.context,
         options.kept,
         shorter=work.shorter,
         workers=options.training.workers,
@@ -359,27 +342,15 @@ def train_and_fit(options: PilotOptions, work: PilotWork, display: ProgressDispl
         dask=options.training.dask,
         progress=display,
     )
-    setup = PilotSetup(
-        networks=options.arch,
-        n=plan.n,
-        repeats=plan.repeats,
-        steps=plan.runs[0].training.steps,
-        seeds=np.array(context.seeds, dtype=np.int64),
-        sigma_max=context.sigma_max,
-        sampler_steps=plan.sampler_steps,
-        law=most_general_law(context).name,
-        preset=plan.preset,
-        device=options.device.device,
-        seed=plan.seed,
-    )
-    return assemble_pilot(
-        context,
+    return assembled(
+        work.question,
+        work.context,
         members,
-        setup=setup,
-        source=options.data.name,
-        tolerance=options.tolerance.tolerance,
+        display,
+        networks=options.arch,
+        steps=work.plan.runs[0].training.steps,
         notes=work.notes,
-        progress=display,
+        preset=work.plan.preset,
     )
 
 

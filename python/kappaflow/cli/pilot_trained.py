@@ -140,17 +140,18 @@ def assembled(
     networks: str,
     steps: int,
     notes: Sequence[str],
+    preset: str = "",
     command: str = "",
     sampled: bool = False,
 ) -> Pilot:
-    """The pilot of networks that this package did not plan; see :class:`~kappaflow.pilot.results.PilotSetup`.
+    """The pilot of networks, however they were trained; see :class:`~kappaflow.pilot.results.PilotSetup`.
 
     Parameters
     ----------
     question : what is asked
     context, members, notes : see :func:`~kappaflow.pilot.assemble.assemble_pilot`
     display : shows the progress
-    networks, steps, command : of the setup
+    networks, steps, preset, command : of the setup
     sampled : whether the samples come from elsewhere
     """
     from ..pilot.assemble import assemble_pilot, most_general_law  # lazy: torch
@@ -167,7 +168,7 @@ def assembled(
         sigma_max=context.sigma_max,
         sampler_steps=0 if sampled else context.steps,
         law=most_general_law(context).name,
-        preset="",
+        preset=preset,
         device=question.device,
         seed=question.seed,
         command=command,
