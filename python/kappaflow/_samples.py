@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ._checks import FloatArray, real_array
 from ._repr import short_repr
+from .groups import GroupArray, GroupLabels, draw_groups
 from .moments import Moments, gram_eigensystem, has_variance, symmetric_eigensystem
 
 __all__ = ["ImageBatches", "SampleModes", "SampleReader", "UnseenRows", "batches", "count_of", "without_copies"]
@@ -43,12 +44,14 @@ class ImageBatches(Protocol):
 
 
 class SampleModes(NamedTuple):
-    """Mean (d,), eigenvalues (k,), descending, and eigenvectors (d, k) of samples, and profiles (M, d) as they were read."""
+    """Mean (d,), eigenvalues (k,), descending, and eigenvectors (d, k) of samples, profiles (M, d) as they were read, and the
+    numbers (M,) of their groups, ascending."""
 
     mean: FloatArray
     eigenvalues: FloatArray
     eigenvectors: FloatArray
     subset: npt.NDArray[np.float32] | None
+    groups: GroupArray | None
 
     def __repr__(self) -> str:
         return short_repr(self)
@@ -61,12 +64,15 @@ class SampleReader:
     samples on, only the covariance is kept.
     """
 
-    def __init__(self, profiles: int) -> None:
+    def __init__(self, profiles: int, labels: GroupLabels | None = None) -> None:
+        """Keep a random subset of `profiles` samples, or about as many in whole groups."""
         self.seen = 0
         self.shape: tuple[int, ...] = ()
         self._moments: Moments | None = None
         self._held: list[FloatArray] = []
-        self._subset = _Subset(profiles)
+        self._labels = labels
+        grouped = labels is not None and not labels.independent and profiles > 0
+        self._subset = _WholeGroups(labels, profiles) if labels is not None and grouped else _Subset(profiles)
 
     def add(self, batch: FloatArray) -> None:
         """Add a batch (B, ...). Its samples must have the shape of the first ones."""
@@ -93,8 +99,10 @@ class SampleReader:
         Raises
         ------
         ValueError
-            Fewer than two samples, or samples that are all equal.
+            Fewer than two samples, samples that are all equal, or another number of samples than of labels.
         """
+        if self._labels is not None:
+            self._labels.require(self.seen)
         if self.seen < 2:
             raise ValueError(f"images must hold at least 2 samples, got {self.seen}")
         if self._moments is None:
@@ -108,7 +116,13 @@ class SampleReader:
             values = np.where(has_variance(values), values, 0.0)
         if values.size == 0 or values[0] <= 0:
             raise ValueError("images must differ from each other, got samples that are all equal")
-        return SampleModes(mean=mean, eigenvalues=values, eigenvectors=vectors, subset=self._subset.rows())
+        return SampleModes(
+            mean=mean,
+            eigenvalues=values,
+            eigenvectors=vectors,
+            subset=self._subset.rows(),
+            groups=self._subset.groups(),
+        )
 
 
 class _Subset:
@@ -140,6 +154,33 @@ class _Subset:
             return None
         self._cut()
         return self._held[0]
+
+    def groups(self) -> None:
+        """Rows are independent."""
+
+
+class _WholeGroups:
+    """The rows of a stream that belong to a random choice of groups."""
+
+    def __init__(self, labels: GroupLabels, size: int) -> None:
+        self._chosen, self._seen = draw_groups(labels, size), 0
+        self._numbers = labels.numbers[self._chosen]
+        self._order = np.argsort(self._numbers, kind="stable")
+        self._held: list[npt.NDArray[np.float32]] = []
+
+    def add(self, rows: FloatArray) -> None:
+        """Offer some rows; rows without a label are not kept."""
+        wanted = self._chosen[self._seen : self._seen + len(rows)]
+        self._seen += len(rows)
+        self._held.append(rows[: len(wanted)][wanted].astype(np.float32))
+
+    def rows(self) -> npt.NDArray[np.float32]:
+        """(M, d) the rows of the groups, members next to each other in the order of the stream."""
+        return np.concatenate(self._held)[self._order]
+
+    def groups(self) -> GroupArray:
+        """(M,) numbers of the groups of these rows, from 0 without gaps."""
+        return np.unique(self._numbers[self._order], return_inverse=True)[1].astype(np.int64)
 
 
 def count_of(images: Any) -> int | None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +13,11 @@ import numpy.typing as npt
 
 from . import _core
 from ._checks import FloatArray, integer, real_array, spectrum_arrays
+from ._population_files import read_population, write_population
 from ._progress import CountProgress, counted
 from ._samples import ImageBatches, SampleReader, batches, count_of, without_copies
 from ._tables import Columns, Tabular, html_table
-from ._tensors import read_tensors, write_tensors
+from .groups import GroupArray, group_numbers, require_groups, uncorrelated_rows
 from .moments import has_variance, linear_algebra, require_memory, symmetric_eigensystem
 
 __all__ = ["Population", "ProfileArray", "scaled_profiles"]
@@ -29,7 +28,6 @@ ProfileArray = npt.NDArray[np.float32]
 COVARIANCE_TOLERANCE = 1e-10
 #: Above this dimension the mean of a population that is known by its spectrum alone is not stored.
 _LARGEST_MEAN = 10**8
-_FORMAT = "kappaflow-population-1"
 
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)
@@ -51,6 +49,9 @@ class Population(Tabular):
     sample_size : number of samples it was estimated from, None if it is exact
     profiles : (M, k) float32 mode coordinates of a random subset of the samples, or None; scaled so that the mean square of
         each mode is its eigenvalue. The empirical law uses them in addition to the covariance.
+    groups : (M,) number of the group of each profile, from 0 and ascending, or None if samples are independent. Groups are
+        independent of one another; their members (frames of a clip, an image and its mirror image) are not.
+    group_count : number of groups among the samples, None if samples are independent
     description : free text that is kept with the population, for instance how pixels were scaled
     """
 
@@ -62,6 +63,8 @@ class Population(Tabular):
     shape: tuple[int, ...]
     sample_size: int | None
     profiles: ProfileArray | None
+    groups: GroupArray | None
+    group_count: int | None
     description: str
 
     def __init__(
@@ -75,9 +78,20 @@ class Population(Tabular):
         shape: tuple[int, ...] | None = None,
         sample_size: int | None = None,
         profiles: ProfileArray | None = None,
+        groups: GroupArray | None = None,
+        group_count: int | None = None,
         description: str = "",
     ) -> None:
-        """Set the fields without changes; `mean` is zero and `shape` is (d,) by default."""
+        """Set the fields; `mean` is zero, `shape` is (d,) and `group_count` is that of the profiles by default.
+
+        Raises
+        ------
+        ValueError
+            `groups` does not number the profiles from 0 without gaps.
+        """
+        if groups is not None:
+            groups = require_groups(groups, 0 if profiles is None else len(profiles))
+            group_count = int(groups[-1]) + 1 if group_count is None else group_count
         self.__setstate__(
             {
                 "eigenvalues": eigenvalues,
@@ -88,6 +102,8 @@ class Population(Tabular):
                 "shape": (dimension,) if shape is None else shape,
                 "sample_size": sample_size,
                 "profiles": profiles,
+                "groups": groups,
+                "group_count": group_count,
                 "description": description,
             }
         )
@@ -103,6 +119,8 @@ class Population(Tabular):
 
     def __repr__(self) -> str:
         origin = "exact" if self.sample_size is None else f"from {self.sample_size} samples"
+        if self.group_count is not None:
+            origin += f" in {self.group_count} groups"
         return f"Population(dimension={self.dimension}, modes={len(self.eigenvalues)}, shape={self.shape}, {origin})"
 
     def _columns(self) -> Columns:
@@ -123,6 +141,7 @@ class Population(Tabular):
             "shape": " × ".join(map(str, self.shape)),
             "modes": f"{len(self.eigenvalues):,}, {int(has_variance(self.eigenvalues).sum()):,} with variance",
             "samples": "exactly known" if self.sample_size is None else f"{self.sample_size:,}",
+            "groups": "none" if self.group_count is None else f"{self.group_count:,}",
             "profiles": "none" if self.profiles is None else f"{len(self.profiles):,}",
             "total variance": f"{self.total_variance:.4g}",
             "description": self.description,
@@ -151,6 +170,7 @@ class Population(Tabular):
         *,
         shape: tuple[int, ...] | None = None,
         profiles: int = 0,
+        groups: Any = None,
         description: str | None = None,
         progress: CountProgress = None,
     ) -> Population:
@@ -167,6 +187,10 @@ class Population(Tabular):
         profiles : int
             Number of samples to keep in mode coordinates for the elliptical and the empirical law: a seeded random subset, or
             all samples if there are fewer. They take 4·k bytes each, and three times that while images are read.
+        groups : (N,) integers or strings, optional
+            A label for each sample, in the order of the samples: those with equal labels belong together (patients, clips, crops
+            of one photograph, an image and its mirror image). Profiles are then whole groups, about `profiles` samples in total.
+            Labels that are all different mean independent samples, as without labels.
         description : str, optional
             Text to keep with the population; by default that of the image source, which states how pixels were scaled.
         progress : bool or callable
@@ -176,9 +200,10 @@ class Population(Tabular):
         Raises
         ------
         TypeError
-            `images` is not of these types, or does not hold real numbers.
+            `images` is not of these types, or does not hold real numbers; labels that are neither integers nor strings.
         ValueError
-            NaN or infinite values, fewer than two samples, samples that are all equal, or batches of different shapes.
+            NaN or infinite values, fewer than two samples, samples that are all equal, or batches of different shapes; another
+            number of labels than of samples.
         MemoryError
             The d×d covariance does not fit; the message states the memory that it needs.
 
@@ -188,11 +213,14 @@ class Population(Tabular):
         >>> Population.from_samples(np.random.default_rng(0).standard_normal((50, 2, 3)))
         Population(dimension=6, modes=6, shape=(2, 3), from 50 samples)
         """
-        reader = SampleReader(integer("profiles", profiles, 0))
+        labels, count = None if groups is None else group_numbers(groups), count_of(images)
+        if labels is not None and count is not None:
+            labels.require(count)
+        reader = SampleReader(integer("profiles", profiles, 0), labels)
         if isinstance(images, ImageBatches):
             shape = images.shape if shape is None else shape
             description = images.summary if description is None else description
-        with counted(progress, "reading images", count_of(images)) as report:
+        with counted(progress, "reading images", count) as report:
             for batch in batches(images):
                 reader.add(batch)
                 report(reader.seen)
@@ -210,6 +238,8 @@ class Population(Tabular):
             shape=final_shape,
             sample_size=reader.seen,
             profiles=kept,
+            groups=modes.groups,
+            group_count=None if labels is None or labels.independent else labels.count,
             description=description or "",
         )
 
@@ -308,6 +338,36 @@ class Population(Tabular):
         return None if self.profiles is None else without_copies(self.profiles)
 
     @property
+    def group_size(self) -> float:
+        """Mean number of samples of a group, 1 if samples are independent."""
+        if self.sample_size is not None and self.group_count is not None:
+            return self.sample_size / self.group_count
+        return 1.0 if self.groups is None else len(self.groups) / (int(self.groups[-1]) + 1)
+
+    @cached_property
+    def independent(self) -> Population:
+        """A population of independent samples of unequal size that stands for one of groups; itself without groups.
+
+        Its profiles are those of :func:`~kappaflow.groups.uncorrelated_rows`. A training set of n images corresponds to n′ = n M′/M
+        of its M′ profiles, and the N images to N M′/M samples.
+
+        Raises
+        ------
+        ValueError
+            The population has groups and holds no profiles.
+        """
+        if self.group_count is None:
+            return self
+        if self.profiles is None or self.groups is None:
+            raise ValueError("population must hold profiles of whole groups for their independent rows, got none")
+        found = uncorrelated_rows(self.profiles, self.groups, self.eigenvalues)
+        count = self.sample_size
+        if count is not None:
+            rank = int(has_variance(self.eigenvalues).sum())
+            count = max(round(count * found.fraction), rank + 1, len(found.rows))
+        return self.replace(profiles=found.rows, groups=None, group_count=None, sample_size=count)
+
+    @property
     def total_variance(self) -> float:
         """tr Σ."""
         return float(self.eigenvalues @ self.multiplicity)
@@ -322,6 +382,7 @@ class Population(Tabular):
             eigenvectors=None,
             shape=None,
             profiles=None,
+            groups=None,
         )
 
     def flatten(self, x: Any, name: str = "inputs") -> FloatArray:
@@ -403,22 +464,7 @@ class Population(Tabular):
         OSError
             The file cannot be written; an older file of that name is left unchanged.
         """
-        tensors: dict[str, npt.NDArray[Any]] = {
-            "eigenvalues": self.eigenvalues,
-            "multiplicity": self.multiplicity,
-            "mean": self.mean,
-        }
-        if self.profiles is not None:
-            tensors["profiles"] = self.profiles
-        if self.eigenvectors is not None:
-            tensors["eigenvectors"] = np.ascontiguousarray(self.eigenvectors)
-        facts = {
-            "dimension": self.dimension,
-            "shape": list(self.shape),
-            "sample_size": self.sample_size,
-            "description": self.description,
-        }
-        write_tensors(path, tensors, format=_FORMAT, metadata={"population": json.dumps(facts)})
+        write_population(path, {field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Population:
@@ -431,23 +477,7 @@ class Population(Tabular):
         ValueError
             It is another kind of file, or damaged.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"path must name a saved population, got {os.fspath(path)!r}: no such file")
-        tensors, metadata = read_tensors(
-            path, format=_FORMAT, what="a saved population", of_format="a saved population"
-        )
-        facts = json.loads(metadata["population"])
-        return cls(
-            tensors["eigenvalues"],
-            tensors["multiplicity"],
-            dimension=facts["dimension"],
-            mean=tensors["mean"],
-            eigenvectors=tensors.get("eigenvectors"),
-            shape=tuple(facts["shape"]),
-            sample_size=facts["sample_size"],
-            profiles=tensors.get("profiles"),
-            description=facts["description"],
-        )
+        return cls(**read_population(path))
 
 
 def scaled_profiles(coordinates: FloatArray | ProfileArray, eigenvalues: FloatArray) -> ProfileArray:

@@ -108,6 +108,7 @@ class Splits:
         if terms not in spec.terms:
             allowed = " or ".join(repr(each) for each in spec.terms)
             raise ValueError(f"terms must be {allowed} with law={law!r}, got {terms!r}")
+        spec.check_groups(population)
         if scales is None:
             spec.check(population)
         elif not spec.takes_scales:

@@ -180,6 +180,7 @@ SPEC = LawSpec(
     multiply_adds=multiply_adds,
     build=build,
     tolerance=1e-6,
+    takes_groups=True,
     has_kappa=False,
     closed_form=False,
     stand_in=elliptical.SPEC.name,

@@ -36,6 +36,7 @@ class LawSpec(ShortRepr):
     build : builds the law for an ensemble of training sets
     tolerance : relative error of the rule for the sampling map
     needs_profiles : whether the population must hold profiles (or `scales` must be given, if the law takes them)
+    takes_groups : whether the law holds for images that come in groups (see :mod:`kappaflow.groups`)
     takes_scales : whether the sizes of samples can be given
     has_kappa : whether one κ(σ²) holds for all modes
     has_corrections : whether the terms of order 1/n of κ and of expectations are known
@@ -57,6 +58,7 @@ class LawSpec(ShortRepr):
     undiagnosed: str = ""
     misses: str = ""
     needs_profiles: bool = True
+    takes_groups: bool = False
     takes_scales: bool = False
     has_kappa: bool = True
     has_corrections: bool = False
@@ -76,10 +78,26 @@ class LawSpec(ShortRepr):
         Raises
         ------
         ValueError
-            The law needs profiles and the population holds none.
+            The law needs profiles and the population holds none, or it assumes independent images and they come in groups.
         """
+        self.check_groups(population)
         if self.needs_profiles:
             require_profiles(population, f"law={self.name!r}")
+
+    def check_groups(self, population: Population) -> None:
+        """Check that the law holds for the groups of a population, if it has any.
+
+        Raises
+        ------
+        ValueError
+            The law assumes independent images, and those of the population come in groups.
+        """
+        if population.group_count is not None and not self.takes_groups:
+            takers = " or ".join(repr(spec.name) for spec in REGISTRY.values() if spec.takes_groups)
+            raise ValueError(
+                f"law must be {takers} for a population of images in groups, {population.group_count} of them, "
+                f"got {self.name!r}, which assumes independent images"
+            )
 
 
 _SPECS: dict[str, LawSpec] = {}
