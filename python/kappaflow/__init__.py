@@ -25,6 +25,7 @@ from .functions import (
 )
 from .moments import Moments
 from .population import Population
+from .provenance import Provenance
 from .sample_size import NotReachedError, SampleSize, samples_for
 from .splits import Splits
 
@@ -50,6 +51,7 @@ __all__ = [
     "Population",
     "PosteriorVariance",
     "Prediction",
+    "Provenance",
     "SampleSize",
     "SpectralFunction",
     "Splits",

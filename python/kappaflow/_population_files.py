@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from ._tensors import read_tensors, write_tensors
+from .provenance import Provenance
 
 __all__ = ["read_population", "write_population"]
 
-_FORMAT = "kappaflow-population-1"
+_FORMAT = "kappaflow-population-2"
 #: Fields that are arrays (those that may be None last), and fields that are written as JSON.
 _ARRAYS = ("eigenvalues", "multiplicity", "mean", "profiles", "groups", "eigenvectors")
-_FACTS = ("dimension", "shape", "sample_size", "description")
+_FACTS = ("dimension", "shape", "sample_size")
 
 
 def write_population(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> None:
@@ -30,6 +31,7 @@ def write_population(path: str | os.PathLike[str], fields: Mapping[str, Any]) ->
     """
     tensors = {name: np.ascontiguousarray(fields[name]) for name in _ARRAYS if fields[name] is not None}
     facts = {name: fields[name] for name in _FACTS}
+    facts["provenance"] = fields["provenance"].as_json()
     if fields["group_count"] is not None:
         facts["group_count"] = fields["group_count"]
     write_tensors(path, tensors, format=_FORMAT, metadata={"population": json.dumps(facts)})
@@ -50,4 +52,5 @@ def read_population(path: str | os.PathLike[str]) -> dict[str, Any]:
     tensors, metadata = read_tensors(path, format=_FORMAT, what="a saved population", of_format="a saved population")
     facts = json.loads(metadata["population"])
     facts["shape"] = tuple(facts["shape"])
+    facts["provenance"] = Provenance.from_json(facts["provenance"])
     return {**facts, **tensors}

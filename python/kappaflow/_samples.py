@@ -13,6 +13,7 @@ from ._checks import FloatArray, real_array
 from ._repr import short_repr
 from .groups import GroupArray, GroupLabels, draw_groups
 from .moments import Moments, gram_eigensystem, has_variance, symmetric_eigensystem
+from .provenance import Provenance
 
 __all__ = ["ImageBatches", "SampleModes", "SampleReader", "UnseenRows", "batches", "count_of", "without_copies"]
 
@@ -30,7 +31,7 @@ class ImageBatches(Protocol):
     ----------
     shape : shape of one image; batches hold them flat
     count : number of images if it is known before reading, else None
-    summary : what the images are and how their pixels were scaled
+    provenance : where the images come from, what was left out, and how their pixels were scaled
     """
 
     @property
@@ -38,7 +39,7 @@ class ImageBatches(Protocol):
     @property
     def count(self) -> int | None: ...
     @property
-    def summary(self) -> str: ...
+    def provenance(self) -> Provenance: ...
     def batches(self) -> Iterator[FloatArray]:
         """Float64 batches (B, d)."""
 

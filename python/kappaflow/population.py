@@ -19,6 +19,7 @@ from ._samples import ImageBatches, SampleReader, batches, count_of, without_cop
 from ._tables import Columns, Tabular, html_table
 from .groups import GroupArray, group_numbers, require_groups, uncorrelated_rows
 from .moments import has_variance, linear_algebra, require_memory, symmetric_eigensystem
+from .provenance import Provenance
 
 __all__ = ["Population", "ProfileArray", "scaled_profiles"]
 
@@ -52,7 +53,7 @@ class Population(Tabular):
     groups : (M,) number of the group of each profile, from 0 and ascending, or None if samples are independent. Groups are
         independent of one another; their members (frames of a clip, an image and its mirror image) are not.
     group_count : number of groups among the samples, None if samples are independent
-    description : free text that is kept with the population, for instance how pixels were scaled
+    provenance : where the samples come from, what was left out, and how pixels were scaled
     """
 
     eigenvalues: FloatArray
@@ -65,7 +66,7 @@ class Population(Tabular):
     profiles: ProfileArray | None
     groups: GroupArray | None
     group_count: int | None
-    description: str
+    provenance: Provenance
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ class Population(Tabular):
         profiles: ProfileArray | None = None,
         groups: GroupArray | None = None,
         group_count: int | None = None,
-        description: str = "",
+        provenance: Provenance | None = None,
     ) -> None:
         """Set the fields; `mean` is zero, `shape` is (d,) and `group_count` is that of the profiles by default.
 
@@ -104,7 +105,7 @@ class Population(Tabular):
                 "profiles": profiles,
                 "groups": groups,
                 "group_count": group_count,
-                "description": description,
+                "provenance": Provenance() if provenance is None else provenance,
             }
         )
 
@@ -144,7 +145,7 @@ class Population(Tabular):
             "groups": "none" if self.group_count is None else f"{self.group_count:,}",
             "profiles": "none" if self.profiles is None else f"{len(self.profiles):,}",
             "total variance": f"{self.total_variance:.4g}",
-            "description": self.description,
+            "description": self.provenance.description,
         }
         return html_table({"": list(facts), " ": list(facts.values())}, caption="Population")
 
@@ -158,7 +159,7 @@ class Population(Tabular):
 
         Examples
         --------
-        >>> Population.from_spectrum([2.0, 1.0]).replace(description="toy").description
+        >>> Population.from_spectrum([2.0, 1.0]).replace(provenance=Provenance("toy")).provenance.description
         'toy'
         """
         return dataclasses.replace(self, **changes)
@@ -171,7 +172,7 @@ class Population(Tabular):
         shape: tuple[int, ...] | None = None,
         profiles: int = 0,
         groups: Any = None,
-        description: str | None = None,
+        provenance: Provenance | str | None = None,
         progress: CountProgress = None,
     ) -> Population:
         """Population whose mean and covariance (divisor N) are those of N samples.
@@ -191,8 +192,8 @@ class Population(Tabular):
             A label for each sample, in the order of the samples: those with equal labels belong together (patients, clips, crops
             of one photograph, an image and its mirror image). Profiles are then whole groups, about `profiles` samples in total.
             Labels that are all different mean independent samples, as without labels.
-        description : str, optional
-            Text to keep with the population; by default that of the image source, which states how pixels were scaled.
+        provenance : Provenance or str, optional
+            Where the samples come from; by default that of the image source, which states how pixels were scaled.
         progress : bool or callable
             True shows a progress bar on a terminal and in a notebook. A callable is called with the number of samples seen so
             far after each batch.
@@ -219,7 +220,7 @@ class Population(Tabular):
         reader = SampleReader(integer("profiles", profiles, 0), labels)
         if isinstance(images, ImageBatches):
             shape = images.shape if shape is None else shape
-            description = images.summary if description is None else description
+            provenance = images.provenance if provenance is None else provenance
         with counted(progress, "reading images", count) as report:
             for batch in batches(images):
                 reader.add(batch)
@@ -240,7 +241,7 @@ class Population(Tabular):
             profiles=kept,
             groups=modes.groups,
             group_count=None if labels is None or labels.independent else labels.count,
-            description=description or "",
+            provenance=Provenance(provenance) if isinstance(provenance, str) else provenance,
         )
 
     @classmethod
@@ -464,7 +465,6 @@ class Population(Tabular):
         OSError
             The file cannot be written; an older file of that name is left unchanged.
         """
-        write_population(path, {field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Population:
@@ -477,7 +477,6 @@ class Population(Tabular):
         ValueError
             It is another kind of file, or damaged.
         """
-        return cls(**read_population(path))
 
 
 def scaled_profiles(coordinates: FloatArray | ProfileArray, eigenvalues: FloatArray) -> ProfileArray:

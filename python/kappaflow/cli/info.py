@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from rich.text import Text
 from .. import _core
 from ..datasets import BUILTIN_NAMES
 from ..population import Population
-from .console import ProgressDisplay, output_console
+from .console import output_console
 from .loading import open_data, saved_population
 from .options import Data
 from .run import machine_facts
@@ -61,13 +62,12 @@ def _times(shape: tuple[int, ...]) -> str:
 
 
 def _image_facts(data: Data) -> dict[str, str]:
-    source = open_data(data, ProgressDisplay(quiet=False))
+    source = open_data(data)
     return {
         "name": source.name,
         "images": "known when read" if source.count is None else f"{source.count:,}",
         "shape": f"{_times(source.shape)} ({source.dimension} dimensions)",
-        "scaling": source.scaling,
-        "description": source.description,
+        **dict(_numbered(source.provenance.lines())),
     }
 
 
@@ -80,5 +80,13 @@ def _population_facts(population: Population) -> dict[str, str]:
         "modes": f"{len(values)}, eigenvalues {values[-1]:.4g} to {values[0]:.4g}",
         "eigenvectors": "no, the spectrum alone" if population.eigenvectors is None else "yes",
         "total variance": f"{population.total_variance:.6g}",
-        "description": population.description or "none",
+        **dict(_numbered(population.provenance.lines())),
     }
+
+
+def _numbered(lines: tuple[tuple[str, str], ...]) -> Iterator[tuple[str, str]]:
+    """The lines with labels of their own: of several equal labels, the second is marked (2)."""
+    seen: Counter[str] = Counter()
+    for label, text in lines:
+        seen[label] += 1
+        yield (label if seen[label] == 1 else f"{label} ({seen[label]})"), text

@@ -131,11 +131,11 @@ def training_sets(
     from ..validation.linear.draws import DisjointSets, GaussianSets, ResampledSets, collect_pool  # lazy: a quick start
 
     if data.is_population:
-        return GaussianSets(saved_population(data))
+        return GaussianSets(saved_population(data, display=display))
     images = open_data(data, display)
     batches = display.counted(images.batches(), f"reading {data.name}", images.count)
     if kind == "gaussian":
-        return GaussianSets(Population.from_samples(batches, shape=images.shape, description=images.summary))
+        return GaussianSets(Population.from_samples(batches, shape=images.shape, provenance=images.provenance))
     pool = collect_pool(
         batches,
         shape=images.shape,
@@ -143,7 +143,7 @@ def training_sets(
         most_bytes=budget,
         seed=seed,
         profiles=profiles,
-        description=images.summary,
+        provenance=images.provenance,
     )
     return ResampledSets(pool) if kind == "resample" else DisjointSets(pool)
 

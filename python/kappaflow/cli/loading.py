@@ -13,6 +13,7 @@ from ..datasets.memory import collect_rows
 from ..models.errors import ModelError
 from ..moments import available_memory
 from ..population import Population
+from ..provenance import Provenance
 from .console import ProgressDisplay
 from .errors import naming
 from .options import DEFAULT_PROFILES, Data, LawOption, Profiles
@@ -35,8 +36,8 @@ __all__ = [
 
 
 def open_data(data: Data, display: ProgressDisplay | None = None) -> ImageSource:
-    """The images of DATA; each file that is left out is named on stderr."""
-    return open_images(
+    """The images of DATA. Where they come from is printed on stderr, and each file that is left out is named there."""
+    source = open_images(
         data.data,
         shape=parse_shape(data.shape),
         patch=data.patch,
@@ -46,9 +47,23 @@ def open_data(data: Data, display: ProgressDisplay | None = None) -> ImageSource
         skip_corrupt=data.skip_corrupt,
         on_skip=None if display is None else lambda message: display.warn(f"left out: {message}"),
     )
+    if display is not None:
+        say_provenance(source.provenance, display)
+    return source
 
 
-def saved_population(data: Data, profiles: Profiles | None = None) -> Population:
+def say_provenance(provenance: Provenance, display: ProgressDisplay) -> None:
+    """Print what was read and how, before anything is computed."""
+    for label, text in provenance.lines():
+        if label == "warning":
+            display.warn(f"warning: {text}")
+        else:
+            display.say(f"{label}: {text}")
+
+
+def saved_population(
+    data: Data, profiles: Profiles | None = None, display: ProgressDisplay | None = None
+) -> Population:
     """The population saved in DATA. Options that are for images raise ValueError."""
     given = {**data.as_json(), "profiles": None if profiles is None else profiles.profiles}
     for name, value in given.items():
@@ -58,7 +73,10 @@ def saved_population(data: Data, profiles: Profiles | None = None) -> Population
                 f"{option} does not apply to the saved population {data.data!r}: give it to the command that reads the images"
             )
     with naming("DATA"):
-        return Population.load(data.data)
+        population = Population.load(data.data)
+    if display is not None:
+        say_provenance(population.provenance, display)
+    return population
 
 
 class NoProfilesError(ValueError):
@@ -89,7 +107,7 @@ def load_population(
 
 def _load_population(data: Data, profiles: Profiles | None, display: ProgressDisplay) -> Population:
     if data.is_population:
-        return saved_population(data, profiles)
+        return saved_population(data, profiles, display)
     source = open_data(data, display)
 
     def batches() -> Iterator[FloatArray]:
@@ -100,7 +118,7 @@ def _load_population(data: Data, profiles: Profiles | None, display: ProgressDis
         batches(),
         shape=source.shape,
         profiles=0 if profiles is None else profiles.count,
-        description=source.summary,
+        provenance=source.provenance,
     )
 
 

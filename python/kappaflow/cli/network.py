@@ -201,7 +201,7 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
         sigma_max=sigma_max if given is None else given.sigma_max,
         laws=options.laws.names(),
         profiles=options.profiles.count,
-        description=source.summary,
+        provenance=source.provenance,
     )
     context = replace(context, bands=tuple(chosen_bands(options.bands.wanted(), context.population.eigenvalues.size)))
     plan = None

@@ -247,7 +247,7 @@ def read_question(options: PilotOptions, display: ProgressDisplay) -> QuestionAb
     images = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
     question = Question(
         source=options.data.name,
-        description=source.summary,
+        provenance=source.provenance,
         shape=source.shape,
         tolerance=options.tolerance.tolerance,
         sigma_max=options.sampling.sigma_max,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..pilot.results import Pilot
     from ..pilot.trained import ObservedPilot
     from ..pilot.training import PilotMembers
+    from ..provenance import Provenance
     from ..validation.network.context import Context
 
 #: Seeds, and steps of the sampler, unless others are given.
@@ -62,7 +63,7 @@ class Question:
     """
 
     source: str
-    description: str
+    provenance: Provenance
     shape: tuple[int, ...]
     tolerance: float
     sigma_max: float
@@ -84,7 +85,7 @@ class Question:
             sampler_steps=self.sampler_steps,
             sigma_max=sigma_max,
             profiles=self.profiles,
-            description=self.description,
+            provenance=self.provenance,
             manipulated=False,
         )
 

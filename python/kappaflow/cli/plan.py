@@ -127,7 +127,7 @@ def _pilot(
         images = read_rows(data, source, int(Memory().memory * 2**30), 0, display)
         question = Question(
             source=data.name,
-            description=source.summary,
+            provenance=source.provenance,
             shape=source.shape,
             tolerance=tolerance.tolerance,
             sigma_max=sampling.sigma_max,

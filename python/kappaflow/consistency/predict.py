@@ -112,7 +112,7 @@ def predict(
     report("done", 1.0)
     return Prediction(
         source=source,
-        description=population.description,
+        provenance=population.provenance,
         shape=population.shape,
         sample_size=population.sample_size,
         law=choice.law,

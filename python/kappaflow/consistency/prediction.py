@@ -12,6 +12,7 @@ from .._checks import FloatArray
 from .._repr import ShortRepr
 from .._tables import Columns, Tabular
 from ..bands import Band
+from ..provenance import Provenance
 from .diagnosis import Diagnosis, diagnosis_to_json
 from .network_words import NetworkWords, network_words
 
@@ -236,7 +237,7 @@ class Prediction(Tabular):
     Attributes
     ----------
     source : name of the data
-    description : one or two sentences: what the data are, how pixels were scaled, attribution
+    provenance : where the data come from, what was left out, how pixels were scaled
     shape : of one image
     sample_size : number of images in the population, None if it is known exactly
     law : the law of all numbers, by its name in :data:`kappaflow.laws.REGISTRY`
@@ -256,7 +257,7 @@ class Prediction(Tabular):
     """
 
     source: str
-    description: str
+    provenance: Provenance
     shape: tuple[int, ...]
     sample_size: int | None
     law: str
@@ -310,7 +311,7 @@ def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
     bands, totals, seeds = prediction.bands, prediction.totals, prediction.seeds
     return {
         "source": prediction.source,
-        "description": prediction.description,
+        "provenance": prediction.provenance.as_json(),
         "shape": list(prediction.shape),
         "sample_size": prediction.sample_size,
         "law": prediction.law,

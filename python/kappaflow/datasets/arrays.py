@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
+from ..provenance import Provenance
 from .errors import DataError
 from .options import Options
 from .source import (
@@ -145,8 +146,9 @@ def open_array(
     options.refuse(name, **NOT_APPLICABLE)
     with opener() as array:
         check_array(array, name)
-        transform = plan_transform(tuple(int(side) for side in array.shape[1:]), options, name)
-        total = int(array.shape[0])
+        shape, dtype = tuple(int(side) for side in array.shape), array.dtype
+        transform = plan_transform(shape[1:], options, name)
+        total = shape[0]
         count = total if options.limit is None else min(options.limit, total)
         pixels = decide_scaling(array, count, name) if scaling is None else scaling
 
@@ -155,14 +157,19 @@ def open_array(
             for block in read_blocks(array, count):
                 yield transform(pixels.apply(block))
 
-    kept = f"{count} images" if count == total else f"the first {count} of {total} images"
-    description = "; ".join((f"{what}: {kept}", *transform.notes))
+    provenance = Provenance(
+        what,
+        read=f"({', '.join(map(str, shape))}) {dtype}",
+        subset="" if count == total else f"the first {count} of {total} images",
+        processing=transform.notes,
+        scaling=pixels.text,
+        pixel_range=pixels.ends,
+    )
     return ImageSource(
         name=name,
         shape=transform.shape_out,
         count=count,
-        description=description,
-        scaling=pixels.text,
+        provenance=provenance,
         reader=lambda rows: rebatch(blocks(), rows),
     )
 

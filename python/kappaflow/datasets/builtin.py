@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from .._checks import FloatArray
 from .._repr import ShortRepr
+from ..provenance import Provenance
 from .arrays import open_array
 from .errors import DataError
 from .folder import read_header, read_image
@@ -60,8 +61,8 @@ def subset(total: int, limit: int | None) -> npt.NDArray[np.int64] | None:
 
 
 def describe_subset(total: int, chosen: npt.NDArray[np.int64] | None) -> str:
-    """``"1,797"`` or ``"a random subset (seed 20250) of 100 of 1,797"``."""
-    return f"{total:,}" if chosen is None else f"a random subset (seed {SUBSET_SEED}) of {len(chosen):,} of {total:,}"
+    """``"100 of 1,797 images, a random subset (seed 20250)"``, or nothing if all are kept."""
+    return "" if chosen is None else f"{len(chosen):,} of {total:,} images, a random subset (seed {SUBSET_SEED})"
 
 
 # --- small arrays -----------------------------------------------------------------------------------------------------
@@ -170,14 +171,20 @@ def open_small(name: str, options: Options) -> ImageSource:
     small = SMALL[name]
     images = small.load()
     chosen = subset(len(images), options.limit)
-    total = describe_subset(len(images), chosen)
+    subset_text = describe_subset(len(images), chosen)
     if chosen is not None:
         images = images[chosen]
     plain = Options(grey=options.grey, size=options.size)
     source = open_array(lambda: contextlib.nullcontext(images), name, plain, name, small.scaling)
-    notes = source.description.split("; ")[1:]
-    description = "; ".join((f"built-in dataset {name}: {total} {small.what}", *notes))
-    return replace(source, description=description)
+    provenance = Provenance(
+        f"built-in dataset {name}",
+        read=f"{len(small.load()):,} {small.what}",
+        subset=subset_text,
+        processing=source.provenance.processing,
+        scaling=small.scaling.text,
+        pixel_range=small.scaling.ends,
+    )
+    return replace(source, provenance=provenance)
 
 
 # --- patches ----------------------------------------------------------------------------------------------------------
@@ -307,13 +314,16 @@ def open_patches(options: Options) -> ImageSource:
         starts.append(starts[-1] + (header.height - patch + 1) * (header.width - patch + 1))
     chosen = subset(starts[-1], options.limit)
     colour = "grey (luma)" if options.grey else "RGB"
-    description = (
-        f"built-in dataset patches: {describe_subset(starts[-1], chosen)} overlapping {patch}×{patch} {colour} "
-        f"patches of {len(photos)} photos: {', '.join(photo.credit for photo in photos)}"
-    )
     missing = [Path(photo.path).name for photo in PHOTOS if photo not in photos]
-    if missing:
-        description += f"; left out, for the installed packages do not ship them: {', '.join(missing)}"
+    provenance = Provenance(
+        "built-in dataset patches",
+        read=f"{starts[-1]:,} overlapping {patch}×{patch} {colour} patches of {len(photos)} photos: "
+        + ", ".join(photo.credit for photo in photos),
+        subset=describe_subset(starts[-1], chosen),
+        left_out=tuple(f"{name}, which the installed packages do not ship" for name in missing),
+        scaling="uint8 0…255 mapped to [-1, 1]",
+        pixel_range=(0.0, 255.0),
+    )
     shape = (patch, patch) if options.grey else (patch, patch, 3)
     reader = Patches(photos=photos, starts=tuple(starts), patch=patch, grey=options.grey, chosen=chosen)
     count = starts[-1] if chosen is None else len(chosen)
@@ -321,8 +331,7 @@ def open_patches(options: Options) -> ImageSource:
         name="patches",
         shape=shape,
         count=count,
-        description=description,
-        scaling="uint8 0…255 mapped to [-1, 1]",
+        provenance=provenance,
         reader=reader.batches,
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from .._checks import FloatArray
 from .._repr import ShortRepr
+from ..provenance import Provenance
 from .errors import DataError
 from .options import Options
 from .source import ImageSource
@@ -254,28 +255,37 @@ def is_colour(header: Header) -> bool:
     return header.mode not in GREY_8 and header.mode not in GREY_16
 
 
-def describe(folder: Path, headers: list[Header], options: Options, shape: tuple[int, ...]) -> str:
-    """A description of the images in the folder and of their processing."""
-    parts = [f"{len(headers)} images from the folder {folder.name}"]
-    if options.skip_corrupt:
-        parts = [f"images from the folder {folder.name}, without the files that cannot be decoded"]
-        if options.limit is not None:
-            parts[0] += f", the first {options.limit}"
+def describe(folder: Path, found: int, headers: list[Header], options: Options) -> Provenance:
+    """What is read of a folder of `found` image files, and what is done to the images."""
+    read = f"{len(headers):,} of {found:,} image files" if len(headers) < found else f"{found:,} image files"
+    subset = ""
+    if options.limit is not None and (options.skip_corrupt or len(headers) < found):
+        subset = f"the first {min(options.limit, len(headers)):,} images"
+    processing = []
     colour = sum(map(is_colour, headers))
     if options.grey and colour:
-        parts.append(f"{colour} colour images converted to grey (luma 0.299 R + 0.587 G + 0.114 B)")
+        processing.append(f"{colour} colour images converted to grey (luma 0.299 R + 0.587 G + 0.114 B)")
     elif colour < len(headers) and colour:
-        parts.append(f"{len(headers) - colour} grey images repeated in three channels")
+        processing.append(f"{len(headers) - colour} grey images repeated in three channels")
     alpha = sum(header.alpha for header in headers)
     if alpha:
-        parts.append(f"alpha channel dropped in {alpha} images")
+        processing.append(f"alpha channel dropped in {alpha} images")
     if options.size is not None:
         sizes = Counter((header.height, header.width) for header in headers)
         (height, width), _ = sizes.most_common(1)[0]
         before = f"{height}×{width}" if len(sizes) == 1 else f"{len(sizes)} different sizes"
         if before != f"{options.size}×{options.size}":
-            parts.append(f"resized from {before} to {options.size}×{options.size} by area averaging")
-    return "; ".join(parts)
+            processing.append(f"resized from {before} to {options.size}×{options.size} by area averaging")
+    sixteen = any(header.mode in GREY_16 for header in headers)
+    return Provenance(
+        f"the folder {folder.name or folder.resolve().name}",
+        read=read,
+        subset=subset,
+        left_out=("files that cannot be decoded",) if options.skip_corrupt else (),
+        processing=tuple(processing),
+        scaling="8-bit 0…255 mapped to [-1, 1]" + (", 16-bit grey 0…65535 mapped to [-1, 1]" if sixteen else ""),
+        pixel_range=None if sixteen else (0.0, 255.0),
+    )
 
 
 def open_folder(folder: Path, options: Options) -> ImageSource:
@@ -317,15 +327,11 @@ def open_folder(folder: Path, options: Options) -> ImageSource:
         limit=options.limit,
         skips=skips,
     )
-    scaling = "8-bit 0…255 mapped to [-1, 1]"
-    if any(header.mode in GREY_16 for header in headers):
-        scaling += ", 16-bit grey 0…65535 mapped to [-1, 1]"
     count = None if options.skip_corrupt else len(good)
     return ImageSource(
         name=name,
         shape=shape,
         count=count,
-        description=describe(folder, headers, options, shape),
-        scaling=scaling,
+        provenance=describe(folder, len(paths), headers, options),
         reader=reader.batches,
     )

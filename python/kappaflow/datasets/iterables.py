@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
+from ..provenance import Provenance
 from .arrays import NOT_APPLICABLE, as_array, check_array
 from .errors import DataError
 from .options import Options
@@ -120,17 +121,18 @@ def open_iterable(data: Iterable[Any], options: Options) -> ImageSource:
             if seen == options.limit:
                 return
 
-    kept = (
-        "an iterable of batches"
-        if options.limit is None
-        else f"an iterable of batches: the first {options.limit} images"
+    provenance = Provenance(
+        "an iterable of batches",
+        read=f"images {image_shape} {replay.dtype}",
+        subset="" if options.limit is None else f"the first {options.limit} images",
+        processing=transform.notes,
+        scaling=scaling.text,
+        pixel_range=scaling.ends,
     )
-    description = "; ".join((kept, *transform.notes))
     return ImageSource(
         name=name,
         shape=transform.shape_out,
         count=None,
-        description=description,
-        scaling=scaling.text,
+        provenance=provenance,
         reader=lambda rows: rebatch(blocks(), rows),
     )

@@ -104,7 +104,7 @@ def open_images(
     array = as_array(data)
     if array is not None:
         check_array(array, "array")
-        return open_memory(array, "array", options, f"an array {tuple(array.shape)}")
+        return open_memory(array, "array", options, "an array")
     if isinstance(data, Iterable):
         return open_iterable(data, options)
     raise TypeError(f"images cannot be read from a {type(data).__name__}; pass a path, an array or batches")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .._checks import FloatArray, integer
 from .._repr import ShortRepr
+from ..provenance import Provenance
 from .errors import DataError
 
 __all__ = [
@@ -40,27 +41,20 @@ class ImageSource(ShortRepr):
     name : the built-in name, or the name of the file or folder, or ``"array"``, ``"batches"``
     shape : shape of one image: ``(8, 8)``, ``(16, 16, 3)``, or ``(d,)`` for plain vectors
     count : number of images if it is known before reading, else None
-    description : what the images are, with attribution if the licence requires it
-    scaling : how stored values became pixel values
+    provenance : what was read, with attribution if the licence requires it, what was left out, and how values became pixels
     reader : function that takes the number of rows of a batch and yields the batches; readers of this package make it
     """
 
     name: str
     shape: tuple[int, ...]
     count: int | None
-    description: str
-    scaling: str
+    provenance: Provenance
     reader: Callable[[int], Iterator[FloatArray]] = field(repr=False, compare=False)
 
     @property
     def dimension(self) -> int:
         """Number d of pixel values in one image."""
         return math.prod(self.shape)
-
-    @property
-    def summary(self) -> str:
-        """What the images are and how their pixels were scaled."""
-        return self.description if self.scaling in self.description else f"{self.description}; {self.scaling}"
 
     def batches(self, batch_size: int = 4096) -> Iterator[FloatArray]:
         """Yield the images as (B, d) arrays: float64, C-contiguous, owned by the caller.
@@ -91,6 +85,11 @@ class PixelScaling:
 
     divisor: float | None
     text: str
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The stored values that become −1 and 1; None if values are used as they are."""
+        return None if self.divisor is None else (0.0, 2.0 * self.divisor)
 
     def apply(self, values: npt.NDArray[Any]) -> FloatArray:
         """Pixel values as a new C-contiguous float64 array of the same shape."""

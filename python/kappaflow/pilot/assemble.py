@@ -85,7 +85,7 @@ def assemble_pilot(
     return Pilot(
         data=NetworkData(
             source=source,
-            description=population.description,
+            provenance=population.provenance,
             shape=context.shape,
             dimension=population.dimension,
             images=context.count,

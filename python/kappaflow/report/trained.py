@@ -17,6 +17,7 @@ from .arrays import height_ratio, kind_of, show
 from .document import HOW, Cell, Mood, Picture, Prose, Section, Table, figure_section, rounded
 from .kinds import ARM_TITLES, about_networks, arch_panels, arch_title, where
 from .look import FAILED, GUIDE_LOOK, MUTED, WIDTH, legend_below, styled
+from .words import provenance_rows
 
 if TYPE_CHECKING:
     from ..validation.network.results import Gallery, NetworkData, NetworkPair
@@ -254,7 +255,5 @@ def design_section(rows: Sequence[tuple[str, str]]) -> Section:
 def data_rows(data: NetworkData) -> list[tuple[str, str]]:
     """What is said about the images."""
     size = " × ".join(str(k) for k in data.shape)
-    rows = [("Data", data.source or "–")]
-    if data.description:
-        rows.append(("Description", data.description))
+    rows = [("Data", data.source or "–"), *provenance_rows(data.provenance)]
     return [*rows, ("Images", f"{data.images:,}, each of {size} values")]

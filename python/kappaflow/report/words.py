@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ..provenance import Provenance
+
 __all__ = [
     "NO_BREAK",
     "capital",
@@ -18,6 +20,7 @@ __all__ = [
     "percent_tick",
     "plain_number",
     "power_of_ten",
+    "provenance_rows",
     "ratio_text",
     "short",
 ]
@@ -118,3 +121,8 @@ def percent_tick(value: float) -> str:
 def counted(n: int, word: str) -> str:
     """``1 mode``, ``2 modes``."""
     return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
+
+
+def provenance_rows(provenance: Provenance) -> list[tuple[str, str]]:
+    """Where the images come from, as label and text."""
+    return [(capital(label), text) for label, text in provenance.lines()]

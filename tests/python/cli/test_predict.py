@@ -36,7 +36,7 @@ def test_predict_writes_the_library_numbers(folder, plain_report):
     np.testing.assert_array_equal(saved.eigenvalues, population.eigenvalues)
     np.testing.assert_array_equal(saved.profiles, population.profiles)
     assert saved.shape == (6, 6)
-    assert source.scaling in saved.description
+    assert source.provenance.scaling in saved.provenance.description
 
     numbers = json.loads((out / "predictions.json").read_text())
     assert numbers.pop("format") == predict_module.PREDICTIONS_FORMAT

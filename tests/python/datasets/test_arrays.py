@@ -36,7 +36,7 @@ def test_all_sources_of_the_same_images_agree(tmp_path: Path) -> None:
     for source in sources:
         assert source.shape == (6, 5, 3)
         assert source.count == (None if source.name == "batches" else 11)
-        assert "[-1, 1]" in source.scaling
+        assert "[-1, 1]" in source.provenance.scaling
         np.testing.assert_array_equal(rows(source, 4), expected)
         np.testing.assert_array_equal(rows(source), expected)
 
@@ -94,7 +94,7 @@ def test_shape_limit_and_channel_layouts() -> None:
     images = random_bytes(7, 6, 5, 3)
     source = open_images(images.reshape(7, -1), shape=(6, 5, 3), limit=5)
     assert (source.shape, source.count) == ((6, 5, 3), 5)
-    assert "the first 5 of 7 images" in source.description
+    assert "the first 5 of 7 images" in source.provenance.description
     np.testing.assert_array_equal(rows(source), images[:5].reshape(5, -1) / 127.5 - 1)
     assert open_images(images, limit=50).count == 7
     last = open_images(images, grey=True, size=2)
@@ -111,7 +111,7 @@ def test_grey_is_luma_and_leaves_grey_images_alone() -> None:
     images = random_bytes(3, 4, 4, 3)
     luma = (images @ np.array([0.299, 0.587, 0.114])) / 127.5 - 1
     source = open_images(images, grey=True)
-    assert "luma" in source.description
+    assert "luma" in source.provenance.description
     np.testing.assert_allclose(rows(source), luma.reshape(3, -1), atol=1e-14)
     np.testing.assert_array_equal(rows(open_images(images[..., 0], grey=True)), rows(open_images(images[..., 0])))
     assert open_images(images[..., :1], grey=True).shape == (4, 4)
@@ -123,7 +123,7 @@ def test_resize_is_an_area_average(size: int) -> None:
     source = open_images(images, size=size)
     resized = rows(source).reshape(2, size, size)
     assert source.shape == (size, size)
-    assert "resized from 15×15" in source.description
+    assert "resized from 15×15" in source.provenance.description
     np.testing.assert_allclose(resized.mean(axis=(1, 2)), images.mean(axis=(1, 2)) / 127.5 - 1, atol=1e-13)
     # reference: repeat every pixel `size` times along both axes, then the new pixels are plain means of 15×15 blocks
     fine = np.kron(images / 127.5 - 1, np.ones((1, size, size)))

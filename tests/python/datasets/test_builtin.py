@@ -19,7 +19,7 @@ def test_digits() -> None:
     datasets = pytest.importorskip("sklearn.datasets")
     source = open_images("digits")
     assert (source.name, source.shape, source.count) == ("digits", (8, 8), 1797)
-    assert source.scaling == "integers 0…16 mapped to [-1, 1]"
+    assert source.provenance.scaling == "integers 0…16 mapped to [-1, 1]"
     np.testing.assert_array_equal(rows(source), datasets.load_digits().data / 8 - 1)
 
 
@@ -31,7 +31,7 @@ def test_mnist5k() -> None:
     np.testing.assert_array_equal(images, data.mnist_data()[0] / 127.5 - 1)
     small = open_images("mnist5k", size=14)
     assert (small.shape, small.count) == ((14, 14), 5000)
-    assert "resized from 28×28 to 14×14 by area averaging" in small.description
+    assert "resized from 28×28 to 14×14 by area averaging" in small.provenance.description
     means = images.reshape(5000, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(5000, -1)
     np.testing.assert_allclose(rows(small), means, rtol=0, atol=4e-16)
 
@@ -49,8 +49,8 @@ def test_faces() -> None:
 def test_limit_of_built_ins_is_a_seeded_subset(name: str) -> None:
     everything = open_images(name)
     source = open_images(name, limit=40)
-    assert (source.shape, source.count, source.scaling) == (everything.shape, 40, everything.scaling)
-    assert "a random subset (seed 20250) of 40 of" in source.description
+    assert (source.shape, source.count, source.provenance.scaling) == (everything.shape, 40, everything.scaling)
+    assert "a random subset (seed 20250)" in source.provenance.description
     images = rows(source, 7)
     assert images.shape == (40, source.dimension)
     assert images.min() >= -1
@@ -105,7 +105,7 @@ def test_patches_of_the_real_photos(patch: int, count: int) -> None:
     source = open_images("patches", patch=patch)
     assert (source.name, source.shape, source.count) == ("patches", (patch, patch, 3), count)
     for credit in ("NASA", "CC0", "danielbuechele", "vultilion", "CC BY 2.0", "6 photos", f"{count:,}"):
-        assert credit in source.description
+        assert credit in source.provenance.description
     first = next(source.batches(600))
     photo = skimage.astronaut() / 127.5 - 1
     width = 512 - patch + 1
@@ -132,7 +132,7 @@ def test_photos_that_are_not_shipped_are_left_out(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(builtin_module, "PHOTOS", (builtin_module.PHOTOS[1], missing))
     source = open_images("patches")
     assert source.count == (451 - 15) * (300 - 15)
-    assert source.description.endswith("left out, for the installed packages do not ship them: not_there.jpg")
+    assert source.provenance.left_out == ("not_there.jpg, which the installed packages do not ship",)
     monkeypatch.setattr(builtin_module, "PHOTOS", (missing,))
     with pytest.raises(DataError, match=r"ship none of the photos"):
         open_images("patches")

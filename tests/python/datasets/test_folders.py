@@ -24,7 +24,7 @@ def test_folder_is_sorted_and_recursive(tmp_path: Path) -> None:
     (tmp_path / "set/._b.png").write_bytes(b"not read")
     source = open_images(tmp_path / "set")
     assert (source.name, source.shape, source.count) == ("set", (5, 7), 4)
-    assert source.scaling == "8-bit 0…255 mapped to [-1, 1]"
+    assert source.provenance.scaling == "8-bit 0…255 mapped to [-1, 1]"
     np.testing.assert_array_equal(rows(source, 3), images.reshape(4, -1) / 127.5 - 1)
     assert [len(batch) for batch in source.batches(3)] == [3, 1]
     np.testing.assert_array_equal(rows(open_images(tmp_path / "set", limit=2)), rows(source)[:2])
@@ -54,9 +54,9 @@ def test_folder_modes(tmp_path: Path) -> None:
     Image.fromarray(grey > 127).save(tmp_path / "h_bit.png")
     source = open_images(tmp_path)
     assert source.shape == (8, 8, 3)
-    assert source.scaling == "8-bit 0…255 mapped to [-1, 1], 16-bit grey 0…65535 mapped to [-1, 1]"
-    assert "alpha channel dropped in 3 images" in source.description
-    assert "5 grey images repeated in three channels" in source.description
+    assert source.provenance.scaling == "8-bit 0…255 mapped to [-1, 1], 16-bit grey 0…65535 mapped to [-1, 1]"
+    assert "alpha channel dropped in 3 images" in source.provenance.description
+    assert "5 grey images repeated in three channels" in source.provenance.description
     repeated = [np.repeat(image[:, :, None], 3, axis=2) for image in (grey, grey, deep, deep, 255 * (grey > 127))]
     expected = [colour, colour, np.asarray(palette.convert("RGB")), *repeated]
     tops = [255, 255, 255, 255, 255, 65535, 65535, 255]
@@ -64,7 +64,7 @@ def test_folder_modes(tmp_path: Path) -> None:
         np.testing.assert_array_equal(row, image.reshape(-1) / (top / 2) - 1)
     as_grey = open_images(tmp_path, grey=True)
     assert as_grey.shape == (8, 8)
-    assert "3 colour images converted to grey" in as_grey.description
+    assert "3 colour images converted to grey" in as_grey.provenance.description
     np.testing.assert_allclose(rows(as_grey)[0], (colour @ [0.299, 0.587, 0.114]).reshape(-1) / 127.5 - 1, atol=1e-14)
     np.testing.assert_array_equal(rows(as_grey)[5], deep.reshape(-1) / 32767.5 - 1)
 
@@ -74,7 +74,7 @@ def test_folder_resize_agrees_with_arrays(tmp_path: Path) -> None:
     write_images(tmp_path / "set", images)
     source = open_images(tmp_path / "set", size=4)
     assert source.shape == (4, 4, 3)
-    assert "resized from 12×9 to 4×4" in source.description
+    assert "resized from 12×9 to 4×4" in source.provenance.description
     np.testing.assert_allclose(rows(source), rows(open_images(images, size=4)), atol=1e-14)
 
 
@@ -87,7 +87,7 @@ def test_images_of_different_sizes(tmp_path: Path) -> None:
         open_images(tmp_path / "set")
     source = open_images(tmp_path / "set", size=4)
     assert rows(source).shape == (3, 16)
-    assert "resized from 2 different sizes to 4×4" in source.description
+    assert "resized from 2 different sizes to 4×4" in source.provenance.description
     assert open_images(tmp_path / "set", limit=2).shape == (8, 6)
 
 
@@ -121,7 +121,7 @@ def test_corrupt_images(tmp_path: Path) -> None:
     skipped: list[str] = []
     source = open_images(tmp_path / "set", skip_corrupt=True, on_skip=skipped.append)
     assert source.count is None
-    assert "without the files that cannot be decoded" in source.description
+    assert "left out: files that cannot be decoded" in source.provenance.description
     for _ in range(2):
         np.testing.assert_array_equal(rows(source), images[[0, 2]].reshape(2, -1) / 127.5 - 1)
     assert [message.split(":")[0] for message in skipped] == ["image003.png", "image001.png"]

@@ -78,7 +78,7 @@ def test_large_images_come_in_smaller_batches(monkeypatch: pytest.MonkeyPatch) -
 def test_scaling_of_arrays(images: np.ndarray, expected: list[float], text: str) -> None:
     source = open_images(images)
     np.testing.assert_allclose(rows(source)[0], expected, rtol=0, atol=1e-15)
-    assert source.scaling == text
+    assert source.provenance.scaling == text
 
 
 def test_scaling_is_decided_once_for_the_whole_array(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_scaling_is_decided_once_for_the_whole_array(monkeypatch: pytest.MonkeyP
 def test_scaling_of_iterables_looks_at_dtype_only() -> None:
     images = np.random.default_rng(2).uniform(0, 1, (6, 4))
     source = open_images([images[:3], images[3:].astype(np.float32)])
-    assert source.scaling == "float values used as they are"
+    assert source.provenance.scaling == "float values used as they are"
     np.testing.assert_allclose(rows(source), images, atol=1e-7)
     np.testing.assert_array_equal(rows(open_images([np.array([[0, 255]], np.uint8)])), [[-1, 1]])
 

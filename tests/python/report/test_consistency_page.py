@@ -7,6 +7,7 @@ from html import escape
 import numpy as np
 import pytest
 
+from kappaflow.provenance import Provenance
 from kappaflow.report.consistency import build
 from kappaflow.report.consistency.headline import plan, seed_spread, tiles, verdict
 from kappaflow.report.document import Table
@@ -135,7 +136,7 @@ def test_page_loads_nothing(variant):
 
 def test_page_escapes_everything_that_users_name(grey):
     bad = "<script>alert(1)</script>"
-    hostile = replace(grey, source=bad, description=f'"{bad}', notes=(bad,))
+    hostile = replace(grey, source=bad, provenance=Provenance(f'"{bad}'), notes=(bad,))
     text = page(build(hostile, facts={bad: f"'{bad}"}))
     assert "<script" not in text
     assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 5

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from kappaflow.provenance import Provenance
 from kappaflow.report.page import page
 from kappaflow.report.validation import build, verdicts_by_quantity
 from kappaflow.report.words import number
@@ -74,7 +75,7 @@ def test_page_loads_nothing(right_page):
 
 def test_page_escapes_everything_that_users_name(right):
     bad = "<script>alert(1)</script>"
-    hostile = replace(right, data=replace(right.data, source=bad, description=f'"{bad}'), notes=(bad,))
+    hostile = replace(right, data=replace(right.data, source=bad, provenance=Provenance(f'"{bad}')), notes=(bad,))
     document = build(hostile, facts={bad: f"'{bad}"})
     text = page(document, {picture.name: BLANK for picture in document.pictures})
     assert "<script" not in text

@@ -8,6 +8,7 @@ import numpy as np
 
 from kappaflow.bands import default_bands
 from kappaflow.disagreement import Disagreement
+from kappaflow.provenance import Provenance
 from kappaflow.validation.laws import compared_laws
 from kappaflow.validation.metrics import correlate
 from kappaflow.validation.network.results import (
@@ -241,7 +242,7 @@ def validation(archs: tuple[str, ...] = ("unet", "dit"), sizes: tuple[int, ...] 
     ]
     return NetworkValidation(
         data=NetworkData(
-            source="pictures", description="made up", shape=(4, 4), dimension=16, images=2000, eigenvalues=S
+            source="pictures", provenance=Provenance("made up"), shape=(4, 4), dimension=16, images=2000, eigenvalues=S
         ),
         setup=NetworkSetup(
             n=sizes,

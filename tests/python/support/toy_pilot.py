@@ -10,6 +10,7 @@ import numpy as np
 
 from kappaflow.pilot.amount import Amount, SizeObserved, fit_amount
 from kappaflow.pilot.results import ForecastAt, Needed, Pilot, PilotSeeds, PilotSetup, ShorterTraining, TrainingLength
+from kappaflow.provenance import Provenance
 from kappaflow.validation.network.results import Gallery, NetworkData, NetworkPair
 from toy_networks import S, Z, pair, run
 
@@ -131,7 +132,7 @@ def toy_pilot(
     images = np.random.default_rng(0).random((5, *shape)) * 2 - 1
     return Pilot(
         data=NetworkData(
-            source="pictures", description="made up", shape=shape, dimension=16, images=IMAGES, eigenvalues=S
+            source="pictures", provenance=Provenance("made up"), shape=shape, dimension=16, images=IMAGES, eigenvalues=S
         ),
         setup=PilotSetup(
             networks=networks,

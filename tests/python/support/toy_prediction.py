@@ -20,6 +20,7 @@ from kappaflow.consistency.prediction import (
     StateImages,
     Totals,
 )
+from kappaflow.provenance import Provenance
 from kappaflow.report.numbers import ratio
 
 SIGMA_MAX = 80.0
@@ -122,7 +123,7 @@ def make_prediction(shape=(4, 4), *, zeros=0, seeds=12, images=3, sizes=(20, 60,
 
     return Prediction(
         source="toy",
-        description="A power law.",
+        provenance=Provenance("A power law."),
         shape=shape,
         sample_size=None,
         law="empirical",

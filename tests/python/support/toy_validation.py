@@ -6,6 +6,7 @@ import numpy as np
 
 from kappaflow.bands import default_bands
 from kappaflow.maps import Map
+from kappaflow.provenance import Provenance
 from kappaflow.validation.laws import ComparedLaw
 from kappaflow.validation.linear.quantities import QUANTITIES
 from kappaflow.validation.linear.results import (
@@ -62,7 +63,7 @@ def toy_data(shape, eigenvalues, kind):
     """A power law, from a pool or Gaussian."""
     return LinearData(
         source="toy",
-        description="A power law.",
+        provenance=Provenance("A power law."),
         shape=shape,
         dimension=eigenvalues.size,
         eigenvalues=eigenvalues,

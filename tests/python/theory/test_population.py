@@ -63,11 +63,11 @@ class Tensor:
 # ---------------------------------------------------------------- samples
 def test_from_an_array() -> None:
     samples = images()
-    population = kf.Population.from_samples(samples, description="scaled to [-1, 1]")
+    population = kf.Population.from_samples(samples, provenance="scaled to [-1, 1]")
     check_against_direct(population, samples)
     assert population.shape == (2, 3)
     assert population.dimension == 6
-    assert population.description == "scaled to [-1, 1]"
+    assert population.provenance.description == "scaled to [-1, 1]"
     assert repr(population) == "Population(dimension=6, modes=6, shape=(2, 3), from 50 samples)"
 
 
@@ -268,7 +268,7 @@ def same(one: kf.Population, two: kf.Population) -> None:
 
 def test_save_and_load(tmp_path: Path) -> None:
     populations = [
-        kf.Population.from_samples(images(), description="a ∈ [−1, 1]"),
+        kf.Population.from_samples(images(), provenance="a ∈ [−1, 1]"),
         kf.Population.from_samples(images(4)),
         kf.Population.from_covariance(np.eye(2), [1.0, 2.0]),
         kf.Population.from_spectrum([1.0, 2.0], [3, 10**12]),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import kappaflow as kf
+from kappaflow.provenance import Provenance
 from kappaflow.validation.linear import draws
 from kappaflow.validation.linear.draws import DisjointSets, GaussianSets, Pool, ResampledSets, collect_pool
 
@@ -156,11 +157,11 @@ def test_the_population_of_a_pool_is_exact(rows: int, known_count: bool, dtype: 
     samples = (100 * rng(5).random((rows, D))).astype(dtype)
     batches = iter([samples[:3], samples[3:]])
     pool = collect_pool(
-        batches, shape=(2, 3), count=rows if known_count else None, most_bytes=10**6, description="noise"
+        batches, shape=(2, 3), count=rows if known_count else None, most_bytes=10**6, provenance=Provenance("noise")
     )
     exact = samples.astype(np.float64)
     assert (pool.size, pool.total) == (rows, rows)
-    assert (pool.population.shape, pool.population.description) == ((2, 3), "noise")
+    assert (pool.population.shape, pool.population.provenance.description) == ((2, 3), "noise")
     assert pool.coordinates.dtype == np.float64
     np.testing.assert_allclose(pool.population.mean, exact.mean(axis=0), rtol=1e-13)
     vectors = pool.population.eigenvectors

@@ -15,6 +15,7 @@ pytest.importorskip("torch")
 
 from kappaflow.bands import default_bands
 from kappaflow.maps import Map
+from kappaflow.provenance import Provenance
 from kappaflow.sampling import initial_noise
 from kappaflow.validation.linear.comparisons import compare
 from kappaflow.validation.linear.draws import DisjointSets, GaussianSets, Pool, ResampledSets, collect_pool
@@ -221,7 +222,9 @@ def test_other_modes_are_flagged_where_they_show(hundred: tuple[Design, Statisti
 # ---------------------------------------------------------------- real data
 def digits() -> Pool:
     images = pytest.importorskip("sklearn.datasets").load_digits().data / 8 - 1
-    return collect_pool([images], shape=(8, 8), count=None, most_bytes=10**7, description="digits in [-1, 1]")
+    return collect_pool(
+        [images], shape=(8, 8), count=None, most_bytes=10**7, provenance=Provenance("digits in [-1, 1]")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +248,7 @@ def test_a_validation_holds_what_the_report_needs(resampled: Validation) -> None
     data, setup, kappa = resampled.data, resampled.setup, resampled.kappa
     assert (setup.n, setup.draws, setup.groups) == ((40, 200), (400, 400), (16, 16))
     assert (data.pool_size, data.total_images, data.dimension) == (1797, 1797, 64)
-    assert data.description == "digits in [-1, 1]"
+    assert data.provenance.description == "digits in [-1, 1]"
     assert len(resampled.comparisons) == 2 * 2 * (1 + 7 * 4 + 1)
     assert resampled.find("seeds", "gaussian", 41, "map_0") is None
     for law in ("gaussian", "published"):

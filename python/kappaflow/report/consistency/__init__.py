@@ -71,7 +71,7 @@ def _introduction(prediction: Prediction) -> Prose:
         "plan": plan(prediction),
         "networks": prediction.networks,
         "seeds_ranked": prediction.seeds.networks is not None,
-        "description": full_stop(prediction.description),
+        "description": full_stop(prediction.provenance.description),
         "sample_size": prediction.sample_size,
         "shape": " × ".join(map(str, prediction.shape)),
     }

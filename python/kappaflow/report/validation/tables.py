@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..document import Cell, Mood, Prose, Section, Table, rounded
-from ..words import capital, joined, number, short
+from ..words import capital, joined, number, provenance_rows, short
 from .phrases import PROSE, fine_ratio, how_far, place, worst
 from .select import (
     Tally,
@@ -234,8 +234,7 @@ def design(validation: Validation) -> Section:
 def _design_rows(validation: Validation) -> tuple[tuple[str, str], ...]:
     """What was simulated, as label and text."""
     rows = [("Data", validation.data.source or "–")]
-    if validation.data.description:
-        rows.append(("Description", validation.data.description))
+    rows += provenance_rows(validation.data.provenance)
     size = " × ".join(str(k) for k in validation.data.shape)
     if validation.data.pool_size is not None:
         of = ""

@@ -14,6 +14,7 @@ from ..._repr import ShortRepr, short_repr
 from ..._tensors import digest
 from ...datasets.memory import collect_rows
 from ...population import Population
+from ...provenance import Provenance
 
 __all__ = ["DisjointSets", "GaussianSets", "Pool", "ResampledSets", "TrainingSets", "TrainingSetsBatch", "collect_pool"]
 
@@ -259,7 +260,7 @@ def collect_pool(
     most_bytes: int,
     seed: int = 0,
     profiles: int = 0,
-    description: str = "",
+    provenance: Provenance | None = None,
 ) -> Pool:
     """Read a dataset into a pool; if not all rows fit, keep a random subset.
 
@@ -269,7 +270,7 @@ def collect_pool(
     shape : of one sample
     count, most_bytes, seed : see :func:`kappaflow.datasets.memory.collect_rows`
     profiles : number of samples that the population keeps, for the laws that need them
-    description : of the data, in a sentence
+    provenance : of the data
 
     Raises
     ------
@@ -278,7 +279,7 @@ def collect_pool(
     """
     dimension = int(np.prod(shape))
     samples, total = collect_rows(batches, dimension=dimension, count=count, most_bytes=most_bytes, seed=seed)
-    population = Population.from_samples(samples, shape=shape, profiles=profiles, description=description)
+    population = Population.from_samples(samples, shape=shape, profiles=profiles, provenance=provenance)
     vectors = population.eigenvectors
     assert vectors is not None  # from_samples always has them
     if vectors.shape[1] < dimension:

@@ -166,7 +166,7 @@ def _assemble(
     grid = np.geomspace(NOISE_VARIANCES[0], NOISE_VARIANCES[-1], _KAPPA_POINTS)
     data = LinearData(
         source=source,
-        description=population.description,
+        provenance=population.provenance,
         shape=population.shape,
         dimension=population.dimension,
         eigenvalues=population.eigenvalues,

@@ -13,6 +13,7 @@ from ..._repr import ShortRepr
 from ..._tables import Columns, Tabular
 from ...bands import Band
 from ...maps import Map
+from ...provenance import Provenance
 from ..laws import ComparedLaw
 from ..metrics import Agreement
 from .quantities import Quantity
@@ -198,14 +199,14 @@ class LinearData(ShortRepr):
 
     Attributes
     ----------
-    source, description : name of the data, and what they are in a sentence
+    source, provenance : name of the data, and where they come from
     shape, dimension : of one image, and d
     eigenvalues : of the population
     pool_size, total_images : rows of the pool, and images in the dataset; None for Gaussian data
     """
 
     source: str
-    description: str
+    provenance: Provenance
     shape: tuple[int, ...]
     dimension: int
     eigenvalues: FloatArray

@@ -10,6 +10,7 @@ from ..._checks import FloatArray
 from ..._repr import ShortRepr
 from ...bands import Band, resolve_bands
 from ...population import Population
+from ...provenance import Provenance
 from ...sampling import SIGMA_MAX, initial_noise
 from ..laws import ComparedLaw, chosen_laws
 from .noise import NoiseChange, manipulated_noise, parts
@@ -59,7 +60,7 @@ def make_context(
     bands: Any = None,
     laws: Sequence[str] | None = None,
     profiles: int = 8192,
-    description: str = "",
+    provenance: Provenance | None = None,
     manipulated: bool = True,
 ) -> Context:
     """Population, bands, laws and initial noise of an experiment.
@@ -73,7 +74,7 @@ def make_context(
     bands : as :func:`~kappaflow.bands.resolve_bands` takes them
     laws : names; all by default
     profiles : number of images that the population keeps as profiles, for the laws that need them
-    description : of the data, in a sentence
+    provenance : of the data
     manipulated : whether models are also sampled from seeds whose top or bottom modes are changed
 
     Raises
@@ -81,7 +82,7 @@ def make_context(
     ValueError, TypeError
         Images or settings do not fit, or a law is unknown.
     """
-    population = Population.from_samples(images, shape=shape, profiles=profiles, description=description)
+    population = Population.from_samples(images, shape=shape, profiles=profiles, provenance=provenance)
     numbers = tuple(range(seed, seed + seeds))
     noise = initial_noise(numbers, population.dimension, sigma_max)
     changed = manipulated_noise(noise[:MANIPULATED], population, parts(population) if manipulated else {})

@@ -161,7 +161,7 @@ def assemble(
     population = context.population
     data = NetworkData(
         source=source,
-        description=population.description,
+        provenance=population.provenance,
         shape=context.shape,
         dimension=population.dimension,
         images=context.count,

@@ -19,6 +19,7 @@ from ..._repr import ShortRepr
 from ..._tables import Columns, Tabular
 from ...bands import Band
 from ...disagreement import Disagreement
+from ...provenance import Provenance
 from ..laws import ComparedLaw
 from ..metrics import Correlation
 from .runs import Run
@@ -398,14 +399,14 @@ class NetworkData(ShortRepr):
 
     Attributes
     ----------
-    source, description : name of the data, and what they are in a sentence
+    source, provenance : name of the data, and where they come from
     shape, dimension : of one image, and d
     images : their number
     eigenvalues : of all images
     """
 
     source: str
-    description: str
+    provenance: Provenance
     shape: tuple[int, ...]
     dimension: int
     images: int
