@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._repr import ShortRepr
 
-__all__ = ["Provenance"]
+__all__ = ["PixelRange", "Provenance"]
+
+
+class PixelRange(NamedTuple):
+    """The stored values that become the pixel values −1 (`low`) and 1 (`high`)."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,7 +33,7 @@ class Provenance(ShortRepr):
     left_out : what was not read, with its number and the reason: "75 files .psd: not an image format that is read"
     processing : what was done to the images, in order: crop, resizing, grey, alpha, orientation
     scaling : how stored values became pixel values, in words
-    pixel_range : the two stored values that became −1 and 1; None if values are used as they are, or if files differ
+    pixel_range : the stored values that became −1 and 1; None if values are used as they are, or if files differ
     distinct : how many of the images are distinct, which is known after reading
     warnings : doubts about the data, one sentence each
     """
@@ -37,7 +44,7 @@ class Provenance(ShortRepr):
     left_out: tuple[str, ...] = ()
     processing: tuple[str, ...] = ()
     scaling: str = ""
-    pixel_range: tuple[float, float] | None = None
+    pixel_range: PixelRange | None = None
     distinct: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -79,7 +86,7 @@ class Provenance(ShortRepr):
         values: dict[str, Any] = {}
         for name, value in facts.items():
             if name == "pixel_range":
-                values[name] = None if value is None else _two_numbers(value)
+                values[name] = None if value is None else _pixel_range(value)
             elif name in ("left_out", "processing", "warnings"):
                 if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
                     raise ValueError(f"provenance: {name} must be a list of texts, got {value!r}")
@@ -91,7 +98,7 @@ class Provenance(ShortRepr):
         return cls(**values)
 
 
-def _two_numbers(value: Any) -> tuple[float, float]:
+def _pixel_range(value: Any) -> PixelRange:
     if isinstance(value, list) and len(value) == 2 and all(isinstance(end, int | float) for end in value):
-        return float(value[0]), float(value[1])
+        return PixelRange(float(value[0]), float(value[1]))
     raise ValueError(f"provenance: pixel_range must be two numbers or null, got {value!r}")

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from .._checks import FloatArray
 from .._repr import ShortRepr
-from ..provenance import Provenance
+from ..provenance import PixelRange, Provenance
 from .arrays import open_array
 from .errors import DataError
 from .folder import read_header, read_image
@@ -322,7 +322,7 @@ def open_patches(options: Options) -> ImageSource:
         subset=describe_subset(starts[-1], chosen),
         left_out=tuple(f"{name}, which the installed packages do not ship" for name in missing),
         scaling="uint8 0…255 mapped to [-1, 1]",
-        pixel_range=(0.0, 255.0),
+        pixel_range=PixelRange(0.0, 255.0),
     )
     shape = (patch, patch) if options.grey else (patch, patch, 3)
     reader = Patches(photos=photos, starts=tuple(starts), patch=patch, grey=options.grey, chosen=chosen)

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._checks import FloatArray
 from .._repr import ShortRepr
-from ..provenance import Provenance
+from ..provenance import PixelRange, Provenance
 from .errors import DataError
 from .options import Options
 from .source import ImageSource
@@ -284,7 +284,7 @@ def describe(folder: Path, found: int, headers: list[Header], options: Options) 
         left_out=("files that cannot be decoded",) if options.skip_corrupt else (),
         processing=tuple(processing),
         scaling="8-bit 0…255 mapped to [-1, 1]" + (", 16-bit grey 0…65535 mapped to [-1, 1]" if sixteen else ""),
-        pixel_range=None if sixteen else (0.0, 255.0),
+        pixel_range=None if sixteen else PixelRange(0.0, 255.0),
     )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .._checks import FloatArray, integer
 from .._repr import ShortRepr
-from ..provenance import Provenance
+from ..provenance import PixelRange, Provenance
 from .errors import DataError
 
 __all__ = [
@@ -87,9 +87,9 @@ class PixelScaling:
     text: str
 
     @property
-    def ends(self) -> tuple[float, float] | None:
+    def ends(self) -> PixelRange | None:
         """The stored values that become −1 and 1; None if values are used as they are."""
-        return None if self.divisor is None else (0.0, 2.0 * self.divisor)
+        return None if self.divisor is None else PixelRange(0.0, 2.0 * self.divisor)
 
     def apply(self, values: npt.NDArray[Any]) -> FloatArray:
         """Pixel values as a new C-contiguous float64 array of the same shape."""

@@ -36,9 +36,12 @@ def test_predict_writes_the_library_numbers(folder, plain_report):
     np.testing.assert_array_equal(saved.eigenvalues, population.eigenvalues)
     np.testing.assert_array_equal(saved.profiles, population.profiles)
     assert saved.shape == (6, 6)
-    assert source.provenance.scaling in saved.provenance.description
+    assert saved.provenance == source.provenance
+    for label, text in source.provenance.lines():
+        assert f"{label}: {text}" in " ".join(result.stderr.split())
 
     numbers = json.loads((out / "predictions.json").read_text())
+    assert numbers["provenance"] == source.provenance.as_json()
     assert numbers.pop("format") == predict_module.PREDICTIONS_FORMAT
     assert numbers.pop("version") == kf.__version__
     pilot = PILOT.replace(" --arch", " --sigma-max 20 --arch")

@@ -49,7 +49,11 @@ def test_faces() -> None:
 def test_limit_of_built_ins_is_a_seeded_subset(name: str) -> None:
     everything = open_images(name)
     source = open_images(name, limit=40)
-    assert (source.shape, source.count, source.provenance.scaling) == (everything.shape, 40, everything.scaling)
+    assert (source.shape, source.count, source.provenance.scaling) == (
+        everything.shape,
+        40,
+        everything.provenance.scaling,
+    )
     assert "a random subset (seed 20250)" in source.provenance.description
     images = rows(source, 7)
     assert images.shape == (40, source.dimension)

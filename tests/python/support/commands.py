@@ -10,6 +10,9 @@ from typer.testing import CliRunner
 
 from kappaflow.cli import app
 
+#: Beginnings of the lines that a command prints on stderr before it computes: where the images come from.
+PROVENANCE_LABELS = ("read: ", "subset: ", "left out: ", "processing: ", "pixels: ", "distinct: ", "warning: ")
+
 
 def run(*arguments: object) -> Any:
     """The result of a command, which must not end in an exception that users would see."""
@@ -26,12 +29,13 @@ def succeed(*arguments: object) -> Any:
 
 
 def refuse(*arguments: object, code: int = 2) -> str:
-    """The error line of a command that must fail, print nothing else and leave every file as it was."""
+    """The error line of a command that must fail, print nothing else but what it read, and leave every file as it was."""
     before = contents()
     result = run(*arguments)
     assert result.exit_code == code, result.output
     assert result.stdout == ""
-    (line,) = result.stderr.strip().splitlines()
+    *read, line = result.stderr.strip().splitlines()
+    assert all(text.startswith(PROVENANCE_LABELS) for text in read), result.stderr
     assert contents() == before
     return str(line.removeprefix("error: "))
 

@@ -262,7 +262,7 @@ def test_coordinates_of_a_spectrum_are_the_inputs() -> None:
 def same(one: kf.Population, two: kf.Population) -> None:
     for name in ("eigenvalues", "multiplicity", "mean", "eigenvectors"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
-    for name in ("dimension", "shape", "sample_size", "description"):
+    for name in ("dimension", "shape", "sample_size", "provenance"):
         assert getattr(one, name) == getattr(two, name)
 
 
@@ -292,10 +292,10 @@ def test_corrupted_and_foreign_files(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"path must name a saved population, got .*population.safetensors"):
             kf.Population.load(path)
     save_file({"eigenvalues": np.ones(2)}, path)
-    with pytest.raises(ValueError, match="saved population of format kappaflow-population-1, got None"):
+    with pytest.raises(ValueError, match="saved population of format kappaflow-population-2, got None"):
         kf.Population.load(path)
     save_file({"eigenvalues": np.ones(2)}, path, metadata={"format": "kappaflow-population-9"})
-    with pytest.raises(ValueError, match="of format kappaflow-population-1, got 'kappaflow-population-9'"):
+    with pytest.raises(ValueError, match="of format kappaflow-population-2, got 'kappaflow-population-9'"):
         kf.Population.load(path)
     with pytest.raises(FileNotFoundError, match=r"path must name a saved population, got .*: no such file"):
         kf.Population.load(tmp_path / "absent")
@@ -308,7 +308,7 @@ def test_metadata_is_plain_json(tmp_path: Path) -> None:
     kf.Population.from_samples(images()).save(path)
     with safe_open(os.fspath(path), framework="numpy") as file:
         facts = json.loads(file.metadata()["population"])
-    assert facts == {"dimension": 6, "shape": [2, 3], "sample_size": 50, "description": ""}
+    assert facts == {"dimension": 6, "shape": [2, 3], "sample_size": 50, "provenance": kf.Provenance().as_json()}
 
 
 @pytest.mark.parametrize("broken", ["safetensors.numpy.save_file", "os.replace"])
