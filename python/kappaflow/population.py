@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from . import _core
 from ._checks import FloatArray, integer, real_array, spectrum_arrays
-from ._population_files import read_population, write_population
 from ._progress import CountProgress, counted
 from ._samples import ImageBatches, SampleReader, batches, count_of, without_copies
 from ._tables import Columns, Tabular, html_table
@@ -465,6 +464,7 @@ class Population(Tabular):
         OSError
             The file cannot be written; an older file of that name is left unchanged.
         """
+        write_population(path, {field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Population:
@@ -477,6 +477,7 @@ class Population(Tabular):
         ValueError
             It is another kind of file, or damaged.
         """
+        return cls(**read_population(path))
 
 
 def scaled_profiles(coordinates: FloatArray | ProfileArray, eigenvalues: FloatArray) -> ProfileArray:

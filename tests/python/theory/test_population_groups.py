@@ -90,7 +90,7 @@ def test_groups_are_kept_by_files_copies_and_pickles(tmp_path):
     population.save(tmp_path / "p.safetensors")
     copies = (
         kf.Population.load(tmp_path / "p.safetensors"),
-        population.replace(description="x"),
+        population.replace(provenance=kf.Provenance("x")),
         pickle.loads(pickle.dumps(population)),
     )
     for copy in copies:
