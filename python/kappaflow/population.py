@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from . import _core
 from ._checks import FloatArray, integer, real_array, spectrum_arrays
+from ._population_files import read_population, write_population
 from ._progress import CountProgress, counted
 from ._samples import ImageBatches, SampleReader, batches, count_of, without_copies
 from ._tables import Columns, Tabular, html_table
