@@ -1,7 +1,7 @@
 """How much two linear convolutions disagree that are trained on n images each: ``python benchmarks/convolutions.py DATA``.
 
-DATA is a built-in dataset or a file; ``--size``, ``--patch``, ``--grey`` and ``--limit`` read its images as kappaflow does. A law of
-first order in 1/n predicts the ratio to unrelated seeds, for images of one channel; pairs that are trained exactly measure it.
+DATA is a built-in dataset or a file; ``--size``, ``--patch``, ``--grey`` and ``--limit`` read its images as kappaflow does. A law
+of first order in 1/n predicts the ratio to unrelated seeds, for images of one channel; pairs that are trained exactly measure it.
 ``--out FILE.npy`` writes the predicted disagreement of each seed, which ``seeds/score.py`` scores. docs/networks.md, "What was
 tried", derives the law and compares it with networks.
 """
