@@ -174,9 +174,9 @@ class NamedNetwork:
 def open_network(name: str, population: Population, device: str) -> NamedNetwork:
     """A denoiser of rows by name, called once so that a wrong shape is reported before anything is computed."""
     try:
-        from ..models.adapters import open_denoiser  # lazy: torch
         from ..models.devices import resolve_device  # lazy: torch
         from ..models.layout import rows_denoiser, tensor_shape  # lazy: torch
+        from ..models.opening import open_denoiser  # lazy: torch
     except ImportError as error:
         raise ImportError('--network needs PyTorch: pip install "kappaflow[networks]"') from error
     resolve_device(device)

@@ -8,7 +8,8 @@ A model is a denoiser D(x; σ), of one of two kinds:
 :func:`~.layout.rows_denoiser` makes a denoiser of rows from one of tensors.
 
 Networks are described by :mod:`.config`, built from :mod:`.backbones` and :mod:`.edm`, trained by :mod:`.training`, kept by
-:mod:`.checkpoint` and sampled by :mod:`.sampling`. :mod:`.adapters` opens models that were trained elsewhere, :mod:`.devices`
+:mod:`.checkpoint` and sampled by :mod:`.sampling`. :mod:`.opening` opens models by name, :mod:`.adapters` converts those of
+other conventions, :mod:`.unwrapping` finds networks in the wrappers of training code, :mod:`.devices`
 resolves names of devices, and :mod:`.errors` defines the errors of models. :mod:`.rows`, :mod:`.scores` and :mod:`.errors` need
 no torch.
 """

@@ -12,22 +12,17 @@ Flow matching, y = (1−s) x₀ + s ε with velocity v = ε − x₀, has σ = s
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import json
-import os
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
 from .._checks import choice
-from .checkpoint import load_network
-from .errors import ModelError
+from .unwrapping import unwrapped
 
 __all__ = [
+    "LATENT_PARTS",
     "MEANINGS",
     "PREDICTIONS",
     "ScheduledDenoiser",
@@ -35,8 +30,8 @@ __all__ = [
     "from_diffusers",
     "from_flow",
     "from_vp",
+    "latent_error",
     "network_of",
-    "open_denoiser",
 ]
 
 #: What a VP network can predict.
@@ -216,7 +211,8 @@ _EDM = ("EDMEuler", "EDMDPMSolverMultistep")
 _FLOW = ("FlowMatchEulerDiscrete", "FlowMatchHeunDiscrete")
 #: Options of a scheduler that can change the meaning of time or noise, and the values with which they do not.
 MEANINGS = {"timestep_type": ("discrete", None), "use_flow_sigmas": (False, None), "invert_sigmas": (False, None)}
-_LATENT = ("vae", "vqvae", "movq", "vqgan")
+#: Parts of pipelines that work on latents.
+LATENT_PARTS = ("vae", "vqvae", "movq", "vqgan")
 
 
 def from_diffusers(
@@ -229,7 +225,8 @@ def from_diffusers(
 
     Parameters
     ----------
-    model : a pipeline with ``unet`` or ``transformer``, or such a model, which is put into evaluation mode
+    model : a pipeline with ``unet`` or ``transformer``, or such a model, which is put into evaluation mode. It may be wrapped,
+        see :func:`~.unwrapping.unwrapped`
     scheduler : scheduler of the training; by default that of the pipeline. VP schedules, EDM and flow matching are supported
     label : class of a class-conditional model; by default the class that stands for "no class", if the model has one
     whole_steps : see :func:`from_vp`
@@ -237,7 +234,8 @@ def from_diffusers(
     Raises
     ------
     ValueError
-        A latent pipeline, a scheduler of another kind, a class that is missing or that the model does not have.
+        A latent pipeline, something else than a network of `diffusers`, a scheduler of another kind, a class that is missing or
+        that the model does not have.
     """
     network = network_of(model)
     if scheduler is None:
@@ -287,22 +285,44 @@ def _from_edm(network: Network, scheduler: Any, about: dict[str, Any]) -> Schedu
 
 
 def network_of(model: Any) -> Any:
-    """The network of a pipeline, or the model itself.
+    """The network of a pipeline, or the model itself, without the wrappers of training code.
 
     Raises
     ------
     ValueError
-        The model works on latents.
+        The model works on latents, or it is no network of `diffusers`.
     """
-    if any(getattr(model, name, None) is not None for name in _LATENT):
-        raise ValueError(_latent(type(model).__name__))
+    if any(getattr(model, name, None) is not None for name in LATENT_PARTS):
+        raise ValueError(latent_error(type(model).__name__))
     for name in ("unet", "transformer"):
         if getattr(model, name, None) is not None:
-            return getattr(model, name)
-    return model
+            return _of_diffusers(unwrapped(getattr(model, name)))
+    return _of_diffusers(unwrapped(model))
 
 
-def _latent(name: str) -> str:
+def _of_diffusers(network: Any) -> Any:
+    """The network; ValueError if it has no configuration or no forward pass."""
+    kind = type(network).__name__
+    if hasattr(network, "shadow_params"):
+        raise ValueError(
+            f"model must be a pipeline or a network of diffusers, got {kind}, which holds averaged weights without a network: "
+            "copy them into one with its copy_to(network.parameters()), and give the network"
+        )
+    if isinstance(network, Mapping):
+        raise ValueError(
+            f"model must be a pipeline or a network of diffusers, got {kind}: load these weights into a network with its "
+            "load_state_dict, and give the network"
+        )
+    if not callable(network) or not hasattr(network, "config"):
+        raise ValueError(
+            f"model must be a pipeline or a network of diffusers, got {kind}: other networks are given as a callable D(x, sigma), "
+            "which from_vp and from_flow make of networks that take time steps"
+        )
+    return network
+
+
+def latent_error(name: str) -> str:
+    """The message for a pipeline, described by `name`, that works on latents."""
     return (
         f"model must work on pixels, got {name}, which works on the latents of an autoencoder: save its latents as an array "
         "and give the network and its scheduler alone"
@@ -363,106 +383,3 @@ def asker(network: Any, label: int | None, *, halved: bool) -> Network:
         return tensor.chunk(2, dim=1)[0] if halved and tensor.shape[1] == 2 * y.shape[1] else tensor
 
     return ask
-
-
-# --- by name ----------------------------------------------------------------------------------------------------------
-
-_ACCEPTED = "a .safetensors checkpoint of kappaflow, the folder of a diffusers pipeline, or module:name of a denoiser"
-
-
-def open_denoiser(name: str | os.PathLike[str], *, device: str = "cpu") -> Any:
-    """Open a denoiser by name. Nothing is ever downloaded.
-
-    Parameters
-    ----------
-    name : a checkpoint of kappaflow (.safetensors), a folder to which a `diffusers` pipeline was saved, or ``module:name`` of
-        any callable D(x, sigma) or of a function without arguments that returns one
-    device : device of the denoiser; a denoiser from a function keeps its own
-
-    Raises
-    ------
-    ValueError
-        None of these, a file or folder that cannot be read, or something that is not a denoiser.
-    FileNotFoundError
-        There is no such file.
-    ImportError
-        `diffusers`, or the module, is missing.
-    ModelError
-        The module, or its function, raised another error.
-    """
-    text = os.fspath(name)
-    path = Path(text)
-    if path.is_file():
-        return load_network(path, device).denoiser
-    if path.is_dir():
-        return _open_folder(path, device)
-    if ":" in text and not text.endswith(".safetensors"):
-        return _open_function(text)
-    if path.suffix or os.sep in text:
-        raise FileNotFoundError(f"model {text!r} does not exist; it must be {_ACCEPTED}")
-    raise ValueError(f"model must be {_ACCEPTED}; got {text!r}")
-
-
-def _open_folder(path: Path, device: str) -> ScheduledDenoiser:
-    """Network and scheduler of a saved pipeline, from its weights in safetensors; no weight may be missing."""
-    try:
-        index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ValueError(
-            f"model {str(path)!r} is a folder without a readable model_index.json; it must be {_ACCEPTED}"
-        ) from None
-    if any(index.get(name) for name in _LATENT):
-        raise ValueError(_latent(str(path)))
-    try:
-        import diffusers
-    except ImportError as error:
-        raise ImportError('diffusers pipelines need diffusers: pip install "kappaflow[networks]"') from error
-    part = next((name for name in ("unet", "transformer") if index.get(name)), None)
-    if part is None or not index.get("scheduler"):
-        raise ValueError(f"model {str(path)!r} must be a pipeline with a unet or transformer and a scheduler")
-    kinds = [getattr(diffusers, str(index[name][1]), None) for name in (part, "scheduler")]
-    if None in kinds:
-        raise ValueError(f"model {str(path)!r} has parts that diffusers {diffusers.__version__} does not know")
-    try:
-        network, loaded = kinds[0].from_pretrained(  # type: ignore[union-attr]
-            str(path), subfolder=part, local_files_only=True, use_safetensors=True, output_loading_info=True
-        )
-        scheduler = kinds[1].from_pretrained(str(path), subfolder="scheduler", local_files_only=True)  # type: ignore[union-attr]
-    except Exception as error:  # diffusers can raise errors of any type
-        raise ValueError(f"model {str(path)!r} cannot be read: {error}") from error
-    if loaded["missing_keys"]:  # diffusers fills them at random
-        raise ValueError(f"model {str(path)!r} lacks weights: {', '.join(sorted(loaded['missing_keys'])[:3])}")
-    return from_diffusers(network.to(device), scheduler)
-
-
-def _open_function(text: str) -> Any:
-    module, _, attribute = text.partition(":")
-    try:
-        imported = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise ImportError(f"model {text!r}: {error}") from error
-    except Exception as error:  # a module of the user can raise any error
-        raise ModelError.of(f"model {text!r}: module {module!r} cannot be imported", error) from error
-    if not hasattr(imported, attribute):
-        raise ValueError(f"model {text!r}: module {module!r} has no {attribute!r}")
-    target = denoiser = getattr(imported, attribute)
-    if callable(target) and not _takes_two(target):
-        try:
-            denoiser = target()
-        except Exception as error:  # so can a function of the user
-            raise ModelError.of(f"model {text!r} cannot be called without arguments", error) from error
-    if not callable(denoiser):
-        raise ValueError(f"model {text!r} must be or return a callable D(x, sigma), got {type(denoiser).__name__}")
-    return denoiser
-
-
-def _takes_two(target: Any) -> bool:
-    """Whether a callable takes x and sigma: then it is the denoiser, not a function that returns one."""
-    if isinstance(target, torch.nn.Module):
-        return True
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    try:
-        parameters = inspect.signature(target).parameters.values()
-    except ValueError:  # some functions written in C have no signature, so nothing indicates that it returns a denoiser
-        return True
-    return len([p for p in parameters if p.kind in kinds and p.default is p.empty]) >= 2

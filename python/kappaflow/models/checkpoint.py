@@ -210,6 +210,7 @@ def load_network(path: str | os.PathLike[str], device: str | torch.device = "cpu
     OSError
         It cannot be read.
     """
+    _require_ours(Path(path))
     tensors, metadata = _read(Path(path), NETWORK_FORMAT, "a network")
     facts = json.loads(metadata["facts"])
     config = facts["network"]
@@ -230,6 +231,23 @@ def network_facts(path: str | os.PathLike[str]) -> dict[str, Any] | None:
         return None
     facts: dict[str, Any] = json.loads(metadata["facts"])
     return facts
+
+
+def _require_ours(path: Path) -> None:
+    """Raise ValueError, with a way out, for weights in safetensors that another program wrote."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(os.fspath(path), framework="numpy") as file:
+            format = (file.metadata() or {}).get("format", "")
+    except (SafetensorError, OSError):
+        return  # reading says what is wrong
+    if not format.startswith("kappaflow-"):
+        raise ValueError(
+            f"path must name a network that kappaflow trained, got {os.fspath(path)!r}, which holds weights of another program: "
+            "give the folder of its pipeline (from save_pretrained), or module:name of a function in a file of yours that loads "
+            "the network and returns D(x, sigma) or a pipeline"
+        )
 
 
 def _write(path: Path, tensors: Mapping[str, torch.Tensor], format: str, facts: Mapping[str, str]) -> None:

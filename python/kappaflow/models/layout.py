@@ -19,19 +19,29 @@ __all__ = ["rows_denoiser", "tensor_shape", "to_rows", "to_tensor"]
 
 
 def _channel_axis(shape: tuple[int, ...]) -> int | None:
-    """Axis of the channels of one image, -1 if there is none (grey), None for data that are not images."""
+    """Axis of the channels of one image, -1 if there is none (grey), None for data that are not images.
+
+    With other numbers of channels than 1, 3 and 4, as of latents, they are on the last axis if the first two alone are equal,
+    and on the first axis otherwise.
+    """
     if len(shape) == 2:
         return -1
-    return channel_axis(shape)
+    if len(shape) != 3:
+        return None
+    known = channel_axis(shape)
+    if known is not None:
+        return known
+    return 2 if shape[0] == shape[1] != shape[2] else 0
 
 
 def tensor_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """(channels, height, width) of images (H, W), (H, W, C) or (C, H, W); (d,) for anything else.
 
     If the first and the last axis could both be channels (1, 3 or 4 of them), the last one is, as everywhere in this library.
+    Latents have any number of channels C: they are last in (S, S, C), and first in any other shape.
 
-    >>> tensor_shape((8, 8)), tensor_shape((16, 16, 3)), tensor_shape((5,))
-    ((1, 8, 8), (3, 16, 16), (5,))
+    >>> tensor_shape((8, 8)), tensor_shape((16, 16, 3)), tensor_shape((16, 8, 8)), tensor_shape((8, 8, 2)), tensor_shape((5,))
+    ((1, 8, 8), (3, 16, 16), (16, 8, 8), (2, 8, 8), (5,))
     """
     axis = _channel_axis(shape)
     if axis is None:

@@ -6,7 +6,7 @@ The command is a template. Its placeholders are filled in for every network:
 * ``{seed}``: a whole number, the seed of the initialisation and of every draw of the training;
 * ``{noise}`` and ``{samples}``: a .npy file (Z, \\*shape) of float32 with standard normal noise, and the .npy file that the command
   writes: one image for each row, in the scale of the training images;
-* or ``{model}``: the path at which the command saves a model that :func:`~kappaflow.models.adapters.open_denoiser` opens;
+* or ``{model}``: the path at which the command saves a model that :func:`~kappaflow.models.opening.open_denoiser` opens;
 * ``{steps}``, if it is there: the number of steps of the training.
 """
 

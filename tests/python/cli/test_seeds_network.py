@@ -131,8 +131,8 @@ def test_a_network_trained_by_kappaflow_is_opened(population: kf.Population) -> 
 def test_a_diffusers_pipeline_is_sampled_within_its_noise_levels(workplace: Path) -> None:
     """Its smallest noise level, not that of EDM, ends the sampler; an untrained network that predicts images draws their mean."""
     diffusers = pytest.importorskip("diffusers")
-    from kappaflow.models.adapters import open_denoiser
     from kappaflow.models.layout import rows_denoiser
+    from kappaflow.models.opening import open_denoiser
     from tiny_unet import tiny_unet
 
     scheduler = diffusers.DDPMScheduler(prediction_type="sample")

@@ -14,8 +14,9 @@ diffusers = pytest.importorskip("diffusers")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from kappaflow.models.adapters import PREDICTIONS, from_diffusers, from_flow, from_vp, open_denoiser  # noqa: E402
+from kappaflow.models.adapters import PREDICTIONS, from_diffusers, from_flow, from_vp  # noqa: E402
 from kappaflow.models.denoisers import LinearDenoiser  # noqa: E402
+from kappaflow.models.opening import open_denoiser  # noqa: E402
 from kappaflow.models.sampling import sample  # noqa: E402
 from tiny_unet import tiny_unet  # noqa: E402
 

@@ -14,10 +14,10 @@ import torch
 from ..._checks import FloatArray
 from ..._repr import ShortRepr
 from ..._tensors import digest
-from ...models.adapters import open_denoiser
 from ...models.checkpoint import network_facts
 from ...models.errors import ModelError
 from ...models.layout import tensor_shape
+from ...models.opening import open_denoiser
 from ...sampling import SIGMA_MIN
 from .context import Context
 from .experiment import assemble
@@ -88,7 +88,7 @@ def open_models(names: tuple[str, ...], shape: tuple[int, ...], *, sigma_max: fl
 
     Parameters
     ----------
-    names : as :func:`~kappaflow.models.adapters.open_denoiser` takes them
+    names : as :func:`~kappaflow.models.opening.open_denoiser` takes them
     shape : of one image
     sigma_max : noise level at which sampling starts, lowered to the largest of all models
     device : on which they compute
@@ -97,7 +97,7 @@ def open_models(names: tuple[str, ...], shape: tuple[int, ...], *, sigma_max: fl
     ------
     ValueError
         A model has another image shape, or one was not made for the noise levels at which denoisers are compared. See
-        :func:`~kappaflow.models.adapters.open_denoiser` for other errors.
+        :func:`~kappaflow.models.opening.open_denoiser` for other errors.
     """
     denoisers = [open_denoiser(name, device=device) for name in names]
     wanted = tensor_shape(shape)
