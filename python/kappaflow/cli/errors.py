@@ -113,13 +113,20 @@ def error_line(error: BaseException, options: Mapping[str, str] | None = None) -
         return f"internal, {type(error).__name__}: {text} ({DEBUG_VARIABLE}=1 shows where)"
     if _out_of_memory(error) and text == type(error).__name__:
         return "out of memory"
-    match = re.match(r"(\w+)(=True)?(?= must |=| does not apply)", text)
-    option = None if match is None else (options or {}).get(match[1])
-    if match is None or option is None:
-        return text
-    named = options or {}
-    rest = re.sub(r"\b(\w{2,})(?= = )", lambda other: named.get(other[1], other[1]), text[match.end() :])
-    return option + rest
+    return _as_typed(text, options or {})
+
+
+#: Where messages of the library name an argument: at their beginning, or after that of what named a file or a model.
+_SUBJECT = re.compile(r"(?:(?<=^)|(?<=: ))(\w+)(?:=True)?(?= must |=| does not apply| needs )")
+#: Arguments with a value, anywhere in a message.
+_VALUE = re.compile(r"(?<![-\w])(\w{2,})( = |=)(?=\S)")
+
+
+def _as_typed(text: str, options: Mapping[str, str]) -> str:
+    """A message of the library with the options of the command in place of its arguments."""
+    text = _SUBJECT.sub(lambda found: options.get(found[1], found[0]), text)
+    text = _VALUE.sub(lambda found: options[found[1]] + found[2] if found[1] in options else found[0], text)
+    return re.sub(r"(?<=, got )None$", "none", text)
 
 
 def interrupted(what: str) -> typer.Exit:

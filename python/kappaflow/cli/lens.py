@@ -69,6 +69,7 @@ class LensOptions:
             "profiles": None if self.data.is_population else 0,
             "windows": self.windows.names(),
             "network": self.network.network,
+            "label": self.network.label,
             "sigma_max": self.sampling.sigma_max,
             "images": self.windows.images,
             "seeds": self.seed_count,
@@ -120,7 +121,7 @@ def _read(options: LensOptions, shown: Sequence[str], display: ProgressDisplay) 
     """What the windows are made of."""
     data, network, seed = options.data, options.network.network, options.seed.seed
     population = load_population(data, None, display)
-    denoiser = None if network is None else open_network(network, population, options.device.device)
+    denoiser = None if network is None else open_network(options.network, population, options.device.device)
     rows = None
     if not data.is_population and ("scores" in shown or ("teleport" in shown and network is None)):
         source = open_data(data)

@@ -16,7 +16,7 @@ from ..population import Population
 from ..provenance import Provenance
 from .console import ProgressDisplay
 from .errors import naming
-from .options import DEFAULT_PROFILES, Data, LawOption, Profiles
+from .options import DEFAULT_PROFILES, Data, LawOption, Profiles, TrainedNetwork
 from .parsing import parse_shape
 
 if TYPE_CHECKING:
@@ -171,8 +171,8 @@ class NamedNetwork:
         return answer
 
 
-def open_network(name: str, population: Population, device: str) -> NamedNetwork:
-    """A denoiser of rows by name, called once so that a wrong shape is reported before anything is computed."""
+def open_network(network: TrainedNetwork, population: Population, device: str) -> NamedNetwork:
+    """The named denoiser of rows, called once so that a wrong shape is reported before anything is computed."""
     try:
         from ..models.devices import resolve_device  # lazy: torch
         from ..models.layout import rows_denoiser, tensor_shape  # lazy: torch
@@ -180,9 +180,9 @@ def open_network(name: str, population: Population, device: str) -> NamedNetwork
     except ImportError as error:
         raise ImportError('--network needs PyTorch: pip install "kappaflow[networks]"') from error
     resolve_device(device)
-    shape = population.shape
+    shape, name = population.shape, str(network.network)
     with naming("--network"):
-        opened = open_denoiser(name, device=device)
+        opened = open_denoiser(name, device=device, label=network.label)
     made_for = getattr(opened, "image_shape", None)
     if made_for is not None and tuple(made_for) != tensor_shape(shape):  # convolutions accept any size
         raise ModelError(

@@ -81,6 +81,7 @@ class NetworkOptions:
             "steps": self.training.steps,
             **self.training.settings,
             "pair": None if self.pair.pair is None else list(self.pair.pair),
+            "label": self.pair.label,
             "train_a": self.pair.train_a,
             "train_b": self.pair.train_b,
             "laws": self.laws.names(),
@@ -191,7 +192,11 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
     sampler_steps = preset.sampler_steps if steps is None else steps
     names, shape = options.pair.pair, source.shape
     with naming("--pair"):
-        given = None if names is None else open_models(names, shape, sigma_max=sigma_max, device=options.device.device)
+        given = (
+            None
+            if names is None
+            else open_models(names, shape, sigma_max=sigma_max, device=options.device.device, label=options.pair.label)
+        )
     context = make_context(
         rows.rows,
         shape,

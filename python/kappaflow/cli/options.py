@@ -341,13 +341,32 @@ class Device:
 
 
 @dataclass(frozen=True)
-class TrainedNetwork:
+class ClassLabel:
+    """The class of class-conditional models."""
+
+    label: Annotated[
+        int | None,
+        option("--label", min=0, metavar="CLASS", shown="none", help="Class of class-conditional diffusers models."),
+    ] = None
+
+    def require_model(self, flag: str, model: object) -> None:
+        """Raise ValueError for a class without a model, which the option `flag` names."""
+        if self.label is not None and not model:
+            raise ValueError(f"--label needs {flag}, got {self.label} without it")
+
+
+@dataclass(frozen=True)
+class TrainedNetwork(ClassLabel):
     """A model of the user."""
 
     network: Annotated[
         str | None,
         option("--network", metavar="MODEL", shown="none", help=f"Trained denoiser: {NETWORK_FORMS}."),
     ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse a class without a model."""
+        self.require_model("--network", self.network)
 
 
 # --- the results -------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from .._checks import choice
 from ..validation.laws import compared_laws
 from .completion import complete_data, one_of, several_of
 from .errors import naming
-from .options import DATA_PANEL, flag, option
+from .options import DATA_PANEL, ClassLabel, flag, option
 from .parsing import parse_count, parse_counts, parse_names, parse_numbers
 
 if TYPE_CHECKING:
@@ -352,7 +352,7 @@ class Script:
 
 
 @dataclass(frozen=True)
-class Pair:
+class Pair(ClassLabel):
     """Two models trained elsewhere."""
 
     pair: Annotated[
@@ -374,9 +374,13 @@ class Pair:
         option("--train-b", metavar="DATA", panel=_PAIR, complete=complete_data, help="Images that B was trained on."),
     ] = None
 
+    def __post_init__(self) -> None:
+        """Refuse a class without models."""
+        self.require_model("--pair", self.pair)
+
 
 @dataclass(frozen=True)
-class Observed:
+class Observed(ClassLabel):
     """Pilots that the user trained."""
 
     observed: Annotated[
@@ -390,6 +394,10 @@ class Observed:
             "with two sizes, B2 can be left out.",
         ),
     ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse a class without models."""
+        self.require_model("--observed", self.observed)
 
     def pilots(self) -> tuple[ObservedPilot, ...] | None:
         """The pilots in ascending order of n; None if the option was not given."""

@@ -115,6 +115,7 @@ class PilotOptions:
             "steps": self.training.steps,
             **self.training.settings,
             "observed": self.observed.observed,
+            "label": self.observed.label,
             "profiles": self.profiles.count,
             "seed": self.seed.seed,
             "memory": self.memory.memory,
@@ -264,7 +265,7 @@ def compare_observed(options: PilotOptions, pilots: tuple[ObservedPilot, ...], d
     """Sample models that were trained elsewhere, and fit what they show."""
     question, images = read_question(options, display)
     notes = warnings_about(options.data, images, "given")
-    return pilot_of_models(question, images, pilots, display, notes=notes)
+    return pilot_of_models(question, images, pilots, display, label=options.observed.label, notes=notes)
 
 
 def plan_script(options: PilotOptions, script: TrainingCommand, question: Question, images: Rows) -> ScriptWork:

@@ -36,7 +36,8 @@ class TrainedNetworks(Runs, Observed):
         return self.runs is not None or bool(self.observed)
 
     def __post_init__(self) -> None:
-        """Refuse both at once."""
+        """Refuse both at once, and a class without models."""
+        super().__post_init__()
         if self.runs is not None and self.observed:
             raise ValueError(
                 f"--runs and --observed cannot be used together, got {str(self.runs)!r} and {self.observed}"
@@ -46,7 +47,7 @@ class TrainedNetworks(Runs, Observed):
         """What the networks say."""
         pilots = self.pilots()
         if pilots is not None:
-            return pilot_of_models(question, images, pilots, display)
+            return pilot_of_models(question, images, pilots, display, label=self.label)
         assert self.runs is not None  # asked only if there are networks
         return pilot_of_runs(question, images, self.runs, display)
 
@@ -114,6 +115,7 @@ def pilot_of_models(
     pilots: Sequence[ObservedPilot],
     display: ProgressDisplay,
     *,
+    label: int | None = None,
     notes: Sequence[str] = (),
 ) -> Pilot:
     """The pilot of models that were trained elsewhere."""
@@ -122,7 +124,7 @@ def pilot_of_models(
 
     names = tuple(name for pilot in pilots for name in pilot.names)
     with naming("--observed"):
-        given = open_models(names, question.shape, sigma_max=question.sigma_max, device=question.device)
+        given = open_models(names, question.shape, sigma_max=question.sigma_max, device=question.device, label=label)
     context = question.context(images, given.sigma_max)
     members = pilots_of_models(pilots, given, context, device=question.device, seed=question.seed, progress=display)
     unknown = (

@@ -131,7 +131,7 @@ def command(
         linear = None if n is None else _linear(population, n, ranked, law, sampling)
         networks, missing = _networks(population, data, ranked, sampling, required=required)
         if networks is not None and network.network is not None:
-            opened = open_network(network.network, population, device.device)
+            opened = open_network(network, population, device.device)
             networks = networks.probed(opened, population, ranked.noise, sampling.sigma_max, display)
     words = network_words(n, pilot_command([*data.as_typed(), *as_typed(sampling)], population.shape))
     content = {

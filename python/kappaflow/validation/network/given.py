@@ -83,7 +83,14 @@ class _Size:
     notes: tuple[str, ...] = ()
 
 
-def open_models(names: tuple[str, ...], shape: tuple[int, ...], *, sigma_max: float, device: str = "cpu") -> Given:
+def open_models(
+    names: tuple[str, ...],
+    shape: tuple[int, ...],
+    *,
+    sigma_max: float,
+    device: str = "cpu",
+    label: int | None = None,
+) -> Given:
     """Open models; the sampler uses only noise levels for which all were made.
 
     Parameters
@@ -92,6 +99,7 @@ def open_models(names: tuple[str, ...], shape: tuple[int, ...], *, sigma_max: fl
     shape : of one image
     sigma_max : noise level at which sampling starts, lowered to the largest of all models
     device : on which they compute
+    label : class of class-conditional models
 
     Raises
     ------
@@ -99,7 +107,7 @@ def open_models(names: tuple[str, ...], shape: tuple[int, ...], *, sigma_max: fl
         A model has another image shape, or one was not made for the noise levels at which denoisers are compared. See
         :func:`~kappaflow.models.opening.open_denoiser` for other errors.
     """
-    denoisers = [open_denoiser(name, device=device) for name in names]
+    denoisers = [open_denoiser(name, device=device, label=label) for name in names]
     wanted = tensor_shape(shape)
     for name, denoiser in zip(names, denoisers, strict=True):
         image_shape = getattr(denoiser, "image_shape", None)
