@@ -127,6 +127,7 @@ def open_array(
     options: Options,
     what: str,
     scaling: PixelScaling | None = None,
+    labels: Callable[[], npt.NDArray[Any]] | None = None,
 ) -> ImageSource:
     """Source of the images of one array.
 
@@ -137,6 +138,7 @@ def open_array(
     options : checked options
     what : what the array is, the beginning of the description
     scaling : how values become pixels, if that is known; else the dtype or a pass over the values decides
+    labels : function that gives the labels (N,) of all images of the array, if there are any
 
     Raises
     ------
@@ -171,6 +173,7 @@ def open_array(
         count=count,
         provenance=provenance,
         reader=lambda rows: rebatch(blocks(), rows),
+        labels=None if labels is None else lambda: labels()[:count],
     )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from .._checks import FloatArray
 from .._repr import ShortRepr
@@ -19,7 +22,7 @@ from .options import Options
 from .source import ImageSource
 from .transform import resize_image, to_grey
 
-__all__ = ["SUFFIXES", "import_pillow", "open_folder", "read_image"]
+__all__ = ["SUFFIXES", "ImageFile", "import_pillow", "open_folder", "open_image_files", "read_image"]
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
@@ -67,7 +70,23 @@ class Header:
     alpha: bool
 
 
-def read_header(path: Path, name: str) -> Header:
+@dataclass(frozen=True, repr=False)
+class ImageFile(ShortRepr):
+    """One encoded image, in a folder or in a container.
+
+    Attributes
+    ----------
+    name : its name in messages: the path below the folder, or the name of the member
+    open : function that gives what Pillow opens, a path or a file in memory
+    label : its label in the container, if there is one
+    """
+
+    name: str
+    open: Callable[[], Path | BinaryIO]
+    label: int | str | None = None
+
+
+def read_header(path: Path | BinaryIO, name: str) -> Header:
     """Read the header of one file without decoding its pixels; `name` is the name of the file in messages.
 
     Raises
@@ -84,7 +103,7 @@ def read_header(path: Path, name: str) -> Header:
         raise DataError(f"{name}: cannot be read as an image ({error})") from error
 
 
-def read_image(path: Path, name: str) -> FloatArray:
+def read_image(path: Path | BinaryIO, name: str) -> FloatArray:
     """Decode one file to (H, W) or (H, W, 3) float64 pixels in [-1, 1].
 
     Alpha is dropped, palettes are looked up, 16-bit grey keeps its 16 bits, and only the first frame is read.
@@ -146,26 +165,26 @@ class Skips:
 
 @dataclass(frozen=True, repr=False)
 class Folder(ShortRepr):
-    """Files of one folder whose headers agree, and the processing of each image.
+    """Files of one folder or container whose headers agree, and the processing of each image.
 
     Attributes
     ----------
-    folder, paths : the folder, and its image files in their order
+    name, files : the name of the folder, and its image files in their order
     colour : whether images become RGB
     size, limit : as of :class:`~kappaflow.datasets.options.Options`
     shape : shape of one image after processing
     skips : the treatment of files that cannot be decoded
     """
 
-    folder: Path
-    paths: tuple[Path, ...]
+    name: str
+    files: tuple[ImageFile, ...]
     colour: bool
     size: int | None
     shape: tuple[int, ...]
     limit: int | None
     skips: Skips
 
-    def image(self, path: Path) -> FloatArray:
+    def image(self, file: ImageFile) -> FloatArray:
         """Decode one file to an image of `shape`.
 
         Raises
@@ -173,8 +192,7 @@ class Folder(ShortRepr):
         DataError
             It cannot be decoded, or its shape differs from that in its header.
         """
-        name = path.relative_to(self.folder).as_posix()
-        pixels = read_image(path, name)
+        pixels = read_image(file.open(), file.name)
         if pixels.ndim == 3 and not self.colour:
             pixels = to_grey(pixels, 2)
         if self.size is not None:
@@ -182,7 +200,7 @@ class Folder(ShortRepr):
         if pixels.ndim == 2 and self.colour:
             pixels = np.repeat(pixels[:, :, None], 3, axis=2)
         if pixels.shape != self.shape:
-            raise DataError(f"{name}: has the shape {pixels.shape}, but its header says {self.shape}")
+            raise DataError(f"{file.name}: has the shape {pixels.shape}, but its header says {self.shape}")
         return pixels
 
     def batches(self, rows: int) -> Iterator[FloatArray]:
@@ -193,15 +211,15 @@ class Folder(ShortRepr):
         DataError
             A file cannot be decoded and may not be left out, or none can be decoded.
         """
-        rows = min(rows, len(self.paths))
+        rows = min(rows, len(self.files))
         batch, filled, given = np.empty((rows, *self.shape)), 0, 0
-        for path in self.paths:
+        for file in self.files:
             if given == self.limit:
                 break
             try:
-                batch[filled] = self.image(path)
+                batch[filled] = self.image(file)
             except DataError as error:
-                self.skips.handle(path.relative_to(self.folder).as_posix(), error)
+                self.skips.handle(file.name, error)
                 continue
             filled, given = filled + 1, given + 1
             if filled == rows:
@@ -210,10 +228,17 @@ class Folder(ShortRepr):
         if filled:
             yield batch[:filled].reshape(filled, -1)
         if not given:
-            raise DataError(f"{self.folder.name}: none of its {len(self.paths)} image files can be decoded")
+            raise DataError(f"{self.name}: none of its {len(self.files)} image files can be decoded")
+
+    def labels(self) -> npt.NDArray[np.str_] | npt.NDArray[np.int64]:
+        """Labels (N,) of the images in their order; of files that prove corrupt only when they are decoded, after that."""
+        kept = [file.label for file in self.files if file.name not in self.skips.seen]
+        return np.array(kept[: self.limit])
 
 
-def check_headers(folder: Path, paths: list[Path], options: Options, skips: Skips) -> list[tuple[Path, Header]]:
+def check_headers(
+    name: str, files: Sequence[ImageFile], options: Options, skips: Skips
+) -> list[tuple[ImageFile, Header]]:
     """Files whose headers can be read, with their headers.
 
     Raises
@@ -222,31 +247,30 @@ def check_headers(folder: Path, paths: list[Path], options: Options, skips: Skip
         A header cannot be read and the file may not be left out; no header can be read; images have different sizes and no
         `size` is given; pixels are floating-point numbers, which have no fixed range.
     """
-    good: list[tuple[Path, Header]] = []
-    for path in paths:
-        name = path.relative_to(folder).as_posix()
+    good: list[tuple[ImageFile, Header]] = []
+    for file in files:
         try:
-            header = read_header(path, name)
+            header = read_header(file.open(), file.name)
         except DataError as error:
-            skips.handle(name, error)
+            skips.handle(file.name, error)
             continue
         if header.mode == "F":
             raise DataError(
-                f"{name}: floating-point pixels have no fixed range; put such images in an array file (.npy)"
+                f"{file.name}: floating-point pixels have no fixed range; put such images in an array file (.npy)"
             )
         if options.size is None and good:
-            first_path, first = good[0]
+            first_file, first = good[0]
             if (header.width, header.height) != (first.width, first.height):
                 raise DataError(
-                    f"{folder.name}: images of different sizes: {first_path.relative_to(folder).as_posix()} is "
-                    f"{first.width}×{first.height}, {name} is {header.width}×{header.height} (width×height); "
+                    f"{name}: images of different sizes: {first_file.name} is "
+                    f"{first.width}×{first.height}, {file.name} is {header.width}×{header.height} (width×height); "
                     "give size= to resize all to one square"
                 )
-        good.append((path, header))
+        good.append((file, header))
         if len(good) == options.limit and not options.skip_corrupt:
             break
     if not good:
-        raise DataError(f"{folder.name}: none of its {len(paths)} image files can be read")
+        raise DataError(f"{name}: none of its {len(files)} image files can be read")
     return good
 
 
@@ -255,8 +279,8 @@ def is_colour(header: Header) -> bool:
     return header.mode not in GREY_8 and header.mode not in GREY_16
 
 
-def describe(folder: Path, found: int, headers: list[Header], options: Options) -> Provenance:
-    """What is read of a folder of `found` image files, and what is done to the images."""
+def describe(what: str, found: int, headers: list[Header], options: Options) -> Provenance:
+    """What is read of `what`, which has `found` image files, and what is done to the images."""
     read = f"{len(headers):,} of {found:,} image files" if len(headers) < found else f"{found:,} image files"
     subset = ""
     if options.limit is not None and (options.skip_corrupt or len(headers) < found):
@@ -278,7 +302,7 @@ def describe(folder: Path, found: int, headers: list[Header], options: Options) 
             processing.append(f"resized from {before} to {options.size}×{options.size} by area averaging")
     sixteen = any(header.mode in GREY_16 for header in headers)
     return Provenance(
-        f"the folder {folder.name or folder.resolve().name}",
+        what,
         read=read,
         subset=subset,
         left_out=("files that cannot be decoded",) if options.skip_corrupt else (),
@@ -310,8 +334,29 @@ def open_folder(folder: Path, options: Options) -> ImageSource:
     paths = list_images(folder)
     if not paths:
         raise DataError(f"{name}: no images in this folder; {', '.join(sorted(SUFFIXES))} files can be read")
+    files = [ImageFile(path.relative_to(folder).as_posix(), partial(Path, path)) for path in paths]
+    return open_image_files(files, name, f"the folder {name}", options)
+
+
+def open_image_files(files: Sequence[ImageFile], name: str, what: str, options: Options) -> ImageSource:
+    """Source of encoded images, of a folder or of a container, in their order.
+
+    Parameters
+    ----------
+    files : the images, at least one; all of them have a label, or none has
+    name : name of the source
+    what : what the folder or container is, the beginning of the description
+    options : checked options
+
+    Raises
+    ------
+    DataError
+        The images or an option cannot be used.
+    ImportError
+        Pillow is missing.
+    """
     skips = Skips(options.skip_corrupt, options.on_skip)
-    good = check_headers(folder, paths, options, skips)
+    good = check_headers(name, files, options, skips)
     headers = [header for _, header in good]
     colour = any(map(is_colour, headers)) and not options.grey
     height, width = headers[0].height, headers[0].width
@@ -319,19 +364,19 @@ def open_folder(folder: Path, options: Options) -> ImageSource:
         height = width = options.size
     shape = (height, width, 3) if colour else (height, width)
     reader = Folder(
-        folder=folder,
-        paths=tuple(path for path, _ in good),
+        name=name,
+        files=tuple(file for file, _ in good),
         colour=colour,
         size=options.size,
         shape=shape,
         limit=options.limit,
         skips=skips,
     )
-    count = None if options.skip_corrupt else len(good)
     return ImageSource(
         name=name,
         shape=shape,
-        count=count,
-        provenance=describe(folder, len(paths), headers, options),
+        count=None if options.skip_corrupt else len(good),
+        provenance=describe(what, len(files), headers, options),
         reader=reader.batches,
+        labels=None if files[0].label is None else reader.labels,
     )

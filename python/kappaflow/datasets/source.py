@@ -43,6 +43,8 @@ class ImageSource(ShortRepr):
     count : number of images if it is known before reading, else None
     provenance : what was read, with attribution if the licence requires it, what was left out, and how values became pixels
     reader : function that takes the number of rows of a batch and yields the batches; readers of this package make it
+    labels : function that gives the labels (N,), integers or texts, of the images that `reader` yields, in their order;
+        None if the data have no labels
     """
 
     name: str
@@ -50,6 +52,7 @@ class ImageSource(ShortRepr):
     count: int | None
     provenance: Provenance
     reader: Callable[[int], Iterator[FloatArray]] = field(repr=False, compare=False)
+    labels: Callable[[], npt.NDArray[Any]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def dimension(self) -> int:
