@@ -15,7 +15,16 @@ from .groups import GroupArray, GroupLabels, draw_groups
 from .moments import Moments, gram_eigensystem, has_variance, symmetric_eigensystem
 from .provenance import Provenance
 
-__all__ = ["ImageBatches", "SampleModes", "SampleReader", "UnseenRows", "batches", "count_of", "without_copies"]
+__all__ = [
+    "ImageBatches",
+    "RandomRows",
+    "SampleModes",
+    "SampleReader",
+    "UnseenRows",
+    "batches",
+    "count_of",
+    "without_copies",
+]
 
 #: Images whose distance is below this fraction of the size of the data count as one image.
 _SAME = 1e-5
@@ -73,7 +82,9 @@ class SampleReader:
         self._held: list[FloatArray] = []
         self._labels = labels
         grouped = labels is not None and not labels.independent and profiles > 0
-        self._subset = _WholeGroups(labels, profiles) if labels is not None and grouped else _Subset(profiles)
+        self._subset = (
+            _WholeGroups(labels, profiles) if labels is not None and grouped else RandomRows(profiles, np.float32)
+        )
 
     def add(self, batch: FloatArray) -> None:
         """Add a batch (B, ...). Its samples must have the shape of the first ones."""
@@ -126,19 +137,20 @@ class SampleReader:
         )
 
 
-class _Subset:
+class RandomRows:
     """A uniform random subset of the rows of a stream: the rows with the smallest of seeded random keys."""
 
-    def __init__(self, size: int) -> None:
-        self._size, self._rng = size, np.random.default_rng(0)
+    def __init__(self, size: int, dtype: npt.DTypeLike | None = None) -> None:
+        """Keep `size` rows, as numbers of the type `dtype` or as they come."""
+        self._size, self._dtype, self._rng = size, dtype, np.random.default_rng(0)
         self._keys = np.empty(0)
-        self._held: list[npt.NDArray[np.float32]] = []
+        self._held: list[npt.NDArray[Any]] = []
 
-    def add(self, rows: FloatArray) -> None:
-        """Offer some rows."""
+    def add(self, rows: npt.NDArray[Any]) -> None:
+        """Offer some rows (B, ...)."""
         if self._size:
             self._keys = np.concatenate([self._keys, self._rng.random(len(rows))])
-            self._held.append(rows.astype(np.float32))
+            self._held.append(np.array(rows, dtype=self._dtype))
             if self._keys.size > 2 * self._size:
                 self._cut()
 
@@ -149,8 +161,8 @@ class _Subset:
             held, self._keys = held[kept], self._keys[kept]
         self._held = [held]
 
-    def rows(self) -> npt.NDArray[np.float32] | None:
-        """(M, d) the subset, in the order of the stream; None for an empty subset."""
+    def rows(self) -> npt.NDArray[Any] | None:
+        """(M, ...) the subset, in the order of the stream; None for an empty subset."""
         if not self._size:
             return None
         self._cut()

@@ -127,7 +127,14 @@ class Data:
         ),
     ] = None
     limit: Annotated[
-        int | None, option("--limit", min=1, metavar="COUNT", help="Use at most COUNT images.", panel=DATA_PANEL)
+        int | None,
+        option(
+            "--limit",
+            min=1,
+            metavar="COUNT",
+            help="Use at most COUNT images, a random subset of all of them.",
+            panel=DATA_PANEL,
+        ),
     ] = None
     shape: Annotated[
         str | None,

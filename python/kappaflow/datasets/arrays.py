@@ -29,6 +29,7 @@ from .source import (
     integer_scaling,
     rebatch,
 )
+from .subset import describe_subset, read_chosen, subset
 from .transform import plan_transform
 
 __all__ = ["as_array", "check_array", "open_array", "open_h5", "open_npy", "open_npz", "open_zarr"]
@@ -95,16 +96,20 @@ def check_array(array: Any, name: str) -> None:
         raise DataError(f"{name}: the array is empty, its shape is {shape}; at least one image is needed")
 
 
-def read_blocks(array: Any, count: int) -> Iterator[npt.NDArray[Any]]:
-    """Yield the first `count` images in blocks (B, *shape) that stay small as float64."""
+def read_blocks(array: Any, chosen: npt.NDArray[np.int64] | None = None) -> Iterator[npt.NDArray[Any]]:
+    """Yield the images, or those with the ascending numbers `chosen`, in blocks (B, *shape) that stay small as float64."""
     per_image = 8 * int(np.prod(array.shape[1:], dtype=np.int64))
     rows = max(1, BATCH_BYTES // 2 // per_image)
+    count = int(array.shape[0]) if chosen is None else len(chosen)
     for start in range(0, count, rows):
-        yield np.asarray(array[start : min(start + rows, count)])
+        stop = min(start + rows, count)
+        yield np.asarray(array[start:stop]) if chosen is None else read_chosen(array, chosen[start:stop])
 
 
-def decide_scaling(array: Any, count: int, name: str) -> PixelScaling:
-    """Scaling of the whole array. Unless the dtype determines it, this needs a pass over the values, which also finds NaN.
+def decide_scaling(array: Any, name: str) -> PixelScaling:
+    """Scaling of the whole array, whatever part of it is used.
+
+    Unless the dtype determines it, this needs a pass over the values, which also finds NaN.
 
     Raises
     ------
@@ -115,7 +120,7 @@ def decide_scaling(array: Any, count: int, name: str) -> PixelScaling:
     if scaling is not None:
         return scaling
     low, high, first = np.inf, -np.inf, 0
-    for block in read_blocks(array, count):
+    for block in read_blocks(array):
         check_finite(block, first, name)
         low, high, first = min(low, float(block.min())), max(high, float(block.max())), first + len(block)
     return float_scaling(array.dtype, low, high)
@@ -151,18 +156,19 @@ def open_array(
         shape, dtype = tuple(int(side) for side in array.shape), array.dtype
         transform = plan_transform(shape[1:], options, name)
         total = shape[0]
-        count = total if options.limit is None else min(options.limit, total)
-        pixels = decide_scaling(array, count, name) if scaling is None else scaling
+        chosen = subset(total, options.limit)
+        count = total if chosen is None else len(chosen)
+        pixels = decide_scaling(array, name) if scaling is None else scaling
 
     def blocks() -> Iterator[FloatArray]:
         with opener() as array:
-            for block in read_blocks(array, count):
+            for block in read_blocks(array, chosen):
                 yield transform(pixels.apply(block))
 
     provenance = Provenance(
         what,
         read=f"({', '.join(map(str, shape))}) {dtype}",
-        subset="" if count == total else f"the first {count} of {total} images",
+        subset=describe_subset(total, count),
         processing=transform.notes,
         scaling=pixels.text,
         pixel_range=pixels.ends,

@@ -25,12 +25,13 @@ from .errors import DataError
 from .folder import read_header, read_image
 from .options import PATCH_DEFAULT, Options
 from .source import ImageSource, PixelScaling
+from .subset import describe_subset, subset
 from .transform import to_grey
 
-__all__ = ["BUILTIN_NAMES", "SUBSET_SEED", "open_builtin"]
+__all__ = ["BUILTIN_NAMES", "open_builtin"]
 
-#: Seed of the subset that ``limit`` draws; it is written in the description.
-SUBSET_SEED = 20250
+#: Seed of the subset that ``limit`` draws of built-in data, whose numbers stand in the documentation.
+_SEED = 20250
 INSTALL = 'pip install "kappaflow[datasets]"'
 
 
@@ -46,23 +47,6 @@ def package_folder(package: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(f"the built-in data need the package {package}: {INSTALL}")
     return Path(spec.submodule_search_locations[0])
-
-
-def subset(total: int, limit: int | None) -> npt.NDArray[np.int64] | None:
-    """Sorted numbers (limit,) of `limit` of `total` images, drawn with :data:`SUBSET_SEED`; None if all are kept.
-
-    The first images would not represent all of them: the digits of MNIST are sorted by class, and neighbouring patches
-    overlap.
-    """
-    if limit is None or limit >= total:
-        return None
-    chosen = np.random.default_rng(SUBSET_SEED).choice(total, size=limit, replace=False, shuffle=False)
-    return np.sort(chosen)
-
-
-def describe_subset(total: int, chosen: npt.NDArray[np.int64] | None) -> str:
-    """``"100 of 1,797 images, a random subset (seed 20250)"``, or nothing if all are kept."""
-    return "" if chosen is None else f"{len(chosen):,} of {total:,} images, a random subset (seed {SUBSET_SEED})"
 
 
 # --- small arrays -----------------------------------------------------------------------------------------------------
@@ -170,10 +154,10 @@ def open_small(name: str, options: Options) -> ImageSource:
     )
     small = SMALL[name]
     images = small.load()
-    chosen = subset(len(images), options.limit)
-    subset_text = describe_subset(len(images), chosen)
+    chosen = subset(len(images), options.limit, _SEED)
     if chosen is not None:
         images = images[chosen]
+    subset_text = describe_subset(len(small.load()), len(images), _SEED)
     plain = Options(grey=options.grey, size=options.size)
     source = open_array(lambda: contextlib.nullcontext(images), name, plain, name, small.scaling)
     provenance = Provenance(
@@ -312,21 +296,21 @@ def open_patches(options: Options) -> ImageSource:
     for photo in photos:
         header = read_header(photo.file, Path(photo.path).name)
         starts.append(starts[-1] + (header.height - patch + 1) * (header.width - patch + 1))
-    chosen = subset(starts[-1], options.limit)
+    chosen = subset(starts[-1], options.limit, _SEED)
+    count = starts[-1] if chosen is None else len(chosen)
     colour = "grey (luma)" if options.grey else "RGB"
     missing = [Path(photo.path).name for photo in PHOTOS if photo not in photos]
     provenance = Provenance(
         "built-in dataset patches",
         read=f"{starts[-1]:,} overlapping {patch}×{patch} {colour} patches of {len(photos)} photos: "
         + ", ".join(photo.credit for photo in photos),
-        subset=describe_subset(starts[-1], chosen),
+        subset=describe_subset(starts[-1], count, _SEED),
         left_out=tuple(f"{name}, which the installed packages do not ship" for name in missing),
         scaling="uint8 0…255 mapped to [-1, 1]",
         pixel_range=PixelRange(0.0, 255.0),
     )
     shape = (patch, patch) if options.grey else (patch, patch, 3)
     reader = Patches(photos=photos, starts=tuple(starts), patch=patch, grey=options.grey, chosen=chosen)
-    count = starts[-1] if chosen is None else len(chosen)
     return ImageSource(
         name="patches",
         shape=shape,

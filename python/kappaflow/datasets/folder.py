@@ -20,6 +20,7 @@ from ..provenance import PixelRange, Provenance
 from .errors import DataError
 from .options import Options
 from .source import ImageSource
+from .subset import SUBSET_SEED, describe_subset, subset
 from .transform import resize_image, to_grey
 
 __all__ = ["SUFFIXES", "ImageFile", "import_pillow", "open_folder", "open_image_files", "read_image"]
@@ -169,7 +170,8 @@ class Folder(ShortRepr):
 
     Attributes
     ----------
-    name, files : the name of the folder, and its image files in their order
+    name, files : the name of the folder, and its image files in their order; behind the first `limit` stand those that replace
+        files that cannot be decoded
     colour : whether images become RGB
     size, limit : as of :class:`~kappaflow.datasets.options.Options`
     shape : shape of one image after processing
@@ -274,6 +276,16 @@ def check_headers(
     return good
 
 
+def drawn_first(files: Sequence[ImageFile], limit: int | None) -> Sequence[ImageFile]:
+    """The files in the order in which they are used: a random subset of `limit` files, and behind it the others at random."""
+    chosen = subset(len(files), limit)
+    if chosen is None:
+        return files
+    others = np.setdiff1d(np.arange(len(files)), chosen)
+    order = [*chosen.tolist(), *np.random.default_rng(SUBSET_SEED).permutation(others).tolist()]
+    return [files[number] for number in order]
+
+
 def is_colour(header: Header) -> bool:
     """Whether the file is read as RGB."""
     return header.mode not in GREY_8 and header.mode not in GREY_16
@@ -281,10 +293,12 @@ def is_colour(header: Header) -> bool:
 
 def describe(what: str, found: int, headers: list[Header], options: Options) -> Provenance:
     """What is read of `what`, which has `found` image files, and what is done to the images."""
-    read = f"{len(headers):,} of {found:,} image files" if len(headers) < found else f"{found:,} image files"
-    subset = ""
-    if options.limit is not None and (options.skip_corrupt or len(headers) < found):
-        subset = f"the first {min(options.limit, len(headers)):,} images"
+    limited = options.limit is not None and not options.skip_corrupt  # else all headers are read
+    unread = len(headers) < found and not limited
+    read = f"{len(headers):,} of {found:,} image files" if unread else f"{found:,} image files"
+    subset_text = ""
+    if options.limit is not None:
+        subset_text = describe_subset(found, min(options.limit, len(headers)))
     processing = []
     colour = sum(map(is_colour, headers))
     if options.grey and colour:
@@ -304,7 +318,7 @@ def describe(what: str, found: int, headers: list[Header], options: Options) -> 
     return Provenance(
         what,
         read=read,
-        subset=subset,
+        subset=subset_text,
         left_out=("files that cannot be decoded",) if options.skip_corrupt else (),
         processing=tuple(processing),
         scaling="8-bit 0…255 mapped to [-1, 1]" + (", 16-bit grey 0…65535 mapped to [-1, 1]" if sixteen else ""),
@@ -356,7 +370,7 @@ def open_image_files(files: Sequence[ImageFile], name: str, what: str, options: 
         Pillow is missing.
     """
     skips = Skips(options.skip_corrupt, options.on_skip)
-    good = check_headers(name, files, options, skips)
+    good = check_headers(name, drawn_first(files, options.limit), options, skips)
     headers = [header for _, header in good]
     colour = any(map(is_colour, headers)) and not options.grey
     height, width = headers[0].height, headers[0].width

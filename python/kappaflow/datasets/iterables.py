@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
+from .._samples import RandomRows
 from ..provenance import Provenance
 from .arrays import NOT_APPLICABLE, as_array, check_array
 from .errors import DataError
 from .options import Options
 from .source import ImageSource, PixelScaling, check_finite, integer_scaling, rebatch
+from .subset import SUBSET_SEED
 from .transform import plan_transform
 
 __all__ = ["open_iterable"]
@@ -89,7 +91,10 @@ class Replay:
 
 
 def open_iterable(data: Iterable[Any], options: Options) -> ImageSource:
-    """Source of the images of an iterable whose items are arrays or tensors (B, ...) with images of one shape."""
+    """Source of the images of an iterable whose items are arrays or tensors (B, ...) with images of one shape.
+
+    A `limit` draws its random subset from all images: the iterable is read to its end, and the subset is held in memory.
+    """
     name = "batches"
     options.refuse(name, **NOT_APPLICABLE)
     replay = Replay(data, name)
@@ -99,6 +104,7 @@ def open_iterable(data: Iterable[Any], options: Options) -> ImageSource:
 
     def blocks() -> Iterator[FloatArray]:
         seen = 0
+        kept = None if options.limit is None else RandomRows(options.limit)
         for number, item in enumerate(replay):
             batch = as_batch(item, number, name)
             if not len(batch):
@@ -113,18 +119,21 @@ def open_iterable(data: Iterable[Any], options: Options) -> ImageSource:
                     f"{name}: batch {number} has dtype {batch.dtype}, but the scaling was decided by the first batch: "
                     f"{scaling.text}; all batches must be of one kind"
                 )
-            if options.limit is not None:
-                batch = batch[: options.limit - seen]
             check_finite(batch, seen, name)
             seen += len(batch)
-            yield transform(scaling.apply(batch))
-            if seen == options.limit:
-                return
+            if kept is None:
+                yield transform(scaling.apply(batch))
+            else:
+                kept.add(batch)
+        if kept is not None and (chosen := kept.rows()) is not None:
+            yield transform(scaling.apply(chosen))
 
     provenance = Provenance(
         "an iterable of batches",
         read=f"images {image_shape} {replay.dtype}",
-        subset="" if options.limit is None else f"the first {options.limit} images",
+        subset=""
+        if options.limit is None
+        else f"at most {options.limit:,} images, a random subset of all (seed {SUBSET_SEED})",
         processing=transform.notes,
         scaling=scaling.text,
         pixel_range=scaling.ends,

@@ -57,8 +57,8 @@ def open_images(
     size : resize to `size` × `size` by area averaging in float64 (not for ``"patches"``, not for plain vectors).
         The aspect ratio is not kept.
     grey : convert colour to luma, 0.299 R + 0.587 G + 0.114 B; grey images stay as they are
-    limit : use at most this many images. These are the first ones; of a built-in dataset they are a random subset, and
-        the description gives its seed.
+    limit : use at most this many images, a random subset of all of them; the description gives its seed. An iterable is read to
+        its end for this. How values become pixels is decided by all images.
     skip_corrupt : leave out image files that cannot be decoded, instead of raising an error (folders only)
     on_skip : called with a message for each file that is left out
 

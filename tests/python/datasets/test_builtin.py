@@ -96,7 +96,7 @@ def test_patches_of_small_photos(patch: int, grey: bool, tmp_path: Path, monkeyp
         np.testing.assert_allclose(rows(source, batch_size), expected, rtol=0, atol=1e-14)
     sizes = [len(batch) for batch in source.batches(6)]
     assert all(size == 6 for size in sizes[:-1])
-    chosen = builtin_module.subset(len(expected), 17)
+    chosen = builtin_module.subset(len(expected), 17, builtin_module._SEED)
     assert chosen is not None
     assert len(set(chosen)) == 17
     some = open_images("patches", patch=patch, grey=grey, limit=17)

@@ -27,7 +27,10 @@ def test_folder_is_sorted_and_recursive(tmp_path: Path) -> None:
     assert source.provenance.scaling == "8-bit 0…255 mapped to [-1, 1]"
     np.testing.assert_array_equal(rows(source, 3), images.reshape(4, -1) / 127.5 - 1)
     assert [len(batch) for batch in source.batches(3)] == [3, 1]
-    np.testing.assert_array_equal(rows(open_images(tmp_path / "set", limit=2)), rows(source)[:2])
+    some = rows(open_images(tmp_path / "set", limit=2))
+    np.testing.assert_array_equal(
+        some, rows(source)[np.sort(np.random.default_rng(0).choice(4, 2, replace=False, shuffle=False))]
+    )
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".webp", ".ppm", ".tif"])
@@ -88,7 +91,7 @@ def test_images_of_different_sizes(tmp_path: Path) -> None:
     source = open_images(tmp_path / "set", size=4)
     assert rows(source).shape == (3, 16)
     assert "resized from 2 different sizes to 4×4" in source.provenance.description
-    assert open_images(tmp_path / "set", limit=2).shape == (8, 6)
+    assert open_images(tmp_path / "set", limit=1).shape in {(8, 6), (7, 5)}
 
 
 def test_folders_without_images(tmp_path: Path) -> None:
@@ -125,9 +128,8 @@ def test_corrupt_images(tmp_path: Path) -> None:
     for _ in range(2):
         np.testing.assert_array_equal(rows(source), images[[0, 2]].reshape(2, -1) / 127.5 - 1)
     assert [message.split(":")[0] for message in skipped] == ["image003.png", "image001.png"]
-    np.testing.assert_array_equal(
-        rows(open_images(tmp_path / "set", skip_corrupt=True, limit=2)), images[[0, 2]].reshape(2, -1) / 127.5 - 1
-    )
+    some = rows(open_images(tmp_path / "set", skip_corrupt=True, limit=2))
+    assert {row.tobytes() for row in some} == {row.tobytes() for row in images[[0, 2]].reshape(2, -1) / 127.5 - 1}
 
 
 def test_folders_with_corrupt_images_only(tmp_path: Path) -> None:

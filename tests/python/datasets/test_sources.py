@@ -87,7 +87,7 @@ def test_scaling_is_decided_once_for_the_whole_array(monkeypatch: pytest.MonkeyP
     images = np.random.default_rng(1).uniform(0, 1, (9, 4))
     images[8, 3] = -0.25
     np.testing.assert_array_equal(rows(open_images(images)), images)
-    np.testing.assert_array_equal(rows(open_images(images, limit=8)), 2 * images[:8] - 1)
+    assert all(any(np.array_equal(row, image) for image in images) for row in rows(open_images(images, limit=1)))
 
 
 def test_scaling_of_iterables_looks_at_dtype_only() -> None:
@@ -109,7 +109,8 @@ def test_iterables_of_batches_are_cut_and_joined() -> None:
         np.testing.assert_array_equal(rows(source, 6), images.reshape(20, 9) / 127.5 - 1)
     limited = open_images(pieces, limit=5, shape=(9,))
     assert limited.shape == (9,)
-    np.testing.assert_array_equal(rows(limited), images[:5].reshape(5, 9) / 127.5 - 1)
+    assert len(rows(limited)) == 5
+    assert {row.tobytes() for row in rows(limited)} < {row.tobytes() for row in images.reshape(20, 9) / 127.5 - 1}
 
 
 def test_one_shot_iterators_are_read_once() -> None:
@@ -120,7 +121,8 @@ def test_one_shot_iterators_are_read_once() -> None:
         next(source.batches())
 
 
-def test_limit_takes_no_more_than_it_needs_from_an_iterator() -> None:
+def test_limit_reads_an_iterator_to_its_end() -> None:
+    """A random subset of all images needs all of them; only about twice the subset is held."""
     taken = []
 
     def loader() -> Iterator[np.ndarray]:
@@ -129,7 +131,7 @@ def test_limit_takes_no_more_than_it_needs_from_an_iterator() -> None:
             yield random_bytes(4, 2)
 
     assert len(rows(open_images(loader(), limit=6))) == 6
-    assert taken == [0, 1]
+    assert taken == list(range(100))
 
 
 @pytest.mark.parametrize(
