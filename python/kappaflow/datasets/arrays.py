@@ -179,7 +179,7 @@ def open_array(
         count=count,
         provenance=provenance,
         reader=lambda rows: rebatch(blocks(), rows),
-        labels=None if labels is None else lambda: labels()[:count],
+        labels=None if labels is None else lambda: labels() if chosen is None else labels()[chosen],
     )
 
 

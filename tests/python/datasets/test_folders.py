@@ -91,7 +91,7 @@ def test_images_of_different_sizes(tmp_path: Path) -> None:
     source = open_images(tmp_path / "set", size=4)
     assert rows(source).shape == (3, 16)
     assert "resized from 2 different sizes to 4×4" in source.provenance.description
-    assert open_images(tmp_path / "set", limit=1).shape in {(8, 6), (7, 5)}
+    assert open_images(tmp_path / "set", limit=1).shape in {(8, 6), (5, 7)}
 
 
 def test_folders_without_images(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import h5py
@@ -12,6 +13,8 @@ import zarr
 from PIL import Image
 
 from kappaflow.datasets import DataError, open_images
+from kappaflow.datasets.arrays import open_array
+from kappaflow.datasets.options import Options
 from kappaflow.datasets.subset import read_chosen, subset
 from pictures import random_bytes, rows, write_images
 
@@ -143,3 +146,12 @@ class Blocks:
     def __getitem__(self, key: slice) -> np.ndarray:
         assert isinstance(key, slice)
         return self._array[key]
+
+
+def test_labels_of_a_subset_are_those_of_its_images() -> None:
+    images = np.arange(60, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
+    classes = np.arange(60) // 6
+    source = open_array(lambda: nullcontext(images), "array", Options(limit=10), "an array", labels=lambda: classes)
+    assert source.labels is not None
+    numbers = np.round((rows(source)[:, 0] + 1) * 127.5).astype(int)
+    np.testing.assert_array_equal(source.labels(), classes[numbers])
