@@ -22,7 +22,8 @@ from .._repr import ShortRepr
 from ..provenance import PixelRange, Provenance
 from .arrays import open_array
 from .errors import DataError
-from .folder import read_header, read_image
+from .image_decoding import read_image
+from .image_headers import read_header
 from .options import PATCH_DEFAULT, Options
 from .source import ImageSource, PixelScaling
 from .subset import describe_subset, subset

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import BinaryIO
 
 import numpy as np
@@ -18,34 +17,15 @@ from .._checks import FloatArray
 from .._repr import ShortRepr
 from ..provenance import PixelRange, Provenance
 from .errors import DataError
+from .image_decoding import read_image
+from .image_formats import image_suffixes
+from .image_headers import GREY_16, Header, read_header
 from .options import Options
 from .source import ImageSource
 from .subset import SUBSET_SEED, describe_subset, subset
 from .transform import resize_image, to_grey
 
-__all__ = ["SUFFIXES", "ImageFile", "import_pillow", "open_folder", "open_image_files", "read_image"]
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
-
-# Pillow's names of pixel formats. Everything else that Pillow opens is converted to 8-bit RGB.
-GREY_8 = frozenset({"1", "L", "LA", "La"})
-GREY_16 = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})  # Pillow opens 16-bit PGM (older ones: PNG) as "I"
-ALPHA = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
-
-
-def import_pillow() -> ModuleType:
-    """The module ``PIL.Image``.
-
-    Raises
-    ------
-    ImportError
-        Pillow is missing; the message names the extra that installs it.
-    """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError('reading image files needs Pillow: pip install "kappaflow[images]"') from error
-    return Image
+__all__ = ["ImageFile", "open_folder", "open_image_files"]
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -56,19 +36,9 @@ def list_images(folder: Path) -> list[Path]:
         images += [
             Path(directory, name)
             for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in image_suffixes()
         ]
     return sorted(images, key=lambda path: path.relative_to(folder).as_posix())
-
-
-@dataclass(frozen=True)
-class Header:
-    """Contents of an image file's header: size in pixels, Pillow's mode, and whether there is an alpha channel."""
-
-    width: int
-    height: int
-    mode: str
-    alpha: bool
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,59 +55,6 @@ class ImageFile(ShortRepr):
     name: str
     open: Callable[[], Path | BinaryIO]
     label: int | str | None = None
-
-
-def read_header(path: Path | BinaryIO, name: str) -> Header:
-    """Read the header of one file without decoding its pixels; `name` is the name of the file in messages.
-
-    Raises
-    ------
-    DataError
-        Pillow cannot read it.
-    """
-    image_module = import_pillow()
-    try:
-        with image_module.open(path) as image:
-            alpha = image.mode in ALPHA or "transparency" in image.info
-            return Header(width=image.width, height=image.height, mode=image.mode, alpha=alpha)
-    except Exception as error:  # Pillow raises many types for damaged files: OSError, SyntaxError, ValueError, …
-        raise DataError(f"{name}: cannot be read as an image ({error})") from error
-
-
-def read_image(path: Path | BinaryIO, name: str) -> FloatArray:
-    """Decode one file to (H, W) or (H, W, 3) float64 pixels in [-1, 1].
-
-    Alpha is dropped, palettes are looked up, 16-bit grey keeps its 16 bits, and only the first frame is read.
-
-    Raises
-    ------
-    DataError
-        The file cannot be decoded, or its integers exceed 16 bits.
-    """
-    image_module = import_pillow()
-    try:
-        with image_module.open(path) as image:
-            image.load()
-            if image.mode in GREY_16:
-                values, top = np.asarray(image).astype(np.float64), 65535
-            else:
-                if image.mode in GREY_8:
-                    image = image.convert("L")
-                elif image.mode in ("P", "PA"):  # via RGBA: else Pillow warns of palettes with alpha
-                    image = image.convert("RGBA").convert("RGB")
-                else:
-                    image = image.convert("RGB")
-                values, top = np.asarray(image).astype(np.float64), 255
-    except Exception as error:  # as in read_header
-        raise DataError(f"{name}: the image is corrupt or cannot be decoded ({error})") from error
-    if top == 65535 and (values.min() < 0 or values.max() > top):
-        raise DataError(
-            f"{name}: integer pixels must be within 0…{top}, got {values.min():.0f}…{values.max():.0f}; "
-            "put such images in an array file"
-        )
-    values /= top / 2
-    values -= 1.0
-    return values
 
 
 @dataclass
@@ -194,7 +111,7 @@ class Folder(ShortRepr):
         DataError
             It cannot be decoded, or its shape differs from that in its header.
         """
-        pixels = read_image(file.open(), file.name)
+        pixels = read_image(file.open(), file.name, alpha="drop")
         if pixels.ndim == 3 and not self.colour:
             pixels = to_grey(pixels, 2)
         if self.size is not None:
@@ -288,7 +205,7 @@ def drawn_first(files: Sequence[ImageFile], limit: int | None) -> Sequence[Image
 
 def is_colour(header: Header) -> bool:
     """Whether the file is read as RGB."""
-    return header.mode not in GREY_8 and header.mode not in GREY_16
+    return header.colour
 
 
 def describe(what: str, found: int, headers: list[Header], options: Options) -> Provenance:
@@ -347,7 +264,7 @@ def open_folder(folder: Path, options: Options) -> ImageSource:
     )
     paths = list_images(folder)
     if not paths:
-        raise DataError(f"{name}: no images in this folder; {', '.join(sorted(SUFFIXES))} files can be read")
+        raise DataError(f"{name}: no images in this folder; {', '.join(sorted(image_suffixes()))} files can be read")
     files = [ImageFile(path.relative_to(folder).as_posix(), partial(Path, path)) for path in paths]
     return open_image_files(files, name, f"the folder {name}", options)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from .arrays import as_array, check_array, open_h5, open_memory, open_npy, open_npz, open_zarr
 from .builtin import BUILTIN_NAMES, open_builtin
 from .errors import DataError
-from .folder import SUFFIXES, open_folder
+from .folder import open_folder
+from .image_formats import image_suffixes
 from .iterables import open_iterable
 from .options import Options
 from .source import ImageSource
@@ -135,7 +136,7 @@ def open_path(path: Path, given: str, options: Options) -> ImageSource:
         return FILE_READERS[suffix](path, options)
     if path.is_dir():
         return open_folder(path, options)
-    if suffix in SUFFIXES:
+    if suffix in image_suffixes():
         raise DataError(f"{given!r} is a single image; give the folder that holds the images")
     raise DataError(
         f"{given!r}: files of this type cannot be read; folders of images and {', '.join(FILE_READERS)} can"

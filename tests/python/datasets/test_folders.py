@@ -97,7 +97,7 @@ def test_images_of_different_sizes(tmp_path: Path) -> None:
 def test_folders_without_images(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/readme.txt").touch()
-    with pytest.raises(DataError, match=r"empty: no images in this folder; \.bmp, \.jpeg"):
+    with pytest.raises(DataError, match=r"empty: no images in this folder; \.apng, "):
         open_images(tmp_path / "empty")
 
 
@@ -149,5 +149,7 @@ def test_pixels_without_a_fixed_range(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.tif: floating-point pixels have no fixed range"):
         open_images(tmp_path)
     Image.fromarray(np.full((4, 4), 70000, np.int32)).save(tmp_path / "a.tif")
-    with pytest.raises(DataError, match=r"a\.tif: integer pixels must be within 0…65535, got 70000…70000"):
+    with pytest.raises(
+        DataError, match=r"a\.tif: pixels must be integers within 0…65535, got int32 values 70000…70000"
+    ):
         rows(open_images(tmp_path))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from kappaflow.datasets import ImageSource
@@ -61,3 +64,20 @@ class Tensor:
         if self.requires_grad or self.device != "cpu" or self.dtype == "torch.bfloat16":
             raise TypeError("cannot convert this tensor to numpy")
         return self.values.astype(dtype or self.values.dtype)
+
+
+def deep(*shape: int, seed: int = 0) -> npt.NDArray[np.uint16]:
+    """Random 16-bit values."""
+    return np.random.default_rng(seed).integers(0, 65536, shape, dtype=np.uint16)
+
+
+def png_16(pixels: npt.NDArray[np.uint16]) -> bytes:
+    """A PNG file of 16 bits for each value, which Pillow cannot write: (H, W, C) with C = 1 to 4."""
+    height, width, channels = pixels.shape
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, (0, 4, 2, 6)[channels - 1], 0, 0, 0)
+    lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
