@@ -24,7 +24,7 @@ MOST_STACK_BYTES = 2**30
 
 
 def joined(upper: npt.NDArray[np.uint8], lower: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
-    """16-bit values of their two bytes."""
+    """16-bit values (H, W, C) of their two bytes, of the same shape."""
     values = upper.astype(np.uint16)
     values <<= 8
     values |= lower
@@ -152,7 +152,14 @@ def stack_of(shape: tuple[int, ...], axes: str, dtype: np.dtype[Any], name: str)
     if dtype.kind not in "uif":
         raise DataError(f"{name}: pixels must be integers or floating-point numbers, got {dtype}")
     depth = 8 * dtype.itemsize if dtype.kind == "u" and dtype.itemsize <= 2 else 32
-    return TiffStack(int(np.prod(outer, dtype=np.int64)), height, width, channels, str(dtype), depth)
+    return TiffStack(
+        frames=int(np.prod(outer, dtype=np.int64)),
+        height=height,
+        width=width,
+        channels=channels,
+        dtype=str(dtype),
+        depth=depth,
+    )
 
 
 def read_tiff_frames(file: ImageInput, name: str, frames: Iterator[int]) -> Iterator[npt.NDArray[Any]]:
