@@ -39,7 +39,10 @@ class Decoded:
         return self.alpha is not None and bool(self.alpha.min(initial=1.0) < 1.0)
 
     def on_ground(self, alpha: str, ends: PixelRange) -> npt.NDArray[Any]:
-        """The values without alpha, of the same shape: `alpha` is ``"drop"``, or ``"white"`` or ``"black"``, the ends of the range of values."""
+        """The values without alpha, of the same shape.
+
+        `alpha` is ``"drop"``, or the ground ``"white"`` or ``"black"``, which are the ends of the range of values.
+        """
         ground = GROUNDS[alpha]
         if ground is None or not self.has_transparency:
             return self.values
