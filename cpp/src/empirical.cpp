@@ -76,8 +76,10 @@ class Anderson {
 }  // namespace
 
 EmpiricalLaw::EmpiricalLaw(Profiles profiles, const Vector& eigenvalues, double n, Mean mean,
-                           const LinearAlgebra& library, const EmpiricalOptions& options)
+                           const LinearAlgebra& library, const EmpiricalOptions& options, std::vector<Index> groups)
     : profiles_(std::move(profiles)),
+      images_(static_cast<double>(profiles_.rows())),
+      mean_size_(1),
       eigenvalues_(eigenvalues),
       modes_(eigenvalues.size()),
       coordinates_(eigenvalues.size() + (mean == Mean::estimated ? 1 : 0)),
@@ -102,32 +104,24 @@ EmpiricalLaw::EmpiricalLaw(Profiles profiles, const Vector& eigenvalues, double 
   detail::require(fraction(options.ladder_tolerance), here, "options.ladder_tolerance must be in (0, 0.1)",
                   options.ladder_tolerance);
   detail::require(fraction(options.compression), here, "options.compression must be in (0, 0.1)", options.compression);
+  arrange(std::move(groups));
+  detail::require(mean == Mean::known || n > mean_size_, here,
+                  "n must exceed the mean size of a group with estimated mean", n);
 }
 
-/// Profiles start … start + count as columns (D, count), squared or not, with the coordinate of the mean last.
-void EmpiricalLaw::block(Index start, Index count, Matrix& transposed, bool squared) const {
-  transposed.resize(coordinates_, count);
-  const auto values = profiles_.middleRows(start, count).transpose().cast<double>();
-  if (squared)
-    transposed.topRows(modes_) = values.cwiseAbs2();
-  else
-    transposed.topRows(modes_) = values;
-  if (has_mean()) transposed.row(modes_).setOnes();
-}
-
-/// One step of the fixed point, theory.md (40): g (D, N) -> 1/(t + mean_a[z^2 r]).
+/// One step of the fixed point, theory.md (40): g (D, N) -> 1/(t + mean_a[z^2 r]); with groups theory.md (49).
 Matrix EmpiricalLaw::iterate(const Vector& shifts, const Matrix& g, Matrix* leverage) const {
-  const Index total = profiles_.rows(), count = shifts.size();
+  const Index count = shifts.size();
   Matrix sums = Matrix::Zero(coordinates_, count), squares, inverse;
-  if (leverage != nullptr) leverage->resize(count, total);
-  for (Index start = 0; start < total; start += kBlockRows) {
-    const Index rows = std::min(kBlockRows, total - start);
-    block(start, rows, squares, true);
-    inverse.resize(count, rows);
+  if (leverage != nullptr) leverage->resize(count, first_pair_.back());
+  for (const Block& part : blocks_) {
+    products(part, squares);
+    inverse.resize(count, part.pairs);
     multiply(library_, true, false, 1 / n_, g, squares, 0, inverse);
-    inverse = (1 + inverse.array()).inverse();
-    if (leverage != nullptr) leverage->middleCols(start, rows) = inverse;
-    multiply(library_, false, true, 1 / static_cast<double>(total), squares, inverse, 1, sums);
+    invert(part, inverse);
+    if (leverage != nullptr) leverage->middleCols(part.pair, part.pairs) = inverse;
+    double_mixed(part, inverse);
+    multiply(library_, false, true, 1 / images_, squares, inverse, 1, sums);
   }
   for (Index i = 0; i < count; ++i) sums.col(i).head(modes_).array() += shifts[i];
   return sums.cwiseInverse();
@@ -187,7 +181,7 @@ EmpiricalNodes EmpiricalLaw::solve(const Vector& shifts) const {
   EmpiricalNodes nodes{shifts,
                        Matrix::Zero(coordinates_, count),
                        Matrix::Ones(coordinates_, count),
-                       Matrix(count, profiles_.rows()),
+                       Matrix(count, first_pair_.back()),
                        Eigen::VectorXi::Zero(count),
                        Vector::Constant(count, kNaN)};
   std::vector<Index> finite;
@@ -196,7 +190,7 @@ EmpiricalNodes EmpiricalLaw::solve(const Vector& shifts) const {
     if (std::isfinite(shifts[i]))
       finite.push_back(i);
     else if (has_mean())
-      nodes.resolvent(modes_, i) = n_ / (n_ - 1);  // r = 1 - 1/n for all samples
+      nodes.resolvent(modes_, i) = resolvent_of_mean();
   }
   iterate_to_fixed_point(nodes, finite);
   for (const Index i : finite) nodes.remaining.col(i).head(modes_) = shifts[i] * nodes.resolvent.col(i).head(modes_);

@@ -11,7 +11,6 @@
 
 namespace kappaflow {
 
-using detail::kBlockRows;
 using detail::multiply;
 using Index = Eigen::Index;
 using Matrix = Eigen::MatrixXd;
@@ -21,6 +20,9 @@ namespace {
 
 /// Eigenvalues of a Gram matrix have rounding errors of 1e-16: below 1e-14 there is nothing to keep.
 constexpr double kGramRounding = 1e-14;
+
+/// Columns of the matrices of mode pairs that are summed over groups at once, so that they stay in the cache.
+constexpr Index kTile = 16;
 
 }  // namespace
 
@@ -72,21 +74,21 @@ struct EmpiricalLaw::Dressed {
 
 /// r_i r_j of all pairs in the span of a few vectors: eigenvectors of their Gram matrix, columns scaled to length 1.
 EmpiricalLaw::Forms EmpiricalLaw::leverage_forms(const EmpiricalNodes& nodes, const Pairs& pair) const {
-  const Index count = pair.size(), total = profiles_.rows();
-  Matrix gram = Matrix::Zero(count, count), products;
-  const auto leverage_products = [&](Index start, Index rows) {
-    products.resize(rows, count);
+  const Index count = pair.size();
+  Matrix gram = Matrix::Zero(count, count), both;
+  const auto leverage_products = [&](const Block& part) {
+    both.resize(part.rows, count);
     for (Index p = 0; p < count; ++p) {
       const Index i = pair.i(p), j = pair.j(p);
-      products.col(p) = nodes.leverage.row(i)
-                            .segment(start, rows)
-                            .cwiseProduct(nodes.leverage.row(j).segment(start, rows))
-                            .transpose();
+      both.col(p) = nodes.leverage.row(i)
+                        .segment(part.row, part.rows)
+                        .cwiseProduct(nodes.leverage.row(j).segment(part.row, part.rows))
+                        .transpose();
     }
   };
-  for (Index start = 0; start < total; start += kBlockRows) {
-    leverage_products(start, std::min(kBlockRows, total - start));
-    multiply(library_, true, false, 1, products, products, 1, gram);
+  for (const Block& part : blocks_) {
+    leverage_products(part);
+    multiply(library_, true, false, 1, both, both, 1, gram);
   }
   const Vector scale = gram.diagonal().cwiseSqrt();
   const Eigen::SelfAdjointEigenSolver<Matrix> eigen(scale.cwiseInverse().asDiagonal() * gram *
@@ -100,12 +102,11 @@ EmpiricalLaw::Forms EmpiricalLaw::leverage_forms(const EmpiricalNodes& nodes, co
 
   Forms result{std::vector<Matrix>(static_cast<std::size_t>(rank), Matrix::Zero(coordinates_, coordinates_)), back};
   Matrix squares, scaled, span;
-  for (Index start = 0; start < total; start += kBlockRows) {
-    const Index rows = std::min(kBlockRows, total - start);
-    leverage_products(start, rows);
-    span.resize(rows, rank);
-    multiply(library_, false, false, 1 / (n_ * static_cast<double>(total)), products, basis, 0, span);
-    block(start, rows, squares, true);
+  for (const Block& part : blocks_) {
+    leverage_products(part);
+    span.resize(part.rows, rank);
+    multiply(library_, false, false, 1 / (n_ * images_), both, basis, 0, span);
+    products(part, squares);
     for (Index q = 0; q < rank; ++q) {
       scaled = squares * span.col(q).asDiagonal();
       multiply(library_, false, true, 1, scaled, squares, 1, result.forms[static_cast<std::size_t>(q)]);
@@ -114,12 +115,56 @@ EmpiricalLaw::Forms EmpiricalLaw::leverage_forms(const EmpiricalNodes& nodes, co
   return result;
 }
 
+/// The same for groups: R_i = sum_q left_q right_qi of all groups, so that with B_q = Z' left_q Z
+///   Q_ij = sum_qr right_qi right_rj (1/(n images)) sum_groups B_q o B_r.
+EmpiricalLaw::Forms EmpiricalLaw::group_forms(const Pairs& pair, const Dressed& dressed) const {
+  const Matrix &left = dressed.leverage.left, &right = dressed.leverage.right;
+  const Index rank = left.cols(), count = rank * (rank + 1) / 2;
+  Forms result{std::vector<Matrix>(static_cast<std::size_t>(count), Matrix::Zero(coordinates_, coordinates_)),
+               Matrix(pair.size(), count)};
+  for (Index q = 0, form = 0; q < rank; ++q) {
+    for (Index r = 0; r <= q; ++r, ++form) {
+      for (Index p = 0; p < pair.size(); ++p) {
+        const Index i = pair.i(p), j = pair.j(p);
+        result.back(p, form) = right(q, i) * right(r, j) + (r == q ? 0 : right(r, i) * right(q, j));
+      }
+    }
+  }
+  Matrix samples, small;
+  std::vector<Matrix> moments(static_cast<std::size_t>(rank));
+  for (const Block& part : blocks_) {
+    rows(part, samples);
+    for (Index tile = 0; tile < coordinates_; tile += kTile) {  // columns of the lower triangle
+      const Index width = std::min(kTile, coordinates_ - tile), height = coordinates_ - tile;
+      for (Index group = part.group; group < part.group + part.groups; ++group) {
+        const Index size = members(group), first = first_row_[static_cast<std::size_t>(group)] - part.row;
+        const auto z = samples.middleCols(first, size);
+        for (Index q = 0; q < rank; ++q) {
+          small = unpacked(left.col(q).data() + first_pair_[static_cast<std::size_t>(group)], 1, size);
+          moments[static_cast<std::size_t>(q)].noalias() =
+              z.bottomRows(height) * (small * z.middleRows(tile, width).transpose()).eval();
+        }
+        for (Index q = 0, form = 0; q < rank; ++q) {
+          for (Index r = 0; r <= q; ++r, ++form) {
+            result.forms[static_cast<std::size_t>(form)].block(tile, tile, height, width) +=
+                moments[static_cast<std::size_t>(q)].cwiseProduct(moments[static_cast<std::size_t>(r)]);
+          }
+        }
+      }
+    }
+  }
+  for (Matrix& form : result.forms) {
+    form = Matrix(form.selfadjointView<Eigen::Lower>()) / (n_ * images_);
+  }
+  return result;
+}
+
 Matrix EmpiricalLaw::mode_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g) const {
   const Pairs pair = pairs(nodes, f, g, true);
   Matrix covariance = Matrix::Zero(modes_, modes_);
   if (pair.size() == 0) return covariance;
-  const Forms forms = leverage_forms(nodes, pair);
   Dressed dressed(nodes, modes_, options_.compression);
+  const Forms forms = grouped() ? group_forms(pair, dressed) : leverage_forms(nodes, pair);
   for (Index p = 0; p < pair.size(); ++p) {
     const Index i = pair.i(p), j = pair.j(p);
     const Vector root = pair.root_gamma.col(p);
@@ -138,7 +183,7 @@ Matrix EmpiricalLaw::mode_covariance(const EmpiricalNodes& nodes, const Vector& 
     covariance += pair.weight[p] * (outer.asDiagonal() * both * outer.asDiagonal());
   }
   const Matrix h = nodes.remaining.topRows(modes_), shrink = h.array() * (1 - h.array());
-  covariance.diagonal() -= (shrink * f).cwiseProduct(shrink * g) / n_;
+  covariance.diagonal() -= (shrink * f).cwiseProduct(shrink * g) * mean_size_ / n_;
   covariance.diagonal() += third_pairing(nodes, f, g, dressed);
   return covariance;
 }
@@ -151,7 +196,6 @@ Matrix EmpiricalLaw::mode_covariance(const EmpiricalNodes& nodes, const Vector& 
 /// contains.
 Vector EmpiricalLaw::third_pairing(const EmpiricalNodes& nodes, const Vector& f, const Vector& g,
                                    const Dressed& dressed) const {
-  const Index total = profiles_.rows();
   const bool same = f == g;
   const Matrix h = nodes.remaining.topRows(modes_), resolvent = nodes.resolvent.topRows(modes_);
   const Matrix bare_weights_f = h.cwiseProduct(resolvent) * f.asDiagonal(),
@@ -160,32 +204,30 @@ Vector EmpiricalLaw::third_pairing(const EmpiricalNodes& nodes, const Vector& f,
   const Vector bare_centre_f = shrink * f, bare_centre_g = shrink * g;
   Vector sum = Vector::Zero(modes_);  // the centres are the means over samples, so products are covariances
   Matrix squares, scaled, phi_f, phi_g, bare_f, bare_g;
-  const auto influence = [&](Index start, Index rows, const std::vector<Matrix>& maps, const Vector& centre,
-                             Matrix& phi) {
-    phi = -centre.replicate(1, rows);
+  const auto influence = [&](const Block& part, const std::vector<Matrix>& maps, const Vector& centre, Matrix& phi) {
+    phi = -mean_size_ * centre.replicate(1, part.groups);
     for (std::size_t q = 0; q < maps.size(); ++q) {
-      scaled = squares * dressed.leverage.left.col(static_cast<Index>(q)).segment(start, rows).asDiagonal();
-      multiply(library_, false, false, 1, maps[q], scaled, 1, phi);
+      scaled = squares * dressed.leverage.left.col(static_cast<Index>(q)).segment(part.pair, part.pairs).asDiagonal();
+      multiply(library_, false, false, 1, maps[q], sum_groups(part, scaled), 1, phi);
     }
   };
-  const auto bare = [&](Index start, Index rows, const Matrix& weights, const Vector& centre, Matrix& phi) {
-    phi.resize(modes_, rows);
-    multiply(library_, false, false, 1, weights, nodes.leverage.middleCols(start, rows), 0, phi);
-    phi = phi.cwiseProduct(squares.topRows(modes_)).colwise() - centre;
+  const auto bare = [&](const Block& part, const Matrix& weights, const Vector& centre, Matrix& phi) {
+    phi.resize(modes_, part.pairs);
+    multiply(library_, false, false, 1, weights, nodes.leverage.middleCols(part.pair, part.pairs), 0, phi);
+    phi = sum_groups(part, phi.cwiseProduct(squares.topRows(modes_))).colwise() - mean_size_ * centre;
   };
-  for (Index start = 0; start < total; start += kBlockRows) {
-    const Index rows = std::min(kBlockRows, total - start);
-    block(start, rows, squares, true);
-    influence(start, rows, dressed.f, dressed.centre_f, phi_f);
-    bare(start, rows, bare_weights_f, bare_centre_f, bare_f);
+  for (const Block& part : blocks_) {
+    products(part, squares);
+    influence(part, dressed.f, dressed.centre_f, phi_f);
+    bare(part, bare_weights_f, bare_centre_f, bare_f);
     if (!same) {
-      influence(start, rows, dressed.g, dressed.centre_g, phi_g);
-      bare(start, rows, bare_weights_g, bare_centre_g, bare_g);
+      influence(part, dressed.g, dressed.centre_g, phi_g);
+      bare(part, bare_weights_g, bare_centre_g, bare_g);
     }
     const Matrix &other = same ? phi_f : phi_g, &bare_other = same ? bare_f : bare_g;
     sum += (phi_f.cwiseProduct(other) - bare_f.cwiseProduct(bare_other)).rowwise().sum();
   }
-  return sum / (n_ * static_cast<double>(total));
+  return sum / (n_ * images_);
 }
 
 }  // namespace kappaflow

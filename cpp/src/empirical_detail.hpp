@@ -23,4 +23,13 @@ struct EmpiricalLaw::Pairs {
   Eigen::Index j(Eigen::Index p) const { return second[static_cast<std::size_t>(p)]; }
 };
 
+/// A symmetric matrix from its pairs a <= b, at b (b+1)/2 + a, that lie `stride` numbers apart.
+inline Eigen::MatrixXd unpacked(const double* pairs, Eigen::Index stride, Eigen::Index size) {
+  Eigen::MatrixXd result(size, size);
+  for (Eigen::Index b = 0; b < size; ++b) {
+    for (Eigen::Index a = 0; a <= b; ++a, pairs += stride) result(a, b) = result(b, a) = *pairs;
+  }
+  return result;
+}
+
 }  // namespace kappaflow

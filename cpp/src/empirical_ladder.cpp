@@ -11,7 +11,6 @@
 
 namespace kappaflow {
 
-using detail::kBlockRows;
 using detail::multiply;
 using Index = Eigen::Index;
 using Matrix = Eigen::MatrixXd;
@@ -123,18 +122,13 @@ EmpiricalLaw::Pairs EmpiricalLaw::pairs(const EmpiricalNodes& nodes, const Vecto
 /// Q_p v_p, theory.md (41), for the pairs p = which[c] of the columns c: (D, C) -> (D, C).
 Matrix EmpiricalLaw::apply_leverage(const EmpiricalNodes& nodes, const Pairs& pairs, const Matrix& vectors,
                                     const std::vector<Index>& which) const {
-  const Index total = profiles_.rows(), count = vectors.cols();
+  const Index count = vectors.cols();
   Matrix result = Matrix::Zero(coordinates_, count), squares, inner;
-  for (Index start = 0; start < total; start += kBlockRows) {
-    const Index rows = std::min(kBlockRows, total - start);
-    block(start, rows, squares, true);
-    inner.resize(rows, count);
-    multiply(library_, true, false, 1 / (n_ * static_cast<double>(total)), squares, vectors, 0, inner);
-    const Matrix leverage = nodes.leverage.middleCols(start, rows).transpose();
-    for (Index c = 0; c < count; ++c) {
-      const Index p = which[static_cast<std::size_t>(c)];
-      inner.col(c).array() *= leverage.col(pairs.i(p)).array() * leverage.col(pairs.j(p)).array();
-    }
+  for (const Block& part : blocks_) {
+    products(part, squares);
+    inner.resize(part.pairs, count);
+    multiply(library_, true, false, 1 / (n_ * images_), squares, vectors, 0, inner);
+    sandwich(part, nodes, pairs, which, inner);
     multiply(library_, false, false, 1, squares, inner, 1, result);
   }
   return result;
@@ -174,21 +168,21 @@ Vector EmpiricalLaw::ladder_covariance(const EmpiricalNodes& nodes, const Vector
   detail::require(x.size() == modes_, here, "x must have one entry for each mode", x.size());
   detail::require(y.size() == modes_, here, "y must have one entry for each mode", y.size());
   const Pairs pair = pairs(nodes, f, g);
-  const Index count = pair.weight.size(), total = profiles_.rows();
-  const Matrix u = nodes.leverage.cwiseProduct(projections(nodes, x));
-  const Matrix v = x == y ? u : Matrix(nodes.leverage.cwiseProduct(projections(nodes, y)));
-  Matrix right = Matrix::Zero(coordinates_, count), squares, products;
-  for (Index start = 0; start < total; start += kBlockRows) {
-    const Index rows = std::min(kBlockRows, total - start);
-    const Matrix from = u.middleCols(start, rows).transpose(), to = v.middleCols(start, rows).transpose();
-    products.resize(rows, count);
+  const Index count = pair.weight.size();
+  const Matrix u = respond(nodes, projections(nodes, x));
+  const Matrix v = x == y ? u : respond(nodes, projections(nodes, y));
+  Matrix right = Matrix::Zero(coordinates_, count), squares, outer;
+  for (const Block& part : blocks_) {
+    const Matrix from = u.middleCols(part.row, part.rows).transpose(),
+                 to = v.middleCols(part.row, part.rows).transpose();
+    outer.resize(part.pairs, count);
     for (Index p = 0; p < count; ++p) {
       const Index i = pair.i(p), j = pair.j(p);
-      products.col(p) = f[i] * g[j] * from.col(i).cwiseProduct(to.col(j));
-      if (i != j) products.col(p) += f[j] * g[i] * from.col(j).cwiseProduct(to.col(i));
+      outer.col(p) = f[i] * g[j] * pair_products(part, from.col(i), to.col(j));
+      if (i != j) outer.col(p) += f[j] * g[i] * pair_products(part, from.col(j), to.col(i));
     }
-    block(start, rows, squares, true);
-    multiply(library_, false, false, 1 / (n_ * static_cast<double>(total)), squares, products, 1, right);
+    products(part, squares);
+    multiply(library_, false, false, 1 / (n_ * images_), squares, outer, 1, right);
   }
   right = right.cwiseProduct(pair.root_gamma).cwiseProduct(pair.root_gamma);
   const Matrix added = apply_leverage(nodes, pair, ladder(nodes, pair, std::move(right)), all_columns(count));
@@ -198,13 +192,11 @@ Vector EmpiricalLaw::ladder_covariance(const EmpiricalNodes& nodes, const Vector
 /// sum_i f_i t_i g_k mean_a[z_k r_ai u_i], theory.md (46), for the input at the mean, u_i = g_i of the mean's
 /// coordinate: (modes).
 Vector EmpiricalLaw::centre(const EmpiricalNodes& nodes, const Vector& f) const {
-  const Index total = profiles_.rows();
   Matrix sums = Matrix::Zero(coordinates_, nodes.shifts.size()), samples;
-  for (Index start = 0; start < total; start += kBlockRows) {
-    const Index rows = std::min(kBlockRows, total - start);
-    block(start, rows, samples, false);
-    multiply(library_, false, true, 1 / static_cast<double>(total), samples, nodes.leverage.middleCols(start, rows), 1,
-             sums);
+  for (const Block& part : blocks_) {
+    rows(part, samples);
+    const Matrix u = ones_.segment(part.row, part.rows).transpose().replicate(nodes.shifts.size(), 1);
+    multiply(library_, false, true, 1 / images_, samples, respond(part, nodes, u), 1, sums);
   }
   const Vector weights = nodes.resolvent.row(modes_).transpose().cwiseProduct(f);
   return nodes.remaining.cwiseProduct(sums).topRows(modes_) * weights;
@@ -223,8 +215,8 @@ Vector EmpiricalLaw::spread(const EmpiricalNodes& nodes, const Vector& f, const 
   const Matrix added = apply_leverage(nodes, pair, right, all_columns(pair.size()));
   const Matrix h = nodes.remaining.topRows(modes_), shrink = h.array() * (1 - h.array());
   Vector result = pair.eta.cwiseProduct(added).topRows(modes_) * pair.weight;
-  result -= (shrink * f).cwiseProduct(shrink * g).cwiseProduct(variance) / n_;
-  if (has_mean()) result -= centre(nodes, f).cwiseProduct(centre(nodes, g)) / n_;
+  result -= (shrink * f).cwiseProduct(shrink * g).cwiseProduct(variance) * mean_size_ / n_;
+  if (has_mean()) result -= centre(nodes, f).cwiseProduct(centre(nodes, g)) * mean_size_ / n_;
   return result;
 }
 

@@ -8,7 +8,6 @@
 
 namespace kappaflow {
 
-using detail::kBlockRows;
 using detail::LowRank;
 using detail::multiply;
 using Index = Eigen::Index;
@@ -79,28 +78,91 @@ struct EmpiricalLaw::Outputs {
     return wide;
   }
 
-  /// The small matrices of profiles start … start + rows side by side, (K rank + outer, rank rows), for ladder products
-  /// (P, rows) of each group.
-  Matrix small(const std::vector<Matrix>& ladder_products, const LowRank& outer, Index start, Index rows) const {
-    const Index groups = static_cast<Index>(ladder_products.size()), count = nodes.shifts.size();
-    Matrix result(groups * rank() + outer.left.cols(), rank() * rows), form = Matrix::Zero(count, count);
-    for (Index a = 0; a < rows; ++a) {
-      const Vector r = nodes.leverage.col(start + a);
-      for (Index k = 0; k < groups; ++k) {
-        const double* product = ladder_products[static_cast<std::size_t>(k)].col(a).data();
-        for (Index p = 0; p < pair.size(); ++p) {
-          const Index i = pair.i(p), j = pair.j(p);
-          const double value = product[p] * r[i] * r[j];
-          form(i, j) = f[j] * g[i] * value;
-          form(j, i) = f[i] * g[j] * value;
-        }
-        result.block(k * rank(), a * rank(), rank(), rank()).noalias() =
-            resolvent.right * form * resolvent.right.transpose();
-      }
-      result.block(groups * rank(), a * rank(), outer.left.cols(), rank()).noalias() =
-          outer.right * r.asDiagonal() * resolvent.right.transpose();
+  /// Numbers in the small matrix of a group with this many rows, for K groups of outputs: (K m rank + m outer, m rank).
+  Index height(Index members, Index groups, const LowRank& outer) const {
+    return members * (groups * rank() + outer.left.cols());
+  }
+
+  /// The small matrices of the groups of a block, one after the other, for ladder products (P, pairs) of each group of
+  /// outputs.
+  std::vector<double> small(const std::vector<Matrix>& ladder_products, const LowRank& outer, const Block& part) const {
+    const Index groups = static_cast<Index>(ladder_products.size());
+    Index length = 0;
+    for (Index group = part.group; group < part.group + part.groups; ++group)
+      length += height(law.members(group), groups, outer) * law.members(group) * rank();
+    std::vector<double> result(static_cast<std::size_t>(length));
+    double* place = result.data();
+    for (Index group = part.group; group < part.group + part.groups; ++group) {
+      const Index members = law.members(group), rows = height(members, groups, outer);
+      Eigen::Map<Matrix> matrix(place, rows, members * rank());
+      if (members == 1)
+        fill_single(ladder_products, outer, part, group, matrix);
+      else
+        fill_group(ladder_products, outer, part, group, matrix);
+      place += matrix.size();
     }
     return result;
+  }
+
+  void fill_single(const std::vector<Matrix>& ladder_products, const LowRank& outer, const Block& part, Index group,
+                   Eigen::Map<Matrix>& matrix) const {
+    const Index groups = static_cast<Index>(ladder_products.size()), count = nodes.shifts.size();
+    const Index column = law.first_pair_[static_cast<std::size_t>(group)];
+    const Vector r = nodes.leverage.col(column);
+    Matrix form = Matrix::Zero(count, count);
+    for (Index k = 0; k < groups; ++k) {
+      const double* product = ladder_products[static_cast<std::size_t>(k)].col(column - part.pair).data();
+      for (Index p = 0; p < pair.size(); ++p) {
+        const Index i = pair.i(p), j = pair.j(p);
+        const double value = product[p] * r[i] * r[j];
+        form(i, j) = f[j] * g[i] * value;
+        form(j, i) = f[i] * g[j] * value;
+      }
+      matrix.middleRows(k * rank(), rank()).noalias() = resolvent.right * form * resolvent.right.transpose();
+    }
+    matrix.bottomRows(outer.left.cols()).noalias() = outer.right * r.asDiagonal() * resolvent.right.transpose();
+  }
+
+  /// Rows and columns (member, element of the span): with H_ij = Z diag(ladder) Z', the sum over nodes of R_i H_ij R_j.
+  void fill_group(const std::vector<Matrix>& ladder_products, const LowRank& outer, const Block& part, Index group,
+                  Eigen::Map<Matrix>& matrix) const {
+    const Index groups = static_cast<Index>(ladder_products.size()), count = nodes.shifts.size();
+    const Index size = law.members(group), column = law.first_pair_[static_cast<std::size_t>(group)];
+    std::vector<Matrix> r;
+    for (Index i = 0; i < count; ++i)
+      r.push_back(unpacked(nodes.leverage.col(column).data() + i, nodes.leverage.rows(), size));
+    std::vector<Matrix> forms(static_cast<std::size_t>(size * size), Matrix::Zero(count, count));
+    for (Index k = 0; k < groups; ++k) {
+      const Matrix& product = ladder_products[static_cast<std::size_t>(k)];
+      for (Index p = 0; p < pair.size(); ++p) {
+        const Index i = pair.i(p), j = pair.j(p);
+        const Matrix value = r[static_cast<std::size_t>(i)] *
+                             unpacked(product.col(column - part.pair).data() + p, product.rows(), size) *
+                             r[static_cast<std::size_t>(j)];
+        for (Index a = 0; a < size; ++a) {
+          for (Index b = 0; b < size; ++b) {
+            Matrix& form = forms[static_cast<std::size_t>(a * size + b)];
+            form(i, j) = f[j] * g[i] * value(a, b);
+            form(j, i) = f[i] * g[j] * value(b, a);
+          }
+        }
+      }
+      for (Index a = 0; a < size; ++a) {
+        for (Index b = 0; b < size; ++b) {
+          matrix.block((k * size + a) * rank(), b * rank(), rank(), rank()).noalias() =
+              resolvent.right * forms[static_cast<std::size_t>(a * size + b)] * resolvent.right.transpose();
+        }
+      }
+    }
+    const Index width = outer.left.cols(), last = groups * size * rank();
+    Vector entry(count);
+    for (Index a = 0; a < size; ++a) {
+      for (Index b = 0; b < size; ++b) {
+        for (Index i = 0; i < count; ++i) entry[i] = r[static_cast<std::size_t>(i)](a, b);
+        matrix.block(last + a * width, b * rank(), width, rank()).noalias() =
+            outer.right * entry.asDiagonal() * resolvent.right.transpose();
+      }
+    }
   }
 
   /// Adds mean_a sums of influences (outer count, rows) to (modes, B).
@@ -115,30 +177,54 @@ struct EmpiricalLaw::Outputs {
     }
   }
 
+  /// Projections (m rank, count) of the members first … first + m from those of all rows of a block, in `scratch`
+  /// unless they are there already.
+  Eigen::Map<const Matrix> stacked(const Matrix& u, Index first, Index members, Index count, Matrix& scratch) const {
+    if (members == 1) return {u.col(first).data(), rank(), count};
+    scratch.resize(members * rank(), count);
+    for (Index a = 0; a < members; ++a)
+      scratch.middleRows(a * rank(), rank()) = Eigen::Map<const Matrix>(u.col(first + a).data(), rank(), count);
+    return {scratch.data(), scratch.rows(), count};
+  }
+
   /// Products of one batch of inputs with one block of profiles.
-  void add(const Matrix& samples, const Matrix& small_f, const Matrix& small_g, Index start, Index count) {
+  void add(const Block& part, const Matrix& samples, const std::vector<double>& small_f,
+           const std::vector<double>& small_g, Index start, Index count) {
     const Index rows = samples.cols(), width_f = outer_f.left.cols(), width_g = outer_g.left.cols();
     const Index groups = second.cols();
-    Matrix u(rank() * count, rows), v, influences_f(width_f * count, rows), influences_g;
+    Matrix u(rank() * count, rows), v, influences_f(width_f * count, rows), influences_g, image, stacked_u, stacked_v;
     multiply(law.library_, true, false, 1, expand(x, start, count), samples, 0, u);
     if (!same) {
       v.resize(rank() * count, rows);
       multiply(law.library_, true, false, 1, expand(y, start, count), samples, 0, v);
       influences_g.resize(width_g * count, rows);
     }
-    Matrix image(small_f.rows(), count);
-    for (Index a = 0; a < rows; ++a) {
-      const Eigen::Map<const Matrix> from(u.col(a).data(), rank(), count);
-      const Eigen::Map<const Matrix> to(same ? u.col(a).data() : v.col(a).data(), rank(), count);
-      multiply(law.library_, false, false, 1, small_f.middleCols(a * rank(), rank()), from, 0, image);
+    const auto influences = [&](Index first, Index members, Index width, Matrix& all) {
+      for (Index a = 0; a < members; ++a) {
+        Eigen::Map<Matrix>(all.col(first + a).data(), width, count) =
+            image.bottomRows(members * width).middleRows(a * width, width);
+      }
+    };
+    const double *place_f = small_f.data(), *place_g = small_g.data();
+    for (Index group = part.group; group < part.group + part.groups; ++group) {
+      const Index members = law.members(group), first = law.first_row_[static_cast<std::size_t>(group)] - part.row;
+      const Index inner = members * rank(), high_f = height(members, groups, outer_f);
+      const Eigen::Map<const Matrix> from = stacked(u, first, members, count, stacked_u);
+      const Eigen::Map<const Matrix> to = same ? from : stacked(v, first, members, count, stacked_v);
+      image.resize(high_f, count);
+      multiply(law.library_, false, false, 1, Eigen::Map<const Matrix>(place_f, high_f, inner), from, 0, image);
+      place_f += high_f * inner;
       for (Index k = 0; k < groups; ++k) {
         second.col(k).segment(start, count) +=
-            image.middleRows(k * rank(), rank()).cwiseProduct(to).colwise().sum().transpose();
+            image.middleRows(k * inner, inner).cwiseProduct(to).colwise().sum().transpose();
       }
-      Eigen::Map<Matrix>(influences_f.col(a).data(), width_f, count) = image.bottomRows(width_f);
+      influences(first, members, width_f, influences_f);
       if (same) continue;
-      Eigen::Map<Matrix> influence(influences_g.col(a).data(), width_g, count);
-      multiply(law.library_, false, false, 1, small_g.middleCols(a * rank(), rank()), to, 0, influence);
+      const Index high_g = height(members, 0, outer_g);
+      image.resize(high_g, count);
+      multiply(law.library_, false, false, 1, Eigen::Map<const Matrix>(place_g, high_g, inner), to, 0, image);
+      place_g += high_g * inner;
+      influences(first, members, width_g, influences_g);
     }
     if (means) add_means(samples, influences_f, outer_f, start, count, mean_f);
     if (means && !same) add_means(samples, influences_g, outer_g, start, count, mean_g);
@@ -154,18 +240,17 @@ struct EmpiricalLaw::Outputs {
     }
     Matrix samples, squares;
     std::vector<Matrix> products(ladders.size());
-    for (Index start = 0; start < law.profiles(); start += kBlockRows) {
-      const Index rows = std::min(kBlockRows, law.profiles() - start);
-      law.block(start, rows, squares, true);
+    for (const Block& part : law.blocks_) {
+      law.products(part, squares);
       for (std::size_t k = 0; k < ladders.size(); ++k) {
-        products[k].resize(pair.size(), rows);
+        products[k].resize(pair.size(), part.pairs);
         multiply(law.library_, true, false, 1, ladders[k], squares, 0, products[k]);
       }
-      const Matrix small_f = small(products, outer_f, start, rows);
-      const Matrix small_g = same ? Matrix() : small({}, outer_g, start, rows);
-      law.block(start, rows, samples, false);
+      const std::vector<double> small_f = small(products, outer_f, part);
+      const std::vector<double> small_g = same ? std::vector<double>() : small({}, outer_g, part);
+      law.rows(part, samples);
       for (Index b = 0; b < x.rows(); b += kInputsAtOnce)
-        add(samples, small_f, small_g, b, std::min(kInputsAtOnce, x.rows() - b));
+        add(part, samples, small_f, small_g, b, std::min(kInputsAtOnce, x.rows() - b));
     }
   }
 };
@@ -191,7 +276,7 @@ Matrix EmpiricalLaw::output_covariance(const EmpiricalNodes& nodes, const Vector
   const Pairs pair = pairs(nodes, f, g);
   if (x.rows() == 0) return Matrix::Zero(0, groups.cols());
   Outputs outputs(*this, nodes, pair, f, g, x, y);
-  const double total = static_cast<double>(profiles());
+  const double total = images_;
   Matrix result(x.rows(), groups.cols());
   for (Index first = 0; first < groups.cols(); first += kGroupsAtOnce) {
     const Index count = std::min(kGroupsAtOnce, groups.cols() - first);
@@ -204,8 +289,8 @@ Matrix EmpiricalLaw::output_covariance(const EmpiricalNodes& nodes, const Vector
     outputs.run(ladders);
     const Matrix& other = outputs.same ? outputs.mean_f : outputs.mean_g;
     result.middleCols(first, count) = outputs.second / total;
-    result.middleCols(first, count) -=
-        (outputs.mean_f.cwiseProduct(other) / (total * total)).transpose() * groups.middleCols(first, count);
+    result.middleCols(first, count) -= (outputs.mean_f.cwiseProduct(other) * mean_size_ / (total * total)).transpose() *
+                                       groups.middleCols(first, count);
   }
   return result / n_;
 }
@@ -214,12 +299,11 @@ Matrix EmpiricalLaw::output_covariance(const EmpiricalNodes& nodes, const Vector
 Matrix EmpiricalLaw::projections(const EmpiricalNodes& nodes, const Vector& x) const {
   Matrix weighted = nodes.resolvent, samples, result(nodes.shifts.size(), profiles_.rows()), part;
   weighted.topRows(modes_) = x.asDiagonal() * weighted.topRows(modes_);
-  for (Index start = 0; start < profiles_.rows(); start += kBlockRows) {
-    const Index rows = std::min(kBlockRows, profiles_.rows() - start);
-    block(start, rows, samples, false);
-    part.resize(result.rows(), rows);
+  for (const Block& block : blocks_) {
+    rows(block, samples);
+    part.resize(result.rows(), block.rows);
     multiply(library_, true, false, 1, weighted, samples, 0, part);
-    result.middleCols(start, rows) = part;
+    result.middleCols(block.row, block.rows) = part;
   }
   return result;
 }
@@ -228,11 +312,16 @@ Matrix EmpiricalLaw::influence(const EmpiricalNodes& nodes, const Vector& f, con
   detail::require(f.size() == nodes.shifts.size(), "EmpiricalLaw::influence", "f must have one entry for each node",
                   f.size());
   detail::require(x.size() == modes_, "EmpiricalLaw::influence", "x must have one entry for each mode", x.size());
-  const Matrix weighted = f.asDiagonal() * nodes.leverage.cwiseProduct(projections(nodes, x));  // (N, M)
+  const Matrix weighted = f.asDiagonal() * respond(nodes, projections(nodes, x));  // (N, M)
   const Matrix outer = nodes.remaining.topRows(modes_);
   Matrix result(profiles_.rows(), modes_);
   multiply(library_, true, true, 1, weighted, outer, 0, result);
-  return result.cwiseProduct(profiles_.cast<double>());
+  result = result.cwiseProduct(profiles_.cast<double>());
+  if (!grouped()) return result;
+  Matrix sums(groups(), modes_);
+  for (Index group = 0; group < groups(); ++group)
+    sums.row(group) = result.middleRows(first_row_[static_cast<std::size_t>(group)], members(group)).colwise().sum();
+  return sums;
 }
 
 }  // namespace kappaflow

@@ -130,11 +130,13 @@ void register_empirical(py::module_& module) {
   py::class_<EmpiricalLaw>(module, "EmpiricalLaw", "The law of any i.i.d. data, from samples in mode coordinates.")
       // A reference to NumPy's own memory, so that the law's copy is the only one.
       .def(py::init([](const Eigen::Ref<const EmpiricalLaw::Profiles>& profiles, const ConstVector& eigenvalues,
-                       double n, kappaflow::Mean mean, const kappaflow::LinearAlgebra& library) {
-             return EmpiricalLaw(profiles, eigenvalues, n, mean, library);
+                       double n, kappaflow::Mean mean, const kappaflow::LinearAlgebra& library,
+                       std::vector<Eigen::Index> groups) {
+             return EmpiricalLaw(profiles, eigenvalues, n, mean, library, {}, std::move(groups));
            }),
-           "profiles"_a, "eigenvalues"_a, "n"_a, "mean"_a, "library"_a)
-      .def_property_readonly("profiles", &EmpiricalLaw::profiles)
+           "profiles"_a, "eigenvalues"_a, "n"_a, "mean"_a, "library"_a, "groups"_a = std::vector<Eigen::Index>())
+      .def_property_readonly("groups", &EmpiricalLaw::groups)
+      .def_property_readonly("group_size", &EmpiricalLaw::group_size)
       .def("solve", &EmpiricalLaw::solve, "shifts"_a, release)
       .def("expectation", &EmpiricalLaw::expectation, "nodes"_a, "weights"_a, "constant"_a, release)
       .def("mode_covariance", &EmpiricalLaw::mode_covariance, "nodes"_a, "f"_a, "g"_a, release)

@@ -3,6 +3,7 @@ C++ core of kappaflow; the public names are in the package above it.
 """
 
 from __future__ import annotations
+import collections.abc
 import numpy
 import numpy.typing
 import typing
@@ -346,6 +347,7 @@ class EmpiricalLaw:
         n: typing.SupportsFloat | typing.SupportsIndex,
         mean: Mean,
         library: LinearAlgebra,
+        groups: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [],
     ) -> None: ...
     def expectation(
         self,
@@ -391,7 +393,9 @@ class EmpiricalLaw:
         variance: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"],
     ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]: ...
     @property
-    def profiles(self) -> int: ...
+    def group_size(self) -> float: ...
+    @property
+    def groups(self) -> int: ...
 
 def df1(kappa: typing.SupportsFloat | typing.SupportsIndex, spectrum: Spectrum) -> float: ...
 def df2(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -365,7 +366,7 @@ class Population(Tabular):
         count = self.sample_size
         if count is not None:
             rank = int(has_variance(self.eigenvalues).sum())
-            count = max(round(count * found.fraction), rank + 1, len(found.rows))
+            count = max(math.ceil(count * found.fraction - 1e-6), rank + 1, len(found.rows))
         return self.replace(profiles=found.rows, groups=None, group_count=None, sample_size=count)
 
     @property

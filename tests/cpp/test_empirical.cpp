@@ -206,6 +206,28 @@ BOOST_AUTO_TEST_CASE(no_convergence_of_the_ladder_is_said_with_shifts_and_residu
                         });
 }
 
+BOOST_AUTO_TEST_CASE(copies_in_groups_are_fewer_samples) {
+  const Vector s = log_grid(2, 1e-2, 6), one = vector({1, 0.5});
+  const EmpiricalLaw::Profiles distinct = heavy(s, 100, 4);
+  EmpiricalLaw::Profiles copied(300, 6);
+  std::vector<Eigen::Index> starts;
+  for (Eigen::Index a = 0; a < 300; ++a) {
+    copied.row(a) = distinct.row(a / 3);
+    if (a % 3 == 0) starts.push_back(a);
+  }
+  starts.push_back(300);
+  for (const Mean mean : {Mean::known, Mean::estimated}) {
+    const EmpiricalLaw few(distinct, s, 20, mean), many(copied, s, 60, mean, {}, {}, starts);
+    BOOST_CHECK_EQUAL(many.groups(), 100);
+    BOOST_CHECK_EQUAL(many.group_size(), 3);
+    const Vector shifts = mean == Mean::known ? vector({0.1, 2}) : vector({0.1, kInfinity});
+    const EmpiricalNodes a = few.solve(shifts), b = many.solve(shifts);
+    BOOST_CHECK_LE(relative(a.resolvent.row(0), b.resolvent.row(0)), 1e-6);
+    BOOST_CHECK_LE(distance(few.mode_covariance(a, one, one), many.mode_covariance(b, one, one)), 1e-6);
+    BOOST_CHECK_LE(relative(few.spread(a, one, one, s), many.spread(b, one, one, s)), 1e-5);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(wrong_input) {
   const Vector s = log_grid(1, 0.1, 3);
   const EmpiricalLaw::Profiles good = heavy(s, 10, 1);
@@ -219,6 +241,15 @@ BOOST_AUTO_TEST_CASE(wrong_input) {
   EmpiricalOptions options;
   options.ladder_iterations = 0;
   check_rejects([&] { EmpiricalLaw(good, s, 5, Mean::known, {}, options); }, "ladder_iterations must be positive");
+  check_rejects([&] { EmpiricalLaw(good, s, 5, Mean::known, {}, {}, {0, 10}); },
+                "groups must hold at least two groups");
+  check_rejects([&] { EmpiricalLaw(good, s, 5, Mean::known, {}, {}, {1, 4, 10}); }, "groups must begin with 0, got 1");
+  check_rejects([&] { EmpiricalLaw(good, s, 5, Mean::known, {}, {}, {0, 4, 9}); },
+                "groups must end with the number of profiles, got 9");
+  check_rejects([&] { EmpiricalLaw(good, s, 5, Mean::known, {}, {}, {0, 4, 4, 10}); },
+                "groups must be ascending, got 4");
+  check_rejects([&] { EmpiricalLaw(good, s, 5, Mean::estimated, {}, {}, {0, 4, 10}); },
+                "n must exceed the mean size of a group with estimated mean, got 5");
   options = {};
   options.compression = 0.5;
   check_rejects([&] { EmpiricalLaw(good, s, 5, Mean::known, {}, options); }, "compression must be in (0, 0.1)");

@@ -19,12 +19,13 @@ struct EmpiricalOptions {
 };
 
 /// Solution of the fixed point at N shifts (infinity allowed), for D coordinates and M profiles. With an estimated mean
-/// there is one coordinate more than modes, of value 1 and shift 0.
+/// there is one coordinate more than modes, of value 1 and shift 0. A group of m profiles has m (m+1)/2 pairs of
+/// members a <= b, at b (b+1)/2 + a; without groups a profile is its own and only pair, C = M.
 struct EmpiricalNodes {
   Eigen::VectorXd shifts;
   Eigen::MatrixXd resolvent;   ///< (D, N) g = E (S+t)^-1, diagonal; 0 at infinity
   Eigen::MatrixXd remaining;   ///< (D, N) t g = 1 - E S(S+t)^-1; 1 at infinity
-  Eigen::MatrixXd leverage;    ///< (N, M) r = 1/(1 + (1/n) sum_k g_k z_k^2)
+  Eigen::MatrixXd leverage;    ///< (N, C) R = (1 + (1/n) Z G Z')^-1 of every group: 1/(1 + (1/n) sum_k g_k z_k^2)
   Eigen::VectorXi iterations;  ///< for each shift; 0 at infinity
   Eigen::VectorXd
       residual;  ///< largest relative change of g in the last iteration; NaN at infinity, where there is none
@@ -44,6 +45,11 @@ struct EmpiricalNodes {
 /// subtracted, and the fluctuation of the sample's own second moment is dressed in the same way, theory.md (45).
 /// Samples with equal leverage give the Gaussian law.
 ///
+/// Samples may come in groups (rows Z) that are independent of one another while their members are not; training sets
+/// are drawn by whole groups. The leverage of a group is a matrix, and z_k z_l r becomes A_kl = (Z'RZ)_kl, theory.md
+/// (49): with the mean size m of a group, g_k = 1/(t + mean[A_kk]/m), Q_ij,kl = mean[A_i,kl A_j,kl]/(n m), and what is
+/// subtracted is multiplied by m.
+///
 ///     const kappaflow::EmpiricalLaw law(profiles, eigenvalues, 200, kappaflow::Mean::known);
 ///     const kappaflow::EmpiricalNodes nodes = law.solve(f.shifts());
 ///     const Eigen::VectorXd gain = law.expectation(nodes, f.weights(), f.constant());
@@ -54,12 +60,16 @@ class EmpiricalLaw {
   using Matrix = Eigen::MatrixXd;
   using Vector = Eigen::VectorXd;
 
-  /// Profiles (M, modes): mode coordinates of samples, mean removed, mean square of each mode its eigenvalue.
+  /// Profiles (M, modes): mode coordinates of samples, mean removed, mean square of each mode its eigenvalue. `groups`:
+  /// first profile of each group, and M at the end; empty if every profile is a group of its own. n counts samples.
   EmpiricalLaw(Profiles profiles, const Vector& eigenvalues, double n, Mean mean, const LinearAlgebra& library = {},
-               const EmpiricalOptions& options = {});
+               const EmpiricalOptions& options = {}, std::vector<Eigen::Index> groups = {});
 
   Eigen::Index modes() const { return modes_; }
-  Eigen::Index profiles() const { return profiles_.rows(); }
+  /// Number of groups; that of profiles if they have none.
+  Eigen::Index groups() const { return static_cast<Eigen::Index>(first_row_.size()) - 1; }
+  /// Mean number of samples in a group.
+  double group_size() const { return mean_size_; }
 
   /// Solves the fixed point at these positive shifts, all at once. Throws ConvergenceError naming the shift and the
   /// residual.
@@ -77,9 +87,9 @@ class EmpiricalLaw {
   Matrix output_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Matrix& x,
                            const Matrix& y, const Matrix& groups) const;
 
-  /// Influence of each profile a on each output mode for one input x (modes), to first order: t g_k z_k sum_i w_i r_i
-  /// u_i, u_i = sum_l g_l z_l x_l. (M, modes). Its covariance over profiles / n is the covariance of the output modes
-  /// without the ladder.
+  /// Influence of each group on each output mode for one input x (modes), to first order: t g_k z_k sum_i w_i r_i
+  /// u_i, u_i = sum_l g_l z_l x_l, summed over its members. (groups, modes). Its covariance over groups / (n m) is the
+  /// covariance of the output modes without the ladder.
   Matrix influence(const EmpiricalNodes& nodes, const Vector& f, const Vector& x) const;
 
   /// Covariance of each output mode (modes) for inputs of independent mode coordinates around the mean, of this
@@ -96,9 +106,30 @@ class EmpiricalLaw {
   struct Forms;
   struct Dressed;
   struct Outputs;
+  /// Groups that are processed at once: their rows and pairs of rows.
+  struct Block {
+    Eigen::Index group, groups, row, rows, pair, pairs;
+  };
+  void arrange(std::vector<Eigen::Index> first_row);
+  void reduce_groups(std::vector<Eigen::Index>& first_row);
+  bool grouped() const { return mean_size_ != 1; }
+  Eigen::Index members(Eigen::Index group) const {
+    const auto at = static_cast<std::size_t>(group);
+    return first_row_[at + 1] - first_row_[at];
+  }
   bool has_mean() const { return coordinates_ > modes_; }
-  void block(Eigen::Index start, Eigen::Index count, Matrix& transposed, bool squared) const;
+  void rows(const Block& part, Matrix& transposed) const;
+  void products(const Block& part, Matrix& transposed) const;
+  void double_mixed(const Block& part, Matrix& by_pair) const;
+  Matrix sum_groups(const Block& part, const Matrix& by_pair) const;
+  void invert(const Block& part, Matrix& gram) const;
+  void sandwich(const Block& part, const EmpiricalNodes& nodes, const Pairs& pairs,
+                const std::vector<Eigen::Index>& which, Matrix& inner) const;
+  Vector pair_products(const Block& part, const Vector& from, const Vector& to) const;
+  Matrix respond(const Block& part, const EmpiricalNodes& nodes, const Matrix& u) const;
+  Matrix respond(const EmpiricalNodes& nodes, const Matrix& u) const;
   Matrix iterate(const Vector& shifts, const Matrix& g, Matrix* leverage) const;
+  double resolvent_of_mean() const;
   Matrix gaussian_start(const Vector& shifts, const std::vector<Eigen::Index>& which) const;
   void iterate_to_fixed_point(EmpiricalNodes& nodes, std::vector<Eigen::Index> active) const;
   Pairs pairs(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, bool all_equal = false) const;
@@ -106,12 +137,17 @@ class EmpiricalLaw {
                         const std::vector<Eigen::Index>& which) const;
   Matrix ladder(const EmpiricalNodes& nodes, const Pairs& pairs, Matrix right) const;
   Forms leverage_forms(const EmpiricalNodes& nodes, const Pairs& pairs) const;
+  Forms group_forms(const Pairs& pairs, const Dressed& dressed) const;
   Vector third_pairing(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Dressed& dressed) const;
   Matrix projections(const EmpiricalNodes& nodes, const Vector& x) const;  // u (N, M)
   Vector typical_terms(const Matrix& x, const Matrix& y) const;
   Vector centre(const EmpiricalNodes& nodes, const Vector& f) const;
 
   Profiles profiles_;
+  Vector ones_;  // coordinate of the mean of each row: 1, unless the rows of a group were reduced
+  std::vector<Eigen::Index> first_row_, first_pair_;  // of each group, and the total at the end
+  std::vector<Block> blocks_;
+  double images_, mean_size_;  // profiles as they were given, and how many of them form a group on average
   Vector eigenvalues_;
   Eigen::Index modes_, coordinates_;
   double n_;

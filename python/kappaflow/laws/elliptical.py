@@ -25,7 +25,7 @@ _PER_AVERAGE = 2000
 class EllipticalLaw(ClosedFormLaw):
     """The closed form with samples of unequal size: given, or those of the population's profiles."""
 
-    def __init__(self, core: _core.Splits, population: Population, n: int, scales: _core.RadialScales | None) -> None:
+    def __init__(self, core: _core.Splits, population: Population, n: float, scales: _core.RadialScales | None) -> None:
         super().__init__(core)
         self._population, self._n, self._scales = population, n, scales
 

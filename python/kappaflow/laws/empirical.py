@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from .. import _core
 from .._checks import FloatArray
+from ..groups import group_starts
 from ..moments import linear_algebra, require_memory
 from ..population import Population
 from . import elliptical
@@ -30,12 +32,13 @@ class EmpiricalLaw(Law):
     """The leave-one-out law with the leverage of every sample, from profiles of the data, which need not be Gaussian.
 
     With r_a = 1/(1 + (1/n) Σₖ gₖ z²ₐₖ) the leverage of sample a, gₖ = 1/(t + meanₐ[z²ₐₖ r_a]) is the diagonal of E (Σ̂+t)⁻¹:
-    equation (40) of docs/theory.md.
+    equation (40) of docs/theory.md. If samples come in groups, the leverage of a group is a matrix, equation (49).
 
     Two things are taken from the elliptical law of the same profiles, which has a closed form. `plug_in` is that law with the
     sample taken as the population: it gives the exchange of equal modes in the output of a given input, which is of relative
     order 1/modes. `debiased` is that law read off the sample without bias, if the population is known through N samples: the
-    quotient of `debiased` and `plug_in` corrects the bias of the empirical law.
+    quotient of `debiased` and `plug_in` corrects the bias of the empirical law. With groups it is the elliptical law of the
+    independent samples that stand for them (:attr:`~kappaflow.Population.independent`).
     """
 
     #: Number of solutions that are kept: the leverages of one map take nodes × profiles numbers.
@@ -44,14 +47,15 @@ class EmpiricalLaw(Law):
     def __init__(
         self,
         population: Population,
-        n: int,
+        n: float,
         mean: str,
         plug_in: elliptical.EllipticalLaw,
         debiased: elliptical.EllipticalLaw | None,
     ) -> None:
         profiles = require_profiles(population, "the empirical law")
+        starts = [] if population.groups is None else group_starts(population.groups).tolist()
         self._core = _core.EmpiricalLaw(
-            profiles, population.eigenvalues, float(n), getattr(_core.Mean, mean), linear_algebra()
+            profiles, population.eigenvalues, float(n), getattr(_core.Mean, mean), linear_algebra(), starts
         )
         self._n, self._estimated = n, mean == "estimated"
         self._plug_in, self._debiased = plug_in, debiased
@@ -127,7 +131,9 @@ class EmpiricalLaw(Law):
             p = self._core.influence(nodes, first, x[b]) @ v.T
             q = p if same else self._core.influence(nodes, second, y[b]) @ v.T
             direct = np.einsum("ak,ak->k", p, q) / len(p) - p.mean(axis=0) * q.mean(axis=0)
-            result[b] += direct / self._n + (v * v) @ self._core.ladder_covariance(nodes, first, second, x[b], y[b])
+            result[b] += direct / (self._n * self._core.group_size) + (v * v) @ self._core.ladder_covariance(
+                nodes, first, second, x[b], y[b]
+            )
         return self._unbiased(result, lambda law: law.directional(f, g, x, y, v))
 
     def spread(self, f: _core.SpectralFunction, variance: FloatArray, multiplicity: FloatArray) -> FloatArray:
@@ -148,9 +154,20 @@ def _identity(f: _core.SpectralFunction) -> bytes:
 
 def build(ensemble: Ensemble) -> EmpiricalLaw:
     """The leave-one-out law of the population's profiles, with the elliptical laws that correct it."""
-    plug_in = elliptical.build(ensemble, corrected=False)
-    debiased = elliptical.build(ensemble, corrected=True) if ensemble.corrected else None
+    other = _independent(ensemble)
+    plug_in = elliptical.build(other, corrected=False)
+    debiased = elliptical.build(other, corrected=True) if ensemble.corrected else None
     return EmpiricalLaw(ensemble.population, ensemble.n, ensemble.mean, plug_in, debiased)
+
+
+def _independent(ensemble: Ensemble) -> Ensemble:
+    """Training sets of independent samples of unequal size that stand for those of groups: n M′/M of them, M′ of M profiles."""
+    population = ensemble.population
+    if population.group_count is None:
+        return ensemble
+    held = len(require_profiles(population, "the empirical law"))
+    rows = len(require_profiles(population.independent, "the empirical law"))
+    return dataclasses.replace(ensemble, population=population.independent, n=ensemble.n * rows / held)
 
 
 def multiply_adds(work: Work) -> float:

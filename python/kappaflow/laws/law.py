@@ -33,7 +33,7 @@ class Ensemble(ShortRepr):
     Attributes
     ----------
     population : the distribution of the samples
-    n : samples in a training set
+    n : samples in a training set; not whole for the independent samples that stand for groups
     mean : "estimated" or "known"
     terms : one of the `terms` of the law's :class:`~kappaflow.laws.LawSpec`
     corrected : whether answers are corrected for a population that was itself estimated from `population.sample_size` samples
@@ -41,7 +41,7 @@ class Ensemble(ShortRepr):
     """
 
     population: Population
-    n: int
+    n: float
     mean: str
     terms: str
     corrected: bool
