@@ -15,6 +15,7 @@ from .image_formats import image_suffixes
 from .iterables import open_iterable
 from .options import Options
 from .source import ImageSource
+from .zip_files import open_zip
 
 __all__ = ["open_images"]
 
@@ -24,6 +25,7 @@ FILE_READERS: dict[str, Callable[[Path, Options], ImageSource]] = {
     ".h5": open_h5,
     ".hdf5": open_h5,
     ".zarr": open_zarr,
+    ".zip": open_zip,
 }
 
 
