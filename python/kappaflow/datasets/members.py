@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import numpy as np
@@ -19,17 +19,21 @@ import numpy.typing as npt
 from .._repr import ShortRepr
 from .arrays import open_array
 from .errors import DataError
-from .folder import SUFFIXES, ImageFile, open_image_files
+from .folder import ImageFile, open_image_files
+from .image_formats import image_suffixes
 from .options import Options
 from .source import ImageSource
 
 __all__ = [
     "ARRAY_BYTES",
     "IMAGE_BYTES",
-    "Member",
     "Stack",
+    "StoredFile",
     "checked_read",
+    "count_suffixes",
+    "is_image_name",
     "leave_out",
+    "open_arrays",
     "open_members",
     "parse_npy",
     "printable",
@@ -49,6 +53,14 @@ def printable(name: str) -> str:
 def suffix_of(name: str) -> str:
     """The last suffix of the name of a member, in lower case with its dot, or nothing."""
     return PurePosixPath(name).suffix.lower()
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is an image that is read; never so without Pillow, which other files do not need."""
+    try:
+        return suffix_of(name) in image_suffixes()
+    except ImportError:
+        return False
 
 
 def checked_read(file: IO[bytes], declared: int, name: str, most: int | None = None) -> bytes:
@@ -73,7 +85,7 @@ def checked_read(file: IO[bytes], declared: int, name: str, most: int | None = N
 
 
 @dataclass(frozen=True, repr=False)
-class Member(ShortRepr):
+class StoredFile(ShortRepr):
     """One file of a folder or of an archive.
 
     Attributes
@@ -82,12 +94,14 @@ class Member(ShortRepr):
     size : its declared size in bytes
     open : function that opens it for reading, as a context
     label : its label, if the container has labels
+    path : its path, if it is a file of its own
     """
 
     name: str
     size: int
     open: Callable[[], AbstractContextManager[IO[bytes]]]
     label: int | str | None = None
+    path: Path | None = None
 
     def content(self, most: int | None = None) -> bytes:
         """All its bytes, as :func:`checked_read` reads them.
@@ -143,11 +157,14 @@ def read_npy_header(file: IO[bytes], size: int, name: str) -> NpyHeader:
         raise DataError(
             f"{name}: its header declares shape {shape} {dtype}, {needed:,} bytes, but it has {size:,} bytes"
         )
-    return NpyHeader(tuple(int(side) for side in shape), dtype, bool(fortran), start)
+    sides = tuple(int(side) for side in shape)
+    return NpyHeader(shape=sides, dtype=dtype, fortran=bool(fortran), start=start)
 
 
 def parse_npy(content: bytes, name: str) -> npt.NDArray[Any]:
-    """The array of the bytes of a .npy file, which are not copied. Pickles are never loaded.
+    """The array, of the shape that it was saved with, of the bytes of a .npy file, which are not copied.
+
+    Pickles are never loaded.
 
     Raises
     ------
@@ -256,7 +273,7 @@ def images_per_file(shapes: Mapping[str, tuple[int, ...]], options: Options, nam
     raise DataError(f"{name}: {printable(first_name)} of shape {first} can be {one} or {many}; {hint}")
 
 
-def open_arrays(members: Sequence[Member], name: str, what: str, options: Options) -> ImageSource:
+def open_arrays(members: Sequence[StoredFile], name: str, what: str, options: Options) -> ImageSource:
     """Source of the images of .npy members: one image or one stack of images in each.
 
     Raises
@@ -281,7 +298,10 @@ def open_arrays(members: Sequence[Member], name: str, what: str, options: Option
     first = shapes[members[0].name]
 
     def load(number: int) -> npt.NDArray[Any]:
-        return parse_npy(members[number].content(ARRAY_BYTES), members[number].name)
+        member = members[number]
+        if member.path is not None:
+            return np.load(member.path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        return parse_npy(member.content(ARRAY_BYTES), member.name)
 
     stack = Stack(load, len(members), first if counts is None else first[1:], dtype, counts)
     labels = None
@@ -316,7 +336,7 @@ def count_suffixes(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def open_members(
-    members: Sequence[Member], name: str, what: str, options: Options, left_out: Sequence[str] = ()
+    members: Sequence[StoredFile], name: str, what: str, options: Options, left_out: Sequence[str] = ()
 ) -> ImageSource:
     """Source of the images of a folder or archive: of its image files or, if it has none, of its .npy files.
 
@@ -334,7 +354,7 @@ def open_members(
         It has no images, or images and arrays, or they or an option cannot be used.
     """
     shown = [member for member in members if not member.name.rpartition("/")[2].startswith(".")]
-    images = [member for member in shown if suffix_of(member.name) in SUFFIXES]
+    images = [member for member in shown if is_image_name(member.name)]
     arrays = [member for member in shown if suffix_of(member.name) == ".npy"]
     if images and arrays:
         raise DataError(
@@ -344,7 +364,7 @@ def open_members(
     used = images or arrays
     if not used:
         found = f"; it holds {', '.join(count_suffixes([m.name for m in members]))}" if members else ""
-        raise DataError(f"{name}: no images; {', '.join(sorted(SUFFIXES))} and .npy files can be read{found}")
+        raise DataError(f"{name}: no images; {', '.join(sorted(image_suffixes()))} and .npy files can be read{found}")
     if any(member.label is None for member in used):
         used = [replace(member, label=None) for member in used]
     taken = {member.name for member in used}
@@ -352,7 +372,7 @@ def open_members(
     if arrays:
         return leave_out(open_arrays(used, name, what, options), (*ignored, *left_out))
 
-    def opener(member: Member) -> Callable[[], io.BytesIO]:
+    def opener(member: StoredFile) -> Callable[[], io.BytesIO]:
         return lambda: io.BytesIO(member.content())
 
     files = [ImageFile(member.name, opener(member), member.label) for member in used]

@@ -10,11 +10,12 @@ from pathlib import Path
 from .arrays import as_array, check_array, open_h5, open_memory, open_npy, open_npz, open_zarr
 from .builtin import BUILTIN_NAMES, open_builtin
 from .errors import DataError
-from .folder import open_folder
+from .folder_kinds import open_directory
 from .image_formats import image_suffixes
 from .iterables import open_iterable
 from .options import Options
 from .source import ImageSource
+from .tar_files import TAR_SUFFIXES, expand_braces, open_tar, open_tars
 from .zip_files import open_zip
 
 __all__ = ["open_images"]
@@ -26,6 +27,9 @@ FILE_READERS: dict[str, Callable[[Path, Options], ImageSource]] = {
     ".hdf5": open_h5,
     ".zarr": open_zarr,
     ".zip": open_zip,
+    ".tar": open_tar,
+    ".tar.gz": open_tar,
+    ".tgz": open_tar,
 }
 
 
@@ -128,16 +132,21 @@ def open_path(path: Path, given: str, options: Options) -> ImageSource:
         There is no such path, or it is of a type that is not supported.
     """
     if not path.exists():
+        if given.lower().endswith(TAR_SUFFIXES) and "{" in given:
+            paths = [Path(each) for each in expand_braces(given)]
+            return open_tars(paths, path.name, f"{len(paths):,} archives {path.name}", options)
         close = difflib.get_close_matches(given.lower(), BUILTIN_NAMES, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise DataError(
             f"{given!r} is neither a path that exists nor a built-in dataset ({', '.join(BUILTIN_NAMES)}){hint}"
         )
     suffix = path.suffix.lower()
+    if path.name.lower().endswith(".tar.gz"):
+        suffix = ".tar.gz"
     if suffix in FILE_READERS and (path.is_file() or suffix == ".zarr"):
         return FILE_READERS[suffix](path, options)
     if path.is_dir():
-        return open_folder(path, options)
+        return open_directory(path, options)
     if suffix in image_suffixes():
         raise DataError(f"{given!r} is a single image; give the folder that holds the images")
     raise DataError(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from .errors import DataError
-from .members import Member, checked_read, open_members, printable
+from .members import StoredFile, checked_read, open_members, printable
 from .options import Options
 from .source import ImageSource
 
@@ -46,6 +46,7 @@ class Archive:
         self._open: tuple[int, zipfile.ZipFile] | None = None
 
     def archive(self) -> zipfile.ZipFile:
+        """The open archive of this process."""
         if self._open is None or self._open[0] != os.getpid():
             self._open = (os.getpid(), zipfile.ZipFile(self.path))
         return self._open[1]
@@ -98,7 +99,12 @@ def open_zip(path: Path, options: Options) -> ImageSource:
             with box.opener(info)() as file:
                 labels = read_labels(checked_read(file, info.file_size, LABELS), path.name)
     members = [
-        Member(printable(info.filename), info.file_size, box.opener(info), labels.get(info.filename))
+        StoredFile(
+            name=printable(info.filename),
+            size=info.file_size,
+            open=box.opener(info),
+            label=labels.get(info.filename),
+        )
         for info in infos
         if info.filename != LABELS
     ]
