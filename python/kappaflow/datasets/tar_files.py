@@ -100,7 +100,7 @@ class Shard:
             try:
                 with self.file() as file:
                     file.seek(place.start)
-                    yield Section(file, place.size)  # type: ignore[misc]
+                    yield MemberContent(file, place.size)  # type: ignore[misc]
             except (OSError, EOFError) as error:
                 raise DataError(f"{name}: cannot be read from {self.path.name} ({error})") from error
 
@@ -131,7 +131,7 @@ def open_headers(file: Any) -> Any:
     return tarfile.open(fileobj=Headers(file), mode="r:")  # type: ignore[call-overload]
 
 
-class Section:
+class MemberContent:
     """The next `size` bytes of a file."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
