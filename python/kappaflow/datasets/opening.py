@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from .._image_items import as_iterable
 from .arrays import as_array, check_array, open_h5, open_memory, open_npy, open_npz, open_zarr
 from .builtin import BUILTIN_NAMES, open_builtin
 from .errors import DataError
@@ -43,6 +44,8 @@ def open_images(
     limit: int | None = None,
     skip_corrupt: bool = False,
     on_skip: Callable[[str], None] | None = None,
+    range: Sequence[float] | str | None = None,
+    channels: str | int | None = None,
 ) -> ImageSource:
     """Open images, wherever they are, as batches of float64 rows with pixels in [-1, 1].
 
@@ -57,7 +60,8 @@ def open_images(
         * a file: ``.npy`` (memory-mapped), ``.npz``, ``.h5``, ``.hdf5``, ``.zarr``. If it holds several arrays, the first
           one named ``images``, ``x``, ``data`` or ``arr_0`` is taken.
         * an array, memmap or tensor (N, ...); the first axis counts images
-        * an iterable of batches, each an array or tensor (B, ...)
+        * an iterable of images of one shape, or of batches (B, ...) of them: a list, a generator, a data loader, or a dataset
+          with `__getitem__`; items may be pairs (images, labels) or dictionaries, whose labels are left out
         * an ImageSource, which is returned unchanged
     shape : shape of one image, for arrays and iterables of flat vectors; must multiply to d
     patch : side P of the patches, from 2 to 64, 16 by default (built-in ``"patches"`` only)
@@ -68,13 +72,17 @@ def open_images(
         its end for this. How values become pixels is decided by all images.
     skip_corrupt : leave out image files that cannot be decoded, instead of raising an error (folders only)
     on_skip : called with a message for each file that is left out
+    range : (low, high), the stored values that become −1 and 1, or ``"auto"``, the default: the values of the whole file
+        decide, and where two readings are plausible, an error states both. ``(-1, 1)`` uses values as they are.
+    channels : ``"first"`` for images (C, H, W), ``"last"`` for (H, W, C), or the number of channels C; by default an axis of
+        1, 3 or 4 values holds the channels
 
     Returns
     -------
     ImageSource
-        Its attribute `scaling` describes how values became pixels. bool, uint8 and uint16 are mapped by their full range
-        to [-1, 1]. A float array within [0, 1] is mapped by 2x − 1, and all other numbers are not rescaled; one pass over
-        the whole array decides this. Floats from an iterable are not rescaled.
+        Its attribute `provenance` states what was read and how values became pixels. Without `range`, whole numbers from 0 to
+        255 of any type are 8-bit pixels, uint16 that exceeds 14 bits are 16-bit pixels, floats in [0, 1] are mapped by 2x − 1,
+        and floats in [-1, 1], or on both sides of zero and beyond, are used as they are.
 
     Raises
     ------
@@ -95,11 +103,20 @@ def open_images(
     [(6, 16), (4, 16)]
     """
     options = Options.checked(
-        shape=shape, patch=patch, size=size, grey=grey, limit=limit, skip_corrupt=skip_corrupt, on_skip=on_skip
+        shape=shape,
+        patch=patch,
+        size=size,
+        grey=grey,
+        limit=limit,
+        skip_corrupt=skip_corrupt,
+        on_skip=on_skip,
+        range=range,
+        channels=channels,
     )
     if isinstance(data, ImageSource):
         why = "give it when opening the source"
-        options.refuse("an ImageSource", shape=why, patch=why, size=why, grey=why, limit=why, skip_corrupt=why)
+        names = ("shape", "patch", "size", "grey", "limit", "skip_corrupt", "range", "channels")
+        options.refuse("an ImageSource", **dict.fromkeys(names, why))
         return data
     if isinstance(data, str):
         return open_builtin(data, options) if data in BUILTIN_NAMES else open_path(Path(data), data, options)
@@ -112,8 +129,9 @@ def open_images(
     if array is not None:
         check_array(array, "array")
         return open_memory(array, "array", options, "an array")
-    if isinstance(data, Iterable):
-        return open_iterable(data, options)
+    items = as_iterable(data)
+    if items is not None:
+        return open_iterable(items, options)
     raise TypeError(f"images cannot be read from a {type(data).__name__}; pass a path, an array or batches")
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .._checks import integer
+from ..pixel_range import checked_range
+from ..provenance import PixelRange
 from .errors import DataError
 
 __all__ = ["PATCH_DEFAULT", "PATCH_MAX", "PATCH_MIN", "Options"]
@@ -28,6 +30,8 @@ class Options:
     limit : largest number of images, at least 1
     skip_corrupt : leave out files that cannot be decoded
     on_skip : called once with a message for each file that is left out
+    range : the stored values of black and white; None if the values decide
+    channels : which axis of an image holds its channels, "first" or "last", or their number; None if the shape decides
     """
 
     shape: tuple[int, ...] | None = None
@@ -37,6 +41,8 @@ class Options:
     limit: int | None = None
     skip_corrupt: bool = False
     on_skip: Callable[[str], None] | None = None
+    range: PixelRange | None = None
+    channels: str | int | None = None
 
     @classmethod
     def checked(
@@ -49,6 +55,8 @@ class Options:
         limit: int | None,
         skip_corrupt: bool,
         on_skip: Callable[[str], None] | None,
+        range: Sequence[float] | str | None = None,
+        channels: str | int | None = None,
     ) -> Options:
         """Options whose types and ranges are valid. The reader of a source checks whether they suit it.
 
@@ -74,6 +82,8 @@ class Options:
             limit=None if limit is None else integer("limit", limit, 1, error=DataError),
             skip_corrupt=bool(skip_corrupt),
             on_skip=on_skip,
+            range=checked_range(range, error=DataError),
+            channels=_channels(channels),
         )
 
     def refuse(self, source: str, **advice: str) -> None:
@@ -93,3 +103,22 @@ class Options:
             value = getattr(self, option)
             if value is not None and value is not False:
                 raise DataError(f"{option}={value!r} does not apply to {source}: {why}")
+
+
+def _channels(value: str | int | None) -> str | int | None:
+    """The option ``channels``: "first", "last" or a number.
+
+    Raises
+    ------
+    TypeError
+        Neither a word nor a number.
+    DataError
+        Another word, or a number below 1.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if value not in ("first", "last"):
+            raise DataError(f"channels must be 'first', 'last' or the number of channels, got {value!r}")
+        return value
+    return integer("channels", value, 1, error=DataError)

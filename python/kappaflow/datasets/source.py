@@ -1,4 +1,4 @@
-"""The result of every reader: a source of batches of images that records how its pixel values were scaled."""
+"""The result of every reader: a source of batches of images that records where they come from."""
 
 from __future__ import annotations
 
@@ -12,18 +12,10 @@ import numpy.typing as npt
 
 from .._checks import FloatArray, integer
 from .._repr import ShortRepr
-from ..provenance import PixelRange, Provenance
+from ..provenance import Provenance
 from .errors import DataError
 
-__all__ = [
-    "ImageSource",
-    "PixelScaling",
-    "check_finite",
-    "float_scaling",
-    "integer_scaling",
-    "rebatch",
-    "rows_within",
-]
+__all__ = ["ImageSource", "check_finite", "rebatch", "rows_within"]
 
 #: Largest size of a float64 batch: 4096 rows for d up to 4096, fewer beyond.
 BATCH_BYTES = 128 * 2**20
@@ -80,49 +72,6 @@ class ImageSource(ShortRepr):
 
     def __iter__(self) -> Iterator[FloatArray]:
         return self.batches()
-
-
-@dataclass(frozen=True)
-class PixelScaling:
-    """How stored values become pixel values: x / divisor − 1, or x itself if `divisor` is None; `text` says it in words."""
-
-    divisor: float | None
-    text: str
-
-    @property
-    def ends(self) -> PixelRange | None:
-        """The stored values that become −1 and 1; None if values are used as they are."""
-        return None if self.divisor is None else PixelRange(0.0, 2.0 * self.divisor)
-
-    def apply(self, values: npt.NDArray[Any]) -> FloatArray:
-        """Pixel values as a new C-contiguous float64 array of the same shape."""
-        pixels = np.array(values, dtype=np.float64, order="C")
-        if self.divisor is not None:
-            pixels /= self.divisor
-            pixels -= 1.0
-        return pixels
-
-
-def integer_scaling(dtype: np.dtype[Any]) -> PixelScaling | None:
-    """Scaling of bool, uint8 and uint16 by their full range; None for all other types, whose values must be looked at."""
-    if dtype.kind == "b":
-        return PixelScaling(0.5, "bool False and True mapped to -1 and 1")
-    if dtype.kind == "u" and dtype.itemsize <= 2:
-        top = int(np.iinfo(dtype).max)
-        return PixelScaling(top / 2, f"{dtype.name} 0…{top} mapped to [-1, 1]")
-    return None
-
-
-def float_scaling(dtype: np.dtype[Any], low: float, high: float) -> PixelScaling:
-    """Scaling of values whose smallest and largest in the whole dataset are known.
-
-    Floats within [0, 1] are mapped by 2x − 1. All other values are not rescaled: if some are negative they may already be
-    in [-1, 1], and if some exceed 1 the data do not determine their range.
-    """
-    span = f"range {low:.6g}…{high:.6g}"
-    if dtype.kind == "f" and low >= 0.0 and high <= 1.0:
-        return PixelScaling(0.5, f"{dtype.name} values ({span}) mapped from [0, 1] to [-1, 1]")
-    return PixelScaling(None, f"{dtype.name} values used as they are ({span})")
 
 
 def check_finite(images: npt.NDArray[Any], first: int, name: str) -> None:

@@ -95,7 +95,10 @@ def test_every_source_gives_the_same(count: int) -> None:
 def test_from_a_list_of_rows_and_of_integers() -> None:
     check_against_direct(kf.Population.from_samples([[0, 1], [2, 5], [7, 1]]), np.array([[0, 1], [2, 5], [7, 1.0]]))
     pixels = rng().integers(0, 256, (30, 4), dtype=np.uint8)
-    check_against_direct(kf.Population.from_samples(pixels), pixels.astype(float))
+    population = kf.Population.from_samples(pixels)
+    check_against_direct(population, pixels / 127.5 - 1)
+    assert population.provenance.pixel_range == (0, 255)
+    assert population.provenance.scaling == "uint8 0…255 mapped to [-1, 1]"
 
 
 def test_fewer_samples_than_dimensions() -> None:
