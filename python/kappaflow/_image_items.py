@@ -201,9 +201,10 @@ def _single(
     if first.ndim > 3 or any(other.shape[1:] == sides[1:] and len(other) != len(first) for other in head):
         return False
     if first.ndim == 3:
-        if channels is not None or sides[2] in _CHANNELS or sides[0] in _CHANNELS:
+        last = sides[2] in _CHANNELS and _plausible(sides[:2])
+        if channels is not None or last or (sides[0] in _CHANNELS and _plausible(sides[1:])):
             return True
-        if sides[0] > _MOST_CHANNELS:
+        if sides[0] > _MOST_CHANNELS or not _plausible(sides[1:]):
             return False
     elif sides[0] == 1:
         return False
@@ -216,9 +217,14 @@ def _single(
     )
 
 
+def _plausible(sides: tuple[int, ...]) -> bool:
+    """Whether an image can have this height and width."""
+    return 1 / 4 <= sides[0] / sides[1] <= 4
+
+
 def _rows_are_neighbours(head: Sequence[Array]) -> bool:
     """Whether neighbouring rows of items (H, W) differ much less than distant ones, as in images."""
-    if not 1 / 4 <= head[0].shape[0] / head[0].shape[1] <= 4:
+    if not _plausible(head[0].shape):
         return False
     near = far = 0.0
     for item in head[:64]:

@@ -31,7 +31,9 @@ LEAST_SPREAD, MOST_SPREAD = 0.05, 3.0
 MOST_DISTINCT, FEW = 64, 32
 #: Fewer values than this say nothing about how many distinct values there are.
 ENOUGH = 1024
-_SAMPLE = 65_536
+#: So large a share of the values at each end may be hot and dead pixels.
+TAIL = 2e-3
+_SAMPLE, _PARTS = 65_536, 64
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class ValueSurvey:
         self.count, self.low, self.high, self.whole = 0, math.inf, -math.inf, True
         self.distinct: npt.NDArray[Any] | None = np.empty(0)
         self._sampled, self._sum, self._square = 0, 0.0, 0.0
+        self._parts: list[npt.NDArray[np.float32]] = []
 
     def add(self, values: npt.NDArray[Any]) -> None:
         """Look at some more values, which must be finite."""
@@ -114,6 +117,8 @@ class ValueSurvey:
         self.whole = self.whole and (flat.dtype.kind in "bui" or (_whole(sample) and _whole(flat)))
         self._sampled, self._sum = self._sampled + sample.size, self._sum + float(sample.sum())
         self._square += float(np.square(sample).sum())
+        if len(self._parts) < _PARTS:
+            self._parts.append(sample[:: (sample.size // (_SAMPLE // 4)) | 1].astype(np.float32))
         if self.distinct is not None:
             self.distinct = _few(self.distinct, sample)
         if self.distinct is not None:
@@ -125,6 +130,11 @@ class ValueSurvey:
         """Standard deviation of the values, from a part of them if there are many."""
         mean = self._sum / max(self._sampled, 1)
         return math.sqrt(max(self._square / max(self._sampled, 1) - mean**2, 0.0))
+
+    def concentrated(self, length: float) -> bool:
+        """Whether all but a few values lie close together, compared with a range of this length."""
+        low, high = np.quantile(np.concatenate(self._parts), (TAIL, 1 - TAIL))
+        return 2 * self.spread < LEAST_SPREAD * length or float(high - low) < LEAST_SHARE * length
 
     @property
     def constant(self) -> bool:
@@ -248,7 +258,7 @@ def _of_integers(survey: ValueSurvey, dtype: np.dtype[Any], name: str, error: ty
     full = dtype.kind == "u" and dtype.itemsize == 2
     bits = next((bits for bits in (10, 12, 14, 16) if high < 2**bits), math.ceil(math.log2(high + 1)))
     reaches = bits == 16 and (full or high > (1 - LEAST_SHARE) * 65_535)
-    if (reaches and survey.spread * 2 / 65_535 >= LEAST_SPREAD) or (full and survey.constant):
+    if (reaches and not survey.concentrated(65_535)) or (full and survey.constant):
         limits = None if full else PixelRange(0.0, 65_535.0)
         return PixelScaling(0.0, 65_535.0, f"{dtype.name} 0…65535 mapped to [-1, 1]", (), limits)
     readings = [_reading(0, 2.0**bits - 1, f"{bits}-bit pixels")]
@@ -273,8 +283,8 @@ def _of_bytes(survey: ValueSurvey, dtype: np.dtype[Any], name: str, error: type[
             what = f"only {count} different values, as in a mask or a map of classes"
             other = _reading(0, survey.high, "a mask") if survey.high < 255 else _USED_AS_THEY_ARE
             raise error(_question(name, survey, dtype, what, [eight_bit, other]))
-        if survey.spread / 127.5 < LEAST_SPREAD:
-            what = f"in a few places far from the rest, whose standard deviation is {survey.spread:.3g}"
+        if survey.concentrated(255):
+            what = f"a few of them far from the rest (standard deviation {survey.spread:.3g})"
             raise error(_question(name, survey, dtype, what, [eight_bit, _USED_AS_THEY_ARE]))
     limits = None if dtype == np.uint8 else PixelRange(0.0, 255.0)
     whole = "" if dtype == np.uint8 else " whole numbers"
@@ -323,8 +333,8 @@ def _require_spread(
     """Ask if the values use a small part of a range of this length."""
     if survey.high - survey.low < LEAST_SHARE * length:
         raise error(_question(name, survey, dtype, "less than an eighth of the range that they seem to have", readings))
-    if 2 * survey.spread / length < LEAST_SPREAD:
-        what = f"in a few places far from the rest, whose standard deviation is {survey.spread:.3g}"
+    if survey.concentrated(length):
+        what = f"a few of them far from the rest (standard deviation {survey.spread:.3g})"
         raise error(_question(name, survey, dtype, what, readings))
 
 

@@ -69,10 +69,10 @@ def test_large_images_come_in_smaller_batches(monkeypatch: pytest.MonkeyPatch) -
         (np.array([[0.0, 0.25, 1.0]]), [-1, -0.5, 1], "float64 values (range 0…1) mapped from [0, 1] to [-1, 1]"),
         (np.array([[-0.5, 0.5]], np.float32), [-0.5, 0.5], "float32 values used as they are (range -0.5…0.5)"),
         (np.array([[-1.5, 3.0]], np.float16), [-1.5, 3], "float16 values used as they are (range -1.5…3)"),
-        (np.array([[0.0, 255.0]], ">f8"), [0, 255], "float64 values used as they are (range 0…255)"),
-        (np.array([[0, 255]], np.int64), [0, 255], "int64 values used as they are (range 0…255)"),
-        (np.array([[0, 1]], np.int8), [0, 1], "int8 values used as they are (range 0…1)"),
-        (np.array([[0, 9]], np.uint32), [0, 9], "uint32 values used as they are (range 0…9)"),
+        (np.array([[0.0, 255.0]], ">f8"), [-1, 1], "float64 whole numbers 0…255 mapped to [-1, 1]"),
+        (np.array([[0, 255]], np.int64), [-1, 1], "int64 whole numbers 0…255 mapped to [-1, 1]"),
+        (np.array([[-1, 1]], np.int8), [-1, 1], "int8 values used as they are (range -1…1)"),
+        (np.array([[0, 60]], np.uint32), [-1, -9 / 17], "uint32 whole numbers 0…255 mapped to [-1, 1]"),
     ],
 )
 def test_scaling_of_arrays(images: np.ndarray, expected: list[float], text: str) -> None:
@@ -85,17 +85,28 @@ def test_scaling_is_decided_once_for_the_whole_array(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(source_module, "BATCH_BYTES", 8 * 4 * 4)
     monkeypatch.setattr("kappaflow.datasets.arrays.BATCH_BYTES", 8 * 4 * 4)  # blocks of two images
     images = np.random.default_rng(1).uniform(0, 1, (9, 4))
-    images[8, 3] = -0.25
+    images[8, 3] = -0.75
     np.testing.assert_array_equal(rows(open_images(images)), images)
     assert all(any(np.array_equal(row, image) for image in images) for row in rows(open_images(images, limit=1)))
 
 
-def test_scaling_of_iterables_looks_at_dtype_only() -> None:
+def test_scaling_of_iterables_is_that_of_arrays() -> None:
     images = np.random.default_rng(2).uniform(0, 1, (6, 4))
-    source = open_images([images[:3], images[3:].astype(np.float32)])
-    assert source.provenance.scaling == "float values used as they are"
-    np.testing.assert_allclose(rows(source), images, atol=1e-7)
+    source = open_images([images[:4], images[4:].astype(np.float32)])
+    assert "mapped from [0, 1] to [-1, 1]" in source.provenance.scaling
+    np.testing.assert_allclose(rows(source), 2 * images - 1, atol=1e-6)
     np.testing.assert_array_equal(rows(open_images([np.array([[0, 255]], np.uint8)])), [[-1, 1]])
+
+
+def test_an_iterable_whose_later_values_have_another_range_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kappaflow._image_items.HEAD_ITEMS", 2)
+    images = np.random.default_rng(2).uniform(0, 1, (6, 5, 5))
+    images[5, 0, 0] = -0.5
+    with pytest.raises(
+        DataError, match=r"holds values from -0.5 to .* but the first values were read as .*--range LOW,HIGH"
+    ):
+        rows(open_images(iter(images)))
+    np.testing.assert_array_equal(rows(open_images(iter(images), range=(-1, 1))), images.reshape(6, 25))
 
 
 # ---------------------------------------------------------------- iterables
@@ -130,7 +141,7 @@ def test_limit_reads_an_iterator_to_its_end() -> None:
             taken.append(number)
             yield random_bytes(4, 2)
 
-    assert len(rows(open_images(loader(), limit=6))) == 6
+    assert len(rows(open_images(loader(), limit=6, shape=(2,)))) == 6
     assert taken == list(range(100))
 
 
@@ -140,13 +151,14 @@ def test_limit_reads_an_iterator_to_its_end() -> None:
         ([], r"the iterable yields no images"),
         (iter(()), r"the iterable yields no images"),
         ([np.zeros((0, 3))], r"the iterable yields no images"),
-        ([np.zeros((2, 3)), np.zeros((2, 4))], r"batch 1 holds images of shape \(4,\), the first batch of \(3,\)"),
-        ([np.zeros((2, 3)), np.zeros((2, 3), np.uint8)], r"batch 1 has dtype uint8, but the scaling was decided by"),
-        ([(np.zeros((2, 3)), np.zeros(2))], r"batch 0 is a tuple; every batch must be one array"),
-        ([[1.0, 2.0], [3.0, 4.0]], r"batch 0 is a list; every batch must be one array"),
-        (["a"], r"batch 0 is a str, not an array"),
-        ([np.zeros(3)], r"batch 0: images must be an array \(N, \.\.\.\) of at least two dimensions"),
-        ([np.zeros((2, 3), complex)], r"batch 0: images must be bool, integer or float numbers; got dtype complex128"),
+        ([np.zeros((1, 3)), np.zeros((2, 4))], r"batch 1 holds images of shape \(4,\), the first batch of \(3,\)"),
+        ([np.zeros((2, 3)), np.zeros((1, 3), np.uint8)], r"item 1 has dtype uint8, but the scaling was decided by"),
+        ([(np.zeros(2),)], r"item 0 is a tuple of 1; an item must be an array of images, or \(images, labels\)"),
+        ([[1.0, 2.0], [3.0, 4.0]], r"item 0 is a list of 2; an item must be an array of images"),
+        ([{"label": 3}], r"item 0 is a dictionary of label; its images must be under one of image, images"),
+        (["a"], r"item 0 is a str, not an array"),
+        ([np.array(3.0)], r"item 0: images must be an array \(N, \.\.\.\) of at least two dimensions"),
+        ([np.zeros((2, 3), complex)], r"item 0: images must be bool, integer or float numbers; got dtype complex128"),
     ],
 )
 def test_iterables_that_cannot_be_used(data: Any, message: str) -> None:
@@ -158,7 +170,7 @@ def test_not_finite_in_iterables() -> None:
     pieces = [np.zeros((4, 3)), np.zeros((4, 3))]
     pieces[1][2, 1] = np.nan
     with pytest.raises(DataError, match=r"batches: image 6 \(counted from 0\) holds nan"):
-        rows(open_images(pieces))
+        rows(open_images(pieces, shape=(3,)))
 
 
 # ---------------------------------------------------------------- options
