@@ -133,8 +133,13 @@ class ValueSurvey:
 
     def concentrated(self, length: float) -> bool:
         """Whether all but a few values lie close together, compared with a range of this length."""
-        low, high = np.quantile(np.concatenate(self._parts), (TAIL, 1 - TAIL))
-        return 2 * self.spread < LEAST_SPREAD * length or float(high - low) < LEAST_SHARE * length
+        low, high = self.central
+        return 2 * self.spread < LEAST_SPREAD * length or high - low < LEAST_SHARE * length
+
+    @property
+    def central(self) -> PixelRange:
+        """The range without the share :data:`TAIL` of the values at each end, from a part of them if there are many."""
+        return PixelRange(*map(float, np.quantile(np.concatenate(self._parts), (TAIL, 1 - TAIL))))
 
     @property
     def constant(self) -> bool:
@@ -267,7 +272,7 @@ def _of_integers(survey: ValueSurvey, dtype: np.dtype[Any], name: str, error: ty
     if not full:
         readings.append(_USED_AS_THEY_ARE)
     if len(readings) == 1:
-        readings.append(_reading(low, high, "these ends"))
+        readings.append(Reading(survey.central, "where nearly all values lie"))
     raise error(_question(name, survey, dtype, "whole numbers above 255", readings))
 
 
@@ -285,7 +290,11 @@ def _of_bytes(survey: ValueSurvey, dtype: np.dtype[Any], name: str, error: type[
             raise error(_question(name, survey, dtype, what, [eight_bit, other]))
         if survey.concentrated(255):
             what = f"a few of them far from the rest (standard deviation {survey.spread:.3g})"
-            raise error(_question(name, survey, dtype, what, [eight_bit, _USED_AS_THEY_ARE]))
+            raise error(
+                _question(
+                    name, survey, dtype, what, [eight_bit, Reading(survey.central, "where nearly all values lie")]
+                )
+            )
     limits = None if dtype == np.uint8 else PixelRange(0.0, 255.0)
     whole = "" if dtype == np.uint8 else " whole numbers"
     return PixelScaling(0.0, 255.0, f"{dtype.name}{whole} 0…255 mapped to [-1, 1]", (), limits)
@@ -376,4 +385,4 @@ def _question(name: str, survey: ValueSurvey, dtype: np.dtype[Any], what: str, r
 
 
 def _number(value: float) -> str:
-    return f"{value:.10g}"
+    return f"{value:.6g}" if abs(value) < 1e5 else f"{value:.10g}"

@@ -17,7 +17,7 @@ from ..provenance import Provenance
 from .console import ProgressDisplay
 from .errors import naming
 from .options import DEFAULT_PROFILES, Data, LawOption, Profiles, TrainedNetwork
-from .parsing import parse_shape
+from .parsing import parse_channels, parse_range, parse_shape
 
 if TYPE_CHECKING:
     from ..models.rows import RowDenoiser
@@ -45,6 +45,8 @@ def open_data(data: Data, display: ProgressDisplay | None = None) -> ImageSource
         grey=data.grey,
         limit=data.limit,
         skip_corrupt=data.skip_corrupt,
+        range=parse_range(data.range),
+        channels=parse_channels(data.channels),
         on_skip=None if display is None else lambda message: display.warn(f"left out: {message}"),
     )
     if display is not None:

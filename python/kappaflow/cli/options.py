@@ -24,7 +24,9 @@ from ..sampling import SIGMA_MAX
 from .completion import complete_data, one_of
 from .parsing import (
     parse_bands,
+    parse_channels,
     parse_count,
+    parse_range,
     parse_seeds,
     parse_shape,
     parse_sizes,
@@ -145,6 +147,28 @@ class Data:
             panel=DATA_PANEL,
         ),
     ] = None
+    range: Annotated[
+        str | None,
+        option(
+            "--range",
+            metavar="LOW,HIGH",
+            panel=DATA_PANEL,
+            shown="auto",
+            help="Stored values that become the pixel values -1 and 1, such as 0,4095; -1,1 uses values as they are. auto: the values "
+            "of the whole file decide, and where two readings are plausible, an error states both.",
+        ),
+    ] = None
+    channels: Annotated[
+        str | None,
+        option(
+            "--channels",
+            metavar="WHERE",
+            panel=DATA_PANEL,
+            shown="the axis of 1, 3 or 4 values",
+            complete=one_of(("first", "last")),
+            help="Axis of an image that holds its channels: first, last, or their number.",
+        ),
+    ] = None
     skip_corrupt: Annotated[
         bool, flag("--skip-corrupt", help="Leave out image files that cannot be decoded.", panel=DATA_PANEL)
     ] = False
@@ -170,7 +194,7 @@ class Data:
 
     def as_json(self) -> dict[str, Any]:
         """Options by name, for options.json."""
-        shape = parse_shape(self.shape)
+        shape, pixel_range = parse_shape(self.shape), parse_range(self.range)
         return {
             "data": self.data,
             "patch": self.patch,
@@ -178,6 +202,8 @@ class Data:
             "size": self.size,
             "limit": self.limit,
             "shape": None if shape is None else list(shape),
+            "range": None if pixel_range is None else list(pixel_range),
+            "channels": parse_channels(self.channels),
             "skip_corrupt": self.skip_corrupt,
         }
 

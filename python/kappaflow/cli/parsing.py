@@ -11,6 +11,7 @@ from typing import Any
 from typer.core import TyperCommand
 
 from ..bands import Band, resolve_bands
+from ..provenance import PixelRange
 
 __all__ = [
     "LARGEST_SIZE",
@@ -18,10 +19,12 @@ __all__ = [
     "chosen_bands",
     "format_over",
     "parse_bands",
+    "parse_channels",
     "parse_count",
     "parse_counts",
     "parse_names",
     "parse_numbers",
+    "parse_range",
     "parse_seeds",
     "parse_shape",
     "parse_sizes",
@@ -183,6 +186,31 @@ def parse_shape(text: str | None) -> tuple[int, ...] | None:
     if not all(re.fullmatch(r"\d{1,9}", side) and int(side) for side in sides):
         raise ValueError(f"--shape must be the sides of one image such as 28,28 or 32,32,3; got {text!r}")
     return tuple(int(side) for side in sides)
+
+
+def parse_range(text: str | None) -> PixelRange | None:
+    """``"0,4095"`` as the ends of a range; None for ``"auto"``."""
+    if text is None or text.strip() == "auto":
+        return None
+    expected = (
+        f"--range must be the stored values of black and white such as 0,4095, the smaller first, or auto; got {text!r}"
+    )
+    try:
+        numbers = parse_numbers("--range", text)
+    except ValueError:
+        raise ValueError(expected) from None
+    if len(numbers) != 2 or not numbers[0] < numbers[1]:
+        raise ValueError(expected)
+    return PixelRange(numbers[0], numbers[1])
+
+
+def parse_channels(text: str | None) -> str | int | None:
+    """``"first"``, ``"last"``, or a number of channels."""
+    if text is None or text in ("first", "last"):
+        return text
+    if re.fullmatch(r"\d{1,9}", text) is None or int(text) < 1:
+        raise ValueError(f"--channels must be first, last or the number of channels; got {text!r}")
+    return int(text)
 
 
 def format_over(largest: int) -> str:
