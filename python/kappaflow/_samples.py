@@ -304,7 +304,7 @@ class SampleBatches:
         self._survey.add(values)
         if self.scaling is None and values.dtype.kind != "b" and values.min() >= 0 and values.max() <= 255:
             self.scaling = PixelScaling(
-                0.0, 255.0, f"{values.dtype.name} 0…255 mapped to [-1, 1]", (), PixelRange(0.0, 255.0)
+                0.0, 255.0, f"{values.dtype.name} 0…255 mapped to [-1, 1]", limits=PixelRange(0.0, 255.0)
             )
         if self.scaling is None:
             self.scaling = choose_scaling(self._survey, values.dtype, name=self._name)

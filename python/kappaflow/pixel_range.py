@@ -241,7 +241,9 @@ def _as_asked(survey: ValueSurvey, dtype: np.dtype[Any], asked: PixelRange) -> P
             f"the stored values ({_span(survey)}) exceed the range {asked.low:g}…{asked.high:g} that was given, so that pixels "
             "exceed [-1, 1]",
         )
-    return PixelScaling(*asked, f"{dtype.name} {asked.low:g}…{asked.high:g} mapped to [-1, 1], as given", warnings)
+    return PixelScaling(
+        *asked, f"{dtype.name} {asked.low:g}…{asked.high:g} mapped to [-1, 1], as given", warnings=warnings
+    )
 
 
 def _span(survey: ValueSurvey) -> str:
@@ -253,7 +255,7 @@ def _of_integers(survey: ValueSurvey, dtype: np.dtype[Any], name: str, error: ty
     if low < 0:
         if low >= -1 and high <= 1:
             return PixelScaling(
-                *AS_THEY_ARE, f"{dtype.name} values used as they are ({_span(survey)})", (), AS_THEY_ARE
+                *AS_THEY_ARE, f"{dtype.name} values used as they are ({_span(survey)})", limits=AS_THEY_ARE
             )
         signed = low >= -128 and high <= 127
         first = _reading(-128, 127, "signed 8-bit pixels") if signed else _reading(low, high, "these ends")
@@ -265,7 +267,7 @@ def _of_integers(survey: ValueSurvey, dtype: np.dtype[Any], name: str, error: ty
     reaches = bits == 16 and (full or high > (1 - LEAST_SHARE) * 65_535)
     if (reaches and not survey.concentrated(65_535)) or (full and survey.constant):
         limits = None if full else PixelRange(0.0, 65_535.0)
-        return PixelScaling(0.0, 65_535.0, f"{dtype.name} 0…65535 mapped to [-1, 1]", (), limits)
+        return PixelScaling(0.0, 65_535.0, f"{dtype.name} 0…65535 mapped to [-1, 1]", limits=limits)
     readings = [_reading(0, 2.0**bits - 1, f"{bits}-bit pixels")]
     if bits < 16:
         readings.append(_reading(0, 65_535, "16-bit pixels, which leaves them dark"))
@@ -297,7 +299,7 @@ def _of_bytes(survey: ValueSurvey, dtype: np.dtype[Any], name: str, error: type[
             )
     limits = None if dtype == np.uint8 else PixelRange(0.0, 255.0)
     whole = "" if dtype == np.uint8 else " whole numbers"
-    return PixelScaling(0.0, 255.0, f"{dtype.name}{whole} 0…255 mapped to [-1, 1]", (), limits)
+    return PixelScaling(0.0, 255.0, f"{dtype.name}{whole} 0…255 mapped to [-1, 1]", limits=limits)
 
 
 def _is_class_map(survey: ValueSurvey) -> bool:
@@ -318,7 +320,7 @@ def _of_floats(survey: ValueSurvey, dtype: np.dtype[Any], name: str, error: type
                 survey, dtype, name, error, [_reading(0, 1, "pixels in [0, 1]"), _USED_AS_THEY_ARE, own], 1.0
             )
         text = f"{dtype.name} values ({_span(survey)}) mapped from [0, 1] to [-1, 1]"
-        return PixelScaling(0.0, 1.0, text, (), PixelRange(-slack, 1 + slack))
+        return PixelScaling(0.0, 1.0, text, limits=PixelRange(-slack, 1 + slack))
     used = f"{dtype.name} values used as they are ({_span(survey)})"
     if low >= -1 / 4 and low < 0 and 3 / 4 < high <= 5 / 4:
         what = "close to [0, 1], with values beyond its ends"
@@ -327,7 +329,7 @@ def _of_floats(survey: ValueSurvey, dtype: np.dtype[Any], name: str, error: type
     if low >= -1 - 2 * slack and high <= 1 + 2 * slack:
         if not survey.constant:
             _require_spread(survey, dtype, name, error, [_USED_AS_THEY_ARE, own], 2.0)
-        return PixelScaling(*AS_THEY_ARE, used, (), PixelRange(-1 - 2 * slack, 1 + 2 * slack))
+        return PixelScaling(*AS_THEY_ARE, used, limits=PixelRange(-1 - 2 * slack, 1 + 2 * slack))
     return _beyond_one(survey, dtype, name, error, used)
 
 
@@ -369,7 +371,7 @@ def _beyond_one(
             f"the stored values ({_span(survey)}) have the standard deviation {spread:.3g}, unusual for pixels in [-1, 1]; "
             "they are used as they are: type --range LOW,HIGH with the values of black and white if they have another range",
         )
-    return PixelScaling(*AS_THEY_ARE, used, warnings)
+    return PixelScaling(*AS_THEY_ARE, used, warnings=warnings)
 
 
 def _question(name: str, survey: ValueSurvey, dtype: np.dtype[Any], what: str, readings: Sequence[Reading]) -> str:

@@ -154,8 +154,8 @@ class Data:
             metavar="LOW,HIGH",
             panel=DATA_PANEL,
             shown="auto",
-            help="Stored values that become the pixel values -1 and 1, such as 0,4095; -1,1 uses values as they are. auto: the values "
-            "of the whole file decide, and where two readings are plausible, an error states both.",
+            help="Stored values that become the pixel values -1 and 1, such as 0,4095; -1,1 uses values as they are. auto: the "
+            "values of the whole file decide, and where two readings are plausible, an error states both.",
         ),
     ] = None
     channels: Annotated[

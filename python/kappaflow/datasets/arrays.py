@@ -103,7 +103,7 @@ def read_blocks(array: Any, chosen: npt.NDArray[np.int64] | None = None) -> Iter
 
 
 def read_span(array: Any, start: int, stop: int) -> Iterator[npt.NDArray[Any]]:
-    """Yield the images from `start` to `stop` in such blocks."""
+    """Yield the images from `start` to `stop` in such blocks (B, *shape)."""
     rows = block_rows(array)
     for first in range(start, stop, rows):
         yield np.asarray(array[first : min(first + rows, stop)])

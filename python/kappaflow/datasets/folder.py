@@ -261,6 +261,8 @@ def open_folder(folder: Path, options: Options) -> ImageSource:
         f"the folder {name}",
         patch="it is for the built-in 'patches' only",
         shape="the files determine their own shape",
+        channels="the files determine their own channels",
+        range="image files are mapped by the full range of their integers",
     )
     paths = list_images(folder)
     if not paths:

@@ -26,7 +26,7 @@ NAME = "batches"
 
 
 def as_values(images: object, number: int) -> npt.NDArray[Any]:
-    """The images of item `number` as a NumPy array.
+    """The images of item `number` as a NumPy array (*shape) or (B, *shape).
 
     Raises
     ------

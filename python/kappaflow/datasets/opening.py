@@ -118,6 +118,19 @@ def open_images(
         names = ("shape", "patch", "size", "grey", "limit", "skip_corrupt", "range", "channels")
         options.refuse("an ImageSource", **dict.fromkeys(names, why))
         return data
+    return open_anything(data, options)
+
+
+def open_anything(data: object, options: Options) -> ImageSource:
+    """Open whatever :func:`open_images` takes, except for an ImageSource.
+
+    Raises
+    ------
+    DataError
+        The data or an option cannot be used.
+    TypeError
+        `data` is of a type that is not supported.
+    """
     if isinstance(data, str):
         return open_builtin(data, options) if data in BUILTIN_NAMES else open_path(Path(data), data, options)
     if isinstance(data, os.PathLike):
