@@ -13,7 +13,7 @@ __all__ = ["complete_data", "one_of", "several_of"]
 Completion = Callable[[str], list[str]]
 #: Words to offer, or a function that returns them if they can change, as registered laws do.
 Words = Sequence[str] | Callable[[], Iterable[str]]
-_DATA_SUFFIXES = (*FILE_READERS, ".safetensors")
+_DATA_SUFFIXES = tuple(FILE_READERS)  # those of populations too
 
 
 def _given(words: Words) -> Iterable[str]:

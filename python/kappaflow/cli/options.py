@@ -19,6 +19,7 @@ from .._checks import choice
 from ..bands import Band
 from ..consistency.law_choice import AUTO, law_options
 from ..datasets import BUILTIN_NAMES
+from ..datasets.tensor_files import is_tensor_file
 from ..laws import REGISTRY
 from ..sampling import SIGMA_MAX
 from .completion import complete_data, one_of
@@ -103,8 +104,8 @@ class Data:
         str,
         typer.Argument(
             metavar="DATA",
-            help="Folder of images, .npy, .npz, .h5 or .zarr file, saved population (.safetensors), or name of a "
-            "built-in dataset (see 'kappaflow info').",
+            help="Folder of images, file of arrays (.npy, .npz, .h5, .zarr, .pt, .safetensors), archive (.zip, .tar), saved "
+            "population (.safetensors), or name of a built-in dataset (see 'kappaflow info').",
             show_default=False,
             autocompletion=complete_data,
         ),
@@ -175,8 +176,9 @@ class Data:
 
     @property
     def is_population(self) -> bool:
-        """Whether DATA is a saved population."""
-        return Path(self.data).suffix.lower() == POPULATION_SUFFIX
+        """Whether DATA is a saved population, not a file of tensors of another program."""
+        path = Path(self.data)
+        return path.suffix.lower() == POPULATION_SUFFIX and not is_tensor_file(path)
 
     @property
     def name(self) -> str:

@@ -17,6 +17,7 @@ from .iterables import open_iterable
 from .options import Options
 from .source import ImageSource
 from .tar_files import TAR_SUFFIXES, expand_braces, open_tar, open_tars
+from .tensor_files import open_pt, open_safetensors
 from .zip_files import open_zip
 
 __all__ = ["open_images"]
@@ -31,6 +32,9 @@ FILE_READERS: dict[str, Callable[[Path, Options], ImageSource]] = {
     ".tar": open_tar,
     ".tar.gz": open_tar,
     ".tgz": open_tar,
+    ".pt": open_pt,
+    ".pth": open_pt,
+    ".safetensors": open_safetensors,
 }
 
 
@@ -57,8 +61,11 @@ def open_images(
           packages ship; nothing is downloaded. A ``str`` that is a built-in name always means the built-in dataset. To
         read a file or folder of that name in the working folder, write ``"./faces"`` or ``Path("faces")``.
         * a folder of images (png, jpg, jpeg, bmp, tif, tiff, webp, ppm, pgm), with the folders below it
-        * a file: ``.npy`` (memory-mapped), ``.npz``, ``.h5``, ``.hdf5``, ``.zarr``. If it holds several arrays, the first
-          one named ``images``, ``x``, ``data`` or ``arr_0`` is taken.
+        * a folder of ``.npy`` arrays, one image or one stack in each, or of ``.tar`` archives
+        * an archive of images or ``.npy`` arrays: ``.zip``, with the labels of StyleGAN's ``dataset.json``; ``.tar`` and
+          ``.tar.gz``, as of WebDataset, also several: ``"shard-{0000..0009}.tar"``
+        * a file: ``.npy`` (memory-mapped), ``.npz``, ``.h5``, ``.hdf5``, ``.zarr``, ``.pt``, ``.safetensors``. If it holds
+          several arrays, the first one named ``images``, ``x``, ``data`` or ``arr_0`` is taken.
         * an array, memmap or tensor (N, ...); the first axis counts images
         * an iterable of images of one shape, or of batches (B, ...) of them: a list, a generator, a data loader, or a dataset
           with `__getitem__`; items may be pairs (images, labels) or dictionaries, whose labels are left out
