@@ -19,19 +19,12 @@ from .._checks import choice
 from ..bands import Band
 from ..consistency.law_choice import AUTO, law_options
 from ..datasets import BUILTIN_NAMES
+from ..datasets.keys import split_key
 from ..datasets.tensor_files import is_tensor_file
 from ..laws import REGISTRY
 from ..sampling import SIGMA_MAX
 from .completion import complete_data, one_of
-from .parsing import (
-    parse_bands,
-    parse_channels,
-    parse_count,
-    parse_range,
-    parse_seeds,
-    parse_shape,
-    parse_sizes,
-)
+from .parsing import parse_bands, parse_channels, parse_count, parse_range, parse_seeds, parse_shape, parse_sizes
 
 DEFAULT_PROFILES = 8192
 POPULATION_SUFFIX = ".safetensors"
@@ -126,7 +119,7 @@ class Data:
     size: Annotated[
         int | None,
         option(
-            "--size", min=1, max=4096, metavar="SIDE", help="Resize images to SIDE × SIDE pixels.", panel=DATA_PANEL
+            "--size", min=1, max=4096, metavar="SIDE", panel=DATA_PANEL, help="Resize images to SIDE × SIDE pixels."
         ),
     ] = None
     limit: Annotated[
@@ -166,7 +159,6 @@ class Data:
             metavar="WHERE",
             panel=DATA_PANEL,
             shown="the axis of 1, 3 or 4 values",
-            complete=one_of(("first", "last")),
             help="Axis of an image that holds its channels: first, last, or their number.",
         ),
     ] = None
@@ -185,8 +177,10 @@ class Data:
         """A short name, fit for a file name: the built-in name, or that of the file or folder."""
         if self.data in BUILTIN_NAMES:
             return self.data
-        path = Path(os.path.abspath(self.data))
-        return re.sub(r"[^\w.+-]+", "-", path.name if path.is_dir() and path.suffix != ".zarr" else path.stem) or "data"
+        file, key = split_key(self.data)
+        path = Path(os.path.abspath(file))
+        name = path.name if path.is_dir() and path.suffix != ".zarr" else path.stem
+        return re.sub(r"[^\w.+-]+", "-", name if key is None else f"{name}-{key}") or "data"
 
     def as_typed(self) -> list[str]:
         """The words that make another command read the same images; a saved population has none, so IMAGES stands for them."""

@@ -10,6 +10,7 @@ import contextlib
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from .._checks import FloatArray
 from ..pixel_range import PixelScaling, ValueSurvey, choose_scaling
 from ..provenance import Provenance
 from .errors import DataError
+from .keys import Chosen, StoredArray, choose_array
 from .options import Options
 from .source import BATCH_BYTES, ImageSource, check_finite, rebatch
 from .subset import describe_subset, read_chosen, subset
@@ -30,8 +32,6 @@ __all__ = ["as_array", "check_array", "open_array", "open_h5", "open_npy", "open
 #: Files up to this size are looked at as a whole before their scaling is decided; of larger ones, so many blocks of images.
 SURVEYED_BYTES = 2**30
 SURVEYED_BLOCKS = 64
-#: Names of the images in a file of several arrays; the first one that exists is used.
-PREFERRED_KEYS = ("images", "x", "data", "arr_0")
 
 NOT_APPLICABLE = {
     "patch": "it is for the built-in 'patches' only",
@@ -220,25 +220,17 @@ def open_npy(path: Path, options: Options) -> ImageSource:
     return open_memory(array, path.name, options, f"the array file {path.name}")
 
 
-def choose_key(keys: list[str], name: str) -> str:
-    """The array of a file that holds the images: the only one, or the first of :data:`PREFERRED_KEYS` that exists.
-
-    Raises
-    ------
-    DataError
-        There is no array, or there are several and none has such a name.
-    """
-    if not keys:
-        raise DataError(f"{name}: holds no array")
-    if len(keys) == 1:
-        return keys[0]
-    for key in PREFERRED_KEYS:
-        if key in keys:
-            return key
-    raise DataError(
-        f"{name}: holds several arrays ({', '.join(sorted(keys))}) and none is named {', '.join(PREFERRED_KEYS)}; "
-        "store the images as the only array or under one of these names"
-    )
+def npz_arrays(archive: Any) -> list[StoredArray]:
+    """Key, shape and type of the arrays of an open .npz archive, read from their headers."""
+    arrays = []
+    for member in archive.zip.namelist():
+        if member.endswith(".npy"):
+            with archive.zip.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(file)
+            arrays.append(StoredArray(member.removesuffix(".npy"), shape, dtype))
+    return arrays
 
 
 def open_npz(path: Path, options: Options) -> ImageSource:
@@ -251,13 +243,19 @@ def open_npz(path: Path, options: Options) -> ImageSource:
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            key = choose_key(list(archive.files), path.name)
-            array = archive[key]
+            chosen = choose_array(npz_arrays(archive), path.name, options.key)
+            array = archive[chosen.key]
     except DataError:
         raise
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path.name}: not an .npz file of numbers that can be read ({error})") from error
-    return open_memory(array, path.name, options, f"the array {key!r} of {path.name}")
+    source = open_memory(array, path.name, options, f"the array {chosen.key!r} of {path.name}")
+    return with_left_out(source, chosen)
+
+
+def with_left_out(source: ImageSource, chosen: Chosen) -> ImageSource:
+    """The source, whose provenance also states which arrays of the file are left out."""
+    return replace(source, provenance=replace(source.provenance, left_out=chosen.left_out))
 
 
 def open_h5(path: Path, options: Options) -> ImageSource:
@@ -275,23 +273,29 @@ def open_h5(path: Path, options: Options) -> ImageSource:
     except ImportError as error:
         raise ImportError(f'{path.name}: reading HDF5 needs h5py: pip install "kappaflow[hdf5]"') from error
 
-    def collect(file: Any) -> list[str]:
-        keys: list[str] = []
-        file.visititems(lambda key, item: keys.append(key) if isinstance(item, h5py.Dataset) else None)
-        return keys
+    def collect(file: Any) -> list[StoredArray]:
+        arrays: list[StoredArray] = []
+
+        def add(key: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset) and item.shape is not None:
+                arrays.append(StoredArray(key, tuple(item.shape), item.dtype))
+
+        file.visititems(add)
+        return arrays
 
     try:
         with h5py.File(path, "r") as file:
-            key = choose_key(collect(file), path.name)
+            chosen = choose_array(collect(file), path.name, options.key)
     except OSError as error:
         raise DataError(f"{path.name}: not an HDF5 file that can be read ({error})") from error
 
     @contextlib.contextmanager
     def opener() -> Iterator[Any]:
         with h5py.File(path, "r") as file:
-            yield file[key]
+            yield file[chosen.key]
 
-    return open_array(opener, path.name, options, f"the dataset {key!r} of {path.name}")
+    source = open_array(opener, path.name, options, f"the dataset {chosen.key!r} of {path.name}")
+    return with_left_out(source, chosen)
 
 
 def open_zarr(path: Path, options: Options) -> ImageSource:
@@ -312,8 +316,18 @@ def open_zarr(path: Path, options: Options) -> ImageSource:
         store = zarr.open(str(path), mode="r")
     except Exception as error:  # zarr raises types of its own that differ between its versions 2 and 3
         raise DataError(f"{path.name}: not a zarr store that can be read ({error})") from error
-    what = f"the zarr array {path.name}"
-    if not hasattr(store, "dtype"):
-        key = choose_key([name for name, _ in store.arrays()], path.name)
-        store, what = store[key], f"the array {key!r} of {path.name}"
-    return open_memory(store, path.name, options, what)
+    if hasattr(store, "dtype"):
+        if options.key is not None:
+            raise DataError(f"{path.name}: is one zarr array without keys, got {options.key!r}")
+        return open_memory(store, path.name, options, f"the zarr array {path.name}")
+    chosen = choose_array(list(zarr_arrays(store)), path.name, options.key)
+    source = open_memory(store[chosen.key], path.name, options, f"the array {chosen.key!r} of {path.name}")
+    return with_left_out(source, chosen)
+
+
+def zarr_arrays(group: Any, prefix: str = "") -> Iterator[StoredArray]:
+    """Key, shape and type of the arrays of a zarr group and of the groups in it."""
+    for name, array in group.arrays():
+        yield StoredArray(prefix + name, tuple(array.shape), np.dtype(array.dtype))
+    for name, inner in group.groups():
+        yield from zarr_arrays(inner, f"{prefix}{name}/")

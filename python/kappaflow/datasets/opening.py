@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .._image_items import as_iterable
@@ -14,6 +15,7 @@ from .errors import DataError
 from .folder_kinds import open_directory
 from .image_formats import image_suffixes
 from .iterables import open_iterable
+from .keys import split_key
 from .options import Options
 from .source import ImageSource
 from .tar_files import TAR_SUFFIXES, expand_braces, open_tar, open_tars
@@ -22,6 +24,9 @@ from .zip_files import open_zip
 
 __all__ = ["open_images"]
 
+#: Files that hold several arrays, and what makes a folder a zarr store.
+KEYED = (".npz", ".h5", ".hdf5", ".zarr", ".pt", ".pth", ".safetensors")
+ZARR_MARKS = (".zarray", ".zgroup", "zarr.json")
 FILE_READERS: dict[str, Callable[[Path, Options], ImageSource]] = {
     ".npy": open_npy,
     ".npz": open_npz,
@@ -65,7 +70,7 @@ def open_images(
         * an archive of images or ``.npy`` arrays: ``.zip``, with the labels of StyleGAN's ``dataset.json``; ``.tar`` and
           ``.tar.gz``, as of WebDataset, also several: ``"shard-{0000..0009}.tar"``
         * a file: ``.npy`` (memory-mapped), ``.npz``, ``.h5``, ``.hdf5``, ``.zarr``, ``.pt``, ``.safetensors``. If it holds
-          several arrays, the first one named ``images``, ``x``, ``data`` or ``arr_0`` is taken.
+          several arrays, the only one that can hold images is taken; ``"FILE::KEY"`` names another.
         * an array, memmap or tensor (N, ...); the first axis counts images
         * an iterable of images of one shape, or of batches (B, ...) of them: a list, a generator, a data loader, or a dataset
           with `__getitem__`; items may be pairs (images, labels) or dictionaries, whose labels are left out
@@ -138,8 +143,10 @@ def open_anything(data: object, options: Options) -> ImageSource:
     TypeError
         `data` is of a type that is not supported.
     """
+    if isinstance(data, str) and data in BUILTIN_NAMES:
+        return beside_local(open_builtin(data, options), data)
     if isinstance(data, str):
-        return open_builtin(data, options) if data in BUILTIN_NAMES else open_path(Path(data), data, options)
+        return open_path(Path(data), data, options)
     if isinstance(data, os.PathLike):
         path = Path(data)
         return open_path(path, str(path), options)
@@ -153,6 +160,17 @@ def open_anything(data: object, options: Options) -> ImageSource:
     if items is not None:
         return open_iterable(items, options)
     raise TypeError(f"images cannot be read from a {type(data).__name__}; pass a path, an array or batches")
+
+
+def beside_local(source: ImageSource, name: str) -> ImageSource:
+    """The source of a built-in dataset, with a warning if a file or folder of this name exists."""
+    if not Path(name).exists():
+        return source
+    warning = (
+        f"./{name} exists here, and is not what is read: write ./{name} to read it instead of the built-in {name!r}"
+    )
+    provenance = replace(source.provenance, warnings=(*source.provenance.warnings, warning))
+    return replace(source, provenance=provenance)
 
 
 def open_path(path: Path, given: str, options: Options) -> ImageSource:
@@ -169,6 +187,9 @@ def open_path(path: Path, given: str, options: Options) -> ImageSource:
     DataError
         There is no such path, or it is of a type that is not supported.
     """
+    file, key = split_key(given)
+    if key is not None and not path.exists():
+        path, given, options = Path(file), file, replace(options, key=key)
     if not path.exists():
         if given.lower().endswith(TAR_SUFFIXES) and "{" in given:
             paths = [Path(each) for each in expand_braces(given)]
@@ -181,6 +202,10 @@ def open_path(path: Path, given: str, options: Options) -> ImageSource:
     suffix = path.suffix.lower()
     if path.name.lower().endswith(".tar.gz"):
         suffix = ".tar.gz"
+    if path.is_dir() and any((path / mark).is_file() for mark in ZARR_MARKS):
+        suffix = ".zarr"
+    if options.key is not None and suffix not in KEYED:
+        raise DataError(f"{given!r} has no arrays with keys, got {options.key!r}; {', '.join(KEYED)} files have")
     if suffix in FILE_READERS and (path.is_file() or suffix == ".zarr"):
         return FILE_READERS[suffix](path, options)
     if path.is_dir():

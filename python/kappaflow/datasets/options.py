@@ -32,6 +32,7 @@ class Options:
     on_skip : called once with a message for each file that is left out
     range : the stored values of black and white; None if the values decide
     channels : which axis of an image holds its channels, "first" or "last", or their number; None if the shape decides
+    key : which array of a file holds the images; None if the arrays decide
     """
 
     shape: tuple[int, ...] | None = None
@@ -43,6 +44,7 @@ class Options:
     on_skip: Callable[[str], None] | None = None
     range: PixelRange | None = None
     channels: str | int | None = None
+    key: str | None = None
 
     @classmethod
     def checked(

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .._repr import ShortRepr
-from .arrays import as_array, choose_key, open_array
+from .arrays import as_array, open_array, with_left_out
 from .errors import DataError
+from .keys import StoredArray, choose_array
 from .options import Options
 from .source import ImageSource
 
@@ -147,8 +148,9 @@ def open_safetensors(path: Path, options: Options) -> ImageSource:
         The file or an option cannot be used.
     """
     entries = read_entries(path)
-    key = choose_key(list(entries), path.name)
-    entry = entries[key]
+    stored = [StoredArray(name, one.shape, np.dtype(DTYPES.get(one.dtype, object))) for name, one in entries.items()]
+    chosen = choose_array(stored, path.name, options.key)
+    entry = entries[chosen.key]
     if entry.dtype not in DTYPES:
         raise DataError(f"{path.name}: tensors of type {entry.dtype} are not read; {', '.join(DTYPES)} are")
 
@@ -158,7 +160,8 @@ def open_safetensors(path: Path, options: Options) -> ImageSource:
         mapped = np.memmap(path, DTYPES[entry.dtype], "r", entry.start, entry.shape)
         return contextlib.nullcontext(Brain16(mapped) if entry.dtype == "BF16" else mapped)
 
-    return open_array(opener, path.name, options, f"the tensor {key!r} of {path.name}")
+    source = open_array(opener, path.name, options, f"the tensor {chosen.key!r} of {path.name}")
+    return with_left_out(source, chosen)
 
 
 # --- PyTorch ----------------------------------------------------------------------------------------------------------
@@ -239,11 +242,21 @@ def open_pt(path: Path, options: Options) -> ImageSource:
         The file or an option cannot be used.
     """
     tensors = load_tensors(path)
-    key = choose_key(list(tensors), path.name)
-    tensor = tensors[key]
+    stored = [StoredArray(name, tuple(one.shape), numpy_type(one)) for name, one in tensors.items()]
+    chosen = choose_array(stored, path.name, options.key)
+    key, tensor = chosen.key, tensors[chosen.key]
     if str(tensor.layout) != "torch.strided" or tensor.is_quantized:
         raise DataError(
             f"{path.name}: sparse and quantised tensors are not read; save tensor.to_dense() or .dequantize()"
         )
     what = f"the tensor {key!r} of {path.name}" if key else f"the tensor file {path.name}"
-    return open_array(lambda: contextlib.nullcontext(as_array(tensor)), path.name, options, what)
+    source = open_array(lambda: contextlib.nullcontext(as_array(tensor)), path.name, options, what)
+    return with_left_out(source, chosen)
+
+
+def numpy_type(tensor: Any) -> np.dtype[Any]:
+    """The type of a tensor's values; float32 for the floats that NumPy does not know."""
+    try:
+        return np.dtype(str(tensor.dtype).removeprefix("torch."))
+    except TypeError:
+        return np.dtype(np.float32)

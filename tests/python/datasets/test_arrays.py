@@ -200,7 +200,10 @@ def test_missing_paths_and_unknown_names(tmp_path: Path) -> None:
 
 def test_several_arrays_in_one_file(tmp_path: Path) -> None:
     np.savez(tmp_path / "two.npz", train=np.zeros((2, 2)), test=np.zeros((2, 2)))
-    with pytest.raises(DataError, match=r"two\.npz: holds several arrays \(test, train\) and none is named images, x"):
+    with pytest.raises(
+        DataError,
+        match=r"two\.npz: holds several arrays .*: test \(2, 2\) float64, train .*; type .* two\.npz::test",
+    ):
         open_images(tmp_path / "two.npz")
     with h5py.File(tmp_path / "none.h5", "w"):
         pass
