@@ -183,7 +183,8 @@ EmpiricalNodes EmpiricalLaw::solve(const Vector& shifts) const {
                        Matrix::Ones(coordinates_, count),
                        Matrix(count, first_pair_.back()),
                        Eigen::VectorXi::Zero(count),
-                       Vector::Constant(count, kNaN)};
+                       Vector::Constant(count, kNaN),
+                       grouped() ? std::make_shared<detail::GroupForms>() : nullptr};
   std::vector<Index> finite;
   for (Index i = 0; i < count; ++i) {
     detail::require(shifts[i] > 0, "EmpiricalLaw::solve", "shifts must be positive", shifts[i]);

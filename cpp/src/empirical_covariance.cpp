@@ -21,9 +21,6 @@ namespace {
 /// Eigenvalues of a Gram matrix have rounding errors of 1e-16: below 1e-14 there is nothing to keep.
 constexpr double kGramRounding = 1e-14;
 
-/// Columns of the matrices of mode pairs that are summed over groups at once, so that they stay in the cache.
-constexpr Index kTile = 16;
-
 }  // namespace
 
 /// The matrices Q, theory.md (41), of all pairs of nodes in the span of a few: Q_p = sum_q back(p, q) form_q.
@@ -115,60 +112,18 @@ EmpiricalLaw::Forms EmpiricalLaw::leverage_forms(const EmpiricalNodes& nodes, co
   return result;
 }
 
-/// The same for groups: R_i = sum_q left_q right_qi of all groups, so that with B_q = Z' left_q Z
-///   Q_ij = sum_qr right_qi right_rj (1/(n images)) sum_groups B_q o B_r.
-EmpiricalLaw::Forms EmpiricalLaw::group_forms(const Pairs& pair, const Dressed& dressed) const {
-  const Matrix &left = dressed.leverage.left, &right = dressed.leverage.right;
-  const Index rank = left.cols(), count = rank * (rank + 1) / 2;
-  Forms result{std::vector<Matrix>(static_cast<std::size_t>(count), Matrix::Zero(coordinates_, coordinates_)),
-               Matrix(pair.size(), count)};
-  for (Index q = 0, form = 0; q < rank; ++q) {
-    for (Index r = 0; r <= q; ++r, ++form) {
-      for (Index p = 0; p < pair.size(); ++p) {
-        const Index i = pair.i(p), j = pair.j(p);
-        result.back(p, form) = right(q, i) * right(r, j) + (r == q ? 0 : right(r, i) * right(q, j));
-      }
-    }
-  }
-  Matrix samples, small;
-  std::vector<Matrix> moments(static_cast<std::size_t>(rank));
-  for (const Block& part : blocks_) {
-    rows(part, samples);
-    for (Index tile = 0; tile < coordinates_; tile += kTile) {  // columns of the lower triangle
-      const Index width = std::min(kTile, coordinates_ - tile), height = coordinates_ - tile;
-      for (Index group = part.group; group < part.group + part.groups; ++group) {
-        const Index size = members(group), first = first_row_[static_cast<std::size_t>(group)] - part.row;
-        const auto z = samples.middleCols(first, size);
-        for (Index q = 0; q < rank; ++q) {
-          small = unpacked(left.col(q).data() + first_pair_[static_cast<std::size_t>(group)], 1, size);
-          moments[static_cast<std::size_t>(q)].noalias() =
-              z.bottomRows(height) * (small * z.middleRows(tile, width).transpose()).eval();
-        }
-        for (Index q = 0, form = 0; q < rank; ++q) {
-          for (Index r = 0; r <= q; ++r, ++form) {
-            result.forms[static_cast<std::size_t>(form)].block(tile, tile, height, width) +=
-                moments[static_cast<std::size_t>(q)].cwiseProduct(moments[static_cast<std::size_t>(r)]);
-          }
-        }
-      }
-    }
-  }
-  for (Matrix& form : result.forms) {
-    form = Matrix(form.selfadjointView<Eigen::Lower>()) / (n_ * images_);
-  }
-  return result;
-}
-
 Matrix EmpiricalLaw::mode_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g) const {
   const Pairs pair = pairs(nodes, f, g, true);
   Matrix covariance = Matrix::Zero(modes_, modes_);
   if (pair.size() == 0) return covariance;
   Dressed dressed(nodes, modes_, options_.compression);
-  const Forms forms = grouped() ? group_forms(pair, dressed) : leverage_forms(nodes, pair);
+  const Forms forms = grouped() ? Forms{} : leverage_forms(nodes, pair);
   for (Index p = 0; p < pair.size(); ++p) {
     const Index i = pair.i(p), j = pair.j(p);
     const Vector root = pair.root_gamma.col(p);
-    const Matrix symmetric = root.asDiagonal() * forms.leverage(p) * root.asDiagonal();
+    const Matrix q = grouped() ? pair_matrices(nodes, pair.some(p, 1)).reshaped(coordinates_, coordinates_).eval()
+                               : forms.leverage(p);
+    const Matrix symmetric = root.asDiagonal() * q * root.asDiagonal();
     const Eigen::LLT<Matrix> factor(Matrix::Identity(coordinates_, coordinates_) - symmetric);
     if (factor.info() != Eigen::Success) {
       throw ConvergenceError("EmpiricalLaw: the ladder does not converge at shifts " + detail::text(nodes.shifts[i]) +

@@ -30,6 +30,23 @@ Matrix columns_of(const Matrix& matrix, const std::vector<Index>& which) {
   return chosen;
 }
 
+/// Pairs of nodes whose matrices (D, D) are held at once.
+Index pairs_at_once(Index coordinates) {
+  constexpr Index kNumbers = 1 << 22;
+  return std::max<Index>(1, kNumbers / (coordinates * coordinates));
+}
+
+/// q_p v_p for the columns p = which[c] of q, symmetric matrices (D D), and columns c of v.
+Matrix products_of(const Matrix& q, const Matrix& vectors, const std::vector<Index>& which) {
+  const Index size = vectors.rows();
+  Matrix result(size, vectors.cols());
+  for (Index c = 0; c < vectors.cols(); ++c) {
+    const Eigen::Map<const Matrix> matrix(q.col(which[static_cast<std::size_t>(c)]).data(), size, size);
+    result.col(c).noalias() = matrix * vectors.col(c);
+  }
+  return result;
+}
+
 /// Conjugate gradients for (1 - root Q root) w = begun, one system for each pair of nodes that is still active.
 struct ConjugateGradients {
   std::vector<Index> active;  // the pair of each column
@@ -123,6 +140,7 @@ EmpiricalLaw::Pairs EmpiricalLaw::pairs(const EmpiricalNodes& nodes, const Vecto
 Matrix EmpiricalLaw::apply_leverage(const EmpiricalNodes& nodes, const Pairs& pairs, const Matrix& vectors,
                                     const std::vector<Index>& which) const {
   const Index count = vectors.cols();
+  if (uses_forms()) return apply_forms(nodes, pairs, vectors);
   Matrix result = Matrix::Zero(coordinates_, count), squares, inner;
   for (const Block& part : blocks_) {
     products(part, squares);
@@ -138,8 +156,42 @@ Matrix EmpiricalLaw::apply_leverage(const EmpiricalNodes& nodes, const Pairs& pa
 /// v = Q y and w = gamma^(1/2) v, (1 - gamma^(1/2) Q gamma^(1/2)) w = gamma^(1/2) Q right, y = right + gamma^(1/2) w.
 /// Converged pairs are dropped from the products.
 Matrix EmpiricalLaw::ladder(const EmpiricalNodes& nodes, const Pairs& pairs, Matrix right) const {
-  ConjugateGradients solver(
-      pairs.root_gamma.cwiseProduct(apply_leverage(nodes, pairs, right, all_columns(right.cols()))), pairs.root_gamma);
+  if (!uses_forms()) {
+    solve_ladder(nodes, pairs, right, [&](const Matrix& vectors, const std::vector<Index>& which) {
+      return apply_leverage(nodes, pairs, vectors, which);
+    });
+    return right;
+  }
+  const Index at_once = pairs_at_once(coordinates_);
+  for (Index start = 0; start < pairs.size(); start += at_once) {
+    const Pairs some = pairs.some(start, std::min(at_once, pairs.size() - start));
+    const Matrix q = pair_matrices(nodes, some);
+    Matrix solution = right.middleCols(start, some.size());
+    solve_ladder(nodes, some, solution, [&](const Matrix& vectors, const std::vector<Index>& which) {
+      return products_of(q, vectors, which);
+    });
+    right.middleCols(start, some.size()) = solution;
+  }
+  return right;
+}
+
+/// Q_p v_p of groups for all pairs p, through their matrices: (D, P) -> (D, P).
+Matrix EmpiricalLaw::apply_forms(const EmpiricalNodes& nodes, const Pairs& pairs, const Matrix& vectors) const {
+  Matrix result(vectors.rows(), vectors.cols());
+  const Index at_once = pairs_at_once(coordinates_);
+  for (Index start = 0; start < pairs.size(); start += at_once) {
+    const Index count = std::min(at_once, pairs.size() - start);
+    result.middleCols(start, count) = products_of(pair_matrices(nodes, pairs.some(start, count)),
+                                                  vectors.middleCols(start, count), all_columns(count));
+  }
+  return result;
+}
+
+/// The conjugate gradients of ladder(), in place, for Q_p v_p = apply(v, p).
+template <class Apply>
+void EmpiricalLaw::solve_ladder(const EmpiricalNodes& nodes, const Pairs& pairs, Matrix& right,
+                                const Apply& apply) const {
+  ConjugateGradients solver(pairs.root_gamma.cwiseProduct(apply(right, all_columns(right.cols()))), pairs.root_gamma);
   for (int step = 0;; ++step) {
     const auto fail = [&](Index column, const std::string& what) {
       const Index p = solver.active[static_cast<std::size_t>(column)];
@@ -149,10 +201,10 @@ Matrix EmpiricalLaw::ladder(const EmpiricalNodes& nodes, const Pairs& pairs, Mat
                              " iterations, residual " + detail::text(std::sqrt(solver.relative(column))));
     };
     const std::vector<Index> columns = solver.unfinished(options_.ladder_tolerance);
-    if (columns.empty()) return right;
+    if (columns.empty()) return;
     if (step >= options_.ladder_iterations) fail(solver.slowest(columns), "has not converged");
     solver.keep(columns);
-    Matrix image = apply_leverage(nodes, pairs, solver.root.cwiseProduct(solver.direction), solver.active);
+    Matrix image = apply(solver.root.cwiseProduct(solver.direction), solver.active);
     image = solver.direction - solver.root.cwiseProduct(image);
     for (Index c = 0; c < image.cols(); ++c) {
       const double curvature = solver.direction.col(c).dot(image.col(c));

@@ -128,39 +128,81 @@ struct EmpiricalLaw::Outputs {
                   Eigen::Map<Matrix>& matrix) const {
     const Index groups = static_cast<Index>(ladder_products.size()), count = nodes.shifts.size();
     const Index size = law.members(group), column = law.first_pair_[static_cast<std::size_t>(group)];
+    const Index entries = size * size, width = outer.left.cols(), last = groups * size * rank();
     std::vector<Matrix> r;
     for (Index i = 0; i < count; ++i)
       r.push_back(unpacked(nodes.leverage.col(column).data() + i, nodes.leverage.rows(), size));
-    std::vector<Matrix> forms(static_cast<std::size_t>(size * size), Matrix::Zero(count, count));
+    // Columns (j, b, a): one product with the span for the nodes i, and one for the nodes j.
+    Matrix forms = Matrix::Zero(count, entries * count), half(rank(), entries * count), whole(rank() * entries, rank());
     for (Index k = 0; k < groups; ++k) {
-      const Matrix& product = ladder_products[static_cast<std::size_t>(k)];
-      for (Index p = 0; p < pair.size(); ++p) {
-        const Index i = pair.i(p), j = pair.j(p);
-        const Matrix value = r[static_cast<std::size_t>(i)] *
-                             unpacked(product.col(column - part.pair).data() + p, product.rows(), size) *
-                             r[static_cast<std::size_t>(j)];
-        for (Index a = 0; a < size; ++a) {
-          for (Index b = 0; b < size; ++b) {
-            Matrix& form = forms[static_cast<std::size_t>(a * size + b)];
-            form(i, j) = f[j] * g[i] * value(a, b);
-            form(j, i) = f[i] * g[j] * value(b, a);
-          }
-        }
+      const double* product = ladder_products[static_cast<std::size_t>(k)].col(column - part.pair).data();
+      switch (size) {
+        case 2:
+          fill_forms<2>(r, product, size, forms);
+          break;
+        case 3:
+          fill_forms<3>(r, product, size, forms);
+          break;
+        case 4:
+          fill_forms<4>(r, product, size, forms);
+          break;
+        case 5:
+          fill_forms<5>(r, product, size, forms);
+          break;
+        case 6:
+          fill_forms<6>(r, product, size, forms);
+          break;
+        case 7:
+          fill_forms<7>(r, product, size, forms);
+          break;
+        case 8:
+          fill_forms<8>(r, product, size, forms);
+          break;
+        default:
+          fill_forms<Eigen::Dynamic>(r, product, size, forms);
       }
+      multiply(law.library_, false, false, 1, resolvent.right, forms, 0, half);
+      multiply(law.library_, false, true, 1, Eigen::Map<const Matrix>(half.data(), rank() * entries, count),
+               resolvent.right, 0, whole);
       for (Index a = 0; a < size; ++a) {
         for (Index b = 0; b < size; ++b) {
-          matrix.block((k * size + a) * rank(), b * rank(), rank(), rank()).noalias() =
-              resolvent.right * forms[static_cast<std::size_t>(a * size + b)] * resolvent.right.transpose();
+          matrix.block((k * size + a) * rank(), b * rank(), rank(), rank()) =
+              whole.middleRows((b * size + a) * rank(), rank());
         }
       }
     }
-    const Index width = outer.left.cols(), last = groups * size * rank();
     Vector entry(count);
     for (Index a = 0; a < size; ++a) {
       for (Index b = 0; b < size; ++b) {
         for (Index i = 0; i < count; ++i) entry[i] = r[static_cast<std::size_t>(i)](a, b);
         matrix.block(last + a * width, b * rank(), width, rank()).noalias() =
             outer.right * entry.asDiagonal() * resolvent.right.transpose();
+      }
+    }
+  }
+
+  /// (i; j, b, a): f_j g_i (R_i H_ij R_j)_ab, and the transpose for the nodes the other way round.
+  template <int Size>
+  void fill_forms(const std::vector<Matrix>& leverage, const double* product, Index size, Matrix& forms) const {
+    using Small = Eigen::Matrix<double, Size, Size>;
+    const std::vector<Small> r(leverage.begin(), leverage.end());
+    Small h(size, size), value(size, size), half(size, size);
+    for (Index p = 0; p < pair.size(); ++p) {
+      const Index i = pair.i(p), j = pair.j(p);
+      const double* place = product + p;
+      for (Index b = 0; b < size; ++b) {
+        for (Index a = 0; a <= b; ++a, place += pair.size()) h(a, b) = h(b, a) = *place;
+      }
+      half.noalias() = r[static_cast<std::size_t>(i)] * h;
+      value.noalias() = half * r[static_cast<std::size_t>(j)];
+      double *there = &forms(i, j * size * size), *back = &forms(j, i * size * size);
+      const double from = f[j] * g[i], to = f[i] * g[j];
+      const Index stride = forms.rows();
+      for (Index b = 0; b < size; ++b) {
+        for (Index a = 0; a < size; ++a, there += stride, back += stride) {
+          *there = from * value(a, b);
+          *back = to * value(b, a);
+        }
       }
     }
   }

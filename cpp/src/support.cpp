@@ -1,5 +1,5 @@
 // Support edges and density of the limiting sample spectrum. Everything is written in v = -kappa and the two functions
-// of theory.md (49), x(v) = -t(-v) = v (1 + (1/m) sum_k s_k/(v - s_k)) and x'(v) = 1 - D(v) with
+// of theory.md (50), x(v) = -t(-v) = v (1 + (1/m) sum_k s_k/(v - s_k)) and x'(v) = 1 - D(v) with
 // D(v) = (1/m) sum_k s_k^2/(v - s_k)^2.
 #include <algorithm>
 #include <cmath>

@@ -128,10 +128,12 @@ def samples_for(
             report(tried)
             return measured
 
-        return _search(value, allowed, population.sample_size)
+        grouped = population.group_count is not None
+        smallest = int(population.group_size) + 1 if grouped else 2  # with estimated mean, more than one group
+        return _search(value, allowed, population.sample_size, smallest)
 
 
-def _search(value: Callable[[int], float], allowed: float, sample_size: int | None) -> SampleSize:
+def _search(value: Callable[[int], float], allowed: float, sample_size: int | None, smallest: int) -> SampleSize:
     """Halve n from the largest one while the tolerance is met, then bisect."""
     high, reason = LARGEST_N, ""
     try:
@@ -145,13 +147,13 @@ def _search(value: Callable[[int], float], allowed: float, sample_size: int | No
             f"tolerance must be at least {at_high:.3g}, the measure at n = {high}{reason}, got {allowed:.3g}"
         )
     while True:
-        low = max(2, high // 2)
+        low = max(smallest, high // 2)
         at_low = value(low)
         if not at_low <= allowed:
             break
         high, at_high = low, at_low
-        if low == 2:
-            return SampleSize(n=2, value=at_high, n_below=None, value_below=None)
+        if low == smallest:
+            return SampleSize(n=smallest, value=at_high, n_below=None, value_below=None)
     while high - low > 1:
         middle = (low + high) // 2
         at_middle = value(middle)

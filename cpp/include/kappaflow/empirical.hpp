@@ -1,12 +1,17 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <memory>
 #include <vector>
 
 #include "kappaflow/eigensolver.hpp"
 #include "kappaflow/mean.hpp"
 
 namespace kappaflow {
+
+namespace detail {
+struct GroupForms;
+}
 
 /// Settings of EmpiricalLaw.
 struct EmpiricalOptions {
@@ -29,6 +34,8 @@ struct EmpiricalNodes {
   Eigen::VectorXi iterations;  ///< for each shift; 0 at infinity
   Eigen::VectorXd
       residual;  ///< largest relative change of g in the last iteration; NaN at infinity, where there is none
+  /// Matrices of mode pairs of groups, computed where they are first used; null without groups.
+  std::shared_ptr<detail::GroupForms> forms = nullptr;
 };
 
 /// The law of any i.i.d. data, Gaussian or not, from samples ("profiles"): leave-one-out with the leverage of each
@@ -135,9 +142,15 @@ class EmpiricalLaw {
   Pairs pairs(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, bool all_equal = false) const;
   Matrix apply_leverage(const EmpiricalNodes& nodes, const Pairs& pairs, const Matrix& vectors,
                         const std::vector<Eigen::Index>& which) const;
+  Matrix apply_forms(const EmpiricalNodes& nodes, const Pairs& pairs, const Matrix& vectors) const;
   Matrix ladder(const EmpiricalNodes& nodes, const Pairs& pairs, Matrix right) const;
+  template <class Apply>
+  void solve_ladder(const EmpiricalNodes& nodes, const Pairs& pairs, Matrix& right, const Apply& apply) const;
   Forms leverage_forms(const EmpiricalNodes& nodes, const Pairs& pairs) const;
-  Forms group_forms(const Pairs& pairs, const Dressed& dressed) const;
+  const detail::GroupForms& group_forms(const EmpiricalNodes& nodes) const;
+  void sum_forms(detail::GroupForms& result) const;
+  Matrix pair_matrices(const EmpiricalNodes& nodes, const Pairs& pairs) const;
+  bool uses_forms() const;
   Vector third_pairing(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Dressed& dressed) const;
   Matrix projections(const EmpiricalNodes& nodes, const Vector& x) const;  // u (N, M)
   Vector typical_terms(const Matrix& x, const Matrix& y) const;

@@ -55,7 +55,7 @@ struct Support {
   double zero_atom = 0;        ///< mass at zero: 1 - min(m, rank)/d
 };
 
-/// Every interval of the support: the complement of where x(v) = v (1 + (1/m) sum_k s_k/(v-s_k)), theory.md (49),
+/// Every interval of the support: the complement of where x(v) = v (1 + (1/m) sum_k s_k/(v-s_k)), theory.md (50),
 /// increases.
 Support spectral_support(const Spectrum& spectrum, double m);
 

@@ -134,7 +134,7 @@ def diagnose(
     Raises
     ------
     ValueError, TypeError
-        No profiles or too few of them, profiles that are all equal, bad options.
+        No profiles or too few of them, profiles that are all equal, images in groups, bad options.
     """
     held = _held_profiles(population)
     limit = integer("profiles", profiles, FEWEST_PROFILES)
@@ -188,6 +188,11 @@ def diagnose(
 def _held_profiles(population: Population) -> ProfileArray:
     if not isinstance(population, Population):
         raise TypeError(f"population must be a Population, got {type(population).__name__}")
+    if population.group_count is not None:
+        raise ValueError(
+            f"population must hold independent images for a diagnosis, got {population.group_count} groups; "
+            "the empirical law is the one for images in groups"
+        )
     held = require_profiles(population, "a diagnosis")
     if len(held) < FEWEST_PROFILES:
         raise ValueError(f"population must hold at least {FEWEST_PROFILES} profiles for a diagnosis, got {len(held)}")

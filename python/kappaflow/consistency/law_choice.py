@@ -50,7 +50,7 @@ def choose_law(
 ) -> LawChoice:
     """The law to use: the one that is named, or with "auto" the one that :func:`~kappaflow.diagnose` recommends.
 
-    Without enough profiles to diagnose from, "auto" is the Gaussian law.
+    Without enough profiles to diagnose from, "auto" is the Gaussian law. For images in groups it is the law that takes groups.
 
     Parameters
     ----------
@@ -67,6 +67,11 @@ def choose_law(
         spec = law_spec(law)
         spec.check(population)
         return LawChoice(law, f"The {spec.title} was asked for.", None)
+    if population.group_count is not None:
+        spec = next(each for each in REGISTRY.values() if each.takes_groups)
+        spec.check(population)
+        reason = f"The {spec.title} is used: the images come in {population.group_count} groups, and no other law takes them."
+        return LawChoice(spec.name, reason, None)
     held = 0 if population.profiles is None else len(population.profiles)
     if held < FEWEST_PROFILES:
         without = "no images" if held == 0 else f"only {held} images"

@@ -100,7 +100,7 @@ def posterior_variance(
     least_perplexity: float = LEAST_PERPLEXITY,
     progress: CountProgress = None,
 ) -> PosteriorVariance:
-    r"""Posterior variance of the images y_j at the linear trajectory of each seed, equations (50) to (52) of docs/theory.md.
+    r"""Posterior variance of the images y_j at the linear trajectory of each seed, equations (51) to (53) of docs/theory.md.
 
     .. math::
 

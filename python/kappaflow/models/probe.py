@@ -85,7 +85,7 @@ def network_probe(
     least_perplexity: float = LEAST_PERPLEXITY,
     progress: CountProgress = None,
 ) -> NetworkProbe:
-    r"""How far images that explain the network's own state at σ* move its outcome, equation (53) of docs/theory.md.
+    r"""How far images that explain the network's own state at σ* move its outcome, equation (54) of docs/theory.md.
 
     .. math::
 

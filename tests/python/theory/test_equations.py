@@ -45,7 +45,7 @@ def test_every_displayed_equation_has_its_number_and_an_anchor() -> None:
         (23, r"K_{ij} = \kappa_i \kappa_j \frac{q_{ij}}{1 - q_{ij} D_{ij}}"),
         (29, r"\left( q_{ij} - \frac1m \right)"),
         (40, r"g_k = \frac{1}{t + \tilde s_k}"),
-        (49, r"x(v) = v \left( 1 +"),
+        (50, r"x(v) = v \left( 1 +"),
     ],
 )
 def test_equations_that_code_cites_most_keep_their_numbers(number: int, part: str) -> None:

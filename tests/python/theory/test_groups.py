@@ -179,3 +179,23 @@ def test_groups_of_one_image_change_no_digit(mean):
         )
     for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_population_known_through_few_groups():
+    """The mean over five populations of 100 groups is within 5 % of the truth; without the correction it is 18 to 29 % low."""
+    n, truth, found = 400, None, {"sample": [], "exact": []}
+    for seed, count in ((1, 2000), *((10 + seed, 100) for seed in range(5))):
+        sizes = np.random.default_rng(seed).integers(1, 8, count)
+        population = correlated(sizes, 60, 0.9, seed=seed, tail=1e6)
+        for how in found if truth is not None else ("exact",):
+            splits = kf.Splits(population, n, law="empirical", population_is=how)
+            f, g = splits.denoiser(0.3), splits.sampling_map(0.0, 20.0)
+            value = np.array(
+                [splits.mean_disagreement(f, input_variance=1.0), splits.mean_disagreement(g, input_sigma=20.0)]
+            )
+            if truth is None:
+                truth = value
+            else:
+                found[how].append(value / truth)
+    np.testing.assert_allclose(np.mean(found["sample"], axis=0), 1, atol=0.05)
+    assert np.all(np.mean(found["exact"], axis=0) < 0.85)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import kappaflow as kf
+from kappaflow.consistency.law_choice import choose_law
 from kappaflow.groups import draw_groups, group_numbers, images_of_groups, uncorrelated_rows
 
 ROWS = np.random.default_rng(0).standard_normal((120, 6)) + np.repeat(
@@ -125,3 +126,29 @@ def test_rows_of_a_group_are_orthogonal_and_span_what_its_members_span():
     mixed = kf.Population.from_samples(ROWS, groups=LABELS, profiles=120)
     rows = mixed.independent.profiles.astype(float)
     np.testing.assert_allclose(rows.T @ rows, mixed.profiles.astype(float).T @ mixed.profiles, atol=1e-3)
+
+
+def test_auto_is_the_law_that_takes_groups():
+    population = kf.Population.from_samples(ROWS, groups=LABELS, profiles=120)
+    choice = choose_law(population)
+    assert choice.law == "empirical"
+    assert "the images come in 30 groups" in choice.reason
+    with pytest.raises(ValueError, match="population must hold independent images for a diagnosis, got 30 groups"):
+        kf.diagnose(population)
+    with pytest.raises(ValueError, match="population must hold profiles for law='empirical', got none"):
+        choose_law(kf.Population.from_samples(ROWS, groups=LABELS))
+
+
+def test_a_training_set_has_more_than_one_group():
+    population = kf.Population.from_samples(ROWS, groups=LABELS, profiles=120)
+    with pytest.raises(ValueError, match="n must exceed the mean size of a group with estimated mean, got 4"):
+        kf.Splits(population, 4, law="empirical", population_is="exact")
+    loose = kf.samples_for(
+        population,
+        lambda splits: splits.denoiser(1.0),
+        10.0,
+        law="empirical",
+        population_is="exact",
+        input_variance=1.0,
+    )
+    assert loose.n == 5
