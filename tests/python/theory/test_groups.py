@@ -9,6 +9,7 @@ import pytest
 
 import kappaflow as kf
 from kappaflow import _core
+from kappaflow.datasets import open_images
 from kappaflow.groups import group_starts
 from kappaflow.moments import linear_algebra
 
@@ -199,3 +200,94 @@ def test_a_population_known_through_few_groups():
                 found[how].append(value / truth)
     np.testing.assert_allclose(np.mean(found["sample"], axis=0), 1, atol=0.05)
     assert np.all(np.mean(found["exact"], axis=0) < 0.85)
+
+
+def simulated(population, n, sigma, sigma_max, noised, seeds, draws):
+    """(draws, B, k) outputs in mode coordinates of denoiser and sampling map of models trained on whole groups."""
+    rng, starts = np.random.default_rng(0), group_starts(population.groups)
+    count, x, y = round(n / population.group_size), population.coordinates(noised), population.coordinates(seeds)
+    profiles, denoised, made = population.profiles.astype(float), [], []
+    for _ in range(draws):
+        chosen = rng.integers(0, len(starts) - 1, count)
+        rows = profiles[np.concatenate([np.arange(starts[group], starts[group + 1]) for group in chosen])]
+        mean = rows.mean(axis=0)
+        values, vectors = np.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))
+        values = np.maximum(values, 0)
+        denoised.append(mean + ((x - mean) @ vectors * (values / (values + sigma**2))) @ vectors.T)
+        made.append(mean + ((y - mean) @ vectors * np.sqrt(values / (values + sigma_max**2))) @ vectors.T)
+    return np.array(denoised), np.array(made)
+
+
+def windows(side):
+    source = open_images("patches", patch=side, grey=True, limit=20_000)
+    return np.concatenate(list(source.batches())).reshape(-1, side, side)
+
+
+def digits():
+    return np.concatenate(list(open_images("digits").batches())).reshape(-1, 8, 8)
+
+
+def clips(rng, count):
+    """Clips of 20 frames, which are windows that move over a photograph."""
+    photographs, rows = windows(20), []
+    for place in rng.choice(len(photographs), count, replace=False):
+        path = rng.uniform(2, 10, 2) + rng.normal(0, 0.3, 2) * np.arange(20)[:, None]
+        for top, left in np.clip(np.round(path), 0, 14).astype(int):
+            rows.append(photographs[place][top : top + 6, left : left + 6].ravel())
+    return np.array(rows) + 0.05 * rng.standard_normal((len(rows), 36)), np.repeat(np.arange(count), 20)
+
+
+def crops(rng, count):
+    """Four patches at random from a small region of a photograph."""
+    photographs, rows = windows(20), []
+    for place in rng.choice(len(photographs), count, replace=False):
+        for top, left in rng.integers(0, 15, (4, 2)):
+            rows.append(photographs[place][top : top + 6, left : left + 6].ravel())
+    return np.array(rows), np.repeat(np.arange(count), 4)
+
+
+def duplicates(rng, count):
+    """One to five copies of each digit."""
+    rows, copies = digits()[rng.permutation(1797)[:count]].reshape(count, 64), rng.integers(1, 6, count)
+    return np.repeat(rows, copies, axis=0), np.repeat(np.arange(count), copies)
+
+
+def mirrored(rng, count):
+    """Digits and their mirror images."""
+    rows = digits()[rng.permutation(1797)[:count]]
+    return np.stack([rows, rows[:, :, ::-1]], axis=1).reshape(-1, 64), np.repeat(np.arange(count), 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "population_groups", "groups", "tolerance"),
+    [
+        (clips, 1000, 20, 0.1),
+        (clips, 1000, 60, 0.05),
+        (duplicates, 1600, 120, 0.05),
+        (mirrored, 1600, 100, 0.05),
+        (crops, 3000, 60, 0.05),
+    ],
+)
+def test_models_trained_on_groups(make, population_groups, groups, tolerance):
+    """Disagreement in total and by band, of denoiser and sampling map, estimated mean; inputs are images outside the population."""
+    rng = np.random.default_rng(6)
+    images, labels = make(rng, population_groups)
+    fresh, _ = make(rng, 24)
+    population = kf.Population.from_samples(images, profiles=len(images), groups=labels)
+    d, n = population.dimension, round(groups * population.group_size)
+    sigma, sigma_max = np.sqrt(population.total_variance / d), 20.0
+    noised = fresh[rng.choice(len(fresh), 24, replace=False)] + sigma * rng.standard_normal((24, d))
+    seeds = sigma_max * rng.standard_normal((24, d))
+    splits = kf.Splits(population, n, law="empirical", population_is="exact")
+    alone = kf.Splits(population.replace(groups=None, group_count=None), n, law="empirical", population_is="exact")
+    bands = [(0, d // 4), (d // 4, d // 2), (d // 2, 3 * d // 4)]
+    asked = (splits.denoiser(sigma), noised), (splits.sampling_map(0.0, sigma_max), seeds)
+    outputs = simulated(population, n, sigma, sigma_max, noised, seeds, 1500)
+    for (f, inputs), drawn in zip(asked, outputs, strict=True):
+        by_mode = 2 / d * drawn.var(axis=0, ddof=1).sum(axis=0)
+        predicted = splits.disagreement(f, inputs, bands=bands).sum(axis=0)
+        ratios = [by_mode[start:stop].sum() / part for (start, stop), part in zip(bands, predicted, strict=True)]
+        ratios.append(by_mode.sum() / splits.disagreement(f, inputs).sum())
+        np.testing.assert_allclose(ratios, 1, atol=tolerance)
+        if make is not mirrored:  # a digit and its mirror image hardly correlate
+            assert by_mode.sum() > 1.2 * alone.disagreement(f, inputs).sum()
