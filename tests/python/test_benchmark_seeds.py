@@ -34,7 +34,7 @@ def bench() -> Iterator[SimpleNamespace]:
     """The modules of the benchmark, which is no installed package, and the set of UNets trained on digits."""
     sys.path.insert(0, str(FOLDER))
     try:
-        modules = {name: importlib.import_module(name) for name in ("seedsets", "score", "collect")}
+        modules = {name: importlib.import_module(name) for name in ("seedsets", "score", "collect", "ideas", "parts")}
         yield SimpleNamespace(**modules, digits=modules["seedsets"].load("digits-unet"))
     finally:
         sys.path.remove(str(FOLDER))
@@ -95,6 +95,29 @@ def test_a_file_is_scored_by_its_order_and_by_its_maps(bench: SimpleNamespace, t
     assert result.scores[order].mean.value == pytest.approx(1)
     assert np.isnan(result.scores[order].pixels)
     assert result.scores[order].tenths == pytest.approx(result.scores[maps].tenths)
+
+
+def test_variants_of_the_posterior_variance(bench: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    ideas, context = bench.ideas, bench.digits.context
+    level = bench.digits.posterior.sigma
+    same = ideas._variance(ideas._states(bench.digits, level), context.images, level)
+    np.testing.assert_allclose(same, bench.digits.posterior.seeds, rtol=1e-3)  # products in float32 there
+    usual, patches = (
+        ideas.set_score(bench.digits, ideas.IDEAS[name](bench.digits)) for name in list(ideas.IDEAS)[:5:4]
+    )
+    assert 0.45 < patches < usual < 0.55
+    with pytest.raises(SystemExit):
+        ideas.main(["unknown"])
+    assert "NAME must be one of posterior variance, " in capsys.readouterr().err
+
+
+def test_parts_of_the_disagreement(bench: SimpleNamespace) -> None:
+    *sizes, fit = [[cell.strip() for cell in row.split("|")[1:-1]] for row in bench.parts.rows(bench.digits)]
+    assert [row[:2] for row in sizes] == [["digits-unet", str(n)] for n in (100, 300, 898)]
+    images = [float(row[3]) for row in sizes]
+    assert images[0] > 3 * images[1] > 6 * images[2] > 0
+    assert all(0.7 < float(row[6]) < 1.1 for row in sizes)  # effective images for each image
+    assert fit[4].startswith("b/c = 0.3")
 
 
 @pytest.mark.parametrize(
