@@ -190,14 +190,14 @@ def map_levels(sigma: Any, sigma_max: Any) -> tuple[float, float]:
     return low, top
 
 
-def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
+def choice(name: str, value: Any, allowed: tuple[str, ...], *, error: type[ValueError] = ValueError) -> str:
     """One of a few words.
 
     Raises
     ------
-    ValueError
+    ValueError, or `error`
         Any other value; the message lists what is allowed.
     """
     if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+        raise error(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     return str(value)

@@ -17,7 +17,7 @@ from ..provenance import Provenance
 from .console import ProgressDisplay
 from .errors import naming
 from .options import DEFAULT_PROFILES, Data, LawOption, Profiles, TrainedNetwork
-from .parsing import parse_channels, parse_range, parse_shape
+from .parsing import parse_channels, parse_range, parse_shape, parse_side
 
 if TYPE_CHECKING:
     from ..models.rows import RowDenoiser
@@ -41,13 +41,19 @@ def open_data(data: Data, display: ProgressDisplay | None = None) -> ImageSource
         data.data,
         shape=parse_shape(data.shape),
         patch=data.patch,
-        size=data.size,
+        size=parse_side(data.size),
         grey=data.grey,
         limit=data.limit,
         skip_corrupt=data.skip_corrupt,
         range=parse_range(data.range),
         channels=parse_channels(data.channels),
         on_skip=None if display is None else lambda message: display.warn(f"left out: {message}"),
+        resize=data.resize,
+        crop=data.crop,
+        like=data.like,
+        alpha=data.alpha,
+        frames=data.frames,
+        progress=display,
     )
     if display is not None:
         say_provenance(source.provenance, display)

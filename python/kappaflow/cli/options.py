@@ -19,12 +19,24 @@ from .._checks import choice
 from ..bands import Band
 from ..consistency.law_choice import AUTO, law_options
 from ..datasets import BUILTIN_NAMES
+from ..datasets.image_decoding import GROUNDS
 from ..datasets.keys import split_key
+from ..datasets.options import FRAMES
+from ..datasets.resizing import CROPS, FILTERS, RECIPES
 from ..datasets.tensor_files import is_tensor_file
 from ..laws import REGISTRY
 from ..sampling import SIGMA_MAX
 from .completion import complete_data, one_of
-from .parsing import parse_bands, parse_channels, parse_count, parse_range, parse_seeds, parse_shape, parse_sizes
+from .parsing import (
+    parse_bands,
+    parse_channels,
+    parse_count,
+    parse_range,
+    parse_seeds,
+    parse_shape,
+    parse_side,
+    parse_sizes,
+)
 
 DEFAULT_PROFILES = 8192
 POPULATION_SUFFIX = ".safetensors"
@@ -117,9 +129,67 @@ class Data:
     ] = None
     grey: Annotated[bool, flag("--grey", help="Convert colour images to grey (luma).", panel=DATA_PANEL)] = False
     size: Annotated[
-        int | None,
+        str | None,
         option(
-            "--size", min=1, max=4096, metavar="SIDE", panel=DATA_PANEL, help="Resize images to SIDE × SIDE pixels."
+            "--size",
+            metavar="SIDE",
+            help="Resize images to SIDE × SIDE pixels, or to HEIGHTxWIDTH such as 64x96.",
+            panel=DATA_PANEL,
+        ),
+    ] = None
+    resize: Annotated[
+        str | None,
+        option(
+            "--resize",
+            metavar="FILTER",
+            shown="bilinear",
+            complete=one_of(tuple(FILTERS)),
+            help="Filter of --size: area, bilinear, bicubic or lanczos, antialiased as in Pillow.",
+            panel=DATA_PANEL,
+        ),
+    ] = None
+    crop: Annotated[
+        str | None,
+        option(
+            "--crop",
+            metavar="CROP",
+            shown="centre",
+            complete=one_of(CROPS),
+            help="centre: --size resizes the short side and keeps the centre. none: it stretches images.",
+            panel=DATA_PANEL,
+        ),
+    ] = None
+    like: Annotated[
+        str | None,
+        option(
+            "--like",
+            metavar="SCRIPT",
+            shown="none",
+            complete=one_of(tuple(RECIPES)),
+            help="Resize, crop, drop alpha and round exactly as a training script does: diffusers, edm or adm.",
+            panel=DATA_PANEL,
+        ),
+    ] = None
+    alpha: Annotated[
+        str | None,
+        option(
+            "--alpha",
+            metavar="GROUND",
+            shown="white",
+            complete=one_of(tuple(GROUNDS)),
+            help="Ground of transparent pixels: white or black. drop: read the colours that are hidden below alpha.",
+            panel=DATA_PANEL,
+        ),
+    ] = None
+    frames: Annotated[
+        str | None,
+        option(
+            "--frames",
+            metavar="FRAMES",
+            shown="none",
+            complete=one_of(FRAMES),
+            help="Which frames of image files with several are images: all, or the first of each file.",
+            panel=DATA_PANEL,
         ),
     ] = None
     limit: Annotated[
@@ -195,7 +265,12 @@ class Data:
             "data": self.data,
             "patch": self.patch,
             "grey": self.grey,
-            "size": self.size,
+            "size": None if (size := parse_side(self.size)) is None else size if isinstance(size, int) else list(size),
+            "resize": self.resize,
+            "crop": self.crop,
+            "like": self.like,
+            "alpha": self.alpha,
+            "frames": self.frames,
             "limit": self.limit,
             "shape": None if shape is None else list(shape),
             "range": None if pixel_range is None else list(pixel_range),

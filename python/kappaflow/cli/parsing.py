@@ -11,6 +11,7 @@ from typing import Any
 from typer.core import TyperCommand
 
 from ..bands import Band, resolve_bands
+from ..datasets.options import LARGEST_SIDE
 from ..provenance import PixelRange
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "parse_range",
     "parse_seeds",
     "parse_shape",
+    "parse_side",
     "parse_sizes",
 ]
 
@@ -176,6 +178,18 @@ def parse_bands(text: str) -> int | list[Band]:
 def chosen_bands(wanted: int | list[Band], modes: int) -> list[Band]:
     """The bands of a population of so many modes."""
     return list(resolve_bands(wanted, modes, name="--bands"))
+
+
+def parse_side(text: str | None) -> int | tuple[int, int] | None:
+    """``--size``: 64, or height and width as 64x96; None if the option was not given."""
+    if text is None:
+        return None
+    sides = re.split(r"[x×]", text.strip().lower())
+    if len(sides) > 2 or not all(re.fullmatch(r"\d{1,9}", side) and 1 <= int(side) <= LARGEST_SIDE for side in sides):
+        raise ValueError(
+            f"--size must be a whole number from 1 to {LARGEST_SIDE}, or height and width such as 64x96; got {text!r}"
+        )
+    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 
 
 def parse_shape(text: str | None) -> tuple[int, ...] | None:

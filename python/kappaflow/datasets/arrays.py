@@ -36,6 +36,8 @@ SURVEYED_BLOCKS = 64
 NOT_APPLICABLE = {
     "patch": "it is for the built-in 'patches' only",
     "skip_corrupt": "it is for folders of images only",
+    "alpha": "it is for image files only",
+    "frames": "it is for image files only",
 }
 
 

@@ -155,6 +155,8 @@ def open_small(name: str, options: Options) -> ImageSource:
         skip_corrupt="it is for folders of images only",
         range="the range of its pixels is known",
         channels="its channels are known",
+        alpha="its images have no alpha channel",
+        frames="its images have no frames",
     )
     small = SMALL[name]
     images = small.load()
@@ -162,7 +164,7 @@ def open_small(name: str, options: Options) -> ImageSource:
     if chosen is not None:
         images = images[chosen]
     subset_text = describe_subset(len(small.load()), len(images), _SEED)
-    plain = Options(grey=options.grey, size=options.size)
+    plain = Options(grey=options.grey, size=options.size, resize=options.resize, crop=options.crop, like=options.like)
     source = open_array(lambda: contextlib.nullcontext(images), name, plain, name, small.scaling)
     provenance = Provenance(
         f"built-in dataset {name}",
@@ -293,6 +295,8 @@ def open_patches(options: Options) -> ImageSource:
         skip_corrupt="it is for folders of images only",
         range="the range of its pixels is known",
         channels="its channels are known",
+        alpha="its images have no alpha channel",
+        frames="its images have no frames",
     )
     patch = PATCH_DEFAULT if options.patch is None else options.patch
     photos = tuple(photo for photo in PHOTOS if photo.file.is_file())

@@ -153,7 +153,7 @@ def read_header(file: ImageInput, name: str) -> Header:
         with opened(file, name) as image:
             if image.format != "TIFF" or not tifffile_is_needed(image):
                 return header_of(image)
-    except DataError:
+    except (DataError, ImportError):
         raise
     except Exception as error:  # Pillow raises many types for damaged files: OSError, SyntaxError, ValueError, …
         stack = read_tiff_stack(file, name)

@@ -19,8 +19,9 @@ import numpy.typing as npt
 from .._repr import ShortRepr
 from .arrays import open_array
 from .errors import DataError
-from .folder import ImageFile, open_image_files
+from .folder import open_image_files
 from .image_formats import image_suffixes
+from .image_survey import ImageFile
 from .options import Options
 from .source import ImageSource
 

@@ -12,6 +12,7 @@ from .._image_items import as_iterable
 from .arrays import as_array, check_array, open_h5, open_memory, open_npy, open_npz, open_zarr
 from .builtin import BUILTIN_NAMES, open_builtin
 from .errors import DataError
+from .folder import open_image_file
 from .folder_kinds import open_directory
 from .image_formats import image_suffixes
 from .iterables import open_iterable
@@ -48,13 +49,19 @@ def open_images(
     *,
     shape: Sequence[int] | None = None,
     patch: int | None = None,
-    size: int | None = None,
+    size: int | Sequence[int] | None = None,
     grey: bool = False,
     limit: int | None = None,
     skip_corrupt: bool = False,
     on_skip: Callable[[str], None] | None = None,
     range: Sequence[float] | str | None = None,
     channels: str | int | None = None,
+    resize: str | None = None,
+    crop: str | None = None,
+    like: str | None = None,
+    alpha: str | None = None,
+    frames: str | None = None,
+    progress: Callable[[str, float | None], None] | None = None,
 ) -> ImageSource:
     """Open images, wherever they are, as batches of float64 rows with pixels in [-1, 1].
 
@@ -65,7 +72,8 @@ def open_images(
         * a built-in name: ``"digits"``, ``"mnist5k"``, ``"patches"``, ``"faces"``. These are real images that Python
           packages ship; nothing is downloaded. A ``str`` that is a built-in name always means the built-in dataset. To
         read a file or folder of that name in the working folder, write ``"./faces"`` or ``Path("faces")``.
-        * a folder of images (png, jpg, jpeg, bmp, tif, tiff, webp, ppm, pgm), with the folders below it
+        * a folder of images in the formats of Pillow that are safe to open, with the folders below it
+        * a file of several images: a TIFF file of pages, an animated GIF, PNG or WebP
         * a folder of ``.npy`` arrays, one image or one stack in each, or of ``.tar`` archives
         * an archive of images or ``.npy`` arrays: ``.zip``, with the labels of StyleGAN's ``dataset.json``; ``.tar`` and
           ``.tar.gz``, as of WebDataset, also several: ``"shard-{0000..0009}.tar"``
@@ -77,8 +85,13 @@ def open_images(
         * an ImageSource, which is returned unchanged
     shape : shape of one image, for arrays and iterables of flat vectors; must multiply to d
     patch : side P of the patches, from 2 to 64, 16 by default (built-in ``"patches"`` only)
-    size : resize to `size` × `size` by area averaging in float64 (not for ``"patches"``, not for plain vectors).
-        The aspect ratio is not kept.
+    size : resize to `size` × `size`, or to (height, width), in float64 (not for ``"patches"``, not for plain vectors)
+    resize : the filter: ``"bilinear"`` (default), ``"bicubic"``, ``"lanczos"``, antialiased as in Pillow, or ``"area"`` averaging
+    crop : ``"centre"`` (default): the short side is resized and the centre is kept; ``"none"``: images are stretched to `size`
+    like : resize, crop, drop alpha and round to 8 bits exactly as a training script does: ``"diffusers"``, ``"edm"``, ``"adm"``
+    alpha : ground of transparent pixels: ``"white"`` (default) or ``"black"``; ``"drop"`` reads the colours hidden below alpha
+    frames : of files with several frames, ``"all"`` are images, or the ``"first"`` of each file; must be given for such files
+    progress : called with a step and the share of it that is done, while files are opened
     grey : convert colour to luma, 0.299 R + 0.587 G + 0.114 B; grey images stay as they are
     limit : use at most this many images, a random subset of all of them; the description gives its seed. An iterable is read to
         its end for this. How values become pixels is decided by all images.
@@ -124,10 +137,30 @@ def open_images(
         on_skip=on_skip,
         range=range,
         channels=channels,
+        resize=resize,
+        crop=crop,
+        like=like,
+        alpha=alpha,
+        frames=frames,
+        progress=progress,
     )
     if isinstance(data, ImageSource):
         why = "give it when opening the source"
-        names = ("shape", "patch", "size", "grey", "limit", "skip_corrupt", "range", "channels")
+        names = (
+            "shape",
+            "patch",
+            "size",
+            "grey",
+            "limit",
+            "skip_corrupt",
+            "range",
+            "channels",
+            "resize",
+            "crop",
+            "like",
+            "alpha",
+            "frames",
+        )
         options.refuse("an ImageSource", **dict.fromkeys(names, why))
         return data
     return open_anything(data, options)
@@ -211,7 +244,7 @@ def open_path(path: Path, given: str, options: Options) -> ImageSource:
     if path.is_dir():
         return open_directory(path, options)
     if suffix in image_suffixes():
-        raise DataError(f"{given!r} is a single image; give the folder that holds the images")
+        return open_image_file(path, options)
     raise DataError(
         f"{given!r}: files of this type cannot be read; folders of images and {', '.join(FILE_READERS)} can"
     )

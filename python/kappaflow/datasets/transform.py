@@ -1,9 +1,9 @@
-"""The effect of the options on images: reshape them, convert colour to grey, resize them by area. All of it is linear."""
+"""The effect of the options on images: reshape them, convert colour to grey, resize and crop them."""
 
 from __future__ import annotations
 
-import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,9 @@ import numpy as np
 from .._checks import FloatArray
 from .errors import DataError
 from .options import Options
+from .resizing import RECIPES, Resizer, Size, plan_resize
 
-__all__ = ["Transform", "plan_transform", "resize_image", "to_grey"]
+__all__ = ["Transform", "describe_resize", "plan_transform", "resizer_for", "to_grey"]
 
 # ITU-R BT.601 luma, as Pillow's mode "L" has it. The weights sum to 1, so that [-1, 1] stays [-1, 1].
 LUMA = (0.299, 0.587, 0.114)
@@ -38,37 +39,38 @@ def find_layout(shape: tuple[int, ...]) -> Layout | None:
     return None
 
 
-@functools.lru_cache(maxsize=256)
-def area_weights(length: int, size: int) -> FloatArray:
-    """(size, length) matrix of area averaging: row j holds the shares of the old pixels in new pixel j. Rows sum to 1.
-
-    New pixel j covers [j·length/size, (j + 1)·length/size) of the old axis. If `size` divides `length` it is the mean of
-    length/size pixels, and the weights have no rounding if that number is a power of two.
-    """
-    edges = np.arange(size + 1) * (length / size)
-    old = np.arange(length)
-    overlap = np.minimum(edges[1:, None], old + 1.0) - np.maximum(edges[:-1, None], old)
-    weights: FloatArray = np.maximum(overlap, 0.0) * (size / length)
-    weights.setflags(write=False)
-    return weights
-
-
-def resize_axes(images: FloatArray, height: int, width: int, size: int) -> FloatArray:
-    """Area average: the axes `height` and `width` of the shape become `size` pixels each; values are not rounded to 8 bits."""
-    for axis in (height, width):
-        weights = area_weights(images.shape[axis], size)
-        images = np.moveaxis(np.tensordot(weights, images, axes=(1, axis)), 0, axis)
-    return images
-
-
-def resize_image(image: FloatArray, size: int) -> FloatArray:
-    """Resize one image, (H, W) or (H, W, C), to `size` × `size` by area averaging; the aspect ratio is not kept."""
-    return image if image.shape[:2] == (size, size) else resize_axes(image, 0, 1, size)
-
-
 def to_grey(images: FloatArray, channel: int) -> FloatArray:
     """Luma 0.299 R + 0.587 G + 0.114 B along the axis `channel`, which disappears from the shape; not rounded."""
     return np.tensordot(images, np.array(LUMA), axes=(channel, 0))
+
+
+def resizer_for(height: int, width: int, options: Options) -> Resizer | None:
+    """The resize that the options ask for, of images of this size; None without the option `size`."""
+    if options.size is None:
+        return None
+    return plan_resize(
+        height, width, options.size, options.resize or "bilinear", options.crop or "centre", options.like
+    )
+
+
+def describe_resize(sizes: Sequence[Size], options: Options) -> str:
+    """What resizing does to images of these sizes, in words; nothing if it does nothing."""
+    size = options.size
+    if size is None or set(sizes) <= {size}:
+        return ""
+    before = f"{sizes[0]}" if len(set(sizes)) == 1 else f"{len(set(sizes)):,} different sizes"
+    kept = min(plan.kept for one in set(sizes) if (plan := resizer_for(one.height, one.width, options)) is not None)
+    stretched = [one for one in set(sizes) if abs(one.height * size.width - one.width * size.height) > max(size)]
+    if options.like is not None:
+        recipe = RECIPES[options.like]
+        text = f"resized from {before} to {size} as {recipe.script} do: {recipe.filter}, antialiased, rounded to 8 bits"
+    else:
+        filter = options.resize or "bilinear"
+        how = "area averaging" if filter == "area" else f"the {filter} filter, antialiased"
+        text = f"resized from {before} to {size} by {how}"
+    if kept < 1:
+        return f"{text}, cropped at the centre (up to {1 - kept:.0%} of an image is cut off)"
+    return f"{text}, each axis by itself, which stretches {len(stretched)} sizes" if stretched else text
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class Transform:
     ----------
     shape_in, shape_out : shape of one image before and after
     layout : axes of `shape_in`, if `grey` or `size` needs them
-    grey, size : as of :class:`~kappaflow.datasets.options.Options`
+    grey : whether colour becomes luma
+    resizer : the resize of each plane, None without one
     notes : what is done, for the description
     """
 
@@ -87,7 +90,7 @@ class Transform:
     shape_out: tuple[int, ...]
     layout: Layout | None = None
     grey: bool = False
-    size: int | None = None
+    resizer: Resizer | None = None
     notes: tuple[str, ...] = ()
 
     def __call__(self, images: FloatArray) -> FloatArray:
@@ -97,9 +100,27 @@ class Transform:
             axis = layout.channel + 1
             images = to_grey(images, axis) if images.shape[axis] == 3 else images.squeeze(axis)
             layout = Layout(0, 1, None)
-        if layout is not None and self.size is not None:
-            images = resize_axes(images, layout.height + 1, layout.width + 1, self.size)
+        if layout is not None and self.resizer is not None:
+            images = resize_batch(images, layout, self.resizer)
         return np.ascontiguousarray(images.reshape(len(images), -1))
+
+
+def resize_batch(images: FloatArray, layout: Layout, resizer: Resizer) -> FloatArray:
+    """Resize a batch (B, *shape) of pixels in [-1, 1]; a resizer that rounds to 8 bits takes them as 0…255."""
+    count = len(images)
+    if layout.channel == 2:
+        images = np.moveaxis(images, 3, 1)
+    planes = images.reshape(-1, *images.shape[-2:])
+    if resizer.rounded:
+        if np.abs(planes).max() > 1.01:
+            raise DataError(
+                f"like needs pixels in [-1, 1], which it rounds to 8 bits; got {planes.min():.4g}…{planes.max():.4g}"
+            )
+        planes = resizer(np.rint((planes + 1.0) * 127.5)) / 127.5 - 1.0
+    else:
+        planes = resizer(planes)
+    out = planes.reshape(count, *images.shape[1:-2], *planes.shape[1:])
+    return np.moveaxis(out, 1, 3) if layout.channel == 2 else out
 
 
 def plan_transform(shape: tuple[int, ...], options: Options, name: str) -> Transform:
@@ -122,7 +143,7 @@ def plan_transform(shape: tuple[int, ...], options: Options, name: str) -> Trans
         return Transform(shape_in=shape, shape_out=shape)
     layout = find_layout(shape)
     if layout is None:
-        option = "grey=True" if options.grey else f"size={options.size}"
+        option = "grey=True" if options.grey else f"size={options.size.height if options.size else None}"
         raise DataError(
             f"{name}: {option} needs images of shape (H, W), (H, W, C) or (C, H, W) with C = 1, 3 or 4, "
             f"got {shape}; give shape= for flat vectors"
@@ -139,14 +160,13 @@ def plan_transform(shape: tuple[int, ...], options: Options, name: str) -> Trans
         if channels == 3:
             notes.append("converted to grey (luma 0.299 R + 0.587 G + 0.114 B)")
         out = [height, width]
-    size = options.size
+    size, resizer = options.size, resizer_for(height, width, options)
     if size is not None:
         rows, columns = (0, 1) if options.grey else (layout.height, layout.width)
-        out[rows] = out[columns] = size
-        if (height, width) == (size, size):
-            size = None
-        else:
-            notes.append(f"resized from {height}×{width} to {size}×{size} by area averaging")
+        out[rows], out[columns] = size
+        notes += [text] if (text := describe_resize([Size(height, width)], options)) else []
+        if (height, width) == size:
+            resizer = None
     return Transform(
-        shape_in=shape, shape_out=tuple(out), layout=layout, grey=options.grey, size=size, notes=tuple(notes)
+        shape_in=shape, shape_out=tuple(out), layout=layout, grey=options.grey, resizer=resizer, notes=tuple(notes)
     )

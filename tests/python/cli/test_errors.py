@@ -91,7 +91,10 @@ WRONG_VALUES = [
         "moments data.npy --out p.safetensors --profiles -1",
         "--profiles must be a whole number from 0 to 10000000, got '-1'",
     ),
-    ("info data.npy --size 0", "--size must be a whole number from 1 to 4096, got '0'"),
+    (
+        "info data.npy --size 0",
+        "--size must be a whole number from 1 to 4096, or height and width such as 64x96; got '0'",
+    ),
     ("lens data.npy --images 39", "--images must be a whole number of at least 40, got '39'"),
     ("validate linear data.npy --memory 0", "--memory must be a number of at least 0.01, got '0'"),
     ("validate network data.npy --repeats 101", "--repeats must be a whole number from 1 to 100, got '101'"),
@@ -116,7 +119,7 @@ WRONG_VALUES = [
     ),
     (
         "predict empty",
-        "empty: no images in this folder; .bmp, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp files can be read",
+        "empty: no images in this folder; .bmp, .gif, .jpg, .png, .tif, .webp and other formats of Pillow can be read",
     ),
     ("predict one.npy", "the images of DATA must hold at least 2 samples, got 1"),
     # a folder where a file is expected, and the other way round

@@ -121,7 +121,7 @@ def test_grey_is_luma_and_leaves_grey_images_alone() -> None:
 @pytest.mark.parametrize("size", [1, 3, 5, 7, 14, 20])
 def test_resize_is_an_area_average(size: int) -> None:
     images = random_bytes(2, 15, 15)
-    source = open_images(images, size=size)
+    source = open_images(images, size=size, resize="area", crop="none")
     resized = rows(source).reshape(2, size, size)
     assert source.shape == (size, size)
     assert "resized from 15×15" in source.provenance.description

@@ -29,7 +29,7 @@ def test_mnist5k() -> None:
     assert (source.name, source.shape, source.count) == ("mnist5k", (28, 28), 5000)
     images = rows(source)
     np.testing.assert_array_equal(images, data.mnist_data()[0] / 127.5 - 1)
-    small = open_images("mnist5k", size=14)
+    small = open_images("mnist5k", size=14, resize="area")
     assert (small.shape, small.count) == ((14, 14), 5000)
     assert "resized from 28×28 to 14×14 by area averaging" in small.provenance.description
     means = images.reshape(5000, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(5000, -1)

@@ -55,17 +55,17 @@ def test_folder_modes(tmp_path: Path) -> None:
     Image.fromarray(deep).save(tmp_path / "f_deep.png")
     Image.fromarray(deep).save(tmp_path / "g_deep.tiff")
     Image.fromarray(grey > 127).save(tmp_path / "h_bit.png")
-    source = open_images(tmp_path)
+    source = open_images(tmp_path, alpha="drop")
     assert source.shape == (8, 8, 3)
-    assert source.provenance.scaling == "8-bit 0…255 mapped to [-1, 1], 16-bit grey 0…65535 mapped to [-1, 1]"
-    assert "alpha channel dropped in 3 images" in source.provenance.description
+    assert source.provenance.scaling == "8-bit 0…255 mapped to [-1, 1], 16-bit 0…65535 mapped to [-1, 1]"
+    assert "alpha dropped in 3 images" in source.provenance.description
     assert "5 grey images repeated in three channels" in source.provenance.description
     repeated = [np.repeat(image[:, :, None], 3, axis=2) for image in (grey, grey, deep, deep, 255 * (grey > 127))]
     expected = [colour, colour, np.asarray(palette.convert("RGB")), *repeated]
     tops = [255, 255, 255, 255, 255, 65535, 65535, 255]
     for row, image, top in zip(rows(source), expected, tops, strict=True):
         np.testing.assert_array_equal(row, image.reshape(-1) / (top / 2) - 1)
-    as_grey = open_images(tmp_path, grey=True)
+    as_grey = open_images(tmp_path, grey=True, alpha="drop")
     assert as_grey.shape == (8, 8)
     assert "3 colour images converted to grey" in as_grey.provenance.description
     np.testing.assert_allclose(rows(as_grey)[0], (colour @ [0.299, 0.587, 0.114]).reshape(-1) / 127.5 - 1, atol=1e-14)
@@ -97,7 +97,10 @@ def test_images_of_different_sizes(tmp_path: Path) -> None:
 def test_folders_without_images(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/readme.txt").touch()
-    with pytest.raises(DataError, match=r"empty: no images in this folder; \.apng, "):
+    with pytest.raises(
+        DataError,
+        match=r"empty: no images in this folder; it holds 1 \.txt \(not an image format that is read\); \.bmp",
+    ):
         open_images(tmp_path / "empty")
 
 
@@ -136,7 +139,7 @@ def test_folders_with_corrupt_images_only(tmp_path: Path) -> None:
     write_images(tmp_path / "set", random_bytes(2, 16, 16, 3))
     for path in (tmp_path / "set").iterdir():
         path.write_bytes(path.read_bytes()[:400])
-    with pytest.raises(DataError, match=r"set: none of its 2 image files can be decoded"):
+    with pytest.raises(DataError, match=r"set: none of its 2 images can be decoded"):
         rows(open_images(tmp_path / "set", skip_corrupt=True))
     for path in (tmp_path / "set").iterdir():
         path.write_bytes(b"")
@@ -146,7 +149,7 @@ def test_folders_with_corrupt_images_only(tmp_path: Path) -> None:
 
 def test_pixels_without_a_fixed_range(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "a.tif")
-    with pytest.raises(DataError, match=r"a\.tif: floating-point pixels have no fixed range"):
+    with pytest.raises(DataError, match=r"a\.tif: pixels must be integers within 0…65535, got float32 values 0…0"):
         open_images(tmp_path)
     Image.fromarray(np.full((4, 4), 70000, np.int32)).save(tmp_path / "a.tif")
     with pytest.raises(

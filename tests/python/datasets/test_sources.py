@@ -181,7 +181,7 @@ def test_not_finite_in_iterables() -> None:
         ({"shape": ()}, r"shape must have at least one side"),
         ({"shape": (3, 0)}, r"each side of shape must be an integer of at least 1, got 0"),
         ({"limit": 0}, r"limit must be an integer of at least 1, got 0"),
-        ({"size": 0}, r"size must be an integer of at least 1, got 0"),
+        ({"size": 0}, r"size must be an integer from 1 to 4096, got 0"),
         ({"size": 2}, r"size=2 needs images of shape .* got \(12,\); give shape= for flat vectors"),
         ({"grey": True}, r"grey=True needs images of shape .* got \(12,\)"),
         ({"grey": True, "shape": (3, 1, 4)}, r"grey=True needs 1 or 3 channels, got images of shape \(3, 1, 4\)"),

@@ -1,0 +1,273 @@
+"""Resizing and cropping as training scripts do them: antialiased filters as in Pillow, as matrices of weights in float64.
+
+A resize is linear and acts on rows and columns apart. It is two matrices for each stage, and a crop picks some of their rows.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .._checks import FloatArray
+
+__all__ = ["CROPS", "FILTERS", "RECIPES", "Recipe", "Resizer", "Size", "plan_resize"]
+
+CROPS = ("centre", "none")
+#: Values of uint8 or wider that are turned into float64 at a time.
+BLOCK_VALUES = 2**22
+
+
+class Size(NamedTuple):
+    """Height and width in pixels."""
+
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.height}×{self.width}"
+
+
+class Filter(NamedTuple):
+    """A filter of Pillow: its half width in pixels of the coarser grid, and its shape."""
+
+    support: float
+    shape: Callable[[FloatArray], FloatArray]
+
+
+def _bicubic(x: FloatArray) -> FloatArray:
+    x = np.abs(x)
+    near, far = (1.5 * x - 2.5) * x * x + 1.0, (((x - 5) * x + 8) * x - 4) * -0.5  # Keys' cubic, a = −1/2
+    return np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))
+
+
+FILTERS: dict[str, Filter | None] = {
+    "area": None,
+    "bilinear": Filter(1.0, lambda x: np.maximum(1.0 - np.abs(x), 0.0)),
+    "bicubic": Filter(2.0, _bicubic),
+    "lanczos": Filter(3.0, lambda x: np.where(np.abs(x) < 3.0, np.sinc(x) * np.sinc(x / 3.0), 0.0)),
+}
+_BOX = Filter(0.5, lambda x: np.where((x > -0.5) & (x <= 0.5), 1.0, 0.0))
+
+
+class Recipe(NamedTuple):
+    """How a training script resizes: its filter, whether it crops first, and whether it halves with boxes before the filter.
+
+    All of them resize the short side, crop the centre, drop alpha and round to 8 bits. ``flips``: the script mirrors images at
+    random unless it is told otherwise.
+    """
+
+    filter: str
+    crop_first: bool
+    halves: bool
+    flips: bool
+    script: str
+
+
+#: Training scripts whose preparation of images can be asked for by name.
+RECIPES = {
+    "diffusers": Recipe("bilinear", False, False, False, "diffusers' examples and torchvision: Resize, CenterCrop"),
+    "edm": Recipe("lanczos", True, False, False, "EDM's dataset_tool with --transform=center-crop"),
+    "adm": Recipe("bicubic", False, True, True, "center_crop_arr of ADM, DiT and SiT, and EDM2's center-crop-dhariwal"),
+}
+
+
+def area_weights(length: int, size: int) -> FloatArray:
+    """(size, length) matrix of area averaging: row j holds the shares of the old pixels in new pixel j. Rows sum to 1.
+
+    New pixel j covers [j·length/size, (j + 1)·length/size) of the old axis. If `size` divides `length` it is the mean of
+    length/size pixels, and the weights have no rounding if that number is a power of two.
+    """
+    edges = np.arange(size + 1) * (length / size)
+    old = np.arange(length)
+    overlap = np.minimum(edges[1:, None], old + 1.0) - np.maximum(edges[:-1, None], old)
+    weights: FloatArray = np.maximum(overlap, 0.0) * (size / length)
+    return weights
+
+
+def filter_weights(length: int, size: int, kernel: Filter) -> FloatArray:
+    """(size, length) matrix of a filter, widened by length/size where that exceeds 1, so that nothing aliases. Rows sum to 1.
+
+    New pixel j has its centre at c = (j + 1/2)·length/size, and old pixel i the weight f((i + 1/2 − c) / max(length/size, 1)),
+    for the i that Pillow takes: those from ⌊c − w + 1/2⌋ up to ⌊c + w + 1/2⌋, w the widened half width.
+    """
+    scale = length / size
+    wide = max(scale, 1.0)
+    centre = ((np.arange(size) + 0.5) * scale)[:, None]
+    reach = kernel.support * wide
+    old = np.arange(length)[None, :]
+    first = np.maximum(np.trunc(centre - reach + 0.5), 0)
+    last = np.minimum(np.trunc(centre + reach + 0.5), length)
+    weights = np.where((old >= first) & (old < last), kernel.shape((old + 0.5 - centre) / wide), 0.0)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+@functools.lru_cache(maxsize=128)
+def axis_weights(length: int, size: int, name: str, start: int, count: int, fixed: bool) -> FloatArray | None:
+    """Rows `start` to `start` + `count` of the (size, length) weights of a filter; None if they change nothing.
+
+    With `fixed` they are rounded to multiples of 2⁻²², as Pillow's weights for 8-bit images are.
+    """
+    if length == size:
+        return None if count == size else frozen(np.eye(size)[start : start + count])
+    kernel = _BOX if name == "box" else FILTERS[name]
+    weights = area_weights(length, size) if kernel is None else filter_weights(length, size, kernel)
+    if fixed:
+        weights = np.trunc(weights * 2.0**22 + np.copysign(0.5, weights)) / 2.0**22
+    return frozen(np.ascontiguousarray(weights[start : start + count]))
+
+
+def frozen(weights: FloatArray) -> FloatArray:
+    """The same array (size, length), which nobody can change."""
+    weights.setflags(write=False)
+    return weights
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One resize: weights of the rows (H, h) and of the columns (W, w); None leaves an axis as it is."""
+
+    rows: FloatArray | None
+    columns: FloatArray | None
+
+
+@dataclass(frozen=True)
+class Resizer:
+    """The way from images of one size to the size that was asked for.
+
+    Attributes
+    ----------
+    stages : resizes, one after the other
+    window : rows and columns of the stored image that are used, in this order: first and last of rows, then of columns
+    kept : share of the area of the stored image that remains
+    rounded : whether values are rounded to 8 bits after each pass, as Pillow does
+    """
+
+    stages: tuple[Stage, ...]
+    window: tuple[slice, slice]
+    kept: float
+    rounded: bool
+
+    def __call__(self, planes: npt.NDArray[Any]) -> FloatArray:
+        """Resize planes (M, h, w) of stored values to float64 (M, H, W)."""
+        planes = planes[:, self.window[0], self.window[1]]
+        for stage in self.stages:
+            if stage.columns is not None:  # columns first, as Pillow does: the order matters to what is rounded
+                planes = self._passed(_columns(planes, stage.columns))
+            if stage.rows is not None:
+                planes = self._passed(stage.rows @ planes.astype(np.float64, copy=False))
+        return planes.astype(np.float64, copy=False)
+
+    def _passed(self, planes: FloatArray) -> FloatArray:
+        return np.clip(np.floor(planes + 0.5), 0.0, 255.0) if self.rounded else planes
+
+
+def _columns(planes: npt.NDArray[Any], weights: FloatArray) -> FloatArray:
+    """Planes (M, h, w) times (W, w) transposed; a few rows at a time, so that large images never stand in float64 whole."""
+    count, height, width = planes.shape
+    if planes.dtype == np.float64:
+        return np.asarray(planes @ weights.T)
+    out = np.empty((count, height, len(weights)))
+    step = max(1, BLOCK_VALUES // width)
+    for plane in range(count):
+        for row in range(0, height, step):
+            out[plane, row : row + step] = planes[plane, row : row + step].astype(np.float64) @ weights.T
+    return out
+
+
+def covering(height: int, width: int, size: Size) -> Size:
+    """The size to which an image is resized, keeping its shape, so that it covers `size`: torchvision's rule for the short side."""
+    if height * size.width >= width * size.height:
+        return Size(max(size.height, int(size.width * height / width)), size.width)
+    return Size(size.height, max(size.width, int(size.height * width / height)))
+
+
+def crop_window(height: int, width: int, size: Size) -> tuple[slice, slice]:
+    """The largest window of the shape of `size` at the centre: EDM's rule, in whole pixels."""
+    if height * size.width >= width * size.height:
+        tall, wide = min(height, max(1, round(width * size.height / size.width))), width
+    else:
+        tall, wide = height, min(width, max(1, round(height * size.width / size.height)))
+    top, left = (height - tall) // 2, (width - wide) // 2
+    return slice(top, top + tall), slice(left, left + wide)
+
+
+@functools.lru_cache(maxsize=64)
+def plan_resize(height: int, width: int, size: Size, filter: str, crop: str, recipe: str | None) -> Resizer:
+    """The resize of images (height, width) to `size`.
+
+    Parameters
+    ----------
+    height, width : size of the stored images
+    size : size of the result
+    filter : one of :data:`FILTERS`
+    crop : ``"centre"``: the image is resized, keeping its shape, until it covers `size`, and its centre is kept; ``"none"``: each
+        axis is resized to its new length
+    recipe : one of :data:`RECIPES`, which sets `filter` and `crop`, or None
+
+    Returns
+    -------
+    Resizer
+        It takes planes (M, height, width).
+    """
+    whole = (slice(0, height), slice(0, width))
+    if recipe is None:
+        if crop == "none":
+            return Resizer(
+                stages=(_stage((height, width), size, filter, False),), window=whole, kept=1.0, rounded=False
+            )
+        return _cover_and_crop(height, width, size, filter, False)
+    how = RECIPES[recipe]
+    if how.crop_first:
+        rows, columns = crop_window(height, width, size)
+        tall, wide = rows.stop - rows.start, columns.stop - columns.start
+        stage = _stage((tall, wide), size, how.filter, True)
+        return Resizer((stage,), (rows, columns), kept=tall * wide / (height * width), rounded=True)
+    if not how.halves:
+        return _cover_and_crop(height, width, size, how.filter, True)
+    return _halve_and_crop(height, width, size, how.filter)
+
+
+def _stage(
+    old: tuple[int, int],
+    new: Size,
+    filter: str,
+    fixed: bool,
+    corner: tuple[int, int] = (0, 0),
+    kept: Size | None = None,
+) -> Stage:
+    """The resize from `old` to `new`, of which the window `kept` remains, from the row and column `corner` on."""
+    kept = kept or new
+    return Stage(
+        axis_weights(old[0], new.height, filter, corner[0], kept.height, fixed),
+        axis_weights(old[1], new.width, filter, corner[1], kept.width, fixed),
+    )
+
+
+def _cover_and_crop(height: int, width: int, size: Size, filter: str, rounded: bool) -> Resizer:
+    cover = covering(height, width, size)
+    top, left = (
+        round((cover.height - size.height) / 2),
+        round((cover.width - size.width) / 2),
+    )  # torchvision's CenterCrop
+    stage = _stage((height, width), cover, filter, rounded, (top, left), size)
+    kept = size.height * size.width / (cover.height * cover.width)
+    return Resizer((stage,), (slice(0, height), slice(0, width)), kept, rounded)
+
+
+def _halve_and_crop(height: int, width: int, size: Size, filter: str) -> Resizer:
+    stages, here = [], Size(height, width)
+    while here.height >= 2 * size.height and here.width >= 2 * size.width:
+        half = Size(here.height // 2, here.width // 2)
+        stages.append(_stage(here, half, "box", True))
+        here = half
+    scale = max(size.height / here.height, size.width / here.width)
+    cover = Size(max(size.height, round(here.height * scale)), max(size.width, round(here.width * scale)))
+    top, left = (cover.height - size.height) // 2, (cover.width - size.width) // 2
+    stages.append(_stage(here, cover, filter, True, (top, left), size))
+    kept = size.height * size.width / (cover.height * cover.width)
+    return Resizer(tuple(stages), (slice(0, height), slice(0, width)), kept, True)
