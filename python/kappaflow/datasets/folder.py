@@ -59,13 +59,11 @@ class Folder(ShortRepr):
         values = image.on_ground(self.facts.ground, scaling)
         if values.ndim == 3 and len(self.shape) == 2:
             values = to_grey(values, 2)
-            if self.options.like is not None and image.top == 255:
-                values = np.rint(values)
         planes = values[None] if values.ndim == 2 else np.moveaxis(values, 2, 0)
         resizer = resizer_for(planes.shape[1], planes.shape[2], self.options)
         if resizer is not None and planes.shape[1:] != self.shape[:2]:
-            if resizer.rounded and image.top != 255:
-                resizer = replace(resizer, rounded=False)
+            if self.options.like is not None and image.top == 255:
+                planes = np.rint(planes).astype(np.uint8)
             planes = resizer(planes)
         pixels = planes.astype(np.float64)
         pixels -= scaling.low

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
+from .._repr import ShortRepr
 from ..provenance import PixelRange
 from .deep_images import deep_colour, read_tiff_frames
 from .errors import DataError
@@ -22,8 +23,8 @@ __all__ = ["Decoded", "decode", "full_range", "read_image"]
 GROUNDS = {"drop": None, "white": 1.0, "black": 0.0}
 
 
-@dataclass(frozen=True)
-class Decoded:
+@dataclass(frozen=True, repr=False)
+class Decoded(ShortRepr):
     """Stored values of one image: `values`, (H, W) or (H, W, 3), and `alpha`, (H, W) from 0 to 1, or None.
 
     ``top`` is the stored value of white: 255, 65535, or None for numbers without a fixed range.

@@ -32,7 +32,8 @@ class Header:
     depth : 8 or 16 for integers of so many bits, 32 for wider integers and floating-point numbers
     frames : numbers of the frames that are images of their own, counted from 0
     further : frames that are not: thumbnails and masks of TIFF, previews of MPO
-    orientation : that of EXIF, 1 (upright) to 8
+    orientation : that of EXIF which decoding must apply, 1 (upright) to 8
+    turned : whether EXIF states another orientation than upright
     animated : whether the file is an animation, whose frames may differ in colour
     cut : whether Pillow cuts more than 8 bits of a colour to 8
     mode : Pillow's name of the pixel format, or the dtype that tifffile states
@@ -47,6 +48,7 @@ class Header:
     frames: range | tuple[int, ...] = range(1)
     further: int = 0
     orientation: int = 1
+    turned: bool = False
     animated: bool = False
     cut: bool = False
     mode: str = ""
@@ -170,6 +172,9 @@ def header_of(image: Any) -> Header:
     mode, width, height = image.mode, image.width, image.height
     deep = has_deep_colour(image)
     orientation = orientation_of(image)
+    turned = orientation != 1
+    if image.format == "TIFF":  # Pillow turns these itself
+        orientation = 1
     if orientation >= 5:
         width, height = height, width
     colour = mode not in GREY_8 and mode not in GREY_16 and mode != "F" and raw_mode(image) != "LA;16B"
@@ -190,6 +195,7 @@ def header_of(image: Any) -> Header:
         frames=frames,
         further=count - len(frames),
         orientation=orientation,
+        turned=turned,
         animated=count > 1 and image.format in ("GIF", "PNG", "WEBP", "AVIF"),
         cut=is_cut(image),
         mode=mode,

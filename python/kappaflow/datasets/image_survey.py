@@ -140,7 +140,7 @@ def stored_images(name: str, files: Sequence[ImageFile], options: Options, skips
         raise DataError(
             f"{name}: {len(several):,} of {len(files):,} image files hold several frames ({total:,} in all; {first.file.name} "
             f"holds {len(first.header.frames)}): type --frames all to read each frame as an image, or --frames first to read "
-            'the first one of each file (in Python: frames="all" or "first")'
+            'the first one of each file (in Python, pass "all" or "first")'
         )
     if not images:
         raise DataError(f"{name}: none of its {len(files)} image files can be read")
@@ -275,7 +275,7 @@ class Processing(NamedTuple):
 def describe_processing(headers: Sequence[Header], facts: ImageFacts, options: Options) -> Processing:
     """What is done to images with these headers."""
     steps, warnings = [], []
-    turned = sum(header.orientation != 1 for header in headers)
+    turned = sum(header.turned for header in headers)
     if turned:
         steps.append(f"{turned:,} images turned upright as their EXIF orientation says")
     if facts.transparent and facts.ground == "drop":

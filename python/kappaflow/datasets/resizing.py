@@ -1,6 +1,7 @@
 """Resizing and cropping as training scripts do them: antialiased filters as in Pillow, as matrices of weights in float64.
 
-A resize is linear and acts on rows and columns apart. It is two matrices for each stage, and a crop picks some of their rows.
+A resize is linear and acts on rows and columns apart. It is two matrices, and a crop picks some of their rows. The recipes of
+training scripts call Pillow itself, whose results are rounded to 8 bits after each pass.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
+from .._repr import ShortRepr, short_repr
+from .image_formats import import_pillow
 
-__all__ = ["CROPS", "FILTERS", "RECIPES", "Recipe", "Resizer", "Size", "plan_resize"]
+__all__ = ["CROPS", "FILTERS", "RECIPES", "PillowResizer", "Recipe", "Resizer", "Size", "plan_resize"]
 
 CROPS = ("centre", "none")
 #: Values of uint8 or wider that are turned into float64 at a time.
@@ -38,6 +41,9 @@ class Filter(NamedTuple):
     support: float
     shape: Callable[[FloatArray], FloatArray]
 
+    def __repr__(self) -> str:
+        return short_repr(self)
+
 
 def _bicubic(x: FloatArray) -> FloatArray:
     x = np.abs(x)
@@ -51,7 +57,6 @@ FILTERS: dict[str, Filter | None] = {
     "bicubic": Filter(2.0, _bicubic),
     "lanczos": Filter(3.0, lambda x: np.where(np.abs(x) < 3.0, np.sinc(x) * np.sinc(x / 3.0), 0.0)),
 }
-_BOX = Filter(0.5, lambda x: np.where((x > -0.5) & (x <= 0.5), 1.0, 0.0))
 
 
 class Recipe(NamedTuple):
@@ -107,17 +112,12 @@ def filter_weights(length: int, size: int, kernel: Filter) -> FloatArray:
 
 
 @functools.lru_cache(maxsize=128)
-def axis_weights(length: int, size: int, name: str, start: int, count: int, fixed: bool) -> FloatArray | None:
-    """Rows `start` to `start` + `count` of the (size, length) weights of a filter; None if they change nothing.
-
-    With `fixed` they are rounded to multiples of 2⁻²², as Pillow's weights for 8-bit images are.
-    """
+def axis_weights(length: int, size: int, name: str, start: int, count: int) -> FloatArray | None:
+    """Rows `start` to `start` + `count` of the (size, length) weights of a filter; None if they change nothing."""
     if length == size:
         return None if count == size else frozen(np.eye(size)[start : start + count])
-    kernel = _BOX if name == "box" else FILTERS[name]
+    kernel = FILTERS[name]
     weights = area_weights(length, size) if kernel is None else filter_weights(length, size, kernel)
-    if fixed:
-        weights = np.trunc(weights * 2.0**22 + np.copysign(0.5, weights)) / 2.0**22
     return frozen(np.ascontiguousarray(weights[start : start + count]))
 
 
@@ -127,43 +127,27 @@ def frozen(weights: FloatArray) -> FloatArray:
     return weights
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One resize: weights of the rows (H, h) and of the columns (W, w); None leaves an axis as it is."""
-
-    rows: FloatArray | None
-    columns: FloatArray | None
-
-
-@dataclass(frozen=True)
-class Resizer:
-    """The way from images of one size to the size that was asked for.
+@dataclass(frozen=True, repr=False)
+class Resizer(ShortRepr):
+    """The way from images (h, w) to images (H, W), in float64.
 
     Attributes
     ----------
-    stages : resizes, one after the other
-    window : rows and columns of the stored image that are used, in this order: first and last of rows, then of columns
+    rows, columns : weights of the rows (H, h) and of the columns (W, w); None leaves an axis as it is
     kept : share of the area of the stored image that remains
-    rounded : whether values are rounded to 8 bits after each pass, as Pillow does
     """
 
-    stages: tuple[Stage, ...]
-    window: tuple[slice, slice]
+    rows: FloatArray | None
+    columns: FloatArray | None
     kept: float
-    rounded: bool
 
     def __call__(self, planes: npt.NDArray[Any]) -> FloatArray:
         """Resize planes (M, h, w) of stored values to float64 (M, H, W)."""
-        planes = planes[:, self.window[0], self.window[1]]
-        for stage in self.stages:
-            if stage.columns is not None:  # columns first, as Pillow does: the order matters to what is rounded
-                planes = self._passed(_columns(planes, stage.columns))
-            if stage.rows is not None:
-                planes = self._passed(stage.rows @ planes.astype(np.float64, copy=False))
+        if self.columns is not None:
+            planes = _columns(planes, self.columns)
+        if self.rows is not None:
+            planes = self.rows @ planes.astype(np.float64, copy=False)
         return planes.astype(np.float64, copy=False)
-
-    def _passed(self, planes: FloatArray) -> FloatArray:
-        return np.clip(np.floor(planes + 0.5), 0.0, 255.0) if self.rounded else planes
 
 
 def _columns(planes: npt.NDArray[Any], weights: FloatArray) -> FloatArray:
@@ -179,6 +163,38 @@ def _columns(planes: npt.NDArray[Any], weights: FloatArray) -> FloatArray:
     return out
 
 
+@dataclass(frozen=True)
+class PillowResizer:
+    """The way of a training script, with Pillow.
+
+    Attributes
+    ----------
+    window : rows and columns of the stored image that are used
+    steps : sizes to which the window is resized, one after the other, each with the name of Pillow's filter
+    corner, size : the part of the result that is kept: its first row and column, its height and width
+    kept : share of the area of the stored image that remains
+    """
+
+    window: tuple[slice, slice]
+    steps: tuple[tuple[Size, str], ...]
+    corner: tuple[int, int]
+    size: Size
+    kept: float
+
+    def __call__(self, planes: npt.NDArray[Any]) -> FloatArray:
+        """Resize planes (M, h, w) of stored values to float64 (M, H, W); those of uint8 are rounded as Pillow does."""
+        module = import_pillow()
+        top, left = self.corner
+        out = np.empty((len(planes), *self.size))
+        for plane, resized in zip(planes[:, self.window[0], self.window[1]], out, strict=True):
+            stored = plane if plane.dtype == np.uint8 else plane.astype(np.float32)
+            image = module.fromarray(np.ascontiguousarray(stored))
+            for size, filter in self.steps:
+                image = image.resize((size.width, size.height), module.Resampling[filter.upper()])
+            resized[...] = np.asarray(image)[top : top + self.size.height, left : left + self.size.width]
+        return out
+
+
 def covering(height: int, width: int, size: Size) -> Size:
     """The size to which an image is resized, keeping its shape, so that it covers `size`: torchvision's rule for the short side."""
     if height * size.width >= width * size.height:
@@ -187,7 +203,7 @@ def covering(height: int, width: int, size: Size) -> Size:
 
 
 def crop_window(height: int, width: int, size: Size) -> tuple[slice, slice]:
-    """The largest window of the shape of `size` at the centre: EDM's rule, in whole pixels."""
+    """The largest window of the shape of `size` at the centre, its rows and columns: EDM's rule, in whole pixels."""
     if height * size.width >= width * size.height:
         tall, wide = min(height, max(1, round(width * size.height / size.width))), width
     else:
@@ -197,7 +213,9 @@ def crop_window(height: int, width: int, size: Size) -> tuple[slice, slice]:
 
 
 @functools.lru_cache(maxsize=64)
-def plan_resize(height: int, width: int, size: Size, filter: str, crop: str, recipe: str | None) -> Resizer:
+def plan_resize(
+    height: int, width: int, size: Size, filter: str, crop: str, recipe: str | None
+) -> Resizer | PillowResizer:
     """The resize of images (height, width) to `size`.
 
     Parameters
@@ -211,63 +229,47 @@ def plan_resize(height: int, width: int, size: Size, filter: str, crop: str, rec
 
     Returns
     -------
-    Resizer
+    Resizer or PillowResizer
         It takes planes (M, height, width).
     """
-    whole = (slice(0, height), slice(0, width))
-    if recipe is None:
-        if crop == "none":
-            return Resizer(
-                stages=(_stage((height, width), size, filter, False),), window=whole, kept=1.0, rounded=False
-            )
-        return _cover_and_crop(height, width, size, filter, False)
-    how = RECIPES[recipe]
-    if how.crop_first:
-        rows, columns = crop_window(height, width, size)
-        tall, wide = rows.stop - rows.start, columns.stop - columns.start
-        stage = _stage((tall, wide), size, how.filter, True)
-        return Resizer((stage,), (rows, columns), kept=tall * wide / (height * width), rounded=True)
-    if not how.halves:
-        return _cover_and_crop(height, width, size, how.filter, True)
-    return _halve_and_crop(height, width, size, how.filter)
-
-
-def _stage(
-    old: tuple[int, int],
-    new: Size,
-    filter: str,
-    fixed: bool,
-    corner: tuple[int, int] = (0, 0),
-    kept: Size | None = None,
-) -> Stage:
-    """The resize from `old` to `new`, of which the window `kept` remains, from the row and column `corner` on."""
-    kept = kept or new
-    return Stage(
-        axis_weights(old[0], new.height, filter, corner[0], kept.height, fixed),
-        axis_weights(old[1], new.width, filter, corner[1], kept.width, fixed),
+    if recipe is not None:
+        return _by_recipe(height, width, size, RECIPES[recipe])
+    if crop == "none":
+        rows = axis_weights(height, size.height, filter, 0, size.height)
+        return Resizer(rows=rows, columns=axis_weights(width, size.width, filter, 0, size.width), kept=1.0)
+    cover = covering(height, width, size)
+    top, left = _centre(cover, size)
+    return Resizer(
+        rows=axis_weights(height, cover.height, filter, top, size.height),
+        columns=axis_weights(width, cover.width, filter, left, size.width),
+        kept=_share(size, cover),
     )
 
 
-def _cover_and_crop(height: int, width: int, size: Size, filter: str, rounded: bool) -> Resizer:
-    cover = covering(height, width, size)
-    top, left = (
-        round((cover.height - size.height) / 2),
-        round((cover.width - size.width) / 2),
-    )  # torchvision's CenterCrop
-    stage = _stage((height, width), cover, filter, rounded, (top, left), size)
-    kept = size.height * size.width / (cover.height * cover.width)
-    return Resizer((stage,), (slice(0, height), slice(0, width)), kept, rounded)
+def _centre(cover: Size, size: Size) -> tuple[int, int]:
+    """First row and column of the centre, as torchvision's CenterCrop rounds them."""
+    return round((cover.height - size.height) / 2), round((cover.width - size.width) / 2)
 
 
-def _halve_and_crop(height: int, width: int, size: Size, filter: str) -> Resizer:
-    stages, here = [], Size(height, width)
+def _share(size: Size, cover: Size) -> float:
+    return size.height * size.width / (cover.height * cover.width)
+
+
+def _by_recipe(height: int, width: int, size: Size, recipe: Recipe) -> PillowResizer:
+    whole = (slice(0, height), slice(0, width))
+    if recipe.crop_first:
+        window = crop_window(height, width, size)
+        kept = (window[0].stop - window[0].start) * (window[1].stop - window[1].start) / (height * width)
+        return PillowResizer(window, ((size, recipe.filter),), corner=(0, 0), size=size, kept=kept)
+    if not recipe.halves:
+        cover = covering(height, width, size)
+        corner = _centre(cover, size)
+        return PillowResizer(whole, ((cover, recipe.filter),), corner, size, _share(size, cover))
+    steps, here = [], Size(height, width)
     while here.height >= 2 * size.height and here.width >= 2 * size.width:
-        half = Size(here.height // 2, here.width // 2)
-        stages.append(_stage(here, half, "box", True))
-        here = half
+        here = Size(here.height // 2, here.width // 2)
+        steps.append((here, "box"))
     scale = max(size.height / here.height, size.width / here.width)
     cover = Size(max(size.height, round(here.height * scale)), max(size.width, round(here.width * scale)))
-    top, left = (cover.height - size.height) // 2, (cover.width - size.width) // 2
-    stages.append(_stage(here, cover, filter, True, (top, left), size))
-    kept = size.height * size.width / (cover.height * cover.width)
-    return Resizer(tuple(stages), (slice(0, height), slice(0, width)), kept, True)
+    corner = ((cover.height - size.height) // 2, (cover.width - size.width) // 2)
+    return PillowResizer(whole, (*steps, (cover, recipe.filter)), corner, size, _share(size, cover))

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._checks import FloatArray
+from .._repr import ShortRepr
 from .errors import DataError
 from .options import Options
-from .resizing import RECIPES, Resizer, Size, plan_resize
+from .resizing import RECIPES, PillowResizer, Resizer, Size, plan_resize
 
 __all__ = ["Transform", "describe_resize", "plan_transform", "resizer_for", "to_grey"]
 
@@ -44,7 +45,7 @@ def to_grey(images: FloatArray, channel: int) -> FloatArray:
     return np.tensordot(images, np.array(LUMA), axes=(channel, 0))
 
 
-def resizer_for(height: int, width: int, options: Options) -> Resizer | None:
+def resizer_for(height: int, width: int, options: Options) -> Resizer | PillowResizer | None:
     """The resize that the options ask for, of images of this size; None without the option `size`."""
     if options.size is None:
         return None
@@ -73,8 +74,8 @@ def describe_resize(sizes: Sequence[Size], options: Options) -> str:
     return f"{text}, each axis by itself, which stretches {len(stretched)} sizes" if stretched else text
 
 
-@dataclass(frozen=True)
-class Transform:
+@dataclass(frozen=True, repr=False)
+class Transform(ShortRepr):
     """Maps a batch (B, *shape_in) to rows (B, d) of images of `shape_out`.
 
     Attributes
@@ -90,7 +91,7 @@ class Transform:
     shape_out: tuple[int, ...]
     layout: Layout | None = None
     grey: bool = False
-    resizer: Resizer | None = None
+    resizer: Resizer | PillowResizer | None = None
     notes: tuple[str, ...] = ()
 
     def __call__(self, images: FloatArray) -> FloatArray:
@@ -105,18 +106,18 @@ class Transform:
         return np.ascontiguousarray(images.reshape(len(images), -1))
 
 
-def resize_batch(images: FloatArray, layout: Layout, resizer: Resizer) -> FloatArray:
+def resize_batch(images: FloatArray, layout: Layout, resizer: Resizer | PillowResizer) -> FloatArray:
     """Resize a batch (B, *shape) of pixels in [-1, 1]; a resizer that rounds to 8 bits takes them as 0…255."""
     count = len(images)
     if layout.channel == 2:
         images = np.moveaxis(images, 3, 1)
     planes = images.reshape(-1, *images.shape[-2:])
-    if resizer.rounded:
+    if isinstance(resizer, PillowResizer):
         if np.abs(planes).max() > 1.01:
             raise DataError(
                 f"like needs pixels in [-1, 1], which it rounds to 8 bits; got {planes.min():.4g}…{planes.max():.4g}"
             )
-        planes = resizer(np.rint((planes + 1.0) * 127.5)) / 127.5 - 1.0
+        planes = resizer(np.rint((planes + 1.0) * 127.5).clip(0, 255).astype(np.uint8)) / 127.5 - 1.0
     else:
         planes = resizer(planes)
     out = planes.reshape(count, *images.shape[1:-2], *planes.shape[1:])
