@@ -53,10 +53,10 @@ class Folder(ShortRepr):
         Raises
         ------
         DataError
-            Its shape differs from that in its header, or its numbers have no fixed range.
+            Its size differs from that in its header.
         """
-        scaling = self.facts.scaling(image, file.name)
-        values = image.on_ground(self.facts.ground, scaling)
+        scaling = self.facts.scaling(image)
+        values = image.on_ground(self.facts.ground, scaling.ends)
         if values.ndim == 3 and len(self.shape) == 2:
             values = to_grey(values, 2)
         planes = values[None] if values.ndim == 2 else np.moveaxis(values, 2, 0)
@@ -65,10 +65,7 @@ class Folder(ShortRepr):
             if self.options.like is not None and image.top == 255:
                 planes = np.rint(planes).astype(np.uint8)
             planes = resizer(planes)
-        pixels = planes.astype(np.float64)
-        pixels -= scaling.low
-        pixels /= (scaling.high - scaling.low) / 2
-        pixels -= 1.0
+        pixels = scaling.apply(planes)
         if pixels.shape[1:] != self.shape[:2]:
             raise DataError(f"{file.name}: has the size {pixels.shape[1:]}, but its header says {self.shape[:2]}")
         if len(self.shape) == 2:
@@ -146,7 +143,6 @@ def open_folder(folder: Path, options: Options) -> ImageSource:
         patch="it is for the built-in 'patches' only",
         shape="the files determine their own shape",
         channels="the files determine their own channels",
-        range="image files are mapped by the full range of their integers",
     )
     found = find_images(folder)
     if not found.images:
@@ -187,6 +183,7 @@ def open_image_file(path: Path, options: Options) -> ImageSource:
         path.name,
         patch="it is for the built-in 'patches' only",
         shape="the file determines its own shape",
+        channels="the file determines its own channels",
     )
     if options.frames == "first" or len(read_header(path, path.name).frames) == 1:
         raise DataError(f"{str(path)!r} is a single image; give the folder that holds the images")
@@ -213,7 +210,7 @@ def open_image_files(files: Sequence[ImageFile], name: str, what: str, options: 
     """
     skips = Skips(options.skip_corrupt, options.on_skip)
     images = stored_images(name, files, options, skips)
-    facts = survey_images(images, options, skips)
+    facts = survey_images(name, images, options, skips)
     images = tuple(image for image in images if image.file.name not in facts.broken)
     if not images:
         raise DataError(f"{name}: none of its {len(files)} image files can be decoded")

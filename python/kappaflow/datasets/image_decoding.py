@@ -17,7 +17,7 @@ from .errors import DataError
 from .image_formats import ImageInput, opened
 from .image_headers import GREY_16, Header, has_deep_colour, palette_is_grey, read_header
 
-__all__ = ["Decoded", "decode", "full_range", "read_image"]
+__all__ = ["GROUNDS", "Decoded", "decode", "read_image"]
 
 #: Ground that images with transparent pixels are laid on, as a share of the range of values; None leaves out alpha.
 GROUNDS = {"drop": None, "white": 1.0, "black": 0.0}
@@ -51,23 +51,6 @@ class Decoded(ShortRepr):
         cover = self.alpha if self.values.ndim == 2 else self.alpha[:, :, None]
         mixed: FloatArray = cover * self.values + (1.0 - cover) * (ends.low + ground * (ends.high - ends.low))
         return mixed
-
-
-def full_range(image: Decoded, name: str) -> PixelRange:
-    """The range of the integers of an image, 0…255 or 0…65535.
-
-    Raises
-    ------
-    DataError
-        The numbers have no fixed range.
-    """
-    if image.top is None:
-        low, high = image.values.min(), image.values.max()
-        raise DataError(
-            f"{name}: pixels must be integers within 0…65535, got {image.values.dtype} values {low:.6g}…{high:.6g}, which "
-            "have no fixed range; put such images in an array file (.npy)"
-        )
-    return PixelRange(0.0, float(image.top))
 
 
 def decode(file: ImageInput, name: str, header: Header, frames: Sequence[int]) -> Iterator[Decoded]:
@@ -109,8 +92,10 @@ def decode_frame(image: Any, file: ImageInput, name: str, frame: int) -> Decoded
     mode = image.mode
     if mode in GREY_16:
         values = np.asarray(image)
-        fits = values.dtype.kind == "u" or (int(values.min()) >= 0 and int(values.max()) <= 65535)
-        return Decoded(values, None, 65535 if fits else None)
+        if values.dtype.kind == "u":
+            return Decoded(values, None, 65535)
+        fits = int(values.min()) >= 0 and int(values.max()) <= 65535  # Pillow opens 16-bit PGM so
+        return Decoded(values.astype(np.uint16) if fits else values, None, 65535 if fits else None)
     if mode == "F":
         return Decoded(np.asarray(image), None, None)
     transparent = mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
@@ -170,9 +155,14 @@ def read_image(file: ImageInput, name: str, *, frame: int = 0, alpha: str = "whi
         Pillow is missing, or tifffile for a file that needs it.
     """
     for image in decode(file, name, read_header(file, name), [frame]):
-        ends = full_range(image, name)
-        pixels = image.on_ground(alpha, ends).astype(np.float64)
-        pixels /= ends.high / 2
+        if image.top is None:
+            low, high = image.values.min(), image.values.max()
+            raise DataError(
+                f"{name}: pixels must be integers within 0…65535, got {image.values.dtype} values {low:.6g}…{high:.6g}, which "
+                "have no fixed range"
+            )
+        pixels = image.on_ground(alpha, PixelRange(0.0, float(image.top))).astype(np.float64)
+        pixels /= image.top / 2
         pixels -= 1.0
         return pixels
     raise DataError(f"{name}: has no frame {frame}")

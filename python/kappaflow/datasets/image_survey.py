@@ -12,12 +12,14 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from .._repr import ShortRepr
-from ..provenance import PixelRange, Provenance
+from ..pixel_range import PixelScaling, ValueSurvey, choose_scaling
+from ..provenance import Provenance
 from .errors import DataError
-from .image_decoding import Decoded, decode, full_range
+from .image_decoding import Decoded, decode
 from .image_headers import Header, read_header
 from .options import Options
 from .resizing import RECIPES, Size
+from .source import check_finite
 from .subset import SUBSET_SEED, describe_subset, subset
 from .transform import describe_resize
 
@@ -26,6 +28,8 @@ __all__ = ["ImageFacts", "ImageFile", "Skips", "StoredImage", "describe", "in_fi
 #: Frames of one file that are decoded before they are given on; a file that breaks among them loses all of them.
 FRAMES_AT_ONCE = 256
 SECONDS_BETWEEN_REPORTS = 0.2
+#: Files of 8 bits are mapped by their full range.
+EIGHT_BIT = PixelScaling(low=0.0, high=255.0, text="8-bit 0…255 mapped to [-1, 1]")
 
 
 @dataclass(frozen=True, repr=False)
@@ -173,7 +177,7 @@ class ImageFacts:
     ground : ground of transparent pixels, or "drop"
     colour : whether an image is in colour
     in_colour, alpha, transparent : number of images in colour, with alpha, with pixels that are not opaque
-    deep : range of the values of images without a fixed range, None without such images
+    scalings : how values become pixels, by their dtype
     broken : names of the files that could not be decoded
     """
 
@@ -181,7 +185,7 @@ class ImageFacts:
     in_colour: int = 0
     alpha: int = 0
     transparent: int = 0
-    deep: PixelRange | None = None
+    scalings: dict[str, PixelScaling] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
 
     @property
@@ -189,18 +193,12 @@ class ImageFacts:
         """Whether an image is in colour."""
         return self.in_colour > 0
 
-    def scaling(self, image: Decoded, name: str) -> PixelRange:
-        """The stored values that become −1 and 1.
-
-        Raises
-        ------
-        DataError
-            The numbers have no fixed range.
-        """
-        return full_range(image, name)
+    def scaling(self, image: Decoded) -> PixelScaling:
+        """How the values of an image become pixels."""
+        return self.scalings.get(image.values.dtype.name, EIGHT_BIT)
 
 
-def survey_images(images: Sequence[StoredImage], options: Options, skips: Skips) -> ImageFacts:
+def survey_images(name: str, images: Sequence[StoredImage], options: Options, skips: Skips) -> ImageFacts:
     """Facts about the images. Those with alpha, with more than 8 bits and of animations are decoded once for it.
 
     Raises
@@ -211,6 +209,7 @@ def survey_images(images: Sequence[StoredImage], options: Options, skips: Skips)
     facts = ImageFacts(options.alpha or ("white" if options.like is None else "drop"))
     unknown = [image for image in images if image.header.needs_scan]
     facts.in_colour = sum(image.header.colour for image in images if not image.header.needs_scan)
+    surveys: dict[str, ValueSurvey] = {}
     report, done = Reports(options.progress, f"transparency and range of {len(unknown):,} images", len(unknown)), 0
     for group in in_files(unknown):
         file, header = group[0].file, group[0].header
@@ -221,10 +220,20 @@ def survey_images(images: Sequence[StoredImage], options: Options, skips: Skips)
                 facts.in_colour += image.values.ndim == 3
                 facts.alpha += image.alpha is not None
                 facts.transparent += image.has_transparency
-                facts.scaling(image, file.name)
+                check_finite(image.values[None], 0, file.name)
+                surveys.setdefault(image.values.dtype.name, ValueSurvey()).add(image.values)
         except DataError as error:
             skips.handle(file.name, error)
             facts.broken.add(file.name)
+    if options.range is not None:
+        surveys.setdefault("uint8", ValueSurvey())
+    for dtype, survey in surveys.items():
+        if options.range is not None or dtype != "uint8":
+            facts.scalings[dtype] = choose_scaling(
+                survey, np.dtype(dtype), name=name, asked=options.range, error=DataError
+            )
+    if len(images) > len(unknown) or "uint8" in surveys:
+        facts.scalings.setdefault("uint8", EIGHT_BIT)
     return facts
 
 
@@ -252,16 +261,16 @@ def describe(what: str, found: int, images: Sequence[StoredImage], facts: ImageF
         total = frames if options.frames == "all" else found
         subset_text = describe_subset(total, min(options.limit, len(images)))
     processing, doubts = describe_processing(headers, facts, options)
-    sixteen = any(header.depth == 16 for header in headers)
+    scalings = list(facts.scalings.values())
     return Provenance(
         what,
         read=read,
         subset=subset_text,
         left_out=tuple(left_out),
         processing=tuple(processing),
-        scaling="8-bit 0…255 mapped to [-1, 1]" + (", 16-bit 0…65535 mapped to [-1, 1]" if sixteen else ""),
-        pixel_range=None if sixteen else PixelRange(0.0, 255.0),
-        warnings=(*warnings, *doubts),
+        scaling=", ".join(sorted({scaling.text for scaling in scalings}, key=len)),
+        pixel_range=scalings[0].ends if len({scaling.ends for scaling in scalings}) == 1 else None,
+        warnings=(*warnings, *doubts, *(text for scaling in scalings for text in scaling.warnings)),
     )
 
 

@@ -103,7 +103,7 @@ def test_files_without_a_suffix_and_with_a_wrong_one(tmp_path: Path) -> None:
 
 def test_what_is_left_out_is_counted_by_suffix_and_reason(tmp_path: Path) -> None:
     write_images(tmp_path / "set", random_bytes(2, 4, 4))
-    for suffix, count in {".psd": 3, ".heic": 1, ".npy": 2, ".txt": 2}.items():
+    for suffix, count in {".psd": 3, ".heic": 1, ".npz": 2, ".txt": 2}.items():
         for number in range(count):
             (tmp_path / f"set/{number}{suffix}").write_bytes(b"x")
     (tmp_path / "set/.DS_Store").write_bytes(b"x")
@@ -113,7 +113,7 @@ def test_what_is_left_out_is_counted_by_suffix_and_reason(tmp_path: Path) -> Non
     assert source.provenance.read == "2 image files, of 12 files in all"
     assert source.provenance.left_out == (
         "3 .psd (not an image format that is read: convert them to PNG to use them)",
-        "2 .npy (array files: name one as DATA to read it)",
+        "2 .npz (array files: name one as DATA to read it)",
         "2 .txt (not an image format that is read)",
         "1 .heic (not an image format that is read: convert them to PNG to use them)",
         "1 hidden files",

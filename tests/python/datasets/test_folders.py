@@ -57,7 +57,7 @@ def test_folder_modes(tmp_path: Path) -> None:
     Image.fromarray(grey > 127).save(tmp_path / "h_bit.png")
     source = open_images(tmp_path, alpha="drop")
     assert source.shape == (8, 8, 3)
-    assert source.provenance.scaling == "8-bit 0…255 mapped to [-1, 1], 16-bit 0…65535 mapped to [-1, 1]"
+    assert source.provenance.scaling == "8-bit 0…255 mapped to [-1, 1], uint16 0…65535 mapped to [-1, 1]"
     assert "alpha dropped in 3 images" in source.provenance.description
     assert "5 grey images repeated in three channels" in source.provenance.description
     repeated = [np.repeat(image[:, :, None], 3, axis=2) for image in (grey, grey, deep, deep, 255 * (grey > 127))]
@@ -148,11 +148,19 @@ def test_folders_with_corrupt_images_only(tmp_path: Path) -> None:
 
 
 def test_pixels_without_a_fixed_range(tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "a.tif")
-    with pytest.raises(DataError, match=r"a\.tif: pixels must be integers within 0…65535, got float32 values 0…0"):
+    """Floats and wide integers are read as the values of all files say, as arrays are."""
+    ramp = np.linspace(0, 1, 32, dtype=np.float32).reshape(2, 4, 4)
+    for number, image in enumerate(ramp):
+        Image.fromarray(image).save(tmp_path / f"{number}.tif")
+    source = open_images(tmp_path)
+    np.testing.assert_allclose(rows(source), 2 * ramp.reshape(2, -1) - 1, atol=1e-7)
+    assert "float32 values (range 0…1) mapped from [0, 1]" in source.provenance.scaling
+    np.testing.assert_allclose(rows(open_images(tmp_path, range=(0, 2))), ramp.reshape(2, -1) - 1, atol=1e-7)
+    for number, image in enumerate(ramp):
+        Image.fromarray((4095 * image).astype(np.uint16)).save(tmp_path / f"{number}.tif")
+    with pytest.raises(DataError, match=r"type --range 0,4095 \(12-bit pixels\) or --range 0,65535"):
         open_images(tmp_path)
-    Image.fromarray(np.full((4, 4), 70000, np.int32)).save(tmp_path / "a.tif")
-    with pytest.raises(
-        DataError, match=r"a\.tif: pixels must be integers within 0…65535, got int32 values 70000…70000"
-    ):
-        rows(open_images(tmp_path))
+    (tmp_path / "1.tif").unlink()
+    Image.fromarray(np.full((4, 4), 70000, np.int32)).save(tmp_path / "0.tif")
+    with pytest.raises(DataError, match=r"int32 values are 70000…70000"):
+        open_images(tmp_path)

@@ -45,7 +45,7 @@ def test_16_bit_colour(tmp_path: Path) -> None:
         (tmp_path / f"{number}.png").write_bytes(png_16(image))
     source = open_images(tmp_path)
     np.testing.assert_allclose(rows(source), pixels(images, 65535), atol=1e-14)
-    assert "16-bit 0…65535" in source.provenance.scaling
+    assert "uint16 0…65535" in source.provenance.scaling
 
 
 def test_resizing_is_that_of_training_scripts(tmp_path: Path) -> None:
