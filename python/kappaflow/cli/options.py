@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,14 +18,13 @@ from .._checks import choice
 from ..bands import Band
 from ..consistency.law_choice import AUTO, law_options
 from ..datasets import BUILTIN_NAMES
-from ..datasets.image_decoding import GROUNDS
 from ..datasets.keys import split_key
-from ..datasets.options import FRAMES
-from ..datasets.resizing import CROPS, FILTERS, RECIPES
 from ..datasets.tensor_files import is_tensor_file
 from ..laws import REGISTRY
 from ..sampling import SIGMA_MAX
 from .completion import complete_data, one_of
+from .declaring import DATA_PANEL, RESULTS_PANEL, flag, option
+from .options_pixels import Alpha, Crop, Frames, Like, Resize
 from .parsing import (
     parse_bands,
     parse_channels,
@@ -46,36 +44,6 @@ WINDOWS = ("scores", "trajectory", "receptive-field", "architecture", "learning"
 NETWORK_FORMS = (
     "a checkpoint of kappaflow, the folder of a diffusers pipeline, or module:function for a denoiser D(x, sigma)"
 )
-
-DATA_PANEL, RESULTS_PANEL = "Data", "Results"
-
-
-def option(
-    *names: str,
-    help: str,
-    metavar: str | None = None,
-    panel: str | None = None,
-    shown: str | bool = True,
-    complete: Callable[[str], list[str]] | None = None,
-    min: float | None = None,
-    max: float | None = None,
-) -> Any:
-    """Declare an option for typer; `shown` describes the default in words if its value does not."""
-    return typer.Option(
-        *names,
-        help=help,
-        metavar=metavar,
-        rich_help_panel=panel,
-        show_default=shown,
-        autocompletion=complete,
-        min=min,
-        max=max,
-    )
-
-
-def flag(*names: str, help: str, panel: str | None = None) -> Any:
-    """Declare an option without a value for typer."""
-    return option(*names, help=help, metavar="", panel=panel)
 
 
 def _law_help() -> str:
@@ -137,61 +105,11 @@ class Data:
             panel=DATA_PANEL,
         ),
     ] = None
-    resize: Annotated[
-        str | None,
-        option(
-            "--resize",
-            metavar="FILTER",
-            shown="bilinear",
-            complete=one_of(tuple(FILTERS)),
-            help="Filter of --size: area, bilinear, bicubic or lanczos, antialiased as in Pillow.",
-            panel=DATA_PANEL,
-        ),
-    ] = None
-    crop: Annotated[
-        str | None,
-        option(
-            "--crop",
-            metavar="CROP",
-            shown="centre",
-            complete=one_of(CROPS),
-            help="centre: --size resizes the short side and keeps the centre. none: it stretches images.",
-            panel=DATA_PANEL,
-        ),
-    ] = None
-    like: Annotated[
-        str | None,
-        option(
-            "--like",
-            metavar="SCRIPT",
-            shown="none",
-            complete=one_of(tuple(RECIPES)),
-            help="Resize, crop, drop alpha and round exactly as a training script does: diffusers, edm or adm.",
-            panel=DATA_PANEL,
-        ),
-    ] = None
-    alpha: Annotated[
-        str | None,
-        option(
-            "--alpha",
-            metavar="GROUND",
-            shown="white",
-            complete=one_of(tuple(GROUNDS)),
-            help="Ground of transparent pixels: white or black. drop: read the colours that are hidden below alpha.",
-            panel=DATA_PANEL,
-        ),
-    ] = None
-    frames: Annotated[
-        str | None,
-        option(
-            "--frames",
-            metavar="FRAMES",
-            shown="none",
-            complete=one_of(FRAMES),
-            help="Which frames of image files with several are images: all, or the first of each file.",
-            panel=DATA_PANEL,
-        ),
-    ] = None
+    resize: Resize = None
+    crop: Crop = None
+    like: Like = None
+    alpha: Alpha = None
+    frames: Frames = None
     limit: Annotated[
         int | None,
         option(

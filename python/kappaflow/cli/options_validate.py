@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from .._checks import choice
 from ..validation.laws import compared_laws
 from .completion import complete_data, one_of, several_of
+from .declaring import DATA_PANEL, flag, option
 from .errors import naming
-from .options import DATA_PANEL, ClassLabel, flag, option
+from .options import ClassLabel
 from .parsing import parse_count, parse_counts, parse_names, parse_numbers
 
 if TYPE_CHECKING:

@@ -115,7 +115,8 @@ WRONG_VALUES = [
     ),
     (
         "predict text.txt",
-        "'text.txt': files of this type cannot be read; folders of images and .npy, .npz, .h5, .hdf5, .zarr, .zip, .tar, .tar.gz, .tgz can",
+        "'text.txt': files of this type cannot be read; folders of images and .npy, .npz, .h5, .hdf5, .zarr, "
+        ".zip, .tar, .tar.gz, .tgz, .pt, .pth, .safetensors can",
     ),
     (
         "predict empty",

@@ -23,7 +23,8 @@ import kappaflow.cli
 from commands import refuse, succeed
 from kappaflow.bands import Band
 from kappaflow.cli import app, options_validate, parsing
-from kappaflow.cli.options import Data, option
+from kappaflow.cli.declaring import option
+from kappaflow.cli.options import Data
 from kappaflow.cli.signature import REQUIRED, changed, takes_options
 
 COMMANDS = ("predict", "diagnose", "plan", "seeds", "moments", "lens", "info", "validate linear", "validate network")

@@ -229,9 +229,9 @@ def test_pickles_are_never_read(tmp_path: Path) -> None:
 
 
 def test_files_of_other_types(tmp_path: Path) -> None:
-    (tmp_path / "weights.pt").write_bytes(b"")
-    with pytest.raises(DataError, match=r"weights\.pt': files of this type cannot be read; folders of images"):
-        open_images(tmp_path / "weights.pt")
+    (tmp_path / "weights.bin").write_bytes(b"")
+    with pytest.raises(DataError, match=r"weights\.bin': files of this type cannot be read; folders of images"):
+        open_images(tmp_path / "weights.bin")
     write_images(tmp_path, random_bytes(1, 4, 4))
     with pytest.raises(DataError, match=r"image000\.png' is a single image; give the folder"):
         open_images(tmp_path / "image000.png")
