@@ -179,11 +179,12 @@ class Data:
     def as_json(self) -> dict[str, Any]:
         """Options by name, for options.json."""
         shape, pixel_range = parse_shape(self.shape), parse_range(self.range)
+        size = parse_side(self.size)
         return {
             "data": self.data,
             "patch": self.patch,
             "grey": self.grey,
-            "size": None if (size := parse_side(self.size)) is None else size if isinstance(size, int) else list(size),
+            "size": None if size is None else size.height if size.height == size.width else list(size),
             "resize": self.resize,
             "crop": self.crop,
             "like": self.like,

@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 
 from ..bands import Band, resolve_bands
 from ..datasets.options import LARGEST_SIDE
+from ..datasets.resizing import Size
 from ..provenance import PixelRange
 
 __all__ = [
@@ -180,8 +181,8 @@ def chosen_bands(wanted: int | list[Band], modes: int) -> list[Band]:
     return list(resolve_bands(wanted, modes, name="--bands"))
 
 
-def parse_side(text: str | None) -> int | tuple[int, int] | None:
-    """``--size``: 64, or height and width as 64x96; None if the option was not given."""
+def parse_side(text: str | None) -> Size | None:
+    """``--size``: 64 for a square, or height and width as 64x96; None if the option was not given."""
     if text is None:
         return None
     sides = re.split(r"[x×]", text.strip().lower())
@@ -189,7 +190,7 @@ def parse_side(text: str | None) -> int | tuple[int, int] | None:
         raise ValueError(
             f"--size must be a whole number from 1 to {LARGEST_SIDE}, or height and width such as 64x96; got {text!r}"
         )
-    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+    return Size(int(sides[0]), int(sides[-1]))
 
 
 def parse_shape(text: str | None) -> tuple[int, ...] | None:

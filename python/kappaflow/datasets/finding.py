@@ -181,4 +181,4 @@ def find_images(folder: Path) -> Found:
         warnings = (f"more files of images or arrays are left out ({data:,}) than are read ({len(walk.images):,})",)
     if walk.unreadable:
         warnings += (f"{len(walk.unreadable)} folders may not be opened: {listed(walk.unreadable, 3)}",)
-    return Found(sorted(walk.images), walk.total, left_out, warnings)
+    return Found(images=sorted(walk.images), total=walk.total, left_out=left_out, warnings=warnings)

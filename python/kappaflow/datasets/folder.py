@@ -74,7 +74,7 @@ class Folder(ShortRepr):
         return np.moveaxis(np.broadcast_to(pixels, (3, *pixels.shape[1:])), 0, 2)
 
     def decoded(self) -> Iterator[FloatArray]:
-        """Decode the images in their order, frames of one file together.
+        """Decode the images in their order to pixels (H, W) or (H, W, 3), frames of one file together.
 
         Raises
         ------

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from .._image_items import as_iterable
 from .arrays import as_array, check_array, open_h5, open_memory, open_npy, open_npz, open_zarr
@@ -127,41 +128,13 @@ def open_images(
     >>> [batch.shape for batch in source.batches(batch_size=6)]
     [(6, 16), (4, 16)]
     """
-    options = Options.checked(
-        shape=shape,
-        patch=patch,
-        size=size,
-        grey=grey,
-        limit=limit,
-        skip_corrupt=skip_corrupt,
-        on_skip=on_skip,
-        range=range,
-        channels=channels,
-        resize=resize,
-        crop=crop,
-        like=like,
-        alpha=alpha,
-        frames=frames,
-        progress=progress,
-    )
+    which: dict[str, Any] = {"patch": patch, "limit": limit, "skip_corrupt": skip_corrupt, "on_skip": on_skip}
+    values: dict[str, Any] = {"shape": shape, "channels": channels, "range": range, "grey": grey, "size": size}
+    pixels: dict[str, Any] = {"resize": resize, "crop": crop, "like": like, "alpha": alpha, "frames": frames}
+    options = Options.checked(**which, **values, **pixels, progress=progress)
     if isinstance(data, ImageSource):
-        why = "give it when opening the source"
-        names = (
-            "shape",
-            "patch",
-            "size",
-            "grey",
-            "limit",
-            "skip_corrupt",
-            "range",
-            "channels",
-            "resize",
-            "crop",
-            "like",
-            "alpha",
-            "frames",
-        )
-        options.refuse("an ImageSource", **dict.fromkeys(names, why))
+        names = [name for name in (*which, *values, *pixels) if name != "on_skip"]
+        options.refuse("an ImageSource", **dict.fromkeys(names, "give it when opening the source"))
         return data
     return open_anything(data, options)
 

@@ -75,9 +75,27 @@ class Recipe(NamedTuple):
 
 #: Training scripts whose preparation of images can be asked for by name.
 RECIPES = {
-    "diffusers": Recipe("bilinear", False, False, False, "diffusers' examples and torchvision: Resize, CenterCrop"),
-    "edm": Recipe("lanczos", True, False, False, "EDM's dataset_tool with --transform=center-crop"),
-    "adm": Recipe("bicubic", False, True, True, "center_crop_arr of ADM, DiT and SiT, and EDM2's center-crop-dhariwal"),
+    "diffusers": Recipe(
+        "bilinear",
+        crop_first=False,
+        halves=False,
+        flips=False,
+        script="diffusers' examples and torchvision: Resize, CenterCrop",
+    ),
+    "edm": Recipe(
+        "lanczos",
+        crop_first=True,
+        halves=False,
+        flips=False,
+        script="EDM's dataset_tool with --transform=center-crop",
+    ),
+    "adm": Recipe(
+        "bicubic",
+        crop_first=False,
+        halves=True,
+        flips=True,
+        script="center_crop_arr of ADM, DiT and SiT, and EDM2's center-crop-dhariwal",
+    ),
 }
 
 
@@ -163,6 +181,13 @@ def _columns(planes: npt.NDArray[Any], weights: FloatArray) -> FloatArray:
     return out
 
 
+class Window(NamedTuple):
+    """Rows and columns of an image that are used."""
+
+    rows: slice
+    columns: slice
+
+
 @dataclass(frozen=True)
 class PillowResizer:
     """The way of a training script, with Pillow.
@@ -175,7 +200,7 @@ class PillowResizer:
     kept : share of the area of the stored image that remains
     """
 
-    window: tuple[slice, slice]
+    window: Window
     steps: tuple[tuple[Size, str], ...]
     corner: tuple[int, int]
     size: Size
@@ -202,14 +227,14 @@ def covering(height: int, width: int, size: Size) -> Size:
     return Size(size.height, max(size.width, int(size.height * width / height)))
 
 
-def crop_window(height: int, width: int, size: Size) -> tuple[slice, slice]:
+def crop_window(height: int, width: int, size: Size) -> Window:
     """The largest window of the shape of `size` at the centre, its rows and columns: EDM's rule, in whole pixels."""
     if height * size.width >= width * size.height:
         tall, wide = min(height, max(1, round(width * size.height / size.width))), width
     else:
         tall, wide = height, min(width, max(1, round(height * size.width / size.height)))
     top, left = (height - tall) // 2, (width - wide) // 2
-    return slice(top, top + tall), slice(left, left + wide)
+    return Window(slice(top, top + tall), slice(left, left + wide))
 
 
 @functools.lru_cache(maxsize=64)
@@ -256,15 +281,17 @@ def _share(size: Size, cover: Size) -> float:
 
 
 def _by_recipe(height: int, width: int, size: Size, recipe: Recipe) -> PillowResizer:
-    whole = (slice(0, height), slice(0, width))
+    whole = Window(slice(0, height), slice(0, width))
     if recipe.crop_first:
         window = crop_window(height, width, size)
-        kept = (window[0].stop - window[0].start) * (window[1].stop - window[1].start) / (height * width)
-        return PillowResizer(window, ((size, recipe.filter),), corner=(0, 0), size=size, kept=kept)
+        kept = (window.rows.stop - window.rows.start) * (window.columns.stop - window.columns.start) / (height * width)
+        return PillowResizer(window=window, steps=((size, recipe.filter),), corner=(0, 0), size=size, kept=kept)
     if not recipe.halves:
         cover = covering(height, width, size)
         corner = _centre(cover, size)
-        return PillowResizer(whole, ((cover, recipe.filter),), corner, size, _share(size, cover))
+        return PillowResizer(
+            window=whole, steps=((cover, recipe.filter),), corner=corner, size=size, kept=_share(size, cover)
+        )
     steps, here = [], Size(height, width)
     while here.height >= 2 * size.height and here.width >= 2 * size.width:
         here = Size(here.height // 2, here.width // 2)
@@ -272,4 +299,6 @@ def _by_recipe(height: int, width: int, size: Size, recipe: Recipe) -> PillowRes
     scale = max(size.height / here.height, size.width / here.width)
     cover = Size(max(size.height, round(here.height * scale)), max(size.width, round(here.width * scale)))
     corner = ((cover.height - size.height) // 2, (cover.width - size.width) // 2)
-    return PillowResizer(whole, (*steps, (cover, recipe.filter)), corner, size, _share(size, cover))
+    return PillowResizer(
+        window=whole, steps=(*steps, (cover, recipe.filter)), corner=corner, size=size, kept=_share(size, cover)
+    )

@@ -107,7 +107,13 @@ class Transform(ShortRepr):
 
 
 def resize_batch(images: FloatArray, layout: Layout, resizer: Resizer | PillowResizer) -> FloatArray:
-    """Resize a batch (B, *shape) of pixels in [-1, 1]; a resizer that rounds to 8 bits takes them as 0…255."""
+    """Resize a batch (B, *shape) of pixels in [-1, 1]; a resizer that rounds to 8 bits takes them as 0…255.
+
+    Raises
+    ------
+    DataError
+        They are not in [-1, 1], and the resizer rounds.
+    """
     count = len(images)
     if layout.channel == 2:
         images = np.moveaxis(images, 3, 1)
