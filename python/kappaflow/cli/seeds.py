@@ -54,7 +54,7 @@ from .signature import changed, takes_options
 SEEDS_FORMAT = "kappaflow-seeds-1"
 _NETWORK_NOTE = (
     "The order is predicted from the posterior variance of your images: how far apart the images lie that explain a noisy state "
-    "of the seed equally well. It is an order and not an amount, and no network was run. For small UNets, its rank "
+    "of the seed equally well. It is an order and not an amount, and no network was run. For small UNets and DiTs, its rank "
     f"correlation with the disagreement of single pairs was {NETWORK_POSTERIOR_CORRELATION[0]:g} to "
     f"{NETWORK_POSTERIOR_CORRELATION[1]:g} on digits, letters and photographs and {NETWORK_POSTERIOR_TEXTURES[0]:g} to "
     f"{NETWORK_POSTERIOR_TEXTURES[1]:g} on textures; no predictor could be expected to exceed {NETWORK_SEED_CEILING[0]:g} to "
