@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ._checks import FloatArray, plain_array, real_array
 from ._image_items import ImageItems, as_iterable
+from ._independence import Fingerprints, Independence
 from ._repr import short_repr
 from .groups import GroupArray, GroupLabels, draw_groups
 from .moments import Moments, gram_eigensystem, has_variance, symmetric_eigensystem
@@ -58,14 +59,16 @@ class ImageBatches(Protocol):
 
 
 class SampleModes(NamedTuple):
-    """Mean (d,), eigenvalues (k,), descending, and eigenvectors (d, k) of samples, profiles (M, d) as they were read, and the
-    numbers (M,) of their groups, ascending."""
+    """Mean (d,), eigenvalues (k,), descending, and eigenvectors (d, k) of samples, profiles (M, d) as they were read, the numbers
+    (M,) of their groups, ascending, what the samples are to one another, and how many values of a sample vary."""
 
     mean: FloatArray
     eigenvalues: FloatArray
     eigenvectors: FloatArray
     subset: npt.NDArray[np.float32] | None
     groups: GroupArray | None
+    independence: Independence
+    varying: int
 
     def __repr__(self) -> str:
         return short_repr(self)
@@ -78,13 +81,24 @@ class SampleReader:
     samples on, only the covariance is kept.
     """
 
-    def __init__(self, profiles: int, labels: GroupLabels | None = None) -> None:
-        """Keep a random subset of `profiles` samples, or about as many in whole groups."""
+    def __init__(
+        self,
+        profiles: int,
+        labels: GroupLabels | None = None,
+        *,
+        copies_once: bool = False,
+        image_shape: tuple[int, ...] | None = None,
+    ) -> None:
+        """Keep a random subset of `profiles` samples, or about as many in whole groups.
+
+        If copies count once, the subset holds none. `image_shape` is the shape of a sample, by default that of the first.
+        """
         self.seen = 0
         self.shape: tuple[int, ...] = ()
         self._moments: Moments | None = None
         self._held: list[FloatArray] = []
-        self._labels = labels
+        self._labels, self._copies_once, self._image_shape = labels, copies_once, image_shape
+        self._fingerprints: Fingerprints | None = None
         grouped = labels is not None and not labels.independent and profiles > 0
         self._subset = (
             _WholeGroups(labels, profiles) if labels is not None and grouped else RandomRows(profiles, np.float32)
@@ -97,6 +111,11 @@ class SampleReader:
         elif batch.shape[1:] != self.shape:
             raise ValueError(f"images must all have the shape {self.shape} of the first, got {batch.shape[1:]}")
         rows = batch.reshape(len(batch), -1)
+        if self._fingerprints is None:
+            given = self._image_shape
+            fits = given is not None and int(np.prod(given)) == rows.shape[1]
+            self._fingerprints = Fingerprints(given if given is not None and fits else self.shape)
+        self._fingerprints.add(rows)
         self.seen += len(rows)
         self._subset.add(rows)
         if self._moments is not None:
@@ -123,21 +142,29 @@ class SampleReader:
             raise ValueError(f"images must hold at least 2 samples, got {self.seen}")
         if self._moments is None:
             samples = np.concatenate(self._held)
+            varying = int(np.count_nonzero(np.ptp(samples, axis=0)))
             mean = samples.mean(axis=0)
             values, vectors = gram_eigensystem(samples - mean)
         else:
             mean, covariance = self._moments.mean, self._moments.covariance()
+            varying = int(has_variance(np.sort(covariance.diagonal())[::-1]).sum())
             self._moments = None  # frees a matrix before the largest step
             values, vectors = symmetric_eigensystem(covariance)
             values = np.where(has_variance(values), values, 0.0)
         if values.size == 0 or values[0] <= 0:
             raise ValueError("images must differ from each other, got samples that are all equal")
+        assert self._fingerprints is not None  # there are samples
+        independence = self._fingerprints.found()
+        if self._copies_once and isinstance(self._subset, RandomRows):
+            self._subset.keep_only(independence.distinct)
         return SampleModes(
             mean=mean,
             eigenvalues=values,
             eigenvectors=vectors,
             subset=self._subset.rows(),
             groups=self._subset.groups(),
+            independence=independence,
+            varying=varying,
         )
 
 
@@ -147,13 +174,15 @@ class RandomRows:
     def __init__(self, size: int, dtype: npt.DTypeLike | None = None) -> None:
         """Keep `size` rows, as numbers of the type `dtype` or as they come."""
         self._size, self._dtype, self._rng = size, dtype, np.random.default_rng(0)
-        self._keys = np.empty(0)
+        self._keys, self._numbers, self._seen = np.empty(0), np.empty(0, dtype=np.int64), 0
         self._held: list[npt.NDArray[Any]] = []
 
     def add(self, rows: npt.NDArray[Any]) -> None:
         """Offer some rows (B, ...)."""
         if self._size:
             self._keys = np.concatenate([self._keys, self._rng.random(len(rows))])
+            self._numbers = np.concatenate([self._numbers, np.arange(self._seen, self._seen + len(rows))])
+            self._seen += len(rows)
             self._held.append(np.array(rows, dtype=self._dtype))
             if self._keys.size > 2 * self._size:
                 self._cut()
@@ -162,8 +191,15 @@ class RandomRows:
         held = np.concatenate(self._held)
         if self._keys.size > self._size:
             kept = np.sort(np.argpartition(self._keys, self._size)[: self._size])
-            held, self._keys = held[kept], self._keys[kept]
+            held, self._keys, self._numbers = held[kept], self._keys[kept], self._numbers[kept]
         self._held = [held]
+
+    def keep_only(self, wanted: npt.NDArray[np.bool_]) -> None:
+        """Drop the rows that are not among those of the stream (N,) that are wanted."""
+        if self._size and not wanted.all():
+            self._cut()
+            kept = wanted[self._numbers]
+            self._held, self._keys, self._numbers = [self._held[0][kept]], self._keys[kept], self._numbers[kept]
 
     def rows(self) -> npt.NDArray[Any] | None:
         """(M, ...) the subset, in the order of the stream; None for an empty subset."""

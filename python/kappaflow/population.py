@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._checks import FloatArray, integer, real_array, spectrum_arrays
+from ._checks import FloatArray, real_array, spectrum_arrays
 from ._population_files import read_population, write_population
-from ._progress import CountProgress, counted
-from ._samples import ImageBatches, SampleBatches, SampleReader, count_of, without_copies
+from ._progress import CountProgress
+from ._reading import read_samples
+from ._samples import without_copies
 from ._tables import Columns, Tabular, html_table
-from .groups import GroupArray, group_numbers, require_groups, uncorrelated_rows
+from .groups import GroupArray, require_groups, uncorrelated_rows
 from .moments import has_variance, linear_algebra, require_memory, symmetric_eigensystem
 from .provenance import Provenance
 
@@ -173,6 +174,7 @@ class Population(Tabular):
         shape: tuple[int, ...] | None = None,
         profiles: int = 0,
         groups: Any = None,
+        copies: str = "once",
         provenance: Provenance | str | None = None,
         progress: CountProgress = None,
     ) -> Population:
@@ -193,6 +195,9 @@ class Population(Tabular):
             A label for each sample, in the order of the samples: those with equal labels belong together (patients, clips, crops
             of one photograph, an image and its mirror image). Profiles are then whole groups, about `profiles` samples in total.
             Labels that are all different mean independent samples, as without labels.
+        copies : str
+            "once": equal samples without groups count as one in `sample_size` and the profiles, not in mean and covariance;
+            blank images are no copies. "independent": equal samples are independent. The provenance says what was found.
         provenance : Provenance or str, optional
             Where the samples come from; by default that of the image source, which states how pixels were scaled.
         progress : bool or callable
@@ -215,21 +220,16 @@ class Population(Tabular):
         >>> Population.from_samples(np.random.default_rng(0).standard_normal((50, 2, 3)))
         Population(dimension=6, modes=6, shape=(2, 3), from 50 samples)
         """
-        labels, count = None if groups is None else group_numbers(groups), count_of(images)
-        if labels is not None and count is not None:
-            labels.require(count)
-        reader = SampleReader(integer("profiles", profiles, 0), labels)
-        if isinstance(images, ImageBatches):
-            shape = images.shape if shape is None else shape
-            provenance = images.provenance if provenance is None else provenance
-        with counted(progress, "reading images", count) as report:
-            samples = SampleBatches(images, shape)
-            for batch in samples:
-                reader.add(batch)
-                report(reader.seen)
-        final_shape = _sample_shape(shape, reader.shape) if reader.seen > 1 else ()
-        modes = reader.modes()
-        kept = None
+        read = read_samples(
+            images,
+            shape=shape,
+            profiles=profiles,
+            groups=groups,
+            copies=copies,
+            provenance=provenance,
+            progress=progress,
+        )
+        modes, kept = read.modes, None
         if modes.subset is not None:
             kept = scaled_profiles((modes.subset - modes.mean) @ modes.eigenvectors, modes.eigenvalues)
         return cls(
@@ -238,12 +238,12 @@ class Population(Tabular):
             dimension=modes.mean.size,
             mean=modes.mean,
             eigenvectors=modes.eigenvectors,
-            shape=final_shape,
-            sample_size=reader.seen,
+            shape=_sample_shape(read.shape, modes.mean.shape),
+            sample_size=read.sample_size,
             profiles=kept,
             groups=modes.groups,
-            group_count=None if labels is None or labels.independent else labels.count,
-            provenance=samples.provenance(provenance),
+            group_count=read.group_count,
+            provenance=read.provenance,
         )
 
     @classmethod

@@ -14,7 +14,7 @@ from rich.console import Console
 from ..population import Population
 from .console import ProgressDisplay, errors_console, plain_line, print_notes
 from .errors import writing
-from .loading import open_data, saved_population
+from .loading import open_data, saved_population, say_provenance, shown
 from .options import BandOption, Data, Device, Profiles, RandomSeed, ReportResult, Sampling, Sizes
 from .options_validate import ComparedLaws, Memory, SamplerSteps, Simulation
 from .output import OutputDirectory, write_json
@@ -133,11 +133,12 @@ def training_sets(
     if data.is_population:
         return GaussianSets(saved_population(data, display=display))
     images = open_data(data, display)
-    batches = display.counted(images.batches(), f"reading {data.name}", images.count)
     if kind == "gaussian":
-        return GaussianSets(Population.from_samples(batches, shape=images.shape, provenance=images.provenance))
+        population = Population.from_samples(shown(images, data, display))
+        say_provenance(population.provenance, display, images.provenance)
+        return GaussianSets(population)
     pool = collect_pool(
-        batches,
+        shown(images, data, display),
         shape=images.shape,
         count=images.count,
         most_bytes=budget,
@@ -145,6 +146,7 @@ def training_sets(
         profiles=profiles,
         provenance=images.provenance,
     )
+    say_provenance(pool.population.provenance, display, images.provenance)
     return ResampledSets(pool) if kind == "resample" else DisjointSets(pool)
 
 

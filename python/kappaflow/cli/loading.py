@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -32,6 +33,8 @@ __all__ = [
     "read_rows",
     "require_seeds_fit",
     "saved_population",
+    "say_provenance",
+    "shown",
 ]
 
 
@@ -60,9 +63,12 @@ def open_data(data: Data, display: ProgressDisplay | None = None) -> ImageSource
     return source
 
 
-def say_provenance(provenance: Provenance, display: ProgressDisplay) -> None:
-    """Print what was read and how, before anything is computed."""
+def say_provenance(provenance: Provenance, display: ProgressDisplay, said: Provenance | None = None) -> None:
+    """Print what was read and how, before anything is computed; not again what was `said` before the images were read."""
+    known = () if said is None else said.lines()
     for label, text in provenance.lines():
+        if (label, text) in known:
+            continue
         if label == "warning":
             display.warn(f"warning: {text}")
         else:
@@ -117,17 +123,21 @@ def _load_population(data: Data, profiles: Profiles | None, display: ProgressDis
     if data.is_population:
         return saved_population(data, profiles, display)
     source = open_data(data, display)
+    population = Population.from_samples(
+        shown(source, data, display), profiles=0 if profiles is None else profiles.count
+    )
+    say_provenance(population.provenance, display, source.provenance)
+    return population
 
-    def batches() -> Iterator[FloatArray]:
-        yield from display.counted(source.batches(), f"reading {data.name}", source.count)
+
+def shown(source: ImageSource, data: Data, display: ProgressDisplay) -> ImageSource:
+    """The same images; reading them is shown, and behind it the step of the eigenmodes."""
+
+    def read(rows: int) -> Iterator[FloatArray]:
+        yield from display.counted(source.reader(rows), f"reading {data.name}", source.count)
         display(f"eigenmodes of {source.dimension} dimensions", None)
 
-    return Population.from_samples(
-        batches(),
-        shape=source.shape,
-        profiles=0 if profiles is None else profiles.count,
-        provenance=source.provenance,
-    )
+    return replace(source, reader=read)
 
 
 class Rows(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,7 @@ class ImageSource(ShortRepr):
     reader : function that takes the number of rows of a batch and yields the batches; readers of this package make it
     labels : function that gives the labels (N,), integers or texts, of the images that `reader` yields, in their order;
         None if the data have no labels
+    names : function that gives the names of the files of these images, in their order; None if the images are not files
     """
 
     name: str
@@ -45,6 +46,7 @@ class ImageSource(ShortRepr):
     provenance: Provenance
     reader: Callable[[int], Iterator[FloatArray]] = field(repr=False, compare=False)
     labels: Callable[[], npt.NDArray[Any]] | None = field(default=None, repr=False, compare=False)
+    names: Callable[[], Sequence[str]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def dimension(self) -> int:

@@ -279,7 +279,9 @@ def collect_pool(
     """
     dimension = int(np.prod(shape))
     samples, total = collect_rows(batches, dimension=dimension, count=count, most_bytes=most_bytes, seed=seed)
-    population = Population.from_samples(samples, shape=shape, profiles=profiles, provenance=provenance)
+    population = Population.from_samples(  # every row is drawn, whether it is a copy or not
+        samples, shape=shape, profiles=profiles, copies="independent", provenance=provenance
+    )
     vectors = population.eigenvectors
     assert vectors is not None  # from_samples always has them
     if vectors.shape[1] < dimension:

@@ -1,0 +1,236 @@
+"""Which images of a stream are copies or mirror images of others, and whether neighbours in the stream are alike.
+
+An image is known by two numbers, its products with a symmetric and with an antisymmetric random image. A copy has the same two
+numbers, and a mirror image has the same first number and the negative of the second. Rounding errors, which differ between an
+image and its mirror image if images are resized, change these numbers by less than 1e-12 of the size of an image. Two other images
+of a million have so equal numbers with a probability below one in a million.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ._checks import FloatArray
+from ._layout import channel_axis
+from ._repr import ShortRepr
+
+__all__ = ["COPIES", "Fingerprints", "Independence"]
+
+#: What copies of an image are: one image, or independent images that happen to be equal.
+COPIES = ("once", "independent")
+
+#: Numbers of images closer than this, relative to their root mean square, are equal.
+_SAME = 1e-12
+_EXAMPLES = 3
+#: Correlation of neighbours from which on a warning is given: this, and so many standard errors of independent images.
+_ALIKE, _ERRORS = 0.35, 4.0
+#: Rows whose order is looked at.
+_MOST_ROWS = 2**20
+#: The share of the possible dimensions below which the images are said to span few.
+_FEW = 0.9
+#: If the effective number of distinct images is below this share of their number, their copies are very unequal.
+_UNEQUAL = 0.9
+
+Numbers = npt.NDArray[np.int64]
+
+
+class Fingerprints:
+    """Collects the two numbers of each image of a stream."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        """For flat images of this shape. Flat vectors, and images one pixel wide, have no mirror image."""
+        self._axis = channel_axis(shape)
+        self._shape = shape
+        self.mirrors = len(shape) > 1 and shape[self._width_axis] > 1
+        self._weights = self._random_images()
+        self._parts: list[FloatArray] = []
+        self._blank: list[npt.NDArray[np.bool_]] = []
+
+    @property
+    def _width_axis(self) -> int:
+        return len(self._shape) - (2 if self._axis == 2 else 1)
+
+    def _random_images(self) -> FloatArray:
+        """(d, 2) random images of values that are not small."""
+        rng = np.random.default_rng(0)
+        size = (2, *self._shape)
+        values = rng.uniform(0.5, 1.5, size) * rng.choice((-1.0, 1.0), size) / np.sqrt(np.prod(self._shape))
+        if self.mirrors:
+            turned = np.flip(values, axis=1 + self._width_axis)
+            values = np.stack([values[0] + turned[0], values[1] - turned[1]])
+        return np.ascontiguousarray(values.reshape(2, -1).T)
+
+    def add(self, rows: FloatArray) -> None:
+        """Look at some images (B, d)."""
+        self._parts.append(rows @ self._weights)
+        self._blank.append(self._blanks(rows))
+
+    def _blanks(self, rows: FloatArray) -> npt.NDArray[np.bool_]:
+        """(B,) whether every pixel of an image has the colour of its first one."""
+        channels = 1 if self._axis is None else self._shape[self._axis]
+        pixels = rows.shape[1] // channels
+        blank = np.zeros(len(rows), dtype=bool)
+        if len(self._shape) == 1 or pixels < 2:
+            return blank
+        across = (channels, pixels) if self._axis == 0 else (pixels, channels)
+        images = rows.reshape(len(rows), *across)
+        images = images.swapaxes(1, 2) if self._axis == 0 else images
+        tried = np.unique(np.linspace(1, pixels - 1, 6).astype(np.int64))
+        likely = np.flatnonzero((images[:, tried] == images[:, :1]).all(axis=(1, 2)))
+        blank[likely] = (images[likely] == images[likely, :1]).all(axis=(1, 2))
+        return blank
+
+    def found(self) -> Independence:
+        """What the images seen so far are to one another."""
+        numbers = np.concatenate(self._parts)
+        blank = np.concatenate(self._blank)
+        tolerance = _SAME * max(float(np.sqrt(np.mean(numbers**2))), np.finfo(np.float64).tiny)
+        first = _first_equal(numbers[:, 0], numbers[:, 1], tolerance)
+        own = np.arange(len(first))
+        first[blank] = own[blank]
+        distinct = np.flatnonzero(first == own)
+        pairs = np.empty((0, 2), dtype=np.int64)
+        if self.mirrors:
+            some = distinct[~blank[distinct]]
+            partner = some[_first_equal(numbers[some, 0], np.abs(numbers[some, 1]), tolerance)]
+            pairs = np.stack([some, partner], axis=1)[partner != some]
+        order = numbers[:_MOST_ROWS]
+        return Independence(first, pairs, int(blank.sum()), _worth(order))
+
+
+def _first_equal(first: FloatArray, second: FloatArray, tolerance: float) -> Numbers:
+    """(N,) the smallest index of those whose two numbers (N,), (N,) are the same."""
+    block = np.empty(len(first), dtype=np.int64)
+    order = np.argsort(first, kind="stable")
+    block[order] = np.cumsum(np.diff(first[order], prepend=first[order][:1]) > tolerance)
+    order = np.lexsort((second, block))
+    new = np.diff(block[order], prepend=-1) != 0
+    new |= np.diff(second[order], prepend=second[order][:1]) > tolerance
+    starts = np.flatnonzero(new)
+    smallest = np.minimum.reduceat(order, starts) if starts.size else order
+    found = np.empty(len(first), dtype=np.int64)
+    found[order] = smallest[np.cumsum(new) - 1]
+    return found
+
+
+def _worth(numbers: FloatArray) -> float | None:
+    """How many independent images the images in this order are worth if neighbours are alike; None if they are not.
+
+    With the correlation ρ(h) of images that are h apart, N images are worth N/(1 + 2 Σ ρ(h)), where the sum ends at the first ρ(h)
+    within two standard errors of zero.
+    """
+    count = len(numbers)
+    centred = numbers - numbers.mean(axis=0)
+    centred = centred[:, np.square(centred).sum(axis=0) > 0]
+    if count < 8 or not centred.size:
+        return None
+    transform = np.abs(np.fft.rfft(centred, n=2 * count, axis=0)) ** 2
+    correlation = np.fft.irfft(transform, axis=0)[: count // 2]
+    correlation = (correlation / correlation[0]).mean(axis=1)
+    if correlation[1] < max(_ALIKE, _ERRORS / np.sqrt(count)):
+        return None
+    ends = np.flatnonzero(correlation < 2 / np.sqrt(count))
+    last = int(ends[0]) if ends.size else len(correlation)
+    return float(count / (1 + 2 * correlation[1:last].sum()))
+
+
+@dataclass(frozen=True, repr=False)
+class Independence(ShortRepr):
+    """What N images are to one another.
+
+    Attributes
+    ----------
+    first : (N,) index of the first image that each image is equal to: its own index for distinct images, and for blank images
+    mirrored : (P, 2) distinct images that are mirror images of a distinct image before them, and that image
+    blank : number of images of a single colour
+    worth : number of independent images that the images are worth in their order, None if neighbours are not alike
+    """
+
+    first: Numbers
+    mirrored: Numbers
+    blank: int
+    worth: float | None
+
+    @property
+    def distinct(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether an image is not a copy of one before it."""
+        return np.asarray(self.first == np.arange(len(self.first)))
+
+    def text(self, names: Callable[[], Sequence[str]] | None = None) -> str:
+        """How many images are distinct; `names` gives the names of files."""
+        total, distinct = len(self.first), self.distinct
+        blank = f"; {self.blank:,} images are blank and do not count as copies" if self.blank > 1 else ""
+        if distinct.all():
+            return f"all {total:,} images are distinct{blank}"
+        copies = np.flatnonzero(~distinct)
+        examples = _examples([(int(copy), int(self.first[copy])) for copy in copies[:_EXAMPLES]], names)
+        count = int(distinct.sum())
+        return f"{count:,} of {total:,} images are distinct, {len(copies):,} are copies of others: {examples}{blank}"
+
+    def warnings(
+        self, *, once: bool, grouped: bool, rank: int, varying: int, names: Callable[[], Sequence[str]] | None = None
+    ) -> tuple[str, ...]:
+        """Doubts about the images, a sentence or two each.
+
+        Parameters
+        ----------
+        once : whether copies count once
+        grouped : whether the images come in groups
+        rank : number of modes with variance
+        varying : number of pixel values that vary
+        names : gives the names of files
+        """
+        texts = []
+        total, distinct = len(self.first), self.distinct
+        if once and not distinct.all():
+            texts.append(self._of_copies())
+        if len(self.mirrored) and not grouped:
+            pairs = [(int(image), int(partner)) for image, partner in self.mirrored[:_EXAMPLES]]
+            texts.append(
+                f"{len(self.mirrored):,} of {total:,} images are mirror images of others: {_examples(pairs, names)}. An image and "
+                "its mirror image are two images that depend on each other: --groups copies keeps them together, and --flip adds "
+                "all mirror images"
+            )
+        if self.worth is not None and not grouped:
+            factor = total / self.worth
+            texts.append(
+                f"neighbours in file order are alike, so that these {total:,} images may be worth {factor:.3g} times fewer: frames "
+                f"of about {round(self.worth)} clips, slices, or crops (then give --groups), or images sorted by class?"
+            )
+        most = min(int(distinct.sum()) - 1, varying)
+        if rank < _FEW * most:
+            texts.append(
+                f"the images span only {rank:,} of {most:,} dimensions: they are combinations of few images (such as copies of "
+                "other contrast or blends of frames), or values are repeated within each image (grey stored as colour, enlarged "
+                "images)"
+            )
+        return tuple(texts)
+
+    def _of_copies(self) -> str:
+        times = np.bincount(self.first)
+        times = times[times > 0].astype(np.float64)
+        equal = float(times.sum() ** 2 / np.square(times).sum()) > _UNEQUAL * times.size
+        text = (
+            "copies of an image count as one image, so sizes of training sets count distinct images: "
+            f"{times.size:,} distinct images are {round(times.sum()):,} files. Other readings: --groups copies for training sets "
+            "that hold the copies, --groups none for equal images that are independent"
+        )
+        if not equal:
+            text += f"; images are not equally often in the data, up to {times.max():.0f} times, so --groups copies is more accurate"
+        return text
+
+
+def _examples(pairs: list[tuple[int, int]], names: Callable[[], Sequence[str]] | None) -> str:
+    """Some pairs by the names of their files, or by their numbers from 0."""
+    known = None if names is None else names()
+
+    def name(number: int) -> str:
+        return f"image {number}" if known is None or number >= len(known) else known[number]
+
+    return ", ".join(f"{name(image)} (of {name(other)})" for image, other in pairs) + (
+        " …" if len(pairs) >= _EXAMPLES else ""
+    )

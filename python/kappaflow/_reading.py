@@ -1,0 +1,78 @@
+"""Samples of any kind, read once: what a population needs of them, and what was found about them while they were read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from ._checks import choice, integer
+from ._independence import COPIES
+from ._progress import CountProgress, counted
+from ._repr import short_repr
+from ._samples import ImageBatches, SampleBatches, SampleModes, SampleReader, count_of
+from .groups import group_numbers
+from .moments import has_variance
+from .provenance import Provenance
+
+__all__ = ["SamplesRead", "read_samples"]
+
+
+class SamplesRead(NamedTuple):
+    """What was read: mean and modes, shape of a sample, number of samples that count, number of groups, and the provenance."""
+
+    modes: SampleModes
+    shape: tuple[int, ...]
+    sample_size: int
+    group_count: int | None
+    provenance: Provenance
+
+    def __repr__(self) -> str:
+        return short_repr(self)
+
+
+def read_samples(
+    images: Any,
+    *,
+    shape: tuple[int, ...] | None,
+    profiles: int,
+    groups: Any,
+    copies: str,
+    provenance: Provenance | str | None,
+    progress: CountProgress,
+) -> SamplesRead:
+    """Read samples; parameters and errors are those of :meth:`kappaflow.Population.from_samples`."""
+    labels, count = None if groups is None else group_numbers(groups), count_of(images)
+    if labels is not None and count is not None:
+        labels.require(count)
+    names: Callable[[], Sequence[str]] | None = None
+    if isinstance(images, ImageBatches):
+        shape = images.shape if shape is None else shape
+        provenance = images.provenance if provenance is None else provenance
+        names = getattr(images, "names", None)
+    grouped = labels is not None and not labels.independent
+    once = choice("copies", copies, COPIES) == "once" and not grouped
+    reader = SampleReader(integer("profiles", profiles, 0), labels, copies_once=once, image_shape=shape)
+    with counted(progress, "reading images", count) as report:
+        samples = SampleBatches(images, shape)
+        for batch in samples:
+            reader.add(batch)
+            report(reader.seen)
+    modes = reader.modes()
+    found = modes.independence
+    known = samples.provenance(provenance)
+    warnings = found.warnings(
+        once=once,
+        grouped=grouped,
+        rank=int(has_variance(modes.eigenvalues).sum()),
+        varying=modes.varying,
+        names=names,
+    )
+    known = replace(known, distinct=found.text(names), warnings=(*known.warnings, *warnings))
+    return SamplesRead(
+        modes=modes,
+        shape=reader.shape if shape is None else shape,
+        sample_size=int(found.distinct.sum()) if once else reader.seen,
+        group_count=labels.count if grouped and labels is not None else None,
+        provenance=known,
+    )
