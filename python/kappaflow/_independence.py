@@ -220,7 +220,7 @@ class Independence(ShortRepr):
             "that hold the copies, --groups none for equal images that are independent"
         )
         if not equal:
-            text += f"; images are not equally often in the data, up to {times.max():.0f} times, so --groups copies is more accurate"
+            text += f"; images are not equally often in the data, up to {times.max():.0f} times: --groups copies is more accurate"
         return text
 
 

@@ -120,8 +120,16 @@ class Folder(ShortRepr):
 
     def labels(self) -> npt.NDArray[np.str_] | npt.NDArray[np.int64]:
         """Labels (N,) of the images in their order; of files that prove corrupt only when they are decoded, after that."""
-        kept = [image.file.label for number, image in enumerate(self.images) if number not in self.failed]
-        return np.array(kept[: self.options.limit])
+        return np.array([file.label for file in self._read()])
+
+    def names(self) -> tuple[str, ...]:
+        """Names (N,) of the images in their order, as of :meth:`labels`."""
+        return tuple(file.name for file in self._read())
+
+    def _read(self) -> list[ImageFile]:
+        """The files that were read."""
+        kept = [image.file for number, image in enumerate(self.images) if number not in self.failed]
+        return kept[: self.options.limit]
 
 
 def open_folder(folder: Path, options: Options) -> ImageSource:
@@ -232,4 +240,5 @@ def open_image_files(files: Sequence[ImageFile], name: str, what: str, options: 
         provenance=describe(what, len(files), images, facts, options),
         reader=reader.batches,
         labels=None if files[0].label is None else reader.labels,
+        names=reader.names,
     )

@@ -54,7 +54,7 @@ def test_copies_under_other_names(tmp_path: Path) -> None:
     numbers = json.loads((tmp_path / "report/predictions.json").read_text())
     assert numbers["sample_size"] == 100
     assert "300 are copies" in numbers["provenance"]["distinct"]
-    assert numbers["totals"]["disagreement"][0] == pytest.approx(0.01133, rel=0.12)
+    assert numbers["total_disagreement"][0] == pytest.approx(0.01133, rel=0.12)
     saved = kf.Population.load(tmp_path / "report/population.safetensors")
     assert "300 are copies" in saved.provenance.distinct
     assert "300 are copies" in (tmp_path / "report/report.html").read_text()

@@ -67,7 +67,7 @@ def test_from_an_array() -> None:
     check_against_direct(population, samples)
     assert population.shape == (2, 3)
     assert population.dimension == 6
-    assert population.provenance.description == "scaled to [-1, 1]"
+    assert population.provenance.description == "scaled to [-1, 1]; all 50 images are distinct"
     assert repr(population) == "Population(dimension=6, modes=6, shape=(2, 3), from 50 samples)"
 
 
@@ -311,7 +311,8 @@ def test_metadata_is_plain_json(tmp_path: Path) -> None:
     kf.Population.from_samples(images()).save(path)
     with safe_open(os.fspath(path), framework="numpy") as file:
         facts = json.loads(file.metadata()["population"])
-    assert facts == {"dimension": 6, "shape": [2, 3], "sample_size": 50, "provenance": kf.Provenance().as_json()}
+    known = kf.Provenance(distinct="all 50 images are distinct")
+    assert facts == {"dimension": 6, "shape": [2, 3], "sample_size": 50, "provenance": known.as_json()}
 
 
 @pytest.mark.parametrize("broken", ["safetensors.numpy.save_file", "os.replace"])

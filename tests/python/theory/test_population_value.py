@@ -44,7 +44,7 @@ def test_replace_changes_the_named_fields_alone() -> None:
     other = population.replace(provenance=kf.Provenance("other"), sample_size=None)
     assert (other.provenance.description, other.sample_size) == ("other", None)
     assert_same(other, population, but=("provenance", "sample_size"))
-    assert (population.provenance.description, population.sample_size) == ("toy", 50)
+    assert (population.provenance.description, population.sample_size) == ("toy; all 50 images are distinct", 50)
     assert population.profiles is not None
     fewer = population.replace(profiles=scaled_profiles(population.profiles[::2], population.eigenvalues))
     assert fewer.profiles is not None
@@ -66,7 +66,11 @@ def test_replace_takes_defaults_of_the_constructor() -> None:
 def test_compressed_keeps_what_it_can() -> None:
     population = some_population()
     small = population.compressed()
-    assert (small.dimension, small.sample_size, small.provenance.description) == (6, 50, "toy")
+    assert (small.dimension, small.sample_size, small.provenance.description) == (
+        6,
+        50,
+        "toy; all 50 images are distinct",
+    )
     assert (small.eigenvectors, small.profiles, small.shape) == (None, None, (6,))
     assert small.total_variance == pytest.approx(population.total_variance, rel=1e-13)
 
@@ -91,12 +95,13 @@ def test_an_image_source_goes_straight_in() -> None:
     population = kf.Population.from_samples(source, profiles=7, progress=seen.append)
     by_hand = kf.Population.from_samples(pixels / 127.5 - 1, profiles=7)
     assert population.shape == (3, 5)
-    assert population.provenance.description == "an array: (40, 3, 5) uint8; uint8 0…255 mapped to [-1, 1]"
+    read = "an array: (40, 3, 5) uint8; uint8 0…255 mapped to [-1, 1]"
+    assert population.provenance.description == f"{read}; all 40 images are distinct"
     np.testing.assert_allclose(population.eigenvalues, by_hand.eigenvalues, rtol=1e-10)
     np.testing.assert_allclose(population.mean, by_hand.mean, rtol=1e-13)
     assert seen == [40]
     named = kf.Population.from_samples(source, shape=(5, 3), provenance="mine")
-    assert (named.shape, named.provenance.description) == ((5, 3), "mine")
+    assert (named.shape, named.provenance.description) == ((5, 3), "mine; all 40 images are distinct")
     with pytest.raises(ValueError, match=r"shape must have 15 entries in total, like the samples, got \(4, 4\)"):
         kf.Population.from_samples(source, shape=(4, 4))
 
