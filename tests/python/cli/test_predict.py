@@ -42,7 +42,7 @@ def test_predict_writes_the_library_numbers(folder, plain_report):
         assert f"{label}: {text}" in " ".join(result.stderr.split())
 
     numbers = json.loads((out / "predictions.json").read_text())
-    assert numbers["provenance"] == source.provenance.as_json()
+    assert numbers["provenance"] == saved.provenance.as_json()
     assert numbers.pop("format") == predict_module.PREDICTIONS_FORMAT
     assert numbers.pop("version") == kf.__version__
     pilot = PILOT.replace(" --arch", " --sigma-max 20 --arch")
