@@ -26,6 +26,10 @@ COPIES = ("once", "independent")
 #: Numbers of images closer than this, relative to their root mean square, are equal.
 _SAME = 1e-12
 _EXAMPLES = 3
+#: What users can do about images that depend on each other.
+_GROUPS = (
+    "In Python, Population.from_samples(groups=labels) and the empirical law keep images together that belong together"
+)
 #: Correlation of neighbours from which on a warning is given: this, and so many standard errors of independent images.
 _ALIKE, _ERRORS = 0.35, 4.0
 #: Rows whose order is looked at.
@@ -99,7 +103,7 @@ class Fingerprints:
             partner = some[_first_equal(numbers[some, 0], np.abs(numbers[some, 1]), tolerance)]
             pairs = np.stack([some, partner], axis=1)[partner != some]
         order = numbers[:_MOST_ROWS]
-        return Independence(first, pairs, int(blank.sum()), _worth(order))
+        return Independence(first=first, mirrored=pairs, blank=int(blank.sum()), worth=_worth(order))
 
 
 def _first_equal(first: FloatArray, second: FloatArray, tolerance: float) -> Numbers:
@@ -192,14 +196,14 @@ class Independence(ShortRepr):
             pairs = [(int(image), int(partner)) for image, partner in self.mirrored[:_EXAMPLES]]
             texts.append(
                 f"{len(self.mirrored):,} of {total:,} images are mirror images of others: {_examples(pairs, names)}. An image and "
-                "its mirror image are two images that depend on each other: --groups copies keeps them together, and --flip adds "
-                "all mirror images"
+                f"its mirror image depend on each other, and the numbers take them as independent. {_GROUPS}"
             )
         if self.worth is not None and not grouped:
             factor = total / self.worth
             texts.append(
                 f"neighbours in file order are alike, so that these {total:,} images may be worth {factor:.3g} times fewer: frames "
-                f"of about {round(self.worth)} clips, slices, or crops (then give --groups), or images sorted by class?"
+                f"of about {round(self.worth)} clips, slices, crops, or images sorted by class? The numbers take them as "
+                f"independent. {_GROUPS}"
             )
         most = min(int(distinct.sum()) - 1, varying)
         if rank < _FEW * most:
@@ -216,11 +220,11 @@ class Independence(ShortRepr):
         equal = float(times.sum() ** 2 / np.square(times).sum()) > _UNEQUAL * times.size
         text = (
             "copies of an image count as one image, so sizes of training sets count distinct images: "
-            f"{times.size:,} distinct images are {round(times.sum()):,} files. Other readings: --groups copies for training sets "
-            "that hold the copies, --groups none for equal images that are independent"
+            f"{times.size:,} distinct images in {round(times.sum()):,}. If they were drawn independently and happen to be equal, "
+            "Population.from_samples(copies='independent') counts them all"
         )
         if not equal:
-            text += f"; images are not equally often in the data, up to {times.max():.0f} times: --groups copies is more accurate"
+            text += f"; images are not equally often in the data, up to {times.max():.0f} times, which this leaves out"
         return text
 
 

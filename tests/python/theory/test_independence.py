@@ -136,7 +136,7 @@ def test_mirror_images_in_a_folder_are_counted_but_not_left_out(tmp_path: Path) 
     told = " ".join(population.provenance.warnings)
     assert "30 of 60 images are mirror images of others" in told
     assert "b00.png (of a29.png)" in told
-    assert "--flip" in told
+    assert "depend on each other" in told
     assert population.provenance.distinct == "all 60 images are distinct"
 
 
@@ -163,7 +163,7 @@ def test_frames_of_clips_are_noticed(tmp_path: Path) -> None:
     np.save(tmp_path / "video.npy", clips(20, 20, np.random.default_rng(5)))
     result = succeed("predict", tmp_path / "video.npy", "--n", "100", "--seeds", "4", "--out", tmp_path / "report")
     line = next(line for line in result.stderr.splitlines() if line.startswith("warning: ") and "neighbours" in line)
-    assert "--groups" in line
+    assert "groups=labels" in line
     about = int(line.split("about ")[1].split()[0])
     assert 14 <= about <= 28
     assert "neighbours" in json.loads((tmp_path / "report/predictions.json").read_text())["provenance"]["warnings"][0]
