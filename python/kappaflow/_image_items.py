@@ -231,4 +231,4 @@ def _rows_are_neighbours(head: Sequence[Array]) -> bool:
         values = item.astype(np.float64)
         near += float(np.mean(np.diff(values, axis=0) ** 2))
         far += 2 * float(np.mean(np.var(values, axis=0)))
-    return near < far / 2
+    return near < 0.75 * far  # independent rows: near = far

@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from .._checks import FloatArray
+from ..datasets import BUILTIN_NAMES
 from .console import ProgressDisplay, output_console, plain_line, print_notes
 from .errors import naming
 from .loading import open_data, read_rows
@@ -239,8 +240,8 @@ def compare(options: NetworkOptions, work: NetworkWork, display: ProgressDisplay
 
     if work.given is not None:
         sets = [
-            _training_rows(options, "--train-a", options.pair.train_a, display),
-            _training_rows(options, "--train-b", options.pair.train_b, display),
+            _training_rows(options, work, "--train-a", options.pair.train_a, display),
+            _training_rows(options, work, "--train-b", options.pair.train_b, display),
         ]
         return compare_given(
             work.context,
@@ -269,12 +270,15 @@ def compare(options: NetworkOptions, work: NetworkWork, display: ProgressDisplay
 
 
 def _training_rows(
-    options: NetworkOptions, option: str, path: str | None, display: ProgressDisplay
+    options: NetworkOptions, work: NetworkWork, option: str, path: str | None, display: ProgressDisplay
 ) -> FloatArray | None:
-    """Images of a training set, read with the options of DATA."""
+    """Images of a training set, read with the options of DATA, and with the range of its values."""
     if path is None:
         return None
     data = replace(options.data, data=path, patch=None, limit=None)
+    ends = work.context.population.provenance.pixel_range
+    if data.range is None and ends is not None and path not in BUILTIN_NAMES and not Path(path).is_dir():
+        data = replace(data, range=f"{ends.low!r},{ends.high!r}")
     most_bytes = int(options.memory.memory * 2**30)
     with naming(option):
         return read_rows(data, open_data(data, display), most_bytes, options.seed.seed, display).rows

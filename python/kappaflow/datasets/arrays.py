@@ -20,6 +20,7 @@ import numpy.typing as npt
 from .._checks import FloatArray
 from ..pixel_range import PixelScaling, ValueSurvey, choose_scaling
 from ..provenance import Provenance
+from .axes import doubts_about_axes
 from .errors import DataError
 from .keys import Chosen, StoredArray, choose_array
 from .options import Options
@@ -167,6 +168,7 @@ def open_array(
         check_array(array, name)
         shape, dtype = tuple(int(side) for side in array.shape), array.dtype
         transform = plan_transform(shape[1:], options, name)
+        doubts = doubts_about_axes(array, options, name)
         total = shape[0]
         chosen = subset(total, options.limit)
         count = total if chosen is None else len(chosen)
@@ -190,7 +192,7 @@ def open_array(
         processing=transform.notes,
         scaling=pixels.text,
         pixel_range=pixels.ends,
-        warnings=pixels.warnings,
+        warnings=(*doubts, *pixels.warnings),
     )
     return ImageSource(
         name=name,

@@ -10,6 +10,7 @@ import numpy as np
 
 from .._checks import FloatArray
 from .._repr import ShortRepr
+from .axes import check_order
 from .errors import DataError
 from .options import Options
 from .resizing import RECIPES, PillowResizer, Resizer, Size, plan_resize
@@ -38,6 +39,24 @@ def find_layout(shape: tuple[int, ...]) -> Layout | None:
     if len(shape) == 3 and shape[0] in (1, 3, 4):
         return Layout(1, 2, 0)
     return None
+
+
+def given_layout(shape: tuple[int, ...], channels: str | int, name: str) -> Layout:
+    """Axes of images (H, W, C) or (C, H, W) whose channels are first, last, or the axis of so many values.
+
+    Raises
+    ------
+    DataError
+        There is no such axis.
+    """
+    where = channels
+    if isinstance(channels, int) and len(shape) == 3 and channels in (shape[0], shape[2]):
+        where = "last" if shape[2] == channels else "first"
+    if len(shape) != 3 or where not in ("first", "last"):
+        raise DataError(
+            f"{name}: channels={channels!r} needs images (C, H, W) or (H, W, C) with such an axis, got {shape}"
+        )
+    return Layout(1, 2, 0) if where == "first" else Layout(0, 1, 2)
 
 
 def to_grey(images: FloatArray, channel: int) -> FloatArray:
@@ -145,22 +164,24 @@ def plan_transform(shape: tuple[int, ...], options: Options, name: str) -> Trans
                 f"{name}: shape={options.shape} holds {math.prod(options.shape)} values, "
                 f"but one image of shape {shape} holds {math.prod(shape)}"
             )
+        check_order(shape, options.shape, name)
         shape = options.shape
+    given = None if options.channels is None else given_layout(shape, options.channels, name)
     if not options.grey and options.size is None:
         return Transform(shape_in=shape, shape_out=shape)
-    layout = find_layout(shape)
+    layout = given or find_layout(shape)
     if layout is None:
         option = "grey=True" if options.grey else f"size={options.size.height if options.size else None}"
         raise DataError(
             f"{name}: {option} needs images of shape (H, W), (H, W, C) or (C, H, W) with C = 1, 3 or 4, "
-            f"got {shape}; give shape= for flat vectors"
+            f"got {shape}; give shape= for flat vectors, or channels= for other numbers of channels"
         )
     out, notes = list(shape), []
     height, width, channels = shape[layout.height], shape[layout.width], 1
     if layout.channel is not None:
         channels = shape[layout.channel]
     if options.grey:
-        if channels == 4:
+        if channels not in (1, 3):
             raise DataError(
                 f"{name}: grey=True needs 1 or 3 channels, got images of shape {shape}; drop the alpha channel first"
             )

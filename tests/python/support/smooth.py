@@ -18,3 +18,11 @@ def rough(count: int, seed: int = 0) -> np.ndarray:
     disagreement of a single pair of models lies near its mean.
     """
     return 0.4 * np.random.default_rng(seed).standard_normal((count, 36)) * np.geomspace(1.0, 0.1, 36)
+
+
+def smooth_images(count: int, side: int, seed: int = 0) -> np.ndarray:
+    """(count, side, side) independent Gaussian fields of unit variance whose neighbouring pixels are alike."""
+    white = np.random.default_rng(seed).standard_normal((count, side, side))
+    frequencies = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.fftfreq(side)))
+    fields = np.fft.ifft2(np.fft.fft2(white) / (frequencies + 1 / (2 * side))).real
+    return np.asarray(fields / fields.std())
