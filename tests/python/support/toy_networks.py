@@ -11,6 +11,7 @@ from kappaflow.disagreement import Disagreement
 from kappaflow.provenance import Provenance
 from kappaflow.validation.laws import compared_laws
 from kappaflow.validation.metrics import correlate
+from kappaflow.validation.network.order import UNKNOWN_REACH
 from kappaflow.validation.network.results import (
     ANOTHER_PAIR,
     POSTERIOR,
@@ -135,6 +136,7 @@ def scores(arch: str, n: int, arm: str, same: NetworkPair, rng: np.random.Genera
                 seeds=by_seed,
                 modes=by_mode,
                 relative=by_mode,
+                reach=UNKNOWN_REACH,
                 seeds_pearson=by_seed,
                 modes_pearson=by_mode,
                 relative_pearson=by_mode,

@@ -12,11 +12,15 @@ from ..document import Mood, Tile
 from ..kinds import ARM_TITLES, arch_title, where
 from ..words import joined, number, percent
 from . import select
-from .phrases import PREDICTED, finite_mean, p_words, two_digits
+from .phrases import finite_mean, p_words, two_digits
 from .select import predictor_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkPair, NetworkValidation, PredictorScore
+    from ...validation.network.runs import Run
+
+#: Runs that fail the gate whose reasons stand on the terminal.
+_FAILED_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,10 @@ def _answer(found: NetworkValidation) -> _Verdict:
     if found.setup.arms == ("given",):
         return _given_answer(found, trained[0])
     rows = _best_rows(found, arm)
-    modes = [p.relative.value for p in rows]
+    modes = [verdict for row in rows if (verdict := row.reach.verdict(row.relative.value)) is not None]
     seeds = [p.seeds.low > 0 for p in rows]
     falls = [_falls(found, arch, arm) for arch in found.setup.archs]
-    ordered = bool(modes) and float(np.mean(modes)) >= PREDICTED
+    ordered = bool(modes) and bool(np.mean(modes) >= 0.5)
     by_seed = bool(seeds) and bool(np.mean(seeds) > 0.5)
     less = all(fall is not False for fall in falls)
     largest = max(pair.n for pair in trained)
@@ -72,7 +76,7 @@ def _answer(found: NetworkValidation) -> _Verdict:
     distance = f"At n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{largest:,}, {_distance(float(ratio))}."
     claims = [
         *([(less, "that networks agree more with more data")] if any(fall is not None for fall in falls) else []),
-        (ordered, "which modes agree first"),
+        *([(ordered, "which modes agree first")] if modes or not rows else []),
         (by_seed, "on which seeds they differ"),
     ]
     right, wrong = ([text for true, text in claims if true is wanted] for wanted in (True, False))
@@ -94,13 +98,27 @@ def _given_answer(found: NetworkValidation, pair: NetworkPair) -> _Verdict:
     laws = [p for p in found.predictor_scores if p.predictor != "linear"]
     if not laws:
         return _Verdict("partly", f"{distance} Without their number of training images nothing is predicted.")
-    best = max((p.relative.value for p in laws if math.isfinite(p.relative.value)), default=math.nan)
-    if math.isnan(best):
+    known = [p for p in laws if math.isfinite(p.relative.value)]
+    if not known:
         return _Verdict("partly", distance)
-    right = best >= PREDICTED
+    best = max(known, key=lambda row: row.relative.value)
+    right, numbers = best.reach.verdict(best.relative.value), _order_numbers(best)
+    if right is None:
+        answer = f"In which modes the two models differ most cannot be judged, because most of it is chance{numbers}."
+        return _Verdict("partly", answer, distance)
     predicts = "predicts" if right else "does not predict"
-    answer = f"The theory of linear models {predicts} in which modes the two models differ most."
+    answer = f"The theory of linear models {predicts} in which modes the two models differ most{numbers}."
     return _Verdict("yes" if right else "no", answer, distance)
+
+
+def _order_numbers(row: PredictorScore) -> str:
+    """The correlation in parentheses, beside what exact linear models reach where that is known."""
+    if math.isnan(row.reach.low):
+        return f" (rank correlation {two_digits(row.relative.value)})"
+    return (
+        f" (rank correlation {two_digits(row.relative.value)}; exact linear models of such splits reach "
+        f"{two_digits(row.reach.low)} to {two_digits(row.reach.high)})"
+    )
 
 
 def _best_rows(found: NetworkValidation, arm: str) -> list[PredictorScore]:
@@ -117,7 +135,7 @@ def _falls(found: NetworkValidation, arch: str, arm: str) -> bool | None:
 def verdict_lines(found: NetworkValidation) -> list[str]:
     """Verdicts, one a line: what the terminal shows."""
     passed = sum(run.quality.passed for run in found.runs)
-    lines = [f"gate: {passed:,} of {len(found.runs):,} runs pass"]
+    lines = [f"gate: {passed:,} of {len(found.runs):,} runs pass", *_failed(found)]
     for arch in found.setup.archs:
         for arm in select.shown_arms(found):
             sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.ratio)
@@ -140,6 +158,20 @@ def verdict_lines(found: NetworkValidation) -> list[str]:
     law, arm = select.best_law(found), select.shown_arms(found)[0]
     lines += [_predicted_line(row) for row in found.predictor_scores if row.predictor == law and row.arm == arm]
     return lines
+
+
+def _failed(found: NetworkValidation) -> list[str]:
+    """Why runs do not pass the gate, one a line for each run."""
+    failed = [run for run in found.runs if not run.quality.passed]
+    lines = [f"  {_run_title(run)}: {'; '.join(run.quality.reasons)}" for run in failed[:_FAILED_SHOWN]]
+    if len(failed) > _FAILED_SHOWN:
+        lines.append(f"  and {len(failed) - _FAILED_SHOWN:,} more; the report lists all of them")
+    return lines
+
+
+def _run_title(run: Run) -> str:
+    """``model B`` of two given ones, or the name of a run."""
+    return f"model {run.split}" if run.arch == "given" else run.key
 
 
 def _predicted_line(row: PredictorScore) -> str:

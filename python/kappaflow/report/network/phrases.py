@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 #: The template of the longer texts.
 PROSE = "network.html.j2"
-#: Mean rank correlation of relative disagreement over modes from which on the order of modes counts as predicted.
-PREDICTED = 0.8
 
 
 def alternative(found: NetworkValidation, text: str) -> str:

@@ -18,11 +18,14 @@ from ..look import GUIDE_LOOK, INK, legend_below, styled
 from ..words import number
 from . import select
 from .axes import n_handles, predictor_handles, size_places
-from .phrases import PREDICTED, alternative, finite_mean, mostly, p_words, two_digits
+from .phrases import alternative, finite_mean, mostly, p_words, two_digits
 from .select import predictor_colour, predictor_title
 
 if TYPE_CHECKING:
     from ...validation.network.results import NetworkValidation, PredictorScore
+
+
+_MOODS: dict[bool | None, Mood] = {True: "yes", None: "partly", False: "no"}
 
 
 def predictors(found: NetworkValidation) -> Section | None:
@@ -99,6 +102,7 @@ def _predictor_table(found: NetworkValidation) -> Table:
             "Predictor": [predictor_title(row.predictor) for row in rows],
             "Modes, Spearman": [rounded(row.modes.value, digits=2) for row in rows],
             "Relative, Spearman": [rounded(row.relative.value, digits=2) for row in rows],
+            "Linear pairs reach": [_reach(row) for row in rows],
             "Relative, Pearson of logs": [rounded(row.relative_pearson.value, digits=2) for row in rows],
             "Seeds, Spearman": [rounded(row.seeds.value, digits=2) for row in rows],
             "95 % interval": [f"{two_digits(row.seeds.low)} to {two_digits(row.seeds.high)}" for row in rows],
@@ -113,8 +117,13 @@ def _predictor_table(found: NetworkValidation) -> Table:
     )
 
 
+def _reach(row: PredictorScore) -> str:
+    """``0.61 to 0.80``, a dash if it is not known."""
+    return f"{row.reach.low:.2f} to {row.reach.high:.2f}" if math.isfinite(row.reach.low) else "–"
+
+
 def _mood(row: PredictorScore) -> Mood:
-    return "yes" if row.relative.value >= PREDICTED else "partly" if row.relative.value > 0 else "no"
+    return _MOODS[row.reach.verdict(row.relative.value)]
 
 
 @styled

@@ -17,8 +17,10 @@ from ..metrics import Correlation, correlate, cross_split, pixel_disagreement
 from .baselines import linear_samples, memorising_samples
 from .context import Context
 from .members import MemberPair, PairKind
+from .order import Reach
 from .plan import ComparedModel
 from .probes import LEVELS
+from .reach import reach_of
 from .results import LEAST_MODE, Baseline, Forecast, NetworkPair, PredictorScore
 
 __all__ = ["baselines", "compare_pair", "forecast", "score_predictors"]
@@ -121,14 +123,23 @@ def score_predictors(
         sources["linear"] = Disagreement.average(same)
     s = context.population.eigenvalues
     alive = (s > LEAST_MODE * s[0]) & (observed.modes > 0)
+    laws = {} if kind.arm == "floor" else {forecast.law: forecast for forecast in forecasts}  # no law describes a floor
+    reach = reach_of(context, kind.n, len(pairs), laws)
     return [
-        _score(kind, name, source, observed, kept=alive & (source.modes > 0), pairs=len(pairs))
+        _score(kind, name, source, observed, kept=alive & (source.modes > 0), pairs=len(pairs), reach=reach(name))
         for name, source in sources.items()
     ]
 
 
 def _score(
-    kind: PairKind, predictor: str, source: Disagreement, observed: Disagreement, *, kept: FloatArray, pairs: int
+    kind: PairKind,
+    predictor: str,
+    source: Disagreement,
+    observed: Disagreement,
+    *,
+    kept: FloatArray,
+    pairs: int,
+    reach: Reach,
 ) -> PredictorScore:
     """Correlations over seeds and over the modes that are kept; what does not vary has none."""
     modes = [each.modes[kept] for each in (source, observed)]
@@ -144,6 +155,7 @@ def _score(
         seeds=correlate(*seeds),
         modes=correlate(*modes),
         relative=correlate(*relative),
+        reach=reach,
         seeds_pearson=_of_logs(seeds),
         modes_pearson=_of_logs(modes),
         relative_pearson=_of_logs(relative),

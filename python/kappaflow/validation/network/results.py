@@ -22,6 +22,7 @@ from ...disagreement import Disagreement
 from ...provenance import Provenance
 from ..laws import ComparedLaw
 from ..metrics import Correlation
+from .order import Reach
 from .runs import Run
 
 __all__ = [
@@ -52,7 +53,6 @@ ARMS: Mapping[str, str] = {
     "floor": "same data, initialisation and noise differ",
     "given": "two models that were trained elsewhere",
 }
-
 
 #: Predictors of the order of seeds that are neither a law nor linear models, see :class:`SeedScore`.
 POSTERIOR, TRIVIAL, ANOTHER_PAIR = "posterior_variance", "trivial", "another_pair"
@@ -155,9 +155,9 @@ class PredictorScore(Tabular):
     predictor : name of a law, or "linear": the linear models of the very same splits
     pairs : number of pairs
     seeds : Spearman correlation of predicted and observed disagreement over seeds
-    modes : the same over modes. Any cause of disagreement acts in proportion to the variance of a mode, so this correlation is
-        close to 1 in any case: see `relative`
+    modes : the same over modes; close to 1 in any case, because disagreement grows with the variance of a mode: see `relative`
     relative : the same over modes, for the disagreement divided by that of unrelated seeds in the mode
+    reach : what exact linear models of such training sets reach in place of `relative`
     seeds_pearson, modes_pearson, relative_pearson : Pearson correlations of the logarithms of the same values
     factor : total observed disagreement divided by the predicted one
     factor_bands : (K,) the same by eigenband, NaN if the prediction is 0
@@ -171,6 +171,7 @@ class PredictorScore(Tabular):
     seeds: Correlation
     modes: Correlation
     relative: Correlation
+    reach: Reach
     seeds_pearson: Correlation
     modes_pearson: Correlation
     relative_pearson: Correlation
