@@ -41,4 +41,4 @@ class Reach:
         return value >= self.low - WORSE
 
 
-UNKNOWN_REACH = Reach(math.nan, math.nan, math.nan, 0)
+UNKNOWN_REACH = Reach(low=math.nan, median=math.nan, high=math.nan, draws=0)
