@@ -1,6 +1,6 @@
 """How the disagreement of networks splits into images and training: ``python benchmarks/seeds/parts.py [--folder DIR]``.
 
-The parts are those of equation (54) of docs/theory.md, relative to unrelated seeds. docs/networks.md, "What was tried", has the
+The parts are those of equation (55) of docs/theory.md, relative to unrelated seeds. docs/networks.md, "What was tried", has the
 results.
 """
 

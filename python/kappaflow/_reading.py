@@ -52,7 +52,7 @@ def read_samples(
         names = getattr(images, "names", None)
     grouped = labels is not None and not labels.independent
     once = choice("copies", copies, COPIES) == "once" and not grouped
-    reader = SampleReader(integer("profiles", profiles, 0), labels, copies_once=once, image_shape=shape)
+    reader = SampleReader(integer("profiles", profiles, 0), labels, image_shape=shape)
     with counted(progress, "reading images", count) as report:
         samples = SampleBatches(images, shape)
         for batch in samples:

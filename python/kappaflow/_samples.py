@@ -86,18 +86,17 @@ class SampleReader:
         profiles: int,
         labels: GroupLabels | None = None,
         *,
-        copies_once: bool = False,
         image_shape: tuple[int, ...] | None = None,
     ) -> None:
         """Keep a random subset of `profiles` samples, or about as many in whole groups.
 
-        If copies count once, the subset holds none. `image_shape` is the shape of a sample, by default that of the first.
+        `image_shape` is the shape of a sample, by default that of the first.
         """
         self.seen = 0
         self.shape: tuple[int, ...] = ()
         self._moments: Moments | None = None
         self._held: list[FloatArray] = []
-        self._labels, self._copies_once, self._image_shape = labels, copies_once, image_shape
+        self._labels, self._image_shape = labels, image_shape
         self._fingerprints: Fingerprints | None = None
         grouped = labels is not None and not labels.independent and profiles > 0
         self._subset = (
@@ -155,8 +154,6 @@ class SampleReader:
             raise ValueError("images must differ from each other, got samples that are all equal")
         assert self._fingerprints is not None  # there are samples
         independence = self._fingerprints.found()
-        if self._copies_once and isinstance(self._subset, RandomRows):
-            self._subset.keep_only(independence.distinct)
         return SampleModes(
             mean=mean,
             eigenvalues=values,
@@ -174,15 +171,13 @@ class RandomRows:
     def __init__(self, size: int, dtype: npt.DTypeLike | None = None) -> None:
         """Keep `size` rows, as numbers of the type `dtype` or as they come."""
         self._size, self._dtype, self._rng = size, dtype, np.random.default_rng(0)
-        self._keys, self._numbers, self._seen = np.empty(0), np.empty(0, dtype=np.int64), 0
+        self._keys = np.empty(0)
         self._held: list[npt.NDArray[Any]] = []
 
     def add(self, rows: npt.NDArray[Any]) -> None:
         """Offer some rows (B, ...)."""
         if self._size:
             self._keys = np.concatenate([self._keys, self._rng.random(len(rows))])
-            self._numbers = np.concatenate([self._numbers, np.arange(self._seen, self._seen + len(rows))])
-            self._seen += len(rows)
             self._held.append(np.array(rows, dtype=self._dtype))
             if self._keys.size > 2 * self._size:
                 self._cut()
@@ -191,15 +186,8 @@ class RandomRows:
         held = np.concatenate(self._held)
         if self._keys.size > self._size:
             kept = np.sort(np.argpartition(self._keys, self._size)[: self._size])
-            held, self._keys, self._numbers = held[kept], self._keys[kept], self._numbers[kept]
+            held, self._keys = held[kept], self._keys[kept]
         self._held = [held]
-
-    def keep_only(self, wanted: npt.NDArray[np.bool_]) -> None:
-        """Drop the rows that are not among those of the stream (N,) that are wanted."""
-        if self._size and not wanted.all():
-            self._cut()
-            kept = wanted[self._numbers]
-            self._held, self._keys, self._numbers = [self._held[0][kept]], self._keys[kept], self._numbers[kept]
 
     def rows(self) -> npt.NDArray[Any] | None:
         """(M, ...) the subset, in the order of the stream; None for an empty subset."""

@@ -196,8 +196,8 @@ class Population(Tabular):
             of one photograph, an image and its mirror image). Profiles are then whole groups, about `profiles` samples in total.
             Labels that are all different mean independent samples, as without labels.
         copies : str
-            "once": equal samples without groups count as one in `sample_size` and the profiles, not in mean and covariance;
-            blank images are no copies. "independent": equal samples are independent. The provenance says what was found.
+            "once": equal samples without groups count as one in `sample_size`; mean, covariance and profiles keep them all.
+            Blank images are no copies. "independent": equal samples are independent. The provenance says what was found.
         provenance : Provenance or str, optional
             Where the samples come from; by default that of the image source, which states how pixels were scaled.
         progress : bool or callable

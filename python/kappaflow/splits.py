@@ -116,9 +116,12 @@ class Splits:
             raise ValueError(f"scales need law={takers}, got them with law={law!r}")
         held = 0 if population.profiles is None else len(population.profiles)
         if population.sample_size is not None and held > population.sample_size:
-            raise ValueError(
-                f"population must have a sample_size of at least its {held} profiles, got {population.sample_size}"
-            )
+            distinct = population.distinct_profiles  # copies of a sample count once in its size
+            if distinct is not None and len(distinct) > population.sample_size:
+                raise ValueError(
+                    f"population must have a sample_size of at least its {len(distinct)} distinct profiles, got "
+                    f"{population.sample_size}"
+                )
         self.n = integer("n", n, 2 if mean == "estimated" else 1)
         self.population = population
         self.law, self.mean, self.terms, self.population_is = law, mean, terms, population_is

@@ -15,7 +15,7 @@ from kappaflow.sampling import initial_noise
 #: The names in ``predictions.json``, which readers rely on.
 KEYS = {
     "source",
-    "description",
+    "provenance",
     "shape",
     "sample_size",
     "law",

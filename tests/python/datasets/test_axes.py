@@ -102,7 +102,7 @@ def test_flat_images_of_planes() -> None:
     with pytest.raises(DataError, match=r"type --shape 3,12,12 \(in Python: .*; --channels last .*keeps \(12, 12, 3\)"):
         open_images(flat, shape=(12, 12, 3), size=6)
     assert open_images(flat, shape=(12, 12, 3), channels="last").shape == (12, 12, 3)
-    small = open_images(flat, shape=(3, 12, 12), size=6)
+    small = open_images(flat, shape=(3, 12, 12), size=6, resize="area")
     expected = (PLANES / 127.5 - 1).reshape(60, 3, 6, 2, 6, 2).mean((3, 5))
     np.testing.assert_allclose(rows(small), expected.reshape(60, -1), atol=1e-13)
     with pytest.raises(DataError, match=r"type --shape 12,12,3 "):

@@ -184,7 +184,7 @@ def test_sample_size_that_contradicts_the_data() -> None:
         kf.Splits(kf.Population(s, np.ones(10), dimension=10, sample_size=6), 5)
     honest = samples_of(s, 400, 0)
     wrong = honest.replace(sample_size=20)
-    with pytest.raises(ValueError, match="a sample_size of at least its 400 profiles, got 20"):
+    with pytest.raises(ValueError, match="a sample_size of at least its 400 distinct profiles, got 20"):
         kf.Splits(wrong, 10, law="elliptical")
     with pytest.raises(ValueError, match="population_is must be one of 'sample', 'exact', got 'x'"):
         kf.Splits(honest, 5, population_is="x")

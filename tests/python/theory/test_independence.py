@@ -66,8 +66,8 @@ def test_copies_do_not_pass_the_guard() -> None:
     images = fields(60, np.random.default_rng(1))
     population = kf.Population.from_samples(np.tile(images, (5, 1, 1)), profiles=300)
     assert population.sample_size == 60
-    assert population.profiles is not None
-    assert len(population.profiles) == 60
+    assert population.distinct_profiles is not None
+    assert len(population.distinct_profiles) == 60
     plain = kf.Population.from_samples(images, profiles=60)
     np.testing.assert_allclose(population.eigenvalues[:59], plain.eigenvalues[:59], rtol=1e-9)
     with pytest.raises(kf.UnidentifiedError):

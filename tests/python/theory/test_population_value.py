@@ -109,7 +109,9 @@ def test_an_image_source_goes_straight_in() -> None:
 def test_a_source_of_unknown_length_is_streamed() -> None:
     batches = [np.random.default_rng(k).standard_normal((30, 2, 2)) for k in range(3)]
     seen: list[int] = []
-    population = kf.Population.from_samples(open_images(batch for batch in batches), progress=seen.append)
+    population = kf.Population.from_samples(
+        open_images((batch for batch in batches), shape=(2, 2)), progress=seen.append
+    )
     assert (population.shape, population.sample_size) == ((2, 2), 90)
     assert seen == [90]
 

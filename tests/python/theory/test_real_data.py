@@ -18,7 +18,7 @@ DEAD = 1e-9
 #: digits of 28 × 28 are lit in a few images of a training set or in none, where nothing averages.
 DATA: dict[str, tuple[dict[str, Any], float]] = {
     "digits": ({}, 0.25),
-    "mnist5k": ({"size": 14}, 0.4),
+    "mnist5k": ({"size": 14, "resize": "area"}, 0.4),
     "grey patches": ({"patch": 8, "grey": True}, 0.25),
     "patches": ({"patch": 8}, 0.25),
 }

@@ -20,7 +20,7 @@ class Parts(NamedTuple):
 
 
 def closed_form(d: int, p: int, n: int, noise: float) -> Parts:
-    """Least squares in a random subspace, for weights of length 1: equations (55) and (56)."""
+    """Least squares in a random subspace, for weights of length 1: equations (56) and (57)."""
     q = p / d
     scale = d * (d - 1) * (d + 2)
     b = p * (d - p) / scale

@@ -90,7 +90,7 @@ def test_json_holds_the_parts_of_a_disagreement_beside_what_they_are_of(experime
     assert set(content["baselines"][0]) == parts | {"kind", "n", "repeat"}
     assert set(content["forecasts"][0]) == parts | {"law", "n", "gain", "denoiser"}
     assert content["pairs"][0]["seeds"] == found.pairs[0].disagreement.seeds.tolist()
-    facts = {"source", "description", "shape", "dimension", "images", "eigenvalues"}
+    facts = {"source", "provenance", "shape", "dimension", "images", "eigenvalues"}
     settings = {"n", "archs", "arms", "repeats", "seeds", "sigma_max", "sampler_steps", "preset", "device", "seed"}
     lists = {
         "runs",

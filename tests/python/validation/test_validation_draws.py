@@ -161,7 +161,7 @@ def test_the_population_of_a_pool_is_exact(rows: int, known_count: bool, dtype: 
     )
     exact = samples.astype(np.float64)
     assert (pool.size, pool.total) == (rows, rows)
-    assert (pool.population.shape, pool.population.provenance.description) == ((2, 3), "noise")
+    assert (pool.population.shape, pool.population.provenance.what) == ((2, 3), "noise")
     assert pool.coordinates.dtype == np.float64
     np.testing.assert_allclose(pool.population.mean, exact.mean(axis=0), rtol=1e-13)
     vectors = pool.population.eigenvectors

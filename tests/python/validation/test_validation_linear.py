@@ -248,7 +248,7 @@ def test_a_validation_holds_what_the_report_needs(resampled: Validation) -> None
     data, setup, kappa = resampled.data, resampled.setup, resampled.kappa
     assert (setup.n, setup.draws, setup.groups) == ((40, 200), (400, 400), (16, 16))
     assert (data.pool_size, data.total_images, data.dimension) == (1797, 1797, 64)
-    assert data.provenance.description == "digits in [-1, 1]"
+    assert data.provenance.what == "digits in [-1, 1]"
     assert len(resampled.comparisons) == 2 * 2 * (1 + 7 * 4 + 1)
     assert resampled.find("seeds", "gaussian", 41, "map_0") is None
     for law in ("gaussian", "published"):
