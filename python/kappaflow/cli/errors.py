@@ -120,10 +120,13 @@ def error_line(error: BaseException, options: Mapping[str, str] | None = None) -
 _SUBJECT = re.compile(r"(?:(?<=^)|(?<=: ))(\w+)(?:=True)?(?= must |=| does not apply| needs )")
 #: Arguments with a value, anywhere in a message.
 _VALUE = re.compile(r"(?<![-\w])(\w{2,})( = |=)(?=\S)")
+#: What a message says of Python, at its end or in parentheses, which may hold two further levels of them.
+_PYTHON = re.compile(r"; in Python: .*$| \(in Python(?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)")
 
 
 def _as_typed(text: str, options: Mapping[str, str]) -> str:
-    """A message of the library with the options of the command in place of its arguments."""
+    """A message of the library with the options of the command in place of its arguments, without what it says of Python."""
+    text = _PYTHON.sub("", text)
     text = _SUBJECT.sub(lambda found: options.get(found[1], found[0]), text)
     text = _VALUE.sub(lambda found: options[found[1]] + found[2] if found[1] in options else found[0], text)
     return re.sub(r"(?<=, got )None$", "none", text)

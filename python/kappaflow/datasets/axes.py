@@ -115,5 +115,5 @@ def _check_planes(array: Any, shape: tuple[int, ...], name: str) -> None:
         typed, where = ",".join(map(str, other)), "last" if last else "first"
         raise DataError(
             f"{name}: flat images of shape {shape} would differ much more from pixel to pixel than those of shape {other}: "
-            f"type --shape {typed} (in Python: shape={other}); --channels {where} (channels={where!r}) keeps {shape}"
+            f"type --shape {typed} (in Python: shape={other}); --channels {where} (in Python: channels={where!r}) keeps {shape}"
         )

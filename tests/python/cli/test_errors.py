@@ -280,3 +280,30 @@ def test_an_interrupt_has_its_code_and_leaves_everything_as_it_was(folder, monke
     with monkeypatch.context() as patch:
         patch.setattr(where, interrupt)
         assert refuse(*arguments, code=130) == "interrupted: nothing was written"
+
+
+@pytest.mark.parametrize(
+    ("message", "typed"),
+    [
+        ("type --range 0,255; in Python: open_images(data, range=(0, 255))", "type --range 0,255"),
+        (
+            "type --shape 3,12,12 (in Python: shape=(3, 12, 12)); --channels last",
+            "type --shape 3,12,12; --channels last",
+        ),
+        (
+            "type --range LOW,HIGH (in Python: open_images(data, range=(low, high))); else",
+            "type --range LOW,HIGH; else",
+        ),
+        ('the first of each (in Python, pass "all")', "the first of each"),
+        ("written in Python (really)", "written in Python (really)"),
+    ],
+)
+def test_the_command_line_says_nothing_of_python(message: str, typed: str) -> None:
+    options = {"range": "--range", "shape": "--shape"}
+    assert errors.error_line(ValueError(message), options) == typed
+
+
+def test_two_readings_are_asked_about_in_the_words_of_the_command_line(folder):
+    np.save("few.npy", np.random.default_rng(0).integers(0, 17, (60, 6, 6)).astype(np.uint8) * 15)
+    message = refuse("predict", "few.npy", "--n", "30")
+    assert message.endswith("type --range 0,255 (8-bit pixels) or --range 0,240 (a mask)")
