@@ -143,6 +143,13 @@ def test_page_escapes_everything_that_users_name(grey):
     assert bad in Page(text).words
 
 
+def test_doubts_about_the_data_stand_first_among_the_assumptions(grey):
+    doubtful = replace(grey, provenance=Provenance("toy", warnings=("neighbours are alike",)))
+    document = build(doubtful, facts={})
+    assert document.notes == ("neighbours are alike.", *grey.notes)
+    assert "neighbours are alike." in Page(page(document)).words
+
+
 def test_headline_numbers_are_those_of_the_prediction(grey, grey_page):
     shown = Page(grey_page)
     total = grey.totals.relative[1]

@@ -40,7 +40,7 @@ def build(prediction: Prediction, *, facts: Mapping[str, str]) -> Document:
         answer=decision.answer,
         introduction=(_introduction(prediction),),
         tiles=tiles(prediction),
-        notes=prediction.notes,
+        notes=(*map(full_stop, prediction.provenance.warnings), *prediction.notes),
         notes_title="What the numbers assume",
         sections=present(
             (
