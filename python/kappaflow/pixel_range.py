@@ -114,7 +114,7 @@ class ValueSurvey:
         sample = flat[:: (flat.size // _SAMPLE) | 1].astype(np.float64)
         self.count += flat.size
         self.low, self.high = min(self.low, float(flat.min())), max(self.high, float(flat.max()))
-        self.whole = self.whole and (flat.dtype.kind in "bui" or (_whole(sample) and _whole(flat)))
+        self.whole = self.whole and (flat.dtype.kind in "biu" or (_whole(sample) and _whole(flat)))
         self._sampled, self._sum = self._sampled + sample.size, self._sum + float(sample.sum())
         self._square += float(np.square(sample).sum())
         if len(self._parts) < _PARTS:

@@ -91,7 +91,7 @@ def is_cut(image: Any) -> bool:
 
 
 def jpeg2000_bits(image: Any) -> int:
-    """Bits for each colour that the SIZ marker of a JPEG 2000 file states; 8 if it is not near the beginning."""
+    """Bits for each colour that the size marker of a JPEG 2000 file states; 8 if it is not near the beginning."""
     image.fp.seek(0)
     start = image.fp.read(4096)
     place = start.find(b"\xff\x51")
