@@ -33,7 +33,8 @@ class Provenance(ShortRepr):
     left_out : what was not read, with its number and the reason: "75 files .psd: not an image format that is read"
     processing : what was done to the images, in order: crop, resizing, grey, alpha, orientation
     scaling : how stored values became pixel values, in words
-    pixel_range : the stored values that became −1 and 1; None if values are used as they are, or if files differ
+    pixel_range : the stored values that became −1 and 1, which are (−1, 1) if values are used as they are; None if files differ
+        or nothing is known
     distinct : how many of the images are distinct, which is known after reading
     warnings : doubts about the data, one sentence each
     """

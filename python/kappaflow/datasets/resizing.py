@@ -63,7 +63,7 @@ class Recipe(NamedTuple):
     """How a training script resizes: its filter, whether it crops first, and whether it halves with boxes before the filter.
 
     All of them resize the short side, crop the centre, drop alpha and round to 8 bits. ``flips``: the script mirrors images at
-    random unless it is told otherwise.
+    random unless an option switches this off.
     """
 
     filter: str
