@@ -1,18 +1,19 @@
-"""Finding the image files below a folder, and counting everything else that lies there."""
+"""One walk through a folder: its files, which of them are images, and what else lies there."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from .errors import DataError
-from .image_formats import image_suffixes, is_image_start, other_image_suffixes
+from .image_formats import is_image_name, is_image_start, other_image_suffixes, suffix_of
 
-__all__ = ["Found", "find_images", "listed"]
+__all__ = ["FolderContents", "listed", "walk_folder"]
 
 #: Most names in a list.
 MOST_NAMES = 10
@@ -32,38 +33,23 @@ def listed(texts: Iterable[str], most: int = MOST_NAMES) -> str:
 
 
 @dataclass
-class Found:
-    """What lies below a folder.
+class FolderContents:
+    """What lies in a folder and the folders below it.
 
     Attributes
     ----------
-    images : names of the image files, relative to the folder, sorted
-    total : number of files below the folder, hidden ones too
-    left_out : what is not read, with its number and the reason
-    warnings : doubts, one sentence each
+    root : the folder
+    files : names of the files, relative to the folder, sorted; a zarr store, which is a folder, counts as one file
+    total : number of files, with those that are not in `files`: hidden files, links that lead nowhere do not count
+    hidden, hidden_folders : number of files and folders whose names begin with a dot
+    links_nowhere : number of links that lead nowhere
+    links_again : names of links to folders that are read already
+    special : number of pipes and devices
+    unreadable : names of folders that may not be opened
     """
 
-    images: list[str]
-    total: int = 0
-    left_out: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def by_folder(self) -> str:
-        """Number of images in each subfolder, ``"cats 300, dogs 200"``; nothing if there are no subfolders."""
-        counts = Counter(name.partition("/")[0] if "/" in name else "" for name in self.images)
-        if set(counts) <= {""}:
-            return ""
-        rows = [f"{folder or 'not in a subfolder'} {count:,}" for folder, count in sorted(counts.items())]
-        return listed(rows)
-
-
-@dataclass
-class Walk:
-    """One walk through a folder and what it meets."""
-
     root: Path
-    images: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
     total: int = 0
     hidden: int = 0
     hidden_folders: int = 0
@@ -71,57 +57,34 @@ class Walk:
     links_again: list[str] = field(default_factory=list)
     special: int = 0
     unreadable: list[str] = field(default_factory=list)
-    others: dict[str, list[str]] = field(default_factory=dict)
-    seen: set[tuple[int, int]] = field(default_factory=set)
 
-    def folder(self, path: str, inside: str) -> None:
-        """Meet everything in the folder `path`, whose name relative to the root is `inside`."""
-        waiting = [(path, inside)]
-        while waiting:
-            path, inside = waiting.pop()
-            facts = os.stat(path)
-            if (facts.st_dev, facts.st_ino) in self.seen:
-                self.links_again.append(inside.rstrip("/"))
-                continue
-            self.seen.add((facts.st_dev, facts.st_ino))
-            try:
-                entries = sorted(os.scandir(path), key=lambda entry: entry.name)
-            except OSError:
-                self.unreadable.append(inside.rstrip("/") or self.root.name)
-                continue
-            below = [(entry.path, f"{inside}{entry.name}/") for entry in entries if self.meet(entry, inside)]
-            below.sort(key=lambda item: os.path.islink(item[0]))  # folders before links to them
-            waiting += reversed(below)
+    @cached_property
+    def images(self) -> list[str]:
+        """Names of the files that are images: by their suffix, or, if they have none, by their first bytes."""
+        return [name for name in self.files if is_image_name(name) or (not suffix_of(name) and self.is_image(name))]
 
-    def meet(self, entry: os.DirEntry[str], inside: str) -> bool:
-        """Count one entry; True if it is a folder to go into."""
+    def is_image(self, name: str) -> bool:
+        """Whether the first bytes of a file are those of an image; False if it may not be opened."""
         try:
-            mode = entry.stat().st_mode
-        except OSError:  # a link that leads nowhere, or in a circle
-            self.links_nowhere += 1
+            with (self.root / name).open("rb") as file:
+                return is_image_start(file.read(16))
+        except OSError:
             return False
-        if stat.S_ISDIR(mode):
-            self.hidden_folders += entry.name.startswith(".")
-            return not entry.name.startswith(".")
-        self.total += 1
-        suffix = os.path.splitext(entry.name)[1].lower()
-        if entry.name.startswith("."):
-            self.hidden += 1
-        elif not stat.S_ISREG(mode):  # a pipe would wait for ever
-            self.special += 1
-        elif suffix in image_suffixes() or (not suffix and starts_as_image(entry.path)):
-            self.images.append(inside + entry.name)
-        else:
-            self.others.setdefault(suffix, []).append(entry.path)
-        return False
 
-    def left_out(self) -> Iterator[str]:
-        """What is not read, the largest number first."""
-        for suffix, paths in sorted(self.others.items(), key=lambda item: (-len(item[1]), item[0]))[:MOST_NAMES]:
-            yield f"{len(paths):,} {suffix or 'files without a suffix'} ({self.reason(suffix, paths)})"
-        rest = sorted(self.others.items(), key=lambda item: (-len(item[1]), item[0]))[MOST_NAMES:]
-        if rest:
-            yield f"{sum(len(paths) for _, paths in rest):,} files of {len(rest)} other suffixes"
+    def left_out(self, read: Collection[str]) -> tuple[str, ...]:
+        """What is not read if the files `read` are, the most frequent suffix first, with its number and the reason."""
+        return tuple(self._left_out(set(read)))
+
+    def _left_out(self, read: set[str]) -> Iterator[str]:
+        others: dict[str, list[str]] = {}
+        for name in self.files:
+            if name not in read:
+                others.setdefault(suffix_of(name), []).append(name)
+        ordered = sorted(others.items(), key=lambda item: (-len(item[1]), item[0]))
+        for suffix, names in ordered[:MOST_NAMES]:
+            yield f"{len(names):,} {suffix or 'files without a suffix'} ({self._reason(suffix, names)})"
+        if rest := ordered[MOST_NAMES:]:
+            yield f"{sum(len(names) for _, names in rest):,} files of {len(rest)} other suffixes"
         if self.hidden:
             yield f"{self.hidden:,} hidden files"
         if self.hidden_folders:
@@ -135,50 +98,90 @@ class Walk:
         if self.unreadable:
             yield f"{len(self.unreadable):,} folders that may not be opened ({listed(self.unreadable, 3)})"
 
-    @staticmethod
-    def reason(suffix: str, paths: list[str]) -> str:
+    def _reason(self, suffix: str, names: list[str]) -> str:
         """Why files of this suffix are not read, and a way to read them."""
+        if is_image_name(suffix):
+            return "images: put them into a folder of their own to read them"
         if suffix in other_image_suffixes():
             return "not an image format that is read: convert them to PNG to use them"
         if suffix in ARRAY_SUFFIXES:
             return "array files: name one as DATA to read it"
         if suffix in ARCHIVES:
             return "archives: name one as DATA, or unpack it"
-        if any(starts_as_image(path) for path in paths[:MOST_LOOKED_INTO]):
+        if any(self.is_image(name) for name in names[:MOST_LOOKED_INTO]):
             return "images by their contents: give them a suffix such as .png or .jpg to use them"
         return "not an image format that is read"
 
+    def warnings(self, read: Collection[str]) -> tuple[str, ...]:
+        """Doubts about reading the files `read` only, one sentence each."""
+        data = sum(
+            is_image_name(name) or suffix_of(name) in other_image_suffixes() | ARRAY_SUFFIXES
+            for name in set(self.files).difference(read)
+        )
+        warnings: tuple[str, ...] = ()
+        if data > len(read) > 0:
+            warnings = (f"more files of images or arrays are left out ({data:,}) than are read ({len(read):,})",)
+        if self.unreadable:
+            warnings += (f"{len(self.unreadable)} folders may not be opened: {listed(self.unreadable, 3)}",)
+        return warnings
 
-def starts_as_image(path: str) -> bool:
-    """Whether the first bytes of a file are those of an image; False if it may not be opened."""
-    try:
-        with open(path, "rb") as file:
-            return is_image_start(file.read(16))
-    except OSError:
-        return False
+
+def by_folder(names: Iterable[str]) -> str:
+    """Number of files in each subfolder, ``"cats 300, dogs 200"``; nothing if there are no subfolders."""
+    counts = Counter(name.partition("/")[0] if "/" in name else "" for name in names)
+    if set(counts) <= {""}:
+        return ""
+    return listed(f"{folder or 'not in a subfolder'} {count:,}" for folder, count in sorted(counts.items()))
 
 
-def find_images(folder: Path) -> Found:
-    """Image files in `folder` and below, sorted by their name. Links are followed, each folder is read once.
-
-    Files are images by their suffix, and files without a suffix by their first bytes. Names that begin with a dot are hidden.
+def walk_folder(folder: Path) -> FolderContents:
+    """Everything in `folder` and below. Links are followed, each folder is read once; names that begin with a dot are hidden.
 
     Raises
     ------
     DataError
         The folder may not be opened.
-    ImportError
-        Pillow is missing.
     """
-    walk = Walk(folder)
-    walk.folder(str(folder), "")
-    if walk.unreadable == [folder.name]:
-        raise DataError(f"{folder.name}: this folder may not be opened")
-    left_out = tuple(walk.left_out())
-    data = sum(len(paths) for suffix, paths in walk.others.items() if suffix in other_image_suffixes() | ARRAY_SUFFIXES)
-    warnings: tuple[str, ...] = ()
-    if walk.images and data > len(walk.images):
-        warnings = (f"more files of images or arrays are left out ({data:,}) than are read ({len(walk.images):,})",)
-    if walk.unreadable:
-        warnings += (f"{len(walk.unreadable)} folders may not be opened: {listed(walk.unreadable, 3)}",)
-    return Found(images=sorted(walk.images), total=walk.total, left_out=left_out, warnings=warnings)
+    contents = FolderContents(folder)
+    seen: set[tuple[int, int]] = set()
+    waiting = [(str(folder), "")]
+    while waiting:
+        path, inside = waiting.pop()
+        facts = os.stat(path)
+        if (facts.st_dev, facts.st_ino) in seen:
+            contents.links_again.append(inside.rstrip("/"))
+            continue
+        seen.add((facts.st_dev, facts.st_ino))
+        try:
+            entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+        except OSError as error:
+            if not inside:
+                raise DataError(f"{folder.name}: this folder may not be opened") from error
+            contents.unreadable.append(inside.rstrip("/"))
+            continue
+        below = [(entry.path, f"{inside}{entry.name}/") for entry in entries if meet(entry, inside, contents)]
+        below.sort(key=lambda item: os.path.islink(item[0]))  # folders before links to them
+        waiting += reversed(below)
+    contents.files.sort()
+    return contents
+
+
+def meet(entry: os.DirEntry[str], inside: str, contents: FolderContents) -> bool:
+    """Add one entry of the folder of the name `inside` to the contents; True if it is a folder to go into."""
+    try:
+        mode = entry.stat().st_mode
+    except OSError:  # a link that leads nowhere, or in a circle
+        contents.links_nowhere += 1
+        return False
+    hidden = entry.name.startswith(".")
+    if stat.S_ISDIR(mode) and (hidden or not entry.name.endswith(".zarr")):
+        contents.hidden_folders += hidden
+        return not hidden
+    contents.total += 1
+    if hidden:
+        contents.hidden += 1
+    elif stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        contents.files.append(inside + entry.name)
+    else:  # a pipe would wait for ever
+        contents.special += 1
+    return False

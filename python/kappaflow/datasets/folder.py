@@ -13,8 +13,9 @@ import numpy.typing as npt
 from .._checks import FloatArray
 from .._repr import ShortRepr
 from .errors import DataError
-from .finding import find_images, listed
+from .finding import FolderContents, by_folder, listed
 from .image_decoding import Decoded, decode
+from .image_formats import import_pillow
 from .image_headers import read_header
 from .image_survey import ImageFacts, ImageFile, Skips, StoredImage, describe, in_files, stored_images, survey_images
 from .options import Options
@@ -132,8 +133,8 @@ class Folder(ShortRepr):
         return kept[: self.options.limit]
 
 
-def open_folder(folder: Path, options: Options) -> ImageSource:
-    """Source of the images of a folder and the folders below it, in the order of their sorted paths.
+def open_folder(contents: FolderContents, options: Options) -> ImageSource:
+    """Source of the images of a folder and the folders below it, in the order of their sorted names.
 
     If any image is in colour and `grey` is not set, all become RGB. With `skip_corrupt` the count is None, because some files
     prove corrupt only when they are decoded.
@@ -145,6 +146,8 @@ def open_folder(folder: Path, options: Options) -> ImageSource:
     ImportError
         Pillow is missing.
     """
+    import_pillow()
+    folder = contents.root
     name = folder.name or folder.resolve().name
     options.refuse(
         f"the folder {name}",
@@ -152,27 +155,27 @@ def open_folder(folder: Path, options: Options) -> ImageSource:
         shape="the files determine their own shape",
         channels="the files determine their own channels",
     )
-    found = find_images(folder)
-    if not found.images:
-        there = f"; it holds {listed(found.left_out)}" if found.left_out else ""
+    left_out = contents.left_out(contents.images)
+    if not contents.images:
+        there = f"; it holds {listed(left_out)}" if left_out else ""
         raise DataError(
             f"{name}: no images in this folder{there}; .bmp, .gif, .jpg, .png, .tif, .webp and other formats of Pillow can be read"
         )
-    files = [ImageFile(image, partial(Path, folder, image)) for image in found.images]
+    files = [ImageFile(image, partial(Path, folder, image)) for image in contents.images]
     source = open_image_files(files, name, f"the folder {name}", options)
     provenance = source.provenance
     read = provenance.read
-    if found.total > len(files):
-        read += f", of {found.total:,} files in all"
-    if found.by_folder:
-        read += f"; by subfolder: {found.by_folder}"
+    if contents.total > len(files):
+        read += f", of {contents.total:,} files in all"
+    if folders := by_folder(contents.images):
+        read += f"; by subfolder: {folders}"
     return replace(
         source,
         provenance=replace(
             provenance,
             read=read,
-            left_out=(*provenance.left_out, *found.left_out),
-            warnings=(*found.warnings, *provenance.warnings),
+            left_out=(*provenance.left_out, *left_out),
+            warnings=(*contents.warnings(contents.images), *provenance.warnings),
         ),
     )
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import IO
 
 from .errors import DataError
+from .finding import walk_folder
 from .folder import open_folder
-from .members import StoredFile, is_image_name, leave_out, open_arrays
+from .members import StoredFile, leave_out, open_arrays
 from .options import Options
 from .source import ImageSource
 from .tar_files import TAR_SUFFIXES, open_tars
@@ -21,16 +20,7 @@ __all__ = ["open_directory"]
 CLEAR_MAJORITY = 10
 
 
-def list_files(folder: Path) -> list[Path]:
-    """All files in `folder` and below, sorted by their path; names that begin with a dot are left out."""
-    files: list[Path] = []
-    for directory, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and not name.endswith(".zarr")]
-        files += [Path(directory, name) for name in names if not name.startswith(".")]
-    return sorted(files, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def open_shards(folder: Path, paths: Sequence[Path], options: Options) -> ImageSource:
+def open_shards(folder: Path, names: Sequence[str], options: Options) -> ImageSource:
     """Source of the images of the tar archives of a folder.
 
     Raises
@@ -38,11 +28,11 @@ def open_shards(folder: Path, paths: Sequence[Path], options: Options) -> ImageS
     DataError
         They or an option cannot be used.
     """
-    what = f"{len(paths):,} archives of the folder {folder.name or folder.resolve().name}"
-    return open_tars(paths, folder.name or folder.resolve().name, what, options)
+    what = f"{len(names):,} archives of the folder {folder.name or folder.resolve().name}"
+    return open_tars([folder / name for name in names], folder.name or folder.resolve().name, what, options)
 
 
-def open_array_folder(folder: Path, paths: Sequence[Path], options: Options) -> ImageSource:
+def open_array_folder(folder: Path, names: Sequence[str], options: Options) -> ImageSource:
     """Source of the images of the .npy files of a folder.
 
     Raises
@@ -54,17 +44,15 @@ def open_array_folder(folder: Path, paths: Sequence[Path], options: Options) -> 
     def opener(path: Path) -> Callable[[], IO[bytes]]:
         return lambda: path.open("rb")
 
-    name = folder.name or folder.resolve().name
+    title = folder.name or folder.resolve().name
     members = [
-        StoredFile(
-            name=path.relative_to(folder).as_posix(), size=path.stat().st_size, open=opener(path), label=None, path=path
-        )
-        for path in paths
+        StoredFile(name=name, size=path.stat().st_size, open=opener(path), label=None, path=path)
+        for name, path in ((name, folder / name) for name in names)
     ]
-    return open_arrays(members, name, f"the folder {name}", options)
+    return open_arrays(members, title, f"the folder {title}", options)
 
 
-Reader = Callable[[Path, Sequence[Path], Options], ImageSource]
+Reader = Callable[[Path, Sequence[str], Options], ImageSource]
 
 #: Kind of files → their suffixes, and the reader of a folder of them. A line here adds a kind.
 KINDS: Mapping[str, tuple[tuple[str, ...], Reader]] = {
@@ -82,24 +70,20 @@ def open_directory(folder: Path, options: Options) -> ImageSource:
     DataError
         There are several kinds of files and none has a clear majority, or the files or an option cannot be used.
     """
-    found: dict[str, list[Path]] = {}
-    for path in list_files(folder):
-        name = path.name.lower()
-        for kind, (suffixes, _) in KINDS.items():
-            if name.endswith(suffixes):
-                found.setdefault(kind, []).append(path)
-        if is_image_name(name):
-            found.setdefault(IMAGES, []).append(path)
-    if not found or set(found) == {IMAGES}:
-        return open_folder(folder, options)
-    kinds = sorted(found, key=lambda kind: -len(found[kind]))
-    others = [f"{len(found[kind]):,} {kind}" for kind in kinds[1:]]
-    if sum(len(found[kind]) for kind in kinds[1:]) * CLEAR_MAJORITY > len(found[kinds[0]]):
+    contents = walk_folder(folder)
+    names = {IMAGES: contents.images}
+    for kind, (suffixes, _) in KINDS.items():
+        names[kind] = [name for name in contents.files if name.lower().endswith(suffixes)]
+    kinds = sorted((kind for kind in names if names[kind]), key=lambda kind: -len(names[kind])) or [IMAGES]
+    counts = [len(names[kind]) for kind in kinds]
+    if sum(counts[1:]) * CLEAR_MAJORITY > counts[0]:
+        texts = [f"{count:,} {kind}" for count, kind in zip(counts, kinds, strict=True)]
         raise DataError(
-            f"{folder.name or folder.resolve().name}: holds {len(found[kinds[0]]):,} {kinds[0]} and {' and '.join(others)}, "
-            "and either may be the data; put those that you mean into a folder of their own"
+            f"{folder.name or folder.resolve().name}: holds {' and '.join(texts)}, and either may be the data; put those that "
+            "you mean into a folder of their own"
         )
     if kinds[0] == IMAGES:
-        return open_folder(folder, options)
-    reader = partial(KINDS[kinds[0]][1], folder, found[kinds[0]])
-    return leave_out(reader(options), others)
+        return open_folder(contents, options)
+    read = names[kinds[0]]
+    source = KINDS[kinds[0]][1](folder, read, options)
+    return leave_out(source, contents.left_out(read), contents.warnings(read))

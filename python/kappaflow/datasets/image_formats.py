@@ -11,7 +11,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any, BinaryIO
 
@@ -22,9 +22,11 @@ __all__ = [
     "ImageInput",
     "image_suffixes",
     "import_pillow",
+    "is_image_name",
     "is_image_start",
     "opened",
     "other_image_suffixes",
+    "suffix_of",
 ]
 
 #: Pillow's names of the formats that are read.
@@ -117,15 +119,28 @@ def image_suffixes() -> frozenset[str]:
 
 @functools.lru_cache(maxsize=1)
 def other_image_suffixes() -> frozenset[str]:
-    """Suffixes of images and films that are not read, which the user converts first.
-
-    Raises
-    ------
-    ImportError
-        Pillow is missing.
-    """
-    registered = frozenset(import_pillow().registered_extensions()) - {".h5", ".hdf", ".pdf"}
+    """Suffixes of images and films that are not read, which the user converts first; without Pillow, those it does not know."""
+    try:
+        registered = frozenset(import_pillow().registered_extensions()) - {".h5", ".hdf", ".pdf"}
+    except ImportError:
+        return UNKNOWN_TO_PILLOW
     return (registered | UNKNOWN_TO_PILLOW) - image_suffixes()
+
+
+def suffix_of(name: str) -> str:
+    """The last suffix of the name of a file, in lower case with its dot, or nothing."""
+    return PurePosixPath(name).suffix.lower()
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name, or with this suffix, is an image that is read.
+
+    It is never so without Pillow, which other files do not need.
+    """
+    try:
+        return (suffix_of(name) or name.lower()) in image_suffixes()
+    except ImportError:
+        return False
 
 
 def is_image_start(start: bytes) -> bool:

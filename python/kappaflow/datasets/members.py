@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from .._repr import ShortRepr
 from .arrays import open_array
 from .errors import DataError
 from .folder import open_image_files
-from .image_formats import image_suffixes
+from .image_formats import image_suffixes, is_image_name, suffix_of
 from .image_survey import ImageFile
 from .options import Options
 from .source import ImageSource
@@ -32,13 +32,11 @@ __all__ = [
     "StoredFile",
     "checked_read",
     "count_suffixes",
-    "is_image_name",
     "leave_out",
     "open_arrays",
     "open_members",
     "parse_npy",
     "printable",
-    "suffix_of",
 ]
 
 #: Largest encoded image and largest array, in bytes, that is read from a container into memory.
@@ -49,19 +47,6 @@ ARRAY_BYTES = 2**30
 def printable(name: str) -> str:
     """A name from an archive as messages show it: characters that control a terminal become "?"."""
     return "".join(character if character.isprintable() else "?" for character in name)
-
-
-def suffix_of(name: str) -> str:
-    """The last suffix of the name of a member, in lower case with its dot, or nothing."""
-    return PurePosixPath(name).suffix.lower()
-
-
-def is_image_name(name: str) -> bool:
-    """Whether a file of this name is an image that is read; never so without Pillow, which other files do not need."""
-    try:
-        return suffix_of(name) in image_suffixes()
-    except ImportError:
-        return False
 
 
 def checked_read(file: IO[bytes], declared: int, name: str, most: int | None = None) -> bytes:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from .errors import DataError
-from .members import StoredFile, checked_read, is_image_name, open_members, printable, suffix_of
+from .image_formats import is_image_name, suffix_of
+from .members import StoredFile, checked_read, open_members, printable
 from .options import Options
 from .source import ImageSource
 

@@ -85,7 +85,36 @@ def test_previews_beside_arrays_are_left_out_and_counted(tmp_path: Path) -> None
     write_images(folder / "previews", IMAGES[:2])
     source = open_images(folder)
     assert source.count == 30
-    assert source.provenance.left_out == ("2 images",)
+    assert source.provenance.left_out == ("2 .png (images: put them into a folder of their own to read them)",)
+
+
+def test_folders_of_arrays_follow_links_and_count_what_they_leave_out(tmp_path: Path) -> None:
+    folder = save(tmp_path / "x", {f"a/{n:03d}.npy": image for n, image in enumerate(IMAGES[:20])})
+    save(tmp_path / "store", {f"{n:03d}.npy": image for n, image in enumerate(IMAGES[20:])})
+    (folder / "b").symlink_to(tmp_path / "store")
+    (folder / "a/again").symlink_to(folder)
+    (folder / "README.txt").write_text("frames")
+    (folder / "copy.zarr").mkdir()
+    save(folder / "copy.zarr", {"part.npy": IMAGES[0]})
+    (folder / ".cache").write_text("")
+    source = open_images(folder)
+    np.testing.assert_array_equal(rows(source, 7), PIXELS)
+    assert source.provenance.left_out == (
+        "1 .txt (not an image format that is read)",
+        "1 .zarr (array files: name one as DATA to read it)",
+        "1 hidden files",
+        "1 links to folders that are read already (a/again)",
+    )
+
+
+def test_images_without_a_suffix_beside_an_array_are_the_data(tmp_path: Path) -> None:
+    write_images(tmp_path / "x", IMAGES)
+    for path in sorted((tmp_path / "x").iterdir()):
+        path.rename(path.with_suffix(""))
+    save(tmp_path / "x", {"labels.npy": np.arange(30)})
+    source = open_images(tmp_path / "x")
+    np.testing.assert_array_equal(rows(source), PIXELS)
+    assert source.provenance.left_out == ("1 .npy (array files: name one as DATA to read it)",)
 
 
 def test_images_with_labels_beside_them_are_images(tmp_path: Path) -> None:
