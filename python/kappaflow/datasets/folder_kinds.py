@@ -12,6 +12,7 @@ from .folder import open_folder
 from .members import StoredFile, leave_out, open_arrays
 from .options import Options
 from .source import ImageSource
+from .tables import TABLE_SUFFIXES, is_saved_dataset, open_saved_dataset, open_table_folder
 from .tar_files import TAR_SUFFIXES, open_tars
 
 __all__ = ["open_directory"]
@@ -57,6 +58,7 @@ Reader = Callable[[Path, Sequence[str], Options], ImageSource]
 #: Kind of files → their suffixes, and the reader of a folder of them. A line here adds a kind.
 KINDS: Mapping[str, tuple[tuple[str, ...], Reader]] = {
     "tar archives": (TAR_SUFFIXES, open_shards),
+    "tables": (TABLE_SUFFIXES, open_table_folder),
     ".npy arrays": ((".npy",), open_array_folder),
 }
 IMAGES = "images"
@@ -70,6 +72,8 @@ def open_directory(folder: Path, options: Options) -> ImageSource:
     DataError
         There are several kinds of files and none has a clear majority, or the files or an option cannot be used.
     """
+    if is_saved_dataset(folder):
+        return open_saved_dataset(folder, options)
     contents = walk_folder(folder)
     names = {IMAGES: contents.images}
     for kind, (suffixes, _) in KINDS.items():

@@ -20,6 +20,7 @@ from .iterables import open_iterable
 from .keys import split_key
 from .options import Options
 from .source import ImageSource
+from .tables import TABLE_SUFFIXES, open_table, open_tables
 from .tar_files import TAR_SUFFIXES, expand_braces, open_tar, open_tars
 from .tensor_files import open_pt, open_safetensors
 from .zip_files import open_zip
@@ -39,6 +40,9 @@ FILE_READERS: dict[str, Callable[[Path, Options], ImageSource]] = {
     ".tar": open_tar,
     ".tar.gz": open_tar,
     ".tgz": open_tar,
+    ".parquet": open_table,
+    ".arrow": open_table,
+    ".feather": open_table,
     ".pt": open_pt,
     ".pth": open_pt,
     ".safetensors": open_safetensors,
@@ -78,6 +82,8 @@ def open_images(
         * a folder of ``.npy`` arrays, one image or one stack in each, or of ``.tar`` archives
         * an archive of images or ``.npy`` arrays: ``.zip``, with the labels of StyleGAN's ``dataset.json``; ``.tar`` and
           ``.tar.gz``, as of WebDataset, also several: ``"shard-{0000..0009}.tar"``
+        * tables with one column of encoded images or of lists of numbers: ``.parquet``, ``.arrow``, ``.feather``, folders
+          of them, and folders that ``save_to_disk`` of Hugging Face's ``datasets`` wrote
         * a file: ``.npy`` (memory-mapped), ``.npz``, ``.h5``, ``.hdf5``, ``.zarr``, ``.pt``, ``.safetensors``. If it holds
           several arrays, the only one that can hold images is taken; ``"FILE::KEY"`` names another.
         * an array, memmap or tensor (N, ...); the first axis counts images
@@ -197,9 +203,10 @@ def open_path(path: Path, given: str, options: Options) -> ImageSource:
     if key is not None and not path.exists():
         path, given, options = Path(file), file, replace(options, key=key)
     if not path.exists():
-        if given.lower().endswith(TAR_SUFFIXES) and "{" in given:
+        if given.lower().endswith((*TAR_SUFFIXES, *TABLE_SUFFIXES)) and "{" in given:
             paths = [Path(each) for each in expand_braces(given)]
-            return open_tars(paths, path.name, f"{len(paths):,} archives {path.name}", options)
+            reader = open_tars if given.lower().endswith(TAR_SUFFIXES) else open_tables
+            return reader(paths, path.name, f"{len(paths):,} files {path.name}", options)
         close = difflib.get_close_matches(given.lower(), BUILTIN_NAMES, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise DataError(
