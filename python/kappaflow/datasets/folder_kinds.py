@@ -54,14 +54,14 @@ def open_array_folder(folder: Path, names: Sequence[str], options: Options) -> I
 
 
 Reader = Callable[[Path, Sequence[str], Options], ImageSource]
+TABLES, IMAGES = "tables", "images"
 
 #: Kind of files → their suffixes, and the reader of a folder of them. A line here adds a kind.
 KINDS: Mapping[str, tuple[tuple[str, ...], Reader]] = {
     "tar archives": (TAR_SUFFIXES, open_shards),
-    "tables": (TABLE_SUFFIXES, open_table_folder),
+    TABLES: (TABLE_SUFFIXES, open_table_folder),
     ".npy arrays": ((".npy",), open_array_folder),
 }
-IMAGES = "images"
 
 
 def open_directory(folder: Path, options: Options) -> ImageSource:
@@ -85,6 +85,10 @@ def open_directory(folder: Path, options: Options) -> ImageSource:
         raise DataError(
             f"{folder.name or folder.resolve().name}: holds {' and '.join(texts)}, and either may be the data; put those that "
             "you mean into a folder of their own"
+        )
+    if options.key is not None and kinds[0] != TABLES:
+        raise DataError(
+            f"{folder.name or folder.resolve().name}: a folder without tables has no parts with names, got {options.key!r}"
         )
     if kinds[0] == IMAGES:
         return open_folder(contents, options)

@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import DataError
 
-__all__ = ["Chosen", "KeyedFile", "StoredArray", "choose_array", "split_key"]
+__all__ = ["SEPARATOR", "Chosen", "KeyedFile", "StoredArray", "choose_array", "listed_names", "split_key"]
 
 #: Names of the images in a file of several arrays; the first one that exists is taken if no other array is larger.
 PREFERRED_KEYS = ("images", "x", "X", "data", "arr_0")
@@ -21,7 +21,7 @@ SEPARATOR = "::"
 
 
 class StoredArray(NamedTuple):
-    """An array of a file by its key, and what its header says."""
+    """An array of a file by its key, and what its header says; of encoded images, the type is that of bytes."""
 
     key: str
     shape: tuple[int, ...]
@@ -30,6 +30,8 @@ class StoredArray(NamedTuple):
     @property
     def text(self) -> str:
         """``"train/images (300, 12, 12) uint8"``."""
+        if self.dtype.kind == "S":
+            return f"{self.key} ({self.shape[0]:,} encoded images)"
         return f"{self.key} {self.shape} {self.dtype}"
 
 
@@ -110,11 +112,20 @@ def _left_out(arrays: Sequence[StoredArray], key: str) -> tuple[str, ...]:
     return (f"{len(others):,} other {unit} of the file: {_listed(others)}",) if others else ()
 
 
+def listed_names(names: Sequence[str]) -> str:
+    """The names with commas; at most ten, and the number of the others.
+
+    >>> listed_names(["a", "b"]), listed_names("abcdefghijkl")
+    ('a, b', 'a, b, c, d, e, f, g, h, i, j and 2 more')
+    """
+    rest = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + rest
+
+
 def _by_size(arrays: Sequence[StoredArray]) -> list[StoredArray]:
     """Most axes first, then the largest."""
     return sorted(arrays, key=lambda one: (-len(one.shape), -math.prod(one.shape), one.key))
 
 
 def _listed(arrays: Sequence[StoredArray]) -> str:
-    rest = f" and {len(arrays) - LISTED:,} more" if len(arrays) > LISTED else ""
-    return ", ".join(one.text for one in _by_size(arrays)[:LISTED]) + rest
+    return listed_names([one.text for one in _by_size(arrays)])

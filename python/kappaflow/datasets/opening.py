@@ -28,7 +28,7 @@ from .zip_files import open_zip
 __all__ = ["open_images"]
 
 #: Files that hold several arrays, and what makes a folder a zarr store.
-KEYED = (".npz", ".h5", ".hdf5", ".zarr", ".pt", ".pth", ".safetensors")
+KEYED = (".npz", ".h5", ".hdf5", ".zarr", ".pt", ".pth", ".safetensors", *TABLE_SUFFIXES)
 ZARR_MARKS = (".zarray", ".zgroup", "zarr.json")
 FILE_READERS: dict[str, Callable[[Path, Options], ImageSource]] = {
     ".npy": open_npy,
@@ -205,8 +205,9 @@ def open_path(path: Path, given: str, options: Options) -> ImageSource:
     if not path.exists():
         if given.lower().endswith((*TAR_SUFFIXES, *TABLE_SUFFIXES)) and "{" in given:
             paths = [Path(each) for each in expand_braces(given)]
-            reader = open_tars if given.lower().endswith(TAR_SUFFIXES) else open_tables
-            return reader(paths, path.name, f"{len(paths):,} files {path.name}", options)
+            if given.lower().endswith(TAR_SUFFIXES):
+                return open_tars(paths, path.name, f"{len(paths):,} archives {path.name}", options)
+            return open_tables(paths, path.name, f"{len(paths):,} tables {path.name}", options)
         close = difflib.get_close_matches(given.lower(), BUILTIN_NAMES, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise DataError(
@@ -217,7 +218,7 @@ def open_path(path: Path, given: str, options: Options) -> ImageSource:
         suffix = ".tar.gz"
     if path.is_dir() and any((path / mark).is_file() for mark in ZARR_MARKS):
         suffix = ".zarr"
-    if options.key is not None and suffix not in KEYED:
+    if options.key is not None and suffix not in KEYED and not path.is_dir():
         raise DataError(f"{given!r} has no arrays with keys, got {options.key!r}; {', '.join(KEYED)} files have")
     if suffix in FILE_READERS and (path.is_file() or suffix == ".zarr"):
         return FILE_READERS[suffix](path, options)

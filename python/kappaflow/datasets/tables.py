@@ -7,8 +7,8 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -16,101 +16,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .._repr import ShortRepr
-from .arrays import choose_key, open_array
+from .arrays import open_array
 from .errors import DataError
-from .folder import ImageFile, open_image_files
+from .folder import open_image_files
 from .image_formats import is_image_start
+from .image_survey import ImageFile
+from .keys import SEPARATOR, Chosen, StoredArray, choose_array, listed_names
 from .members import IMAGE_BYTES, Stack, leave_out
 from .options import Options
 from .source import ImageSource
+from .table_parts import TablePart, import_arrow, open_table_file
 
 __all__ = ["TABLE_SUFFIXES", "is_saved_dataset", "open_saved_dataset", "open_table", "open_table_folder", "open_tables"]
 
 TABLE_SUFFIXES = (".parquet", ".arrow", ".feather")
-#: Largest part of a column that is unpacked at once.
-PART_BYTES = 2 * 2**30
 #: Names of columns of labels; the first one that exists is used.
 LABELS = ("label", "labels", "class", "fine_label", "y")
-
-
-def import_arrow() -> ModuleType:
-    """The module ``pyarrow`` with its readers.
-
-    Raises
-    ------
-    ImportError
-        pyarrow is missing; the message names the extra that installs it.
-    """
-    try:
-        import pyarrow  # lazy: pyarrow
-        import pyarrow.ipc
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ImportError('reading tables of images needs pyarrow: pip install "kappaflow[hf]"') from error
-    return pyarrow  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True, repr=False)
-class TablePart(ShortRepr):
-    """Some rows of a table that are read at once: a row group of a Parquet file, or a batch of an Arrow file.
-
-    Attributes
-    ----------
-    rows : number of its rows
-    column : function that reads one of its columns, an Arrow array (rows,)
-    """
-
-    rows: int
-    column: Callable[[str], Any]
-
-
-class TableFile(NamedTuple):
-    """The schema of a file and its parts."""
-
-    schema: Any
-    parts: list[TablePart]
-
-
-def parquet_parts(path: Path, arrow: ModuleType) -> TableFile:
-    """Schema and parts of a Parquet file.
-
-    Raises
-    ------
-    DataError
-        In a part: a column that is too large when unpacked.
-    """
-    file = arrow.parquet.ParquetFile(path, memory_map=True)
-    schema, facts = file.schema_arrow, file.metadata
-
-    def reader(group: int) -> Callable[[str], Any]:
-        def column(name: str) -> Any:
-            chunks = [facts.row_group(group).column(number) for number in range(facts.num_columns)]
-            size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] == name)
-            if size > PART_BYTES:
-                raise DataError(
-                    f"{path.name}: a row group of the column {name!r} takes {size:,} bytes when unpacked, and at most "
-                    f"{PART_BYTES:,} are read at once; write the file with smaller row groups (row_group_size=1000)"
-                )
-            return file.read_row_group(group, columns=[name]).column(name).combine_chunks()
-
-        return column
-
-    parts = [
-        TablePart(rows=facts.row_group(group).num_rows, column=reader(group)) for group in range(facts.num_row_groups)
-    ]
-    return TableFile(schema=schema, parts=parts)
-
-
-def arrow_parts(path: Path, arrow: ModuleType) -> TableFile:
-    """Schema and parts of an Arrow file or stream, which is memory-mapped."""
-    mapped = arrow.memory_map(str(path))
-    with path.open("rb") as file:
-        is_file = file.read(6) == b"ARROW1"
-    reader = arrow.ipc.open_file(mapped) if is_file else arrow.ipc.open_stream(mapped)
-    batches = [reader.get_batch(number) for number in range(reader.num_record_batches)] if is_file else list(reader)
-    parts = [TablePart(rows=batch.num_rows, column=batch.column) for batch in batches]
-    return TableFile(schema=reader.schema, parts=parts)
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------
@@ -123,18 +44,26 @@ def stored_type(kind: Any) -> Any:
     return kind
 
 
-def is_encoded(kind: Any, values: Callable[[], Any], arrow: ModuleType) -> bool:
-    """Whether a column holds the bytes of image files: a struct with the field "bytes", or bytes that begin as an image."""
+def is_binary(kind: Any, arrow: ModuleType) -> bool:
+    """Whether a column holds bytes."""
     types = arrow.types
-    kind = stored_type(kind)
-    if types.is_struct(kind):
+    views = getattr(types, "is_binary_view", None)
+    return bool(types.is_binary(kind) or types.is_large_binary(kind) or (views is not None and views(kind)))
+
+
+def is_encoded(kind: Any, table: Table, column: str) -> bool:
+    """Whether a column holds the bytes of image files: a struct with the field "bytes", or bytes that begin as an image."""
+    kind, arrow = stored_type(kind), table.arrow
+    if arrow.types.is_struct(kind):
         number = kind.get_field_index("bytes")
-        held = kind.field(number).type if number >= 0 else None
-        return held is not None and bool(types.is_binary(held) or types.is_large_binary(held))
-    if not (types.is_binary(kind) or types.is_large_binary(kind)):
+        return number >= 0 and is_binary(kind.field(number).type, arrow)
+    if not is_binary(kind, arrow):
         return False
-    first = next((value for value in values() if value.is_valid), None)
-    return first is not None and is_image_start(bytes(first.as_buffer()[:16]))
+    for number in range(len(table.parts)):
+        for value in table.column(number, column):
+            if value.is_valid:
+                return is_image_start(bytes(value.as_buffer()[:16]))
+    return False
 
 
 def is_array(kind: Any, arrow: ModuleType) -> bool:
@@ -244,14 +173,14 @@ def class_names(schema: Any, column: str) -> Sequence[str] | None:
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
 
-def read_labels(table: Table, schema: Any, column: str) -> npt.NDArray[Any] | None:
+def read_labels(table: Table, column: str) -> npt.NDArray[Any] | None:
     """Labels (N,) of all rows: names of classes if they are known, else the values; None if some are missing."""
     values: list[Any] = []
     for number in range(len(table.parts)):
         values += table.column(number, column).to_pylist()
     if any(not isinstance(value, int | str) for value in values):
         return None
-    names = class_names(schema, column)
+    names = class_names(table.schema, column)
     if names is not None and all(isinstance(value, int) and 0 <= value < len(names) for value in values):
         values = [names[value] for value in values]
     return np.array(values)
@@ -276,19 +205,52 @@ def read_parts(paths: Sequence[Path], name: str, arrow: ModuleType) -> Table:
     Raises
     ------
     DataError
-        A file cannot be read, or has other columns than the first.
+        A file cannot be read, has other columns than the first, or two of one name, or there are no rows.
     """
-    schema, parts = None, []
+    schema: Any = None
+    parts: list[TablePart] = []
     for path in paths:
-        try:
-            found, more = (parquet_parts if path.suffix.lower() == ".parquet" else arrow_parts)(path, arrow)
-        except Exception as error:  # ArrowInvalid, OSError, …
-            raise DataError(f"{path.name}: not a table that can be read ({str(error)[:300]})") from error
+        found, more = open_table_file(path, arrow)
         schema = found if schema is None else schema
         if found.names != schema.names or found.types != schema.types:
             raise DataError(f"{name}: {path.name} has other columns than {paths[0].name}; give the files of one split")
-        parts += more
-    return Table(name=name, arrow=arrow, parts=[part for part in parts if part.rows], schema=schema)
+        parts += [part for part in more if part.rows]
+    if not parts:
+        raise DataError(f"{name}: the table has no rows; at least one image is needed")
+    twice = sorted({column for column in schema.names if schema.names.count(column) > 1})
+    if twice:
+        raise DataError(f"{name}: has several columns of the name {listed_names(twice)}; rename them")
+    return Table(name=name, arrow=arrow, parts=parts, schema=schema)
+
+
+def choose_column(table: Table, wanted: str | None) -> Chosen:
+    """The column of the images, as :func:`~.keys.choose_array` chooses: encoded images before lists of numbers.
+
+    Raises
+    ------
+    DataError
+        No column holds images, or several do, or the one that is wanted does not.
+    """
+    rows = sum(part.rows for part in table.parts)
+    encoded = [field.name for field in table.schema if is_encoded(field.type, table, field.name)]
+    lists = [field.name for field in table.schema if field.name not in encoded and is_array(field.type, table.arrow)]
+    if not encoded and not lists:
+        columns = listed_names([f"{field.name}: {field.type}" for field in table.schema])
+        raise DataError(f"{table.name}: no column holds encoded images or lists of numbers; its columns are {columns}")
+    images = [StoredArray(column, (rows,), np.dtype(bytes)) for column in encoded]
+    if len(images) == 1 and wanted is None:
+        return Chosen(encoded[0], ())
+    arrays = [first_image(table, column, rows) for column in lists] if wanted is not None or not images else []
+    return choose_array([*images, *arrays], table.name, wanted)
+
+
+def first_image(table: Table, column: str, rows: int) -> StoredArray:
+    """A column of lists as an array of the shape that its first row has; (rows,) if that row is missing."""
+    try:
+        values = list_values(table.column(0, column).slice(0, 1), column, table.arrow)
+    except DataError:
+        return StoredArray(column, (rows,), np.dtype(np.float64))
+    return StoredArray(column, (rows, *values.shape[1:]), values.dtype)
 
 
 def open_tables(paths: Sequence[Path], name: str, what: str, options: Options) -> ImageSource:
@@ -313,25 +275,13 @@ def open_tables(paths: Sequence[Path], name: str, what: str, options: Options) -
         raise DataError(f"{name}: {len(missing)} of {len(paths)} files do not exist, the first is {missing[0]}")
     arrow = import_arrow()
     table = read_parts(paths, name, arrow)
-    schema = table.schema
-    if not table.parts:
-        raise DataError(f"{name}: the table has no rows; at least one image is needed")
-    encoded, arrays = [], []
-    for field in schema:
-        if is_encoded(field.type, lambda column=field.name: table.column(0, column), arrow):  # type: ignore[misc]
-            encoded.append(field.name)
-        elif is_array(field.type, arrow):
-            arrays.append(field.name)
-    if not encoded and not arrays:
-        columns = ", ".join(f"{field.name}: {field.type}" for field in list(schema)[:10])
-        raise DataError(f"{name}: no column holds encoded images or lists of numbers; its columns are {columns}")
-    column = choose_key(encoded or arrays, name)
-    label = label_column(schema, arrow)
-    labels = None if label is None or label == column else read_labels(table, schema, label)
+    column = choose_column(table, options.key).key
+    label = label_column(table.schema, arrow)
+    labels = None if label is None or label == column else read_labels(table, label)
     what = f"the column {column!r} of {what}"
-    others = [other for other in schema.names if other not in (column, label)]
-    left_out = [f"the columns {', '.join(others[:10])}" + (" …" if len(others) > 10 else "")] if others else []
-    if encoded:
+    others = [other for other in table.schema.names if other != column and (other != label or labels is None)]
+    left_out = [f"{len(others):,} other column{'s' * (len(others) > 1)}: {listed_names(others)}"] if others else []
+    if is_encoded(table.schema.field(column).type, table, column):
         files = list(table.files(column))
         if labels is not None:
             files = [ImageFile(file.name, file.open, tag) for file, tag in zip(files, labels.tolist(), strict=True)]
@@ -378,6 +328,42 @@ def open_table(path: Path, options: Options) -> ImageSource:
     return open_tables([path], path.name, path.name, options)
 
 
+def split_of(path: Path, folder: Path) -> str:
+    """Name of the split that a file belongs to: its name without the number of the shard, below the folders it lies in."""
+    stem = re.sub(r"-\d+-of-\d+.*$", "", path.stem)
+    stem = "" if re.match(r"part-\d+", stem) else re.sub(r"(^|[-_])\d+$", "", stem)
+    return "/".join(part for part in (*path.relative_to(folder).parts[:-1], stem) if part)
+
+
+class ChosenSplit(NamedTuple):
+    """Name of a split, and the options for reading it, whose key is that of the column."""
+
+    split: str
+    options: Options
+
+
+def choose_split(splits: Sequence[str], name: str, options: Options) -> ChosenSplit:
+    """The only split, or the one that begins the key "SPLIT" or "SPLIT/COLUMN"; and the options with the rest of the key.
+
+    Raises
+    ------
+    DataError
+        There are several splits, and the key names none.
+    """
+    key = options.key or ""
+    named = [split for split in splits if split and (key == split or key.startswith(f"{split}/"))]
+    if named:
+        split = max(named, key=len)
+        return ChosenSplit(split, replace(options, key=key[len(split) + 1 :] or None))
+    if len(splits) == 1:
+        return ChosenSplit(splits[0], options)
+    got = f", got {key!r}" if key else ""
+    raise DataError(
+        f"{name}: holds the splits {listed_names(sorted(splits))}{got}; type one of them behind the folder, as "
+        f"{name}{SEPARATOR}{'train' if 'train' in splits else sorted(splits)[-1]}"
+    )
+
+
 def open_table_folder(folder: Path, paths: Sequence[Path], options: Options) -> ImageSource:
     """Source of the images of the Parquet or Arrow files of a folder, all of one split.
 
@@ -386,21 +372,29 @@ def open_table_folder(folder: Path, paths: Sequence[Path], options: Options) -> 
     ImportError
         A package is missing.
     DataError
-        There are several splits, or the files or an option cannot be used.
+        There are several splits and the key names none, or the files or an option cannot be used.
     """
     name = folder.name or folder.resolve().name
-    splits = {re.sub(r"(-\d+-of-\d+.*|-?\d+)$", "", path.stem) for path in paths}
-    if len(splits) > 1:
-        raise DataError(
-            f"{name}: holds the splits {', '.join(sorted(splits)[:10])}; give the files of one, such as "
-            f"{paths[0]} or 'train-{{00000..00003}}-of-00004.parquet'"
-        )
-    return open_tables(paths, name, f"{len(paths):,} tables of the folder {name}", options)
+    splits: dict[str, list[Path]] = {}
+    for path in paths:
+        splits.setdefault(split_of(path, folder), []).append(path)
+    split, rest = choose_split(list(splits), name, options)
+    of = f"of the split {split!r} " if len(splits) > 1 else ""
+    count = len(splits[split])
+    source = open_tables(splits[split], name, f"{count:,} table{'s' * (count > 1)} {of}of the folder {name}", rest)
+    return leave_out(source, other_splits(splits, split))
+
+
+def other_splits(splits: Mapping[str, object] | Sequence[str], read: str) -> list[str]:
+    """What is said of the splits that are not read."""
+    others = sorted(split for split in splits if split != read)
+    return [f"the split{'s' * (len(others) > 1)} {listed_names(others)}"] if others else []
 
 
 def is_saved_dataset(folder: Path) -> bool:
-    """Whether ``save_to_disk`` of the package ``datasets`` wrote the folder."""
-    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
+    """Whether ``save_to_disk`` of the package ``datasets`` wrote the folder: one dataset, or one for each split."""
+    one = (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
+    return one or (folder / "dataset_dict.json").is_file()
 
 
 def open_saved_dataset(folder: Path, options: Options) -> ImageSource:
@@ -411,15 +405,29 @@ def open_saved_dataset(folder: Path, options: Options) -> ImageSource:
     ImportError
         A package is missing.
     DataError
-        It has several splits, or the files or an option cannot be used.
+        It has several splits and the key names none, or the files or an option cannot be used.
     """
     name = folder.name or folder.resolve().name
     if not (folder / "state.json").is_file():
         splits = sorted(path.parent.name for path in folder.glob("*/state.json"))
-        if len(splits) != 1:
-            remedy = f"; give one of them: {folder / splits[0]}" if splits else ""
-            raise DataError(f"{name}: a dataset with the splits {', '.join(splits[:10]) or '(none)'}{remedy}")
-        return open_saved_dataset(folder / splits[0], options)
+        if not splits:
+            raise DataError(f"{name}: its dataset_dict.json lists splits, but no folder in it holds one")
+        split, rest = choose_split(splits, name, options)
+        source = open_saved_split(folder / split, name, f"the split {split!r} of the saved dataset {name}", rest)
+        return leave_out(source, other_splits(splits, split))
+    return open_saved_split(folder, name, f"the saved dataset {name}", options)
+
+
+def open_saved_split(folder: Path, name: str, what: str, options: Options) -> ImageSource:
+    """Source of the images of one split, whose files its ``state.json`` lists.
+
+    Raises
+    ------
+    ImportError
+        A package is missing.
+    DataError
+        The files or an option cannot be used.
+    """
     try:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         paths = [folder / os.path.basename(entry["filename"]) for entry in state["_data_files"]]
@@ -430,4 +438,6 @@ def open_saved_dataset(folder: Path, options: Options) -> ImageSource:
         raise DataError(
             f"{name}: a selection of rows is stored beside the data; save dataset.flatten_indices() instead"
         )
-    return open_tables(paths, name, f"the saved dataset {name}", options)
+    if not paths:
+        raise DataError(f"{name}: the table has no rows; at least one image is needed")
+    return open_tables(paths, name, what, options)

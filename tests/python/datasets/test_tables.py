@@ -14,8 +14,8 @@ import pyarrow.parquet
 import pytest
 
 from containers import encoded
-from kappaflow.datasets import DataError, open_images, tables
-from pictures import random_bytes, rows
+from kappaflow.datasets import DataError, open_images, table_parts
+from pictures import random_bytes, rows, write_images
 
 IMAGES = random_bytes(12, 6, 5, 3)
 PIXELS = IMAGES.reshape(12, -1) / 127.5 - 1
@@ -65,7 +65,7 @@ def test_encoded_images(tmp_path: Path, suffix: str) -> None:
     source = open_images(write(tmp_path / f"data{suffix}", table(caption=["x"] * 12)))
     assert (source.shape, source.count) == ((6, 5, 3), 12)
     assert source.provenance.description.startswith(f"the column 'image' of data{suffix}: 12 image files")
-    assert source.provenance.left_out == ("the columns caption",)
+    assert source.provenance.left_out == ("1 other column: caption",)
     assert source.labels is not None
     assert source.labels().tolist() == ["cat", "dog", "owl"] * 4
     np.testing.assert_array_equal(rows(source, 7), PIXELS)
@@ -134,9 +134,16 @@ def test_splits_of_a_saved_dataset(tmp_path: Path) -> None:
     (tmp_path / "saved" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
     assert open_images(tmp_path / "saved").count == 12
     write_saved(tmp_path / "saved" / "test", table(IMAGES[:2]), 1)
-    with pytest.raises(DataError, match=r"saved: a dataset with the splits test, train; give one of them: .*test"):
+    with pytest.raises(DataError, match=r"saved: holds the splits test, train; type one .*, as saved::train"):
         open_images(tmp_path / "saved")
     assert open_images(tmp_path / "saved" / "test").count == 2
+    for key in ("test", "test/image"):
+        source = open_images(f"{tmp_path / 'saved'}::{key}")
+        assert source.count == 2
+        assert source.provenance.what.startswith("the column 'image' of the split 'test' of the saved dataset saved")
+        assert source.provenance.left_out == ("the split train",)
+    with pytest.raises(DataError, match=r"splits test, train, got 'valid'"):
+        open_images(f"{tmp_path / 'saved'}::valid")
 
 
 def test_splits_of_a_folder_of_tables(tmp_path: Path) -> None:
@@ -146,8 +153,11 @@ def test_splits_of_a_folder_of_tables(tmp_path: Path) -> None:
         )
     np.testing.assert_array_equal(rows(open_images(tmp_path / "data")), PIXELS)
     write(tmp_path / "data" / "test-00000-of-00001.parquet", table(IMAGES[:2]))
-    with pytest.raises(DataError, match=r"data: holds the splits test, train; give the files of one"):
+    with pytest.raises(DataError, match=r"data: holds the splits test, train; type one of .*, as data::train"):
         open_images(tmp_path / "data")
+    source = open_images(f"{tmp_path / 'data'}::train")
+    np.testing.assert_array_equal(rows(source), PIXELS)
+    assert source.provenance.left_out == ("1 other column: label", "the split test") or source.labels is not None
     pattern = str(tmp_path / "data" / "train-{00000..00002}-of-00003-a1b2.parquet")
     np.testing.assert_array_equal(rows(open_images(pattern)), PIXELS)
 
@@ -159,7 +169,7 @@ def test_splits_of_a_folder_of_tables(tmp_path: Path) -> None:
         ({"a": ["x", "y"], "b": [1, 2]}, r"no column holds encoded images .*; its columns are a: string, b: int64"),
         ({"x": [[1, 2], [1, 2, 3]]}, r"column 'x': lists of different lengths, from 2 to 3"),
         ({"x": [[1, 2], None]}, r"column 'x': 1 values are missing \(null\)"),
-        ({"p": [[1, 2]], "q": [[1, 2]]}, r"holds several arrays \(p, q\)"),
+        ({"p": [[1, 2]], "q": [[1, 2]]}, r"several arrays .*: p \(1, 2\) int64, q \(1, 2\) int64; .* data\.parquet::p"),
         ({"image": [{"bytes": None, "path": "/etc/passwd"}]}, r"row 0: the image itself is not in the file"),
         ({"x": pa.array([], pa.list_(pa.int64()))}, r"the table has no rows"),
     ],
@@ -205,8 +215,35 @@ def test_damaged_files(tmp_path: Path, suffix: str, size: int) -> None:
 def test_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "data.parquet", pa.table({"x": nested(np.zeros((9, 9000), np.uint8), pa.uint8())}), 9)
     assert open_images(path).count == 9
-    monkeypatch.setattr(tables, "PART_BYTES", 10)
-    with pytest.raises(DataError, match=r"the column 'x' takes \d+ bytes when unpacked, .* smaller row groups"):
+    monkeypatch.setattr(table_parts, "PART_BYTES", 10)
+    with pytest.raises(DataError, match=r"the column 'x' takes [\d,]+ bytes or more when unpacked, .* smaller row"):
+        open_images(path)
+
+
+def test_bomb_of_one_image_counted_many_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = pa.table({"image": [encoded(IMAGES[0]) + bytes(10_000)] * 500})
+    path = write(tmp_path / "data.parquet", data, 500)
+    assert path.stat().st_size < 40_000
+    assert open_images(path).count == 500
+    monkeypatch.setattr(table_parts, "PART_BYTES", 1_000_000)
+    with pytest.raises(DataError, match=r"takes 1,\d+,\d+ bytes or more when unpacked"):
+        open_images(path)
+
+
+@pytest.mark.parametrize("suffix", [".arrow", ".feather"])
+@pytest.mark.parametrize("packing", ["zstd", "lz4"])
+def test_packed_arrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, packing: str) -> None:
+    data = table(extra=pa.array([b"0" * 100_000] * 12).dictionary_encode())
+    options = (
+        {"compression": packing} if suffix == ".feather" else {"options": pa.ipc.IpcWriteOptions(compression=packing)}
+    )
+    path = write(tmp_path / f"data{suffix}", data, **options)
+    assert path.stat().st_size < 30_000
+    source = open_images(path)
+    np.testing.assert_array_equal(rows(source), PIXELS)
+    np.testing.assert_array_equal(rows(source), PIXELS)  # a second reading begins again
+    monkeypatch.setattr(table_parts, "PART_BYTES", 50_000)
+    with pytest.raises(DataError, match=rf"data{suffix}: a batch of rows takes 100,\d+ bytes when unpacked"):
         open_images(path)
 
 
@@ -253,3 +290,67 @@ def test_damaged_state(tmp_path: Path, state: str, message: str) -> None:
     (folder / "state.json").write_text(state)
     with pytest.raises(DataError, match=message):
         open_images(folder)
+
+
+# ---------------------------------------------------------------- awkward
+def test_several_columns_of_images(tmp_path: Path) -> None:
+    path = write(tmp_path / "data.parquet", table(mask=[encoded(image[..., 0]) for image in IMAGES]))
+    with pytest.raises(
+        DataError, match=r"image \(12 encoded images\), mask \(12 encoded images\); .* data\.parquet::image"
+    ):
+        open_images(path)
+    source = open_images(f"{path}::mask")
+    np.testing.assert_array_equal(rows(source), IMAGES[..., 0].reshape(12, -1) / 127.5 - 1)
+    assert source.provenance.left_out == ("1 other column: image",)
+    with pytest.raises(DataError, match=r"holds no array 'masks', but .*did you mean data\.parquet::mask\?"):
+        open_images(f"{path}::masks")
+
+
+def test_lists_beside_images_are_read_only_by_their_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "data.parquet", table(latent=nested(np.ones((12, 2, 2, 4), np.float32), pa.float32())))
+    assert open_images(path).shape == (6, 5, 3)
+    assert open_images(f"{path}::latent").shape == (2, 2, 4)
+
+
+def test_lists_of_tokens_beside_pixels(tmp_path: Path) -> None:
+    data = pa.table({"tokens": [[1] * (1 + row) for row in range(12)], "pixels": nested(IMAGES, pa.uint8())})
+    np.testing.assert_array_equal(rows(open_images(write(tmp_path / "data.parquet", data))), PIXELS)
+
+
+def test_splits_in_folders_of_equal_names(tmp_path: Path) -> None:
+    for split, count in (("train", 12), ("test", 3)):
+        write(tmp_path / "data" / "default" / split / "0000.parquet", table(IMAGES[:count]))
+    with pytest.raises(DataError, match=r"the splits default/test, default/train; "):
+        open_images(tmp_path / "data")
+    assert open_images(f"{tmp_path / 'data'}::default/test").count == 3
+    assert open_images(f"{tmp_path / 'data'}::default/train/image").count == 12
+
+
+def test_parts_of_spark(tmp_path: Path) -> None:
+    for number in range(3):
+        part = table(IMAGES[4 * number : 4 * number + 4])
+        write(tmp_path / "data" / f"part-{number:05d}-0f{number}a.c000.snappy.parquet", part)
+    np.testing.assert_array_equal(rows(open_images(tmp_path / "data")), PIXELS)
+
+
+def test_two_columns_of_one_name(tmp_path: Path) -> None:
+    values = nested(IMAGES, pa.uint8())
+    path = write(tmp_path / "data.parquet", pa.Table.from_arrays([values, values], names=["x", "x"]))
+    with pytest.raises(DataError, match="has several columns of the name x; rename them"):
+        open_images(path)
+
+
+def test_first_part_without_an_image(tmp_path: Path) -> None:
+    values = [None] * 5 + [encoded(image) for image in IMAGES[5:]]
+    path = write(tmp_path / "data.parquet", pa.table({"image": pa.array(values, pa.binary())}))
+    with pytest.raises(DataError, match=r"row 0: the image itself is not in the file"):
+        open_images(path)
+    skipped: list[str] = []
+    np.testing.assert_array_equal(rows(open_images(path, skip_corrupt=True, on_skip=skipped.append)), PIXELS[5:])
+    assert len(skipped) == 5
+
+
+def test_key_of_a_folder_without_tables(tmp_path: Path) -> None:
+    write_images(tmp_path / "data", IMAGES)
+    with pytest.raises(DataError, match=r"data: a folder without tables has no parts with names, got 'train'"):
+        open_images(f"{tmp_path / 'data'}::train")
