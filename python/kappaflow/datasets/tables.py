@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -328,11 +328,12 @@ def open_table(path: Path, options: Options) -> ImageSource:
     return open_tables([path], path.name, path.name, options)
 
 
-def split_of(path: Path, folder: Path) -> str:
+def split_of(name: str) -> str:
     """Name of the split that a file belongs to: its name without the number of the shard, below the folders it lies in."""
+    path = PurePosixPath(name)
     stem = re.sub(r"-\d+-of-\d+.*$", "", path.stem)
     stem = "" if re.match(r"part-\d+", stem) else re.sub(r"(^|[-_])\d+$", "", stem)
-    return "/".join(part for part in (*path.relative_to(folder).parts[:-1], stem) if part)
+    return "/".join(part for part in (*path.parts[:-1], stem) if part)
 
 
 class ChosenSplit(NamedTuple):
@@ -364,7 +365,7 @@ def choose_split(splits: Sequence[str], name: str, options: Options) -> ChosenSp
     )
 
 
-def open_table_folder(folder: Path, paths: Sequence[Path], options: Options) -> ImageSource:
+def open_table_folder(folder: Path, names: Sequence[str], options: Options) -> ImageSource:
     """Source of the images of the Parquet or Arrow files of a folder, all of one split.
 
     Raises
@@ -376,8 +377,8 @@ def open_table_folder(folder: Path, paths: Sequence[Path], options: Options) -> 
     """
     name = folder.name or folder.resolve().name
     splits: dict[str, list[Path]] = {}
-    for path in paths:
-        splits.setdefault(split_of(path, folder), []).append(path)
+    for file in names:
+        splits.setdefault(split_of(file), []).append(folder / file)
     split, rest = choose_split(list(splits), name, options)
     of = f"of the split {split!r} " if len(splits) > 1 else ""
     count = len(splits[split])
