@@ -244,6 +244,11 @@ def batch_facts(message: Any) -> BatchFacts:
     Each compressed buffer begins with its size when unpacked; see ``Message.fbs`` of the Arrow format, whose tables number
     their fields: Message (version, type of header, header, length of body), DictionaryBatch (id, batch), RecordBatch (length,
     nodes, buffers, compression), Buffer (offset, length).
+
+    Raises
+    ------
+    ValueError
+        The message holds no batch.
     """
     data, body = message.metadata.to_pybytes(), message.body
     batch = FlatTable(data, struct.unpack_from("<I", data)[0]).table(2)

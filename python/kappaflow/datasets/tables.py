@@ -51,7 +51,7 @@ def is_binary(kind: Any, arrow: ModuleType) -> bool:
     return bool(types.is_binary(kind) or types.is_large_binary(kind) or (views is not None and views(kind)))
 
 
-def is_encoded(kind: Any, table: Table, column: str) -> bool:
+def is_encoded(kind: Any, table: ImageTable, column: str) -> bool:
     """Whether a column holds the bytes of image files: a struct with the field "bytes", or bytes that begin as an image."""
     kind, arrow = stored_type(kind), table.arrow
     if arrow.types.is_struct(kind):
@@ -105,7 +105,7 @@ def list_values(column: Any, name: str, arrow: ModuleType) -> npt.NDArray[Any]:
 
 
 @dataclass
-class Table:
+class ImageTable:
     """Parts of one or several files with the same columns; the last part of a column that was read is held."""
 
     name: str
@@ -173,7 +173,7 @@ def class_names(schema: Any, column: str) -> Sequence[str] | None:
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
 
-def read_labels(table: Table, column: str) -> npt.NDArray[Any] | None:
+def read_labels(table: ImageTable, column: str) -> npt.NDArray[Any] | None:
     """Labels (N,) of all rows: names of classes if they are known, else the values; None if some are missing."""
     values: list[Any] = []
     for number in range(len(table.parts)):
@@ -199,7 +199,7 @@ def label_column(schema: Any, arrow: ModuleType) -> str | None:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def read_parts(paths: Sequence[Path], name: str, arrow: ModuleType) -> Table:
+def read_parts(paths: Sequence[Path], name: str, arrow: ModuleType) -> ImageTable:
     """The table of files with the same columns.
 
     Raises
@@ -220,10 +220,10 @@ def read_parts(paths: Sequence[Path], name: str, arrow: ModuleType) -> Table:
     twice = sorted({column for column in schema.names if schema.names.count(column) > 1})
     if twice:
         raise DataError(f"{name}: has several columns of the name {listed_names(twice)}; rename them")
-    return Table(name=name, arrow=arrow, parts=parts, schema=schema)
+    return ImageTable(name=name, arrow=arrow, parts=parts, schema=schema)
 
 
-def choose_column(table: Table, wanted: str | None) -> Chosen:
+def choose_column(table: ImageTable, wanted: str | None) -> Chosen:
     """The column of the images, as :func:`~.keys.choose_array` chooses: encoded images before lists of numbers.
 
     Raises
@@ -244,7 +244,7 @@ def choose_column(table: Table, wanted: str | None) -> Chosen:
     return choose_array([*images, *arrays], table.name, wanted)
 
 
-def first_image(table: Table, column: str, rows: int) -> StoredArray:
+def first_image(table: ImageTable, column: str, rows: int) -> StoredArray:
     """A column of lists as an array of the shape that its first row has; (rows,) if that row is missing."""
     try:
         values = list_values(table.column(0, column).slice(0, 1), column, table.arrow)
@@ -293,7 +293,7 @@ def open_tables(paths: Sequence[Path], name: str, what: str, options: Options) -
     return leave_out(source, left_out)
 
 
-def stack_of(table: Table, column: str) -> Stack:
+def stack_of(table: ImageTable, column: str) -> Stack:
     """The lists of a column as one array (N, …), of which one part is read at a time.
 
     Raises
