@@ -83,6 +83,7 @@ def _errors_table(diagnosis: Diagnosis) -> Table:
     title = (
         f"Error of each law: {diagnosis.training_sets} training sets of {diagnosis.n:,}, "
         f"drawn from {diagnosis.profiles:,} images"
+        f"{' in pairs without an image in common' if diagnosis.disjoint else ''}"
     )
     table = Table(title=title, title_justify="left")
     table.add_column("law")

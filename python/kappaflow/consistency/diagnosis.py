@@ -1,7 +1,8 @@
 """Which law to use for some data: leverage and kurtosis of the samples, and the error of each law in a small experiment.
 
-:func:`diagnose` draws training sets from the profiles of a population, which it treats as an exactly known population, and
-compares the variance over these training sets with the prediction of each law.
+:func:`diagnose` draws training sets from the profiles of a population and compares the variance over these training sets with the
+prediction of each law. Many profiles are treated as an exactly known population and drawn from again and again. Few are split into
+disjoint training sets, because images drawn twice are not like new images; see :func:`~.experiment.measured`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from ..laws import REGISTRY, Work, law_spec, require_profiles
 from ..population import Population, ProfileArray
 from ..sampling import SIGMA_MAX
 from ..splits import Splits
-from .experiment import LawError, Off, exact_population, law_error, simulate, subsampling_error, two_maps
-from .rule import decide, main_job, off_by_law
+from .experiment import LawError, Off, law_error, measured, subsampling_error
+from .rule import decide, doubts, main_job, off_by_law
 from .samples import kurtosis, leverage_at
 
 __all__ = ["FEWEST_PROFILES", "Diagnosis", "diagnose", "diagnosis_to_json"]
@@ -41,6 +42,9 @@ class Diagnosis:
     ----------
     n, training_sets : size and number of the training sets of the experiment
     profiles : number of profiles that the training sets were drawn from
+    disjoint : whether they were drawn in pairs without an image in common, as they are from few profiles
+    neighbours : log of the variance over training sets of images that are neighbours in their order, over that of training sets
+        drawn at random: about 0 if images are independent; None if there are too few profiles for it
     sigma_max, denoiser_sigma : noise levels of the experiment's two maps
     kappa : the κ at which the leverage is computed: df1(κ) is half of the largest value that it can have with n samples
     leverage : (M,) τ_a = Σₖ z²ₐₖ/(sₖ+κ) / df1(κ) of each profile, 1 on average
@@ -58,6 +62,8 @@ class Diagnosis:
     n: int
     training_sets: int
     profiles: int
+    disjoint: bool
+    neighbours: Off | None
     sigma_max: float
     denoiser_sigma: float
     kappa: float
@@ -110,9 +116,11 @@ def diagnose(
 ) -> Diagnosis:
     """Which law to use for these data, with the error of each.
 
-    The profiles, or a random subset of them, are treated as an exactly known population. The experiment draws training sets
-    from them with replacement, forms the sampling map and a denoiser of each, and compares the variance of their outputs with
-    the prediction of every law. The law to use is the most accurate one with which the job takes at most
+    The experiment draws training sets from the profiles, or from a random subset of them, forms the sampling map and a denoiser
+    of each, and compares the variance of their outputs with the prediction of every law. Many profiles are treated as an exactly
+    known population, from which training sets are drawn with replacement. Few profiles are drawn in pairs of training sets without
+    an image in common; see :func:`~.experiment.measured`. Profiles that are copies of others count once, if copies count once in
+    the sample size. The law to use is the most accurate one with which the job takes at most
     :data:`~kappaflow.consistency.rule.ACCEPTABLE_SECONDS`. Differences within one standard error of the experiment count as
     equal; among equally accurate laws the fastest is used. The time is estimated from a count of operations and not measured,
     so the same data and the same job always give the same law.
@@ -121,7 +129,8 @@ def diagnose(
     ----------
     population : Population
         With profiles, see :meth:`Population.from_samples`.
-    n : size of the training sets; by default half of the profiles used, at most 300
+    n : size of the training sets; by default half of the profiles used, at most 300. If there are few profiles, at most half of
+        them are used, and the reason says so
     training_sets : number of training sets to draw, at least 8
     inputs : number of seeds and of noised images to follow
     profiles : the largest number of profiles to draw training sets from
@@ -142,33 +151,35 @@ def diagnose(
     rng = np.random.default_rng(integer("seed", seed, 0))
     report = reporter(progress)
     report("profiles as a population", 0.0)
-    exact = exact_population(held, limit, rng)
-    assert exact.profiles is not None
-    size = max(2, min(len(exact.profiles) // 2, _LARGEST_N)) if n is None else integer("n", n, 2)
+    drawn = min(len(held), limit)
+    size = max(2, min(drawn // 2, _LARGEST_N)) if n is None else integer("n", n, 2)
     leverage = leverage_at(population, size)
     middle = float(f"{_MIDDLE_NOISE * np.sqrt(population.total_variance / population.dimension):.2g}")
-    maps = two_maps(exact, top, middle, integer("inputs", inputs, 1), rng)
     report("training sets", 0.1)
-    simulated = simulate(exact.profiles.astype(np.float64), size, count, maps, rng)
-    bands = default_bands(len(exact.eigenvalues))
+    found = measured(held, limit, size, count, sigmas=(top, middle), inputs=integer("inputs", inputs, 1), rng=rng)
+    bands = default_bands(len(found.population.eigenvalues))
     errors = []
     for index, (law, spec) in enumerate(REGISTRY.items()):
         report(spec.title, 0.6 + 0.3 * index / len(REGISTRY))
-        splits = Splits(exact, size, law=law)
-        errors += [law_error(splits, asked, outputs, bands) for asked, outputs in zip(maps, simulated, strict=True)]
+        splits = Splits(found.population, found.n, law=law)
+        errors += [
+            law_error(splits, asked, seen, bands) for asked, seen in zip(found.asked, found.spreads, strict=True)
+        ]
     job = main_job(population) if work is None else work
     seconds = {law: spec.seconds(job) for law, spec in REGISTRY.items()}
     verdict = decide(off_by_law(errors), seconds)
     report("done", 1.0)
-    reason, subsampling = verdict.reason, None
+    reason, subsampling = verdict.reason + doubts(found, size), None
     if not law_spec(verdict.law).closed_form:
         subsampling = subsampling_error(population, verdict.law, size, top)
     if subsampling is not None:
         reason += f" It is built on {len(held):,} of the images, which adds an error of {100 * subsampling:.2g} %."
     return Diagnosis(
-        n=size,
+        n=found.n,
         training_sets=count,
-        profiles=len(exact.profiles),
+        profiles=drawn,
+        disjoint=found.disjoint,
+        neighbours=found.neighbours,
         sigma_max=top,
         denoiser_sigma=middle,
         kappa=leverage.kappa,
@@ -194,6 +205,9 @@ def _held_profiles(population: Population) -> ProfileArray:
             "the empirical law is the one for images in groups"
         )
     held = require_profiles(population, "a diagnosis")
+    if population.sample_size is not None and len(held) > population.sample_size:  # copies count once
+        held = population.distinct_profiles
+        assert held is not None
     if len(held) < FEWEST_PROFILES:
         raise ValueError(f"population must hold at least {FEWEST_PROFILES} profiles for a diagnosis, got {len(held)}")
     return held
@@ -219,9 +233,20 @@ def diagnosis_to_json(diagnosis: Diagnosis) -> dict[str, Any]:
         }
         for each in diagnosis.errors
     ]
-    plain = ("n", "training_sets", "profiles", "sigma_max", "denoiser_sigma", "kappa", "law", "recommendation")
+    plain = (
+        "n",
+        "training_sets",
+        "profiles",
+        "disjoint",
+        "sigma_max",
+        "denoiser_sigma",
+        "kappa",
+        "law",
+        "recommendation",
+    )
     return {
         **{name: getattr(diagnosis, name) for name in plain},
+        "neighbours": None if diagnosis.neighbours is None else diagnosis.neighbours._asdict(),
         "seconds": dict(diagnosis.seconds),
         "subsampling_error": diagnosis.subsampling_error,
         "leverage": leverage,

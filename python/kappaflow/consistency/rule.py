@@ -9,9 +9,9 @@ import numpy as np
 
 from ..laws import Work, law_spec
 from ..population import Population
-from .experiment import LawError, Off
+from .experiment import LawError, Measured, Off
 
-__all__ = ["ACCEPTABLE_SECONDS", "GOOD", "LawDecision", "decide", "duration", "main_job", "off_by_law"]
+__all__ = ["ACCEPTABLE_SECONDS", "GOOD", "LawDecision", "decide", "doubts", "duration", "main_job", "off_by_law"]
 
 #: A law is not chosen automatically if the job would take longer than this with it, by the estimate of
 #: :meth:`~kappaflow.laws.LawSpec.seconds`. Five minutes are worth waiting for if a faster law is wrong by a factor of two or
@@ -19,6 +19,9 @@ __all__ = ["ACCEPTABLE_SECONDS", "GOOD", "LawDecision", "decide", "duration", "m
 ACCEPTABLE_SECONDS = 300.0
 #: A law within this relative error is good; the sentence mentions it if none is.
 GOOD = 0.1
+#: Training sets of neighbours must differ by this factor more than sets drawn at random, and by so many standard errors, before
+#: images are said to depend on their neighbours.
+_ALIKE, _ALIKE_ERRORS = 1.3, 3.0
 #: Errors above this, as logarithms, are reported as factors.
 _A_FACTOR = 0.4
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -78,8 +81,32 @@ def decide(off: Mapping[str, Off], seconds: Mapping[str, float]) -> LawDecision:
             f"law that takes longer than {ACCEPTABLE_SECONDS / 60:g} min is only used where it is named."
         )
     if all(each.error - each.uncertainty > np.log1p(GOOD) for each in off.values()):
-        words += f" No law comes within {100 * GOOD:g}{NO_BREAK}%, as happens with few images."
+        words += f" No law comes within {100 * GOOD:g}{NO_BREAK}%. Few images that differ much in size determine none."
     return LawDecision(chosen, words)
+
+
+def doubts(found: Measured, asked: int) -> str:
+    """What the experiment does not tell: sentences that follow the reason, or none.
+
+    Parameters
+    ----------
+    found : the experiment
+    asked : size of the training sets that was asked for
+    """
+    words = ""
+    if asked > found.n:
+        words += (
+            f" The error is that at n = {found.n:,}: larger training sets without an image in common cannot be drawn from "
+            f"{2 * found.n:,} images, so the error at n = {asked:,} is not measured."
+        )
+    alike = found.neighbours
+    if alike is not None and alike.error > np.log(_ALIKE) + _ALIKE_ERRORS * alike.uncertainty:
+        words += (
+            " But no law of independent images holds for these images in their order: training sets of neighbours differ "
+            f"{np.exp(alike.error):.2g} times as much as training sets drawn at random, as with frames of clips or images that "
+            "are sorted by class."
+        )
+    return words
 
 
 def _differ(first: Off, second: Off) -> bool:

@@ -59,13 +59,20 @@ def law_errors(diagnosis: Diagnosis, taken: str) -> Picture:
     return Picture(
         name="law_errors",
         caption=f"How far each law is off on images like these. {diagnosis.training_sets} training sets of {diagnosis.n:,} "
-        f"images were drawn with replacement from {diagnosis.profiles:,} of the images. The figure shows the variance over "
-        "these sets divided by the variance that each law predicts for them; 1 is perfect. Bars are two standard errors of "
+        f"images were drawn {_how_drawn(diagnosis)}. The figure shows the variance over these sets divided by the "
+        "variance that each law predicts for them; 1 is perfect. Bars are two standard errors of "
         "the simulation.",
         alternative="Simulated over predicted variance for each eigenband: one panel for each map, one mark for each law with "
         f"a bar of two standard errors, and a stripe that marks agreement within {percent_setting(GOOD)}.",
         draw=partial(draw_law_errors, diagnosis, taken),
     )
+
+
+def _how_drawn(diagnosis: Diagnosis) -> str:
+    source = f"from {diagnosis.profiles:,} of the images"
+    if diagnosis.disjoint:
+        return f"{source}, in pairs without an image in common, because these are few"
+    return f"with replacement {source}"
 
 
 @styled
