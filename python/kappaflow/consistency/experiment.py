@@ -164,7 +164,8 @@ def _covariance_eigensystem(centred: FloatArray) -> tuple[FloatArray, FloatArray
     return np.maximum(values, 0.0), vectors
 
 
-class Spread(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class Spread(ShortRepr):
     """Variance of the outputs over training sets, from each of several sets or pairs.
 
     Attributes

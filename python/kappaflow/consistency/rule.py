@@ -81,7 +81,7 @@ def decide(off: Mapping[str, Off], seconds: Mapping[str, float]) -> LawDecision:
             f"law that takes longer than {ACCEPTABLE_SECONDS / 60:g} min is only used where it is named."
         )
     if all(each.error - each.uncertainty > np.log1p(GOOD) for each in off.values()):
-        words += f" No law comes within {100 * GOOD:g}{NO_BREAK}%. Few images that differ much in size determine none."
+        words += f" No law comes within {100 * GOOD:g}{NO_BREAK}%, as happens if images are few and unequal in size."
     return LawDecision(chosen, words)
 
 

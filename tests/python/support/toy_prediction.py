@@ -77,6 +77,8 @@ def make_diagnosis(d, zeros):
         n=60,
         training_sets=96,
         profiles=400,
+        disjoint=False,
+        neighbours=None,
         sigma_max=SIGMA_MAX,
         denoiser_sigma=0.2,
         kappa=0.1,
