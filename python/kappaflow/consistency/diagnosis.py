@@ -15,6 +15,7 @@ import numpy as np
 
 from .._checks import FloatArray, integer, positive
 from .._progress import StepProgress, in_steps, reporter
+from .._samples import without_copies
 from ..bands import Band, default_bands
 from ..laws import REGISTRY, Work, law_spec, require_profiles
 from ..population import Population, ProfileArray
@@ -206,8 +207,7 @@ def _held_profiles(population: Population) -> ProfileArray:
         )
     held = require_profiles(population, "a diagnosis")
     if population.sample_size is not None and len(held) > population.sample_size:  # copies count once
-        held = population.distinct_profiles
-        assert held is not None
+        held = without_copies(held)
     if len(held) < FEWEST_PROFILES:
         raise ValueError(f"population must hold at least {FEWEST_PROFILES} profiles for a diagnosis, got {len(held)}")
     return held
