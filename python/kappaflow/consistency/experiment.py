@@ -165,7 +165,7 @@ def _covariance_eigensystem(centred: FloatArray) -> tuple[FloatArray, FloatArray
 
 
 @dataclass(frozen=True, repr=False)
-class Spread(ShortRepr):
+class OverSets(ShortRepr):
     """Variance of the outputs over training sets, from each of several sets or pairs.
 
     Attributes
@@ -178,15 +178,15 @@ class Spread(ShortRepr):
     independent: int
 
 
-def spread(outputs: FloatArray) -> Spread:
+def spread(outputs: FloatArray) -> OverSets:
     """From outputs (T, B, k) of training sets that were drawn anew."""
     count = len(outputs)
-    return Spread(np.square(outputs - outputs.mean(axis=0)).sum(axis=1) * (count / (count - 1)), count)
+    return OverSets(np.square(outputs - outputs.mean(axis=0)).sum(axis=1) * (count / (count - 1)), count)
 
 
-def spread_of_pairs(outputs: FloatArray, independent: int) -> Spread:
+def spread_of_pairs(outputs: FloatArray, independent: int) -> OverSets:
     """From outputs (2T, B, k) of pairs A, B, A, B, … of disjoint training sets: half of their squared distance."""
-    return Spread(np.square(outputs[::2] - outputs[1::2]).sum(axis=1) / 2, independent)
+    return OverSets(np.square(outputs[::2] - outputs[1::2]).sum(axis=1) / 2, independent)
 
 
 @dataclass(frozen=True, repr=False)
@@ -206,7 +206,7 @@ class Measured(ShortRepr):
     n: int
     disjoint: bool
     asked: Sequence[Asked]
-    spreads: Sequence[Spread]
+    spreads: Sequence[OverSets]
     neighbours: Off | None
 
 
@@ -246,11 +246,18 @@ def measured(
     else:
         asked = two_maps(own, *sigmas, inputs, rng)
         spreads = [spread(each) for each in simulate(rows, n, count, asked, rng)]
-    return Measured(own, n, few, asked, spreads, _neighbours(rows, n, asked, spreads, rng))
+    return Measured(
+        population=own,
+        n=n,
+        disjoint=few,
+        asked=asked,
+        spreads=spreads,
+        neighbours=_neighbours(rows, n, asked, spreads, rng),
+    )
 
 
 def _neighbours(
-    rows: FloatArray, n: int, asked: Sequence[Asked], spreads: Sequence[Spread], rng: np.random.Generator
+    rows: FloatArray, n: int, asked: Sequence[Asked], spreads: Sequence[OverSets], rng: np.random.Generator
 ) -> Off | None:
     """Log of the variance over training sets of neighbouring rows, over that of sets drawn at random.
 
@@ -281,7 +288,7 @@ def _sets_of_runs(rows: FloatArray, length: int, rng: np.random.Generator) -> It
             yield cut[chosen].reshape(_RUNS * length, -1)
 
 
-def law_error(splits: Splits, asked: Asked, observed: Spread, bands: Sequence[Band]) -> LawError:
+def law_error(splits: Splits, asked: Asked, observed: OverSets, bands: Sequence[Band]) -> LawError:
     """Simulated against predicted variance, in total and by eigenband.
 
     Standard errors come from the spread of the training sets.
