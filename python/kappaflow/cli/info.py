@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,8 +14,10 @@ from rich.text import Text
 
 from .. import _core
 from ..datasets import BUILTIN_NAMES
+from ..identified import ways_out
 from ..population import Population
 from .console import output_console
+from .errors import options_as_typed
 from .loading import open_data, saved_population
 from .options import Data
 from .run import machine_facts
@@ -67,6 +70,7 @@ def _image_facts(data: Data) -> dict[str, str]:
         "name": source.name,
         "images": "known when read" if source.count is None else f"{source.count:,}",
         "shape": f"{_times(source.shape)} ({source.dimension} dimensions)",
+        **_limit(source.count, source.shape),
         **dict(_numbered(source.provenance.lines())),
     }
 
@@ -80,8 +84,16 @@ def _population_facts(population: Population) -> dict[str, str]:
         "modes": f"{len(values)}, eigenvalues {values[-1]:.4g} to {values[0]:.4g}",
         "eigenvectors": "no, the spectrum alone" if population.eigenvectors is None else "yes",
         "total variance": f"{population.total_variance:.6g}",
+        **_limit(population.sample_size, population.shape),
         **dict(_numbered(population.provenance.lines())),
     }
+
+
+def _limit(images: int | None, shape: tuple[int, ...]) -> dict[str, str]:
+    """What so many images do not determine, if there are too few; copies, which are found when images are read, count here."""
+    if images is None or images >= math.prod(shape) + 2:
+        return {}
+    return {"limit": options_as_typed(ways_out(images, shape, options=True), {"size": "--size", "grey": "--grey"})}
 
 
 def _numbered(lines: tuple[tuple[str, str], ...]) -> Iterator[tuple[str, str]]:

@@ -10,10 +10,12 @@ from rich.table import Table
 
 from ..bands import Band
 from ..consistency.law_choice import choose_law
-from ..consistency.needed import images_needed, largest_n, search_work
+from ..consistency.needed import images_needed, search_work
 from ..consistency.network_words import network_words, pilot_command
-from ..sample_size import SampleSize
+from ..identified import largest_n, ways_out
+from ..sample_size import LARGEST_N, SampleSize
 from .console import ProgressDisplay, print_networks, print_notes
+from .errors import options_as_typed
 from .loading import load_population, open_data, read_rows
 from .network_plan import torch_facts
 from .options import BandOption, Data, Device, JsonResult, LawOption, Profiles, Sampling, Tolerance, as_typed
@@ -100,6 +102,9 @@ def command(
             f"{data.name}: images for a relative disagreement of two linear models of at most {tolerance.tolerance:g}"
         )
         console.print(_table(title, labels, needed, largest))
+        if population.sample_size is not None and largest < LARGEST_N:
+            limit = ways_out(population.sample_size, population.shape, options=True)
+            print_notes(console, [options_as_typed(limit, {"size": "--size", "grey": "--grey"})], "limit")
         print_notes(console, [chosen.reason], "law")
         if pilot is None:
             print_networks(console, networks, networks.warning, networks.measured, networks.floor)

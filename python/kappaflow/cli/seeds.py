@@ -22,6 +22,7 @@ from ..consistency.network_words import (
     network_words,
     pilot_command,
 )
+from ..identified import require_determined
 from ..laws import Work
 from ..models.image_weights import LEAST_IMAGES, NoPosteriorError
 from ..models.posterior import posterior_variance
@@ -177,6 +178,7 @@ def _ranked(population: Population, numbers: Sequence[int], noise: Path | None, 
 def _linear(population: Population, n: int, ranked: _Ranked, law: LawOption, sampling: Sampling) -> _Linear:
     work = Work.of(population, seeds=len(ranked.numbers))
     chosen = choose_law(population, law.law, sigma_max=sampling.sigma_max, work=work)
+    require_determined(population, [n])
     splits = Splits(population, n, law=chosen.law)
     f = splits.sampling_map(0.0, sampling.sigma_max)
     return _Linear(

@@ -12,15 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
-from .._core import SpectralFunction, UnidentifiedError
+from .._core import SpectralFunction
 from .._repr import ShortRepr
 from ..bands import Band
+from ..identified import largest_n
 from ..laws import DEFAULT_LAW, Work
 from ..population import Population
-from ..sample_size import LARGEST_N, NotReachedError, SampleSize, samples_for
+from ..sample_size import NotReachedError, SampleSize, samples_for
 from ..splits import Splits
 
-__all__ = ["Correction", "images_needed", "largest_n", "search_work"]
+__all__ = ["Correction", "images_needed", "search_work"]
 
 #: Number of sizes n at which another law is compared with the Gaussian law.
 _SIZES = 6
@@ -60,20 +61,6 @@ def _relative(splits: Splits, bands: Sequence[Band], sigma_max: float) -> FloatA
     return splits.mean_disagreement(f, input_sigma=sigma_max, bands=bands, relative=True)
 
 
-def largest_n(population: Population) -> int:
-    """The largest n at which a population determines the law.
-
-    It is 10¹², or N if the population is known through N samples that cannot determine the law beyond N.
-    """
-    splits = Splits(population, LARGEST_N)
-    try:
-        splits.expectation(splits.sampling_map())
-    except UnidentifiedError:
-        assert population.sample_size is not None  # an exactly known population determines the law at any n
-        return population.sample_size
-    return LARGEST_N
-
-
 def search_work(population: Population) -> Work:
     """The work of a law in :func:`images_needed` without a given correction."""
     return Work.of(population, sizes=_SIZES)
@@ -107,7 +94,8 @@ def images_needed(
 
     Returns
     -------
-    The results with their brackets; None if the tolerance is not met at any allowed n (see :func:`largest_n`).
+    The results with their brackets; None if the tolerance is not met at any allowed n, see
+    :func:`~kappaflow.identified.largest_n`.
 
     Raises
     ------

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..identified import largest_n, ways_out
 from ..laws import DEFAULT_LAW, law_spec
 from ..moments import has_variance
 from ..population import Population
 from .law_choice import LawChoice
-from .needed import largest_n
 
 __all__ = ["prediction_notes"]
 
@@ -41,8 +41,8 @@ def prediction_notes(
         )
     if largest_n(population) <= total:
         notes.append(
-            f"There are no results for more than {total:,} images: there are no more images than dimensions, so the data cannot "
-            "show what larger training sets would learn."
+            f"There are no results for more than {total:,} images, because the data cannot show what larger training sets would "
+            f"learn: {ways_out(total, population.shape)}."
         )
     if not infinite_data:
         notes.append(

@@ -19,13 +19,14 @@ from .._progress import StepProgress, in_steps, reporter
 from ..bands import Band, band_sums, resolve_bands
 from ..disagreement import Disagreement
 from ..functions import denoiser
+from ..identified import largest_n, require_determined
 from ..laws import DEFAULT_LAW, Work, law_spec
 from ..population import Population, scaled_profiles
 from ..sample_size import LARGEST_N
 from ..sampling import SIGMA_MAX, SIGMA_MIN, initial_noise
 from ..splits import Splits
 from .law_choice import AUTO, LawChoice, choose_law
-from .needed import Correction, images_needed, largest_n
+from .needed import Correction, images_needed
 from .network_seeds import network_seeds
 from .network_words import pilot_command
 from .notes import prediction_notes
@@ -176,6 +177,7 @@ def _request(
     if not 0 < positive("tolerance", tolerance) < 1:
         raise ValueError(f"tolerance must lie between 0 and 1, got {tolerance}")
     sizes = _sizes(n, population.sample_size)
+    require_determined(population, sizes)
     numbers = np.array([integer("seeds", seed, 0) for seed in seeds], dtype=np.int64)
     if numbers.size == 0:
         raise ValueError("seeds must hold at least one seed, got none")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .._checks import FloatArray
 from .._repr import ShortRepr
-from ..consistency.needed import largest_n
+from ..identified import largest_n
 from ..splits import Splits
 from ..validation.laws import ComparedLaw
 from ..validation.network.context import Context

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...identified import ways_out
 from ..document import Cell, Section, Table, rounded
 from ..words import count, counted, joined, number, percent
 from .phrases import COVERED
@@ -44,8 +45,11 @@ def trust_sentences(pilot: Pilot) -> tuple[str, ...]:
     assumed = "Numbers for more images than are at hand assume more images of the same kind."
     last = pilot.curve[-1].n
     ends = (
-        [f"The images at hand cannot determine the law at more than {count(last)} images."]
-        if last < pilot.data.images
+        [
+            f"The images at hand cannot determine the law at more than {count(last)} images: "
+            f"{ways_out(pilot.data.images, pilot.data.shape)}."
+        ]
+        if last <= pilot.data.images
         else []
     )
     return (tested_sentence(pilot), parts, far + assumed, *ends)
