@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ._core import ConvergenceError, SpectralFunction, UnidentifiedError
 from ._lazy import lazy_attributes
 from ._version import __version__
+from .classes import ClassPopulation, ClassPopulations, populations_by_class
 from .functions import (
     KappaInfo,
     compress_spectrum,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from .models.probe import NetworkProbe, network_probe
 
 __all__ = [
+    "ClassPopulation",
+    "ClassPopulations",
     "CommonFloor",
     "ConvergenceError",
     "Diagnosis",
@@ -65,6 +68,7 @@ __all__ = [
     "fit_common_floor",
     "matrix_power",
     "network_probe",
+    "populations_by_class",
     "posterior_variance",
     "predict",
     "samples_for",

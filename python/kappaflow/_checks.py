@@ -48,6 +48,21 @@ def real_array(name: str, value: Any) -> FloatArray:
     return array
 
 
+def sample_shape(shape: tuple[int, ...] | None, data_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a sample whose data have `data_shape`: `shape` if it is given.
+
+    Raises
+    ------
+    ValueError
+        The two have different numbers of entries.
+    """
+    if shape is None:
+        return data_shape if data_shape else (1,)
+    if int(np.prod(shape)) != int(np.prod(data_shape)):
+        raise ValueError(f"shape must have {int(np.prod(data_shape))} entries in total, like the samples, got {shape}")
+    return tuple(int(length) for length in shape)
+
+
 def spectrum_arrays(eigenvalues: Any, multiplicity: Any) -> tuple[FloatArray, FloatArray]:
     """Eigenvalues (k,) ≥ 0 and their multiplicities (k,) > 0, 1 by default.
 

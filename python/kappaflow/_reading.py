@@ -11,11 +11,11 @@ from ._independence import COPIES
 from ._progress import CountProgress, counted
 from ._repr import short_repr
 from ._samples import ImageBatches, SampleBatches, SampleModes, SampleReader, count_of
-from .groups import group_numbers
+from .groups import GroupLabels, group_numbers
 from .moments import has_variance
 from .provenance import Provenance
 
-__all__ = ["SamplesRead", "read_samples"]
+__all__ = ["SamplesRead", "finished", "read_samples"]
 
 
 class SamplesRead(NamedTuple):
@@ -58,9 +58,37 @@ def read_samples(
         for batch in samples:
             reader.add(batch)
             report(reader.seen)
+    return finished(reader, samples.provenance(provenance), shape=shape, labels=labels, once=once, names=names)
+
+
+def finished(
+    reader: SampleReader,
+    known: Provenance,
+    *,
+    shape: tuple[int, ...] | None,
+    labels: GroupLabels | None,
+    once: bool,
+    names: Callable[[], Sequence[str]] | None,
+) -> SamplesRead:
+    """What a reader has read, after its last sample.
+
+    Parameters
+    ----------
+    reader : has read all samples
+    known : what is known of the samples without having read them
+    shape : shape of a sample, None for that of the samples
+    labels : groups, if there are any
+    once : whether copies count once
+    names : gives the names of files
+
+    Raises
+    ------
+    ValueError
+        Fewer than two samples, samples that are all equal, or another number of samples than of labels.
+    """
+    grouped = labels is not None and not labels.independent
     modes = reader.modes()
     found = modes.independence
-    known = samples.provenance(provenance)
     warnings = found.warnings(
         once=once,
         grouped=grouped,

@@ -79,6 +79,12 @@ class SampleReader:
 
     As long as there are fewer samples than dimensions, the samples are kept, and their Gram matrix is diagonalised. From d
     samples on, only the covariance is kept.
+
+    Attributes
+    ----------
+    seen : number of samples read
+    shape : shape of a sample
+    all_equal : whether all samples read are equal
     """
 
     def __init__(
@@ -95,6 +101,8 @@ class SampleReader:
         self.seen = 0
         self.shape: tuple[int, ...] = ()
         self._moments: Moments | None = None
+        self.all_equal = True
+        self._first: FloatArray | None = None
         self._held: list[FloatArray] = []
         self._labels, self._image_shape = labels, image_shape
         self._fingerprints: Fingerprints | None = None
@@ -115,6 +123,8 @@ class SampleReader:
             fits = given is not None and int(np.prod(given)) == rows.shape[1]
             self._fingerprints = Fingerprints(given if given is not None and fits else self.shape)
         self._fingerprints.add(rows)
+        self._first = rows[0].copy() if self._first is None and len(rows) else self._first
+        self.all_equal = self.all_equal and bool((rows == self._first).all())
         self.seen += len(rows)
         self._subset.add(rows)
         if self._moments is not None:

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._checks import FloatArray, real_array, spectrum_arrays
+from ._checks import FloatArray, real_array, sample_shape, spectrum_arrays
 from ._population_files import read_population, write_population
 from ._progress import CountProgress
-from ._reading import read_samples
+from ._reading import SamplesRead, read_samples
 from ._samples import without_copies
 from ._tables import Columns, Tabular, html_table
 from .groups import GroupArray, require_groups, uncorrelated_rows
@@ -229,6 +229,11 @@ class Population(Tabular):
             provenance=provenance,
             progress=progress,
         )
+        return cls.of_read(read)
+
+    @classmethod
+    def of_read(cls, read: SamplesRead) -> Population:
+        """The population of samples that were read; profiles become mode coordinates."""
         modes, kept = read.modes, None
         if modes.subset is not None:
             kept = scaled_profiles((modes.subset - modes.mean) @ modes.eigenvectors, modes.eigenvalues)
@@ -238,7 +243,7 @@ class Population(Tabular):
             dimension=modes.mean.size,
             mean=modes.mean,
             eigenvectors=modes.eigenvectors,
-            shape=_sample_shape(read.shape, modes.mean.shape),
+            shape=sample_shape(read.shape, modes.mean.shape),
             sample_size=read.sample_size,
             profiles=kept,
             groups=modes.groups,
@@ -290,7 +295,7 @@ class Population(Tabular):
             dimension=dimension,
             mean=centre,
             eigenvectors=vectors,
-            shape=_sample_shape(shape, (dimension,)),
+            shape=sample_shape(shape, (dimension,)),
         )
 
     @classmethod
@@ -489,11 +494,3 @@ def scaled_profiles(coordinates: FloatArray | ProfileArray, eigenvalues: FloatAr
     square = np.mean(coordinates**2, axis=0)
     scale = np.sqrt(np.divide(eigenvalues, square, out=np.zeros_like(square), where=square > 0))
     return np.asarray(coordinates * scale, dtype=np.float32)
-
-
-def _sample_shape(shape: tuple[int, ...] | None, data_shape: tuple[int, ...]) -> tuple[int, ...]:
-    if shape is None:
-        return data_shape if data_shape else (1,)
-    if int(np.prod(shape)) != int(np.prod(data_shape)):
-        raise ValueError(f"shape must have {int(np.prod(data_shape))} entries in total, like the samples, got {shape}")
-    return tuple(int(length) for length in shape)
