@@ -16,6 +16,8 @@ __all__ = ["ImageItems", "Item", "as_iterable", "split_item"]
 HEAD_BYTES, HEAD_ITEMS = 8 * 2**20, 1024
 #: Names of the images in items that are dictionaries.
 IMAGE_KEYS = ("image", "images", "pixel_values", "img", "x", "data")
+#: Names of the labels there.
+LABEL_KEYS = ("label", "labels", "class", "class_label", "target", "y")
 _CHANNELS = (1, 3, 4)
 #: Items (B, H, W) with B above this are batches of grey images rather than images of B channels.
 _MOST_CHANNELS = 32
@@ -24,10 +26,11 @@ Array = npt.NDArray[Any]
 
 
 class Item(NamedTuple):
-    """The images of an item and the number of its labels: None without labels, 0 for the label of a single image."""
+    """The images of an item, the number of its labels (None without labels, 0 for the label of a single image), and the labels."""
 
     images: Any
     labels: int | None
+    given: Any = None
 
 
 def split_item(item: object, number: int, name: str, *, error: type[ValueError]) -> Item:
@@ -46,11 +49,12 @@ def split_item(item: object, number: int, name: str, *, error: type[ValueError])
                 f"{name}: item {number} is a dictionary of {keys}; its images must be under one of {', '.join(IMAGE_KEYS)}"
             )
         counts = {_label_count(value) for other, value in item.items() if other != key}
-        return Item(item[key], 0 if counts == {0} else next((count for count in counts if count), None))
+        given = next((item[key] for key in LABEL_KEYS if key in item), None)
+        return Item(item[key], 0 if counts == {0} else next((count for count in counts if count), None), given)
     if not isinstance(item, tuple | list):
         return Item(item, None)
     if len(item) >= 2 and _is_array(item[0]):
-        return Item(item[0], _label_count(item[1]))
+        return Item(item[0], _label_count(item[1]), item[1])
     raise error(
         f"{name}: item {number} is a {type(item).__name__} of {len(item)}; an item must be an array of images, or (images, labels)"
     )
@@ -100,6 +104,8 @@ class ImageItems:
     head : the first items as arrays (B, ...), without empty batches; none if there are no images
     single : whether each item is one image
     one_shot : whether it can be read only once
+    labelled : whether the first item has a number or a text for each image
+    labels : labels of the images read so far, None for images without one
     """
 
     def __init__(
@@ -133,12 +139,14 @@ class ImageItems:
         raw: list[Any] = []
         arrays: list[Array] = []
         labels, size, ended = None, 0, True
+        self.labels: list[Any] = []
+        first = None
         for number, item in enumerate(iterator):
             raw.append(item)
-            images, of_item = split_item(item, number, name, error=error)
+            images, of_item, given = split_item(item, number, name, error=error)
             array = convert(images, number)
             if array.size or array.ndim == 0:
-                labels = of_item if not arrays else labels
+                labels, first = (of_item, given) if not arrays else (labels, first)
                 arrays.append(array)
                 size += array.nbytes
             enough = size >= HEAD_BYTES or len(raw) >= HEAD_ITEMS
@@ -148,6 +156,7 @@ class ImageItems:
         whole = not arrays or (ended and len(arrays) == 1 and labels is None and arrays[0].ndim > 1)
         self.single = not whole and _single(arrays, labels, shape, channels, name, error)
         self.head = [array[None] if self.single else array for array in arrays]
+        self.labelled = bool(self.head) and any(label is not None for label in _labels_of(first, len(self.head[0])))
         self._rest = itertools.chain(raw, iterator) if self.one_shot else None
 
     def __iter__(self) -> Iterator[Array]:
@@ -162,8 +171,10 @@ class ImageItems:
     def _batches(self, items: Iterable[Any]) -> Iterator[Array]:
         shape = self.head[0].shape[1:] if self.head else ()
         what = "item" if self.single else "batch"
+        self.labels = []
         for number, item in enumerate(items):
-            array = self._convert(split_item(item, number, self._name, error=self._error).images, number)
+            images, _, given = split_item(item, number, self._name, error=self._error)
+            array = self._convert(images, number)
             array = array[None] if self.single else array
             if not array.size:
                 continue
@@ -172,7 +183,21 @@ class ImageItems:
                     f"{self._name}: {what} {number} holds images of shape {array.shape[1:]}, the first {what} of {shape}; "
                     "all must be the same"
                 )
+            self.labels += _labels_of(given, len(array))
             yield array
+
+
+def _labels_of(given: Any, count: int) -> list[Any]:
+    """The labels of `count` images if `given` is one number or text for each, else None for each: targets may be images."""
+    if hasattr(given, "detach") and hasattr(given, "cpu"):
+        given = given.detach().cpu()
+    values = [given]
+    if hasattr(given, "shape"):
+        values = np.asarray(given).ravel().tolist() if math.prod(given.shape) == count else []
+    elif isinstance(given, Sequence) and not isinstance(given, str):
+        values = list(given)
+    plain = all(isinstance(value, int | float | str | np.number) for value in values)
+    return values if plain and len(values) == count else [None] * count
 
 
 def _single(

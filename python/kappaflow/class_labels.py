@@ -56,6 +56,18 @@ class ClassLabels(ShortRepr):
                 f"labels must hold one label for each of the {images:,} images, got {len(self.numbers):,} from {self.origin}"
             )
 
+    def require_several(self) -> None:
+        """Check that there are classes to tell apart.
+
+        Raises
+        ------
+        ValueError
+            There is one, or none.
+        """
+        if len(self.names) < 2:
+            got = f"only {self.names[0]!r}" if self.names else "none"
+            raise ValueError(f"labels must name at least 2 classes, got {got} from {self.origin}")
+
 
 def class_labels(
     labels: Any, *, origin: str = "the labels", name: str = "labels", error: type[ValueError] = ValueError
@@ -75,7 +87,7 @@ def class_labels(
     TypeError
         Labels of another type.
     ValueError, or `error`
-        Floats that are not whole, rows that are not one-hot, another shape, or fewer than two classes.
+        Floats that are not whole, rows that are not one-hot, or another shape.
 
     Examples
     --------
@@ -99,9 +111,6 @@ def class_labels(
     else:
         known = [str(value) for value in known]
         ordered = sorted(set(known), key=_by_number)
-    if len(ordered) < 2:
-        got = f"only {str(ordered[0])!r}" if ordered else "none"
-        raise error(f"{name} must name at least 2 classes, got {got} from {origin}")
     place = {value: number for number, value in enumerate(ordered)}
     numbers = np.full(len(values), NO_CLASS, dtype=np.int64)
     numbers[present] = [place[value] for value in known]

@@ -143,6 +143,7 @@ def populations_by_class(
             sorter.add(batch)
             report(sorter.mixture.seen)
     known.of(0, sorter.mixture.seen).require(sorter.mixture.seen)
+    known.known.require_several()
     return sorter.populations(samples.provenance(provenance), once=once, names=names)
 
 
@@ -163,6 +164,7 @@ class _Labels:
             self.known = self._read()
         if count is not None:
             self.known.require(count)
+            self.known.require_several()
             self._read = None  # they are those of all images
 
     def of(self, first: int, count: int) -> ClassLabels:
@@ -173,7 +175,7 @@ class _Labels:
         ValueError
             There are too few.
         """
-        if self._read is not None:  # files that prove corrupt have no label, which is known after they are read
+        if self._read is not None:  # corrupt files have no label, and iterables have those of the items read so far
             self.known = self._read()
         if len(self.known.numbers) < first + count:
             self.known.require(first + count)

@@ -23,6 +23,7 @@ from ..provenance import Provenance
 from .axes import doubts_about_axes
 from .errors import DataError
 from .keys import Chosen, StoredArray, choose_array
+from .label_files import given_labels
 from .options import Options
 from .source import BATCH_BYTES, ImageSource, check_finite, rebatch
 from .subset import describe_subset, read_chosen, subset
@@ -146,6 +147,7 @@ def open_array(
     what: str,
     scaling: PixelScaling | None = None,
     labels: Callable[[], npt.NDArray[Any]] | None = None,
+    labels_from: str = "the labels of the data",
 ) -> ImageSource:
     """Source of the images of one array.
 
@@ -157,6 +159,7 @@ def open_array(
     what : what the array is, the beginning of the description
     scaling : how values become pixels, if that is known; else the dtype or a pass over the values decides
     labels : function that gives the labels (N,) of all images of the array, if there are any
+    labels_from : where they come from, in words
 
     Raises
     ------
@@ -170,6 +173,7 @@ def open_array(
         transform = plan_transform(shape[1:], options, name)
         doubts = doubts_about_axes(array, options, name)
         total = shape[0]
+        given = given_labels(options.labels, total, name)
         chosen = subset(total, options.limit)
         count = total if chosen is None else len(chosen)
         pixels = scaling
@@ -185,6 +189,7 @@ def open_array(
                 first += len(block)
                 yield transform(pixels.apply(block))
 
+    labelled = labels if given is None else lambda: given
     provenance = Provenance(
         what,
         read=f"({', '.join(map(str, shape))}) {dtype}",
@@ -200,13 +205,35 @@ def open_array(
         count=count,
         provenance=provenance,
         reader=lambda rows: rebatch(blocks(), rows),
-        labels=None if labels is None else lambda: labels() if chosen is None else labels()[chosen],
+        labels=None if labelled is None else lambda: labelled() if chosen is None else labelled()[chosen],
+        labels_from=labels_from if given is None else "the labels given",
     )
 
 
 def open_memory(data: Any, name: str, options: Options, what: str) -> ImageSource:
     """Source of the images of an array that need not be closed."""
     return open_array(lambda: contextlib.nullcontext(data), name, options, what)
+
+
+def open_keyed(
+    opener: Callable[[str], AbstractContextManager[Any]], chosen: Chosen, name: str, options: Options, what: str
+) -> ImageSource:
+    """Source of the images of one array of a file, with its labels if there are any; `opener` opens an array by its key."""
+    key = chosen.labels
+
+    def labels() -> npt.NDArray[Any]:
+        with opener(str(key)) as array:
+            return np.asarray(array[...])
+
+    source = open_array(
+        lambda: opener(chosen.key),
+        name,
+        options,
+        what,
+        labels=None if key is None else labels,
+        labels_from=f"the array {key!r} of {name}",
+    )
+    return with_left_out(source, chosen)
 
 
 def open_npy(path: Path, options: Options) -> ImageSource:
@@ -248,13 +275,13 @@ def open_npz(path: Path, options: Options) -> ImageSource:
     try:
         with np.load(path, allow_pickle=False) as archive:
             chosen = choose_array(npz_arrays(archive), path.name, options.key)
-            array = archive[chosen.key]
+            arrays = {key: archive[key] for key in (chosen.key, chosen.labels) if key is not None}
     except DataError:
         raise
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path.name}: not an .npz file of numbers that can be read ({error})") from error
-    source = open_memory(array, path.name, options, f"the array {chosen.key!r} of {path.name}")
-    return with_left_out(source, chosen)
+    what = f"the array {chosen.key!r} of {path.name}"
+    return open_keyed(lambda key: contextlib.nullcontext(arrays[key]), chosen, path.name, options, what)
 
 
 def with_left_out(source: ImageSource, chosen: Chosen) -> ImageSource:
@@ -294,12 +321,11 @@ def open_h5(path: Path, options: Options) -> ImageSource:
         raise DataError(f"{path.name}: not an HDF5 file that can be read ({error})") from error
 
     @contextlib.contextmanager
-    def opener() -> Iterator[Any]:
+    def opener(key: str) -> Iterator[Any]:
         with h5py.File(path, "r") as file:
-            yield file[chosen.key]
+            yield file[key]
 
-    source = open_array(opener, path.name, options, f"the dataset {chosen.key!r} of {path.name}")
-    return with_left_out(source, chosen)
+    return open_keyed(opener, chosen, path.name, options, f"the dataset {chosen.key!r} of {path.name}")
 
 
 def open_zarr(path: Path, options: Options) -> ImageSource:
@@ -325,8 +351,8 @@ def open_zarr(path: Path, options: Options) -> ImageSource:
             raise DataError(f"{path.name}: is one zarr array without keys, got {options.key!r}")
         return open_memory(store, path.name, options, f"the zarr array {path.name}")
     chosen = choose_array(list(zarr_arrays(store)), path.name, options.key)
-    source = open_memory(store[chosen.key], path.name, options, f"the array {chosen.key!r} of {path.name}")
-    return with_left_out(source, chosen)
+    what = f"the array {chosen.key!r} of {path.name}"
+    return open_keyed(lambda key: contextlib.nullcontext(store[key]), chosen, path.name, options, what)
 
 
 def zarr_arrays(group: Any, prefix: str = "") -> Iterator[StoredArray]:

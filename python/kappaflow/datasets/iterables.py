@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,7 @@ def open_iterable(data: Iterable[Any], options: Options) -> ImageSource:
         seen += len(batch)
     scaling = choose_scaling(survey, dtype, name=NAME, asked=options.range, error=DataError)
     transform = plan_transform(image_shape, options, NAME)
+    labels = labels_of(items, options)
 
     def blocks() -> Iterator[FloatArray]:
         seen = 0
@@ -117,4 +118,23 @@ def open_iterable(data: Iterable[Any], options: Options) -> ImageSource:
         count=None,
         provenance=provenance,
         reader=lambda rows: rebatch(blocks(), rows),
+        labels=labels,
+        labels_from="the labels of the items" if options.labels is None else "the labels given",
     )
+
+
+def labels_of(items: ImageItems, options: Options) -> Callable[[], npt.NDArray[Any]] | None:
+    """Function that gives the labels of the images read so far, or those that the user gives; None without labels.
+
+    Raises
+    ------
+    DataError
+        Labels are given together with `limit`.
+    """
+    if options.labels is not None and options.limit is not None:
+        raise DataError(f"{NAME}: labels need arrays or files together with limit, got an iterable")
+    if options.labels is not None:
+        return lambda: np.asarray(options.labels)
+    if not items.labelled or options.limit is not None:
+        return None
+    return lambda: np.array(items.labels, dtype=object)

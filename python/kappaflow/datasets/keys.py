@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,13 +12,25 @@ import numpy as np
 
 from .errors import DataError
 
-__all__ = ["SEPARATOR", "Chosen", "KeyedFile", "StoredArray", "choose_array", "listed_names", "split_key"]
+__all__ = [
+    "SEPARATOR",
+    "Chosen",
+    "KeyedFile",
+    "StoredArray",
+    "choose_array",
+    "listed_arrays",
+    "listed_names",
+    "split_key",
+]
 
 #: Names of the images in a file of several arrays; the first one that exists is taken if no other array is larger.
 PREFERRED_KEYS = ("images", "x", "X", "data", "arr_0")
 #: So many arrays are listed in messages.
 LISTED = 10
 SEPARATOR = "::"
+#: The end of the key of images → the end of the key of their labels; and keys of labels that belong to any images.
+LABELS_OF = {"images": "labels", "image": "label", "x": "y", "X": "y", "arr_0": "arr_1"}
+LABEL_KEYS = ("labels", "label", "y", "targets", "target", "classes", "class")
 
 
 class StoredArray(NamedTuple):
@@ -36,10 +49,11 @@ class StoredArray(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """The key of the images, and what is said about the arrays that are left out."""
+    """The key of the images, what is said about the arrays that are left out, and the key of the labels if there are any."""
 
     key: str
     left_out: tuple[str, ...]
+    labels: str | None = None
 
 
 class KeyedFile(NamedTuple):
@@ -89,27 +103,51 @@ def choose_array(arrays: Sequence[StoredArray], name: str, wanted: str | None) -
         if found is None:
             candidates = images or list(arrays)
             raise DataError(
-                f"{name}: holds several arrays that can be the images: {_listed(candidates)}; type one of them behind the "
+                f"{name}: holds several arrays that can be the images: {listed_arrays(candidates)}; type one of them behind the "
                 f"file, as {name}{SEPARATOR}{_by_size(candidates)[0].key}"
             )
         images = [found]
-    return Chosen(images[0].key, _left_out(arrays, images[0].key))
+    return _with_others(arrays, images[0].key)
 
 
 def _named(arrays: Sequence[StoredArray], name: str, wanted: str) -> Chosen:
     keys = [one.key for one in arrays]
     key = wanted.strip("/")
     if key in keys:
-        return Chosen(key, _left_out(arrays, key))
+        return _with_others(arrays, key)
     close = difflib.get_close_matches(key, keys, n=1)
     hint = f"; did you mean {name}{SEPARATOR}{close[0]}?" if close else ""
-    raise DataError(f"{name}: holds no array {wanted!r}, but {_listed(arrays)}{hint}")
+    raise DataError(f"{name}: holds no array {wanted!r}, but {listed_arrays(arrays)}{hint}")
+
+
+def _with_others(arrays: Sequence[StoredArray], key: str) -> Chosen:
+    """The chosen array, with what is said about the others."""
+    return Chosen(key, _left_out(arrays, key), label_key(arrays, key))
+
+
+def label_key(arrays: Sequence[StoredArray], key: str) -> str | None:
+    """The key of the labels of the images under `key`: an array with one row for each image and a usual name; None without one.
+
+    >>> import numpy as np
+    >>> label_key([StoredArray("x_train", (9, 4, 4), np.dtype("u1")), StoredArray("y_train", (9,), np.dtype("u1"))], "x_train")
+    'y_train'
+    """
+    known = {one.key: one for one in arrays}
+    folder, slash, name = key.rpartition("/")
+    wanted = [re.sub(rf"(^|_){of}(_|$)", rf"\g<1>{labels}\g<2>", name) for of, labels in LABELS_OF.items()]
+    for other in dict.fromkeys([*wanted, *LABEL_KEYS]):
+        one = known.get(f"{folder}{slash}{other}")
+        if one is None or one.key == key or one.dtype.kind == "O" or not 1 <= len(one.shape) <= 2:
+            continue
+        if known[key].shape and one.shape[0] == known[key].shape[0]:
+            return one.key
+    return None
 
 
 def _left_out(arrays: Sequence[StoredArray], key: str) -> tuple[str, ...]:
     others = [one for one in arrays if one.key != key]
     unit = "array" if len(others) == 1 else "arrays"
-    return (f"{len(others):,} other {unit} of the file: {_listed(others)}",) if others else ()
+    return (f"{len(others):,} other {unit} of the file: {listed_arrays(others)}",) if others else ()
 
 
 def listed_names(names: Sequence[str]) -> str:
@@ -127,5 +165,6 @@ def _by_size(arrays: Sequence[StoredArray]) -> list[StoredArray]:
     return sorted(arrays, key=lambda one: (-len(one.shape), -math.prod(one.shape), one.key))
 
 
-def _listed(arrays: Sequence[StoredArray]) -> str:
+def listed_arrays(arrays: Sequence[StoredArray]) -> str:
+    """Key, shape and type of the arrays, the largest first, at most ten."""
     return listed_names([one.text for one in _by_size(arrays)])

@@ -24,6 +24,7 @@ from .image_formats import image_suffixes, is_image_name, suffix_of
 from .image_survey import ImageFile
 from .options import Options
 from .source import ImageSource
+from .subfolders import subfolder_classes
 
 __all__ = [
     "ARRAY_BYTES",
@@ -290,15 +291,17 @@ def open_arrays(members: Sequence[StoredFile], name: str, what: str, options: Op
         return parse_npy(member.content(ARRAY_BYTES), member.name)
 
     stack = Stack(load, len(members), first if counts is None else first[1:], dtype, counts)
-    labels = None
-    if members[0].label is not None:
-        repeats = 1 if counts is None else np.asarray(counts)
+    labels, origin = None, "the labels of the data"
+    repeats = 1 if counts is None else np.asarray(counts)
+    if any(member.label is not None for member in members):
         values = np.repeat(np.array([member.label for member in members]), repeats)
         labels = lambda: values  # noqa: E731
+    elif any("/" in member.name for member in members):
+        paths, origin = [member.name for member in members], "the subfolders"
+        labels = lambda: np.repeat(np.array(subfolder_classes(paths, name), dtype=object), repeats)  # noqa: E731
     files = "one image each" if counts is None else "stacks of images"
-    return open_array(
-        lambda: nullcontext(stack), name, options, f"{what}, {len(members):,} arrays ({files})", labels=labels
-    )
+    what = f"{what}, {len(members):,} arrays ({files})"
+    return open_array(lambda: nullcontext(stack), name, options, what, labels=labels, labels_from=origin)
 
 
 # --- images and arrays ------------------------------------------------------------------------------------------------
@@ -351,8 +354,6 @@ def open_members(
     if not used:
         found = f"; it holds {', '.join(count_suffixes([m.name for m in members]))}" if members else ""
         raise DataError(f"{name}: no images; {', '.join(sorted(image_suffixes()))} and .npy files can be read{found}")
-    if any(member.label is None for member in used):
-        used = [replace(member, label=None) for member in used]
     taken = {member.name for member in used}
     ignored = count_suffixes([member.name for member in members if member.name not in taken])
     if arrays:

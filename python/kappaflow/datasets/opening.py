@@ -66,6 +66,7 @@ def open_images(
     like: str | None = None,
     alpha: str | None = None,
     frames: str | None = None,
+    labels: Any = None,
     progress: Callable[[str, float | None], None] | None = None,
 ) -> ImageSource:
     """Open images, wherever they are, as batches of float64 rows with pixels in [-1, 1].
@@ -98,6 +99,8 @@ def open_images(
     like : resize, crop, drop alpha and round to 8 bits exactly as a training script does: ``"diffusers"``, ``"edm"``, ``"adm"``
     alpha : ground of transparent pixels: ``"white"`` (default) or ``"black"``; ``"drop"`` reads the colours hidden below alpha
     frames : of files with several frames, ``"all"`` are images, or the ``"first"`` of each file; must be given for such files
+    labels : (N,) classes, or (N, K) one-hot rows, of all stored images in their order, or of all image files in the order of their
+        paths, for :func:`kappaflow.populations_by_class`. By default they are the labels of the data, or the subfolders.
     progress : called with a step and the share of it that is done, while files are opened
     grey : convert colour to luma, 0.299 R + 0.587 G + 0.114 B; grey images stay as they are
     limit : use at most this many images, a random subset of all of them; the description gives its seed. An iterable is read to
@@ -137,10 +140,12 @@ def open_images(
     which: dict[str, Any] = {"patch": patch, "limit": limit, "skip_corrupt": skip_corrupt, "on_skip": on_skip}
     values: dict[str, Any] = {"shape": shape, "channels": channels, "range": range, "grey": grey, "size": size}
     pixels: dict[str, Any] = {"resize": resize, "crop": crop, "like": like, "alpha": alpha, "frames": frames}
-    options = Options.checked(**which, **values, **pixels, progress=progress)
+    options = Options.checked(**which, **values, **pixels, labels=labels, progress=progress)
     if isinstance(data, ImageSource):
         names = [name for name in (*which, *values, *pixels) if name != "on_skip"]
         options.refuse("an ImageSource", **dict.fromkeys(names, "give it when opening the source"))
+        if labels is not None:
+            raise DataError("labels do not apply to an ImageSource: give them when opening the source")
         return data
     return open_anything(data, options)
 

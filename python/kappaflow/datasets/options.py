@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .._checks import choice, integer
 from ..pixel_range import checked_range
@@ -42,6 +43,7 @@ class Options:
     alpha : ground of transparent pixels
     frames : which frames of a file are images, "all" or "first"
     progress : called with a step and the share of it that is done
+    labels : one label for each image that is stored, or for each image file
     """
 
     shape: tuple[int, ...] | None = None
@@ -60,6 +62,7 @@ class Options:
     alpha: str | None = None
     frames: str | None = None
     progress: Callable[[str, float | None], None] | None = None
+    labels: Any = None
 
     @classmethod
     def checked(
@@ -80,6 +83,7 @@ class Options:
         alpha: str | None = None,
         frames: str | None = None,
         progress: Callable[[str, float | None], None] | None = None,
+        labels: Any = None,
     ) -> Options:
         """Options whose types and ranges are valid. The reader of a source checks whether they suit it.
 
@@ -125,6 +129,7 @@ class Options:
             alpha=alpha,
             frames=frames,
             progress=progress,
+            labels=labels,
         )
 
     def refuse(self, source: str, **advice: str) -> None:

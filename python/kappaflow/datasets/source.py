@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from .._checks import FloatArray, integer
 from .._repr import ShortRepr
+from ..class_labels import ClassLabels, class_labels
 from ..provenance import Provenance
 from .errors import DataError
+from .subfolders import GIVE_LABELS, subfolder_classes
 
 __all__ = ["ImageSource", "check_finite", "rebatch", "rows_within"]
 
@@ -36,7 +38,8 @@ class ImageSource(ShortRepr):
     provenance : what was read, with attribution if the licence requires it, what was left out, and how values became pixels
     reader : function that takes the number of rows of a batch and yields the batches; readers of this package make it
     labels : function that gives the labels (N,), integers or texts, of the images that `reader` yields, in their order;
-        None if the data have no labels
+        None if the data have no labels. None among them means that an image has none.
+    labels_from : where these labels come from, in words
     names : function that gives the names of the files of these images, in their order; None if the images are not files
     """
 
@@ -47,6 +50,7 @@ class ImageSource(ShortRepr):
     reader: Callable[[int], Iterator[FloatArray]] = field(repr=False, compare=False)
     labels: Callable[[], npt.NDArray[Any]] | None = field(default=None, repr=False, compare=False)
     names: Callable[[], Sequence[str]] | None = field(default=None, repr=False, compare=False)
+    labels_from: str = field(default="the labels of the data", repr=False, compare=False)
 
     @property
     def dimension(self) -> int:
@@ -71,6 +75,26 @@ class ImageSource(ShortRepr):
         """
         rows = rows_within(integer("batch_size", batch_size, 1, error=DataError), self.dimension)
         return self.reader(rows)
+
+    def class_labels(self) -> ClassLabels:
+        """The classes of the images, in their order: those of `labels`, or the subfolders of the files.
+
+        If files may be left out because they are corrupt, the labels of such files are left out after they were read.
+
+        Raises
+        ------
+        DataError
+            The images have neither labels nor subfolders, or these are no classes.
+        TypeError
+            Labels that are neither integers, texts nor whole floats.
+        """
+        if self.labels is not None:
+            return class_labels(self.labels(), origin=self.labels_from, error=DataError)
+        if self.names is not None:
+            return class_labels(
+                subfolder_classes(self.names(), self.name), origin="the subfolders", name="subfolders", error=DataError
+            )
+        raise DataError(f"{self.name}: has no labels, so that its images have no classes: {GIVE_LABELS}")
 
     def __iter__(self) -> Iterator[FloatArray]:
         return self.batches()

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._repr import ShortRepr
-from .arrays import as_array, open_array, with_left_out
+from .arrays import as_array, open_keyed
 from .errors import DataError
 from .keys import StoredArray, choose_array
 from .options import Options
@@ -150,18 +150,18 @@ def open_safetensors(path: Path, options: Options) -> ImageSource:
     entries = read_entries(path)
     stored = [StoredArray(name, one.shape, np.dtype(DTYPES.get(one.dtype, object))) for name, one in entries.items()]
     chosen = choose_array(stored, path.name, options.key)
-    entry = entries[chosen.key]
-    if entry.dtype not in DTYPES:
-        raise DataError(f"{path.name}: tensors of type {entry.dtype} are not read; {', '.join(DTYPES)} are")
+    for key in (chosen.key, chosen.labels):
+        if key is not None and entries[key].dtype not in DTYPES:
+            raise DataError(f"{path.name}: tensors of type {entries[key].dtype} are not read; {', '.join(DTYPES)} are")
 
-    def opener() -> contextlib.AbstractContextManager[Any]:
+    def opener(key: str) -> contextlib.AbstractContextManager[Any]:
+        entry = entries[key]
         if 0 in entry.shape:
             return contextlib.nullcontext(np.empty(entry.shape, DTYPES[entry.dtype]))
         mapped = np.memmap(path, DTYPES[entry.dtype], "r", entry.start, entry.shape)
         return contextlib.nullcontext(Brain16(mapped) if entry.dtype == "BF16" else mapped)
 
-    source = open_array(opener, path.name, options, f"the tensor {chosen.key!r} of {path.name}")
-    return with_left_out(source, chosen)
+    return open_keyed(opener, chosen, path.name, options, f"the tensor {chosen.key!r} of {path.name}")
 
 
 # --- PyTorch ----------------------------------------------------------------------------------------------------------
@@ -250,8 +250,7 @@ def open_pt(path: Path, options: Options) -> ImageSource:
             f"{path.name}: sparse and quantised tensors are not read; save tensor.to_dense() or .dequantize()"
         )
     what = f"the tensor {key!r} of {path.name}" if key else f"the tensor file {path.name}"
-    source = open_array(lambda: contextlib.nullcontext(as_array(tensor)), path.name, options, what)
-    return with_left_out(source, chosen)
+    return open_keyed(lambda key: contextlib.nullcontext(as_array(tensors[key])), chosen, path.name, options, what)
 
 
 def numpy_type(tensor: Any) -> np.dtype[Any]:

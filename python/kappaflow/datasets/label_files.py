@@ -1,0 +1,98 @@
+"""Labels of images: those that the user gives, in memory or in a file of arrays."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import DataError
+from .keys import StoredArray, listed_arrays, split_key
+
+__all__ = ["given_labels", "read_label_file"]
+
+#: Files that hold labels.
+SUFFIXES = (".npy", ".npz", ".h5", ".hdf5")
+
+
+def given_labels(labels: Any, count: int, name: str, unit: str = "images") -> npt.NDArray[Any] | None:
+    """The labels that the user gives, one for each of `count` images or files of `name`; None if there are none.
+
+    Raises
+    ------
+    DataError
+        There are more or fewer.
+    """
+    if labels is None:
+        return None
+    array = np.asarray(labels)
+    if array.ndim == 0 or len(array) != count:
+        raise DataError(
+            f"labels must hold one label for each of the {count:,} {unit} of {name}, got labels of shape {array.shape}"
+        )
+    return array
+
+
+def read_label_file(text: str) -> npt.NDArray[Any]:
+    """The labels in a file of arrays: ``"labels.npy"``, ``"labels.npz"``, ``"train.h5::labels"``.
+
+    Raises
+    ------
+    DataError
+        There is no such file, it cannot be read, or it holds several arrays that can be the labels.
+    ImportError
+        h5py is missing.
+    """
+    file, key = split_key(text)
+    path = Path(file)
+    suffix = path.suffix.lower()
+    if not path.is_file():
+        raise DataError(f"labels must be a file of arrays that exists, such as labels.npy; got {text!r}")
+    if suffix not in SUFFIXES:
+        raise DataError(f"labels must be a file of type {', '.join(SUFFIXES)}, got {text!r}")
+    try:
+        if suffix == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False))
+        if suffix == ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                return np.asarray(archive[_chosen(archive, archive.files, path.name, key)])
+        return _read_h5(path, key)
+    except DataError:
+        raise
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        reason = "Python objects (a pickle), which are never loaded" if "allow_pickle" in str(error) else str(error)
+        raise DataError(f"labels: {path.name} cannot be read ({reason})") from error
+
+
+def _read_h5(path: Path, key: str | None) -> npt.NDArray[Any]:
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError(f'{path.name}: reading HDF5 needs h5py: pip install "kappaflow[hdf5]"') from error
+    with h5py.File(path, "r") as file:
+        keys: list[str] = []
+        file.visititems(lambda name, item: keys.append(name) if isinstance(item, h5py.Dataset) else None)
+        return np.asarray(file[_chosen(file, keys, path.name, key)][()])
+
+
+def _chosen(arrays: Any, keys: list[str], name: str, wanted: str | None) -> str:
+    """The key of the labels: the one that the user wants, or the only array of one axis.
+
+    Raises
+    ------
+    DataError
+        There is no such array, or several can be meant.
+    """
+    if wanted is not None and wanted.strip("/") in keys:
+        return wanted.strip("/")
+    stored = [StoredArray(key, tuple(arrays[key].shape), arrays[key].dtype) for key in keys]
+    flat = [one.key for one in stored if len(one.shape) == 1] or keys
+    if wanted is not None or len(flat) != 1:
+        what = f"holds no array {wanted!r}" if wanted is not None else "holds several arrays that can be the labels"
+        raise DataError(
+            f"labels: {name} {what}; it holds {listed_arrays(stored)}: type one of them behind the file, as {name}::KEY"
+        )
+    return flat[0]
