@@ -137,11 +137,16 @@ def label_key(arrays: Sequence[StoredArray], key: str) -> str | None:
     wanted = [re.sub(rf"(^|_){of}(_|$)", rf"\g<1>{labels}\g<2>", name) for of, labels in LABELS_OF.items()]
     for other in dict.fromkeys([*wanted, *LABEL_KEYS]):
         one = known.get(f"{folder}{slash}{other}")
-        if one is None or one.key == key or one.dtype.kind == "O" or not 1 <= len(one.shape) <= 2:
+        if one is None or one.key == key or is_pickled(one) or not 1 <= len(one.shape) <= 2:
             continue
         if known[key].shape and one.shape[0] == known[key].shape[0]:
             return one.key
     return None
+
+
+def is_pickled(array: StoredArray) -> bool:
+    """Whether an array holds Python objects; texts in HDF5 files are no such objects, and their type says so."""
+    return array.dtype.kind == "O" and not array.dtype.metadata
 
 
 def _left_out(arrays: Sequence[StoredArray], key: str) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def subfolder_classes(names: Sequence[str], source: str) -> list[str | None]:
     if is_sharded(names, classes):
         raise DataError(
             f"{source}: its subfolders {listed(kinds)} hold images by their number, {SHARD:,} in each, as tools pack them, and "
-            "are no classes; {GIVE_LABELS}"
+            f"are no classes; {GIVE_LABELS}"
         )
     return classes
 

@@ -96,7 +96,11 @@ def test_labels_in_json(tmp_path: Path) -> None:
     assert source.labels is not None
     assert source.labels().tolist() == ["class 0", "class 1"] * 6
     files["3.json"] = b"[1]"
-    assert open_images(write_tar(tmp_path / "b.tar", files)).labels is None
+    source = open_images(write_tar(tmp_path / "b.tar", files))
+    assert source.labels is not None
+    missing = source.class_labels()
+    assert missing.names == ("class 0", "class 1")
+    assert missing.numbers.tolist() == [0, 1, 0, -1, 0, 1] + [0, 1] * 3
 
 
 def test_arrays(tmp_path: Path) -> None:

@@ -36,9 +36,17 @@ def test_stylegan_labels(tmp_path: Path, packed: bool) -> None:
     np.testing.assert_array_equal(rows(source), PIXELS)
 
 
-@pytest.mark.parametrize("labels", [[], [["img00000.png", 1]], [[f"img{n:05d}.png", [0.1, 0.2]] for n in range(12)]])
+@pytest.mark.parametrize("labels", [[], [[f"img{n:05d}.png", [0.1, 0.2]] for n in range(12)]])
 def test_no_labels_for_all_images(tmp_path: Path, labels: list[object]) -> None:
     assert open_images(write_zip(tmp_path / "data.zip", pngs(IMAGES), labels=labels)).labels is None
+
+
+def test_images_without_a_label(tmp_path: Path) -> None:
+    labels = [["img00000.png", 1], ["img00002.png", 3]]
+    source = open_images(write_zip(tmp_path / "data.zip", pngs(IMAGES), labels=labels))
+    assert source.labels is not None
+    assert source.labels().tolist() == [1, None, 3, *[None] * 9]
+    assert source.class_labels().without_class == 10
 
 
 def test_damaged_labels(tmp_path: Path) -> None:
