@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ._checks import choice, integer
+from ._checks import choice, integer, sample_shape
 from ._independence import COPIES
 from ._progress import CountProgress, counted
 from ._repr import short_repr
@@ -84,7 +84,8 @@ def finished(
     Raises
     ------
     ValueError
-        Fewer than two samples, samples that are all equal, or another number of samples than of labels.
+        Fewer than two samples, samples that are all equal, another number of samples than of labels, or a shape of another
+        number of entries than the samples.
     """
     grouped = labels is not None and not labels.independent
     modes = reader.modes()
@@ -99,7 +100,7 @@ def finished(
     known = replace(known, distinct=found.text(names), warnings=(*known.warnings, *warnings))
     return SamplesRead(
         modes=modes,
-        shape=reader.shape if shape is None else shape,
+        shape=sample_shape(reader.shape if shape is None else shape, modes.mean.shape),
         sample_size=int(found.distinct.sum()) if once else reader.seen,
         group_count=labels.count if grouped and labels is not None else None,
         provenance=known,

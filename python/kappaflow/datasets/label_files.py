@@ -19,7 +19,7 @@ SUFFIXES = (".npy", ".npz", ".h5", ".hdf5")
 
 
 def given_labels(labels: Any, count: int, name: str, unit: str = "images") -> npt.NDArray[Any] | None:
-    """The labels that the user gives, one for each of `count` images or files of `name`; None if there are none.
+    """The labels (N, ...) that the user gives, one for each of `count` images or files of `name`; None if there are none.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def given_labels(labels: Any, count: int, name: str, unit: str = "images") -> np
 
 
 def read_label_file(text: str) -> npt.NDArray[Any]:
-    """The labels in a file of arrays: ``"labels.npy"``, ``"labels.npz"``, ``"train.h5::labels"``.
+    """The labels (N, ...) in a file of arrays: ``"labels.npy"``, ``"labels.npz"``, ``"train.h5::labels"``.
 
     Raises
     ------
