@@ -138,3 +138,15 @@ def test_posterior_page(tmp_path: Path) -> None:
         "perplexity",
     ):
         assert words in done.stdout
+
+
+def test_reading_page() -> None:
+    """The command in its small setting: every line is written."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("reading.py")), "--small"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for words in ("png files      reading", "jpg files", "uint8 array", "float32 array", "0.01 GB array: opened in"):
+        assert words in done.stdout

@@ -59,18 +59,18 @@ class Fingerprints:
         return len(self._shape) - (2 if self._axis == 2 else 1)
 
     def _random_images(self) -> FloatArray:
-        """(d, 2) random images of values that are not small."""
+        """(2, d) random images of values that are not small."""
         rng = np.random.default_rng(0)
         size = (2, *self._shape)
         values = rng.uniform(0.5, 1.5, size) * rng.choice((-1.0, 1.0), size) / np.sqrt(np.prod(self._shape))
         if self.mirrors:
             turned = np.flip(values, axis=1 + self._width_axis)
             values = np.stack([values[0] + turned[0], values[1] - turned[1]])
-        return np.ascontiguousarray(values.reshape(2, -1).T)
+        return np.asarray(values.reshape(2, -1))
 
     def add(self, rows: FloatArray) -> None:
         """Look at some images (B, d)."""
-        self._parts.append(rows @ self._weights)
+        self._parts.append(np.einsum("bd,kd->bk", rows, self._weights))  # reads the rows once
         self._blank.append(self._blanks(rows))
 
     def _blanks(self, rows: FloatArray) -> npt.NDArray[np.bool_]:

@@ -375,14 +375,16 @@ def _beyond_one(
 
 
 def _question(name: str, survey: ValueSurvey, dtype: np.dtype[Any], what: str, readings: Sequence[Reading]) -> str:
-    """The message that states what the values are, each reading, and how to choose it."""
+    """The message that states what the values are, each reading whose ends differ, and how to choose it."""
+    readings = [one for one in readings if one.ends.low < one.ends.high]
     choices = " or ".join(
         f"--range {_number(one.ends.low)},{_number(one.ends.high)} ({one.meaning})" for one in readings
     )
     first = readings[0].ends
+    doubt = "can be read in more than one way" if len(readings) > 1 else "nearly all of them are equal"
     return (
-        f"{name}: the {dtype.name} values are {_number(survey.low)}…{_number(survey.high)}, {what}, and can be read in more than "
-        f"one way: type {choices}; in Python: open_images(data, range=({_number(first.low)}, {_number(first.high)}))"
+        f"{name}: the {dtype.name} values are {_number(survey.low)}…{_number(survey.high)}, {what}, and {doubt}: type {choices}; "
+        f"in Python: open_images(data, range=({_number(first.low)}, {_number(first.high)}))"
     )
 
 

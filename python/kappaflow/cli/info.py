@@ -16,7 +16,7 @@ from .. import _core
 from ..datasets import BUILTIN_NAMES
 from ..identified import ways_out
 from ..population import Population
-from .console import output_console
+from .console import ProgressDisplay, output_console
 from .errors import options_as_typed
 from .loading import open_data, saved_population
 from .options import Data
@@ -65,7 +65,8 @@ def _times(shape: tuple[int, ...]) -> str:
 
 
 def _image_facts(data: Data) -> dict[str, str]:
-    source = open_data(data)
+    with ProgressDisplay(quiet=False) as display:
+        source = open_data(data, display, say=False)
     return {
         "name": source.name,
         "images": "known when read" if source.count is None else f"{source.count:,}",

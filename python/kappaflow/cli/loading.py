@@ -38,8 +38,8 @@ __all__ = [
 ]
 
 
-def open_data(data: Data, display: ProgressDisplay | None = None) -> ImageSource:
-    """The images of DATA. Where they come from is printed on stderr, and each file that is left out is named there."""
+def open_data(data: Data, display: ProgressDisplay | None = None, *, say: bool = True) -> ImageSource:
+    """The images of DATA. Each file that is left out is named on stderr and, if `say`, where the images come from is printed."""
     source = open_images(
         data.data,
         shape=parse_shape(data.shape),
@@ -58,7 +58,7 @@ def open_data(data: Data, display: ProgressDisplay | None = None) -> ImageSource
         frames=data.frames,
         progress=display,
     )
-    if display is not None:
+    if display is not None and say:
         say_provenance(source.provenance, display)
     return source
 

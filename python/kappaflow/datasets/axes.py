@@ -14,6 +14,8 @@ from .options import Options
 __all__ = ["check_order", "doubts_about_axes"]
 
 CHANNELS = (1, 3, 4)
+#: Images are at most so many times higher than wide.
+LONGEST = 8
 #: So many images, and entries of the last axis, are looked at.
 LOOKED_AT = 256
 #: Neighbours whose mean square difference is below this share of that of unrelated values are alike; above, unrelated.
@@ -83,7 +85,7 @@ def _may_be_one(shape: tuple[int, ...]) -> bool:
 
 def _check_last_axis(array: Any, shape: tuple[int, ...], name: str) -> None:
     """Refuse (H, W, N) and (H, W, C, N): neighbours along the first axis are alike, those along the last are not."""
-    if shape[-1] < 8:
+    if shape[-1] < 8 or shape[0] > LONGEST * shape[1]:
         return
     colour = len(shape) == 4 and shape[0] == shape[1] and shape[2] in CHANNELS
     part = np.asarray(array[:LOOKED_AT])[..., :LOOKED_AT].astype(np.float64)

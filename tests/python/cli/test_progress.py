@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from commands import succeed
 from kappaflow._progress import ProgressLines, duration, part_of
 from kappaflow.cli import console
+from pictures import random_bytes, write_images
 
 
 def test_lines_come_at_most_every_thirty_seconds() -> None:
@@ -110,3 +113,15 @@ def test_a_terminal_gets_a_bar_that_is_removed(monkeypatch: pytest.MonkeyPatch) 
         {"closed": True},
     ]
     assert "left out: a.png" in text.getvalue()
+
+
+def test_opening_a_folder_is_shown(screen: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The steps before images are read, and the files that `info` leaves out."""
+    monkeypatch.setattr("kappaflow.datasets.image_survey.SECONDS_BETWEEN_REPORTS", 0.0)
+    write_images(tmp_path / "set", random_bytes(6, 4, 4, 4))
+    (tmp_path / "set/broken.png").write_bytes(b"no image")
+    succeed("info", str(tmp_path / "set"), "--skip-corrupt")
+    lines = screen.getvalue().splitlines()
+    assert any(line.startswith("headers of 7 files (14 % done") for line in lines)
+    assert any(line.startswith("transparency and range of 6 images (50 % done") for line in lines)
+    assert any(line.startswith("left out: broken.png") for line in lines)

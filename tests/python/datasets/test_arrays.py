@@ -13,6 +13,7 @@ import pytest
 import zarr
 
 from kappaflow.datasets import DataError, open_images
+from kappaflow.pixel_range import ValueSurvey
 from pictures import Tensor, random_bytes, rows, write_images
 
 
@@ -88,6 +89,22 @@ def test_memmap_is_not_loaded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     tracemalloc.stop()
     assert total == 8000
     assert peak < 8e6
+
+
+def test_an_array_of_30_gb_is_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening takes no longer for a larger array, and a limit reads the images that it draws."""
+    monkeypatch.setattr("kappaflow.datasets.arrays.SURVEYED_BYTES", 2**22)
+    looked_at: list[int] = []
+    add = ValueSurvey.add
+    monkeypatch.setattr(ValueSurvey, "add", lambda self, values: (looked_at.append(values.nbytes), add(self, values)))
+    image = random_bytes(1, 64, 64, 3)
+    large = np.broadcast_to(image, (2_450_000, 64, 64, 3))  # one image in memory
+    source = open_images(large)
+    assert (source.count, large.nbytes > 30e9) == (2_450_000, True)
+    assert len(looked_at) == 64
+    assert sum(looked_at) <= 2**22
+    np.testing.assert_array_equal(rows(open_images(large, limit=3)), np.repeat(image.reshape(1, -1) / 127.5 - 1, 3, 0))
+    np.testing.assert_array_equal(next(iter(source.batches(2))), np.repeat(image.reshape(1, -1) / 127.5 - 1, 2, 0))
 
 
 def test_shape_limit_and_channel_layouts() -> None:

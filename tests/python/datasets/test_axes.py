@@ -109,6 +109,13 @@ def test_flat_images_of_planes() -> None:
         open_images(LAST.reshape(60, -1), shape=(3, 12, 12))
 
 
+def test_many_images_are_not_taken_for_one_high_image() -> None:
+    """Neighbouring images are alike and columns are not, but no image is 500 pixels high and 6 wide."""
+    rng = np.random.default_rng(0)
+    film = rng.standard_normal((1, 6, 8)) + np.cumsum(0.1 * rng.standard_normal((500, 6, 8)), axis=0)
+    assert open_images(film).count == 500
+
+
 @pytest.mark.parametrize("images", [np.moveaxis(GREY, 0, 2), np.moveaxis(GREY[:, :9], 0, 2), np.moveaxis(LAST, 0, 3)])
 def test_images_along_the_last_axis_are_noticed(images: np.ndarray, tmp_path: Path) -> None:
     np.save(tmp_path / "last.npy", images)

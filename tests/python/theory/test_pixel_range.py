@@ -99,6 +99,15 @@ def test_doubts_are_said() -> None:
     assert scaling_of(BYTES / 255).warnings == ()
 
 
+def test_no_range_of_no_length_is_offered() -> None:
+    values = np.zeros((1000, 8, 8), dtype=np.uint8)
+    values[0] = BYTES[:1, :1, :1] + np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+    with pytest.raises(
+        ValueError, match=r"nearly all of them are equal: type --range 0,255 \(8-bit pixels\); in Python"
+    ):
+        scaling_of(values)
+
+
 @pytest.mark.parametrize("value", [(0,), "0,1", 5, (0, "1"), (0, 1, 2)])
 def test_ranges_of_a_wrong_type(value: Any) -> None:
     with pytest.raises(TypeError, match=r"range must be two numbers such as \(0, 4095\)"):
