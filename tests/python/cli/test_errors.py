@@ -116,7 +116,7 @@ WRONG_VALUES = [
     (
         "predict text.txt",
         "'text.txt': files of this type cannot be read; folders of images and .npy, .npz, .h5, .hdf5, .zarr, "
-        ".zip, .tar, .tar.gz, .tgz, .pt, .pth, .safetensors can",
+        ".zip, .tar, .tar.gz, .tgz, .parquet, .arrow, .feather, .pt, .pth, .safetensors can",
     ),
     (
         "predict empty",
