@@ -56,7 +56,9 @@ def test_what_the_theory_does_not_tell_is_said() -> None:
     found = validation(("unet",))
     blind = [
         dataclasses.replace(
-            p, seeds=dataclasses.replace(p.seeds, low=-0.1), relative=dataclasses.replace(p.relative, value=0.2)
+            p,
+            seeds=dataclasses.replace(p.seeds, value=0.1, low=-0.1),
+            relative=dataclasses.replace(p.relative, value=0.2),
         )
         for p in found.predictor_scores
     ]
@@ -68,6 +70,37 @@ def test_what_the_theory_does_not_tell_is_said() -> None:
         for p in found.pairs
     ]
     assert headline(dataclasses.replace(found, predictor_scores=tuple(blind), pairs=tuple(rising))).mood == "no"
+
+
+def test_an_order_of_seeds_that_may_be_chance_is_neither_right_nor_wrong() -> None:
+    found = validation(("unet",))
+    for value, low, words, mood in (
+        (0.4, -0.1, "cannot be judged: rank correlations of 0.40 (-0.10", "yes"),
+        (0.1, -0.1, "but not on which seeds they differ", "partly"),
+        (0.1, 0.05, "and on which seeds they differ", "yes"),
+    ):
+        rows = [
+            dataclasses.replace(p, seeds=dataclasses.replace(p.seeds, value=value, low=low))
+            for p in found.predictor_scores
+        ]
+        head = headline(dataclasses.replace(found, predictor_scores=tuple(rows)))
+        assert head.mood == mood, value
+        assert words in head.answer.replace("\N{MINUS SIGN}", "-"), value
+
+
+@pytest.mark.parametrize(("rise", "words"), [(1.05, None), (1.5, "but not that networks agree more with more data")])
+def test_a_rise_that_is_small_in_practice_is_not_called_wrong(rise: float, words: str | None) -> None:
+    found = validation(("unet",))
+    first = {p.arm: p.disagreement for p in found.pairs if p.n == 30}
+    last = [
+        dataclasses.replace(
+            p, disagreement=dataclasses.replace(first[p.arm], seeds=first[p.arm].seeds * (rise if p.n == 900 else 1))
+        )
+        for p in found.pairs
+    ]
+    head = headline(dataclasses.replace(found, pairs=tuple(last)))
+    assert (words is None and head.mood == "yes") or (words is not None and words in head.answer)
+    assert "agree more with more data" not in head.answer or words is not None
 
 
 def test_undertrained_runs_are_in_no_average() -> None:

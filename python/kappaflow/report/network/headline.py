@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 #: Runs that fail the gate whose reasons stand on the terminal.
 _FAILED_SHOWN = 4
+#: A prediction of the order of seeds is wrong in practice if its rank correlation is below this and may be chance.
+_WEAK = 0.2
+#: Two disagreements that differ by at most this share are equal in practice.
+_SAME = 0.1
 
 
 @dataclass(frozen=True)
@@ -66,26 +70,43 @@ def _answer(found: NetworkValidation) -> _Verdict:
         return _given_answer(found, trained[0])
     rows = _best_rows(found, arm)
     modes = [verdict for row in rows if (verdict := row.reach.verdict(row.relative.value)) is not None]
-    seeds = [p.seeds.low > 0 for p in rows]
     falls = [_falls(found, arch, arm) for arch in found.setup.archs]
     ordered = bool(modes) and bool(np.mean(modes) >= 0.5)
-    by_seed = bool(seeds) and bool(np.mean(seeds) > 0.5)
-    less = all(fall is not False for fall in falls)
+    by_seed, less = _by_seed(rows), all(fall is not False for fall in falls)
     largest = max(pair.n for pair in trained)
     ratio = np.mean([pair.disagreement.ratio for pair in trained if pair.n == largest])
     distance = f"At n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{largest:,}, {_distance(float(ratio))}."
     claims = [
         *([(less, "that networks agree more with more data")] if any(fall is not None for fall in falls) else []),
         *([(ordered, "which modes agree first")] if modes or not rows else []),
-        (by_seed, "on which seeds they differ"),
+        *([(by_seed, "on which seeds they differ")] if by_seed is not None else []),
     ]
+    chance = "" if by_seed is not None else _maybe_chance(rows)
     right, wrong = ([text for true, text in claims if true is wanted] for wanted in (True, False))
     if not wrong:
-        return _Verdict("yes", f"The theory of linear models predicts {joined(right)}.", distance)
-    if not right:
+        if not right:
+            return _Verdict("partly", chance.strip(), distance)
+        return _Verdict("yes", f"The theory of linear models predicts {joined(right)}.{chance}", distance)
+    if not right and not chance:
         return _Verdict("no", "The theory of linear models does not predict how these networks differ.", distance)
-    answer = f"The theory of linear models predicts {joined(right)}, but not {joined(wrong, 'nor')}."
-    return _Verdict("partly", answer, distance)
+    predicts = f"predicts {joined(right)}, but not" if right else "does not predict"
+    return _Verdict("partly", f"The theory of linear models {predicts} {joined(wrong, 'nor')}.{chance}", distance)
+
+
+def _by_seed(rows: list[PredictorScore]) -> bool | None:
+    """Whether the order of seeds is predicted; None if a correlation that is not weak may be chance."""
+    verdicts = [True if row.seeds.low > 0 else None if row.seeds.value >= _WEAK else False for row in rows]
+    if verdicts.count(True) > len(verdicts) / 2:
+        return True
+    return None if verdicts.count(None) > verdicts.count(False) else False
+
+
+def _maybe_chance(rows: list[PredictorScore]) -> str:
+    """A sentence, which follows another, on the correlations over seeds that may be chance."""
+    open_rows = [row.seeds for row in rows if not row.seeds.low > 0 and row.seeds.value >= _WEAK]
+    numbers = joined([f"{two_digits(x.value)} ({two_digits(x.low)} to {two_digits(x.high)})" for x in open_rows])
+    some = "a rank correlation" if len(open_rows) == 1 else "rank correlations"
+    return f" On which seeds they differ cannot be judged: {some} of {numbers} may be chance."
 
 
 def _distance(ratio: float) -> str:
@@ -127,9 +148,14 @@ def _best_rows(found: NetworkValidation, arm: str) -> list[PredictorScore]:
 
 
 def _falls(found: NetworkValidation, arch: str, arm: str) -> bool | None:
-    """Whether the ratio at the largest trained n is below that at the smallest; None if there is one n alone."""
+    """Whether the ratio at the largest trained n is below that at the smallest.
+
+    None if there is one n alone, or if the ratio rises by at most :data:`_SAME`.
+    """
     sizes, ratios = select.mean_over_pairs(found, arch, arm, lambda pair: pair.disagreement.ratio)
-    return None if sizes.size < 2 else bool(ratios[-1] < ratios[0])
+    if sizes.size < 2 or ratios[0] <= ratios[-1] <= (1 + _SAME) * ratios[0]:
+        return None
+    return bool(ratios[-1] < ratios[0])
 
 
 def verdict_lines(found: NetworkValidation) -> list[str]:

@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..document import Mood, Tile
-from ..words import joined
+from ..words import joined, percent_setting
 from .phrases import fine_ratio, how_far, place, worst
 from .select import (
     DISAGREEMENTS,
     EXPECTATIONS,
+    PRACTICAL,
+    Verdict,
     comparisons,
     is_published,
     leading_law,
     ordered_laws,
     quantity_title,
     tally,
+    verdict,
 )
 
 if TYPE_CHECKING:
@@ -72,20 +75,29 @@ def headline(validation: Validation) -> Headline:
 
 def _answer(law: ComparedLaw, found: Sequence[Comparison]) -> tuple[Mood, str]:
     """Mood and headline of one law."""
-    misses, total = tally(found).misses, len(found)
-    title = f"The {law.title}"
+    counts, total = tally(found), len(found)
+    misses, title = counts.misses, f"The {law.title}"
+    if not misses and counts.small:
+        return "yes", (
+            f"{title} is within {percent_setting(PRACTICAL)} of simulated linear models in {_all(total)}; "
+            f"{counts.small:,} of them {'differs' if counts.small == 1 else 'differ'} beyond chance, {_families(found, 'small')}."
+        )
     if not misses:
         return "yes", f"{title} agrees with simulated linear models in {total:,} of {_comparison_word(total)}."
     if 2 * misses <= total:
         agree = total - misses
         some = f"agrees with simulated linear models in {agree:,} of {_comparison_word(total)} and misses in {misses:,}"
-        return "partly", f"{title} {some}, {_families(found)}."
-    return "no", f"{title} misses in {misses:,} of {_comparison_word(total)}, {_families(found)}."
+        return "partly", f"{title} {some}, {_families(found, 'misses')}."
+    return "no", f"{title} misses in {misses:,} of {_comparison_word(total)}, {_families(found, 'misses')}."
 
 
-def _families(found: Sequence[Comparison]) -> str:
-    """By how much each kind of quantity is missed at worst."""
-    missed = [c for c in found if c.agreement.outcome == "misses"]
+def _all(total: int) -> str:
+    return f"all {_comparison_word(total)}" if total > 1 else "the only comparison"
+
+
+def _families(found: Sequence[Comparison], wanted: Verdict) -> str:
+    """By how much each kind of quantity with that verdict is off at worst."""
+    missed = [c for c in found if verdict(c) == wanted]
     kinds = (
         ("the disagreement of models", [c for c in missed if c.quantity in DISAGREEMENTS]),
         ("single variances", [c for c in missed if c.quantity not in (*DISAGREEMENTS, *EXPECTATIONS)]),
@@ -99,16 +111,19 @@ def _comparison_word(count: int) -> str:
 
 
 def _counts_sentence(validation: Validation, found: Sequence[Comparison]) -> str:
-    agrees, limit, misses = tally(found)
+    agrees, limit, small, misses = tally(found)
     parts = []
     if agrees:
         parts.append(f"{agrees:,} {'agrees' if agrees == 1 else 'agree'} within Monte Carlo error")
     if limit:
         verb = "" if agrees else "agrees " if limit == 1 else "agree "
         parts.append(f"{limit:,} {verb}up to terms of order 1/m, which the limit of many samples neglects,")
+    if small:
+        verb = "differs" if small == 1 else "differ"
+        parts.append(f"{small:,} {verb} beyond chance but by at most {percent_setting(PRACTICAL)},")
     if not misses:
         return f"Of {_comparison_word(len(found))}, {joined(parts).rstrip(',')}."
-    furthest = worst([c for c in found if c.agreement.outcome == "misses"])
+    furthest = worst([c for c in found if verdict(c) == "misses"])
     where = f"{quantity_title(validation, furthest.quantity)} ({place(furthest)})"
     parts.append(f"{misses:,} {'misses' if misses == 1 else 'miss'}")
     return f"Of {_comparison_word(len(found))}, {joined(parts)}. The largest miss is {how_far(furthest)}: {where}."
@@ -131,7 +146,12 @@ def _other_law(validation: Validation, law: ComparedLaw) -> str:
 
 def _reason(validation: Validation, law: ComparedLaw, found: Sequence[Comparison]) -> str:
     """What the outcome means for data of this kind."""
-    misses = tally(found).misses
+    misses, small = tally(found).misses, tally(found).small
+    if small and not misses:
+        return (
+            f"The errors are real but small: a difference of up to {percent_setting(PRACTICAL)} changes no decision about "
+            "training. With more training sets, even smaller errors are beyond chance."
+        )
     if validation.setup.sampling == "gaussian":
         if not misses:
             return (
@@ -151,16 +171,16 @@ def _reason(validation: Validation, law: ComparedLaw, found: Sequence[Comparison
 
 
 def _tiles(validation: Validation, law: ComparedLaw, found: Sequence[Comparison]) -> tuple[Tile, ...]:
-    agrees, limit, misses = tally(found)
+    agrees, limit, small, misses = tally(found)
     furthest = worst(found)
     disagreement = [c for c in found if c.quantity in DISAGREEMENTS]
     tiles = [
         Tile(
             label="Comparisons that agree",
-            text=f"{agrees + limit:,} of {len(found):,}",
-            value=agrees + limit,
-            hint=f"{law.title}: {agrees:,} within Monte Carlo error, {limit:,} up to order 1/m; {misses:,} "
-            f"{'misses' if misses == 1 else 'miss'}",
+            text=f"{agrees + limit + small:,} of {len(found):,}",
+            value=agrees + limit + small,
+            hint=f"{law.title}: {agrees:,} within Monte Carlo error, {limit:,} up to order 1/m, {small:,} beyond chance by at most "
+            f"{percent_setting(PRACTICAL)}; {misses:,} {'misses' if misses == 1 else 'miss'}",
         ),
         Tile(
             label="Largest error",

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from ...validation.linear.results import Comparison, Validation
 
 #: Colour of each verdict; marks differ in shape as well, for eyes that do not tell these colours apart.
-OUTCOME_COLOURS: Mapping[str, str] = MappingProxyType({"agrees": "#1a7f4b", "limit": "#d98e04", "misses": "#b3261e"})
-OUTCOME_MARKERS: Mapping[str, str] = MappingProxyType({"agrees": "o", "limit": "s", "misses": "D"})
+OUTCOME_COLOURS: Mapping[str, str] = MappingProxyType(
+    {"agrees": "#1a7f4b", "limit": "#d98e04", "small": "#8a6d1f", "misses": "#b3261e"}
+)
+OUTCOME_MARKERS: Mapping[str, str] = MappingProxyType({"agrees": "o", "limit": "s", "small": "p", "misses": "D"})
 GUIDE_LOOK: Mapping[str, Any] = MappingProxyType({"color": MUTED, "lw": 1.0, "ls": (0, (1, 1.6))})
 PUBLISHED: Mapping[str, Any] = MappingProxyType({"ls": (0, (4, 2)), "lw": 1.1, "alpha": 0.55})
 _LAW_STYLES: tuple[Any, ...] = ("-", (0, (6, 1.5, 1, 1.5)), (0, (2.5, 1)))

@@ -16,10 +16,11 @@ from ...validation.metrics import FALSE_ALARM
 from .. import look, numbers
 from ..document import HOW, Picture, Prose, Section
 from ..look import INK, MUTED, WIDTH, styled
-from ..words import NO_BREAK, number
+from ..words import NO_BREAK, number, percent_setting
 from . import marks
 from .phrases import PROSE, each_size
 from .select import (
+    PRACTICAL,
     comparisons,
     excess,
     is_published,
@@ -29,6 +30,7 @@ from .select import (
     quantity_names,
     quantity_title,
     subjects,
+    verdict,
 )
 
 if TYPE_CHECKING:
@@ -66,7 +68,11 @@ def overview(validation: Validation) -> Section:
             Prose(
                 PROSE,
                 "overview",
-                {"comparisons": len(validation.comparisons), "false_alarms": number(2 * FALSE_ALARM * judged, 2)},
+                {
+                    "comparisons": len(validation.comparisons),
+                    "false_alarms": number(2 * FALSE_ALARM * judged, 2),
+                    "practical": percent_setting(PRACTICAL),
+                },
                 summary=HOW,
             ),
         ),
@@ -194,8 +200,8 @@ def _filling(law: ComparedLaw, place: int) -> dict[str, Any]:
 
 def _forest_mark(ax: Axes, comparison: Comparison, y: float, filling: dict[str, Any]) -> bool:
     """One mark of the overview; False where its ratio has no place on the axis."""
-    found = comparison.agreement
-    colour, marker = marks.OUTCOME_COLOURS[found.outcome], marks.OUTCOME_MARKERS[found.outcome]
+    found, outcome = comparison.agreement, verdict(comparison)
+    colour, marker = marks.OUTCOME_COLOURS[outcome], marks.OUTCOME_MARKERS[outcome]
     ax.plot(_typical(comparison), [y, y], color=colour, lw=4.0, alpha=0.17, solid_capstyle="butt", zorder=1.5)
     if not (math.isfinite(found.ratio) and found.ratio > 0):
         return False
@@ -209,8 +215,13 @@ def _forest_mark(ax: Axes, comparison: Comparison, y: float, filling: dict[str, 
 
 
 def _forest_handles(validation: Validation) -> list[Line2D | Patch]:
-    words = {"agrees": "agrees", "limit": "agrees to order 1/m", "misses": "misses"}
-    present = [name for name in words if any(c.agreement.outcome == name for c in validation.comparisons)]
+    words = {
+        "agrees": "agrees",
+        "limit": "agrees to order 1/m",
+        "small": f"beyond chance, at most {percent_setting(PRACTICAL)}",
+        "misses": "misses",
+    }
+    present = [name for name in words if any(verdict(c) == name for c in validation.comparisons)]
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=colour, marker=marks.OUTCOME_MARKERS[name], ms=4, lw=1.1, label=words[name])
         for name in present

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,10 @@ EXPECTATIONS = ("kappa", "gains")
 DISAGREEMENTS = ("mode_disagreement", "seeds", "bands")
 #: Two laws closer than this, relative, are one curve: the width of a line.
 SAME = 0.01
+#: A relative error up to this size changes no decision about training. If it is beyond chance, it is called small and not a miss.
+PRACTICAL = 0.1
+
+Verdict: TypeAlias = Literal["agrees", "limit", "small", "misses"]
 
 
 def is_published(law: ComparedLaw) -> bool:
@@ -129,26 +133,34 @@ def left_out(*arrays: FloatArray) -> npt.NDArray[np.bool_]:
     return np.asarray(np.any([~np.isfinite(numbers.positive(a)) for a in arrays], axis=0))
 
 
+def verdict(comparison: Comparison) -> Verdict:
+    """The outcome of a comparison, where an error beyond chance of at most :data:`PRACTICAL` is "small" and no miss."""
+    outcome = comparison.agreement.outcome
+    return "small" if outcome == "misses" and comparison.agreement.factor <= 1 + PRACTICAL else outcome
+
+
 class Tally(NamedTuple):
-    """How many comparisons agree, agree to order 1/m, miss."""
+    """How many comparisons agree, agree to order 1/m, have a small error beyond chance, miss."""
 
     agrees: int
     limit: int
+    small: int
     misses: int
 
 
 def tally(group: Sequence[Comparison]) -> Tally:
-    """The outcomes of some comparisons."""
-    outcomes = [c.agreement.outcome for c in group]
-    return Tally(outcomes.count("agrees"), outcomes.count("limit"), outcomes.count("misses"))
+    """The verdicts on some comparisons."""
+    found = [verdict(c) for c in group]
+    return Tally(found.count("agrees"), found.count("limit"), found.count("small"), found.count("misses"))
 
 
 def leading_law(validation: Validation) -> ComparedLaw:
     """The law that the headline judges: of those put forward the one that misses least, in number and then in size."""
     candidates = [law for law in validation.setup.laws if not is_published(law)] or list(validation.setup.laws)
 
-    def loss(law: ComparedLaw) -> tuple[int, float]:
+    def loss(law: ComparedLaw) -> tuple[tuple[int, int], float]:
         found = comparisons(validation, law=law.name)
-        return tally(found).misses, max((c.agreement.factor for c in found), default=math.inf)
+        counts = tally(found)
+        return (counts.misses, counts.small), max((c.agreement.factor for c in found), default=math.inf)
 
     return min(candidates, key=loss)

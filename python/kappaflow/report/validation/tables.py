@@ -19,6 +19,7 @@ from .select import (
     quantity_names,
     quantity_title,
     tally,
+    verdict,
 )
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ SAMPLING_WORDS = {
     "resample": "drawn with replacement from the images, which are the whole population",
     "disjoint": "disjoint splits of the images",
 }
-OUTCOME_WORDS = {"agrees": "agrees", "limit": "to order 1/m", "misses": "misses"}
-OUTCOME_MOODS: dict[str, Mood] = {"agrees": "yes", "limit": "partly", "misses": "no"}
+OUTCOME_WORDS = {"agrees": "agrees", "limit": "to order 1/m", "small": "small error", "misses": "misses"}
+OUTCOME_MOODS: dict[str, Mood] = {"agrees": "yes", "limit": "partly", "small": "partly", "misses": "no"}
 
 
 # ---------------------------------------------------------------- verdicts
@@ -54,10 +55,10 @@ class QuantityVerdict:
     Attributes
     ----------
     law : its title
-    mood : "yes" no miss, "partly" some misses, "no" nothing but misses
+    mood : "yes" no error beyond chance, "partly" small errors or some misses, "no" nothing but misses
     sentence : the verdict in one line, with the worst case by name
     ratio, log_error, noise : values over maps and sizes
-    counts : how often it agrees, agrees to order 1/m, misses
+    counts : how often it agrees, agrees to order 1/m, has a small error beyond chance, misses
     """
 
     law: str
@@ -104,7 +105,7 @@ def _quantity_verdicts(validation: Validation, quantity: str) -> tuple[QuantityV
         rows.append(
             QuantityVerdict(
                 law=law.title,
-                mood="yes" if not counts.misses else "no" if counts.misses == len(found) else "partly",
+                mood=_mood(counts, len(found)),
                 sentence=_verdict_sentence(found),
                 ratio=tuple(a.ratio for a in agreements),
                 log_error=tuple(a.log_error for a in agreements),
@@ -115,6 +116,12 @@ def _quantity_verdicts(validation: Validation, quantity: str) -> tuple[QuantityV
     return tuple(rows)
 
 
+def _mood(counts: Tally, total: int) -> Mood:
+    if not counts.misses and not counts.small:
+        return "yes"
+    return "no" if counts.misses == total else "partly"
+
+
 def _verdict_table(validation: Validation) -> Table:
     groups = verdicts_by_quantity(validation)
     rows = [row for group in groups.values() for row in group]
@@ -123,7 +130,7 @@ def _verdict_table(validation: Validation) -> Table:
         caption=(
             "Each row is over all maps and training-set sizes. Ratio: simulated total over predicted total. RMS log error: root "
             "mean square of log(simulated/predicted) over the entries. Monte Carlo: the same for a perfect prediction. Counts: "
-            "agrees / agrees to order 1/m / misses."
+            "agrees / agrees to order 1/m / small error beyond chance / misses."
         ),
         columns={
             "Law": [row.law for row in rows],
@@ -145,16 +152,19 @@ def _range(ends: Sequence[str]) -> str:
 
 
 def _verdict_sentence(found: Sequence[Comparison]) -> str:
-    agrees, limit, misses = tally(found)
+    agrees, limit, small, misses = tally(found)
     total = len(found)
     if misses:
-        furthest = worst([c for c in found if c.agreement.outcome == "misses"])
+        furthest = worst([c for c in found if verdict(c) == "misses"])
         often = "Misses"
         if total > 1:
             often += f" in all {total:,}" if misses == total else f" in {misses:,} of {total:,}"
         return f"{often}, at worst by {how_far(furthest)} ({place(furthest)})."
+    if small:
+        furthest = worst([c for c in found if verdict(c) == "small"])
+        return f"Off beyond chance in {small:,} of {total:,}, by at most {how_far(furthest)} ({place(furthest)})."
     if limit:
-        furthest = worst([c for c in found if c.agreement.outcome == "limit"])
+        furthest = worst([c for c in found if verdict(c) == "limit"])
         within = f"{agrees:,} within Monte Carlo error, {limit:,} up to neglected terms of order 1/m"
         return f"Agrees: {within}, off by at most {how_far(furthest)} there ({place(furthest)})."
     return "Agrees within Monte Carlo error" + ("." if total == 1 else f" in all {total:,}.")
@@ -173,6 +183,7 @@ def _size_table(validation: Validation) -> Table:
             "Groups": list(validation.setup.groups),
             "Agrees": [each.agrees for each in counts],
             "To order 1/m": [each.limit for each in counts],
+            "Small error": [each.small for each in counts],
             "Misses": [each.misses for each in counts],
         },
     )
@@ -208,7 +219,7 @@ def all_comparisons(validation: Validation) -> Section:
         },
         words=("Outcome", "Map"),
         groups={title: len(group) for title, group in groups.items()},
-        moods=[OUTCOME_MOODS[result.outcome] for result in results],
+        moods=[OUTCOME_MOODS[verdict(row)] for row in rows],
         summary=f"Table of all {len(rows)} comparisons",
         small=True,
     )
@@ -216,8 +227,10 @@ def all_comparisons(validation: Validation) -> Section:
 
 
 def _outcome(comparison: Comparison) -> Cell:
-    outcome = comparison.agreement.outcome
-    words = OUTCOME_WORDS[outcome] + (f" by {how_far(comparison)}" if outcome == "misses" else "")
+    outcome = verdict(comparison)
+    words = OUTCOME_WORDS[outcome]
+    if outcome in ("misses", "small"):
+        words += f"{' by' if outcome == 'misses' else ','} {how_far(comparison)}"
     return Cell(words, mood=OUTCOME_MOODS[outcome])
 
 
