@@ -151,7 +151,12 @@ class Tally(NamedTuple):
 def tally(group: Sequence[Comparison]) -> Tally:
     """The verdicts on some comparisons."""
     found = [verdict(c) for c in group]
-    return Tally(found.count("agrees"), found.count("limit"), found.count("small"), found.count("misses"))
+    return Tally(
+        agrees=found.count("agrees"),
+        limit=found.count("limit"),
+        small=found.count("small"),
+        misses=found.count("misses"),
+    )
 
 
 def leading_law(validation: Validation) -> ComparedLaw:
