@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +19,13 @@ from ._checks import FloatArray
 from ._layout import channel_axis
 from ._repr import ShortRepr
 
-__all__ = ["COPIES", "Fingerprints", "Independence"]
+__all__ = ["COPIES", "Fingerprints", "Independence", "without_copies"]
 
 #: What copies of an image are: one image, or independent images that happen to be equal.
 COPIES = ("once", "independent")
 
-#: Numbers of images closer than this, relative to their root mean square, are equal.
-_SAME = 1e-12
+#: Numbers of images closer than this, relative to their root mean square, are equal: of float64, and of float32 images.
+_SAME, _SAME_FLOAT32 = 1e-12, 1e-5
 _EXAMPLES = 3
 #: What users can do about images that depend on each other.
 _GROUPS = (
@@ -40,6 +41,7 @@ _FEW = 0.9
 _UNEQUAL = 0.9
 
 Numbers = npt.NDArray[np.int64]
+Rows = TypeVar("Rows", FloatArray, npt.NDArray[np.float32])
 
 
 class Fingerprints:
@@ -92,33 +94,58 @@ class Fingerprints:
         """What the images seen so far are to one another."""
         numbers = np.concatenate(self._parts)
         blank = np.concatenate(self._blank)
-        tolerance = _SAME * max(float(np.sqrt(np.mean(numbers**2))), np.finfo(np.float64).tiny)
-        first = _first_equal(numbers[:, 0], numbers[:, 1], tolerance)
+        tolerance = _SAME * _scale(numbers)
+        first = _first_equal(numbers, tolerance)
         own = np.arange(len(first))
         first[blank] = own[blank]
         distinct = np.flatnonzero(first == own)
         pairs = np.empty((0, 2), dtype=np.int64)
         if self.mirrors:
             some = distinct[~blank[distinct]]
-            partner = some[_first_equal(numbers[some, 0], np.abs(numbers[some, 1]), tolerance)]
+            either_way = np.stack([numbers[some, 0], np.abs(numbers[some, 1])], axis=1)
+            partner = some[_first_equal(either_way, tolerance)]
             pairs = np.stack([some, partner], axis=1)[partner != some]
         order = numbers[:_MOST_ROWS]
         return Independence(first=first, mirrored=pairs, blank=int(blank.sum()), worth=_worth(order))
 
 
-def _first_equal(first: FloatArray, second: FloatArray, tolerance: float) -> Numbers:
-    """(N,) the smallest index of those whose two numbers (N,), (N,) are the same."""
-    block = np.empty(len(first), dtype=np.int64)
-    order = np.argsort(first, kind="stable")
-    block[order] = np.cumsum(np.diff(first[order], prepend=first[order][:1]) > tolerance)
-    order = np.lexsort((second, block))
-    new = np.diff(block[order], prepend=-1) != 0
-    new |= np.diff(second[order], prepend=second[order][:1]) > tolerance
-    starts = np.flatnonzero(new)
-    smallest = np.minimum.reduceat(order, starts) if starts.size else order
-    found = np.empty(len(first), dtype=np.int64)
-    found[order] = smallest[np.cumsum(new) - 1]
-    return found
+def without_copies(rows: Rows) -> Rows:
+    """The rows of (N, k) that are no copies of a row before them.
+
+    Rows are equal if their products with eight random vectors are, within the rounding errors of their type.
+    """
+    directions = np.random.default_rng(0).standard_normal((8, rows.shape[1]))
+    numbers = np.einsum("nk,jk->nj", rows, directions)
+    same = _SAME_FLOAT32 if rows.dtype == np.float32 else _SAME
+    distinct = _first_equal(numbers, same * _scale(numbers)) == np.arange(len(rows))
+    return rows if distinct.all() else rows[distinct]
+
+
+def _scale(numbers: FloatArray) -> float:
+    """Root mean square of some numbers, above zero."""
+    return max(float(np.linalg.norm(numbers)) / max(numbers.size, 1) ** 0.5, float(np.finfo(np.float64).tiny))
+
+
+def _first_equal(numbers: FloatArray, tolerance: float) -> Numbers:
+    """(N,) the smallest index of those whose numbers, (N, m), are the same."""
+    first = np.arange(len(numbers))
+    rows, block = first, np.zeros(len(numbers), dtype=np.int64)  # rows in one block are equal as far as is known
+    for column in numbers.T:
+        values = column[rows]
+        order = np.lexsort((values, block)) if block.any() else np.argsort(values)
+        values, rows = values[order], rows[order]
+        new = np.diff(block[order], prepend=-1) != 0
+        new |= np.diff(values, prepend=values[:1]) > tolerance
+        away = values - values[new][np.cumsum(new) - 1]  # a dense chain of values is cut
+        new |= np.diff(np.floor(away / tolerance), prepend=0.0) != 0
+        block = np.cumsum(new) - 1
+        shared = np.bincount(block)[block] > 1
+        rows, block = rows[shared], block[shared]
+    if rows.size:
+        new = np.diff(block, prepend=-1) != 0
+        smallest = np.minimum.reduceat(rows, np.flatnonzero(new))
+        first[rows] = smallest[np.cumsum(new) - 1]
+    return first
 
 
 def _worth(numbers: FloatArray) -> float | None:

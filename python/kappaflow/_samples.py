@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -25,14 +24,10 @@ __all__ = [
     "SampleBatches",
     "SampleModes",
     "SampleReader",
-    "UnseenRows",
     "batches",
     "count_of",
-    "without_copies",
 ]
 
-#: Images whose distance is below this fraction of the size of the data count as one image.
-_SAME = 1e-5
 #: Rows of a batch that is cut from an array.
 _BATCH = 4096
 
@@ -364,45 +359,3 @@ def batches(images: Any, shape: tuple[int, ...] | None = None) -> Iterator[Float
         NaN or infinite values, with their index; arrays without an axis that counts samples.
     """
     yield from SampleBatches(images, shape)
-
-
-class UnseenRows:
-    """Tells rows of a stream from exact copies of earlier ones, which it knows by a hash."""
-
-    def __init__(self) -> None:
-        self._known: set[bytes] = set()
-
-    def places(self, rows: FloatArray) -> list[int]:
-        """Indices of the rows (B, d) that are no copy of a row before them, in this call or an earlier one."""
-        unseen = []
-        for place, row in enumerate(rows):
-            key = hashlib.blake2b(row.tobytes(), digest_size=16).digest()
-            if key not in self._known:
-                self._known.add(key)
-                unseen.append(place)
-        return unseen
-
-
-def without_copies(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(M, k) rows without copies, which are rows within rounding errors of another row; the first of them is kept.
-
-    Copies lie next to each other along any direction, so rows are compared with few neighbours only.
-    """
-    directions = np.random.default_rng(0).standard_normal((rows.shape[1], 4))
-    along = rows.astype(np.float64) @ (directions / np.linalg.norm(directions, axis=0))
-    close = _SAME * float(np.sqrt(np.mean(np.einsum("nk,nk->n", rows, rows, dtype=np.float64))))
-    order = np.argsort(along[:, 0], kind="stable")
-    kept = np.ones(len(rows), dtype=bool)
-    last = np.searchsorted(along[order, 0], along[order, 0] + close, side="right")
-    for place in np.flatnonzero(last > np.arange(len(rows)) + 1):
-        first = order[place]
-        if not kept[first]:  # its copies are those of the row that it is a copy of
-            continue
-        others = order[place + 1 : last[place]]
-        others = others[kept[others] & (np.abs(along[others] - along[first]).max(axis=1) <= close)]
-        row = rows[first].astype(np.float64)
-        copies = others[np.array([np.linalg.norm(rows[other] - row) <= close for other in others], dtype=bool)]
-        if copies.size:
-            kept[copies], kept[first] = False, False
-            kept[min(first, copies.min())] = True
-    return rows if kept.all() else rows[kept]

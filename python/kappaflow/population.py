@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from . import _core
 from ._checks import FloatArray, real_array, sample_shape, spectrum_arrays
+from ._independence import without_copies
 from ._population_files import read_population, write_population
 from ._progress import CountProgress
 from ._reading import SamplesRead, read_samples
-from ._samples import without_copies
 from ._tables import Columns, Tabular, html_table
 from .groups import GroupArray, require_groups, uncorrelated_rows
 from .moments import has_variance, linear_algebra, require_memory, symmetric_eigensystem

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from .._independence import without_copies
 from .._progress import duration
-from .._samples import UnseenRows
 from .console import plain_line
 from .loading import Rows
 from .options import Data
@@ -46,7 +46,7 @@ def warnings_about(source: Data, images: Rows, split: str) -> list[str]:
         notes.append(
             f"{used:,} of {images.total:,} images fit into --memory; this random subset represents all images."
         )
-    copies = used - len(UnseenRows().places(images.rows))
+    copies = used - len(without_copies(images.rows))
     if copies:
         notes.append(
             f"{copies:,} of {used:,} images are copies of others. Two training sets can then share images, and networks agree "

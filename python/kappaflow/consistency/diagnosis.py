@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from .._checks import FloatArray, integer, positive
+from .._independence import without_copies
 from .._progress import StepProgress, in_steps, reporter
-from .._samples import without_copies
 from ..bands import Band, default_bands
 from ..laws import REGISTRY, Work, law_spec, require_profiles
 from ..population import Population, ProfileArray

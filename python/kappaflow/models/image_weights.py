@@ -6,6 +6,7 @@ A state x of noise level σ gives the image y_j the weight w_j ∝ exp(−|x −
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 
 from .._checks import FloatArray
 from .._repr import ShortRepr
-from .._samples import UnseenRows, batches
+from .._samples import batches
 from ..bands import Band
 from ..population import Population, ProfileArray
 from .scores.softmax import WeightedMean
@@ -78,6 +79,27 @@ class WantedSums:
 
 
 _NOTHING_MORE = WantedSums(None, pixels=False)
+
+
+class UnseenRows:
+    """Tells rows of a stream from copies of earlier ones while it is read.
+
+    Rows are known by their bytes: :class:`~kappaflow._independence.Fingerprints` allows for rounding errors, and therefore knows
+    the copies only at the end of the stream.
+    """
+
+    def __init__(self) -> None:
+        self._known: set[bytes] = set()
+
+    def places(self, rows: FloatArray) -> list[int]:
+        """Indices of the rows (B, d) that are no copy of a row before them, in this call or an earlier one."""
+        unseen = []
+        for place, row in enumerate(rows):
+            key = hashlib.blake2b(row.tobytes(), digest_size=16).digest()
+            if key not in self._known:
+                self._known.add(key)
+                unseen.append(place)
+        return unseen
 
 
 class DistinctImages:

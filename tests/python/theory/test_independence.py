@@ -14,7 +14,9 @@ from PIL import Image
 
 import kappaflow as kf
 from commands import run, succeed
+from kappaflow._independence import without_copies
 from kappaflow.datasets import open_images
+from kappaflow.models.image_weights import UnseenRows
 
 SIGMA_MAX = 80.0
 
@@ -114,6 +116,33 @@ def test_copies_in_batches_of_any_size_and_of_unsigned_bytes() -> None:
         assert population.sample_size == 40
     assert "image 40 (of image 0)" in population.provenance.distinct
     assert kf.Population.from_samples(open_images(stored)).sample_size == 40
+
+
+def test_copies_are_the_same_while_reading_in_memory_and_among_profiles() -> None:
+    """Copies at random places, in threes, beside images that differ by the smallest step of one pixel."""
+    rng = np.random.default_rng(8)
+    images = np.round(40 * fields(300, rng) + 100) / 127.5 - 1
+    images[200:250] = images[:50]
+    images[200:250, 2, 6] += 1 / 127.5
+    stored = images[np.concatenate([np.arange(300), rng.integers(0, 300, 60), [7, 7]])][rng.permutation(362)]
+    rows = stored.reshape(362, 64)
+    expected = np.sort(np.unique(rows, axis=0, return_index=True)[1])
+    assert kf.Population.from_samples(stored).sample_size == len(expected) == 300
+    np.testing.assert_array_equal(without_copies(rows), rows[expected])
+    np.testing.assert_array_equal(without_copies(rows.astype(np.float32)), rows[expected].astype(np.float32))
+    profiles = kf.Population.from_samples(stored, profiles=362).distinct_profiles
+    assert profiles is not None
+    assert len(profiles) == 300
+    assert UnseenRows().places(rows) == expected.tolist()
+    assert len(without_copies(rows[:0])) == 0
+
+
+def test_many_rows_without_copies_are_all_kept() -> None:
+    """Along one direction 200 000 rows lie closer together than float32 rounds; along eight they do not."""
+    rows = np.random.default_rng(9).standard_normal((200_000, 5)).astype(np.float32)
+    assert without_copies(rows) is rows
+    twice = np.concatenate([rows, rows[:3] * np.float32(1 + 1e-7)])
+    np.testing.assert_array_equal(without_copies(twice), rows)
 
 
 def test_equal_images_may_be_independent() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..._checks import FloatArray, integer, positive, real_array
-from ..._samples import UnseenRows
+from ..._independence import without_copies
 from .base import Score, row_noise_levels
 from .softmax import WeightedMean, distance_logits, squared_distances
 
@@ -20,7 +20,7 @@ _BLOCK = 4096
 
 def distinct_rows(rows: FloatArray) -> int:
     """How many rows of (N, d) differ from all others before them."""
-    return len(UnseenRows().places(rows))
+    return len(without_copies(rows))
 
 
 class DeltaScore(Score):
