@@ -123,7 +123,7 @@ def without_copies(rows: Rows) -> Rows:
 
 def _scale(numbers: FloatArray) -> float:
     """Root mean square of some numbers, above zero."""
-    return max(float(np.linalg.norm(numbers)) / max(numbers.size, 1) ** 0.5, float(np.finfo(np.float64).tiny))
+    return max(float(np.linalg.norm(numbers)) / float(np.sqrt(max(numbers.size, 1))), float(np.finfo(np.float64).tiny))
 
 
 def _first_equal(numbers: FloatArray, tolerance: float) -> Numbers:
