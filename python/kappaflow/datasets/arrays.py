@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -148,6 +148,7 @@ def open_array(
     scaling: PixelScaling | None = None,
     labels: Callable[[], npt.NDArray[Any]] | None = None,
     labels_from: str = "the labels of the data",
+    names: Callable[[], Sequence[str]] | None = None,
 ) -> ImageSource:
     """Source of the images of one array.
 
@@ -160,6 +161,7 @@ def open_array(
     scaling : how values become pixels, if that is known; else the dtype or a pass over the values decides
     labels : function that gives the labels (N,) of all images of the array, if there are any
     labels_from : where they come from, in words
+    names : function that gives the name of the file of each image, if they are in several
 
     Raises
     ------
@@ -207,6 +209,7 @@ def open_array(
         reader=lambda rows: rebatch(blocks(), rows),
         labels=None if labelled is None else lambda: labelled() if chosen is None else labelled()[chosen],
         labels_from=labels_from if given is None else "the labels given",
+        names=None if names is None else lambda: names() if chosen is None else [names()[number] for number in chosen],
     )
 
 

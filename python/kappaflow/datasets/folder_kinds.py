@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from .dicom_files import DICOM_SUFFIXES, is_dicom_start, open_dicom_folder
 from .errors import DataError
 from .finding import walk_folder
 from .folder import open_folder
 from .members import StoredFile, leave_out, open_arrays
+from .nifti_files import NIFTI_SUFFIXES, open_nifti_folder
 from .options import Options
 from .source import ImageSource
 from .tables import TABLE_SUFFIXES, is_saved_dataset, open_saved_dataset, open_table_folder
@@ -54,14 +56,25 @@ def open_array_folder(folder: Path, names: Sequence[str], options: Options) -> I
 
 
 Reader = Callable[[Path, Sequence[str], Options], ImageSource]
-TABLES, IMAGES = "tables", "images"
+TABLES, VOLUMES, DICOM, IMAGES = "tables", "NIfTI volumes", "DICOM files", "images"
 
 #: Kind of files → their suffixes, and the reader of a folder of them. A line here adds a kind.
 KINDS: Mapping[str, tuple[tuple[str, ...], Reader]] = {
     "tar archives": (TAR_SUFFIXES, open_shards),
     TABLES: (TABLE_SUFFIXES, open_table_folder),
+    VOLUMES: (NIFTI_SUFFIXES, open_nifti_folder),
+    DICOM: (DICOM_SUFFIXES, open_dicom_folder),
     ".npy arrays": ((".npy",), open_array_folder),
 }
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file of any name is a DICOM file by its first bytes; False if it may not be opened."""
+    try:
+        with path.open("rb") as file:
+            return is_dicom_start(file.read(132))
+    except OSError:
+        return False
 
 
 def open_directory(folder: Path, options: Options) -> ImageSource:
@@ -78,6 +91,8 @@ def open_directory(folder: Path, options: Options) -> ImageSource:
     names = {IMAGES: contents.images}
     for kind, (suffixes, _) in KINDS.items():
         names[kind] = [name for name in contents.files if name.lower().endswith(suffixes)]
+    if not any(names.values()):
+        names[DICOM] = [name for name in contents.files if is_dicom(folder / name)]
     kinds = sorted((kind for kind in names if names[kind]), key=lambda kind: -len(names[kind])) or [IMAGES]
     counts = [len(names[kind]) for kind in kinds]
     if sum(counts[1:]) * CLEAR_MAJORITY > counts[0]:
@@ -86,9 +101,9 @@ def open_directory(folder: Path, options: Options) -> ImageSource:
             f"{folder.name or folder.resolve().name}: holds {' and '.join(texts)}, and either may be the data; put those that "
             "you mean into a folder of their own"
         )
-    if options.key is not None and kinds[0] != TABLES:
+    if options.key is not None and kinds[0] not in (TABLES, VOLUMES):
         raise DataError(
-            f"{folder.name or folder.resolve().name}: a folder without tables has no parts with names, got {options.key!r}"
+            f"{folder.name or folder.resolve().name}: a folder of {kinds[0]} has no parts with names, got {options.key!r}"
         )
     if kinds[0] == IMAGES:
         return open_folder(contents, options)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import DataError
+from .finding import listed
 
 __all__ = [
     "SEPARATOR",
@@ -19,14 +20,11 @@ __all__ = [
     "StoredArray",
     "choose_array",
     "listed_arrays",
-    "listed_names",
     "split_key",
 ]
 
 #: Names of the images in a file of several arrays; the first one that exists is taken if no other array is larger.
 PREFERRED_KEYS = ("images", "x", "X", "data", "arr_0")
-#: So many arrays are listed in messages.
-LISTED = 10
 SEPARATOR = "::"
 #: The end of the key of images → the end of the key of their labels; and keys of labels that belong to any images.
 LABELS_OF = {"images": "labels", "image": "label", "x": "y", "X": "y", "arr_0": "arr_1"}
@@ -155,16 +153,6 @@ def _left_out(arrays: Sequence[StoredArray], key: str) -> tuple[str, ...]:
     return (f"{len(others):,} other {unit} of the file: {listed_arrays(others)}",) if others else ()
 
 
-def listed_names(names: Sequence[str]) -> str:
-    """The names with commas; at most ten, and the number of the others.
-
-    >>> listed_names(["a", "b"]), listed_names("abcdefghijkl")
-    ('a, b', 'a, b, c, d, e, f, g, h, i, j and 2 more')
-    """
-    rest = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + rest
-
-
 def _by_size(arrays: Sequence[StoredArray]) -> list[StoredArray]:
     """Most axes first, then the largest."""
     return sorted(arrays, key=lambda one: (-len(one.shape), -math.prod(one.shape), one.key))
@@ -172,4 +160,4 @@ def _by_size(arrays: Sequence[StoredArray]) -> list[StoredArray]:
 
 def listed_arrays(arrays: Sequence[StoredArray]) -> str:
     """Key, shape and type of the arrays, the largest first, at most ten."""
-    return listed_names([one.text for one in _by_size(arrays)])
+    return listed([one.text for one in _by_size(arrays)])

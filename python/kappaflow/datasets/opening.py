@@ -12,12 +12,14 @@ from typing import Any
 from .._image_items import as_iterable
 from .arrays import as_array, check_array, open_h5, open_memory, open_npy, open_npz, open_zarr
 from .builtin import BUILTIN_NAMES, open_builtin
+from .dicom_files import open_dicom
 from .errors import DataError
 from .folder import open_image_file
 from .folder_kinds import open_directory
 from .image_formats import image_suffixes
 from .iterables import open_iterable
 from .keys import split_key
+from .nifti_files import NIFTI_SUFFIXES, open_nifti
 from .options import Options
 from .source import ImageSource
 from .tables import TABLE_SUFFIXES, open_table, open_tables
@@ -28,7 +30,7 @@ from .zip_files import open_zip
 __all__ = ["open_images"]
 
 #: Files that hold several arrays, and what makes a folder a zarr store.
-KEYED = (".npz", ".h5", ".hdf5", ".zarr", ".pt", ".pth", ".safetensors", *TABLE_SUFFIXES)
+KEYED = (".npz", ".h5", ".hdf5", ".zarr", ".pt", ".pth", ".safetensors", *TABLE_SUFFIXES, *NIFTI_SUFFIXES)
 ZARR_MARKS = (".zarray", ".zgroup", "zarr.json")
 FILE_READERS: dict[str, Callable[[Path, Options], ImageSource]] = {
     ".npy": open_npy,
@@ -40,6 +42,11 @@ FILE_READERS: dict[str, Callable[[Path, Options], ImageSource]] = {
     ".tar": open_tar,
     ".tar.gz": open_tar,
     ".tgz": open_tar,
+    ".nii": open_nifti,
+    ".nii.gz": open_nifti,
+    ".dcm": open_dicom,
+    ".dicom": open_dicom,
+    ".ima": open_dicom,
     ".parquet": open_table,
     ".arrow": open_table,
     ".feather": open_table,
@@ -85,6 +92,8 @@ def open_images(
           ``.tar.gz``, as of WebDataset, also several: ``"shard-{0000..0009}.tar"``
         * tables with one column of encoded images or of lists of numbers: ``.parquet``, ``.arrow``, ``.feather``, folders
           of them, and folders that ``save_to_disk`` of Hugging Face's ``datasets`` wrote
+        * slices of NIfTI volumes, ``.nii``, ``.nii.gz``, or of DICOM files, or folders of such files; `range` is the window, to
+          which values are clipped. ``"FILE::axial"``, ``coronal`` or ``sagittal`` chooses the slices of volumes
         * a file: ``.npy`` (memory-mapped), ``.npz``, ``.h5``, ``.hdf5``, ``.zarr``, ``.pt``, ``.safetensors``. If it holds
           several arrays, the only one that can hold images is taken; ``"FILE::KEY"`` names another.
         * an array, memmap or tensor (N, ...); the first axis counts images
@@ -208,7 +217,7 @@ def open_path(path: Path, given: str, options: Options) -> ImageSource:
     if key is not None and not path.exists():
         path, given, options = Path(file), file, replace(options, key=key)
     if not path.exists():
-        if given.lower().endswith((*TAR_SUFFIXES, *TABLE_SUFFIXES)) and "{" in given:
+        if given.lower().endswith((*TAR_SUFFIXES, *TABLE_SUFFIXES, *NIFTI_SUFFIXES)) and "{" in given:
             paths = [Path(each) for each in expand_braces(given)]
             if given.lower().endswith(TAR_SUFFIXES):
                 return open_tars(paths, path.name, f"{len(paths):,} archives {path.name}", options)
@@ -218,9 +227,8 @@ def open_path(path: Path, given: str, options: Options) -> ImageSource:
         raise DataError(
             f"{given!r} is neither a path that exists nor a built-in dataset ({', '.join(BUILTIN_NAMES)}){hint}"
         )
-    suffix = path.suffix.lower()
-    if path.name.lower().endswith(".tar.gz"):
-        suffix = ".tar.gz"
+    double = (suffix for suffix in FILE_READERS if suffix.count(".") == 2 and path.name.lower().endswith(suffix))
+    suffix = next(double, path.suffix.lower())
     if path.is_dir() and any((path / mark).is_file() for mark in ZARR_MARKS):
         suffix = ".zarr"
     if options.key is not None and suffix not in KEYED and not path.is_dir():

@@ -18,10 +18,11 @@ import numpy.typing as npt
 
 from .arrays import open_array
 from .errors import DataError
+from .finding import listed
 from .folder import open_image_files
 from .image_formats import is_image_start
 from .image_survey import ImageFile
-from .keys import SEPARATOR, Chosen, StoredArray, choose_array, listed_names
+from .keys import SEPARATOR, Chosen, StoredArray, choose_array
 from .members import IMAGE_BYTES, Stack, leave_out
 from .options import Options
 from .source import ImageSource
@@ -219,7 +220,7 @@ def read_parts(paths: Sequence[Path], name: str, arrow: ModuleType) -> ImageTabl
         raise DataError(f"{name}: the table has no rows; at least one image is needed")
     twice = sorted({column for column in schema.names if schema.names.count(column) > 1})
     if twice:
-        raise DataError(f"{name}: has several columns of the name {listed_names(twice)}; rename them")
+        raise DataError(f"{name}: has several columns of the name {listed(twice)}; rename them")
     return ImageTable(name=name, arrow=arrow, parts=parts, schema=schema)
 
 
@@ -235,7 +236,7 @@ def choose_column(table: ImageTable, wanted: str | None) -> Chosen:
     encoded = [field.name for field in table.schema if is_encoded(field.type, table, field.name)]
     lists = [field.name for field in table.schema if field.name not in encoded and is_array(field.type, table.arrow)]
     if not encoded and not lists:
-        columns = listed_names([f"{field.name}: {field.type}" for field in table.schema])
+        columns = listed([f"{field.name}: {field.type}" for field in table.schema])
         raise DataError(f"{table.name}: no column holds encoded images or lists of numbers; its columns are {columns}")
     images = [StoredArray(column, (rows,), np.dtype(bytes)) for column in encoded]
     if len(images) == 1 and wanted is None:
@@ -280,7 +281,7 @@ def open_tables(paths: Sequence[Path], name: str, what: str, options: Options) -
     labels = None if label is None or label == column else read_labels(table, label)
     what = f"the column {column!r} of {what}"
     others = [other for other in table.schema.names if other != column and (other != label or labels is None)]
-    left_out = [f"{len(others):,} other column{'s' * (len(others) > 1)}: {listed_names(others)}"] if others else []
+    left_out = [f"{len(others):,} other column{'s' * (len(others) > 1)}: {listed(others)}"] if others else []
     if is_encoded(table.schema.field(column).type, table, column):
         files = list(table.files(column))
         if labels is not None:
@@ -360,7 +361,7 @@ def choose_split(splits: Sequence[str], name: str, options: Options) -> ChosenSp
         return ChosenSplit(splits[0], options)
     got = f", got {key!r}" if key else ""
     raise DataError(
-        f"{name}: holds the splits {listed_names(sorted(splits))}{got}; type one of them behind the folder, as "
+        f"{name}: holds the splits {listed(sorted(splits))}{got}; type one of them behind the folder, as "
         f"{name}{SEPARATOR}{'train' if 'train' in splits else sorted(splits)[-1]}"
     )
 
@@ -389,7 +390,7 @@ def open_table_folder(folder: Path, names: Sequence[str], options: Options) -> I
 def other_splits(splits: Mapping[str, object] | Sequence[str], read: str) -> list[str]:
     """What is said of the splits that are not read."""
     others = sorted(split for split in splits if split != read)
-    return [f"the split{'s' * (len(others) > 1)} {listed_names(others)}"] if others else []
+    return [f"the split{'s' * (len(others) > 1)} {listed(others)}"] if others else []
 
 
 def is_saved_dataset(folder: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
+import nibabel
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 import kappaflow as kf
-from containers import encoded, npy, write_tar, write_zip
+from containers import encoded, npy, write_dicom, write_tar, write_zip
 from kappaflow.datasets import DataError, open_images
 from pictures import png_16
 
@@ -275,6 +276,20 @@ def test_grey_images_of_16_bits(tmp_path: Path, box: Callable[[Path, dict[str, b
     grey = IMAGES[..., 0].astype(np.uint16) * 257
     source = open_images(box(tmp_path, {f"{n:03d}.png": png_16(image[..., None]) for n, image in enumerate(grey)}))
     np.testing.assert_allclose(np.concatenate(list(source)), PIXELS[..., 0].reshape(COUNT, -1), rtol=0, atol=1e-15)
+
+
+def test_slices_of_a_volume_and_of_dicom_files(tmp_path: Path) -> None:
+    grey = IMAGES[..., 0]
+    expected = PIXELS[..., 0].reshape(COUNT, -1)
+    stored = np.moveaxis(grey.astype(np.int16) * 4 - 1000, 0, 2)[::-1].swapaxes(0, 1)
+    nibabel.save(nibabel.Nifti1Image(stored, np.eye(4)), tmp_path / "a.nii.gz")
+    found = np.concatenate(list(open_images(tmp_path / "a.nii.gz", range=(-1000, 20))))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14)
+    for number, image in enumerate(grey):
+        facts = {"InstanceNumber": number, "RescaleSlope": 2, "RescaleIntercept": -100}
+        write_dicom(tmp_path / "slices" / f"{number}.dcm", image.astype(np.uint16), **facts)
+    found = np.concatenate(list(open_images(tmp_path / "slices", range=(-100, 410))))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("box", BOXES, ids=lambda box: box.__name__)

@@ -352,5 +352,5 @@ def test_first_part_without_an_image(tmp_path: Path) -> None:
 
 def test_key_of_a_folder_without_tables(tmp_path: Path) -> None:
     write_images(tmp_path / "data", IMAGES)
-    with pytest.raises(DataError, match=r"data: a folder without tables has no parts with names, got 'train'"):
+    with pytest.raises(DataError, match=r"data: a folder of images has no parts with names, got 'train'"):
         open_images(f"{tmp_path / 'data'}::train")

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 
 def encoded(image: np.ndarray, format: str = "PNG", **options: Any) -> bytes:
@@ -54,4 +57,30 @@ def write_tar(
             archive.addfile(info, io.BytesIO(content))
         for info in others:
             archive.addfile(info)
+    return path
+
+
+def write_dicom(path: Path, pixels: np.ndarray, syntax: str = ExplicitVRLittleEndian, **elements: Any) -> Path:
+    """A DICOM file of one slice (H, W), of frames (N, H, W) or, in bytes, of colour (H, W, 3)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = CTImageStorage
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = generate_uid()
+    data.file_meta.TransferSyntaxUID = syntax
+    colour = pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype == np.uint8
+    data.SamplesPerPixel, data.PhotometricInterpretation = (3, "RGB") if colour else (1, "MONOCHROME2")
+    if colour:
+        data.PlanarConfiguration = 0
+    data.Rows, data.Columns = pixels.shape[:2] if colour else pixels.shape[-2:]
+    if pixels.ndim == 3 and not colour:
+        data.NumberOfFrames = len(pixels)
+    data.BitsAllocated = data.BitsStored = 8 * pixels.dtype.itemsize
+    data.HighBit, data.PixelRepresentation = data.BitsStored - 1, int(pixels.dtype.kind == "i")
+    data.Modality, data.SeriesInstanceUID = "CT", "1.2.3"
+    data.PixelData = pixels.tobytes()
+    for key, value in elements.items():
+        setattr(data, key, value)
+    data["PixelData"].VR = "OW" if data.BitsAllocated > 8 else "OB"
+    pydicom.dcmwrite(path, data, enforce_file_format=True)
     return path
