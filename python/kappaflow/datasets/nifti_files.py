@@ -83,7 +83,7 @@ def open_volume(path: Path, name: str) -> Volume:
     for stored, (axis, _) in enumerate(turns):
         turned[int(axis)] = shape[stored]
     plane = next(plane for plane, axis in PLANES.items() if axis == int(turns[2, 0]))
-    return Volume(image, turns, (*turned, *shape[3:]), plane)
+    return Volume(image=image, turns=turns, shape=(*turned, *shape[3:]), plane=plane)
 
 
 def load_slices(path: Path, name: str, plane: str, frames: str | None) -> npt.NDArray[Any]:
@@ -119,8 +119,8 @@ def slice_file(volume: Volume, path: Path, name: str, plane: str, options: Optio
     volumes = volume.shape[3] if len(volume.shape) == 4 else 1
     if volumes > 1 and options.frames is None:
         raise DataError(
-            f"{name}: holds {volumes:,} volumes (points in time, directions or modalities); give frames='all' to read the slices "
-            "of all of them, or frames='first'"
+            f"{name}: holds {volumes:,} volumes (points in time, directions or modalities): type --frames all to read the slices "
+            "of all of them, or --frames first (in Python: frames='all')"
         )
     count = 1 if options.frames == "first" else volumes
     sides = [side for axis, side in enumerate(volume.shape[:3]) if axis != PLANES[plane]]

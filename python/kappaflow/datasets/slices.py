@@ -84,7 +84,7 @@ def check_options(options: Options, name: str) -> None:
 
 
 @dataclass
-class Reading:
+class SliceReading:
     """Slices as they are read: windowed, upright in brightness, resized if the files differ in size.
 
     Attributes
@@ -209,7 +209,7 @@ def open_slices(
         The files or an option cannot be used.
     """
     sizes = sizes_of(files, name, options)
-    reading = Reading(files=files, options=options, mixed=len(sizes) > 1)
+    reading = SliceReading(files=files, options=options, mixed=len(sizes) > 1)
     shape = files[0].shape[:2] if options.grey else files[0].shape
     if reading.mixed and options.size is not None:
         shape = (options.size.height, options.size.width, *shape[2:])

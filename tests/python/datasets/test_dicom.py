@@ -87,7 +87,7 @@ def test_frames(tmp_path: Path) -> None:
     cine = random_bytes(7, 4, 5)
     path = write_dicom(tmp_path / "us" / "cine.dcm", cine)
     np.testing.assert_allclose(rows(open_images(path)), cine.reshape(7, -1) / 127.5 - 1, atol=1e-12)
-    with pytest.raises(DataError, match=r"cine\.dcm: holds 7 frames; give frames='all'"):
+    with pytest.raises(DataError, match=r"cine\.dcm: holds 7 frames; type --frames all"):
         open_images(tmp_path / "us")
     assert open_images(tmp_path / "us", frames="all").count == 7
     assert open_images(tmp_path / "us", frames="first").count == 1

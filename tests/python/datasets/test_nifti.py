@@ -96,7 +96,7 @@ def test_orientation_and_planes(tmp_path: Path) -> None:
 
 def test_several_volumes(tmp_path: Path) -> None:
     path = write(tmp_path / "bold.nii", np.stack([VALUES, VALUES // 2, VALUES // 4], axis=3))
-    with pytest.raises(DataError, match=r"bold\.nii: holds 3 volumes .*frames='all'.*frames='first'"):
+    with pytest.raises(DataError, match=r"bold\.nii: holds 3 volumes .*--frames all.*--frames first"):
         open_images(path, range=WINDOW)
     every = rows(open_images(path, range=WINDOW, frames="all"))
     assert every.shape == (60, 30)
