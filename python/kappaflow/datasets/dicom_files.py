@@ -160,7 +160,7 @@ def slice_file(path: Path, name: str, dataset: Any, options: Options) -> SliceFi
     check_bytes((count, *shape), name)
     if count > 1 and options.frames is None:
         raise DataError(
-            f"{name}: holds {count:,} frames; type --frames all to read all of them as images, or --frames first (in Python: frames='all')"
+            f"{name}: holds {count:,} frames; type --frames all to read all of them as images, or --frames first"
         )
     first = options.frames == "first"
     depth = int(dataset.get("BitsStored", bits))
