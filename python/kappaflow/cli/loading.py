@@ -56,6 +56,7 @@ def open_data(data: Data, display: ProgressDisplay | None = None, *, say: bool =
         like=data.like,
         alpha=data.alpha,
         frames=data.frames,
+        vae=data.vae,
         progress=display,
     )
     if display is not None and say:

@@ -24,7 +24,7 @@ from ..laws import REGISTRY
 from ..sampling import SIGMA_MAX
 from .completion import complete_data, one_of
 from .declaring import DATA_PANEL, RESULTS_PANEL, flag, option
-from .options_pixels import Alpha, Crop, Frames, Like, Resize
+from .options_pixels import Alpha, Crop, Frames, Like, Resize, Vae
 from .parsing import (
     parse_bands,
     parse_channels,
@@ -110,6 +110,7 @@ class Data:
     like: Like = None
     alpha: Alpha = None
     frames: Frames = None
+    vae: Vae = None
     limit: Annotated[
         int | None,
         option(
@@ -190,6 +191,7 @@ class Data:
             "like": self.like,
             "alpha": self.alpha,
             "frames": self.frames,
+            "vae": self.vae,
             "limit": self.limit,
             "shape": None if shape is None else list(shape),
             "range": None if pixel_range is None else list(pixel_range),

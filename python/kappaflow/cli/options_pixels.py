@@ -1,4 +1,4 @@
-"""The options that decide which pixels of image files are read: resizing, cropping, alpha, frames."""
+"""The options that decide which pixels of image files are read: resizing, cropping, alpha, frames, latents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..datasets.resizing import CROPS, FILTERS, RECIPES
 from .completion import one_of
 from .declaring import DATA_PANEL, option
 
-__all__ = ["Alpha", "Crop", "Frames", "Like", "Resize"]
+__all__ = ["Alpha", "Crop", "Frames", "Like", "Resize", "Vae"]
 
 Resize = Annotated[
     str | None,
@@ -64,6 +64,16 @@ Frames = Annotated[
         shown="none",
         complete=one_of(FRAMES),
         help="Which frames of image files with several are images: all, or the first of each file.",
+        panel=DATA_PANEL,
+    ),
+]
+Vae = Annotated[
+    str | None,
+    option(
+        "--vae",
+        metavar="FOLDER",
+        shown="none",
+        help="Read the latents of an autoencoder (AutoencoderKL of diffusers) in a local folder, scaled as trainers do.",
         panel=DATA_PANEL,
     ),
 ]

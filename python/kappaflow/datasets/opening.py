@@ -19,6 +19,7 @@ from .folder_kinds import open_directory
 from .image_formats import image_suffixes
 from .iterables import open_iterable
 from .keys import split_key
+from .latents import encode_latents
 from .nifti_files import NIFTI_SUFFIXES, open_nifti
 from .options import Options
 from .source import ImageSource
@@ -31,6 +32,7 @@ __all__ = ["open_images"]
 
 #: Files that hold several arrays, and what makes a folder a zarr store.
 KEYED = (".npz", ".h5", ".hdf5", ".zarr", ".pt", ".pth", ".safetensors", *TABLE_SUFFIXES, *NIFTI_SUFFIXES)
+PARTS_OF_IMAGES = ("patches",)  # the built-in data that an autoencoder was not made for
 ZARR_MARKS = (".zarray", ".zgroup", "zarr.json")
 FILE_READERS: dict[str, Callable[[Path, Options], ImageSource]] = {
     ".npy": open_npy,
@@ -74,6 +76,7 @@ def open_images(
     alpha: str | None = None,
     frames: str | None = None,
     labels: Any = None,
+    vae: str | os.PathLike[str] | None = None,
     progress: Callable[[str, float | None], None] | None = None,
 ) -> ImageSource:
     """Open images, wherever they are, as batches of float64 rows with pixels in [-1, 1].
@@ -88,12 +91,10 @@ def open_images(
         * a folder of images in the formats of Pillow that are safe to open, with the folders below it
         * a file of several images: a TIFF file of pages, an animated GIF, PNG or WebP
         * a folder of ``.npy`` arrays, one image or one stack in each, or of ``.tar`` archives
-        * an archive of images or ``.npy`` arrays: ``.zip``, with the labels of StyleGAN's ``dataset.json``; ``.tar`` and
-          ``.tar.gz``, as of WebDataset, also several: ``"shard-{0000..0009}.tar"``
-        * tables with one column of encoded images or of lists of numbers: ``.parquet``, ``.arrow``, ``.feather``, folders
-          of them, and folders that ``save_to_disk`` of Hugging Face's ``datasets`` wrote
-        * slices of NIfTI volumes, ``.nii``, ``.nii.gz``, or of DICOM files, or folders of such files; `range` is the window, to
-          which values are clipped. ``"FILE::axial"``, ``coronal`` or ``sagittal`` chooses the slices of volumes
+        * an archive of images or ``.npy`` arrays: ``.zip``, also of StyleGAN; ``.tar``, ``.tar.gz`` and ``"a-{00..09}.tar"``
+        * a table with a column of encoded images or of lists of numbers: ``.parquet``, ``.arrow``, ``.feather``, a folder of
+          them, or what ``save_to_disk`` of Hugging Face's ``datasets`` wrote
+        * slices of NIfTI volumes or DICOM files, or a folder of such files; `range` is the window, to which values are clipped
         * a file: ``.npy`` (memory-mapped), ``.npz``, ``.h5``, ``.hdf5``, ``.zarr``, ``.pt``, ``.safetensors``. If it holds
           several arrays, the only one that can hold images is taken; ``"FILE::KEY"`` names another.
         * an array, memmap or tensor (N, ...); the first axis counts images
@@ -110,6 +111,7 @@ def open_images(
     frames : of files with several frames, ``"all"`` are images, or the ``"first"`` of each file; must be given for such files
     labels : (N,) classes, or (N, K) one-hot rows, of all stored images in their order, or of all image files in the order of their
         paths, for :func:`kappaflow.populations_by_class`. By default they are the labels of the data, or the subfolders.
+    vae : local folder of an autoencoder of diffusers, whose latents are read, see :func:`~.latents.encode_latents`
     progress : called with a step and the share of it that is done, while files are opened
     grey : convert colour to luma, 0.299 R + 0.587 G + 0.114 B; grey images stay as they are
     limit : use at most this many images, a random subset of all of them; the description gives its seed. An iterable is read to
@@ -133,7 +135,7 @@ def open_images(
     DataError
         The data or an option cannot be used; the message states why and what is allowed.
     ImportError
-        A package is missing; the message names the extra that installs it.
+        A package is missing.
     TypeError
         `data` or an option is of a type that is not supported.
 
@@ -155,8 +157,31 @@ def open_images(
         options.refuse("an ImageSource", **dict.fromkeys(names, "give it when opening the source"))
         if labels is not None:
             raise DataError("labels do not apply to an ImageSource: give them when opening the source")
-        return data
-    return open_anything(data, options)
+        return with_vae(data, vae, progress)
+    return with_vae(open_anything(data, options), vae, progress)
+
+
+def with_vae(
+    source: ImageSource, vae: str | os.PathLike[str] | None, progress: Callable[[str, float | None], None] | None
+) -> ImageSource:
+    """The latents of the images if an autoencoder is given.
+
+    Raises
+    ------
+    DataError
+        The autoencoder or the images cannot be used.
+    ImportError
+        torch or diffusers is missing.
+    TypeError
+        `vae` is no path.
+    """
+    if vae is None:
+        return source
+    if not isinstance(vae, str | os.PathLike):
+        raise TypeError(f"vae must be the path of a folder, got a {type(vae).__name__}")
+    if source.name in PARTS_OF_IMAGES:
+        raise DataError(f"vae={os.fspath(vae)!r} does not apply to {source.name}: an autoencoder works on whole images")
+    return encode_latents(source, os.fspath(vae), progress)
 
 
 def open_anything(data: object, options: Options) -> ImageSource:
