@@ -153,7 +153,7 @@ def open_autoencoder(folder: str) -> Autoencoder:
     )
 
 
-class Encoded(NamedTuple):
+class EncodedImages(NamedTuple):
     """Latents (B, C, h, w) that a batch of images has: drawn from the posterior of each, and the variance of that draw."""
 
     latents: npt.NDArray[np.float32]
@@ -167,7 +167,7 @@ def normal_numbers(plane: npt.NDArray[np.float32], shape: tuple[int, ...]) -> Fl
     return np.random.default_rng(int.from_bytes(digest, "little")).standard_normal(shape)
 
 
-def encode_images(vae: Autoencoder, planes: npt.NDArray[np.float32]) -> Encoded:
+def encode_images(vae: Autoencoder, planes: npt.NDArray[np.float32]) -> EncodedImages:
     """Encode images (B, C, H, W) in [-1, 1].
 
     A latent is (μ + s ε − shift) · scale, where μ and s² are mean and variance of the posterior and ε are normal numbers that the
@@ -189,7 +189,7 @@ def encode_images(vae: Autoencoder, planes: npt.NDArray[np.float32]) -> Encoded:
     noise = np.stack([normal_numbers(plane, mean.shape[1:]) for plane in planes])
     latents = (mean + std * noise - vae.shift) * vae.scale
     variance = np.square(std * vae.scale)
-    return Encoded(latents.astype(np.float32), variance.astype(np.float32))
+    return EncodedImages(latents.astype(np.float32), variance.astype(np.float32))
 
 
 def layout_of(source: ImageSource, channels: int) -> Layout:
@@ -241,7 +241,7 @@ def check_sides(source: ImageSource, layout: Layout, vae: Autoencoder) -> None:
 
 
 @dataclass
-class Statistics:
+class LatentStatistics:
     """Sums over latents for each channel, from which mean, spread and the share of the drawn noise follow."""
 
     count: int = 0
@@ -249,7 +249,7 @@ class Statistics:
     square: float | FloatArray = 0.0
     drawn: float = 0.0
 
-    def add(self, encoded: Encoded) -> None:
+    def add(self, encoded: EncodedImages) -> None:
         """Take the latents of a batch."""
         values = encoded.latents.astype(np.float64)
         self.count += values[:, 0].size
@@ -298,7 +298,7 @@ class LatentTable(NamedTuple):
 
 
 def encode_all(
-    source: ImageSource, layout: Layout, vae: Autoencoder, statistics: Statistics, progress: Progress | None
+    source: ImageSource, layout: Layout, vae: Autoencoder, statistics: LatentStatistics, progress: Progress | None
 ) -> LatentTable:
     """Latents of all images; copies of an image are encoded once, and have the same latents.
 
@@ -356,7 +356,7 @@ def encode_latents(source: ImageSource, folder: str, progress: Progress | None =
     vae = open_autoencoder(folder)
     layout = layout_of(source, vae.channels)
     check_sides(source, layout, vae)
-    statistics = Statistics()
+    statistics = LatentStatistics()
     table = encode_all(source, layout, vae, statistics, progress)
     shape = tuple(int(side) for side in table.latents.shape[1:])
 
