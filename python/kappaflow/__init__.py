@@ -33,6 +33,7 @@ from .splits import Splits
 if TYPE_CHECKING:
     from . import cli, consistency, datasets, lens, models, plot, report, validation  # noqa: F401
     from .common_floor import CommonFloor, fit_common_floor
+    from .consistency.classes import ClassAnswer, ClassAnswers, answers_by_class
     from .consistency.diagnosis import Diagnosis, diagnose
     from .consistency.experiment import LawError
     from .consistency.predict import predict
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from .models.probe import NetworkProbe, network_probe
 
 __all__ = [
+    "ClassAnswer",
+    "ClassAnswers",
     "ClassPopulation",
     "ClassPopulations",
     "CommonFloor",
@@ -60,6 +63,7 @@ __all__ = [
     "Splits",
     "UnidentifiedError",
     "__version__",
+    "answers_by_class",
     "compress_spectrum",
     "denoiser",
     "df1",
@@ -82,6 +86,9 @@ __all__ = [
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
+        "ClassAnswer": "consistency.classes",
+        "ClassAnswers": "consistency.classes",
+        "answers_by_class": "consistency.classes",
         "Diagnosis": "consistency.diagnosis",
         "LawError": "consistency.experiment",
         "diagnose": "consistency.diagnosis",

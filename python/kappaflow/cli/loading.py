@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .._checks import FloatArray
+from ..class_labels import ClassLabels
+from ..classes import ClassPopulations, populations_by_class
 from ..datasets import ImageSource, open_images
 from ..datasets.memory import collect_rows
 from ..models.errors import ModelError
@@ -18,15 +20,19 @@ from ..provenance import Provenance
 from .console import ProgressDisplay
 from .errors import naming
 from .options import DEFAULT_PROFILES, Data, LawOption, Profiles, TrainedNetwork
+from .options_classes import ByClass
 from .parsing import parse_channels, parse_range, parse_shape, parse_side
 
 if TYPE_CHECKING:
     from ..models.rows import RowDenoiser
 
 __all__ = [
+    "Loaded",
     "NamedNetwork",
     "NoProfilesError",
     "Rows",
+    "describe_classes",
+    "load_by_class",
     "load_population",
     "open_data",
     "open_network",
@@ -37,8 +43,13 @@ __all__ = [
     "shown",
 ]
 
+#: Classes that a line names.
+_NAMED = 10
 
-def open_data(data: Data, display: ProgressDisplay | None = None, *, say: bool = True) -> ImageSource:
+
+def open_data(
+    data: Data, display: ProgressDisplay | None = None, *, say: bool = True, labels: Any = None
+) -> ImageSource:
     """The images of DATA. Each file that is left out is named on stderr and, if `say`, where the images come from is printed."""
     source = open_images(
         data.data,
@@ -57,6 +68,7 @@ def open_data(data: Data, display: ProgressDisplay | None = None, *, say: bool =
         alpha=data.alpha,
         frames=data.frames,
         vae=data.vae,
+        labels=labels,
         progress=display,
     )
     if display is not None and say:
@@ -139,6 +151,44 @@ def shown(source: ImageSource, data: Data, display: ProgressDisplay) -> ImageSou
         display(f"eigenmodes of {source.dimension} dimensions", None)
 
     return replace(source, reader=read)
+
+
+class Loaded(NamedTuple):
+    """The population of all images, and the populations by class if they are wanted."""
+
+    population: Population
+    classes: ClassPopulations | None
+
+
+def load_by_class(
+    data: Data, by: ByClass, profiles: Profiles, display: ProgressDisplay, law: LawOption | None = None
+) -> Loaded:
+    """The population of DATA, and those of its classes if `by` wants them, in one reading."""
+    if not by.wanted:
+        return Loaded(load_population(data, profiles, display, law), None)
+    if data.is_population:
+        raise ValueError(
+            f"--by class needs images as DATA, got the saved population {data.data!r}, which holds no classes: give the images"
+        )
+    source = open_data(data, display, labels=by.read())
+    known = source.class_labels()
+    display.say(f"classes: {describe_classes(known)}")
+    found = populations_by_class(shown(source, data, display), profiles=profiles.count)
+    say_provenance(found.mixture.provenance, display, source.provenance)
+    if law is not None and law.needs_profiles:
+        require_profiles(found.mixture, data, f"--law {law.law}")
+    return Loaded(found.mixture, found)
+
+
+def describe_classes(labels: ClassLabels) -> str:
+    """``"3 by the subfolders: cat (20 images), dog (12), emu (3)"``."""
+    named = [
+        f"{name} ({count:,})"
+        for name, count in zip(labels.names[:_NAMED], labels.counts[:_NAMED].tolist(), strict=True)
+    ]
+    more = f" and {len(labels.names) - _NAMED:,} more" if len(labels.names) > _NAMED else ""
+    without = f"; {labels.without_class:,} images have no class" if labels.without_class else ""
+    return f"{len(labels.names):,} by {labels.origin} (with their numbers of images): {', '.join(named)}{more}{without}"
 
 
 class Rows(NamedTuple):

@@ -9,16 +9,19 @@ from rich.console import Console
 from rich.table import Table
 
 from ..bands import Band
+from ..consistency.classes import answers_by_class, classes_to_json
 from ..consistency.law_choice import choose_law
 from ..consistency.needed import images_needed, search_work
 from ..consistency.network_words import network_words, pilot_command
 from ..identified import largest_n, ways_out
 from ..sample_size import LARGEST_N, SampleSize
+from .class_tables import print_classes
 from .console import ProgressDisplay, print_networks, print_notes
 from .errors import options_as_typed
-from .loading import load_population, open_data, read_rows
+from .loading import load_by_class, open_data, read_rows
 from .network_plan import torch_facts
 from .options import BandOption, Data, Device, JsonResult, LawOption, Profiles, Sampling, Tolerance, as_typed
+from .options_classes import ByClass
 from .options_validate import TRAINED_PANEL, Memory
 from .parsing import chosen_bands, format_over
 from .pilot_trained import Question, TrainedNetworks, print_pilot
@@ -35,6 +38,7 @@ _ALL = "all modes"
 @takes_options()
 def command(
     data: Data,
+    by: ByClass,
     tolerance: Tolerance,
     bands: BandOption,
     sampling: Sampling,
@@ -63,7 +67,7 @@ def command(
     check_json(result)
     pilot = _pilot(data, tolerance, sampling, profiles, trained, device, result) if trained.given else None
     with ProgressDisplay(quiet=result.quiet) as display:
-        population = load_population(data, profiles, display, law)
+        population, classes = load_by_class(data, by, profiles, display, law)
         modes = len(population.eigenvalues)
         ranges = [*chosen_bands(wanted, modes), Band(0, modes)]
         labels = [*(band.label for band in ranges[:-1]), _ALL]
@@ -77,6 +81,16 @@ def command(
             law=chosen.law,
             progress=lambda done: display("images needed", done / len(ranges)),
         )
+        answers = None
+        if classes is not None:
+            answers = answers_by_class(
+                classes,
+                sigma_max=sampling.sigma_max,
+                law=law.law,
+                mixture_law=chosen.law,
+                tolerance=tolerance.tolerance,
+                progress=display,
+            )
     largest, total = largest_n(population), needed[-1]
     asked = [*data.as_typed(), *as_typed(sampling), *as_typed(tolerance)]
     networks = network_words(None if total is None else total.n, pilot_command(asked, population.shape))
@@ -94,6 +108,8 @@ def command(
         "total": _row(_ALL, None, total),
         "networks": networks.as_json(),
     }
+    if answers is not None:
+        content |= {"classes": classes_to_json(answers)}
     if pilot is not None:
         content |= {"pilot": _pilot_to_json(pilot)}
 
@@ -105,6 +121,8 @@ def command(
         if population.sample_size is not None and largest < LARGEST_N:
             limit = ways_out(population.sample_size, population.shape, options=True)
             print_notes(console, [options_as_typed(limit, {"size": "--size", "grey": "--grey"})], "limit")
+        if answers is not None:
+            print_classes(console, answers)
         print_notes(console, [chosen.reason], "law")
         if pilot is None:
             print_networks(console, networks, networks.warning, networks.measured, networks.floor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,13 +11,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ..consistency.classes import answers_by_class
 from ..consistency.network_words import pilot_command
 from ..consistency.predict import predict
 from ..consistency.prediction import Prediction, prediction_to_json
 from ..laws import law_spec
 from ..population import Population
+from .class_tables import print_classes
 from .console import plain_line, print_networks, print_notes
-from .loading import load_population, require_seeds_fit
+from .loading import load_by_class, require_seeds_fit
 from .options import (
     BandOption,
     Data,
@@ -29,6 +32,7 @@ from .options import (
     Tolerance,
     as_typed,
 )
+from .options_classes import ByClass
 from .output import write_json
 from .parsing import chosen_bands, format_over
 from .run import machine_facts, report_run, results_directory
@@ -41,6 +45,7 @@ _SEEDS_SHOWN = 6
 @takes_options()
 def command(
     data: Data,
+    by: ByClass,
     sizes: Annotated[Sizes, changed("n", shown="some of 10, 30, 100, …; half of the images; all of them")],
     sampling: Sampling,
     law: LawOption,
@@ -59,6 +64,7 @@ def command(
     n, wanted, numbers = sizes.several(), bands.wanted(), seeds.numbers()
     options: dict[str, Any] = {
         **data.as_json(),
+        **by.as_json(),
         "profiles": profiles.profiles,
         "n": n,
         "sigma_max": sampling.sigma_max,
@@ -69,7 +75,7 @@ def command(
     }
     directory = results_directory(f"kappaflow-{data.name}", options, result)
     with report_run("predict", directory, quiet=result.quiet, machine=machine_facts()) as run:
-        population = load_population(data, profiles, run.display, law)
+        population, classes = load_by_class(data, by, profiles, run.display, law)
         require_seeds_fit(len(numbers), population)
         prediction = predict(
             population,
@@ -83,6 +89,18 @@ def command(
             pilot=pilot_command([*data.as_typed(), *as_typed(sampling), *as_typed(tolerance)], population.shape),
             progress=run.display,
         )
+        if classes is not None:
+            answers = answers_by_class(
+                classes,
+                n=prediction.n.tolist(),
+                reference_n=prediction.reference_n,
+                sigma_max=sampling.sigma_max,
+                law=law.law,
+                mixture_law=prediction.law,
+                tolerance=tolerance.tolerance,
+                progress=run.display,
+            )
+            prediction = replace(prediction, classes=answers)
         with run.writing() as folder:
             write_results(folder, population, prediction, run.machine, png=result.png)
         run.resolved = _resolved(population, prediction)
@@ -134,6 +152,8 @@ def print_prediction(console: Console, prediction: Prediction) -> None:
     console.print(_bands_table(prediction))
     if prediction.seeds.numbers.size:
         console.print(_seeds_table(prediction))
+    if prediction.classes is not None:
+        print_classes(console, prediction.classes)
     print_notes(console, prediction.notes)
 
 

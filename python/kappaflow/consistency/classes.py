@@ -15,18 +15,17 @@ import numpy.typing as npt
 
 from .._checks import FloatArray, integer, positive
 from .._core import UnidentifiedError
-from .._layout import channel_axis
 from .._progress import StepProgress, in_steps, reporter
 from .._repr import ShortRepr
 from .._tables import Columns, Tabular
 from ..bands import Band
 from ..classes import ClassPopulation, ClassPopulations
-from ..moments import has_variance
+from ..identified import largest_n, ways_out
 from ..population import Population
 from ..sampling import SIGMA_MAX
 from ..splits import Splits
 from .law_choice import AUTO, choose_law
-from .needed import images_needed, largest_n, search_work
+from .needed import images_needed, search_work
 
 __all__ = ["ALL_CLASSES", "CLASS_NOTE", "ClassAnswer", "ClassAnswers", "answers_by_class", "classes_to_json"]
 
@@ -149,9 +148,10 @@ class ClassAnswers(ShortRepr, Tabular):
         """The answer in a few sentences."""
         size, total = int(self.sizes[self.reference]), len(self.classes)
         within = f"within {100 * self.tolerance:g} %"
-        agree = "every class" if self.agree == total else f"{self.agree:,} of {total:,} classes"
+        where = f"in {self.agree:,} of {total:,} classes" if self.agree else "in no class"
+        where = "in every class" if self.agree == total else where
         texts = [
-            f"In {agree}, two linear models trained on its images in training sets of {size:,} images agree {within}."
+            f"With training sets of {size:,} images of all classes, two linear models of one class agree {within} {where}."
         ]
         short = [row for row in self.most_lacking if row.missing]
         if short:
@@ -162,7 +162,9 @@ class ClassAnswers(ShortRepr, Tabular):
         unknown = [row for row in self.classes if row.needed is None]
         if unknown:
             named = ", ".join(row.name for row in unknown[:_NAMED]) + _more(unknown)
-            texts.append(f"How many images are needed cannot be answered for {len(unknown):,} of {total:,}: {named}.")
+            texts.append(
+                f"How many images are needed cannot be answered for {len(unknown):,} of {total:,} classes: {named}."
+            )
         most = self.of_all
         if most is not None:
             slowest = max(self.classes, key=lambda row: row.of_all or 0)
@@ -306,28 +308,7 @@ def _problem(population: Population) -> str:
     most = largest_n(population)
     if images is None or most > images:
         return f"no practical number of images is enough, up to {most:.0e}".replace("e+", "e")
-    rank = int(has_variance(population.eigenvalues).sum())
-    return (
-        f"more than its {images:,} images, and how many cannot be answered: {images:,} images that span {rank:,} of "
-        f"{population.dimension:,} dimensions do not determine the law of more images. {_way_out(population, images)}"
-    )
-
-
-def _way_out(population: Population, images: int) -> str:
-    """What makes a class answerable: more images than dimensions, by 2."""
-    more = f"It takes about {population.dimension + 2:,} images of it"
-    shape = population.shape
-    axis = channel_axis(shape) if len(shape) == 3 else None
-    if len(shape) < 2 or (len(shape) == 3 and axis is None):
-        return f"{more}."
-    sides = [side for place, side in enumerate(shape) if place != axis]
-    channels = 1 if axis is None else shape[axis]
-    ways = []
-    for option, planes in (("", channels), (" --grey", 1)):
-        side = min(math.isqrt(max(0, (images - 2) // planes)), *sides)
-        if side >= 2 and (option == "" or channels == 3):
-            ways.append(f"--size {side}{option}")
-    return f"{more}, or smaller images such as {' or '.join(ways)}." if ways else f"{more}."
+    return f"more than its {images:,} images: {ways_out(images, population.shape)}"
 
 
 def classes_to_json(answers: ClassAnswers) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from .._repr import ShortRepr
 from .._tables import Columns, Tabular
 from ..bands import Band
 from ..provenance import Provenance
+from .classes import ClassAnswers, classes_to_json
 from .diagnosis import Diagnosis, diagnosis_to_json
 from .network_words import NetworkWords, network_words
 
@@ -254,6 +255,7 @@ class Prediction(Tabular):
     noise, denoisers, modes, bands, totals, seeds : the results
     notes : caveats that a reader must see, in plain words
     pilot : the command that answers for a network
+    classes : the answers by class, see :func:`~kappaflow.answers_by_class`; None without classes
     """
 
     source: str
@@ -279,6 +281,7 @@ class Prediction(Tabular):
     seeds: Seeds
     notes: tuple[str, ...]
     pilot: str
+    classes: ClassAnswers | None = None
 
     @property
     def networks(self) -> NetworkWords:
@@ -347,6 +350,7 @@ def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
         "network_seeds": None if seeds.networks is None else _network_seeds_to_json(seeds.networks),
         "networks": prediction.networks.as_json(),
         "notes": list(prediction.notes),
+        "classes": None if prediction.classes is None else classes_to_json(prediction.classes),
     }
 
 

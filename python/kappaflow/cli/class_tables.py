@@ -1,0 +1,71 @@
+"""The answers by class on the terminal."""
+
+from __future__ import annotations
+
+import math
+
+from rich.console import Console
+from rich.table import Table
+
+from ..consistency.classes import CLASS_NOTE, ClassAnswer, ClassAnswers
+from .console import plain_line, print_notes
+
+__all__ = ["print_classes"]
+
+_ROWS = 20
+_PROBLEMS = 3
+
+
+def print_classes(console: Console, answers: ClassAnswers) -> None:
+    """Print the table of the classes, what the numbers mean, and why some are missing."""
+    console.print()
+    console.print(_table(answers))
+    plain_line(console, answers.summary, "bold")
+    unknown = [row for row in answers.classes if row.problem]
+    texts = [f"{row.name}: {row.problem}" for row in unknown[:_PROBLEMS]]
+    if len(unknown) > _PROBLEMS:
+        texts.append(f"{len(unknown) - _PROBLEMS:,} further classes have such a problem; the JSON gives all of them")
+    print_notes(console, texts, "class")
+    print_notes(console, [CLASS_NOTE])
+
+
+def _table(answers: ClassAnswers) -> Table:
+    shown, rest = answers.classes, 0
+    title = "Two linear models by class"
+    if len(answers.classes) > _ROWS:
+        shown, rest = answers.most_lacking[:_ROWS], len(answers.classes) - _ROWS
+        title += f": the {_ROWS} of {len(answers.classes):,} classes that lack most images"
+    table = Table(title=title, title_justify="left")
+    table.add_column("class")
+    size = int(answers.sizes[answers.reference])
+    for heading in (
+        "images",
+        f"of n = {size:,}",
+        "relative",
+        f"needed for ≤ {answers.tolerance:g}",
+        "more needed",
+    ):
+        table.add_column(heading, justify="right")
+    for row in shown:
+        table.add_row(*_cells(row, answers.reference))
+    if rest:
+        table.add_row(f"{rest:,} further classes")
+    table.add_section()
+    table.add_row(*_cells(answers.mixture, answers.reference))
+    table.caption = (
+        "of n: images of the class in a training set of n images of all classes; relative: disagreement of two models trained on "
+        "them, 1 is as different as unrelated seeds"
+    )
+    return table
+
+
+def _cells(row: ClassAnswer, reference: int) -> list[str]:
+    relative = float(row.relative[reference])
+    return [
+        row.name,
+        "known exactly" if row.images is None else f"{row.images:,}",
+        f"{int(row.n[reference]):,}",
+        "–" if math.isnan(relative) else f"{relative:.3f}",
+        "not known" if row.needed is None else f"{row.needed:,}",
+        "–" if row.missing is None else f"{row.missing:,}",
+    ]
