@@ -69,6 +69,7 @@ def finished(
     labels: GroupLabels | None,
     once: bool,
     names: Callable[[], Sequence[str]] | None,
+    ordered: bool = True,
 ) -> SamplesRead:
     """What a reader has read, after its last sample.
 
@@ -80,6 +81,7 @@ def finished(
     labels : groups, if there are any
     once : whether copies count once
     names : gives the names of files
+    ordered : whether alike neighbours are a doubt; not if samples are known to be sorted by class, and not alike beyond that
 
     Raises
     ------
@@ -90,7 +92,8 @@ def finished(
     grouped = labels is not None and not labels.independent
     modes = reader.modes()
     found = modes.independence
-    warnings = found.warnings(
+    seen = found if ordered else replace(found, worth=None)
+    warnings = seen.warnings(
         once=once,
         grouped=grouped,
         rank=int(has_variance(modes.eigenvalues).sum()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -182,6 +182,13 @@ class _Labels:
         return self.known
 
 
+class _OfClass(NamedTuple):
+    """A class, and whether neighbours within it are alike."""
+
+    answer: ClassPopulation
+    alike: bool
+
+
 class _Sorter:
     """Reads batches of images into a reader for all of them and one for each class."""
 
@@ -210,27 +217,33 @@ class _Sorter:
     def populations(
         self, known: Provenance, *, once: bool, names: Callable[[], Sequence[str]] | None
     ) -> ClassPopulations:
-        """The populations of what was read; each reader is dropped once it is used."""
-        labels = self._labels.known
-        read = finished(self.mixture, known, shape=self._shape, labels=None, once=once, names=names)
-        doubts = _doubts(labels, read.modes.independence.first)
-        read = read._replace(provenance=replace(read.provenance, warnings=(*read.provenance.warnings, *doubts)))
-        mixture = Population.of_read(read)
-        del read
-        found = []
+        """The populations of what was read; each reader is dropped once it is used.
+
+        Images that are sorted by class have alike neighbours. This is a doubt about the mixture only if neighbours within a class
+        are alike too.
+        """
+        labels, found, alike = self._labels.known, [], False
         for name in labels.names:
             places = np.concatenate(self._places.pop(name, [np.empty(0, dtype=np.int64)]))
             of_class = replace(known, what=f"class {name} of {known.what}" if known.what else f"class {name}")
-            found.append(self._class(name, of_class, once, _some(names, places)))
+            one = self._class(name, of_class, once, _some(names, places))
+            found.append(one.answer)
+            alike = alike or one.alike
+        read = finished(
+            self.mixture, known, shape=self._shape, labels=None, once=once, names=names, ordered=alike or not found
+        )
+        doubts = _doubts(labels, read.modes.independence.first)
+        read = read._replace(provenance=replace(read.provenance, warnings=(*read.provenance.warnings, *doubts)))
         total = sum(one.images for one in found) + labels.without_class
-        classes = tuple(replace(one, share=one.images / total) for one in found)
         return ClassPopulations(
-            mixture=mixture, classes=classes, without_class=labels.without_class, origin=labels.origin
+            mixture=Population.of_read(read),
+            classes=tuple(replace(one, share=one.images / total) for one in found),
+            without_class=labels.without_class,
+            origin=labels.origin,
         )
 
-    def _class(
-        self, name: str, known: Provenance, once: bool, names: Callable[[], Sequence[str]] | None
-    ) -> ClassPopulation:
+    def _class(self, name: str, known: Provenance, once: bool, names: Callable[[], Sequence[str]] | None) -> _OfClass:
+        """The population of one class, whose reader is dropped."""
         reader = self._readers.pop(name, None)
         count = 0 if reader is None else reader.seen
         if reader is None or count < 2:
@@ -239,8 +252,10 @@ class _Sorter:
             problem = f"its {count:,} images are all equal"
         else:
             read = finished(reader, known, shape=self._shape, labels=None, once=once, names=names)
-            return ClassPopulation(name=name, images=read.sample_size, share=0.0, population=Population.of_read(read))
-        return ClassPopulation(name=name, images=count, share=0.0, population=None, problem=problem)
+            answer = ClassPopulation(name=name, images=read.sample_size, share=0.0, population=Population.of_read(read))
+            return _OfClass(answer, read.modes.independence.worth is not None)
+        answer = ClassPopulation(name=name, images=count, share=0.0, population=None, problem=problem)
+        return _OfClass(answer, alike=False)
 
 
 def _some(

@@ -20,11 +20,14 @@ def print_classes(console: Console, answers: ClassAnswers) -> None:
     """Print the table of the classes, what the numbers mean, and why some are missing."""
     console.print()
     console.print(_table(answers))
-    plain_line(console, answers.summary, "bold")
+    plain_line(console, " ".join(text[:1].upper() + text[1:] for text in answers.sentences), "bold")
     unknown = [row for row in answers.classes if row.problem]
     texts = [f"{row.name}: {row.problem}" for row in unknown[:_PROBLEMS]]
     if len(unknown) > _PROBLEMS:
-        texts.append(f"{len(unknown) - _PROBLEMS:,} further classes have such a problem; the JSON gives all of them")
+        more = len(unknown) - _PROBLEMS
+        texts.append(
+            f"{more:,} further {'class has' if more == 1 else 'classes have'} such a problem; the JSON says which"
+        )
     print_notes(console, texts, "class")
     print_notes(console, [CLASS_NOTE])
 
@@ -59,6 +62,13 @@ def _table(answers: ClassAnswers) -> Table:
     return table
 
 
+def _needed(row: ClassAnswer) -> str:
+    """The images needed; without an answer, more than there are."""
+    if row.needed is not None:
+        return f"{row.needed:,}"
+    return f"over {row.images:,}" if row.law and row.images is not None else "not known"
+
+
 def _cells(row: ClassAnswer, reference: int) -> list[str]:
     relative = float(row.relative[reference])
     return [
@@ -66,6 +76,6 @@ def _cells(row: ClassAnswer, reference: int) -> list[str]:
         "known exactly" if row.images is None else f"{row.images:,}",
         f"{int(row.n[reference]):,}",
         "–" if math.isnan(relative) else f"{relative:.3f}",
-        "not known" if row.needed is None else f"{row.needed:,}",
+        _needed(row),
         "–" if row.missing is None else f"{row.missing:,}",
     ]

@@ -55,7 +55,7 @@ class ClassAnswer(ShortRepr):
     relative : (T,) relative disagreement of two linear models trained on so many images of it; NaN if that cannot be answered
     needed : smallest number of its images at which the relative disagreement is at most the tolerance; None if that cannot be
         answered, or if no number of images is enough
-    law : the law of these numbers; nothing if there are none
+    law, law_reason : the law of these numbers, and why; nothing if there are none
     problem : why `needed` is None, and what can be done about it; nothing if it is known
     """
 
@@ -66,6 +66,7 @@ class ClassAnswer(ShortRepr):
     relative: FloatArray
     needed: int | None
     law: str
+    law_reason: str
     problem: str
 
     @property
@@ -129,7 +130,7 @@ class ClassAnswers(ShortRepr, Tabular):
         def lack(row: ClassAnswer) -> float:
             return math.inf if row.needed is None else row.needed / max(1, row.images or 1)
 
-        return tuple(sorted(self.classes, key=lambda row: -lack(row)))
+        return tuple(sorted(self.classes, key=lambda row: (-lack(row), row.images or 0)))
 
     @property
     def of_all(self) -> int | None:
@@ -144,42 +145,43 @@ class ClassAnswers(ShortRepr, Tabular):
         return sum(bool(row.relative[self.reference] <= self.tolerance) for row in self.classes)
 
     @property
-    def summary(self) -> str:
-        """The answer in a few sentences."""
-        size, total = int(self.sizes[self.reference]), len(self.classes)
-        within = f"within {100 * self.tolerance:g} %"
+    def sentences(self) -> tuple[str, ...]:
+        """The answer: which classes agree, which need more images, which cannot be answered, and what all of them need."""
+        size, total, within = int(self.sizes[self.reference]), len(self.classes), f"within {100 * self.tolerance:g} %"
         where = f"in {self.agree:,} of {total:,} classes" if self.agree else "in no class"
         where = "in every class" if self.agree == total else where
         texts = [
             f"With training sets of {size:,} images of all classes, two linear models of one class agree {within} {where}."
         ]
+        silent = [row for row in self.classes if math.isnan(row.relative[self.reference])]
+        if silent:
+            texts.append(f"{_listed(silent)} {'has' if len(silent) == 1 else 'have'} too few images to tell.")
         short = [row for row in self.most_lacking if row.missing]
         if short:
-            named = ", ".join(
-                f"{row.name} ({row.needed:,} needed, {row.images:,} there)" for row in short[:_NAMED]
-            ) + _more(short)
-            texts.append(f"{_classes(short)} more images than there are: {named}.")
-        unknown = [row for row in self.classes if row.needed is None]
+            named = [f"{row.name} ({row.needed:,} needed, {row.images:,} there)" for row in short]
+            what = "1 class needs" if len(short) == 1 else f"{len(short):,} classes need"
+            texts.append(f"{what} more images than there are: {_joined(named)}.")
+        unknown = [row for row in self.most_lacking if row.needed is None]
         if unknown:
-            named = ", ".join(row.name for row in unknown[:_NAMED]) + _more(unknown)
-            texts.append(
-                f"How many images are needed cannot be answered for {len(unknown):,} of {total:,} classes: {named}."
-            )
-        most = self.of_all
-        if most is not None:
+            texts.append(f"How many images are needed cannot be answered for {_listed(unknown)}.")
+        if self.of_all is not None:
             slowest = max(self.classes, key=lambda row: row.of_all or 0)
             texts.append(
-                f"{most:,} training images of all classes give every class enough; class {slowest.name} decides."
+                f"{self.of_all:,} training images of all classes give every class enough; class {slowest.name} decides."
             )
-        return " ".join(texts)
+        return tuple(texts)
 
 
-def _more(rows: Sequence[ClassAnswer]) -> str:
-    return f" and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else ""
+def _listed(rows: Sequence[ClassAnswer]) -> str:
+    """``"2 classes (cat, dog)"``, ``"class cat"``."""
+    if len(rows) == 1:
+        return f"class {rows[0].name}"
+    return f"{len(rows):,} classes ({_joined([row.name for row in rows])})"
 
 
-def _classes(rows: Sequence[ClassAnswer]) -> str:
-    return "1 class needs" if len(rows) == 1 else f"{len(rows):,} classes need"
+def _joined(names: Sequence[str]) -> str:
+    """Some of the names with commas."""
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
 
 
 @in_steps("classes")
@@ -264,6 +266,7 @@ def _of_class(one: ClassPopulation, question: _Question, law: str) -> ClassAnswe
         relative=np.full(question.sizes.size, np.nan),
         needed=None,
         law="",
+        law_reason="",
         problem=f"cannot be answered: {one.problem}",
     )
 
@@ -274,17 +277,18 @@ def _sizes(question: _Question, share: float) -> IntArray:
 
 def _answer(name: str, population: Population, share: float, question: _Question, law: str) -> ClassAnswer:
     everything = [Band(0, len(population.eigenvalues))]
-    chosen = choose_law(population, law, sigma_max=question.sigma_max, work=search_work(population)).law
+    choice = choose_law(population, law, sigma_max=question.sigma_max, work=search_work(population))
     sizes = _sizes(question, share)
-    (needed,) = images_needed(population, everything, question.sigma_max, question.tolerance, law=chosen)
+    (needed,) = images_needed(population, everything, question.sigma_max, question.tolerance, law=choice.law)
     return ClassAnswer(
         name=name,
         images=population.sample_size,
         share=share,
         n=sizes,
-        relative=np.array([_relative(population, int(size), chosen, question.sigma_max) for size in sizes]),
+        relative=np.array([_relative(population, int(size), choice.law, question.sigma_max) for size in sizes]),
         needed=None if needed is None else needed.n,
-        law=chosen,
+        law=choice.law,
+        law_reason=choice.reason,
         problem="" if needed is not None else _problem(population),
     )
 
@@ -325,6 +329,7 @@ def classes_to_json(answers: ClassAnswers) -> dict[str, Any]:
             "missing": one.missing,
             "needed_of_all_classes": one.of_all,
             "law": one.law,
+            "law_reason": one.law_reason,
             "problem": one.problem,
         }
 
@@ -337,6 +342,6 @@ def classes_to_json(answers: ClassAnswers) -> dict[str, Any]:
         "classes": [row(one) for one in answers.classes],
         "mixture": row(answers.mixture),
         "needed_of_all_classes": answers.of_all,
-        "summary": answers.summary,
+        "sentences": list(answers.sentences),
         "note": CLASS_NOTE,
     }

@@ -11,7 +11,16 @@ from typer.testing import CliRunner
 from kappaflow.cli import app
 
 #: Beginnings of the lines that a command prints on stderr before it computes: where the images come from.
-PROVENANCE_LABELS = ("read: ", "subset: ", "left out: ", "processing: ", "pixels: ", "distinct: ", "warning: ", "classes: ")
+PROVENANCE_LABELS = (
+    "read: ",
+    "subset: ",
+    "left out: ",
+    "processing: ",
+    "pixels: ",
+    "distinct: ",
+    "warning: ",
+    "classes: ",
+)
 
 
 def run(*arguments: object) -> Any:

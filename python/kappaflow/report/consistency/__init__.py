@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from ...consistency.prediction import Prediction
 from ..document import Document, Prose, Section, present
 from ..words import full_stop, number, percent
+from .classes import classes
 from .data import data
 from .headline import plan, tiles, verdict
 from .law import law
@@ -45,6 +46,7 @@ def build(prediction: Prediction, *, facts: Mapping[str, str]) -> Document:
         sections=present(
             (
                 how_many(prediction),
+                classes(prediction),
                 where(prediction),
                 networks(prediction),
                 seeds(prediction),
