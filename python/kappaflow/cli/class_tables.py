@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from ..consistency.classes import CLASS_NOTE, ClassAnswer, ClassAnswers
-from .console import plain_line, print_notes
+from ..classes import ClassPopulations
+from ..consistency.classes import CLASS_NOTE, ClassAnswer, ClassAnswers, answers_by_class
+from .console import ProgressDisplay, plain_line, print_notes
+from .options import LawOption, Sampling, Tolerance
 
-__all__ = ["print_classes"]
+__all__ = ["answers_if_wanted", "print_classes"]
 
 _ROWS = 20
 _PROBLEMS = 3
 
 
-def print_classes(console: Console, answers: ClassAnswers) -> None:
-    """Print the table of the classes, what the numbers mean, and why some are missing."""
+def answers_if_wanted(
+    classes: ClassPopulations | None,
+    mixture_law: str,
+    sampling: Sampling,
+    law: LawOption,
+    tolerance: Tolerance,
+    display: ProgressDisplay,
+    sizes: Sequence[int] | None = None,
+    reference_n: int | None = None,
+) -> ClassAnswers | None:
+    """The answers by class; None without classes. `mixture_law` is the law that was chosen for all images together."""
+    if classes is None:
+        return None
+    return answers_by_class(
+        classes,
+        n=sizes,
+        reference_n=reference_n,
+        sigma_max=sampling.sigma_max,
+        law=law.law,
+        mixture_law=mixture_law,
+        tolerance=tolerance.tolerance,
+        progress=display,
+    )
+
+
+def print_classes(console: Console, answers: ClassAnswers | None) -> None:
+    """Print the table of the classes, what the numbers mean, and why some are missing; nothing without classes."""
+    if answers is None:
+        return
     console.print()
     console.print(_table(answers))
     plain_line(console, " ".join(text[:1].upper() + text[1:] for text in answers.sentences), "bold")

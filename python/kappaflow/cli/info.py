@@ -13,13 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import _core
-from ..datasets import BUILTIN_NAMES
+from ..datasets import BUILTIN_NAMES, ImageSource
 from ..identified import ways_out
 from ..population import Population
 from .console import ProgressDisplay, output_console
 from .errors import options_as_typed
-from .loading import open_data, saved_population
+from .loading import describe_classes, open_data, refuse_population, saved_population
 from .options import Data
+from .options_classes import ByClass
 from .run import machine_facts
 from .signature import changed, takes_options
 
@@ -29,6 +30,7 @@ _NOTHING = ""
 @takes_options()
 def command(
     data: Annotated[Data, changed("data", default=_NOTHING, metavar="DATA", help="Images or a saved population.")],
+    by: Annotated[ByClass, changed("by", help="class: list every class of DATA and its number of images.")],
 ) -> None:
     """Show versions and the available built-in data; with DATA, show the contents of DATA.
 
@@ -39,7 +41,14 @@ def command(
         _print(console, {**machine_facts(), "core": Path(_core.__file__).name})
         _print(console, {name: _availability(name) for name in BUILTIN_NAMES}, "Built-in data")
         return
-    _print(console, _population_facts(saved_population(data)) if data.is_population else _image_facts(data))
+    if data.is_population:
+        if by.wanted:
+            refuse_population(data)
+        _print(console, _population_facts(saved_population(data)))
+        return
+    with ProgressDisplay(quiet=False) as display:
+        source = open_data(data, display, say=False, labels=by.read())
+    _print(console, {**_image_facts(source), **_class_facts(source, every=by.wanted)})
 
 
 def _print(console: Console, facts: Mapping[str, str], title: str | None = None) -> None:
@@ -64,9 +73,7 @@ def _times(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape))
 
 
-def _image_facts(data: Data) -> dict[str, str]:
-    with ProgressDisplay(quiet=False) as display:
-        source = open_data(data, display, say=False)
+def _image_facts(source: ImageSource) -> dict[str, str]:
     return {
         "name": source.name,
         "images": "known when read" if source.count is None else f"{source.count:,}",
@@ -74,6 +81,17 @@ def _image_facts(data: Data) -> dict[str, str]:
         **_limit(source.count, source.shape),
         **dict(_numbered(source.provenance.lines())),
     }
+
+
+def _class_facts(source: ImageSource, *, every: bool) -> dict[str, str]:
+    """The classes, if there are any, and their numbers of images; errors of labels only if `every` class is asked for."""
+    try:
+        labels = source.class_labels()
+        return {"classes": describe_classes(labels, len(labels.names) if every else None)}
+    except (ValueError, TypeError, OSError):
+        if every:
+            raise
+        return {}
 
 
 def _population_facts(population: Population) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -37,6 +37,7 @@ __all__ = [
     "open_data",
     "open_network",
     "read_rows",
+    "refuse_population",
     "require_seeds_fit",
     "saved_population",
     "say_provenance",
@@ -167,9 +168,7 @@ def load_by_class(
     if not by.wanted:
         return Loaded(load_population(data, profiles, display, law), None)
     if data.is_population:
-        raise ValueError(
-            f"--by class needs images as DATA, got the saved population {data.data!r}, which holds no classes: give the images"
-        )
+        refuse_population(data)
     source = open_data(data, display, labels=by.read())
     known = source.class_labels()
     display.say(f"classes: {describe_classes(known)}")
@@ -180,15 +179,21 @@ def load_by_class(
     return Loaded(found.mixture, found)
 
 
-def describe_classes(labels: ClassLabels) -> str:
-    """``"3 by the subfolders: cat (20 images), dog (12), emu (3)"``."""
-    named = [
-        f"{name} ({count:,})"
-        for name, count in zip(labels.names[:_NAMED], labels.counts[:_NAMED].tolist(), strict=True)
-    ]
-    more = f" and {len(labels.names) - _NAMED:,} more" if len(labels.names) > _NAMED else ""
+def refuse_population(data: Data) -> NoReturn:
+    """Raise ValueError: DATA is a saved population, which has no classes."""
+    raise ValueError(
+        f"--by class needs images as DATA, got the saved population {data.data!r}, which holds no classes: give the images"
+    )
+
+
+def describe_classes(labels: ClassLabels, most: int | None = None) -> str:
+    """The classes and their numbers of images, at most `most` of them, 10 by default."""
+    most = _NAMED if most is None else most
+    shown = zip(labels.names[:most], labels.counts[:most].tolist(), strict=True)
+    named = [f"{name} ({count:,})" for name, count in shown]
+    more = f" and {len(labels.names) - most:,} more" if len(labels.names) > most else ""
     without = f"; {labels.without_class:,} images have no class" if labels.without_class else ""
-    return f"{len(labels.names):,} by {labels.origin} (with their numbers of images): {', '.join(named)}{more}{without}"
+    return f"{len(labels.names):,} by {labels.origin}, with their numbers of images: {', '.join(named)}{more}{without}"
 
 
 class Rows(NamedTuple):

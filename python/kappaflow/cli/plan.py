@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ..bands import Band
-from ..consistency.classes import answers_by_class, classes_to_json
+from ..consistency.classes import classes_to_json
 from ..consistency.law_choice import choose_law
 from ..consistency.needed import images_needed, search_work
 from ..consistency.network_words import network_words, pilot_command
 from ..identified import largest_n, ways_out
 from ..sample_size import LARGEST_N, SampleSize
-from .class_tables import print_classes
+from .class_tables import answers_if_wanted, print_classes
 from .console import ProgressDisplay, print_networks, print_notes
 from .errors import options_as_typed
 from .loading import load_by_class, open_data, read_rows
@@ -81,16 +81,7 @@ def command(
             law=chosen.law,
             progress=lambda done: display("images needed", done / len(ranges)),
         )
-        answers = None
-        if classes is not None:
-            answers = answers_by_class(
-                classes,
-                sigma_max=sampling.sigma_max,
-                law=law.law,
-                mixture_law=chosen.law,
-                tolerance=tolerance.tolerance,
-                progress=display,
-            )
+        answers = answers_if_wanted(classes, chosen.law, sampling, law, tolerance, display)
     largest, total = largest_n(population), needed[-1]
     asked = [*data.as_typed(), *as_typed(sampling), *as_typed(tolerance)]
     networks = network_words(None if total is None else total.n, pilot_command(asked, population.shape))
@@ -114,15 +105,11 @@ def command(
         content |= {"pilot": _pilot_to_json(pilot)}
 
     def print_tables(console: Console) -> None:
-        title = (
-            f"{data.name}: images for a relative disagreement of two linear models of at most {tolerance.tolerance:g}"
-        )
-        console.print(_table(title, labels, needed, largest))
+        console.print(_table(data.name, tolerance.tolerance, labels, needed, largest))
         if population.sample_size is not None and largest < LARGEST_N:
             limit = ways_out(population.sample_size, population.shape, options=True)
             print_notes(console, [options_as_typed(limit, {"size": "--size", "grey": "--grey"})], "limit")
-        if answers is not None:
-            print_classes(console, answers)
+        print_classes(console, answers)
         print_notes(console, [chosen.reason], "law")
         if pilot is None:
             print_networks(console, networks, networks.warning, networks.measured, networks.floor)
@@ -167,7 +154,10 @@ def _pilot_to_json(pilot: Pilot) -> dict[str, object]:
     return {name: numbers[name] for name in ("networks", "n", "needed", "fit", "sizes", "curve", "notes")}
 
 
-def _table(title: str, labels: Sequence[str], needed: Sequence[SampleSize | None], largest: int) -> Table:
+def _table(
+    name: str, tolerance: float, labels: Sequence[str], needed: Sequence[SampleSize | None], largest: int
+) -> Table:
+    title = f"{name}: images for a relative disagreement of two linear models of at most {tolerance:g}"
     table = Table(title=title, title_justify="left")
     table.add_column("band")
     for heading in ("images", "relative disagreement", "with one image less"):

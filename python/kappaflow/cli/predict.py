@@ -11,13 +11,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ..consistency.classes import answers_by_class
 from ..consistency.network_words import pilot_command
 from ..consistency.predict import predict
 from ..consistency.prediction import Prediction, prediction_to_json
 from ..laws import law_spec
 from ..population import Population
-from .class_tables import print_classes
+from .class_tables import answers_if_wanted, print_classes
 from .console import plain_line, print_networks, print_notes
 from .loading import load_by_class, require_seeds_fit
 from .options import (
@@ -89,18 +88,17 @@ def command(
             pilot=pilot_command([*data.as_typed(), *as_typed(sampling), *as_typed(tolerance)], population.shape),
             progress=run.display,
         )
-        if classes is not None:
-            answers = answers_by_class(
-                classes,
-                n=prediction.n.tolist(),
-                reference_n=prediction.reference_n,
-                sigma_max=sampling.sigma_max,
-                law=law.law,
-                mixture_law=prediction.law,
-                tolerance=tolerance.tolerance,
-                progress=run.display,
-            )
-            prediction = replace(prediction, classes=answers)
+        answers = answers_if_wanted(
+            classes,
+            prediction.law,
+            sampling,
+            law,
+            tolerance,
+            run.display,
+            sizes=prediction.n.tolist(),
+            reference_n=prediction.reference_n,
+        )
+        prediction = replace(prediction, classes=answers)
         with run.writing() as folder:
             write_results(folder, population, prediction, run.machine, png=result.png)
         run.resolved = _resolved(population, prediction)
@@ -152,8 +150,7 @@ def print_prediction(console: Console, prediction: Prediction) -> None:
     console.print(_bands_table(prediction))
     if prediction.seeds.numbers.size:
         console.print(_seeds_table(prediction))
-    if prediction.classes is not None:
-        print_classes(console, prediction.classes)
+    print_classes(console, prediction.classes)
     print_notes(console, prediction.notes)
 
 

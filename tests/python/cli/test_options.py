@@ -177,6 +177,7 @@ def test_each_option_is_declared_once() -> None:
     assert not [(name, place) for name, place in declared() if counts[name] > 1]
     assert {place.rpartition(".")[0] for _, place in declared()} == {
         "kappaflow.cli.options",
+        "kappaflow.cli.options_classes",
         "kappaflow.cli.options_validate",
     }
 
