@@ -1,13 +1,12 @@
-"""Arrays in memory and in files: NumPy, torch and other tensors, .npy, .npz, HDF5, zarr.
+"""Arrays in memory and in files: NumPy, torch and other tensors, .npy, HDF5, zarr.
 
-Files are memory-mapped or read in blocks, never loaded whole. The exception is an array in an .npz archive, which NumPy
-cannot map. Pickles are never read.
+Files are memory-mapped or read in blocks, never loaded whole. Pickles are never read.
 """
 
 from __future__ import annotations
 
 import contextlib
-import zipfile
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -29,12 +28,14 @@ from .source import BATCH_BYTES, ImageSource, check_finite, rebatch
 from .subset import describe_subset, read_chosen, subset
 from .transform import plan_transform
 
-__all__ = ["as_array", "check_array", "open_array", "open_h5", "open_npy", "open_npz", "open_zarr"]
+__all__ = ["as_array", "check_array", "open_array", "open_h5", "open_npy", "open_zarr"]
 
 #: Files up to this size are looked at as a whole before their scaling is decided; of larger ones, so many blocks of images.
 SURVEYED_BYTES = 2**30
 SURVEYED_BLOCKS = 64
 
+#: Largest piece of a compressed array.
+CHUNK_BYTES = 2 * 2**30
 NOT_APPLICABLE = {
     "patch": "it is for the built-in 'patches' only",
     "skip_corrupt": "it is for folders of images only",
@@ -254,42 +255,25 @@ def open_npy(path: Path, options: Options) -> ImageSource:
     return open_memory(array, path.name, options, f"the array file {path.name}")
 
 
-def npz_arrays(archive: Any) -> list[StoredArray]:
-    """Key, shape and type of the arrays of an open .npz archive, read from their headers."""
-    arrays = []
-    for member in archive.zip.namelist():
-        if member.endswith(".npy"):
-            with archive.zip.open(member) as file:
-                version = np.lib.format.read_magic(file)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                shape, _, dtype = read(file)
-            arrays.append(StoredArray(member.removesuffix(".npy"), shape, dtype))
-    return arrays
+def with_left_out(source: ImageSource, chosen: Chosen) -> ImageSource:
+    """The source, whose provenance also states which arrays of the file are left out."""
+    return replace(source, provenance=replace(source.provenance, left_out=chosen.left_out))
 
 
-def open_npz(path: Path, options: Options) -> ImageSource:
-    """Source of the images of one array of an .npz archive, which is loaded into memory.
+def check_chunks(array: Any, key: str, name: str) -> None:
+    """Refuse an array whose pieces, which are unpacked as a whole, take more than :data:`CHUNK_BYTES`.
 
     Raises
     ------
     DataError
-        The file or an option cannot be used.
+        They do.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            chosen = choose_array(npz_arrays(archive), path.name, options.key)
-            arrays = {key: archive[key] for key in (chosen.key, chosen.labels) if key is not None}
-    except DataError:
-        raise
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path.name}: not an .npz file of numbers that can be read ({error})") from error
-    what = f"the array {chosen.key!r} of {path.name}"
-    return open_keyed(lambda key: contextlib.nullcontext(arrays[key]), chosen, path.name, options, what)
-
-
-def with_left_out(source: ImageSource, chosen: Chosen) -> ImageSource:
-    """The source, whose provenance also states which arrays of the file are left out."""
-    return replace(source, provenance=replace(source.provenance, left_out=chosen.left_out))
+    size = array.dtype.itemsize * math.prod(int(side) for side in array.chunks or ())
+    if array.chunks and size > CHUNK_BYTES:
+        raise DataError(
+            f"{name}: the array {key!r} has pieces (chunks) of {size:,} bytes when unpacked, and at most {CHUNK_BYTES:,} are read "
+            "at once; write it with smaller chunks"
+        )
 
 
 def open_h5(path: Path, options: Options) -> ImageSource:
@@ -320,6 +304,7 @@ def open_h5(path: Path, options: Options) -> ImageSource:
     try:
         with h5py.File(path, "r") as file:
             chosen = choose_array(collect(file), path.name, options.key)
+            check_chunks(file[chosen.key], chosen.key, path.name)
     except OSError as error:
         raise DataError(f"{path.name}: not an HDF5 file that can be read ({error})") from error
 
@@ -352,8 +337,10 @@ def open_zarr(path: Path, options: Options) -> ImageSource:
     if hasattr(store, "dtype"):
         if options.key is not None:
             raise DataError(f"{path.name}: is one zarr array without keys, got {options.key!r}")
+        check_chunks(store, "", path.name)
         return open_memory(store, path.name, options, f"the zarr array {path.name}")
     chosen = choose_array(list(zarr_arrays(store)), path.name, options.key)
+    check_chunks(store[chosen.key], chosen.key, path.name)
     what = f"the array {chosen.key!r} of {path.name}"
     return open_keyed(lambda key: contextlib.nullcontext(store[key]), chosen, path.name, options, what)
 

@@ -56,11 +56,11 @@ def open_array_folder(folder: Path, names: Sequence[str], options: Options) -> I
 
 
 Reader = Callable[[Path, Sequence[str], Options], ImageSource]
-TABLES, VOLUMES, DICOM, IMAGES = "tables", "NIfTI volumes", "DICOM files", "images"
+TARS, TABLES, VOLUMES, DICOM, IMAGES = "tar archives", "tables", "NIfTI volumes", "DICOM files", "images"
 
 #: Kind of files → their suffixes, and the reader of a folder of them. A line here adds a kind.
 KINDS: Mapping[str, tuple[tuple[str, ...], Reader]] = {
-    "tar archives": (TAR_SUFFIXES, open_shards),
+    TARS: (TAR_SUFFIXES, open_shards),
     TABLES: (TABLE_SUFFIXES, open_table_folder),
     VOLUMES: (NIFTI_SUFFIXES, open_nifti_folder),
     DICOM: (DICOM_SUFFIXES, open_dicom_folder),
@@ -101,7 +101,7 @@ def open_directory(folder: Path, options: Options) -> ImageSource:
             f"{folder.name or folder.resolve().name}: holds {' and '.join(texts)}, and either may be the data; put those that "
             "you mean into a folder of their own"
         )
-    if options.key is not None and kinds[0] not in (TABLES, VOLUMES):
+    if options.key is not None and kinds[0] not in (TABLES, VOLUMES, TARS):
         raise DataError(
             f"{folder.name or folder.resolve().name}: a folder of {kinds[0]} has no parts with names, got {options.key!r}"
         )

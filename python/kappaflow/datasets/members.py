@@ -22,6 +22,7 @@ from .errors import DataError
 from .folder import open_image_files
 from .image_formats import image_suffixes, is_image_name, suffix_of
 from .image_survey import ImageFile
+from .keys import SEPARATOR
 from .options import Options
 from .source import ImageSource
 from .subfolders import subfolder_classes
@@ -348,12 +349,15 @@ def open_members(
     if images and arrays:
         raise DataError(
             f"{name}: holds {len(images):,} images and {len(arrays):,} .npy arrays, and either may be the data; "
-            "put those that you mean into a folder or archive of their own"
+            f"type one of them behind an archive, as {name}{SEPARATOR}npy, or put them into a folder of their own"
         )
     used = images or arrays
     if not used:
+        image_suffixes()  # without Pillow, its error names the extra
         found = f"; it holds {', '.join(count_suffixes([m.name for m in members]))}" if members else ""
-        raise DataError(f"{name}: no images; {', '.join(sorted(image_suffixes()))} and .npy files can be read{found}")
+        raise DataError(
+            f"{name}: no images; .bmp, .gif, .jpg, .png, .tif, .webp, other formats of Pillow and .npy files can be read{found}"
+        )
     taken = {member.name for member in used}
     ignored = count_suffixes([member.name for member in members if member.name not in taken])
     if arrays:

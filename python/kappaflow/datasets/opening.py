@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from .._image_items import as_iterable
-from .arrays import as_array, check_array, open_h5, open_memory, open_npy, open_npz, open_zarr
+from .arrays import as_array, check_array, open_h5, open_memory, open_npy, open_zarr
 from .builtin import BUILTIN_NAMES, open_builtin
 from .dicom_files import open_dicom
 from .errors import DataError
+from .finding import listed
 from .folder import open_image_file
 from .folder_kinds import open_directory
 from .image_formats import image_suffixes
@@ -21,6 +22,7 @@ from .iterables import open_iterable
 from .keys import split_key
 from .latents import encode_latents
 from .nifti_files import NIFTI_SUFFIXES, open_nifti
+from .npz_files import open_npz
 from .options import Options
 from .source import ImageSource
 from .tables import TABLE_SUFFIXES, open_table, open_tables
@@ -31,7 +33,19 @@ from .zip_files import open_zip
 __all__ = ["open_images"]
 
 #: Files that hold several arrays, and what makes a folder a zarr store.
-KEYED = (".npz", ".h5", ".hdf5", ".zarr", ".pt", ".pth", ".safetensors", *TABLE_SUFFIXES, *NIFTI_SUFFIXES)
+KEYED = (
+    ".npz",
+    ".h5",
+    ".hdf5",
+    ".zarr",
+    ".zip",
+    *TAR_SUFFIXES,
+    ".pt",
+    ".pth",
+    ".safetensors",
+    *TABLE_SUFFIXES,
+    *NIFTI_SUFFIXES,
+)
 PARTS_OF_IMAGES = ("patches",)  # the built-in data that an autoencoder was not made for
 ZARR_MARKS = (".zarray", ".zgroup", "zarr.json")
 FILE_READERS: dict[str, Callable[[Path, Options], ImageSource]] = {
@@ -257,13 +271,11 @@ def open_path(path: Path, given: str, options: Options) -> ImageSource:
     if path.is_dir() and any((path / mark).is_file() for mark in ZARR_MARKS):
         suffix = ".zarr"
     if options.key is not None and suffix not in KEYED and not path.is_dir():
-        raise DataError(f"{given!r} has no arrays with keys, got {options.key!r}; {', '.join(KEYED)} files have")
+        raise DataError(f"{given!r} has no parts with names, got {options.key!r}; {listed(KEYED)} files have")
     if suffix in FILE_READERS and (path.is_file() or suffix == ".zarr"):
         return FILE_READERS[suffix](path, options)
     if path.is_dir():
         return open_directory(path, options)
     if suffix in image_suffixes():
         return open_image_file(path, options)
-    raise DataError(
-        f"{given!r}: files of this type cannot be read; folders of images and {', '.join(FILE_READERS)} can"
-    )
+    raise DataError(f"{given!r}: files of this type cannot be read; folders of images and {listed(FILE_READERS)} can")

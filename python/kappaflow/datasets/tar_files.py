@@ -19,7 +19,10 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from .errors import DataError
+from .finding import listed
 from .image_formats import is_image_name, suffix_of
+from .keys import SEPARATOR
+from .member_keys import choose_members, describe_others
 from .members import StoredFile, checked_read, open_members, printable
 from .options import Options
 from .source import ImageSource
@@ -268,8 +271,8 @@ def check_kinds(members: Sequence[StoredFile], name: str) -> None:
     for sample, rests in kinds.items():
         if len(rests) > 1:
             raise DataError(
-                f"{name}: its sample {sample} has several images ({', '.join(sorted(rests)[:10])}), and any may be meant; "
-                "write archives with one image in each sample"
+                f"{name}: its sample {sample} has several images ({listed(sorted(rests))}), and any may be meant; type "
+                f"one of them behind the archive, as {name}{SEPARATOR}{min(rests, key=len).lstrip('.')}"
             )
 
 
@@ -295,12 +298,17 @@ def open_tars(paths: Sequence[Path], name: str, what: str, options: Options) -> 
         raise DataError(f"{name}: {len(missing)} of {len(paths)} archives do not exist, the first is {missing[0]}")
     left_out: Counter[str] = Counter()
     members: list[StoredFile] = []
+    not_chosen = 0
     for path in paths:
         shard = label_members(list_members(path, left_out))
+        shard, others = choose_members(shard, options.key, path.name)
+        not_chosen += others
         check_kinds(shard, path.name)
         members += [replace(member, name=f"{path.name}/{member.name}") for member in shard] if len(paths) > 1 else shard
     members = [member for member in members if suffix_of(member.name) not in (CLASS, JSON)]
     texts = [f"{count:,} {kind}: not files" for kind, count in left_out.items()]
+    texts += describe_others(not_chosen, options.key)
+    what = what if options.key is None else f"{options.key!r} of {what}"
     return open_members(members, name, what, options, texts)
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from .._repr import ShortRepr
 from .arrays import as_array, open_keyed
 from .errors import DataError
+from .finding import listed
 from .keys import StoredArray, choose_array
 from .options import Options
 from .source import ImageSource
@@ -152,7 +153,7 @@ def open_safetensors(path: Path, options: Options) -> ImageSource:
     chosen = choose_array(stored, path.name, options.key)
     for key in (chosen.key, chosen.labels):
         if key is not None and entries[key].dtype not in DTYPES:
-            raise DataError(f"{path.name}: tensors of type {entries[key].dtype} are not read; {', '.join(DTYPES)} are")
+            raise DataError(f"{path.name}: tensors of type {entries[key].dtype} are not read; {listed(DTYPES)} are")
 
     def opener(key: str) -> contextlib.AbstractContextManager[Any]:
         entry = entries[key]

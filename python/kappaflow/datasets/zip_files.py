@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from .errors import DataError
+from .member_keys import choose_members, describe_others
 from .members import StoredFile, checked_read, open_members, printable
 from .options import Options
 from .source import ImageSource
@@ -108,4 +109,6 @@ def open_zip(path: Path, options: Options) -> ImageSource:
         for info in infos
         if info.filename != LABELS
     ]
-    return open_members(members, path.name, f"the archive {path.name}", options)
+    chosen, others = choose_members(members, options.key, path.name)
+    what = f"the archive {path.name}" if options.key is None else f"{options.key!r} of the archive {path.name}"
+    return open_members(chosen, path.name, what, options, describe_others(others, options.key))

@@ -119,7 +119,7 @@ def test_scales_of_one_picture_are_asked(tmp_path: Path) -> None:
 
 def test_keys_of_files_without_arrays(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", IMAGES)
-    with pytest.raises(DataError, match=r"a\.npy' has no arrays with keys, got 'images'; \.npz, \.h5"):
+    with pytest.raises(DataError, match=r"a\.npy' has no parts with names, got 'images'; \.npz, \.h5"):
         open_images(f"{tmp_path / 'a.npy'}::images")
     with pytest.raises(DataError, match=r"none\.npz' is neither a path that exists"):
         open_images(f"{tmp_path / 'none.npz'}::images")

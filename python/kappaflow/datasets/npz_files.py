@@ -1,0 +1,79 @@
+"""Arrays in .npz archives of NumPy. One is loaded into memory, after its size was checked. Pickles are never read."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..moments import available_memory
+from .arrays import open_keyed
+from .errors import DataError
+from .keys import StoredArray, choose_array
+from .members import read_npy_header
+from .options import Options
+from .source import ImageSource
+
+__all__ = ["open_npz"]
+
+SUFFIX = ".npy"
+
+
+def npz_arrays(archive: Any) -> list[StoredArray]:
+    """Key, shape and type of the arrays of an open .npz archive, read from their headers."""
+    arrays = []
+    for member in archive.zip.namelist():
+        if member.endswith(SUFFIX):
+            with archive.zip.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(file)
+            arrays.append(StoredArray(member.removesuffix(SUFFIX), shape, dtype))
+    return arrays
+
+
+def load_array(archive: Any, key: str, name: str) -> npt.NDArray[Any]:
+    """One array of an open archive, of the shape that it was saved with.
+
+    Raises
+    ------
+    DataError
+        It holds Python objects, its header does not fit its size, or it takes more than half of the free memory.
+    """
+    info = archive.zip.getinfo(key + SUFFIX)
+    with archive.zip.open(info) as file:
+        read_npy_header(file, info.file_size, f"{name}, array {key!r}")
+    free = available_memory()
+    if free is not None and info.file_size > free / 2:
+        raise DataError(
+            f"{name}: the array {key!r} takes {info.file_size:,} bytes when unpacked, and {free:,.0f} bytes of memory are free; "
+            "save it as .npy, which is read in pieces, if you trust the file"
+        )
+    array: npt.NDArray[Any] = archive[key]
+    return array
+
+
+def open_npz(path: Path, options: Options) -> ImageSource:
+    """Source of the images of one array of an .npz archive, which is loaded into memory.
+
+    Raises
+    ------
+    DataError
+        The file or an option cannot be used.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            chosen = choose_array(npz_arrays(archive), path.name, options.key)
+            wanted = [key for key in (chosen.key, chosen.labels) if key is not None]
+            arrays = {key: load_array(archive, key, path.name) for key in wanted}
+    except (DataError, MemoryError):
+        raise
+    except (
+        Exception
+    ) as error:  # ValueError, EOFError, OSError, BadZipFile, zlib.error, RuntimeError of locked archives, …
+        raise DataError(f"{path.name}: not an .npz file of numbers that can be read ({error})") from error
+    what = f"the array {chosen.key!r} of {path.name}"
+    return open_keyed(lambda key: contextlib.nullcontext(arrays[key]), chosen, path.name, options, what)
