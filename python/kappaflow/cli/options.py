@@ -77,8 +77,9 @@ class Data:
         str,
         typer.Argument(
             metavar="DATA",
-            help="Folder of images, file of arrays (.npy, .npz, .h5, .zarr, .pt, .safetensors), archive (.zip, .tar), saved "
-            "population (.safetensors), or name of a built-in dataset (see 'kappaflow info').",
+            help="Folder of images, file of arrays (.npy, .npz, .h5, .zarr, .pt, .safetensors), archive (.zip, .tar), table "
+            "(.parquet, .arrow), NIfTI volume, folder of DICOM files, saved population (.safetensors), or name of a "
+            "built-in dataset (see 'kappaflow info').",
             show_default=False,
             autocompletion=complete_data,
         ),

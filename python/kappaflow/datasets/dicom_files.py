@@ -69,7 +69,9 @@ def read_dataset(path: Path, name: str, pixels: bool) -> Any:
     except DataError:
         raise
     except Exception as error:  # InvalidDicomError, EOFError, struct.error, …
-        raise DataError(f"{name}: not a DICOM file that can be read ({str(error)[:300]})") from error
+        raise DataError(
+            f"{name}: not a DICOM file that can be read ({str(error).partition(' Use force')[0][:300]})"
+        ) from error
 
 
 def first_number(value: Any) -> float | None:

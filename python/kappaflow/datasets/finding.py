@@ -20,7 +20,7 @@ MOST_NAMES = 10
 #: Of files of an unknown suffix, so many are looked into to see whether they are images after all.
 MOST_LOOKED_INTO = 20
 ARRAY_SUFFIXES = frozenset(
-    {".npy", ".npz", ".h5", ".hdf5", ".zarr", ".pt", ".safetensors", ".mat", ".parquet", ".arrow"}
+    {".npy", ".npz", ".h5", ".hdf5", ".zarr", ".pt", ".safetensors", ".mat", ".parquet", ".arrow", ".feather", ".nii"}
 )
 ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
 

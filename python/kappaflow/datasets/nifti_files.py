@@ -131,7 +131,7 @@ def slice_file(volume: Volume, path: Path, name: str, plane: str, options: Optio
         name=name,
         count=count * volume.shape[PLANES[plane]],
         shape=(sides[1], sides[0]),
-        dtype=str(dtype),
+        dtype=np.dtype(dtype).name,
         load=partial(load_slices, path, name, plane, options.frames),
         largest=255.0
         if dtype == np.uint8 and volume.image.dataobj.slope == 1 and volume.image.dataobj.inter == 0

@@ -31,7 +31,8 @@ def write(path: Path, values: np.ndarray = VALUES, affine: Any = None, **header:
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 def test_axial_slices_in_a_window(tmp_path: Path, suffix: str) -> None:
-    source = open_images(write(tmp_path / f"brain{suffix}"), range=WINDOW)
+    write(tmp_path / f"brain{suffix}", VALUES.astype(">i2"))
+    source = open_images(tmp_path / f"brain{suffix}", range=WINDOW)
     assert (source.shape, source.count) == ((6, 5), 20)
     np.testing.assert_allclose(rows(source, 7), SLICES, atol=1e-15)
     outside = np.mean((VALUES < -160) | (VALUES > 240))
