@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
-from .._repr import ShortRepr
+from .._repr import ShortRepr, short_repr
 from ..moments import available_memory
 from .errors import DataError
 from .finding import listed
@@ -159,6 +159,9 @@ class EncodedImages(NamedTuple):
     latents: npt.NDArray[np.float32]
     variance: npt.NDArray[np.float32]
 
+    def __repr__(self) -> str:
+        return short_repr(self)
+
 
 def normal_numbers(plane: npt.NDArray[np.float32], shape: tuple[int, ...]) -> FloatArray:
     """Normal numbers of a shape that an image fixes: equal ones for pixels that are equal up to 1/:data:`LEVELS`."""
@@ -240,8 +243,8 @@ def check_sides(source: ImageSource, layout: Layout, vae: Autoencoder) -> None:
         )
 
 
-@dataclass
-class LatentStatistics:
+@dataclass(repr=False)
+class LatentStatistics(ShortRepr):
     """Sums over latents for each channel, from which mean, spread and the share of the drawn noise follow."""
 
     count: int = 0
@@ -295,6 +298,9 @@ class LatentTable(NamedTuple):
 
     latents: npt.NDArray[np.float32]
     numbers: npt.NDArray[np.int64]
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def encode_all(

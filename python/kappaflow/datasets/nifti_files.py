@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .._repr import short_repr
 from ..provenance import PixelRange
 from .errors import DataError
 from .options import Options
@@ -48,6 +49,9 @@ class Volume(NamedTuple):
     turns: npt.NDArray[np.float64]
     shape: tuple[int, ...]
     plane: str
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def open_volume(path: Path, name: str) -> Volume:

@@ -83,8 +83,8 @@ def check_options(options: Options, name: str) -> None:
     options.refuse(name, shape=why, channels=why, like="training scripts prepare photographs of 8 bits")
 
 
-@dataclass
-class SliceReading:
+@dataclass(repr=False)
+class SliceReading(ShortRepr):
     """Slices as they are read: windowed, upright in brightness, resized if the files differ in size.
 
     Attributes
