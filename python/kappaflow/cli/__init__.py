@@ -45,7 +45,8 @@ app = typer.Typer(
     "networks follow?",
     epilog=(
         "DATA is a folder of images, a file of arrays (.npy, .npz, .h5, .zarr, .pt, .safetensors), an archive (.zip, .tar), a "
-        "table (.parquet, .arrow), a NIfTI volume, a folder of DICOM files, a saved population (.safetensors), or the name of a built-in dataset: see 'kappaflow info'.\n\n"
+        "table (.parquet, .arrow), a NIfTI volume, a folder of DICOM files, a saved population "
+        "(.safetensors), or the name of a built-in dataset: see 'kappaflow info'.\n\n"
         "Exit codes:\n" + "\n".join(f"{code.value:>3}  {meaning};" for code, meaning in EXIT_CODES.items()) + "\n\n"
         f"With {DEBUG_VARIABLE}=1 in the environment, errors also show where they were raised. The exit codes stay the same."
     ),
