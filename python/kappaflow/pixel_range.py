@@ -233,7 +233,8 @@ def choose_scaling(
 
 def _as_asked(survey: ValueSurvey, dtype: np.dtype[Any], asked: PixelRange) -> PixelScaling:
     if asked == AS_THEY_ARE:
-        return PixelScaling(*asked, f"{dtype.name} values used as they are ({_span(survey)}), as the range -1,1 says")
+        span = f" ({_span(survey)})" if survey.count else ""
+        return PixelScaling(*asked, f"{dtype.name} values used as they are{span}, as the range -1,1 says")
     slack = TOLERANCE * (asked.high - asked.low)
     warnings: tuple[str, ...] = ()
     if survey.low < asked.low - slack or survey.high > asked.high + slack:

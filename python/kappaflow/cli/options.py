@@ -153,7 +153,12 @@ class Data:
         ),
     ] = None
     skip_corrupt: Annotated[
-        bool, flag("--skip-corrupt", help="Leave out image files that cannot be decoded.", panel=DATA_PANEL)
+        bool,
+        flag(
+            "--skip-corrupt",
+            help="Leave out image files that cannot be decoded, and images of arrays with NaN or infinity.",
+            panel=DATA_PANEL,
+        ),
     ] = False
 
     @property

@@ -21,6 +21,7 @@ from ..pixel_range import PixelScaling, ValueSurvey, choose_scaling
 from ..provenance import Provenance
 from .axes import doubts_about_axes
 from .errors import DataError
+from .finding import listed
 from .keys import Chosen, StoredArray, choose_array
 from .label_files import given_labels
 from .options import Options
@@ -30,6 +31,8 @@ from .transform import plan_transform
 
 __all__ = ["as_array", "check_array", "open_array", "open_h5", "open_npy", "open_zarr"]
 
+#: The way out of an image that is not finite.
+SKIP = "skip_corrupt=True leaves such images out"
 #: Files up to this size are looked at as a whole before their scaling is decided; of larger ones, so many blocks of images.
 SURVEYED_BYTES = 2**30
 SURVEYED_BLOCKS = 64
@@ -38,7 +41,6 @@ SURVEYED_BLOCKS = 64
 CHUNK_BYTES = 2 * 2**30
 NOT_APPLICABLE = {
     "patch": "it is for the built-in 'patches' only",
-    "skip_corrupt": "it is for folders of images only",
     "alpha": "it is for image files only",
     "frames": "it is for image files only",
 }
@@ -119,8 +121,27 @@ def block_rows(array: Any) -> int:
     return max(1, BATCH_BYTES // 2 // (8 * int(np.prod(array.shape[1:], dtype=np.int64))))
 
 
-def survey_array(array: Any, name: str) -> ValueSurvey:
-    """Look at all values of the array; of a large one, at blocks of images that are spread evenly over it.
+def finite_images(array: Any) -> npt.NDArray[np.int64] | None:
+    """Numbers (M,) of the images without NaN and infinity, for which all are read; None if that is all of them."""
+    if array.dtype.kind != "f":
+        return None
+    finite = [np.isfinite(block.reshape(len(block), -1)).all(axis=1) for block in read_blocks(array)]
+    numbers = np.flatnonzero(np.concatenate(finite))
+    return None if len(numbers) == array.shape[0] else numbers
+
+
+def without_finite(total: int, finite: npt.NDArray[np.int64] | None) -> tuple[str, ...]:
+    """What is left out of `total` images if the images `finite` are read, in words."""
+    if finite is None:
+        return ()
+    others = np.setdiff1d(np.arange(total), finite)
+    return (
+        f"{len(others):,} images with NaN or infinity (number {listed(map(str, others.tolist()))}, counted from 0)",
+    )
+
+
+def survey_array(array: Any, name: str, finite: npt.NDArray[np.int64] | None = None) -> ValueSurvey:
+    """Look at all values of the array, or of the images `finite`; of a large one, at blocks of images spread evenly over it.
 
     Raises
     ------
@@ -135,9 +156,12 @@ def survey_array(array: Any, name: str) -> ValueSurvey:
         starts = sorted(set(np.linspace(0, total - rows, SURVEYED_BLOCKS).astype(int).tolist()))
     for first in starts:
         for block in read_span(array, first, first + rows):
-            check_finite(block, first, name)
-            survey.add(block)
+            numbers = np.arange(first, first + len(block))
             first += len(block)
+            if finite is not None:
+                block, numbers = block[np.isin(numbers, finite)], numbers[np.isin(numbers, finite)]
+            check_finite(block, numbers, name, SKIP)
+            survey.add(block)
     return survey
 
 
@@ -177,17 +201,24 @@ def open_array(
         doubts = doubts_about_axes(array, options, name)
         total = shape[0]
         given = given_labels(options.labels, total, name)
-        chosen = subset(total, options.limit)
+        finite = finite_images(array) if options.skip_corrupt else None
+        left = total if finite is None else len(finite)
+        if not left:
+            raise DataError(f"{name}: each of its {total:,} images holds NaN or infinity")
+        drawn = subset(left, options.limit)
+        chosen = finite if drawn is None else drawn if finite is None else finite[drawn]
         count = total if chosen is None else len(chosen)
         pixels = scaling
         if pixels is None:
-            pixels = choose_scaling(survey_array(array, name), dtype, name=name, asked=options.range, error=DataError)
+            survey = survey_array(array, name, finite)
+            pixels = choose_scaling(survey, dtype, name=name, asked=options.range, error=DataError)
 
     def blocks() -> Iterator[FloatArray]:
         first = 0
         with opener() as array:
             for block in read_blocks(array, chosen):
-                check_finite(block, first, name)  # a large file was not looked at as a whole
+                numbers = np.arange(first, first + len(block))
+                check_finite(block, numbers if chosen is None else chosen[numbers], name, SKIP)
                 pixels.check(block, name, error=DataError)
                 first += len(block)
                 yield transform(pixels.apply(block))
@@ -196,7 +227,8 @@ def open_array(
     provenance = Provenance(
         what,
         read=f"({', '.join(map(str, shape))}) {dtype}",
-        subset=describe_subset(total, count),
+        subset=describe_subset(left, count),
+        left_out=without_finite(total, finite),
         processing=transform.notes,
         scaling=pixels.text,
         pixel_range=pixels.ends,
@@ -210,7 +242,7 @@ def open_array(
         reader=lambda rows: rebatch(blocks(), rows),
         labels=None if labelled is None else lambda: labelled() if chosen is None else labelled()[chosen],
         labels_from=labels_from if given is None else "the labels given",
-        names=None if names is None else lambda: names() if chosen is None else [names()[number] for number in chosen],
+        names=None if names is None else lambda: names() if chosen is None else np.array(names())[chosen].tolist(),
     )
 
 
@@ -257,7 +289,8 @@ def open_npy(path: Path, options: Options) -> ImageSource:
 
 def with_left_out(source: ImageSource, chosen: Chosen) -> ImageSource:
     """The source, whose provenance also states which arrays of the file are left out."""
-    return replace(source, provenance=replace(source.provenance, left_out=chosen.left_out))
+    left_out = (*source.provenance.left_out, *chosen.left_out)
+    return replace(source, provenance=replace(source.provenance, left_out=left_out))
 
 
 def check_chunks(array: Any, key: str, name: str) -> None:

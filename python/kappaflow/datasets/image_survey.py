@@ -220,12 +220,12 @@ def survey_images(name: str, images: Sequence[StoredImage], options: Options, sk
                 facts.in_colour += image.values.ndim == 3
                 facts.alpha += image.alpha is not None
                 facts.transparent += image.has_transparency
-                check_finite(image.values[None], 0, file.name)
+                check_finite(image.values[None], np.zeros(1, dtype=np.int64), file.name)
                 surveys.setdefault(image.values.dtype.name, ValueSurvey()).add(image.values)
         except DataError as error:
             skips.handle(file.name, error)
             facts.broken.add(file.name)
-    if options.range is not None:
+    if options.range is not None and len(images) > len(unknown):  # images of 8 bits, whose values are not looked at
         surveys.setdefault("uint8", ValueSurvey())
     for dtype, survey in surveys.items():
         if options.range is not None or dtype != "uint8":

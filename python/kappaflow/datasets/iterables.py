@@ -53,7 +53,7 @@ def open_iterable(data: Iterable[Any], options: Options) -> ImageSource:
     DataError
         The items or an option cannot be used.
     """
-    options.refuse(NAME, **NOT_APPLICABLE)
+    options.refuse(NAME, **NOT_APPLICABLE, skip_corrupt="leave out such items before")
     items = ImageItems(
         data,
         as_values,
@@ -67,7 +67,7 @@ def open_iterable(data: Iterable[Any], options: Options) -> ImageSource:
     image_shape, dtype = items.head[0].shape[1:], items.head[0].dtype
     survey, seen = ValueSurvey(), 0
     for batch in items.head:
-        check_finite(batch, seen, NAME)
+        check_finite(batch, np.arange(seen, seen + len(batch)), NAME)
         survey.add(batch)
         seen += len(batch)
     scaling = choose_scaling(survey, dtype, name=NAME, asked=options.range, error=DataError)
@@ -84,7 +84,7 @@ def open_iterable(data: Iterable[Any], options: Options) -> ImageSource:
                     f"{NAME}: item {number} has dtype {batch.dtype}, but the scaling was decided by the first one: "
                     f"{scaling.text}; all items must be of one kind"
                 )
-            check_finite(batch, seen, NAME)
+            check_finite(batch, np.arange(seen, seen + len(batch)), NAME)
             scaling.check(batch, NAME, error=DataError)
             every.add(batch)
             seen += len(batch)

@@ -302,7 +302,8 @@ def open_arrays(members: Sequence[StoredFile], name: str, what: str, options: Op
         labels = lambda: np.repeat(np.array(subfolder_classes(paths, name), dtype=object), repeats)  # noqa: E731
     files = "one image each" if counts is None else "stacks of images"
     what = f"{what}, {len(members):,} arrays ({files})"
-    return open_array(lambda: nullcontext(stack), name, options, what, labels=labels, labels_from=origin)
+    names = (lambda: [member.name for member in members]) if counts is None else None
+    return open_array(lambda: nullcontext(stack), name, options, what, labels=labels, labels_from=origin, names=names)
 
 
 # --- images and arrays ------------------------------------------------------------------------------------------------

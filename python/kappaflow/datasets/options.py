@@ -33,7 +33,7 @@ class Options:
     size : height and width of the resized images
     grey : convert colour to luma
     limit : largest number of images, at least 1
-    skip_corrupt : leave out files that cannot be decoded
+    skip_corrupt : leave out files that cannot be decoded, and images of arrays with NaN or infinity
     on_skip : called once with a message for each file that is left out
     range : the stored values of black and white; None if the values decide
     channels : which axis of an image holds its channels, "first" or "last", or their number; None if the shape decides

@@ -100,21 +100,22 @@ class ImageSource(ShortRepr):
         return self.batches()
 
 
-def check_finite(images: npt.NDArray[Any], first: int, name: str) -> None:
+def check_finite(images: npt.NDArray[Any], numbers: npt.NDArray[np.int64], name: str, remedy: str = "") -> None:
     """Check that all values are finite.
 
     Parameters
     ----------
     images : (B, ...) a batch
-    first : number of its first image in the dataset
+    numbers : (B,) numbers of its images in the dataset
     name : name of the dataset in messages
+    remedy : what users can do, the end of the message
 
     Raises
     ------
     DataError
         NaN or infinity; the message gives the number of the image.
     """
-    if images.dtype.kind != "f":
+    if images.dtype.kind != "f" or not images.size:
         return
     with np.errstate(invalid="ignore"):  # the extremes carry NaN and infinity without an array of booleans
         if math.isfinite(float(images.min())) and math.isfinite(float(images.max())):
@@ -122,7 +123,10 @@ def check_finite(images: npt.NDArray[Any], first: int, name: str) -> None:
     finite = np.isfinite(images.reshape(len(images), -1))
     row = int(np.argmin(finite.all(axis=1)))
     value = images.reshape(len(images), -1)[row, int(np.argmin(finite[row]))]
-    raise DataError(f"{name}: image {first + row} (counted from 0) holds {value}; all values must be finite")
+    raise DataError(
+        f"{name}: image {numbers[row]} (counted from 0) holds {value}; all values must be finite"
+        + (f"; {remedy}" if remedy else "")
+    )
 
 
 def rows_within(batch_size: int, dimension: int) -> int:

@@ -13,6 +13,7 @@ import kappaflow as kf
 from commands import names, refuse, run, succeed
 from kappaflow.cli import errors
 from kappaflow.cli import predict as predict_module
+from kappaflow.datasets.opening import FILE_READERS
 from kappaflow.models.errors import ModelError, TrainingError
 
 ROOT = Path(__file__).parents[3]
@@ -115,8 +116,7 @@ WRONG_VALUES = [
     ),
     (
         "predict text.txt",
-        "'text.txt': files of this type cannot be read; folders of images and .npy, .npz, .h5, .hdf5, .zarr, "
-        ".zip, .tar, .tar.gz, .tgz, .parquet, .arrow, .feather, .pt, .pth, .safetensors can",
+        f"'text.txt': files of this type cannot be read; folders of images and {', '.join(FILE_READERS)} can",
     ),
     (
         "predict empty",
@@ -131,7 +131,10 @@ WRONG_VALUES = [
     ("validate network data.npy --runs text.txt", "--runs must name a folder, got 'text.txt', which is a file"),
     # an option that does not apply
     ("plan data.npy --patch 8", "--patch=8 does not apply to data.npy: it is for the built-in 'patches' only"),
-    ("plan data.npy --skip-corrupt", "--skip-corrupt does not apply to data.npy: it is for folders of images only"),
+    (
+        "plan digits --skip-corrupt",
+        "--skip-corrupt does not apply to the built-in 'digits': its images can all be read",
+    ),
     ("plan data.npy --law elliptical --profiles 0", "--profiles must be above 0 for --law elliptical, got 0"),
     ("validate network data.npy --train-b data.npy", "--train-b needs --pair, got 'data.npy' without it"),
     (

@@ -186,7 +186,6 @@ def test_not_finite_in_iterables() -> None:
         ({"grey": True}, r"grey=True needs images of shape .* got \(12,\)"),
         ({"grey": True, "shape": (3, 1, 4)}, r"grey=True needs 1 or 3 channels, got images of shape \(3, 1, 4\)"),
         ({"patch": 8}, r"patch=8 does not apply to array: it is for the built-in 'patches' only"),
-        ({"skip_corrupt": True}, r"skip_corrupt=True does not apply to array: it is for folders"),
         ({"patch": 1}, r"patch must be an integer from 2 to 64, got 1"),
         ({"patch": 65}, r"patch must be an integer from 2 to 64, got 65"),
     ],
