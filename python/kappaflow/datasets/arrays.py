@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -130,14 +130,37 @@ def finite_images(array: Any) -> npt.NDArray[np.int64] | None:
     return None if len(numbers) == array.shape[0] else numbers
 
 
-def without_finite(total: int, finite: npt.NDArray[np.int64] | None) -> tuple[str, ...]:
-    """What is left out of `total` images if the images `finite` are read, in words."""
-    if finite is None:
-        return ()
-    others = np.setdiff1d(np.arange(total), finite)
-    return (
-        f"{len(others):,} images with NaN or infinity (number {listed(map(str, others.tolist()))}, counted from 0)",
-    )
+class ImagesUsed(NamedTuple):
+    """Numbers (M,) of the images that are read, and of those without NaN and infinity, None for all; texts about both."""
+
+    chosen: npt.NDArray[np.int64] | None
+    finite: npt.NDArray[np.int64] | None
+    subset: str
+    left_out: tuple[str, ...]
+
+
+def images_used(array: Any, options: Options, name: str) -> ImagesUsed:
+    """The images that `skip_corrupt` leaves, or the random subset of them that `limit` draws.
+
+    Raises
+    ------
+    DataError
+        None is left.
+    """
+    total = int(array.shape[0])
+    finite = finite_images(array) if options.skip_corrupt else None
+    left_out: tuple[str, ...] = ()
+    left = total
+    if finite is not None:
+        left = len(finite)
+        others = map(str, np.setdiff1d(np.arange(total), finite).tolist())
+        left_out = (f"{total - left:,} images with NaN or infinity (number {listed(others)}, counted from 0)",)
+    if not left:
+        raise DataError(f"{name}: each of its {total:,} images holds NaN or infinity")
+    drawn = subset(left, options.limit)
+    chosen = finite if drawn is None else drawn if finite is None else finite[drawn]
+    text = describe_subset(left, left if drawn is None else len(drawn))
+    return ImagesUsed(chosen=chosen, finite=finite, subset=text, left_out=left_out)
 
 
 def survey_array(array: Any, name: str, finite: npt.NDArray[np.int64] | None = None) -> ValueSurvey:
@@ -201,16 +224,11 @@ def open_array(
         doubts = doubts_about_axes(array, options, name)
         total = shape[0]
         given = given_labels(options.labels, total, name)
-        finite = finite_images(array) if options.skip_corrupt else None
-        left = total if finite is None else len(finite)
-        if not left:
-            raise DataError(f"{name}: each of its {total:,} images holds NaN or infinity")
-        drawn = subset(left, options.limit)
-        chosen = finite if drawn is None else drawn if finite is None else finite[drawn]
-        count = total if chosen is None else len(chosen)
+        used = images_used(array, options, name)
+        chosen = used.chosen
         pixels = scaling
         if pixels is None:
-            survey = survey_array(array, name, finite)
+            survey = survey_array(array, name, used.finite)
             pixels = choose_scaling(survey, dtype, name=name, asked=options.range, error=DataError)
 
     def blocks() -> Iterator[FloatArray]:
@@ -227,8 +245,8 @@ def open_array(
     provenance = Provenance(
         what,
         read=f"({', '.join(map(str, shape))}) {dtype}",
-        subset=describe_subset(left, count),
-        left_out=without_finite(total, finite),
+        subset=used.subset,
+        left_out=used.left_out,
         processing=transform.notes,
         scaling=pixels.text,
         pixel_range=pixels.ends,
@@ -237,7 +255,7 @@ def open_array(
     return ImageSource(
         name=name,
         shape=transform.shape_out,
-        count=count,
+        count=total if chosen is None else len(chosen),
         provenance=provenance,
         reader=lambda rows: rebatch(blocks(), rows),
         labels=None if labelled is None else lambda: labelled() if chosen is None else labelled()[chosen],
