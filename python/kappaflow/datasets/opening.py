@@ -130,8 +130,7 @@ def open_images(
     grey : convert colour to luma, 0.299 R + 0.587 G + 0.114 B; grey images stay as they are
     limit : use at most this many images, a random subset of all of them; the description gives its seed. An iterable is read to
         its end for this. How values become pixels is decided by all images.
-    skip_corrupt : leave out image files that cannot be decoded, and images of arrays with NaN or infinity, instead of raising an
-        error
+    skip_corrupt : leave out image files that cannot be decoded, and images of arrays with NaN or infinity: no error
     on_skip : called with a message for each file that is left out
     range : (low, high), the stored values that become −1 and 1, or ``"auto"``, the default: the values of the whole file
         decide, and where two readings are plausible, an error states both. ``(-1, 1)`` uses values as they are.
