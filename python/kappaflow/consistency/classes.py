@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,12 @@ from .._tables import Columns, Tabular
 from ..bands import Band
 from ..classes import ClassPopulation, ClassPopulations
 from ..identified import largest_n, ways_out
+from ..laws import law_spec
 from ..population import Population
 from ..sampling import SIGMA_MAX
 from ..splits import Splits
-from .law_choice import AUTO, choose_law
+from .diagnosis import FEWEST_PROFILES
+from .law_choice import AUTO, LawChoice, choose_law
 from .needed import images_needed, search_work
 
 __all__ = ["ALL_CLASSES", "CLASS_NOTE", "ClassAnswer", "ClassAnswers", "answers_by_class", "classes_to_json"]
@@ -40,6 +42,8 @@ CLASS_NOTE = (
     "much it gains from the other classes is not predicted."
 )
 _NAMED = 5
+#: Up to so many classes have a law of their own.
+_OWN_LAW = 20
 
 
 @dataclass(frozen=True, repr=False)
@@ -207,7 +211,8 @@ def answers_by_class(
     n : sizes of training sets of all classes; by default the number of images, so that each class has all its images
     reference_n : the size of the verdicts, one of `n`; the last one by default
     sigma_max : noise level at which sampling starts
-    law : "auto", which chooses a law for each class, or the name of a law for all of them
+    law : "auto", which chooses a law for each class, or the name of a law for all of them. With more than 20 classes "auto" is
+        the law of the largest class, because each choice is an experiment; small classes are answered by the Gaussian law.
     mixture_law : law of the mixture, if it is known already; `law` by default
     tolerance : relative disagreement to reach, in (0, 1)
     progress : True shows a progress bar on a terminal and in a notebook; a callable is called with the name of a step and the
@@ -228,11 +233,19 @@ def answers_by_class(
         raise ValueError(f"reference_n must be one of {', '.join(map(str, sizes))}, got {reference}")
     question = _Question(sizes=sizes, sigma_max=positive("sigma_max", sigma_max), tolerance=tolerance)
     report, rows = reporter(progress), []
+    report("which law", 0.0)
+    shared = _shared_law(populations.classes, law, question.sigma_max)
     for index, one in enumerate(populations.classes):
         report(f"class {one.name}", index / (len(populations.classes) + 1))
-        rows.append(_of_class(one, question, law))
+        rows.append(_of_class(one, question, law, shared))
     report(ALL_CLASSES, len(rows) / (len(rows) + 1))
-    mixture = _answer(ALL_CLASSES, populations.mixture, 1.0, question, law if mixture_law is None else mixture_law)
+    choice = choose_law(
+        populations.mixture,
+        law if mixture_law is None else mixture_law,
+        sigma_max=question.sigma_max,
+        work=search_work(populations.mixture),
+    )
+    mixture = _answer(ALL_CLASSES, populations.mixture, 1.0, question, choice)
     report("done", 1.0)
     return ClassAnswers(
         sizes=sizes,
@@ -255,9 +268,25 @@ class _Question:
     tolerance: float
 
 
-def _of_class(one: ClassPopulation, question: _Question, law: str) -> ClassAnswer:
-    if one.population is not None:
-        return _answer(one.name, one.population, one.share, question, law)
+def _shared_law(classes: Sequence[ClassPopulation], law: str, sigma_max: float) -> LawChoice | None:
+    """The law of the largest of many classes, for all of them; None if each class has a law of its own, or it is named."""
+    known = [(one.images, one.name, one.population) for one in classes if one.population is not None]
+    if law != AUTO or len(known) <= _OWN_LAW:
+        return None
+    _, name, population = max(known, key=lambda one: one[0])
+    choice = choose_law(population, law, sigma_max=sigma_max, work=search_work(population))
+    reason = f"The {law_spec(choice.law).title} is used for all classes: it is that of class {name}, the largest of {len(known):,}."
+    return replace(choice, reason=reason)
+
+
+def _of_class(one: ClassPopulation, question: _Question, law: str, shared: LawChoice | None) -> ClassAnswer:
+    population = one.population
+    if population is not None:
+        held = 0 if population.profiles is None else len(population.profiles)
+        choice = shared if held >= FEWEST_PROFILES else None
+        if choice is None:
+            choice = choose_law(population, law, sigma_max=question.sigma_max, work=search_work(population))
+        return _answer(one.name, population, one.share, question, choice)
     return ClassAnswer(
         name=one.name,
         images=one.images,
@@ -275,9 +304,8 @@ def _sizes(question: _Question, share: float) -> IntArray:
     return np.round(question.sizes * share).astype(np.int64)
 
 
-def _answer(name: str, population: Population, share: float, question: _Question, law: str) -> ClassAnswer:
+def _answer(name: str, population: Population, share: float, question: _Question, choice: LawChoice) -> ClassAnswer:
     everything = [Band(0, len(population.eigenvalues))]
-    choice = choose_law(population, law, sigma_max=question.sigma_max, work=search_work(population))
     sizes = _sizes(question, share)
     (needed,) = images_needed(population, everything, question.sigma_max, question.tolerance, law=choice.law)
     return ClassAnswer(

@@ -140,6 +140,23 @@ def test_bad_options(populations: kf.ClassPopulations, options: dict[str, object
         kf.answers_by_class(populations, **options)  # type: ignore[arg-type]
 
 
+def test_many_classes_share_the_law_of_the_largest() -> None:
+    rng = np.random.default_rng(6)
+    labels = np.concatenate([np.arange(2000) % 25, np.full(50, 3), np.full(4, 99)])
+    images = rng.standard_normal((len(labels), 3)) * rng.exponential(size=(len(labels), 1))
+    found = kf.populations_by_class(images, labels, profiles=500)
+    largest = found["3"].population
+    assert largest is not None
+    chosen = choose_law(largest, work=search_work(largest)).law
+    assert chosen != "gaussian"
+    answers = kf.answers_by_class(found)
+    rows = {row.name: row for row in answers.classes}
+    assert {row.law for row in answers.classes if row.name != "99"} == {chosen}
+    assert "that of class 3, the largest of 26" in rows["7"].law_reason
+    assert rows["99"].law == "gaussian"
+    assert rows["3"].needed == kf.answers_by_class(found, law=chosen).classes[3].needed
+
+
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
