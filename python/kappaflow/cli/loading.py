@@ -24,7 +24,7 @@ from .options_classes import ByClass
 from .parsing import parse_channels, parse_range, parse_shape, parse_side
 
 if TYPE_CHECKING:
-    from ..models.rows import RowDenoiser
+    from ..models.rows import KnownLevels, RowDenoiser
 
 __all__ = [
     "Loaded",
@@ -224,7 +224,7 @@ class NamedNetwork:
     sigma_min, sigma_max : ends of the noise levels that it was trained at; 0 and infinity if the model does not say
     """
 
-    def __init__(self, denoiser: RowDenoiser, name: str, shape: tuple[int, ...], levels: tuple[float, float]) -> None:
+    def __init__(self, denoiser: RowDenoiser, name: str, shape: tuple[int, ...], levels: KnownLevels) -> None:
         self._denoiser, self.name, self._shape = denoiser, name, shape
         self.sigma_min, self.sigma_max = levels
 
@@ -251,6 +251,7 @@ def open_network(network: TrainedNetwork, population: Population, device: str) -
         from ..models.devices import resolve_device  # lazy: torch
         from ..models.layout import rows_denoiser, tensor_shape  # lazy: torch
         from ..models.opening import open_denoiser  # lazy: torch
+        from ..models.rows import known_levels  # lazy: torch
     except ImportError as error:
         raise ImportError('--network needs PyTorch: pip install "kappaflow[networks]"') from error
     resolve_device(device)
@@ -263,8 +264,7 @@ def open_network(network: TrainedNetwork, population: Population, device: str) -
             f"--network: {name!r} must be a model of images {tensor_shape(shape)} like those of DATA, got one of images "
             f"{tuple(made_for)}"
         )
-    levels = float(getattr(opened, "sigma_min", None) or 0.0), float(getattr(opened, "sigma_max", None) or np.inf)
-    denoiser = NamedNetwork(rows_denoiser(opened, shape, device=device), name, shape, levels)
+    denoiser = NamedNetwork(rows_denoiser(opened, shape, device=device), name, shape, known_levels(opened))
     probe = population.mean[None] + np.random.default_rng(0).standard_normal((1, population.dimension))
     answer = denoiser(probe, 1.0)
     if answer.shape != probe.shape:

@@ -13,7 +13,7 @@ import torch
 from .._checks import FloatArray
 from .._layout import channel_axis
 from .denoisers import TensorDenoiser
-from .rows import RowDenoiser
+from .rows import RowDenoiser, known_levels
 
 __all__ = ["rows_denoiser", "tensor_shape", "to_rows", "to_tensor"]
 
@@ -86,18 +86,28 @@ def rows_denoiser(
     Returns
     -------
     RowDenoiser
-        It raises ValueError if the denoiser returns another shape than that of its input.
+        It raises ValueError if the denoiser returns another shape than that of its input, and knows the same noise levels, see
+        :func:`~.rows.known_levels`.
     """
+    return _Rows(denoiser, shape, device, dtype)
 
-    def answer(x: FloatArray, sigma: float | FloatArray) -> FloatArray:
-        images = to_tensor(x, shape, dtype).to(device)
-        levels: Any = torch.as_tensor(np.broadcast_to(sigma, (len(x),)).copy(), dtype=dtype, device=device)
+
+class _Rows:
+    """What :func:`rows_denoiser` returns."""
+
+    def __init__(self, denoiser: TensorDenoiser, shape: tuple[int, ...], device: str, dtype: torch.dtype) -> None:
+        self._denoiser, self._shape, self._device, self._dtype = denoiser, shape, device, dtype
+        self.sigma_min, self.sigma_max = known_levels(denoiser)
+
+    def __call__(self, x: FloatArray, sigma: float | FloatArray) -> FloatArray:
+        """D(x; σ) of rows (B, d)."""
+        images = to_tensor(x, self._shape, self._dtype).to(self._device)
+        same = np.broadcast_to(sigma, (len(x),)).copy()
+        levels: Any = torch.as_tensor(same, dtype=self._dtype, device=self._device)
         with torch.no_grad():
-            denoised = denoiser(images, levels)
+            denoised = self._denoiser(images, levels)
         if denoised.shape != images.shape:  # the same number of pixels in another order would not be noticed later
             raise ValueError(
                 f"denoiser must return the shape of its input {tuple(images.shape)}, got {tuple(denoised.shape)}"
             )
-        return to_rows(denoised, shape)
-
-    return answer
+        return to_rows(denoised, self._shape)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from .._checks import FloatArray
 
-__all__ = ["RowDenoiser", "evaluate_rows"]
+__all__ = ["KnownLevels", "RowDenoiser", "evaluate_rows", "known_levels"]
 
 #: Rows that a denoiser sees at once.
 _BATCH = 1024
@@ -26,6 +26,24 @@ class RowDenoiser(Protocol):
 
     def __call__(self, x: FloatArray, sigma: float | FloatArray) -> FloatArray:
         """E[x₀ | x₀ + σz = x], or the model's estimate of it."""
+
+
+class KnownLevels(NamedTuple):
+    """Ends of the noise levels that a denoiser was made for.
+
+    Attributes
+    ----------
+    low, high : 0 and infinity if it does not say
+    """
+
+    low: float
+    high: float
+
+
+def known_levels(denoiser: object) -> KnownLevels:
+    """The noise levels that a denoiser knows, from its attributes `sigma_min` and `sigma_max`."""
+    low, high = (getattr(denoiser, name, None) for name in ("sigma_min", "sigma_max"))
+    return KnownLevels(low=float(low or 0.0), high=float(high or np.inf))
 
 
 def evaluate_rows(denoiser: RowDenoiser, x: FloatArray, sigma: float, *, batch: int = _BATCH) -> FloatArray:

@@ -14,7 +14,7 @@ from ..._checks import FloatArray, integer, positive, real_array
 from ..._progress import StepProgress, steps
 from ..._repr import ShortRepr
 from ..._tables import Columns, Tabular
-from ...models.rows import RowDenoiser
+from ...models.rows import RowDenoiser, known_levels
 from ...models.scores import DeltaScore, GaussianScore, MeanScore, MixtureScore, distinct_rows
 from ...population import Population
 from ...sampling import SIGMA_MAX
@@ -117,7 +117,8 @@ def scores_study(
     ----------
     samples : (N, ...) at least 20
     shape : of one sample
-    network : a denoiser of rows that is explained as well
+    network : a denoiser of rows that is explained as well. Default levels and the trajectory stay within the noise levels that it
+        knows, if it says which; see :func:`~kappaflow.models.rows.known_levels`
     components : numbers of components of the mixtures
     sigmas : (S,) noise levels; by default twelve from a tenth of the data's root mean square to forty times it
     count : number of held-out samples behind each number; all of them if there are fewer
@@ -132,10 +133,11 @@ def scores_study(
         one-dimensional, not above 0, or above sigma_max; sigma_max is below a quarter of the data's root mean square, so that
         no trajectory is left; or an output of the network is not valid.
     """
-    top, wanted = positive("sigma_max", sigma_max), integer("count", count, 2)
+    known, wanted = known_levels(network), integer("count", count, 2)
+    top = min(positive("sigma_max", sigma_max), known.high)
     training, held_out = _halves(samples, shape, seed)
     spread = float(np.sqrt(training.var(axis=0).mean()))
-    levels = _study_levels(sigmas, spread, top)
+    levels = _study_levels(sigmas, spread, top, known.low)
     used = min(wanted, len(held_out))
     with steps(progress, "scores") as report:
         report("fitting scores", 0.0)
@@ -203,10 +205,10 @@ def _seen(rows: FloatArray, training: FloatArray) -> BoolArray:
     return np.array([row.tobytes() in known for row in rows])
 
 
-def _study_levels(sigmas: Any, spread: float, top: float) -> FloatArray:
+def _study_levels(sigmas: Any, spread: float, top: float, low: float) -> FloatArray:
     """The requested levels, or twelve around the spread of the data; at most `top`."""
     if top < 0.25 * spread:
         raise ValueError(f"sigma_max must be at least {0.25 * spread:.4g}, a quarter of the data's spread, got {top}")
     if sigmas is None:
-        return sigma_grid(0.1 * spread, min(40 * spread, top), 12)
+        return sigma_grid(max(0.1 * spread, low), min(40 * spread, top), 12)
     return ascending_noise_levels("sigmas", sigmas, sigma_max=top)

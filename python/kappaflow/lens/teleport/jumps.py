@@ -22,13 +22,13 @@ import numpy as np
 
 from ..._checks import FloatArray, positive
 from ..._repr import ShortRepr
-from ...models.rows import RowDenoiser, evaluate_rows
+from ...models.rows import RowDenoiser, evaluate_rows, known_levels
 from ...models.scores import GaussianScore
 from ...population import Population
 from ...sampling import SIGMA_MAX, SIGMA_MIN, heun, noise_schedule
 from ..linear import flow_gain
 
-__all__ = ["Teleported", "jump", "linear_map", "root_mean_square", "teleport", "typical_error"]
+__all__ = ["Teleported", "jump", "linear_map", "lowest_level", "root_mean_square", "teleport", "typical_error"]
 
 #: Nodes of the Gauss-Legendre rule in ln s for the tail of a power law, good to 1e-12 for tails of four decades.
 _NODES = 64
@@ -89,7 +89,7 @@ def teleport(
     *,
     steps: int = 18,
     sigma_max: float = SIGMA_MAX,
-    sigma_min: float = SIGMA_MIN,
+    sigma_min: float | None = None,
     correction: float | None = None,
     regrid: bool = True,
     progress: Callable[[float], None] | None = None,
@@ -105,7 +105,7 @@ def teleport(
     sigma_start : σ′
     steps : of the grid. With `regrid`, all of them lie below σ′; otherwise the grid starts at sigma_max, and only its steps
         below σ′ are made.
-    sigma_max, sigma_min : ends of the grid
+    sigma_max, sigma_min : ends of the grid; by default the lower one is the smallest level that the denoiser knows, at least 0.002
     correction : exponent p > 0 of ΔD(s) ≈ ΔD(σ′)(σ′/s)ᵖ above σ′. The resulting δ(σ′) is added to the state, at the cost of one
         more evaluation. p is 2 if σ′² is far above the largest eigenvalue, and nearer to 1 below;
         :func:`~kappaflow.lens.teleport.plan_teleport` measures it.
@@ -120,8 +120,9 @@ def teleport(
     TypeError
         The denoiser does not return real numbers.
     """
-    start, top, low = positive("sigma_start", sigma_start), positive("sigma_max", sigma_max), sigma_min
-    if not positive("sigma_min", low) < start <= top:
+    start, top = positive("sigma_start", sigma_start), positive("sigma_max", sigma_max)
+    low = lowest_level(denoiser, sigma_min)
+    if not low < start <= top:
         raise ValueError(f"sigma_start must be above sigma_min = {low} and at most sigma_max = {top}, got {start}")
     power = _FAR_POWER if correction is None else positive("correction", correction)
     if regrid:
@@ -153,6 +154,17 @@ def teleport(
         evaluations=evaluations,
         jump_error=root_mean_square(in_sample),
     )
+
+
+def lowest_level(denoiser: object, sigma_min: float | None) -> float:
+    """The last noise level before 0: that which is given, or the smallest that the denoiser knows, at least 0.002.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `sigma_min` is not a positive number.
+    """
+    return max(SIGMA_MIN, known_levels(denoiser).low) if sigma_min is None else positive("sigma_min", sigma_min)
 
 
 def _one_level(name: str, sigma: Any) -> float:

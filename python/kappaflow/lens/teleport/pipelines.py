@@ -151,7 +151,10 @@ def _kind(scheduler: Any) -> str:
     """Name of a scheduler that can begin anywhere and follows the probability flow; ValueError for others."""
     kind = type(scheduler).__name__.removesuffix("Scheduler")
     if kind not in SCHEDULERS:
-        raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, which can begin at any step; got {kind}")
+        raise ValueError(
+            f"scheduler must be one of {', '.join(SCHEDULERS)}, which can begin at any step and add no noise; got {kind}. Many "
+            "models work with another one: scheduler=diffusers.DDIMScheduler.from_config(pipeline.scheduler.config)"
+        )
     for option, allowed in MEANINGS.items():
         if scheduler.config.get(option) not in allowed:
             raise ValueError(f"scheduler must have {option} = {allowed[0]}, got {scheduler.config.get(option)!r}")

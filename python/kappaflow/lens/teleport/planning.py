@@ -14,8 +14,8 @@ from ..._tables import Columns, Tabular
 from ...models.rows import RowDenoiser, evaluate_rows
 from ...models.scores import GaussianScore
 from ...population import Population
-from ...sampling import SIGMA_MAX, SIGMA_MIN, heun, noise_schedule
-from .jumps import jump, linear_map, root_mean_square, teleport, typical_error
+from ...sampling import SIGMA_MAX, heun, noise_schedule
+from .jumps import jump, linear_map, lowest_level, root_mean_square, teleport, typical_error
 
 __all__ = ["TeleportPlan", "plan_teleport"]
 
@@ -76,7 +76,7 @@ def plan_teleport(
     *,
     steps: int = 8,
     sigma_max: float = SIGMA_MAX,
-    sigma_min: float = SIGMA_MIN,
+    sigma_min: float | None = None,
     candidates: int = 16,
     tolerance: float | None = None,
     reference: FloatArray | None = None,
@@ -93,7 +93,7 @@ def plan_teleport(
     denoiser, population : as for :func:`~kappaflow.lens.teleport.teleport`
     noise : (B, d) x_T of the seeds
     steps : number of steps of the solver below σ′
-    sigma_max, sigma_min : ends of the grid
+    sigma_max, sigma_min : ends of the grid; by default the lower one is the smallest level that the denoiser knows, at least 0.002
     candidates : number of noise levels to try, evenly spaced in their logarithm from sigma_max down to half of the data's root
         mean square
     tolerance : if given, choose the smallest σ′ whose jump error is at most this, instead of the σ′ of least total error
@@ -108,7 +108,8 @@ def plan_teleport(
     """
     count, top = integer("candidates", candidates, 4), positive("sigma_max", sigma_max)
     number, rows = integer("steps", steps, 2), real_array("noise", noise)
-    lowest = max(0.5 * float(np.sqrt(population.total_variance / population.dimension)), 10 * sigma_min)
+    low = lowest_level(denoiser, sigma_min)
+    lowest = max(0.5 * float(np.sqrt(population.total_variance / population.dimension)), 10 * low)
     if lowest >= top:
         raise ValueError(f"sigma_max must be above half the data's root mean square, {lowest:.4g}, got {top}")
     sigmas = np.geomspace(top, lowest, count)
@@ -118,7 +119,7 @@ def plan_teleport(
     path = np.geomspace(top, lowest, finer * (count - 1) + 1)
     work = float(before + path.size + count * (2 * number - 1))  # evaluations
     if reference is None:
-        grid = noise_schedule(many, top, sigma_min=sigma_min).tolist()
+        grid = noise_schedule(many, top, sigma_min=low).tolist()
         reference = heun(lambda x, level: evaluate_rows(denoiser, x, level), rows, grid)
     elif reference.shape != rows.shape:
         raise ValueError(f"reference must have the shape of noise {rows.shape}, got {reference.shape}")
@@ -128,7 +129,7 @@ def plan_teleport(
     gaps, jumps = along.gaps[::finer], along.missed[::finer]
     total = np.empty(count)
     for i, start in enumerate(sigmas):
-        jumped = teleport(denoiser, population, rows, start, steps=number, sigma_max=top, sigma_min=sigma_min)
+        jumped = teleport(denoiser, population, rows, start, steps=number, sigma_max=top, sigma_min=low)
         total[i] = typical_error(jumped.samples - reference)
         if progress is not None:
             progress((before + path.size + (i + 1) * (2 * number - 1)) / work)

@@ -13,10 +13,10 @@ from ..._progress import StepProgress
 from ..._progress import steps as named_steps
 from ..._repr import ShortRepr
 from ..._tables import Columns, Tabular
-from ...models.rows import RowDenoiser, evaluate_rows
+from ...models.rows import KnownLevels, RowDenoiser, evaluate_rows, known_levels
 from ...models.scores import MixtureScore, distinct_rows
 from ...population import Population
-from ...sampling import SIGMA_MAX, heun, noise_schedule
+from ...sampling import SIGMA_MAX, SIGMA_MIN, heun, noise_schedule
 from .jumps import teleport, typical_error
 from .planning import TeleportPlan, plan_teleport
 
@@ -128,12 +128,13 @@ def teleport_study(
 
     Parameters
     ----------
-    denoiser : of rows (B, d)
+    denoiser : of rows (B, d). The sampler stays within the noise levels that it knows, if it says which; see
+        :func:`~kappaflow.models.rows.known_levels`
     population : mean and covariance of its data
     name : of the denoiser, shown to people
     steps : numbers of steps of the solver
     seeds : number of seeds for the choice, and of other seeds for the errors
-    sigma_max, seed : standard deviation and seed of the initial noise
+    sigma_max, seed : standard deviation, at most that which the denoiser knows, and seed of the initial noise
     progress : True for a progress bar, or a function that is called with a step and the fraction that is done
 
     Raises
@@ -145,22 +146,28 @@ def teleport_study(
     numbers = sorted({integer("steps", number, 2) for number in steps})
     if not numbers:
         raise ValueError("steps must hold at least one number of steps, got none")
-    count, top = integer("seeds", seeds, 2), positive("sigma_max", sigma_max)
+    count, known = integer("seeds", seeds, 2), known_levels(denoiser)
+    ends = KnownLevels(max(known.low, SIGMA_MIN), min(known.high, positive("sigma_max", sigma_max)))
+    low, top = ends
     z = top * np.random.default_rng(seed).standard_normal((2 * count, population.dimension))
     many = max(8 * numbers[-1], 96)
     with named_steps(progress, "teleport") as report:
         report("many steps, to measure against", 0.0)
-        truth = heun(lambda x, level: evaluate_rows(denoiser, x, level), z, noise_schedule(many, top).tolist())
+        truth = heun(
+            lambda x, level: evaluate_rows(denoiser, x, level), z, noise_schedule(many, top, sigma_min=low).tolist()
+        )
         plans = []
         evaluations: dict[str, list[int]] = {way: [] for way in WAYS}
         errors: dict[str, list[float]] = {way: [] for way in WAYS}
         shown: dict[str, FloatArray] = {}
         for i, number in enumerate(numbers):
             report(f"{number} steps", (i + 1) / (len(numbers) + 1))
-            plan = plan_teleport(denoiser, population, z[:count], steps=number, sigma_max=top, reference=truth[:count])
+            plan = plan_teleport(
+                denoiser, population, z[:count], steps=number, sigma_max=top, sigma_min=low, reference=truth[:count]
+            )
             plans.append(plan)
             for way in WAYS:
-                drawn = _sample(denoiser, population, z[count:], plan, way, top)
+                drawn = _sample(denoiser, population, z[count:], plan, way, ends)
                 evaluations[way].append(drawn.evaluations)
                 errors[way].append(typical_error(drawn.samples - truth[count:]))
                 if i == 0:
@@ -188,11 +195,11 @@ class _Drawn(NamedTuple):
 
 
 def _sample(
-    denoiser: RowDenoiser, population: Population, noise: FloatArray, plan: TeleportPlan, way: str, top: float
+    denoiser: RowDenoiser, population: Population, noise: FloatArray, plan: TeleportPlan, way: str, ends: KnownLevels
 ) -> _Drawn:
     """Samples of one way."""
     if way == WAYS[0]:
-        grid: Any = noise_schedule(plan.steps, top).tolist()
+        grid: Any = noise_schedule(plan.steps, ends.high, sigma_min=ends.low).tolist()
         samples = heun(lambda x, level: evaluate_rows(denoiser, x, level), noise, grid)
         return _Drawn(samples, 2 * plan.steps - 1)
     jumped = teleport(
@@ -201,7 +208,8 @@ def _sample(
         noise,
         plan.sigma_start,
         steps=plan.steps,
-        sigma_max=top,
+        sigma_max=ends.high,
+        sigma_min=ends.low,
         regrid=way != WAYS[1],
         correction=plan.power if way == WAYS[3] else None,
     )
