@@ -152,8 +152,8 @@ def _kind(scheduler: Any) -> str:
     kind = type(scheduler).__name__.removesuffix("Scheduler")
     if kind not in SCHEDULERS:
         raise ValueError(
-            f"scheduler must be one of {', '.join(SCHEDULERS)}, which can begin at any step and add no noise; got {kind}. Many "
-            "models work with another one: scheduler=diffusers.DDIMScheduler.from_config(pipeline.scheduler.config)"
+            f"scheduler must be one of {', '.join(SCHEDULERS)}, such as diffusers.DDIMScheduler.from_config("
+            f"pipeline.scheduler.config), which can begin at any step; got {kind}"
         )
     for option, allowed in MEANINGS.items():
         if scheduler.config.get(option) not in allowed:
