@@ -31,6 +31,8 @@ from .table_parts import TablePart, import_arrow, open_table_file
 __all__ = ["TABLE_SUFFIXES", "is_saved_dataset", "open_saved_dataset", "open_table", "open_table_folder", "open_tables"]
 
 TABLE_SUFFIXES = (".parquet", ".arrow", ".feather")
+#: So many columns of single numbers may be the pixels of images.
+PIXELS = 16
 #: Names of columns of labels; the first one that exists is used.
 LABELS = ("label", "labels", "class", "fine_label", "y")
 
@@ -67,12 +69,18 @@ def is_encoded(kind: Any, table: ImageTable, column: str) -> bool:
     return False
 
 
+def is_number(kind: Any, arrow: ModuleType) -> bool:
+    """Whether a column holds one number in each row."""
+    kind, types = stored_type(kind), arrow.types
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+
+
 def is_array(kind: Any, arrow: ModuleType) -> bool:
     """Whether a column holds lists of numbers, or lists of such lists."""
     types, depth, kind = arrow.types, 0, stored_type(kind)
     while types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
         kind, depth = stored_type(kind.value_type), depth + 1
-    return depth > 0 and bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+    return depth > 0 and is_number(kind, arrow)
 
 
 def list_values(column: Any, name: str, arrow: ModuleType) -> npt.NDArray[Any]:
@@ -237,7 +245,15 @@ def choose_column(table: ImageTable, wanted: str | None) -> Chosen:
     lists = [field.name for field in table.schema if field.name not in encoded and is_array(field.type, table.arrow)]
     if not encoded and not lists:
         columns = listed([f"{field.name}: {field.type}" for field in table.schema])
-        raise DataError(f"{table.name}: no column holds encoded images or lists of numbers; its columns are {columns}")
+        numbers = [field for field in table.schema if is_number(field.type, table.arrow)]
+        remedy = (
+            "; if each column is a pixel, save the columns as one array in a .npy file"
+            if len(numbers) >= PIXELS
+            else ""
+        )
+        raise DataError(
+            f"{table.name}: no column holds encoded images or lists of numbers; its columns are {columns}{remedy}"
+        )
     images = [StoredArray(column, (rows,), np.dtype(bytes)) for column in encoded]
     if len(images) == 1 and wanted is None:
         return Chosen(encoded[0], ())
@@ -286,11 +302,13 @@ def open_tables(paths: Sequence[Path], name: str, what: str, options: Options) -
         files = list(table.files(column))
         if labels is not None:
             files = [ImageFile(file.name, file.open, tag) for file, tag in zip(files, labels.tolist(), strict=True)]
-        return leave_out(open_image_files(files, name, what, options), left_out)
-    stack = stack_of(table, column)
-    source = open_array(
-        lambda: contextlib.nullcontext(stack), name, options, what, labels=None if labels is None else lambda: labels
-    )
+        source = open_image_files(files, name, what, options)
+    else:
+        stack = stack_of(table, column)
+        given = None if labels is None else lambda: labels
+        source = open_array(lambda: contextlib.nullcontext(stack), name, options, what, labels=given)
+    if labels is not None and options.labels is None:
+        source = replace(source, labels_from=f"the column {label!r} of {name}")
     return leave_out(source, left_out)
 
 

@@ -68,6 +68,7 @@ def test_encoded_images(tmp_path: Path, suffix: str) -> None:
     assert source.provenance.left_out == ("1 other column: caption",)
     assert source.labels is not None
     assert source.labels().tolist() == ["cat", "dog", "owl"] * 4
+    assert source.labels_from == f"the column 'label' of data{suffix}"
     np.testing.assert_array_equal(rows(source, 7), PIXELS)
     np.testing.assert_array_equal(rows(open_images(tmp_path / f"data{suffix}", size=3, grey=True)).shape, (12, 9))
 
@@ -167,6 +168,10 @@ def test_splits_of_a_folder_of_tables(tmp_path: Path) -> None:
     ("columns", "message"),
     [
         ({"a": ["x", "y"], "b": [1, 2]}, r"no column holds encoded images .*; its columns are a: string, b: int64"),
+        (
+            {f"pixel{n}": [1] for n in range(20)},
+            r"pixel9: int64 and 10 more; if each column is a pixel, save the columns as one",
+        ),
         ({"x": [[1, 2], [1, 2, 3]]}, r"column 'x': lists of different lengths, from 2 to 3"),
         ({"x": [[1, 2], None]}, r"column 'x': 1 values are missing \(null\)"),
         ({"p": [[1, 2]], "q": [[1, 2]]}, r"several arrays .*: p \(1, 2\) int64, q \(1, 2\) int64; .* data\.parquet::p"),
