@@ -27,6 +27,9 @@ from toy_validation import make_validation, only
 PREDICTION = make_prediction()
 VALIDATION: Any = make_validation(off=only("published", 2.0))
 PILOT = toy_pilot()
+CLASSES = kf.answers_by_class(
+    kf.populations_by_class(np.random.default_rng(0).standard_normal((90, 4)), np.arange(90) ** 2 % 7)
+)
 POPULATION = kf.Population.from_spectrum(1.0 / np.arange(1, 31) ** 1.5)
 SPLITS = [kf.Splits(POPULATION, n=n) for n in (20, 100)]
 
@@ -46,6 +49,7 @@ PANELS: dict[str, tuple[Callable[..., Axes], str]] = {
     "leverage": (partial(kf.plot.leverage, PREDICTION), "leverage"),
     "errors": (partial(kf.plot.law_errors, PREDICTION.diagnosis), "law_errors"),
     "errors, denoiser": (partial(kf.plot.law_errors, PREDICTION, map=Map.denoiser(0.2)), "law_errors"),
+    "classes": (partial(kf.plot.images_by_class, CLASSES), "classes"),
     "strata": (partial(kf.plot.disagreement_by_stratum, VALIDATION), "counterfactual"),
     "steps": (partial(kf.plot.sampler_steps, VALIDATION), "steps"),
     "step ratio": (partial(kf.plot.sampler_steps, VALIDATION, relative=True), "steps"),
@@ -70,14 +74,14 @@ PANELS |= {
 }
 WITHOUT_LEGEND = {"pairs", "seeds", "ranking", "spectrum", "pilots, share"}
 #: Panels whose legend is not of training-set sizes.
-WITHOUT_SIZES = {"n", "simulated bands", "leverage", "errors", "errors, denoiser", "strata", "pilots"}
+WITHOUT_SIZES = {"n", "classes", "simulated bands", "leverage", "errors", "errors, denoiser", "strata", "pilots"}
 #: Panels that name rows instead of an ordinate.
-WITH_ROWS = {"ranking", "strata"}
+WITH_ROWS = {"ranking", "classes", "strata"}
 #: How the figures of the reports are drawn.
 FIGURES = {
     picture.name: picture.draw
     for document in (
-        consistency.build(PREDICTION, facts={}),
+        consistency.build(replace(PREDICTION, classes=CLASSES), facts={}),
         validation.build(VALIDATION, facts={}),
         pilot.build(PILOT, facts={}),
     )
@@ -313,6 +317,7 @@ simulated = kf.plot.theory_vs_simulation
             partial(kf.plot.leverage, UNDIAGNOSED),
             "result must hold a diagnosis, got a prediction without one: its law was given",
         ),
+        (partial(kf.plot.images_by_class, PREDICTION), "result must hold answers by class, got a prediction without"),
         (partial(kf.plot.law_errors, UNDIAGNOSED), "result must hold a diagnosis"),
         (
             partial(kf.plot.law_errors, PREDICTION, map="denoiser"),

@@ -38,8 +38,8 @@ ALL_CLASSES = "all classes"
 #: What the number of a class is about.
 CLASS_NOTE = (
     "The number of a class is about two linear models that are trained on images of this class alone. Of n training images of all "
-    "classes, a class has n times its share of the data. A class-conditional network shares its weights between classes: how "
-    "much it gains from the other classes is not predicted."
+    "classes, a class has on average n times its share of the data. A class-conditional network shares its weights between "
+    "classes: how much it gains from the other classes is not predicted."
 )
 _NAMED = 5
 #: Up to so many classes have a law of their own.

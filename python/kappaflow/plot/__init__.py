@@ -29,6 +29,7 @@ except ImportError as error:
     raise ImportError("kappaflow.plot needs Matplotlib: pip install matplotlib") from error
 
 from ._axes import style
+from .classes import images_by_class
 from .pilots import disagreement_from_pilots
 from .predictions import (
     disagreement_by_mode,
@@ -50,6 +51,7 @@ __all__ = [
     "disagreement_by_seed",
     "disagreement_by_stratum",
     "disagreement_from_pilots",
+    "images_by_class",
     "kappa",
     "law_errors",
     "leverage",
