@@ -166,7 +166,7 @@ class ArrowStream:
         yield from self.arrow.ipc.MessageReader.open_stream(mapped)
 
     def batch(self, number: int, name: str) -> Any:
-        """The column `name` of the batch `number`, an Arrow array (rows,)."""
+        """The column `name` of the batch `number`, an Arrow array (rows,) whose offsets lie inside its buffers."""
         if self.reader is None or self.column != name or self.position > number:
             self.reader = self.open(included_fields=[self.names.index(name)], use_threads=False)
             self.column, self.position = name, 0
@@ -174,7 +174,9 @@ class ArrowStream:
             batch = self.reader.read_next_batch()
             self.position += 1
             if self.position > number:
-                return batch.column(0)
+                column = batch.column(0)
+                column.validate(full=True)  # the reader trusts the offsets in the file
+                return column
 
 
 def arrow_file(path: Path, arrow: ModuleType) -> TableFile:

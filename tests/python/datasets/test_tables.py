@@ -359,3 +359,16 @@ def test_key_of_a_folder_without_tables(tmp_path: Path) -> None:
     write_images(tmp_path / "data", IMAGES)
     with pytest.raises(DataError, match=r"data: a folder of images has no parts with names, got 'train'"):
         open_images(f"{tmp_path / 'data'}::train")
+
+
+@pytest.mark.parametrize("offset", [2**30, -8])
+def test_offsets_beyond_the_end_of_the_data(tmp_path: Path, offset: int) -> None:
+    values = pa.array([encoded(image) for image in IMAGES], pa.binary())
+    path = write(tmp_path / "data.arrow", pa.table({"image": values}), 12)
+    content, offsets = path.read_bytes(), np.frombuffer(values.buffers()[1], np.int32)[:13].tobytes()
+    assert content.count(offsets) == 1
+    wrong = np.frombuffer(offsets, np.int32).copy()
+    wrong[7] = offset
+    path.write_bytes(content.replace(offsets, wrong.tobytes()))
+    with pytest.raises(DataError, match=r"the column 'image' cannot be read"):
+        open_images(path)
