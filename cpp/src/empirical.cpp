@@ -40,6 +40,7 @@ class Anderson {
   explicit Anderson(int history) : history_(history) {}
 
   Vector next(const Vector& x, const Vector& f) {
+    if (!f.allFinite()) return restart(x);
     if (!xs_.empty()) {
       steps_.push_back(x - xs_.back());
       changes_.push_back(f - fs_.back());
@@ -61,6 +62,16 @@ class Anderson {
     return x + f - (step + change) * qr.solve(f);
   }
 
+  /// After a step to an `x` where the map is not finite: half of the last plain step, from the last point before it; a quarter, an
+  /// eighth, and so on if that is still too far.
+  Vector restart(const Vector& x) {
+    if (xs_.empty()) return x;
+    damping_ /= 2;
+    steps_.clear();
+    changes_.clear();
+    return xs_.back() + damping_ * fs_.back();
+  }
+
   void forget() {
     steps_.clear();
     changes_.clear();
@@ -70,6 +81,7 @@ class Anderson {
 
  private:
   int history_;
+  double damping_ = 1;
   std::vector<Vector> xs_, fs_, steps_, changes_;
 };
 
@@ -156,9 +168,10 @@ void EmpiricalLaw::iterate_to_fixed_point(EmpiricalNodes& nodes, std::vector<Ind
     for (std::size_t a = 0; a < active.size(); ++a) {
       const Index i = active[a];
       const Vector f = updated.col(static_cast<Index>(a)).array().log() - x.col(i).array();
-      nodes.residual[i] = f.cwiseAbs().maxCoeff();
+      const bool finite = f.allFinite();
+      nodes.residual[i] = finite ? f.cwiseAbs().maxCoeff() : kNaN;
       nodes.iterations[i] = step + 1;
-      if (nodes.residual[i] <= options_.tolerance) {
+      if (finite && nodes.residual[i] <= options_.tolerance) {
         nodes.resolvent.col(i) = updated.col(static_cast<Index>(a));
         continue;
       }
@@ -167,8 +180,8 @@ void EmpiricalLaw::iterate_to_fixed_point(EmpiricalNodes& nodes, std::vector<Ind
                                std::to_string(i) + ") has not converged after " + std::to_string(step + 1) +
                                " iterations, residual " + detail::text(nodes.residual[i]));
       }
-      if (nodes.residual[i] > kWorse * best[i]) accelerated[static_cast<std::size_t>(i)].forget();
-      best[i] = std::min(best[i], nodes.residual[i]);
+      if (finite && nodes.residual[i] > kWorse * best[i]) accelerated[static_cast<std::size_t>(i)].forget();
+      if (finite) best[i] = std::min(best[i], nodes.residual[i]);
       x.col(i) = accelerated[static_cast<std::size_t>(i)].next(x.col(i), f);
       left.push_back(i);
     }

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._checks import FloatArray
-from ._layout import channel_axis
+from ._layout import channel_axis, width_axis
 from ._repr import ShortRepr
 
 __all__ = ["COPIES", "Fingerprints", "Independence", "without_copies"]
@@ -28,9 +28,8 @@ COPIES = ("once", "independent")
 _SAME, _SAME_FLOAT32 = 1e-12, 1e-5
 _EXAMPLES = 3
 #: What users can do about images that depend on each other.
-_GROUPS = (
-    "In Python, Population.from_samples(groups=labels) and the empirical law keep images together that belong together"
-)
+_GROUPS = "--groups (in Python groups=) keeps images together that belong together"
+_FLIPS = "For training with random flips, leave mirror images out and give --flip (in Python flip=True)"
 #: Correlation of neighbours from which on a warning is given: this, and so many standard errors of independent images.
 _ALIKE, _ERRORS = 0.35, 4.0
 #: Rows whose order is looked at.
@@ -51,14 +50,10 @@ class Fingerprints:
         """For flat images of this shape. Flat vectors, and images one pixel wide, have no mirror image."""
         self._axis = channel_axis(shape)
         self._shape = shape
-        self.mirrors = len(shape) > 1 and shape[self._width_axis] > 1
+        self.mirrors = len(shape) > 1 and shape[width_axis(shape)] > 1
         self._weights = self._random_images()
         self._parts: list[FloatArray] = []
         self._blank: list[npt.NDArray[np.bool_]] = []
-
-    @property
-    def _width_axis(self) -> int:
-        return len(self._shape) - (2 if self._axis == 2 else 1)
 
     def _random_images(self) -> FloatArray:
         """(2, d) random images of values that are not small."""
@@ -66,7 +61,7 @@ class Fingerprints:
         size = (2, *self._shape)
         values = rng.uniform(0.5, 1.5, size) * rng.choice((-1.0, 1.0), size) / np.sqrt(np.prod(self._shape))
         if self.mirrors:
-            turned = np.flip(values, axis=1 + self._width_axis)
+            turned = np.flip(values, axis=1 + width_axis(self._shape))
             values = np.stack([values[0] + turned[0], values[1] - turned[1]])
         return np.asarray(values.reshape(2, -1))
 
@@ -191,6 +186,13 @@ class Independence(ShortRepr):
         """(N,) whether an image is not a copy of one before it."""
         return np.asarray(self.first == np.arange(len(self.first)))
 
+    def independent(self, *, flip: bool) -> npt.NDArray[np.bool_]:
+        """(N,) whether an image is new: not a copy of one before it or, if mirror images are added, of its mirror image."""
+        new = self.distinct
+        if flip:
+            new[self.mirrored[:, 0]] = False
+        return new
+
     def text(self, names: Callable[[], Sequence[str]] | None = None) -> str:
         """How many images are distinct; `names` gives the names of files."""
         total, distinct = len(self.first), self.distinct
@@ -203,7 +205,14 @@ class Independence(ShortRepr):
         return f"{count:,} of {total:,} images are distinct, {len(copies):,} are copies of others: {examples}{blank}"
 
     def warnings(
-        self, *, once: bool, grouped: bool, rank: int, varying: int, names: Callable[[], Sequence[str]] | None = None
+        self,
+        *,
+        once: bool,
+        grouped: bool,
+        rank: int,
+        varying: int,
+        flip: bool = False,
+        names: Callable[[], Sequence[str]] | None = None,
     ) -> tuple[str, ...]:
         """Doubts about the images, a sentence or two each.
 
@@ -213,17 +222,18 @@ class Independence(ShortRepr):
         grouped : whether the images come in groups
         rank : number of modes with variance
         varying : number of pixel values that vary
+        flip : whether mirror images are added
         names : gives the names of files
         """
         texts = []
         total, distinct = len(self.first), self.distinct
         if once and not distinct.all():
             texts.append(self._of_copies())
-        if len(self.mirrored) and not grouped:
+        if len(self.mirrored) and not grouped and not flip:
             pairs = [(int(image), int(partner)) for image, partner in self.mirrored[:_EXAMPLES]]
             texts.append(
                 f"{len(self.mirrored):,} of {total:,} images are mirror images of others: {_examples(pairs, names)}. An image and "
-                f"its mirror image depend on each other, and the numbers take them as independent. {_GROUPS}"
+                f"its mirror image depend on each other, and the numbers take them as independent. {_FLIPS}"
             )
         if self.worth is not None and not grouped:
             factor = total / self.worth
@@ -232,7 +242,7 @@ class Independence(ShortRepr):
                 f"of about {round(self.worth)} clips, slices, crops, or images sorted by class? The numbers take them as "
                 f"independent. {_GROUPS}"
             )
-        most = min(int(distinct.sum()) - 1, varying)
+        most = min((1 + flip) * int(self.independent(flip=flip).sum()) - 1, varying)
         if rank < _FEW * most:
             texts.append(
                 f"the images span only {rank:,} of {most:,} dimensions: they are combinations of few images (such as copies of "

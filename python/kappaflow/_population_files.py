@@ -18,7 +18,7 @@ __all__ = ["read_population", "write_population"]
 _FORMAT = "kappaflow-population-2"
 #: Fields that are arrays (those that may be None last), and fields that are written as JSON.
 _ARRAYS = ("eigenvalues", "multiplicity", "mean", "profiles", "groups", "eigenvectors")
-_FACTS = ("dimension", "shape", "sample_size")
+_FACTS = ("dimension", "shape", "sample_size", "versions")
 
 
 def write_population(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> None:
@@ -38,7 +38,7 @@ def write_population(path: str | os.PathLike[str], fields: Mapping[str, Any]) ->
 
 
 def read_population(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The fields of a saved population by name. A file of an older version has none for groups.
+    """The fields of a saved population by name. A file of an older version has none for groups and versions.
 
     Raises
     ------

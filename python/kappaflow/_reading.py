@@ -19,12 +19,14 @@ __all__ = ["SamplesRead", "finished", "read_samples"]
 
 
 class SamplesRead(NamedTuple):
-    """What was read: mean and modes, shape of a sample, number of samples that count, number of groups, and the provenance."""
+    """What was read: mean and modes, shape of a sample, number of samples that count, number of groups, versions of each sample,
+    and the provenance."""
 
     modes: SampleModes
     shape: tuple[int, ...]
     sample_size: int
     group_count: int | None
+    versions: int
     provenance: Provenance
 
     def __repr__(self) -> str:
@@ -37,22 +39,25 @@ def read_samples(
     shape: tuple[int, ...] | None,
     profiles: int,
     groups: Any,
+    flip: bool,
     copies: str,
     provenance: Provenance | str | None,
     progress: CountProgress,
 ) -> SamplesRead:
     """Read samples; parameters and errors are those of :meth:`kappaflow.Population.from_samples`."""
-    labels, count = None if groups is None else group_numbers(groups), count_of(images)
-    if labels is not None and count is not None:
-        labels.require(count)
-    names: Callable[[], Sequence[str]] | None = None
+    count, names = count_of(images), None
     if isinstance(images, ImageBatches):
         shape = images.shape if shape is None else shape
         provenance = images.provenance if provenance is None else provenance
         names = getattr(images, "names", None)
+        own, flip = getattr(images, "groups", None), flip or bool(getattr(images, "flip", False))
+        groups = own() if groups is None and own is not None else groups
+    labels = None if groups is None else group_numbers(groups)
+    if labels is not None and count is not None:
+        labels.require(count)
     grouped = labels is not None and not labels.independent
     once = choice("copies", copies, COPIES) == "once" and not grouped
-    reader = SampleReader(integer("profiles", profiles, 0), labels, image_shape=shape)
+    reader = SampleReader(integer("profiles", profiles, 0), labels, image_shape=shape, flip=flip)
     with counted(progress, "reading images", count) as report:
         samples = SampleBatches(images, shape)
         for batch in samples:
@@ -96,15 +101,19 @@ def finished(
     warnings = seen.warnings(
         once=once,
         grouped=grouped,
+        flip=reader.flip,
         rank=int(has_variance(modes.eigenvalues).sum()),
         varying=modes.varying,
         names=names,
     )
     known = replace(known, distinct=found.text(names), warnings=(*known.warnings, *warnings))
+    size = int(found.independent(flip=reader.flip).sum()) if once else reader.seen
+    group_count = size if reader.flip else None  # an image and its mirror image
     return SamplesRead(
         modes=modes,
         shape=sample_shape(reader.shape if shape is None else shape, modes.mean.shape),
-        sample_size=int(found.distinct.sum()) if once else reader.seen,
-        group_count=labels.count if grouped and labels is not None else None,
+        sample_size=size,
+        group_count=labels.count if grouped and labels is not None else group_count,
+        versions=2 if reader.flip else 1,
         provenance=known,
     )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ._checks import FloatArray, plain_array, real_array
 from ._image_items import ImageItems, as_iterable
 from ._independence import Fingerprints, Independence
+from ._layout import mirror_images
 from ._repr import short_repr
 from .groups import GroupArray, GroupLabels, draw_groups
 from .moments import Moments, gram_eigensystem, has_variance, symmetric_eigensystem
@@ -88,10 +89,12 @@ class SampleReader:
         labels: GroupLabels | None = None,
         *,
         image_shape: tuple[int, ...] | None = None,
+        flip: bool = False,
     ) -> None:
         """Keep a random subset of `profiles` samples, or about as many in whole groups.
 
-        `image_shape` is the shape of a sample, by default that of the first.
+        `image_shape` is the shape of a sample, by default that of the first. `flip` adds the mirror image of each sample, to the
+        subset as well.
         """
         self.seen = 0
         self.shape: tuple[int, ...] = ()
@@ -101,7 +104,8 @@ class SampleReader:
         self._held: list[FloatArray] = []
         self._labels, self._image_shape = labels, image_shape
         self._fingerprints: Fingerprints | None = None
-        grouped = labels is not None and not labels.independent and profiles > 0
+        self.flip = flip
+        grouped, profiles = labels is not None and not labels.independent and profiles > 0, -(-profiles // (1 + flip))
         self._subset = (
             _WholeGroups(labels, profiles) if labels is not None and grouped else RandomRows(profiles, np.float32)
         )
@@ -115,22 +119,39 @@ class SampleReader:
         rows = batch.reshape(len(batch), -1)
         if self._fingerprints is None:
             given = self._image_shape
-            fits = given is not None and int(np.prod(given)) == rows.shape[1]
-            self._fingerprints = Fingerprints(given if given is not None and fits else self.shape)
+            if given is None or int(np.prod(given)) != rows.shape[1]:
+                given = self._image_shape = self.shape
+            self._fingerprints = Fingerprints(given)
         self._fingerprints.add(rows)
         self._first = rows[0].copy() if self._first is None and len(rows) else self._first
         self.all_equal = self.all_equal and bool((rows == self._first).all())
         self.seen += len(rows)
         self._subset.add(rows)
+        rows = self._with_mirror_images(rows)
         if self._moments is not None:
             self._moments.add(rows)
             return
         self._held.append(rows)
-        if self.seen >= rows.shape[1]:
+        if sum(map(len, self._held)) >= rows.shape[1]:
             self._moments = Moments(rows.shape[1])
             for block in self._held:
                 self._moments.add(block)
             self._held = []
+
+    def _with_mirror_images(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The rows, each with its mirror image behind it if there are to be mirror images."""
+        if not self.flip:
+            return rows
+        assert self._image_shape is not None  # that of the first batch
+        return mirror_images(rows, self._image_shape)
+
+    def _kept(self) -> tuple[npt.NDArray[np.float32] | None, GroupArray | None]:
+        """The subset (M, d) and the numbers (M,) of its groups."""
+        subset, groups = self._subset.rows(), self._subset.groups()
+        if not self.flip or subset is None:
+            return subset, groups
+        numbers = np.arange(len(subset)) if groups is None else groups
+        return self._with_mirror_images(subset), np.repeat(numbers, 2)
 
     def modes(self) -> SampleModes:
         """Mean and eigenmodes of the samples read. May be called once.
@@ -159,12 +180,13 @@ class SampleReader:
             raise ValueError("images must differ from each other, got samples that are all equal")
         assert self._fingerprints is not None  # there are samples
         independence = self._fingerprints.found()
+        subset, groups = self._kept()
         return SampleModes(
             mean=mean,
             eigenvalues=values,
             eigenvectors=vectors,
-            subset=self._subset.rows(),
-            groups=self._subset.groups(),
+            subset=subset,
+            groups=groups,
             independence=independence,
             varying=varying,
         )

@@ -115,7 +115,7 @@ def populations_by_class(
     TypeError
         No labels for images that have none of their own; or as :meth:`Population.from_samples`.
     ValueError
-        Another number of labels than of images, labels that are no classes, fewer than two classes; or as
+        Another number of labels than of images, labels that are no classes, fewer than two classes, images in groups; or as
         :meth:`Population.from_samples`.
     MemoryError
         The classes do not fit in memory; the message states the memory that they need.
@@ -135,6 +135,8 @@ def populations_by_class(
         shape = images.shape if shape is None else shape
         provenance = images.provenance if provenance is None else provenance
         names = getattr(images, "names", None)
+        if getattr(images, "groups", None) is not None or getattr(images, "flip", False):
+            raise ValueError("images must be independent to be told apart by class, got groups or mirror images")
     once = choice("copies", copies, COPIES) == "once"
     sorter = _Sorter(integer("profiles", profiles, 0), known, shape)
     samples = SampleBatches(images, shape)

@@ -10,7 +10,7 @@ import numpy as np
 from ._checks import FloatArray
 from ._tables import Columns, Tabular
 
-__all__ = ["Disagreement"]
+__all__ = ["Disagreement", "ModeDisagreement"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,3 +80,23 @@ class Disagreement(Tabular):
 
     def __repr__(self) -> str:
         return f"Disagreement({self.mean:.4g}, {self.ratio:.3g} of unrelated seeds, {len(self.seeds)} seeds)"
+
+
+@dataclass(frozen=True, repr=False)
+class ModeDisagreement(Tabular):
+    """Mean disagreement by mode, of one mode of each eigenvalue.
+
+    Attributes
+    ----------
+    part : (k,) contribution of the mode to the mean disagreement per dimension
+    relative : (k,) the same, relative to two models *and* two unrelated inputs, between 0 and 1
+    """
+
+    part: FloatArray
+    relative: FloatArray
+
+    def __repr__(self) -> str:
+        return f"ModeDisagreement({len(self.part)} modes)"
+
+    def _columns(self) -> Columns:
+        return {"mode": np.arange(1, len(self.part) + 1), "part": self.part, "relative": self.relative}

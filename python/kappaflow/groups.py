@@ -21,6 +21,7 @@ __all__ = [
     "GroupArray",
     "GroupLabels",
     "UncorrelatedRows",
+    "by_group",
     "draw_groups",
     "group_numbers",
     "group_starts",
@@ -33,6 +34,8 @@ GroupArray = npt.NDArray[np.int64]
 
 #: Rows of a group whose size is below this fraction of the mean size are rounding errors: the group has fewer directions than rows.
 _NO_ROW = 1e-10
+#: Whole groups may hold so many times the images that are asked for.
+_MOST_OVER = 4
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,6 +104,11 @@ def draw_groups(labels: GroupLabels, images: int) -> npt.NDArray[np.bool_]:
 
     The number of groups is `images` divided by the mean size, at least 2. It does not depend on the sizes of the groups that are
     drawn, so that large and small groups are kept equally often.
+
+    Raises
+    ------
+    ValueError
+        Two groups hold many more images.
     """
     size = len(labels.numbers) / labels.count
     wanted = max(2, round(images / size)) if images else 0
@@ -108,7 +116,18 @@ def draw_groups(labels: GroupLabels, images: int) -> npt.NDArray[np.bool_]:
         return np.ones(len(labels.numbers), dtype=bool)
     kept = np.zeros(labels.count, dtype=bool)
     kept[np.argsort(np.random.default_rng(0).random(labels.count), kind="stable")[:wanted]] = True
-    return kept[labels.numbers]
+    chosen = kept[labels.numbers]
+    if chosen.sum() > _MOST_OVER * images:
+        raise ValueError(
+            f"profiles must be at least {-(-int(chosen.sum()) // _MOST_OVER):,}, because two groups hold {chosen.sum():,} images, "
+            f"got {images:,}; with fewer images (limit) groups of patches are smaller"
+        )
+    return chosen
+
+
+def by_group(labels: GroupLabels) -> GroupArray:
+    """(N,) the images in an order in which members of a group are neighbours, groups in the order of their numbers."""
+    return np.argsort(labels.numbers, kind="stable").astype(np.int64)
 
 
 def require_groups(groups: Any, profiles: int) -> GroupArray:

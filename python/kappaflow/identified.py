@@ -28,7 +28,7 @@ def largest_n(population: Population) -> int:
 
     It is 10¹², or N if the population is known through N samples that cannot determine the law beyond N.
     """
-    splits = Splits(population, LARGEST_N)
+    splits = Splits.in_closed_form(population, LARGEST_N)
     try:
         splits.expectation(splits.sampling_map())
     except UnidentifiedError:

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from . import _core
 from ._checks import FloatArray, real_array, sample_shape, spectrum_arrays
@@ -21,11 +20,10 @@ from ._reading import SamplesRead, read_samples
 from ._tables import Columns, Tabular, html_table
 from .groups import GroupArray, require_groups, uncorrelated_rows
 from .moments import has_variance, linear_algebra, require_memory, symmetric_eigensystem
+from .profiles import ProfileArray, scaled_profiles
 from .provenance import Provenance
 
-__all__ = ["Population", "ProfileArray", "scaled_profiles"]
-
-ProfileArray = npt.NDArray[np.float32]
+__all__ = ["Population"]
 
 #: Asymmetry and negative eigenvalues up to this fraction of the largest eigenvalue count as rounding errors.
 COVARIANCE_TOLERANCE = 1e-10
@@ -55,6 +53,8 @@ class Population(Tabular):
     groups : (M,) number of the group of each profile, from 0 and ascending, or None if samples are independent. Groups are
         independent of one another; their members (frames of a clip, an image and its mirror image) are not.
     group_count : number of groups among the samples, None if samples are independent
+    versions : versions of each sample that a training set holds: 2 with random horizontal flips, the sample and its mirror
+        image, else 1. The versions of a sample are in one group. `sample_size` and n count samples, `profiles` hold versions.
     provenance : where the samples come from, what was left out, and how pixels were scaled
     """
 
@@ -68,6 +68,7 @@ class Population(Tabular):
     profiles: ProfileArray | None
     groups: GroupArray | None
     group_count: int | None
+    versions: int
     provenance: Provenance
 
     def __init__(
@@ -83,6 +84,7 @@ class Population(Tabular):
         profiles: ProfileArray | None = None,
         groups: GroupArray | None = None,
         group_count: int | None = None,
+        versions: int = 1,
         provenance: Provenance | None = None,
     ) -> None:
         """Set the fields; `mean` is zero, `shape` is (d,) and `group_count` is that of the profiles by default.
@@ -107,6 +109,7 @@ class Population(Tabular):
                 "profiles": profiles,
                 "groups": groups,
                 "group_count": group_count,
+                "versions": versions,
                 "provenance": Provenance() if provenance is None else provenance,
             }
         )
@@ -122,8 +125,8 @@ class Population(Tabular):
 
     def __repr__(self) -> str:
         origin = "exact" if self.sample_size is None else f"from {self.sample_size} samples"
-        if self.group_count is not None:
-            origin += f" in {self.group_count} groups"
+        origin += "" if self.group_count is None else f" in {self.group_count} groups"
+        origin += " with their mirror images" if self.versions > 1 else ""
         return f"Population(dimension={self.dimension}, modes={len(self.eigenvalues)}, shape={self.shape}, {origin})"
 
     def _columns(self) -> Columns:
@@ -174,6 +177,7 @@ class Population(Tabular):
         shape: tuple[int, ...] | None = None,
         profiles: int = 0,
         groups: Any = None,
+        flip: bool = False,
         copies: str = "once",
         provenance: Provenance | str | None = None,
         progress: CountProgress = None,
@@ -194,7 +198,10 @@ class Population(Tabular):
         groups : (N,) integers or strings, optional
             A label for each sample, in the order of the samples: those with equal labels belong together (patients, clips, crops
             of one photograph, an image and its mirror image). Profiles are then whole groups, about `profiles` samples in total.
-            Labels that are all different mean independent samples, as without labels.
+            Labels that are all different mean independent samples, as without labels. By default those of the image source.
+        flip : bool
+            Add the mirror image of each sample: the population of models that are trained with random horizontal flips. Sizes
+            still count samples. An image source can require it.
         copies : str
             "once": equal samples without groups count as one in `sample_size`; mean, covariance and profiles keep them all.
             Blank images are no copies. "independent": equal samples are independent. The provenance says what was found.
@@ -210,7 +217,8 @@ class Population(Tabular):
             `images` is not of these types, or does not hold real numbers; labels that are neither integers nor strings.
         ValueError
             NaN or infinite values, fewer than two samples, samples that are all equal, or batches of different shapes; another
-            number of labels than of samples; integers whose range, or items whose axes, can be read in two ways.
+            number of labels than of samples; integers whose range, or items whose axes, can be read in two ways; `flip` for
+            vectors, which have no mirror image.
         MemoryError
             The d×d covariance does not fit; the message states the memory that it needs.
 
@@ -225,6 +233,7 @@ class Population(Tabular):
             shape=shape,
             profiles=profiles,
             groups=groups,
+            flip=flip,
             copies=copies,
             provenance=provenance,
             progress=progress,
@@ -248,6 +257,7 @@ class Population(Tabular):
             profiles=kept,
             groups=modes.groups,
             group_count=read.group_count,
+            versions=read.versions,
             provenance=read.provenance,
         )
 
@@ -347,17 +357,17 @@ class Population(Tabular):
 
     @property
     def group_size(self) -> float:
-        """Mean number of samples of a group, 1 if samples are independent."""
+        """Mean number of samples of a group, 1 if samples are independent; the versions of a sample count once."""
         if self.sample_size is not None and self.group_count is not None:
             return self.sample_size / self.group_count
-        return 1.0 if self.groups is None else len(self.groups) / (int(self.groups[-1]) + 1)
+        return 1.0 if self.groups is None else len(self.groups) / (int(self.groups[-1]) + 1) / self.versions
 
     @cached_property
     def independent(self) -> Population:
         """A population of independent samples of unequal size that stands for one of groups; itself without groups.
 
-        Its profiles are those of :func:`~kappaflow.groups.uncorrelated_rows`. A training set of n images corresponds to n′ = n M′/M
-        of its M′ profiles, and the N images to N M′/M samples.
+        Its profiles are those of :func:`~kappaflow.groups.uncorrelated_rows`. A training set of n images of v versions corresponds
+        to n′ = n v M′/M of its M′ profiles, and the N images to N v M′/M samples.
 
         Raises
         ------
@@ -372,8 +382,8 @@ class Population(Tabular):
         count = self.sample_size
         if count is not None:
             rank = int(has_variance(self.eigenvalues).sum())
-            count = max(math.ceil(count * found.fraction - 1e-6), rank + 1, len(found.rows))
-        return self.replace(profiles=found.rows, groups=None, group_count=None, sample_size=count)
+            count = max(math.ceil(count * self.versions * found.fraction - 1e-6), rank + 1, len(found.rows))
+        return self.replace(profiles=found.rows, groups=None, group_count=None, versions=1, sample_size=count)
 
     @property
     def total_variance(self) -> float:
@@ -486,11 +496,3 @@ class Population(Tabular):
             It is another kind of file, or damaged.
         """
         return cls(**read_population(path))
-
-
-def scaled_profiles(coordinates: FloatArray | ProfileArray, eigenvalues: FloatArray) -> ProfileArray:
-    """Mode coordinates (M, k) as profiles: float32, scaled so that the mean square of each mode is its eigenvalue (k,)."""
-    coordinates = np.asarray(coordinates, dtype=np.float64)
-    square = np.mean(coordinates**2, axis=0)
-    scale = np.sqrt(np.divide(eigenvalues, square, out=np.zeros_like(square), where=square > 0))
-    return np.asarray(coordinates * scale, dtype=np.float32)

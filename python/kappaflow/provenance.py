@@ -31,6 +31,7 @@ class Provenance(ShortRepr):
     read : how much of it was read: "2,900 of 3,000 files", "(300, 12, 12) uint8"
     subset : which part of the images: "60 of 300 images, a random subset (seed 0)"
     left_out : what was not read, with its number and the reason: "75 files .psd: not an image format that is read"
+    groups : which images belong together: "20 groups of 20 images (by folder)"
     processing : what was done to the images, in order: crop, resizing, grey, alpha, orientation
     scaling : how stored values became pixel values, in words
     pixel_range : the stored values that became −1 and 1, which are (−1, 1) if values are used as they are; None if files differ
@@ -43,6 +44,7 @@ class Provenance(ShortRepr):
     read: str = ""
     subset: str = ""
     left_out: tuple[str, ...] = ()
+    groups: str = ""
     processing: tuple[str, ...] = ()
     scaling: str = ""
     pixel_range: PixelRange | None = None
@@ -54,7 +56,7 @@ class Provenance(ShortRepr):
         """All of it in one line, without the warnings."""
         head = f"{self.what}: {self.read}" if self.what and self.read else self.what or self.read
         left_out = f"left out: {', '.join(self.left_out)}" if self.left_out else ""
-        parts = (head, self.subset, left_out, *self.processing, self.scaling, self.distinct)
+        parts = (head, self.subset, left_out, self.groups, *self.processing, self.scaling, self.distinct)
         return "; ".join(part for part in parts if part)
 
     def lines(self) -> tuple[tuple[str, str], ...]:
@@ -62,6 +64,7 @@ class Provenance(ShortRepr):
         head = f"{self.what}: {self.read}" if self.what and self.read else self.what or self.read
         rows = [("read", head), ("subset", self.subset)]
         rows += [("left out", text) for text in self.left_out]
+        rows += [("groups", self.groups)]
         rows += [("processing", "; ".join(self.processing)), ("pixels", self.scaling), ("distinct", self.distinct)]
         rows += [("warning", text) for text in self.warnings]
         return tuple((label, text) for label, text in rows if text)

@@ -16,7 +16,15 @@ from .laws import DEFAULT_LAW
 from .population import Population
 from .splits import Splits, input_spread
 
-__all__ = ["LARGEST_N", "MEASURES", "NotReachedError", "SampleSize", "samples_for"]
+__all__ = [
+    "LARGEST_N",
+    "MEASURES",
+    "NotReachedError",
+    "SampleSize",
+    "samples_for",
+    "smallest_size",
+    "smallest_training_set",
+]
 
 #: A measure of the splits for a map, which decreases for large n.
 Measure: TypeAlias = Callable[[Splits, _core.SpectralFunction], float]
@@ -128,13 +136,29 @@ def samples_for(
             report(tried)
             return measured
 
-        grouped = population.group_count is not None
-        smallest = int(population.group_size) + 1 if grouped else 2  # with estimated mean, more than one group
-        return _search(value, allowed, population.sample_size, smallest)
+        return smallest_size(value, allowed, population)
 
 
-def _search(value: Callable[[int], float], allowed: float, sample_size: int | None, smallest: int) -> SampleSize:
-    """Halve n from the largest one while the tolerance is met, then bisect."""
+def smallest_training_set(population: Population) -> int:
+    """The smallest n that determines a covariance and a mean: 2, or more than one group."""
+    return 2 if population.group_count is None else int(population.group_size) + 1
+
+
+def smallest_size(value: Callable[[int], float], allowed: float, population: Population) -> SampleSize:
+    """The smallest n from which on a measure meets a tolerance: halve n from the largest one while it is met, then bisect.
+
+    Parameters
+    ----------
+    value : the measure of training sets of n samples
+    allowed : the largest value that is allowed
+    population : what the samples are drawn from
+
+    Raises
+    ------
+    NotReachedError
+        See :func:`samples_for`.
+    """
+    sample_size, smallest = population.sample_size, smallest_training_set(population)
     high, reason = LARGEST_N, ""
     try:
         at_high = value(high)

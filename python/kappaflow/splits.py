@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from . import _core
 from ._checks import FloatArray, choice, integer, map_levels, not_negative, real_array, variance_of
-from ._tables import Columns, Tabular
 from .bands import Band, resolve_bands
-from .laws import DEFAULT_LAW, REGISTRY, Ensemble, Law, LawSpec, Support, law_spec
+from .disagreement import ModeDisagreement
+from .laws import DEFAULT_LAW, REGISTRY, Ensemble, Law, LawSpec, Support, independent_ensemble, law_spec
 from .population import Population
+from .profiles import require_sample_size
 from .sampling import SIGMA_MAX
 
-__all__ = ["ModeDisagreement", "Splits", "input_spread"]
-
-
-@dataclass(frozen=True, repr=False)
-class ModeDisagreement(Tabular):
-    """Mean disagreement by mode, of one mode of each eigenvalue.
-
-    Attributes
-    ----------
-    part : (k,) contribution of the mode to the mean disagreement per dimension
-    relative : (k,) the same, relative to two models *and* two unrelated inputs, between 0 and 1
-    """
-
-    part: FloatArray
-    relative: FloatArray
-
-    def __repr__(self) -> str:
-        return f"ModeDisagreement({len(self.part)} modes)"
-
-    def _columns(self) -> Columns:
-        return {"mode": np.arange(1, len(self.part) + 1), "part": self.part, "relative": self.relative}
+__all__ = ["Splits", "input_spread"]
 
 
 class Splits:
@@ -61,7 +41,8 @@ class Splits:
     ----------
     population : Population
     n : int
-        Samples in a training set: at least 1, at least 2 with estimated mean.
+        Samples in a training set: at least 1, at least 2 with estimated mean. With mirror images (`versions`) it counts samples
+        without them.
     law : str
         Name of a law in :data:`kappaflow.laws.REGISTRY`. The Gaussian law needs only the covariance. The elliptical law is for
         samples of unequal size; the sizes are given as `scales` or estimated at each κ from the profiles of the population.
@@ -114,27 +95,56 @@ class Splits:
         elif not spec.takes_scales:
             takers = " or ".join(repr(other.name) for other in REGISTRY.values() if other.takes_scales)
             raise ValueError(f"scales need law={takers}, got them with law={law!r}")
-        held = 0 if population.profiles is None else len(population.profiles)
-        if population.sample_size is not None and held > population.sample_size:
-            distinct = population.distinct_profiles  # copies of a sample count once in its size
-            if distinct is not None and len(distinct) > population.sample_size:
-                raise ValueError(
-                    f"population must have a sample_size of at least its {len(distinct)} distinct profiles, got "
-                    f"{population.sample_size}"
-                )
+        require_sample_size(population)
         self.n = integer("n", n, 2 if mean == "estimated" else 1)
-        self.population = population
-        self.law, self.mean, self.terms, self.population_is = law, mean, terms, population_is
-        ensemble = Ensemble(
-            population=population,
-            n=self.n,
-            mean=mean,
-            terms=terms,
-            corrected=population_is == "sample" and population.sample_size is not None,
-            scales=_given_scales(scales),
+        self._build(
+            Ensemble(
+                population=population,
+                n=self.n * population.versions,
+                mean=mean,
+                terms=terms,
+                corrected=population_is == "sample" and population.sample_size is not None,
+                scales=_given_scales(scales),
+            ),
+            spec,
+            population_is,
         )
+
+    def _build(self, ensemble: Ensemble, spec: LawSpec, population_is: str) -> None:
+        self.population, self.law, self.mean, self.terms = ensemble.population, spec.name, ensemble.mean, ensemble.terms
+        self.population_is = population_is
         self._spec: LawSpec = spec
         self._law: Law = spec.build(ensemble)
+
+    @classmethod
+    def in_closed_form(cls, population: Population, n: int, *, law: str = DEFAULT_LAW) -> Splits:
+        """Training sets of n samples by a law in closed form, as a baseline, also for samples in groups.
+
+        Samples in groups are replaced by the independent samples of unequal size that stand for them
+        (:attr:`~kappaflow.Population.independent`), n by their number in n samples. For independent samples it is
+        ``Splits(population, n, law=law)``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Bad options; profiles missing.
+        """
+        if population.group_count is None:
+            return cls(population, n, law=law)
+        spec, splits = law_spec(law), cls.__new__(cls)
+        splits.n = integer("n", n, 2)
+        given = Ensemble(
+            population=population,
+            n=splits.n * population.versions,
+            mean="estimated",
+            terms="full",
+            corrected=population.sample_size is not None,
+            scales=None,
+        )
+        independent = independent_ensemble(given)
+        spec.check(independent.population)
+        splits._build(independent, spec, "sample")
+        return splits
 
     def __repr__(self) -> str:
         defaults = {"mean": "estimated", "terms": "full", "population_is": "sample"}

@@ -27,6 +27,7 @@ OTHER_NAMES = {
 }  # fmt: skip
 #: Files that a run writes, and files of no package.
 WRITTEN = {
+    "clips.txt",
     "benchmarks/results.json",
     "log.txt",
     "options.json",

@@ -12,7 +12,8 @@ from ..consistency.diagnosis import Diagnosis, diagnose, diagnosis_to_json
 from ..laws import law_spec
 from .console import ProgressDisplay, plain_line
 from .loading import load_population, require_profiles
-from .options import Data, JsonResult, Profiles, RandomSeed, Sampling, Sizes
+from .options import Data, JsonResult, Profiles, RandomSeed, Sampling
+from .options_groups import Sizes
 from .run import check_json, print_result
 from .signature import changed, takes_options
 
@@ -41,12 +42,14 @@ def command(
 
     Example: kappaflow diagnose faces --json faces.json
     """
-    n = sizes.one()
+    sizes.typed()  # a wrong one is an error before the images are read
     check_json(result)
     with ProgressDisplay(quiet=result.quiet) as display:
         population = load_population(data, profiles, display)
         require_profiles(population, data, "a diagnosis")
-        diagnosis = diagnose(population, n=n, sigma_max=sampling.sigma_max, seed=seed.seed, progress=display)
+        diagnosis = diagnose(
+            population, n=sizes.one(population), sigma_max=sampling.sigma_max, seed=seed.seed, progress=display
+        )
     content = {
         "format": DIAGNOSIS_FORMAT,
         "source": data.name,

@@ -31,6 +31,7 @@ __all__ = [
     "naming",
     "options_as_typed",
     "reader_is_gone",
+    "without_python",
     "writing",
 ]
 
@@ -125,9 +126,14 @@ _VALUE = re.compile(r"(?<![-\w])(\w{2,})( = |=)(?:True\b|\((\d+), (\d+)\)|(?=\S)
 _PYTHON = re.compile(r"; in Python: .*$| \(in Python(?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)")
 
 
+def without_python(text: str) -> str:
+    """A message of the library without what it says of Python."""
+    return _PYTHON.sub("", text)
+
+
 def options_as_typed(text: str, options: Mapping[str, str]) -> str:
     """A message of the library with the options of the command in place of its arguments, without what it says of Python."""
-    text = _PYTHON.sub("", text)
+    text = without_python(text)
     text = _SUBJECT.sub(lambda found: options.get(found[1], found[0]), text)
     text = _VALUE.sub(lambda found: _typed_value(found, options), text)
     return re.sub(r"(?<=, got )None$", "none", text)

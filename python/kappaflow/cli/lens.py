@@ -16,7 +16,7 @@ from ..models.errors import ModelError
 from ..population import Population
 from ..sampling import SIGMA_MIN
 from .console import ProgressDisplay, errors_console, plain_line
-from .loading import load_population, open_data, open_network, read_rows
+from .loading import load_population, open_data, open_network, read_rows, require_independent
 from .options import (
     NETWORK_FORMS,
     Data,
@@ -120,6 +120,7 @@ def _without_images(asked: Sequence[str], network: str | None) -> dict[str, str]
 def _read(options: LensOptions, shown: Sequence[str], display: ProgressDisplay) -> _Material:
     """What the windows are made of."""
     data, network, seed = options.data, options.network.network, options.seed.seed
+    require_independent(data, "kappaflow lens")
     population = load_population(data, None, display)
     denoiser = None if network is None else open_network(options.network, population, options.device.device)
     rows = None

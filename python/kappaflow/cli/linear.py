@@ -14,8 +14,9 @@ from rich.console import Console
 from ..population import Population
 from .console import ProgressDisplay, errors_console, plain_line, print_notes
 from .errors import writing
-from .loading import open_data, saved_population, say_provenance, shown
-from .options import BandOption, Data, Device, Profiles, RandomSeed, ReportResult, Sampling, Sizes
+from .loading import open_data, require_independent, saved_population, say_provenance, shown
+from .options import BandOption, Data, Device, Profiles, RandomSeed, ReportResult, Sampling
+from .options_groups import Sizes
 from .options_validate import ComparedLaws, Memory, SamplerSteps, Simulation
 from .output import OutputDirectory, write_json
 from .parsing import chosen_bands
@@ -54,7 +55,7 @@ def command(
 
     Example: kappaflow validate linear digits --n 40,160 --draws 200
     """
-    n, wanted, kind = sizes.several() or _SIZES, bands.wanted(), _sampling(simulation.sampling, data)
+    typed, wanted, kind = sizes.typed() or _SIZES, bands.wanted(), _sampling(simulation.sampling, data)
     arguments: dict[str, Any] = {
         "draws": simulation.draws,
         "inputs": simulation.inputs,
@@ -70,7 +71,7 @@ def command(
         "device": device.device,
     }
     budget = int(memory.memory * 2**30 / 2)
-    more = {"n": n, "sampling": kind, "memory": memory.memory, "keep": simulation.keep, "profiles": profiles.count}
+    more = {"n": typed, "sampling": kind, "memory": memory.memory, "keep": simulation.keep, "profiles": profiles.count}
     options = {**data.as_json(), **arguments, **more, "bands": bands.as_json()}
     directory = results_directory(f"kappaflow-validate-{data.name}", options, result)
     machine = _machine()
@@ -90,7 +91,7 @@ def command(
             )
         validation = validate_linear(
             sets,
-            n,
+            sizes.several(sets.population) or _SIZES,
             bands=chosen_bands(wanted, modes),
             source=data.name,
             memory=budget,
@@ -134,6 +135,7 @@ def training_sets(
         return GaussianSets(saved_population(data, display=display))
     images = open_data(data, display)
     if kind == "gaussian":
+        require_independent(data, "--sampling gaussian")
         population = Population.from_samples(shown(images, data, display))
         say_provenance(population.provenance, display, images.provenance)
         return GaussianSets(population)
@@ -144,6 +146,8 @@ def training_sets(
         most_bytes=budget,
         seed=seed,
         profiles=profiles,
+        groups=None if images.groups is None else images.groups(),
+        flip=images.flip,
         provenance=images.provenance,
     )
     say_provenance(pool.population.provenance, display, images.provenance)

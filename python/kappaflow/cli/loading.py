@@ -18,7 +18,7 @@ from ..moments import available_memory
 from ..population import Population
 from ..provenance import Provenance
 from .console import ProgressDisplay
-from .errors import naming
+from .errors import naming, without_python
 from .options import DEFAULT_PROFILES, Data, LawOption, Profiles, TrainedNetwork
 from .options_classes import ByClass
 from .parsing import parse_channels, parse_range, parse_shape, parse_side
@@ -38,6 +38,7 @@ __all__ = [
     "open_network",
     "read_rows",
     "refuse_population",
+    "require_independent",
     "require_seeds_fit",
     "saved_population",
     "say_provenance",
@@ -70,11 +71,20 @@ def open_data(
         frames=data.frames,
         vae=data.vae,
         labels=labels,
+        groups=data.groups,
+        flip=data.flip,
         progress=display,
     )
     if display is not None and say:
         say_provenance(source.provenance, display)
     return source
+
+
+def require_independent(data: Data, what: str) -> None:
+    """Raise ValueError if images of DATA are to belong together, which `what` does not know of."""
+    for option, value in (("--groups", data.groups), ("--flip", data.flip)):
+        if value:
+            raise ValueError(f"{option} does not apply to {what}, which takes all images as independent")
 
 
 def say_provenance(provenance: Provenance, display: ProgressDisplay, said: Provenance | None = None) -> None:
@@ -84,7 +94,7 @@ def say_provenance(provenance: Provenance, display: ProgressDisplay, said: Prove
         if (label, text) in known:
             continue
         if label == "warning":
-            display.warn(f"warning: {text}")
+            display.warn(f"warning: {without_python(text)}")
         else:
             display.say(f"{label}: {text}")
 
@@ -130,6 +140,8 @@ def load_population(
     population = _load_population(data, profiles, display)
     if law is not None and law.needs_profiles:
         require_profiles(population, data, f"--law {law.law}")
+    if law is not None and population.group_count is not None:
+        require_profiles(population, data, "images in groups" if population.group_size > 1 else "mirror images")
     return population
 
 
@@ -169,6 +181,7 @@ def load_by_class(
         return Loaded(load_population(data, profiles, display, law), None)
     if data.is_population:
         refuse_population(data)
+    require_independent(data, "--by class")
     source = open_data(data, display, labels=by.read())
     known = source.class_labels()
     display.say(f"classes: {describe_classes(known)}")

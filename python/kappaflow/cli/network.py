@@ -14,9 +14,10 @@ from .._checks import FloatArray
 from ..datasets import BUILTIN_NAMES
 from .console import ProgressDisplay, output_console, plain_line, print_notes
 from .errors import naming
-from .loading import open_data, read_rows
+from .loading import open_data, read_rows, require_independent
 from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
-from .options import BandOption, Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption, Sizes
+from .options import BandOption, Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption
+from .options_groups import Sizes
 from .options_validate import ComparedLaws, Experiment, Memory, Pair, SamplerSteps, Training
 from .output import write_json
 from .parsing import chosen_bands
@@ -187,6 +188,7 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
 
     torch_facts(options.device.device)
     experiment, preset = options.experiment, PRESETS[options.experiment.preset_name()]
+    require_independent(options.data, "kappaflow validate network")
     source = open_data(options.data, display)
     rows = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
     seeds, steps, sigma_max = options.seeds.count(8), options.steps.one(), options.sampling.sigma_max

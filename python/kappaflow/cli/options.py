@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +24,7 @@ from ..laws import REGISTRY
 from ..sampling import SIGMA_MAX
 from .completion import complete_data, one_of
 from .declaring import DATA_PANEL, RESULTS_PANEL, flag, option
+from .options_groups import Flip, Groups
 from .options_pixels import Alpha, Crop, Frames, Like, Resize, Vae
 from .parsing import (
     parse_bands,
@@ -33,7 +34,6 @@ from .parsing import (
     parse_seeds,
     parse_shape,
     parse_side,
-    parse_sizes,
 )
 
 DEFAULT_PROFILES = 8192
@@ -112,6 +112,8 @@ class Data:
     alpha: Alpha = None
     frames: Frames = None
     vae: Vae = None
+    groups: Groups = None
+    flip: Flip = False
     limit: Annotated[
         int | None,
         option(
@@ -181,7 +183,8 @@ class Data:
         """The words that make another command read the same images; a saved population has none, so IMAGES stands for them."""
         if self.is_population:
             return ["IMAGES"]
-        return [f"./{self.data}" if self.data.startswith("-") else self.data, *as_typed(self)]
+        images = replace(self, groups=None, flip=False)  # pilots train on single images
+        return [f"./{self.data}" if self.data.startswith("-") else self.data, *as_typed(images)]
 
     def as_json(self) -> dict[str, Any]:
         """Options by name, for options.json."""
@@ -198,6 +201,8 @@ class Data:
             "alpha": self.alpha,
             "frames": self.frames,
             "vae": self.vae,
+            "groups": self.groups,
+            "flip": self.flip,
             "limit": self.limit,
             "shape": None if shape is None else list(shape),
             "range": None if pixel_range is None else list(pixel_range),
@@ -230,29 +235,6 @@ class Profiles:
 
 
 # --- the question ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of training sets."""
-
-    n: Annotated[
-        list[str] | None,
-        option("--n", metavar="SIZES", help="Training-set sizes, such as 100,300 or --n 100 --n 300."),
-    ] = None
-
-    def several(self) -> list[int] | None:
-        """The sizes in order; None if the option was not given."""
-        return parse_sizes(self.n)
-
-    def one(self) -> int | None:
-        """The only size; None if the option was not given."""
-        sizes = parse_sizes(self.n)
-        if sizes is None:
-            return None
-        if len(sizes) != 1:
-            raise ValueError(f"--n must be one training-set size, such as --n 1000; got {','.join(self.n or [])!r}")
-        return sizes[0]
 
 
 @dataclass(frozen=True)

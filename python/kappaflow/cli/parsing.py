@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from typer.core import TyperCommand
 
@@ -18,6 +18,7 @@ from ..provenance import PixelRange
 __all__ = [
     "LARGEST_SIZE",
     "SizesCommand",
+    "TrainingSize",
     "chosen_bands",
     "format_over",
     "parse_bands",
@@ -43,21 +44,33 @@ def _pieces(text: str) -> list[str]:
     return [piece for piece in re.split(r"[,\s]+", text.strip()) if piece]
 
 
-def _size(text: str) -> int:
+class TrainingSize(NamedTuple):
+    """The size of a training set as it was typed: a number of images, or of groups (``10g``)."""
+
+    number: int
+    groups: bool
+
+    @property
+    def text(self) -> str:
+        """``"10g"`` or ``"100"``."""
+        return f"{self.number}{'g' * self.groups}"
+
+
+def _size(text: str) -> TrainingSize:
     """A training-set size; 1e5 and 100_000 are sizes too."""
     expected = (
         f"--n must be whole numbers from 2 to {LARGEST_SIZE:.0e}, such as 100,300 or --n 100 --n 300; got {text!r}"
     )
     try:
-        number = float(text)
+        number = float(text.removesuffix("g"))
     except ValueError:
         raise ValueError(expected) from None
     if not (2 <= number <= LARGEST_SIZE) or number != int(number):
         raise ValueError(expected)
-    return int(number)
+    return TrainingSize(int(number), text.endswith("g"))
 
 
-def parse_sizes(texts: Sequence[str] | None) -> list[int] | None:
+def parse_sizes(texts: Sequence[str] | None) -> list[TrainingSize] | None:
     """Sorted sizes of ``--n 100,300 --n 1000``; None if the option was not given."""
     if not texts:
         return None
@@ -116,7 +129,7 @@ class SizesCommand(TyperCommand):
             if argument == "--":
                 spread += args[position:]
                 break
-            number = re.fullmatch(r"[0-9][0-9_.,e+]*", argument) is not None
+            number = re.fullmatch(r"[0-9][0-9_.,e+g]*", argument) is not None
             if following and number and spread[-1] != "--n":
                 spread.append("--n")
             spread.append(argument)

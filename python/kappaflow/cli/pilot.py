@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from .._checks import choice
 from .console import ProgressDisplay, output_console
-from .loading import Rows, open_data, read_rows
+from .loading import Rows, open_data, read_rows, require_independent
 from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
-from .options import Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption, Sizes, Tolerance
+from .options import Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption, Tolerance
+from .options_groups import Sizes
 from .options_validate import ARCHITECTURES, Memory, Networks, Observed, SamplerSteps, Script, Training
 from .output import write_json
 from .pilot_script import ScriptWork, pilot_of_script, print_commands, script_work, template
@@ -244,6 +245,7 @@ class QuestionAbout(NamedTuple):
 
 def read_question(options: PilotOptions, display: ProgressDisplay) -> QuestionAbout:
     """Read the images."""
+    require_independent(options.data, "kappaflow pilot")
     source = open_data(options.data, display)
     images = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
     question = Question(

@@ -14,11 +14,12 @@ from ..consistency.law_choice import choose_law
 from ..consistency.needed import images_needed, search_work
 from ..consistency.network_words import network_words, pilot_command
 from ..identified import largest_n, ways_out
+from ..population import Population
 from ..sample_size import LARGEST_N, SampleSize
 from .class_tables import answers_if_wanted, print_classes
 from .console import ProgressDisplay, print_networks, print_notes
 from .errors import options_as_typed
-from .loading import load_by_class, open_data, read_rows
+from .loading import load_by_class, open_data, read_rows, require_independent
 from .network_plan import torch_facts
 from .options import BandOption, Data, Device, JsonResult, LawOption, Profiles, Sampling, Tolerance, as_typed
 from .options_classes import ByClass
@@ -93,7 +94,7 @@ def command(
         "sigma_max": sampling.sigma_max,
         "law": chosen.law,
         "law_reason": chosen.reason,
-        "images": population.sample_size,
+        **_counted(population),
         "largest_n": largest,
         "bands": [_row(*row) for row in zip(labels[:-1], ranges[:-1], needed[:-1], strict=True)],
         "total": _row(_ALL, None, total),
@@ -105,7 +106,7 @@ def command(
         content |= {"pilot": _pilot_to_json(pilot)}
 
     def print_tables(console: Console) -> None:
-        console.print(_table(data.name, tolerance.tolerance, labels, needed, largest))
+        console.print(_table(data.name, tolerance.tolerance, labels, needed, largest, population.group_size))
         if population.sample_size is not None and largest < LARGEST_N:
             limit = ways_out(population.sample_size, population.shape, options=True)
             print_notes(console, [options_as_typed(limit, {"size": "--size", "grey": "--grey"})], "limit")
@@ -117,6 +118,12 @@ def command(
             print_pilot(console, pilot)
 
     print_result(result, content, print_tables)
+
+
+def _counted(population: Population) -> dict[str, object]:
+    """What n counts."""
+    groups = population.group_count if population.group_size > 1 else None
+    return {"images": population.sample_size, "group_count": groups, "versions": population.versions}
 
 
 def _pilot(
@@ -131,6 +138,7 @@ def _pilot(
     """What the networks say that are trained already."""
     if data.is_population:
         raise ValueError(f"DATA must be images with --runs or --observed, got the saved population {data.data!r}")
+    require_independent(data, "kappaflow plan with --runs or --observed")
     torch_facts(device.device, "plan with --runs or --observed")
     with ProgressDisplay(quiet=result.quiet) as display:
         source = open_data(data, display)
@@ -155,19 +163,26 @@ def _pilot_to_json(pilot: Pilot) -> dict[str, object]:
 
 
 def _table(
-    name: str, tolerance: float, labels: Sequence[str], needed: Sequence[SampleSize | None], largest: int
+    name: str,
+    tolerance: float,
+    labels: Sequence[str],
+    needed: Sequence[SampleSize | None],
+    largest: int,
+    group_size: float,
 ) -> Table:
     title = f"{name}: images for a relative disagreement of two linear models of at most {tolerance:g}"
     table = Table(title=title, title_justify="left")
     table.add_column("band")
-    for heading in ("images", "relative disagreement", "with one image less"):
+    grouped = group_size > 1
+    for heading in ("images", *(("groups",) if grouped else ()), "relative disagreement", "with one image less"):
         table.add_column(heading, justify="right")
     for label, answer in zip(labels, needed, strict=True):
         if answer is None:
-            table.add_row(label, format_over(largest), "", "")
+            table.add_row(label, format_over(largest))
             continue
         below = "" if answer.value_below is None else f"{answer.value_below:.6g}"
-        table.add_row(label, f"{answer.n:,}", f"{answer.value:.6g}", below)
+        groups = [f"{answer.n / group_size:.3g}"] if grouped else []
+        table.add_row(label, f"{answer.n:,}", *groups, f"{answer.value:.6g}", below)
     return table
 
 

@@ -27,11 +27,11 @@ from .options import (
     ReportResult,
     Sampling,
     SeedOption,
-    Sizes,
     Tolerance,
     as_typed,
 )
 from .options_classes import ByClass
+from .options_groups import Sizes
 from .output import write_json
 from .parsing import chosen_bands, format_over
 from .run import machine_facts, report_run, results_directory
@@ -60,12 +60,12 @@ def command(
 
     Example: kappaflow predict digits --n 100,1000 --out digits-report
     """
-    n, wanted, numbers = sizes.several(), bands.wanted(), seeds.numbers()
+    typed, wanted, numbers = sizes.typed(), bands.wanted(), seeds.numbers()
     options: dict[str, Any] = {
         **data.as_json(),
         **by.as_json(),
         "profiles": profiles.profiles,
-        "n": n,
+        "n": typed,
         "sigma_max": sampling.sigma_max,
         "law": law.law,
         "bands": bands.as_json(),
@@ -79,7 +79,7 @@ def command(
         prediction = predict(
             population,
             source=data.name,
-            n=n,
+            n=sizes.several(population),
             sigma_max=sampling.sigma_max,
             law=law.law,
             bands=chosen_bands(wanted, len(population.eigenvalues)),
@@ -159,11 +159,12 @@ def _sizes_table(prediction: Prediction) -> Table:
     low, high = prediction.noise.sigma[0], prediction.noise.sigma[-1]
     for heading in ("n", f"κ at σ = {low:.3g}", f"κ at σ = {high:.3g}", "disagreement", "relative"):
         table.add_column(heading, justify="right")
-    rows = zip(
-        prediction.n, prediction.noise.kappa, prediction.totals.disagreement, prediction.totals.relative, strict=True
-    )
-    for n, kappa, total, relative in rows:
-        table.add_row(f"{n:,}", f"{kappa[0]:.4g}", f"{kappa[-1]:.4g}", f"{total:.4g}", f"{relative:.3f}")
+    sizes = [f"{n:,}" for n in prediction.n]
+    if prediction.n_groups is not None:
+        sizes = [f"{size} ({groups:.3g} groups)" for size, groups in zip(sizes, prediction.n_groups, strict=True)]
+    rows = zip(sizes, prediction.noise.kappa, prediction.totals.disagreement, prediction.totals.relative, strict=True)
+    for size, kappa, total, relative in rows:
+        table.add_row(size, f"{kappa[0]:.4g}", f"{kappa[-1]:.4g}", f"{total:.4g}", f"{relative:.3f}")
     table.caption = "relative: 0 means the same image, 1 as different as the images of unrelated seeds"
     return table
 

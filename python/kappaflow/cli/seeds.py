@@ -44,10 +44,10 @@ from .options import (
     Ranking,
     Sampling,
     SeedOption,
-    Sizes,
     TrainedNetwork,
     as_typed,
 )
+from .options_groups import Sizes
 from .output import check_file
 from .run import check_json, json_to_stdout, print_result
 from .signature import changed, takes_options
@@ -111,7 +111,7 @@ def command(
 
     Example: kappaflow seeds digits --n 1000 --seeds 256
     """
-    n = sizes.one()
+    typed = sizes.typed()
     if ranking.noise is not None and seeds.seeds is not None:
         raise ValueError("--seeds and --noise exclude each other: rank seeds, or the noise in a file")
     check_json(result)
@@ -119,7 +119,7 @@ def command(
         check_file("--write", ranking.ranked, overwrite=result.overwrite)
         if result.json is not None and result.json.absolute() == ranking.ranked.absolute():
             raise ValueError(f"--write and --json must name two files, got {str(ranking.ranked)!r} for both")
-    required = n is None or network.network is not None
+    required = typed is None or network.network is not None
     if required and not data.is_population and profiles.count < LEAST_IMAGES:
         raise ValueError(
             f"--profiles must be at least {LEAST_IMAGES} for the ranking for networks, got {profiles.count}"
@@ -129,6 +129,7 @@ def command(
         population = load_population(data, profiles, display, law)
         require_seeds_fit(len(numbers), population)
         ranked = _ranked(population, numbers, ranking.noise, sampling.sigma_max)
+        n = sizes.one(population)
         linear = None if n is None else _linear(population, n, ranked, law, sampling)
         networks, missing = _networks(population, data, ranked, sampling, required=required)
         if networks is not None and network.network is not None:

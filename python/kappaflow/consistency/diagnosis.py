@@ -18,7 +18,8 @@ from .._independence import without_copies
 from .._progress import StepProgress, in_steps, reporter
 from ..bands import Band, default_bands
 from ..laws import REGISTRY, Work, law_spec, require_profiles
-from ..population import Population, ProfileArray
+from ..population import Population
+from ..profiles import ProfileArray
 from ..sampling import SIGMA_MAX
 from ..splits import Splits
 from .experiment import LawError, Off, law_error, measured, subsampling_error

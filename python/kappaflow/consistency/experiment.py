@@ -15,7 +15,8 @@ from .._tables import Columns, Tabular
 from ..bands import Band
 from ..maps import Map
 from ..moments import gram_eigensystem, has_variance, symmetric_eigensystem
-from ..population import Population, scaled_profiles
+from ..population import Population
+from ..profiles import fewer_profiles
 from ..splits import Splits
 
 __all__ = [
@@ -327,7 +328,6 @@ def subsampling_error(population: Population, law: str, n: int, sigma_max: float
         return None
     totals = []
     for quarter in range(4):
-        chosen = scaled_profiles(profiles[quarter::4], population.eigenvalues)
-        splits = Splits(population.replace(profiles=chosen), n, law=law)
+        splits = Splits(fewer_profiles(population, 4, quarter), n, law=law)
         totals.append(float(splits.mean_disagreement(splits.sampling_map(0.0, sigma_max), input_sigma=sigma_max)))
     return float(np.std(totals, ddof=1) / np.mean(totals) / 2 * np.sqrt(1 - len(profiles) / samples))

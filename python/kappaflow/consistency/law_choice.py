@@ -70,7 +70,7 @@ def choose_law(
     if population.group_count is not None:
         spec = next(each for each in REGISTRY.values() if each.takes_groups)
         spec.check(population)
-        reason = f"The {spec.title} is used: the images come in {population.group_count} groups, and no other law takes them."
+        reason = f"The {spec.title} is used: {_dependence(population)}, and no other law allows for that."
         return LawChoice(spec.name, reason, None)
     held = 0 if population.profiles is None else len(population.profiles)
     if held < FEWEST_PROFILES:
@@ -80,3 +80,10 @@ def choose_law(
         return LawChoice(DEFAULT_LAW, reason, None)
     diagnosis = diagnose(population, n=n, sigma_max=sigma_max, work=work, progress=progress)
     return LawChoice(diagnosis.law, f"The {law_spec(diagnosis.law).title} is used: {diagnosis.reason}", diagnosis)
+
+
+def _dependence(population: Population) -> str:
+    """Which images depend on each other."""
+    if population.group_count == population.sample_size:
+        return "an image and its mirror image depend on each other"
+    return f"the images come in {population.group_count:,} groups, and those of a group depend on each other"

@@ -1,6 +1,7 @@
 """How many images are needed: :func:`~kappaflow.samples_for` by eigenband.
 
-The search uses the Gaussian law and corrects it by the requested law, so that every law costs about the same.
+The search uses the Gaussian law and corrects it by the requested law, so that every law costs about the same. For images in groups
+it is the Gaussian law of the independent samples that stand for them.
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
-from .._core import SpectralFunction
 from .._repr import ShortRepr
 from ..bands import Band
 from ..identified import largest_n
 from ..laws import DEFAULT_LAW, Work
 from ..population import Population
-from ..sample_size import NotReachedError, SampleSize, samples_for
+from ..sample_size import NotReachedError, SampleSize, smallest_size, smallest_training_set
 from ..splits import Splits
 
 __all__ = ["Correction", "images_needed", "search_work"]
@@ -47,7 +47,7 @@ class Correction(ShortRepr):
         cls, population: Population, sizes: Sequence[int], relative: FloatArray, bands: Sequence[Band], sigma_max: float
     ) -> Correction:
         """The quotient, from a law's relative disagreement (T, B) at T sizes."""
-        plain = np.stack([_relative(Splits(population, n), bands, sigma_max) for n in sizes])
+        plain = np.stack([_relative(Splits.in_closed_form(population, n), bands, sigma_max) for n in sizes])
         ratio = np.divide(relative, plain, out=np.ones_like(plain), where=(plain > 0) & (relative > 0))
         return cls(np.array(sizes, dtype=np.int64), ratio)
 
@@ -107,17 +107,17 @@ def images_needed(
         correction = _around(population, [answer.n for answer in first if answer is not None], bands, sigma_max, law)
     known: dict[int, FloatArray] = {}
 
-    def relative(splits: Splits) -> FloatArray:
-        if splits.n not in known:  # the searches of all eigenbands begin at the same n
-            known[splits.n] = _relative(splits, bands, sigma_max)
-        return known[splits.n]
+    def relative(n: int) -> FloatArray:
+        if n not in known:  # the searches of all eigenbands begin at the same n
+            known[n] = _relative(Splits.in_closed_form(population, n), bands, sigma_max)
+        return known[n]
 
     answers: list[SampleSize | None] = []
     for index, band in enumerate(bands):
         if population.eigenvalues[band.start] <= 0:  # no variance: models agree at any n
-            answers.append(SampleSize(n=2, value=0.0, n_below=None, value_below=None))
+            answers.append(SampleSize(n=smallest_training_set(population), value=0.0, n_below=None, value_below=None))
         else:
-            answers.append(_needed(population, index, relative, sigma_max, tolerance, correction))
+            answers.append(_needed(population, index, relative, tolerance, correction))
         if progress is not None:
             progress(index + 1)
     return tuple(answers)
@@ -127,7 +127,8 @@ def _around(
     population: Population, answers: list[int], bands: Sequence[Band], sigma_max: float, law: str
 ) -> Correction:
     """The correction at a few sizes, from the smallest Gaussian answer to beyond the largest one."""
-    span = (max(2, min(answers)), max(3, max(answers))) if answers else (100, 100)
+    least = smallest_training_set(population)
+    span = (max(least, min(answers)), max(least + 1, max(answers))) if answers else (100 * least // 2,) * 2
     top = min(_REACH * span[1], largest_n(population))
     sizes = np.unique(np.round(np.geomspace(min(span[0], top), top, _SIZES)).astype(np.int64)).tolist()
     relative = np.stack([_relative(Splits(population, n, law=law), bands, sigma_max) for n in sizes])
@@ -137,16 +138,15 @@ def _around(
 def _needed(
     population: Population,
     band: int,
-    relative: Callable[[Splits], FloatArray],
-    sigma_max: float,
+    relative: Callable[[int], FloatArray],
     tolerance: float,
     correction: Correction | None,
 ) -> SampleSize | None:
-    def measure(splits: Splits, _f: SpectralFunction) -> float:
-        value = float(relative(splits)[band])
-        return value if correction is None else value * correction.at(splits.n, band)
+    def measure(n: int) -> float:
+        value = float(relative(n)[band])
+        return value if correction is None else value * correction.at(n, band)
 
     try:
-        return samples_for(population, lambda splits: splits.sampling_map(0.0, sigma_max), tolerance, measure=measure)
+        return smallest_size(measure, tolerance, population)
     except NotReachedError:
         return None

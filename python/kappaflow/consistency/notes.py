@@ -25,14 +25,17 @@ def prediction_notes(
     sizes : training-set sizes of the prediction
     infinite_data : whether the gain with infinite data is known; if not, it is taken from the measured covariance
     """
-    notes = _law_notes(population, choice)
+    notes = [*_law_notes(population, choice), *_group_notes(population)]
     total = population.sample_size
     if total is None:
         return tuple(notes)
     rank = int(has_variance(population.eigenvalues).sum())
+    known = f"{total:,} images"
+    if population.group_count is not None and population.group_size > 1:
+        known += f" in {population.group_count:,} groups"
     notes.append(
-        f"The population is known only through {total:,} images. The numbers are corrected for this, but what {total:,} images "
-        f"leave to chance in {rank:,} modes remains."
+        f"The population is known only through {known}. The numbers are corrected for this, but what so many images leave to "
+        f"chance in {rank:,} modes remains."
     )
     if max(sizes) > total:
         notes.append(
@@ -52,10 +55,27 @@ def prediction_notes(
     return tuple(notes)
 
 
+def _group_notes(population: Population) -> list[str]:
+    """What a training set of n images is, if images depend on each other."""
+    notes = []
+    if population.group_count is not None and population.group_size > 1:
+        notes.append(
+            f"Images come in {population.group_count:,} groups of {population.group_size:.3g} on average. A training set holds "
+            "whole groups, and the training sets of two models share none: the numbers are for models of new groups, not of other "
+            "images of the same groups."
+        )
+    if population.versions > 1:
+        notes.append(
+            "Models are trained with random horizontal flips: each image and its mirror image are in the training set. n counts "
+            "images without mirror images."
+        )
+    return notes
+
+
 def _law_notes(population: Population, choice: LawChoice) -> list[str]:
     """What the numbers describe and why this law is used; then which numbers come from another law."""
     spec, default = law_spec(choice.law), law_spec(DEFAULT_LAW)
-    count = 0 if population.profiles is None else len(population.profiles)
+    count = 0 if population.profiles is None else len(population.profiles) // population.versions
     first = f"The numbers describe linear diffusion models on {spec.describes.format(profiles=count)}. {choice.reason}"
     if choice.diagnosis is None and spec.undiagnosed:
         first += f" {spec.undiagnosed}"

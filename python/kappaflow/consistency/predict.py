@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +19,12 @@ from .._progress import StepProgress, in_steps, reporter
 from ..bands import Band, band_sums, resolve_bands
 from ..disagreement import Disagreement
 from ..functions import denoiser
+from ..groups import images_of_groups
 from ..identified import largest_n, require_determined
 from ..laws import DEFAULT_LAW, Work, law_spec
-from ..population import Population, scaled_profiles
-from ..sample_size import LARGEST_N
+from ..population import Population
+from ..profiles import fewer_profiles
+from ..sample_size import LARGEST_N, smallest_training_set
 from ..sampling import SIGMA_MAX, SIGMA_MIN, initial_noise
 from ..splits import Splits
 from .law_choice import AUTO, LawChoice, choose_law
@@ -99,23 +101,22 @@ def predict(
     report("which law", 0.0)
     work = _work(population, request, len(seeds), shown)
     choice = choose_law(population, law, sigma_max=request.sigma_max, work=work)
-    steps, rows = len(request.sizes) + 3, []
-    for index, size in enumerate(request.sizes):
-        report(f"n = {size}", (index + 1) / steps)
-        rows.append(_at_size(population, size, choice.law, request))
+    steps, rows = len(request.sizes) + 3, _at_sizes(population, choice.law, request, report)
     report("images needed by band", (steps - 2) / steps)
     by_band = _bands(population, choice, request, rows)
     report("seed images", (steps - 1) / steps)
     reference = _reference(request.sizes, population.sample_size)
     by_seed = _seeds(population, choice, request, rows, reference, shown)
     networks = network_seeds(population, request.seeds, request.noise, request.sigma_max, shown=shown)
-    limit = _infinite_data(population, request)
+    limit = _infinite_data(population, choice.law, request)
     report("done", 1.0)
     return Prediction(
         source=source,
         provenance=population.provenance,
         shape=population.shape,
         sample_size=population.sample_size,
+        group_count=population.group_count if population.group_size > 1 else None,
+        versions=population.versions,
         law=choice.law,
         law_reason=choice.reason,
         diagnosis=choice.diagnosis,
@@ -176,7 +177,7 @@ def _request(
 ) -> _Request:
     if not 0 < positive("tolerance", tolerance) < 1:
         raise ValueError(f"tolerance must lie between 0 and 1, got {tolerance}")
-    sizes = _sizes(n, population.sample_size)
+    sizes = _sizes(n, population)
     require_determined(population, sizes)
     numbers = np.array([integer("seeds", seed, 0) for seed in seeds], dtype=np.int64)
     if numbers.size == 0:
@@ -206,9 +207,20 @@ def _work(population: Population, request: _Request, seeds: int, shown: int) -> 
     )
 
 
-def default_sizes(sample_size: int | None) -> list[int]:
-    """Training-set sizes to show: up to five of 10, 30, 100, 300, ... below N/2, then N/2 (two disjoint halves) and N."""
-    largest = 100_000 if sample_size is None else sample_size
+def default_sizes(population: Population) -> list[int]:
+    """Training-set sizes to show: up to five of 10, 30, 100, 300, ... below N/2, then N/2 (two disjoint halves) and N.
+
+    If samples come in groups, the groups are counted in this way, and the sizes are those of as many groups of mean size.
+    """
+    groups = population.group_count
+    if groups is None or groups == population.sample_size:
+        return _round_sizes(population.sample_size)
+    sizes = {images_of_groups(population, count) for count in _round_sizes(groups)}
+    return sorted(size for size in sizes if size >= smallest_training_set(population))
+
+
+def _round_sizes(count: int | None) -> list[int]:
+    largest = 100_000 if count is None else count
     half = max(2, largest // 2)
     decades = range(1, len(str(half)) + 1)
     grid = [size for k in decades for size in (10**k, 3 * 10**k) if size < 0.7 * half]
@@ -217,12 +229,17 @@ def default_sizes(sample_size: int | None) -> list[int]:
     return sorted(shown | {half, max(2, largest)})
 
 
-def _sizes(n: Sequence[int] | None, sample_size: int | None) -> list[int]:
+def _sizes(n: Sequence[int] | None, population: Population) -> list[int]:
     if n is None:
-        return default_sizes(sample_size)
+        return default_sizes(population)
     sizes = sorted({integer("n", size, 2) for size in n})
     if not sizes:
         raise ValueError("n must hold at least one training-set size, got none")
+    least = smallest_training_set(population)
+    if sizes[0] < least:
+        raise ValueError(
+            f"n must be at least {least}, more than one group of {population.group_size:.4g} images on average, got {sizes[0]}"
+        )
     return sizes
 
 
@@ -266,6 +283,16 @@ class _AtSize:
         return np.divide(parts, whole, out=np.zeros_like(whole), where=whole > 0)
 
 
+def _at_sizes(
+    population: Population, law: str, request: _Request, report: Callable[[str, float], None]
+) -> list[_AtSize]:
+    rows = []
+    for index, size in enumerate(request.sizes):
+        report(f"n = {size}", (index + 1) / (len(request.sizes) + 3))
+        rows.append(_at_size(population, size, law, request))
+    return rows
+
+
 def _at_size(population: Population, n: int, law: str, request: _Request) -> _AtSize:
     splits = Splits(population, n, law=law)
     f = splits.sampling_map(0.0, request.sigma_max)
@@ -296,7 +323,7 @@ def _at_size(population: Population, n: int, law: str, request: _Request) -> _At
 def _kappa_splits(splits: Splits) -> Splits:
     """The splits whose κ is shown: those of the stand-in if the law has no single κ."""
     spec = law_spec(splits.law)
-    return splits if spec.has_kappa else Splits(splits.population, splits.n, law=spec.stand_in)
+    return splits if spec.has_kappa else Splits.in_closed_form(splits.population, splits.n, law=spec.stand_in)
 
 
 # ---------------------------------------------------------------- the results of all n
@@ -351,11 +378,11 @@ def _mode_pairs(population: Population, n: int, law: str, request: _Request) -> 
     modes = np.unique(np.round(np.geomspace(1, count, _MODE_PAIRS)).astype(np.int64)) - 1
     spec, profiles = law_spec(law), population.profiles
     if spec.largest_pair_matrix is not None and count > spec.largest_pair_matrix:
-        spec = law_spec(spec.stand_in)
-    elif spec.pair_profiles is not None and profiles is not None and len(profiles) > spec.pair_profiles:
-        some = profiles[:: -(-len(profiles) // spec.pair_profiles)]
-        population = population.replace(profiles=scaled_profiles(some, population.eigenvalues))
-    splits = Splits(population, n, law=spec.name)
+        splits = Splits.in_closed_form(population, n, law=spec.stand_in)
+    else:
+        if spec.pair_profiles is not None and profiles is not None and len(profiles) > spec.pair_profiles:
+            population = fewer_profiles(population, -(-len(profiles) // spec.pair_profiles))
+        splits = Splits(population, n, law=spec.name)
     return ModePairs(modes=modes, variance=splits.mode_variance(splits.sampling_map(0.0, request.sigma_max), modes))
 
 
@@ -368,16 +395,17 @@ class _InfiniteData:
     identified: bool
 
 
-def _infinite_data(population: Population, request: _Request) -> _InfiniteData:
-    """The gain of each mode with infinite data.
+def _infinite_data(population: Population, law: str, request: _Request) -> _InfiniteData:
+    """The gain of each mode with infinite data, by the Gaussian law, or for images in groups by the stand-in of their law.
 
     If the population is a sample, the measured variance of a mode is not its own, so the gain of an infinite training set is
     read off at the largest n. If the sample does not identify it, the measured variance is used instead.
     """
     s, levels = population.eigenvalues, request.denoiser_sigma
+    law = DEFAULT_LAW if population.group_count is None else law_spec(law).stand_in
     if population.sample_size is not None:
         try:
-            splits = Splits(population, LARGEST_N, law=DEFAULT_LAW)
+            splits = Splits.in_closed_form(population, LARGEST_N, law=law)
             gain = splits.expectation(splits.sampling_map(0.0, request.sigma_max))
             denoised = [splits.expectation(denoiser(float(sigma))) for sigma in levels]
         except UnidentifiedError:

@@ -241,6 +241,8 @@ class Prediction(Tabular):
     provenance : where the data come from, what was left out, how pixels were scaled
     shape : of one image
     sample_size : number of images in the population, None if it is known exactly
+    group_count : number of groups of images that belong together, None if images are independent; training sets hold whole groups
+    versions : 2 if models are trained with random horizontal flips, else 1; sizes count images without their mirror images
     law : the law of all numbers, by its name in :data:`kappaflow.laws.REGISTRY`
     law_reason : the reason for that law, in words
     diagnosis : the diagnosis that decided, None if the law was named or could not be diagnosed
@@ -262,6 +264,8 @@ class Prediction(Tabular):
     provenance: Provenance
     shape: tuple[int, ...]
     sample_size: int | None
+    group_count: int | None
+    versions: int
     law: str
     law_reason: str
     diagnosis: Diagnosis | None
@@ -287,6 +291,19 @@ class Prediction(Tabular):
     def networks(self) -> NetworkWords:
         """What stands beside the numbers at the reference n: they are none of a network."""
         return network_words(self.reference_n, self.pilot)
+
+    @property
+    def n_groups(self) -> FloatArray | None:
+        """(T,) how many groups of mean size make each n, None if images are independent."""
+        if self.group_count is None or self.sample_size is None:
+            return None
+        return np.asarray(self.n * (self.group_count / self.sample_size))
+
+    @property
+    def reference_images(self) -> str:
+        """The reference n in words: ``"300 images"``, or ``"300 images (30 groups)"``."""
+        groups = self.n_groups
+        return f"{self.reference_n:,} images" + ("" if groups is None else f" ({groups[self.reference]:.3g} groups)")
 
     @property
     def reference(self) -> int:
@@ -317,12 +334,15 @@ def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
         "provenance": prediction.provenance.as_json(),
         "shape": list(prediction.shape),
         "sample_size": prediction.sample_size,
+        "group_count": prediction.group_count,
+        "versions": prediction.versions,
         "law": prediction.law,
         "law_reason": prediction.law_reason,
         "diagnosis": None if prediction.diagnosis is None else diagnosis_to_json(prediction.diagnosis),
         "sigma_max": prediction.sigma_max,
         "eigenvalues": prediction.eigenvalues.tolist(),
         "n": prediction.n.tolist(),
+        "n_groups": None if prediction.n_groups is None else prediction.n_groups.tolist(),
         "reference_n": prediction.reference_n,
         "noise_sigma": noise.sigma.tolist(),
         "kappa": noise.kappa.tolist(),

@@ -298,6 +298,13 @@ class Patches(ShortRepr):
                         total -= filled
                         batch, filled = np.empty((min(rows, total), dimension)), 0
 
+    def labels(self) -> npt.NDArray[np.str_]:
+        """(N,) the photo of each patch."""
+        stems = np.array([Path(photo.path).stem for photo in self.photos])
+        if self.chosen is None:
+            return np.repeat(stems, np.diff(self.starts))
+        return stems[np.searchsorted(self.starts, self.chosen, side="right") - 1]
+
     def pieces(self, view: FloatArray, start: int, stop: int) -> Iterator[FloatArray]:
         """Yield the patches of one photo as (k, P, P·C): whole rows as views, or copies of the chosen patches."""
         if self.chosen is None:
@@ -348,6 +355,7 @@ def open_patches(options: Options) -> ImageSource:
         + ", ".join(photo.credit for photo in photos),
         subset=describe_subset(starts[-1], count, _SEED),
         left_out=tuple(f"{name}, which the installed packages do not ship" for name in missing),
+        groups="none: the numbers are for other patches of these same photos (--groups photograph: for new photos)",
         scaling="uint8 0…255 mapped to [-1, 1]",
         pixel_range=PixelRange(0.0, 255.0),
     )
@@ -359,6 +367,7 @@ def open_patches(options: Options) -> ImageSource:
         count=count,
         provenance=provenance,
         reader=reader.batches,
+        labels=reader.labels,
     )
 
 

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from .errors import DataError
 from .keys import StoredArray, listed_arrays, split_key
 
-__all__ = ["given_labels", "read_label_file"]
+__all__ = ["given_labels", "names_label_file", "read_label_file"]
 
 #: Files that hold labels.
-SUFFIXES = (".npy", ".npz", ".h5", ".hdf5")
+SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".txt")
 
 
 def given_labels(labels: Any, count: int, name: str, unit: str = "images") -> npt.NDArray[Any] | None:
@@ -36,8 +36,15 @@ def given_labels(labels: Any, count: int, name: str, unit: str = "images") -> np
     return array
 
 
-def read_label_file(text: str) -> npt.NDArray[Any]:
-    """The labels (N, ...) in a file of arrays: ``"labels.npy"``, ``"labels.npz"``, ``"train.h5::labels"``.
+def names_label_file(text: str) -> bool:
+    """Whether a text names a file of labels, by its suffix: ``"patients.npy"``, ``"data.npz::labels"``, ``"clips.txt"``."""
+    return split_key(text).file.lower().endswith(SUFFIXES)
+
+
+def read_label_file(text: str, argument: str = "labels") -> npt.NDArray[Any]:
+    """The labels (N, ...) in a file of arrays, or the lines of a text: ``"labels.npy"``, ``"train.h5::labels"``, ``"clips.txt"``.
+
+    Messages call them by the name of the `argument`.
 
     Raises
     ------
@@ -50,24 +57,26 @@ def read_label_file(text: str) -> npt.NDArray[Any]:
     path = Path(file)
     suffix = path.suffix.lower()
     if not path.is_file():
-        raise DataError(f"labels must be a file of arrays that exists, such as labels.npy; got {text!r}")
+        raise DataError(f"{argument} must be a file of arrays that exists, such as labels.npy; got {text!r}")
     if suffix not in SUFFIXES:
-        raise DataError(f"labels must be a file of type {', '.join(SUFFIXES)}, got {text!r}")
+        raise DataError(f"{argument} must be a file of type {', '.join(SUFFIXES)}, got {text!r}")
     try:
+        if suffix == ".txt":
+            return np.array(path.read_text(encoding="utf-8").splitlines(), dtype=np.str_)
         if suffix == ".npy":
             return np.asarray(np.load(path, allow_pickle=False))
         if suffix == ".npz":
             with np.load(path, allow_pickle=False) as archive:
-                return np.asarray(archive[_chosen(archive, archive.files, path.name, key)])
-        return _read_h5(path, key)
+                return np.asarray(archive[_chosen(archive, archive.files, path.name, key, argument)])
+        return _read_h5(path, key, argument)
     except DataError:
         raise
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         reason = "Python objects (a pickle), which are never loaded" if "allow_pickle" in str(error) else str(error)
-        raise DataError(f"labels: {path.name} cannot be read ({reason})") from error
+        raise DataError(f"{argument}: {path.name} cannot be read ({reason})") from error
 
 
-def _read_h5(path: Path, key: str | None) -> npt.NDArray[Any]:
+def _read_h5(path: Path, key: str | None, argument: str) -> npt.NDArray[Any]:
     try:
         import h5py
     except ImportError as error:
@@ -75,10 +84,10 @@ def _read_h5(path: Path, key: str | None) -> npt.NDArray[Any]:
     with h5py.File(path, "r") as file:
         keys: list[str] = []
         file.visititems(lambda name, item: keys.append(name) if isinstance(item, h5py.Dataset) else None)
-        return np.asarray(file[_chosen(file, keys, path.name, key)][()])
+        return np.asarray(file[_chosen(file, keys, path.name, key, argument)][()])
 
 
-def _chosen(arrays: Any, keys: list[str], name: str, wanted: str | None) -> str:
+def _chosen(arrays: Any, keys: list[str], name: str, wanted: str | None, argument: str) -> str:
     """The key of the labels: the one that the user wants, or the only array of one axis.
 
     Raises
@@ -93,6 +102,6 @@ def _chosen(arrays: Any, keys: list[str], name: str, wanted: str | None) -> str:
     if wanted is not None or len(flat) != 1:
         what = f"holds no array {wanted!r}" if wanted is not None else "holds several arrays that can be the labels"
         raise DataError(
-            f"labels: {name} {what}; it holds {listed_arrays(stored)}: type one of them behind the file, as {name}::KEY"
+            f"{argument}: {name} {what}; it holds {listed_arrays(stored)}: type one of them behind the file, as {name}::KEY"
         )
     return flat[0]

@@ -301,9 +301,16 @@ def open_arrays(members: Sequence[StoredFile], name: str, what: str, options: Op
         paths, origin = [member.name for member in members], "the subfolders"
         labels = lambda: np.repeat(np.array(subfolder_classes(paths, name), dtype=object), repeats)  # noqa: E731
     files = "one image each" if counts is None else "stacks of images"
-    what = f"{what}, {len(members):,} arrays ({files})"
-    names = (lambda: [member.name for member in members]) if counts is None else None
-    return open_array(lambda: nullcontext(stack), name, options, what, labels=labels, labels_from=origin, names=names)
+    each = [1] * len(members) if counts is None else counts
+    return open_array(
+        lambda: nullcontext(stack),
+        name,
+        options,
+        f"{what}, {len(members):,} arrays ({files})",
+        labels=labels,
+        labels_from=origin,
+        names=lambda: [member.name for member, count in zip(members, each, strict=True) for _ in range(count)],
+    )
 
 
 # --- images and arrays ------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from .errors import DataError
 from .finding import listed
 from .folder import open_image_file
 from .folder_kinds import open_directory
+from .grouping import PHOTOGRAPH, group_images, with_mirror_images
 from .image_formats import image_suffixes
 from .iterables import open_iterable
 from .keys import split_key
@@ -91,6 +92,8 @@ def open_images(
     frames: str | None = None,
     labels: Any = None,
     vae: str | os.PathLike[str] | None = None,
+    groups: Any = None,
+    flip: bool = False,
     progress: Callable[[str, float | None], None] | None = None,
 ) -> ImageSource:
     """Open images, wherever they are, as batches of float64 rows with pixels in [-1, 1].
@@ -114,7 +117,7 @@ def open_images(
         * an array, memmap or tensor (N, ...); the first axis counts images
         * an iterable of images of one shape, or of batches (B, ...) of them: a list, a generator, a data loader, or a dataset
           with `__getitem__`; items may be pairs (images, labels) or dictionaries, whose labels are left out
-        * an ImageSource, which is returned unchanged
+        * an ImageSource, to which only `groups` and `flip` can be added
     shape : shape of one image, for arrays and iterables of flat vectors; must multiply to d
     patch : side P of the patches, from 2 to 64, 16 by default (built-in ``"patches"`` only)
     size : resize to `size` × `size`, or to (height, width), in float64 (not for ``"patches"``, not for plain vectors)
@@ -126,6 +129,9 @@ def open_images(
     labels : (N,) classes, or (N, K) one-hot rows, of all stored images in their order, or of all image files in the order of their
         paths, for :func:`kappaflow.populations_by_class`. By default they are the labels of the data, or the subfolders.
     vae : local folder of an autoencoder of diffusers, whose latents are read, see :func:`~.latents.encode_latents`
+    groups : which images belong together, such as the frames of a clip, see :func:`~.grouping.group_images`: labels (N,),
+        ``"folder"``, ``"file"``, ``"photograph"``, ``"FILE.npy"`` or a pattern of file names. `limit` keeps whole groups.
+    flip : models are trained with random horizontal flips
     progress : called with a step and the share of it that is done, while files are opened
     grey : convert colour to luma, 0.299 R + 0.587 G + 0.114 B; grey images stay as they are
     limit : use at most this many images, a random subset of all of them; the description gives its seed. An iterable is read to
@@ -167,12 +173,33 @@ def open_images(
     pixels: dict[str, Any] = {"resize": resize, "crop": crop, "like": like, "alpha": alpha, "frames": frames}
     options = Options.checked(**which, **values, **pixels, labels=labels, progress=progress)
     if isinstance(data, ImageSource):
-        names = [name for name in (*which, *values, *pixels) if name != "on_skip"]
-        options.refuse("an ImageSource", **dict.fromkeys(names, "give it when opening the source"))
-        if labels is not None:
-            raise DataError("labels do not apply to an ImageSource: give them when opening the source")
-        return with_vae(data, vae, progress)
-    return with_vae(open_anything(data, options), vae, progress)
+        refuse_options(options, [name for name in (*which, *values, *pixels) if name != "on_skip"])
+    source = open_grouped(data, groups, options)
+    return with_mirror_images(source, vae) if flip else with_vae(source, vae, progress)
+
+
+def open_grouped(data: object, groups: Any, options: Options) -> ImageSource:
+    """The source of the data, with its images in groups if there are any. A limit then keeps whole groups, except for patches."""
+    if isinstance(data, ImageSource):
+        return data if groups is None else group_images(data, groups)
+    if groups is None:
+        return open_anything(data, options)
+    if isinstance(groups, str) and groups == PHOTOGRAPH:
+        return group_images(open_anything(data, options), groups)
+    return group_images(open_anything(data, replace(options, limit=None)), groups, options.limit)
+
+
+def refuse_options(options: Options, names: Sequence[str]) -> None:
+    """Refuse the options that an ImageSource, which is open, cannot follow.
+
+    Raises
+    ------
+    DataError
+        One of these options was given.
+    """
+    options.refuse("an ImageSource", **dict.fromkeys(names, "give it when opening the source"))
+    if options.labels is not None:
+        raise DataError("labels do not apply to an ImageSource: give them when opening the source")
 
 
 def with_vae(

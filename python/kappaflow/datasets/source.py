@@ -41,6 +41,8 @@ class ImageSource(ShortRepr):
         None if the data have no labels. None among them means that an image has none.
     labels_from : where these labels come from, in words
     names : function that gives the names of the files of these images, in their order; None if the images are not files
+    groups : function that gives a label (N,) for each image: images of equal labels belong together; None if they are independent
+    flip : whether models are trained with random horizontal flips
     """
 
     name: str
@@ -51,6 +53,8 @@ class ImageSource(ShortRepr):
     labels: Callable[[], npt.NDArray[Any]] | None = field(default=None, repr=False, compare=False)
     names: Callable[[], Sequence[str]] | None = field(default=None, repr=False, compare=False)
     labels_from: str = field(default="the labels of the data", repr=False, compare=False)
+    groups: Callable[[], npt.NDArray[Any]] | None = field(default=None, repr=False, compare=False)
+    flip: bool = False
 
     @property
     def dimension(self) -> int:

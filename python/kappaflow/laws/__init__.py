@@ -10,7 +10,7 @@ from . import elliptical, empirical, gaussian
 from .closed_form import ClosedFormLaw, radial_scales
 from .cost import Work
 from .empirical import EmpiricalLaw
-from .law import Ensemble, Law, Support, require_profiles
+from .law import Ensemble, Law, Support, independent_ensemble, require_profiles
 from .registry import REGISTRY, LawSpec, law_spec, register, unregister
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "LawSpec",
     "Support",
     "Work",
+    "independent_ensemble",
     "law_spec",
     "radial_scales",
     "register",

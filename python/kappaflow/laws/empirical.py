@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -15,7 +14,7 @@ from ..moments import linear_algebra, require_memory
 from ..population import Population
 from . import elliptical
 from .cost import Work
-from .law import Ensemble, IndexArray, Law, Support, require_profiles
+from .law import Ensemble, IndexArray, Law, Support, independent_ensemble, require_profiles
 from .registry import LawSpec
 
 __all__ = ["SPEC", "EmpiricalLaw"]
@@ -154,20 +153,10 @@ def _identity(f: _core.SpectralFunction) -> bytes:
 
 def build(ensemble: Ensemble) -> EmpiricalLaw:
     """The leave-one-out law of the population's profiles, with the elliptical laws that correct it."""
-    other = _independent(ensemble)
+    other = independent_ensemble(ensemble)
     plug_in = elliptical.build(other, corrected=False)
     debiased = elliptical.build(other, corrected=True) if ensemble.corrected else None
     return EmpiricalLaw(ensemble.population, ensemble.n, ensemble.mean, plug_in, debiased)
-
-
-def _independent(ensemble: Ensemble) -> Ensemble:
-    """Training sets of independent samples of unequal size that stand for those of groups: n M′/M of them, M′ of M profiles."""
-    population = ensemble.population
-    if population.group_count is None:
-        return ensemble
-    held = len(require_profiles(population, "the empirical law"))
-    rows = len(require_profiles(population.independent, "the empirical law"))
-    return dataclasses.replace(ensemble, population=population.independent, n=ensemble.n * rows / held)
 
 
 def multiply_adds(work: Work) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +12,10 @@ import numpy.typing as npt
 from .. import _core
 from .._checks import FloatArray
 from .._repr import ShortRepr
-from ..population import Population, ProfileArray
+from ..population import Population
+from ..profiles import ProfileArray
 
-__all__ = ["Ensemble", "IndexArray", "Law", "Support", "require_profiles"]
+__all__ = ["Ensemble", "IndexArray", "Law", "Support", "independent_ensemble", "require_profiles"]
 
 IndexArray = npt.NDArray[np.int32]
 
@@ -33,7 +34,7 @@ class Ensemble(ShortRepr):
     Attributes
     ----------
     population : the distribution of the samples
-    n : samples in a training set; not whole for the independent samples that stand for groups
+    n : samples in a training set, all their versions counted; not whole for the independent samples that stand for groups
     mean : "estimated" or "known"
     terms : one of the `terms` of the law's :class:`~kappaflow.laws.LawSpec`
     corrected : whether answers are corrected for a population that was itself estimated from `population.sample_size` samples
@@ -118,3 +119,21 @@ def require_profiles(population: Population, what: str) -> ProfileArray:
             "Population.from_samples(images, profiles=10_000) keeps them"
         )
     return population.profiles
+
+
+def independent_ensemble(ensemble: Ensemble) -> Ensemble:
+    """Training sets of independent samples of unequal size that stand for those of groups: n M′/M of them, M′ of M profiles.
+
+    Training sets of independent samples are returned as they are.
+
+    Raises
+    ------
+    ValueError
+        The population has groups and holds no profiles.
+    """
+    population = ensemble.population
+    if population.group_count is None:
+        return ensemble
+    held = len(require_profiles(population, "the independent samples that stand for groups"))
+    rows = len(require_profiles(population.independent, "the independent samples that stand for groups"))
+    return replace(ensemble, population=population.independent, n=ensemble.n * rows / held)

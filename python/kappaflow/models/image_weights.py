@@ -17,7 +17,8 @@ from .._checks import FloatArray
 from .._repr import ShortRepr
 from .._samples import batches
 from ..bands import Band
-from ..population import Population, ProfileArray
+from ..population import Population
+from ..profiles import ProfileArray
 from .scores.softmax import WeightedMean
 
 __all__ = [

@@ -49,22 +49,24 @@ def compared_laws() -> dict[str, ComparedLaw]:
     return {law.name: law for law in (*whole, *parts)}
 
 
-def chosen_laws(names: Sequence[str] | None, *, profiles: bool) -> list[ComparedLaw]:
+def chosen_laws(names: Sequence[str] | None, *, profiles: bool, groups: bool = False) -> list[ComparedLaw]:
     """Laws by name, in the order given and without repeats.
 
     Parameters
     ----------
-    names : keys of :func:`compared_laws`; by default all laws, or if there are no `profiles`, all laws that need none
+    names : keys of :func:`compared_laws`; by default all laws that these data allow
     profiles : whether the population holds profiles
+    groups : whether its samples depend on each other
 
     Raises
     ------
     ValueError
-        A name is unknown, or a law needs profiles and there are none.
+        A name is unknown, or a law needs profiles and there are none, or independent samples and they come in groups.
     """
     laws = compared_laws()
     if names is None:
-        return [law for law in laws.values() if profiles or not law.profiles]
+        allowed = (law for law in laws.values() if profiles or not law.profiles)
+        return [law for law in allowed if law.spec.takes_groups or not groups]
     for name in names:
         if name not in laws:
             raise ValueError(f"laws must be among {', '.join(laws)}, got {name!r}")
@@ -72,6 +74,9 @@ def chosen_laws(names: Sequence[str] | None, *, profiles: bool) -> list[Compared
             raise ValueError(
                 f"laws must not contain {name!r}, because it needs profiles of real samples and these training sets have none"
             )
+        if groups and not laws[name].spec.takes_groups:
+            takers = " or ".join(repr(law.name) for law in laws.values() if law.spec.takes_groups)
+            raise ValueError(f"laws must be {takers} for images in groups and for mirror images, got {name!r}")
     return [laws[name] for name in dict.fromkeys(names)]
 
 

@@ -18,7 +18,7 @@ from kappaflow.consistency.rule import ACCEPTABLE_SECONDS
 from kappaflow.datasets import open_images
 from kappaflow.laws import REGISTRY, Work
 from kappaflow.moments import has_variance
-from kappaflow.population import scaled_profiles
+from kappaflow.profiles import scaled_profiles
 
 SEED = 77
 SPECTRUM = np.arange(1, 41.0) ** -1.5

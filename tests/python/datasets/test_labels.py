@@ -84,9 +84,11 @@ def test_builtin_labels(name: str) -> None:
     rows = np.concatenate(list(source.batches()))
     for row, number in zip(np.concatenate(list(some.batches()))[:20], some.class_labels().numbers, strict=False):
         assert found.numbers[np.flatnonzero((rows == row).all(axis=1))[0]] == number
-    for other in ("faces", "patches"):
-        with pytest.raises(DataError, match="has no labels"):
-            open_images(other).class_labels()
+    with pytest.raises(DataError, match="has no labels"):
+        open_images("faces").class_labels()
+    assert open_images("patches", limit=300).class_labels().names == tuple(
+        sorted(("astronaut", "chelsea", "china", "coffee", "flower", "rocket"))
+    )
 
 
 def test_subfolders_of_folders_archives_and_arrays(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from kappaflow.cli import app
 PROVENANCE_LABELS = (
     "read: ",
     "subset: ",
+    "groups: ",
     "left out: ",
     "processing: ",
     "pixels: ",

@@ -9,7 +9,7 @@ import kappaflow as kf
 from kappaflow import _core
 from kappaflow.datasets import open_images
 from kappaflow.moments import linear_algebra
-from kappaflow.population import scaled_profiles
+from kappaflow.profiles import scaled_profiles
 
 RNG_SEED = 5
 

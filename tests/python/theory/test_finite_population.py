@@ -9,7 +9,7 @@ import pytest
 
 import kappaflow as kf
 from kappaflow.datasets import open_images
-from kappaflow.population import scaled_profiles
+from kappaflow.profiles import scaled_profiles
 
 NOISE = np.geomspace(1e-3, 1e2, 6)
 

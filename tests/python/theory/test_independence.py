@@ -192,7 +192,7 @@ def test_frames_of_clips_are_noticed(tmp_path: Path) -> None:
     np.save(tmp_path / "video.npy", clips(20, 20, np.random.default_rng(5)))
     result = succeed("predict", tmp_path / "video.npy", "--n", "100", "--seeds", "4", "--out", tmp_path / "report")
     line = next(line for line in result.stderr.splitlines() if line.startswith("warning: ") and "neighbours" in line)
-    assert "groups=labels" in line
+    assert line.endswith("--groups keeps images together that belong together")
     about = int(line.split("about ")[1].split()[0])
     assert 14 <= about <= 28
     assert "neighbours" in json.loads((tmp_path / "report/predictions.json").read_text())["provenance"]["warnings"][0]

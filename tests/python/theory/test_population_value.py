@@ -12,7 +12,7 @@ import pytest
 import kappaflow as kf
 from kappaflow.datasets import open_images
 from kappaflow.moments import has_variance, symmetric_eigensystem
-from kappaflow.population import scaled_profiles
+from kappaflow.profiles import scaled_profiles
 
 FIELDS = [field.name for field in dataclasses.fields(kf.Population)]
 

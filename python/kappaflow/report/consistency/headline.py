@@ -35,7 +35,7 @@ def verdict(prediction: Prediction) -> ConsistencyAnswer:
     beyond = band_names(prediction, [b for b in range(len(prediction.bands.ranges)) if relative[b] > tolerance])
     everywhere = bool(np.all(relative > tolerance))
     within = percent_setting(tolerance)
-    models = f"two linear diffusion models trained on {prediction.reference_n:,} images each"
+    models = f"two linear diffusion models trained on {prediction.reference_images} each"
     if not prediction.totals.relative[row] <= tolerance:
         worst = f", least of all in {beyond[-1]}" if beyond and not everywhere else ""
         return ConsistencyAnswer("no", f"Linear theory says no: {models} will not agree within {within}{worst}.")

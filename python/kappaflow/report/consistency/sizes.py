@@ -178,12 +178,15 @@ def size_table(prediction: Prediction) -> Table:
         ]
         for k in _kappa_levels(prediction)
     }
+    counted = prediction.n_groups
+    groups = {} if counted is None else {"groups": [f"{n:,.3g}" for n in counted]}
     return Table(
         name="sizes",
         caption="Renormalised noise κ and disagreement for each number n of training images; the headline is about the "
         "highlighted row. κ is the noise variance that a linear model acts on, see “Why: few images act like extra noise”.",
         columns={
             "n": [f"{int(n):,}" for n in prediction.n],
+            **groups,
             **kappa,
             "Squared distance / d": [rounded(float(x)) for x in prediction.totals.disagreement],
             "Relative disagreement": [rounded(float(x), percent(float(x))) for x in prediction.totals.relative],

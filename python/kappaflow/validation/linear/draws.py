@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray
+from ..._layout import mirror_images
 from ..._repr import ShortRepr, short_repr
 from ..._tensors import digest
 from ...datasets.memory import collect_rows
+from ...groups import by_group, group_numbers, group_starts, images_of_groups
 from ...population import Population
 from ...provenance import Provenance
 
@@ -27,7 +29,8 @@ _BARTLETT_FROM = 2
 class TrainingSetsBatch(NamedTuple):
     """Some training sets: sample means (b, k), and rows (b, r, k) with Σ̂ = rowsᵀrows/n.
 
-    Rows are centred on the sample mean. If the mean is known, they are not, and the sample means are zero.
+    Rows are centred on the sample mean. If the mean is known, they are not, and the sample means are zero. Sets of whole groups,
+    whose number of images varies, are scaled to n and filled up with rows of zeros.
     """
 
     means: FloatArray
@@ -66,6 +69,9 @@ class TrainingSets(Protocol):
         ValueError
             They cannot be drawn.
         """
+
+    def nearest(self, n: int) -> int:
+        """The size nearest to n of training sets of whole groups; n itself if samples are independent."""
 
     def rows(self, n: int, known_mean: bool) -> int:
         """Number of rows r that stand for a training set of n samples."""
@@ -116,6 +122,10 @@ class GaussianSets:
     def check(self, n: int, group_size: int) -> None:
         """Any size can be drawn."""
 
+    def nearest(self, n: int) -> int:
+        """n."""
+        return n
+
     def rows(self, n: int, known_mean: bool) -> int:
         """n, or one row for each mode if the triangular factor is drawn."""
         modes, degrees = self._scale.size, n if known_mean else n - 1
@@ -153,20 +163,61 @@ class Pool(ShortRepr):
     population : of the rows; its covariance has divisor N
     coordinates : (N, k) mode coordinates of every row
     total : number of images in the dataset; the pool is a random subset if not all of them fitted into memory
+    starts : (G + 1,) first row of each group, and N; None if rows are independent. With mirror images, a group holds them too.
     """
 
     population: Population
     coordinates: FloatArray
     total: int
+    starts: npt.NDArray[np.int64] | None = None
 
     @property
     def size(self) -> int:
-        """Number of rows N."""
-        return len(self.coordinates)
+        """Number of images, mirror images not counted."""
+        return len(self.coordinates) // self.population.versions
+
+    def groups_of(self, n: int) -> int:
+        """How many groups make a training set of n images: n if they are independent."""
+        return n if self.starts is None else max(1, round(n / self.population.group_size))
+
+    def nearest(self, n: int) -> int:
+        """The size nearest to n of training sets of whole groups, at least two of them."""
+        if self.starts is None:
+            return n
+        return images_of_groups(self.population, max(2, self.groups_of(n)))
+
+    def rows_of(self, n: int) -> int:
+        """The largest number of rows in a training set of n images."""
+        if self.starts is None:
+            return n
+        return self.groups_of(n) * int(np.diff(self.starts).max())
+
+    @property
+    def units(self) -> int:
+        """What is drawn as a whole: the number of groups, or of rows if they are independent."""
+        return len(self.coordinates) if self.starts is None else len(self.starts) - 1
+
+    def disjoint_sets(self, n: int) -> int:
+        """How many training sets of n images have no image, and no group, in common."""
+        return self.units // self.groups_of(n)
+
+    def sets(self, chosen: npt.NDArray[np.int64], n: int, known_mean: bool) -> TrainingSetsBatch:
+        """The training sets of n images that consist of the chosen rows or groups (count, units)."""
+        if self.starts is None:
+            return _centred(self.coordinates[chosen], known_mean)
+        modes = self.coordinates.shape[1]
+        rows, means = np.zeros((len(chosen), self.rows_of(n), modes)), np.zeros((len(chosen), modes))
+        for number, groups in enumerate(chosen):
+            members = np.concatenate([np.arange(self.starts[g], self.starts[g + 1]) for g in groups])
+            drawn = self.coordinates[members]
+            if not known_mean:
+                means[number] = drawn.mean(axis=0)
+            rows[number, : len(drawn)] = (drawn - means[number]) * np.sqrt(n / len(drawn))
+        return TrainingSetsBatch(means, rows)
 
 
 class ResampledSets:
-    """Rows of a pool, drawn independently with replacement: real data whose population is known exactly."""
+    """Rows or groups of a pool, drawn independently with replacement: real data whose population is known exactly."""
 
     name, population_is = "resample", "exact"
 
@@ -176,17 +227,21 @@ class ResampledSets:
     def check(self, n: int, group_size: int) -> None:
         """Any size can be drawn with replacement."""
 
+    def nearest(self, n: int) -> int:
+        """See :meth:`Pool.nearest`."""
+        return self.pool.nearest(n)
+
     def rows(self, n: int, known_mean: bool) -> int:
-        """n."""
-        return n
+        """See :meth:`Pool.rows_of`."""
+        return self.pool.rows_of(n)
 
     def start_group(self, n: int, group_size: int, rng: np.random.Generator) -> None:
         """Nothing to prepare."""
 
     def batch(self, n: int, count: int, rng: np.random.Generator, known_mean: bool) -> TrainingSetsBatch:
-        """Rows drawn with replacement."""
-        rows = self.pool.coordinates[rng.integers(0, self.pool.size, (count, n))]
-        return _centred(rows, known_mean)
+        """Rows or groups drawn with replacement."""
+        chosen = rng.integers(0, self.pool.units, (count, self.pool.groups_of(n)))
+        return self.pool.sets(chosen, n, known_mean)
 
     def fingerprint(self) -> str:
         """Of the spectrum and the rows."""
@@ -194,7 +249,7 @@ class ResampledSets:
 
 
 class DisjointSets:
-    """Disjoint subsets of a dataset, as one would split it in practice: two sets of a group have no sample in common.
+    """Disjoint subsets of a dataset, as one would split it in practice: two sets have no sample, and no group, in common.
 
     The expectation of half the squared difference of two disjoint sets is the variance over i.i.d. sets of the *unknown*
     distribution behind the dataset. The theory therefore also treats the dataset as a sample of its population.
@@ -215,23 +270,28 @@ class DisjointSets:
         ValueError
             They do not fit.
         """
-        if 2 * n > self.pool.size:
+        most = self.pool.disjoint_sets(n)
+        if most < 2:
+            half = self.pool.units // 2
+            largest = half if self.pool.starts is None else images_of_groups(self.population, half)
+            raise ValueError(f"n must be at most {largest} for disjoint splits of {self.pool.size} images, got {n}")
+        if group_size > most:
             raise ValueError(
-                f"n must be at most {self.pool.size // 2} for disjoint splits of {self.pool.size} images, got {n}"
-            )
-        if n * group_size > self.pool.size:
-            raise ValueError(
-                f"group_size must be at most {self.pool.size // n} for disjoint splits of {n} out of "
+                f"group_size must be at most {most} for disjoint splits of {n} out of "
                 f"{self.pool.size} images, got {group_size}"
             )
 
+    def nearest(self, n: int) -> int:
+        """See :meth:`Pool.nearest`."""
+        return self.pool.nearest(n)
+
     def rows(self, n: int, known_mean: bool) -> int:
-        """n."""
-        return n
+        """See :meth:`Pool.rows_of`."""
+        return self.pool.rows_of(n)
 
     def start_group(self, n: int, group_size: int, rng: np.random.Generator) -> None:
         """Put the pool into a new random order."""
-        self._order, self._next = rng.permutation(self.pool.size), 0
+        self._order, self._next = rng.permutation(self.pool.units), 0
 
     def batch(self, n: int, count: int, rng: np.random.Generator, known_mean: bool) -> TrainingSetsBatch:
         """The next sets in the random order of this group.
@@ -243,9 +303,10 @@ class DisjointSets:
         """
         if self._order is None:
             raise RuntimeError("batch: start_group must come first")
-        chosen = self._order[self._next : self._next + count * n].reshape(count, n)
-        self._next += count * n
-        return _centred(self.pool.coordinates[chosen], known_mean)
+        units = self.pool.groups_of(n)
+        chosen = self._order[self._next : self._next + count * units].reshape(count, units)
+        self._next += count * units
+        return self.pool.sets(chosen, n, known_mean)
 
     def fingerprint(self) -> str:
         """Of the spectrum and the rows."""
@@ -260,6 +321,8 @@ def collect_pool(
     most_bytes: int,
     seed: int = 0,
     profiles: int = 0,
+    groups: npt.NDArray[Any] | None = None,
+    flip: bool = False,
     provenance: Provenance | None = None,
 ) -> Pool:
     """Read a dataset into a pool; if not all rows fit, keep a random subset.
@@ -270,23 +333,49 @@ def collect_pool(
     shape : of one sample
     count, most_bytes, seed : see :func:`kappaflow.datasets.memory.collect_rows`
     profiles : number of samples that the population keeps, for the laws that need them
+    groups : (N,) labels of samples that belong together, None if they are independent
+    flip : whether models are trained with random horizontal flips
     provenance : of the data
 
     Raises
     ------
     MemoryError, ValueError
-        See :func:`kappaflow.datasets.memory.collect_rows`.
+        See :func:`kappaflow.datasets.memory.collect_rows`. Samples in groups do not all fit.
     """
     dimension = int(np.prod(shape))
     samples, total = collect_rows(batches, dimension=dimension, count=count, most_bytes=most_bytes, seed=seed)
+    labels = None if groups is None else group_numbers(groups)
+    if labels is not None and labels.independent:
+        labels = None
+    if labels is not None and len(samples) < total:
+        raise MemoryError(
+            f"memory holds {len(samples):,} of {total:,} images, which breaks groups apart: allow more memory, or give limit, "
+            "which keeps whole groups"
+        )
+    if labels is not None:
+        labels.require(len(samples))
+        order = by_group(labels)
+        samples, labels = samples[order], replace(labels, numbers=labels.numbers[order])
     population = Population.from_samples(  # every row is drawn, whether it is a copy or not
-        samples, shape=shape, profiles=profiles, copies="independent", provenance=provenance
+        samples,
+        shape=shape,
+        profiles=profiles,
+        groups=None if labels is None else labels.numbers,
+        flip=flip,
+        copies="independent",
+        provenance=provenance,
     )
+    if flip:
+        samples = mirror_images(samples, shape)
+    starts = None
+    if labels is not None or flip:
+        numbers = np.arange(len(samples) // population.versions) if labels is None else labels.numbers
+        starts = population.versions * group_starts(numbers)
     vectors = population.eigenvectors
     assert vectors is not None  # from_samples always has them
     if vectors.shape[1] < dimension:
-        return Pool(population, (samples - population.mean) @ vectors, total)
+        return Pool(population, coordinates=(samples - population.mean) @ vectors, total=total, starts=starts)
     for start in range(0, len(samples), _BLOCK):  # in place: the rows are most of the memory
         block = samples[start : start + _BLOCK]
         block[:] = (block - population.mean) @ vectors
-    return Pool(population, samples, total)
+    return Pool(population, coordinates=samples, total=total, starts=starts)

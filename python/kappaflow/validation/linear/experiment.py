@@ -26,7 +26,7 @@ from ...models.devices import resolve_device
 from ...sampling import SIGMA_MAX
 from .comparisons import compare_all, kappa_curves, size_scaling, step_errors
 from .counterfactual import compare_strata
-from .draws import GaussianSets, TrainingSets
+from .draws import GaussianSets, Pool, TrainingSets
 from .plan import NOISE_VARIANCES, LinearPlan, make_linear_plan
 from .results import (
     Comparison,
@@ -44,6 +44,8 @@ __all__ = ["validate_linear"]
 
 #: Noise variances of the curves of κ.
 _KAPPA_POINTS = 97
+#: With fewer images, or groups, for each mode, drawing again from them makes right laws look wrong.
+_FEW_UNITS = 5
 
 
 def validate_linear(
@@ -220,6 +222,18 @@ class _Progress:
         self._before += count
 
 
+def _units_note(pool: Pool) -> str:
+    """What is drawn as a whole."""
+    population = pool.population
+    flips = " with the mirror image of each image" if population.versions > 1 else ""
+    if population.group_size > 1:
+        return (
+            f"Training sets hold whole groups{flips}: {pool.units:,} groups of {population.group_size:.3g} images on average. "
+            "Sizes n are those of whole numbers of groups of mean size."
+        )
+    return f"Training sets hold images{flips}; n counts images without mirror images."
+
+
 def _notes(sets: TrainingSets) -> tuple[str, ...]:
     """Caveats of how training sets are drawn."""
     pool = sets.pool
@@ -237,6 +251,15 @@ def _notes(sets: TrainingSets) -> tuple[str, ...]:
         notes.append(
             "Training sets are drawn with replacement, so the images are the whole population and the theory has nothing to "
             "estimate."
+        )
+    if pool is not None and pool.starts is not None:
+        notes.append(_units_note(pool))
+    if sets.name == "resample" and pool is not None and pool.units < _FEW_UNITS * sets.population.eigenvalues.size:
+        what, modes = "images" if pool.starts is None else "groups", sets.population.eigenvalues.size
+        notes.append(
+            f"There are only {pool.units:,} {what} for {modes:,} modes. Sets that are drawn again from so few differ more than "
+            "sets of new ones would, so a law can look wrong here that holds for new images; disjoint splits "
+            "(--sampling disjoint) do not have this fault."
         )
     if sets.name == "disjoint" and pool is not None:
         notes.append(

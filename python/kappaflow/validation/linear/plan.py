@@ -95,12 +95,12 @@ def make_linear_plan(
         An argument is not valid, or training sets of a size cannot be drawn.
     """
     choice("mean", mean, ("estimated", "known"))
-    sizes = sorted({integer("n", value, 2) for value in n})
+    sizes = sorted({sets.nearest(integer("n", value, 2)) for value in n})
     if not sizes:
         raise ValueError("n must hold at least one training-set size, got none")
     population, modes = sets.population, sets.population.eigenvalues.size
-    profiles = population.profiles is not None and sets.pool is not None
-    wanted_laws, wanted_quantities = chosen_laws(laws, profiles=profiles), chosen_quantities(quantities)
+    profiles, grouped = population.profiles is not None and sets.pool is not None, population.group_count is not None
+    wanted_laws, wanted_quantities = chosen_laws(laws, profiles=profiles, groups=grouped), chosen_quantities(quantities)
     maps = _maps(denoiser_sigmas, trajectory_sigma, sigma_max, steps)
     data_inputs = _inputs(sets, maps, integer("inputs", inputs, 1), integer("seed", seed, 0))
     base = Design(
@@ -121,7 +121,7 @@ def make_linear_plan(
     for design in designs:
         sets.check(design.n, design.group_size)
     strata = None
-    if sets.pool is not None and sets.name == "resample" and sets.pool.size >= LEAST_POOL:
+    if sets.pool is not None and sets.name == "resample" and sets.pool.size >= LEAST_POOL and not grouped:
         strata = _strata_design(designs[len(designs) // 2])
         if integer("component", component, 0) >= modes:
             raise ValueError(f"component must be below the number of modes, {modes}, got {component}")
@@ -164,7 +164,7 @@ def _inputs(sets: TrainingSets, maps: Sequence[Map], count: int, seed: int) -> d
     unit = initial_noise(range(seed, seed + count), population.dimension, 1.0)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
     if sets.pool is not None:
-        clean = sets.pool.coordinates[rng.integers(0, sets.pool.size, count)]
+        clean = sets.pool.coordinates[rng.integers(0, len(sets.pool.coordinates), count)]
     else:
         clean = rng.standard_normal((count, population.eigenvalues.size)) * np.sqrt(population.eigenvalues)
     images = population.reconstruct(clean).reshape(count, -1)
@@ -182,7 +182,7 @@ def _sized(base: Design, sets: TrainingSets, n: int, draws: int) -> Design:
     """The design of one n; a group of disjoint splits has no more sets than the data hold."""
     groups, size = group_layout(draws)
     if sets.name == "disjoint" and sets.pool is not None:
-        most = sets.pool.size // n
+        most = sets.pool.disjoint_sets(n)
         if 2 <= most < size:
             groups, size = -(-draws // most), most
     return replace(base, n=n, groups=groups, group_size=size)

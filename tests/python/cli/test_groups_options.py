@@ -1,0 +1,138 @@
+"""``--groups`` and ``--flip``: what commands print, write and refuse."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kappaflow as kf
+from commands import refuse, succeed
+from kappaflow.cli.parsing import parse_sizes
+
+
+@pytest.fixture
+def clips(folder):
+    """40 clips of 3 frames of 4×4 pixels."""
+    rng = np.random.default_rng(0)
+    for clip in range(40):
+        (folder / "clips" / f"c{clip:02d}").mkdir(parents=True)
+        scene = rng.uniform(60, 190, (4, 4))
+        for frame in range(3):
+            pixels = np.clip(scene + 20 * rng.standard_normal((4, 4)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / "clips" / f"c{clip:02d}" / f"{frame}.png")
+    return folder
+
+
+def test_sizes_in_groups_are_parsed():
+    assert [(size.number, size.groups, size.text) for size in parse_sizes(["10g,100", "1e3g"])] == [
+        (10, True, "10g"),
+        (100, False, "100"),
+        (1000, True, "1000g"),
+    ]
+    for text in ("g", "1g", "2.5g", "10G", "10gg"):
+        with pytest.raises(ValueError, match="--n must be whole numbers"):
+            parse_sizes([text])
+
+
+def test_predict_by_folder(clips, plain_report):
+    few = ("--seeds", "4", "--bands", "2")
+    result = succeed("predict", "clips", "--groups", "folder", "--n", "10g", "20g", *few)
+    said = " ".join(result.stderr.split())
+    assert "groups: 40 groups of 3 images (by folder)" in said
+    shown = " ".join(result.stdout.split())
+    assert "trained on 60 images (20 groups) each" in shown
+    assert "30 (10 groups)" in shown
+    assert "kappaflow pilot clips --arch unet" in shown  # pilots train on single images
+    numbers = json.loads((clips / "kappaflow-clips" / "predictions.json").read_text())
+    assert (numbers["n"], numbers["n_groups"], numbers["group_count"]) == ([30, 60], [10, 20], 40)
+    assert numbers["law"] == "empirical"
+    options = json.loads((clips / "kappaflow-clips" / "options.json").read_text())["options"]
+    assert (options["groups"], options["n"], options["flip"]) == ("folder", ["10g", "20g"], False)
+    saved = kf.Population.load(clips / "kappaflow-clips" / "population.safetensors")
+    assert saved.group_count == 40
+    again = succeed("predict", "kappaflow-clips/population.safetensors", "--n", "20g", "--out", "again", *few)
+    assert "trained on 60 images (20 groups) each" in " ".join(again.stdout.split())
+    relative = json.loads((clips / "again" / "predictions.json").read_text())["total_relative"]
+    assert relative == pytest.approx(numbers["total_relative"][1:], rel=1e-9)
+
+
+def test_plan_and_seeds_by_folder(clips):
+    plan = json.loads(succeed("plan", "clips", "--groups", "folder", "--json", "-", "-q", "--tolerance", "0.3").stdout)
+    alone = json.loads(succeed("plan", "clips", "--json", "-", "-q", "--tolerance", "0.3").stdout)
+    assert plan["group_count"] == 40
+    assert plan["total"]["n"] > 1.5 * alone["total"]["n"]
+    table = succeed("plan", "clips", "--groups", "folder", "--tolerance", "0.3").stdout
+    assert "groups" in next(line for line in table.splitlines() if "images ┃" in line)
+    seeds = json.loads(
+        succeed("seeds", "clips", "--groups", "folder", "--n", "10g", "--seeds", "4", "--json", "-", "-q").stdout
+    )
+    assert seeds["n"] == 30
+
+
+def test_flips(clips):
+    info = succeed("info", "clips", "--flip").stdout
+    assert "horizontal flips" in " ".join(info.split())
+    plan = json.loads(succeed("plan", "clips", "--flip", "--json", "-", "-q", "--tolerance", "0.3").stdout)
+    assert (plan["versions"], plan["group_count"], plan["images"]) == (2, None, 120)
+    out = succeed("moments", "clips", "--flip", "--groups", "^(c[0-9])", "--out", "p.safetensors").stdout
+    assert "120 images" in out
+    assert kf.Population.load("p.safetensors").group_count == 4
+
+
+def test_validate_linear_draws_whole_groups(clips):
+    out = succeed(
+        *("validate", "linear", "clips", "--groups", "folder", "--n", "10g", "--draws", "40", "--inputs", "1"),
+        *("--sampler-steps", "4", "--quantities", "bands", "--out", "v"),
+    )
+    assert "40 groups of 3 images" in " ".join(out.stdout.split())
+    numbers = json.loads((clips / "v" / "validation.json").read_text())
+    assert numbers["n"] == [30]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("predict", "clips", "--n", "10g"),
+            "--n: '10g' counts groups of images, and these images have none: give --groups",
+        ),
+        (
+            ("predict", "clips", "--groups", "folder", "--n", "3"),
+            "--n must be at least 4, more than one group of 3 images",
+        ),
+        (("predict", "clips", "--groups", "photograph"), "--groups='photograph' is for the built-in data 'patches'"),
+        (
+            ("predict", "clips", "--groups", "x(.)"),
+            "--groups must match the name of every file, but 'x(.)' does not match 120",
+        ),
+        (("predict", "digits", "--groups", "folder"), "--groups='folder' needs images in files"),
+        (("predict", "clips", "--groups", "folder", "--law", "gaussian"), "--law must be 'empirical'"),
+        (("predict", "clips", "--groups", "folder", "--profiles", "0"), "--profiles must be above 0"),
+        (
+            ("predict", "clips", "--groups", "folder", "--limit", "5"),
+            "--limit must be at least 6, so that two whole groups",
+        ),
+        (("pilot", "clips", "--groups", "folder"), "--groups does not apply to kappaflow pilot"),
+        (("validate", "network", "clips", "--flip"), "--flip does not apply to kappaflow validate network"),
+        (("predict", "clips", "--by", "class", "--flip"), "--flip does not apply to --by class"),
+        (("lens", "clips", "--flip"), "--flip does not apply to kappaflow lens"),
+        (
+            ("validate", "linear", "clips", "--groups", "folder", "--sampling", "gaussian"),
+            "--groups does not apply to --samp",
+        ),
+        (
+            ("validate", "linear", "clips", "--groups", "folder", "--laws", "gaussian"),
+            "--laws must be 'empirical' for images",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_said(clips, arguments, message):
+    assert message in " ".join(refuse(*arguments).split())
+
+
+def test_a_saved_population_takes_no_groups(clips):
+    succeed("moments", "clips", "--out", "p.safetensors")
+    assert "--groups does not apply to the saved population" in refuse("predict", "p.safetensors", "--groups", "folder")
