@@ -53,6 +53,7 @@ KEYS = {
     "least_consistent",
     "network_seeds",
     "networks",
+    "classes",
     "notes",
 }
 
