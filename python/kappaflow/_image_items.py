@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ._listing import listed
+
 __all__ = ["ImageItems", "Item", "as_iterable", "split_item"]
 
 #: How much of an iterable is read to decide what its items are, and how their values are scaled.
@@ -44,9 +46,8 @@ def split_item(item: object, number: int, name: str, *, error: type[ValueError])
     if isinstance(item, Mapping):
         key = next((key for key in IMAGE_KEYS if key in item), None)
         if key is None:
-            keys = ", ".join(map(str, itertools.islice(item, 10)))
             raise error(
-                f"{name}: item {number} is a dictionary of {keys}; its images must be under one of {', '.join(IMAGE_KEYS)}"
+                f"{name}: item {number} is a dictionary of {listed(item)}; its images must be under one of {', '.join(IMAGE_KEYS)}"
             )
         counts = {_label_count(value) for other, value in item.items() if other != key}
         given = next((item[key] for key in LABEL_KEYS if key in item), None)

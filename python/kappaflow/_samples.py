@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -285,6 +285,7 @@ class SampleBatches:
         """
         self.scaling: PixelScaling | None = None
         self._name, self._survey, self._source = name, ValueSurvey(), isinstance(images, ImageBatches)
+        self._images = images if isinstance(images, ImageBatches) else None
         self._blocks: Iterable[Any]
         if isinstance(images, list | tuple) and images and _only_numbers(images[0]):
             images = np.asarray(images, dtype=np.float64)
@@ -343,6 +344,9 @@ class SampleBatches:
 
     def provenance(self, given: Provenance | str | None) -> Provenance:
         """What the user says about the samples, with the scaling of integers; known after reading."""
+        read: Callable[[], Provenance] | None = getattr(self._images, "read_provenance", None)
+        if read is not None and self._images is not None and given is self._images.provenance:
+            given = read()
         known = Provenance(given) if isinstance(given, str) else given or Provenance()
         if self.scaling is None or known.scaling:
             return known

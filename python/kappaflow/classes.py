@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ._checks import FloatArray, choice, integer
 from ._independence import COPIES
+from ._listing import listed
 from ._progress import CountProgress, counted
 from ._reading import finished
 from ._repr import ShortRepr
@@ -286,7 +287,7 @@ def _doubts(labels: ClassLabels, first: npt.NDArray[np.int64]) -> tuple[str, ...
     several = np.unique(first[apart])
     if several.size:
         pairs = [f"{labels.names[numbers[first[k]]]} and {labels.names[numbers[k]]}" for k in np.flatnonzero(apart)]
-        named = ", ".join(dict.fromkeys(pairs[:_NAMED])) + (" …" if len(set(pairs)) > _NAMED else "")
+        named = listed(dict.fromkeys(pairs), _NAMED)
         verb = "image stands" if several.size == 1 else "images stand"
         texts.append(f"{several.size:,} {verb} in several classes ({named}), and is counted in each of them")
     return tuple(texts)

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import _core
+from .._listing import MOST_NAMES
 from ..datasets import BUILTIN_NAMES, ImageSource
 from ..identified import ways_out
 from ..population import Population
@@ -87,7 +88,7 @@ def _class_facts(source: ImageSource, *, every: bool) -> dict[str, str]:
     """The classes, if there are any, and their numbers of images; errors of labels only if `every` class is asked for."""
     try:
         labels = source.class_labels()
-        return {"classes": describe_classes(labels, len(labels.names) if every else None)}
+        return {"classes": describe_classes(labels, len(labels.names) if every else MOST_NAMES)}
     except (ValueError, TypeError, OSError):
         if every:
             raise

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from .._checks import FloatArray
+from .._listing import MOST_NAMES, listed
 from ..class_labels import ClassLabels
 from ..classes import ClassPopulations, populations_by_class
 from ..datasets import ImageSource, open_images
@@ -46,7 +48,6 @@ __all__ = [
 ]
 
 #: Classes that a line names.
-_NAMED = 10
 
 
 def open_data(
@@ -63,7 +64,7 @@ def open_data(
         skip_corrupt=data.skip_corrupt,
         range=parse_range(data.range),
         channels=parse_channels(data.channels),
-        on_skip=None if display is None else lambda message: display.warn(f"left out: {message}"),
+        on_skip=None if display is None else _few_lines(display),
         resize=data.resize,
         crop=data.crop,
         like=data.like,
@@ -85,6 +86,20 @@ def require_independent(data: Data, what: str) -> None:
     for option, value in (("--groups", data.groups), ("--flip", data.flip)):
         if value:
             raise ValueError(f"{option} does not apply to {what}, which takes all images as independent")
+
+
+def _few_lines(display: ProgressDisplay) -> Callable[[str], None]:
+    """Prints what is left out, at most ten lines of it; what was read says how many files are left out."""
+    numbers = itertools.count()
+
+    def left_out(message: str) -> None:
+        number = next(numbers)
+        if number < MOST_NAMES:
+            display.warn(f"left out: {message}")
+        elif number == MOST_NAMES:
+            display.warn("left out: more files, which are not named")
+
+    return left_out
 
 
 def say_provenance(provenance: Provenance, display: ProgressDisplay, said: Provenance | None = None) -> None:
@@ -199,14 +214,11 @@ def refuse_population(data: Data) -> NoReturn:
     )
 
 
-def describe_classes(labels: ClassLabels, most: int | None = None) -> str:
+def describe_classes(labels: ClassLabels, most: int = MOST_NAMES) -> str:
     """The classes and their numbers of images, at most `most` of them, 10 by default."""
-    most = _NAMED if most is None else most
-    shown = zip(labels.names[:most], labels.counts[:most].tolist(), strict=True)
-    named = [f"{name} ({count:,})" for name, count in shown]
-    more = f" and {len(labels.names) - most:,} more" if len(labels.names) > most else ""
+    named = (f"{name} ({count:,})" for name, count in zip(labels.names, labels.counts.tolist(), strict=True))
     without = f"; {labels.without_class:,} images have no class" if labels.without_class else ""
-    return f"{len(labels.names):,} by {labels.origin}, with their numbers of images: {', '.join(named)}{more}{without}"
+    return f"{len(labels.names):,} by {labels.origin}, with their numbers of images: {listed(named, most)}{without}"
 
 
 class Rows(NamedTuple):

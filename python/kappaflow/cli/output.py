@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from .._files import unique_tag, write_bytes
+from .._listing import listed
 from .errors import writing
 
 __all__ = ["OPTIONS_FILE", "RUN_FORMAT", "OutputDirectory", "check_file", "to_json", "write_json"]
@@ -103,8 +104,7 @@ class OutputDirectory:
             changed = [key for key, value in self.options.items() if before.get(key) != value]
             what = f"results of another run (of {before.get('data')!r}; different: {', '.join(changed) or 'options'})"
         else:
-            more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-            what = f"files that are not results of kappaflow ({', '.join(names[:_NAMES_SHOWN])}{more})"
+            what = f"files that are not results of kappaflow ({listed(names, _NAMES_SHOWN)})"
         if not overwrite:
             raise FileExistsError(f"--out: {name!r} holds {what}: use --overwrite or another --out")
         return f"replacing {what} in {name}" if former is not None else f"writing beside {what} in {name}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
+from .._listing import listed
 from .console import ProgressDisplay, plain_line, print_notes
 from .errors import naming
 from .loading import Rows
@@ -103,8 +104,8 @@ def pilot_of_runs(
         kept = kept_runs(folder, images.rows, question.shape)
     context = question.context(images, question.sigma_max)
     members = pilots_of_runs(kept, context, folder, device=question.device, progress=display)
-    others = [f"The folder also holds other networks of these images, which do not count: {', '.join(kept.others)}."]
-    damaged = [f"These networks in the folder cannot be read and are left out: {', '.join(kept.unreadable)}."]
+    others = [f"The folder also holds other networks of these images, which do not count: {listed(kept.others)}."]
+    damaged = [f"These networks in the folder cannot be read and are left out: {listed(kept.unreadable)}."]
     every_note = [*notes, *(others if kept.others else []), *(damaged if kept.unreadable else [])]
     return assembled(question, context, members, display, networks=kept.arch, steps=kept.steps, notes=every_note)
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from .._checks import FloatArray, integer, positive
 from .._core import UnidentifiedError
+from .._listing import listed
 from .._progress import StepProgress, in_steps, reporter
 from .._repr import ShortRepr
 from .._tables import Columns, Tabular
@@ -164,7 +165,7 @@ class ClassAnswers(ShortRepr, Tabular):
         if short:
             named = [f"{row.name} ({row.needed:,} needed, {row.images:,} there)" for row in short]
             what = "1 class needs" if len(short) == 1 else f"{len(short):,} classes need"
-            texts.append(f"{what} more images than there are: {_joined(named)}.")
+            texts.append(f"{what} more images than there are: {listed(named, _NAMED)}.")
         unknown = [row for row in self.most_lacking if row.needed is None]
         if unknown:
             texts.append(f"How many images are needed cannot be answered for {_listed(unknown)}.")
@@ -180,12 +181,7 @@ def _listed(rows: Sequence[ClassAnswer]) -> str:
     """``"2 classes (cat, dog)"``, ``"class cat"``."""
     if len(rows) == 1:
         return f"class {rows[0].name}"
-    return f"{len(rows):,} classes ({_joined([row.name for row in rows])})"
-
-
-def _joined(names: Sequence[str]) -> str:
-    """Some of the names with commas."""
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
+    return f"{len(rows):,} classes ({listed((row.name for row in rows), _NAMED)})"
 
 
 @in_steps("classes")

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
+from .._listing import listed
 from ..pixel_range import PixelScaling, ValueSurvey, choose_scaling
 from ..provenance import Provenance
 from .axes import doubts_about_axes
 from .errors import DataError
-from .finding import listed
 from .keys import Chosen, StoredArray, choose_array
 from .label_files import given_labels
 from .options import Options

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .._listing import listed
 from ..provenance import PixelRange
 from .errors import DataError
 from .options import Options
@@ -224,11 +225,11 @@ def open_dicoms(folder: Path, names: Sequence[str], name: str, what: str, option
     found = find_images(folder, names, others)
     left_out = [f"{count:,} DICOM files without pixels ({kind})" for kind, count in others.most_common(10)]
     if not found:
-        raise DataError(f"{name}: no images in these DICOM files: {', '.join(left_out)}")
+        raise DataError(f"{name}: no images in these DICOM files: {listed(left_out)}")
     files = [slice_file(folder / each.name, each.name, each.dataset, options) for each in found]
     modalities = Counter(str(each.dataset.get("Modality", "") or "no modality") for each in found)
     notes = [
-        f"{len({each.place[:2] for each in found}):,} series ({', '.join(f'{n:,} {kind}' for kind, n in modalities.items())})"
+        f"{len({each.place[:2] for each in found}):,} series ({listed(f'{n:,} {kind}' for kind, n in modalities.most_common())})"
     ]
     notes.append("slope and intercept of each file applied")
     if options.frames == "first":

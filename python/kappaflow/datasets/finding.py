@@ -10,26 +10,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from .._listing import MOST_NAMES, listed
 from .errors import DataError
 from .image_formats import is_image_name, is_image_start, other_image_suffixes, suffix_of
 
-__all__ = ["FolderContents", "listed", "walk_folder"]
+__all__ = ["FolderContents", "walk_folder"]
 
-#: Most names in a list.
-MOST_NAMES = 10
 #: Of files of an unknown suffix, so many are looked into to see whether they are images after all.
 MOST_LOOKED_INTO = 20
 ARRAY_SUFFIXES = frozenset(
     {".npy", ".npz", ".h5", ".hdf5", ".zarr", ".pt", ".safetensors", ".mat", ".parquet", ".arrow", ".feather", ".nii"}
 )
 ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
-
-
-def listed(texts: Iterable[str], most: int = MOST_NAMES) -> str:
-    """The texts with commas, at most `most` of them: ``"a, b and 3 more"``."""
-    texts = list(texts)
-    more = len(texts) - most
-    return ", ".join(texts) if more <= 0 else f"{', '.join(texts[:most])} and {more:,} more"
 
 
 @dataclass

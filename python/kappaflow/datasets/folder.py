@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
+from .._listing import listed
 from .._repr import ShortRepr
 from ..class_labels import class_labels
 from .errors import DataError
-from .finding import FolderContents, by_folder, listed
+from .finding import FolderContents, by_folder
 from .image_decoding import Decoded, decode
 from .image_formats import import_pillow
 from .image_headers import read_header
@@ -255,4 +256,5 @@ def open_image_files(files: Sequence[ImageFile], name: str, what: str, options: 
         labels=None if all(file.label is None for file in files) else reader.labels,
         labels_from="the labels of the data" if given is None else "the labels given",
         names=reader.names,
+        broken=(lambda: skips.seen) if options.skip_corrupt else None,
     )

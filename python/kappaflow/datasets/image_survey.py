@@ -19,7 +19,7 @@ from .image_decoding import Decoded, decode
 from .image_headers import Header, read_header
 from .options import Options
 from .resizing import RECIPES, Size
-from .source import check_finite
+from .source import BROKEN, check_finite
 from .subset import SUBSET_SEED, describe_subset, subset
 from .transform import describe_resize
 
@@ -245,7 +245,7 @@ def describe(what: str, found: int, images: Sequence[StoredImage], facts: ImageF
     read = f"{files:,} of {found:,} image files" if files < found and not limited else f"{found:,} image files"
     frames = sum(len(header.frames) for header in {id(image.file): image.header for image in images}.values())
     warnings = []
-    left_out = ["files that cannot be decoded"] if options.skip_corrupt else []
+    left_out = [BROKEN] if options.skip_corrupt else []
     if options.frames == "all" and frames > files:
         read += f" with {frames:,} frames"
         warnings.append(

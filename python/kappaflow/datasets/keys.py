@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._listing import listed
 from .errors import DataError
-from .finding import listed
 
 __all__ = [
     "SEPARATOR",

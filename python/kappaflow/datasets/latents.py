@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
+from .._listing import listed
 from .._repr import ShortRepr, short_repr
 from ..moments import available_memory
 from .errors import DataError
-from .finding import listed
 from .source import ImageSource, rebatch
 from .transform import Layout, find_layout, given_layout
 

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from .._listing import listed
 from .errors import DataError
-from .finding import listed
 from .keys import SEPARATOR
 from .members import StoredFile
 

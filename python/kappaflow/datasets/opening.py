@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from .._image_items import as_iterable
+from .._listing import listed
 from .arrays import as_array, check_array, open_h5, open_memory, open_npy, open_zarr
 from .builtin import BUILTIN_NAMES, open_builtin
 from .dicom_files import open_dicom
 from .errors import DataError
-from .finding import listed
 from .folder import open_image_file
 from .folder_kinds import open_directory
 from .grouping import PHOTOGRAPH, group_images, with_mirror_images

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
+from .._listing import listed
 from .._repr import ShortRepr
 from ..pixel_range import AS_THEY_ARE, TOLERANCE, PixelScaling, ValueSurvey, choose_scaling
 from ..provenance import PixelRange
 from .arrays import open_array, survey_array
 from .errors import DataError
-from .finding import listed
 from .image_survey import EIGHT_BIT
 from .members import ARRAY_BYTES, Stack, leave_out
 from .options import Options

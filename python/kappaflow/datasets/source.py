@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray, integer
+from .._listing import listed
 from .._repr import ShortRepr
 from ..class_labels import ClassLabels, class_labels
 from ..provenance import Provenance
 from .errors import DataError
 from .subfolders import GIVE_LABELS, subfolder_classes
 
-__all__ = ["ImageSource", "check_finite", "rebatch", "rows_within"]
+__all__ = ["BROKEN", "ImageSource", "check_finite", "rebatch", "rows_within"]
 
 #: Largest size of a float64 batch: 4096 rows for d up to 4096, fewer beyond.
 BATCH_BYTES = 128 * 2**20
+
+
+#: What is left out with `skip_corrupt`, until reading shows how many files that are.
+BROKEN = "files that cannot be decoded"
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,6 +45,7 @@ class ImageSource(ShortRepr):
     labels : function that gives the labels (N,), integers or texts, of the images that `reader` yields, in their order;
         None if the data have no labels. None among them means that an image has none.
     labels_from : where these labels come from, in words
+    broken : function that gives the names of the files that could not be decoded so far and are left out; None if none may be
     names : function that gives the names of the files of these images, in their order; None if the images are not files
     groups : function that gives a label (N,) for each image: images of equal labels belong together; None if they are independent
     flip : whether models are trained with random horizontal flips
@@ -55,6 +61,16 @@ class ImageSource(ShortRepr):
     labels_from: str = field(default="the labels of the data", repr=False, compare=False)
     groups: Callable[[], npt.NDArray[Any]] | None = field(default=None, repr=False, compare=False)
     flip: bool = False
+    broken: Callable[[], Collection[str]] | None = field(default=None, repr=False, compare=False)
+
+    def read_provenance(self) -> Provenance:
+        """The provenance after all images were read: how many files could not be decoded, and some of their names."""
+        if self.broken is None:
+            return self.provenance
+        names = sorted(self.broken())
+        text = f"{len(names):,} file{'s' * (len(names) > 1)} that cannot be decoded ({listed(names)})"
+        others = [part for part in self.provenance.left_out if part != BROKEN]
+        return replace(self.provenance, left_out=(text, *others) if names else tuple(others))
 
     @property
     def dimension(self) -> int:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from .._listing import listed
 from .errors import DataError
 
 __all__ = ["GIVE_LABELS", "subfolder_classes"]
@@ -50,8 +51,8 @@ def subfolder_classes(names: Sequence[str], source: str) -> list[str | None]:
     check_parts(below, kinds, source, first)
     if is_sharded(names, classes):
         raise DataError(
-            f"{source}: its subfolders {listed(kinds)} hold images by their number, {SHARD:,} in each, as tools pack them, and "
-            f"are no classes; {GIVE_LABELS}"
+            f"{source}: its subfolders {listed(kinds, _NAMED)} hold images by their number, {SHARD:,} in each, as tools pack "
+            f"them, and are no classes; {GIVE_LABELS}"
         )
     return classes
 
@@ -71,10 +72,12 @@ def check_parts(below: Sequence[Sequence[str]], kinds: Sequence[str], source: st
     common = set.intersection(*inner.values())
     named = {kind.lower() for kind in kinds} <= PARTS
     if named or (len(kinds) > 1 and len(common) > 1):
-        why = "are named as parts of a dataset" if named else f"have the same subfolders {listed(sorted(common))}"
+        why = (
+            "are named as parts of a dataset" if named else f"have the same subfolders {listed(sorted(common), _NAMED)}"
+        )
         raise DataError(
-            f"{source}: its subfolders {listed(kinds)} {why}, and may be no classes; give one of them, as {source}/{first}, or "
-            f"{GIVE_LABELS}"
+            f"{source}: its subfolders {listed(kinds, _NAMED)} {why}, and may be no classes; give one of them, as "
+            f"{source}/{first}, or {GIVE_LABELS}"
         )
 
 
@@ -87,9 +90,3 @@ def is_sharded(names: Sequence[str], classes: Sequence[str | None]) -> bool:
         if int(digits[-1]) // SHARD != int(folder):
             return False
     return True
-
-
-def listed(kinds: Sequence[str]) -> str:
-    """Some of the names."""
-    more = f" and {len(kinds) - _NAMED:,} more" if len(kinds) > _NAMED else ""
-    return ", ".join(kinds[:_NAMED]) + more

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .._listing import listed
 from .arrays import open_array
 from .errors import DataError
-from .finding import listed
 from .folder import open_image_files
 from .image_formats import is_image_start
 from .image_survey import ImageFile

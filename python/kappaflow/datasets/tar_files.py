@@ -18,8 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from .._listing import listed
 from .errors import DataError
-from .finding import listed
 from .image_formats import is_image_name, suffix_of
 from .keys import SEPARATOR
 from .member_keys import choose_members, describe_others

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .._listing import listed
 from .._repr import ShortRepr
 from .arrays import as_array, open_keyed
 from .errors import DataError
-from .finding import listed
 from .keys import StoredArray, choose_array
 from .options import Options
 from .source import ImageSource

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from .._listing import listed
 from .adapters import LATENT_PARTS, ScheduledDenoiser, from_diffusers, latent_error
 from .checkpoint import load_network
 from .errors import ModelError
@@ -112,7 +113,7 @@ def _open_folder(path: Path, device: str, label: int | None) -> ScheduledDenoise
     except Exception as error:  # diffusers can raise errors of any type
         raise ValueError(f"model {str(path)!r} cannot be read: {error}") from error
     if loaded["missing_keys"]:  # diffusers fills them at random
-        raise ValueError(f"model {str(path)!r} lacks weights: {', '.join(sorted(loaded['missing_keys'])[:3])}")
+        raise ValueError(f"model {str(path)!r} lacks weights: {listed(sorted(loaded['missing_keys']), 3)}")
     return from_diffusers(network.to(device), scheduler, label=label)
 
 

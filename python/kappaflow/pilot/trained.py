@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._checks import FloatArray, integer
+from .._listing import listed
 from .._repr import ShortRepr
 from .._tensors import digest
 from ..models.checkpoint import network_facts
@@ -235,7 +236,7 @@ class ObservedPilot:
         integer("n", self.n, 2)
         names = self.names
         if len(set(names)) < len(names):
-            raise ValueError(f"models of a pilot must differ, got {', '.join(names)}")
+            raise ValueError(f"models of a pilot must differ, got {listed(names)}")
         for name in names:
             facts = network_facts(name)
             known = len(facts.get("indices", [])) if facts is not None else 0
