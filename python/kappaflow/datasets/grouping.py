@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from .._checks import FloatArray
 from .._layout import width_axis
+from .._listing import listed
 from ..groups import GroupLabels, group_numbers
 from .errors import DataError
 from .label_files import names_label_file, read_label_file
@@ -136,7 +137,7 @@ def _by_pattern(names: list[str], pattern: str) -> npt.NDArray[np.str_]:
     found = [compiled.search(name) for name in names]
     missing = [name for name, match in zip(names, found, strict=True) if match is None]
     if missing:
-        some = ", ".join(missing[:_LISTED]) + (", …" if len(missing) > _LISTED else "")
+        some = listed(missing, _LISTED)
         raise DataError(
             f"groups must match the name of every file, but {pattern!r} does not match {len(missing):,} of {len(names):,}: {some}"
         )
