@@ -11,7 +11,7 @@ from rich.table import Table
 from ..classes import ClassPopulations
 from ..consistency.classes import CLASS_NOTE, ClassAnswer, ClassAnswers, answers_by_class
 from .console import ProgressDisplay, plain_line, print_notes
-from .options import LawOption, Sampling, Tolerance
+from .options import BandOption, LawOption, Sampling, Tolerance
 
 __all__ = ["answers_if_wanted", "print_classes"]
 
@@ -25,13 +25,18 @@ def answers_if_wanted(
     sampling: Sampling,
     law: LawOption,
     tolerance: Tolerance,
+    bands: BandOption,
     display: ProgressDisplay,
     sizes: Sequence[int] | None = None,
     reference_n: int | None = None,
 ) -> ClassAnswers | None:
-    """The answers by class; None without classes. `mixture_law` is the law that was chosen for all images together."""
+    """The answers by class; None without classes. `mixture_law` is the law that was chosen for all images together.
+
+    Classes have as many eigenbands as are asked for; they are bands of the modes of each class.
+    """
     if classes is None:
         return None
+    wanted = bands.wanted()
     return answers_by_class(
         classes,
         n=sizes,
@@ -40,6 +45,7 @@ def answers_if_wanted(
         law=law.law,
         mixture_law=mixture_law,
         tolerance=tolerance.tolerance,
+        bands=wanted if isinstance(wanted, int) else len(wanted),
         progress=display,
     )
 
@@ -76,7 +82,8 @@ def _table(answers: ClassAnswers) -> Table:
         f"of n = {size:,}",
         "relative",
         f"needed for ≤ {answers.tolerance:g}",
-        "more needed",
+        "in every band",
+        "missing",
     ):
         table.add_column(heading, justify="right")
     for row in shown:
@@ -87,15 +94,15 @@ def _table(answers: ClassAnswers) -> Table:
     table.add_row(*_cells(answers.mixture, answers.reference))
     table.caption = (
         "of n: images of the class in a training set of n images of all classes; relative: disagreement of two models trained on "
-        "them, 1 is as different as unrelated seeds"
+        "them, 1 is as different as unrelated seeds; needed: images for all modes together, and for each eigenband of the class"
     )
     return table
 
 
-def _needed(row: ClassAnswer) -> str:
+def _needed(row: ClassAnswer, needed: int | None) -> str:
     """The images needed; without an answer, more than there are."""
-    if row.needed is not None:
-        return f"{row.needed:,}"
+    if needed is not None:
+        return f"{needed:,}"
     return f"over {row.images:,}" if row.law and row.images is not None else "not known"
 
 
@@ -106,6 +113,7 @@ def _cells(row: ClassAnswer, reference: int) -> list[str]:
         "known exactly" if row.images is None else f"{row.images:,}",
         f"{int(row.n[reference]):,}",
         "–" if math.isnan(relative) else f"{relative:.3f}",
-        _needed(row),
+        _needed(row, row.needed),
+        _needed(row, row.in_every_band),
         "–" if row.missing is None else f"{row.missing:,}",
     ]

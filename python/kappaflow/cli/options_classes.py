@@ -38,7 +38,7 @@ class ByClass:
             shown="those of DATA",
             panel=DATA_PANEL,
             help="Class of each image, for --by class: an array of integers, texts or one-hot rows in .npy, .npz or .h5 "
-            "(FILE::KEY), in the order of the stored images or of the sorted paths of files.",
+            "(FILE::KEY), or the lines of a .txt, in the order of the stored images or of the sorted paths of files.",
         ),
     ] = None
 

@@ -82,7 +82,7 @@ def command(
             law=chosen.law,
             progress=lambda done: display("images needed", done / len(ranges)),
         )
-        answers = answers_if_wanted(classes, chosen.law, sampling, law, tolerance, display)
+        answers = answers_if_wanted(classes, chosen.law, sampling, law, tolerance, bands, display)
     largest, total = largest_n(population), needed[-1]
     asked = [*data.as_typed(), *as_typed(sampling), *as_typed(tolerance)]
     networks = network_words(None if total is None else total.n, pilot_command(asked, population.shape))

@@ -94,6 +94,7 @@ def command(
             sampling,
             law,
             tolerance,
+            bands,
             run.display,
             sizes=prediction.n.tolist(),
             reference_n=prediction.reference_n,

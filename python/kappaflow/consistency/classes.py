@@ -19,7 +19,7 @@ from .._listing import listed
 from .._progress import StepProgress, in_steps, reporter
 from .._repr import ShortRepr
 from .._tables import Columns, Tabular
-from ..bands import Band
+from ..bands import Band, resolve_bands
 from ..classes import ClassPopulation, ClassPopulations
 from ..identified import largest_n, ways_out
 from ..laws import law_spec
@@ -38,7 +38,8 @@ IntArray = npt.NDArray[np.int64]
 ALL_CLASSES = "all classes"
 #: What the number of a class is about.
 CLASS_NOTE = (
-    "The number of a class is about two linear models that are trained on images of this class alone. Of n training images of all "
+    "The number of a class is about two linear models that are trained on images of this class alone, and about all modes "
+    "together; fine patterns need more images than coarse ones, so that every band needs more. Of n training images of all "
     "classes, a class has on average n times its share of the data. A class-conditional network shares its weights between "
     "classes: how much it gains from the other classes is not predicted."
 )
@@ -58,8 +59,9 @@ class ClassAnswer(ShortRepr):
     share : of the class among all images
     n : (T,) its images in training sets of the sizes of :class:`ClassAnswers`: size × share, rounded
     relative : (T,) relative disagreement of two linear models trained on so many images of it; NaN if that cannot be answered
-    needed : smallest number of its images at which the relative disagreement is at most the tolerance; None if that cannot be
-        answered, or if no number of images is enough
+    needed : smallest number of its images at which the relative disagreement of all modes together is at most the tolerance; None
+        if that cannot be answered, or if no number of images is enough
+    in_every_band : smallest number of its images at which each of its eigenbands agrees so; None if one of them cannot be answered
     law, law_reason : the law of these numbers, and why; nothing if there are none
     problem : why `needed` is None, and what can be done about it; nothing if it is known
     """
@@ -70,6 +72,7 @@ class ClassAnswer(ShortRepr):
     n: IntArray
     relative: FloatArray
     needed: int | None
+    in_every_band: int | None
     law: str
     law_reason: str
     problem: str
@@ -123,6 +126,7 @@ class ClassAnswers(ShortRepr, Tabular):
             "class": [row.name for row in rows],
             "images": np.array([row.images for row in rows], dtype=object),
             "needed": np.array([row.needed for row in rows], dtype=object),
+            "in_every_band": np.array([row.in_every_band for row in rows], dtype=object),
             "n": [int(row.n[self.reference]) for row in rows],
             "relative": [float(row.relative[self.reference]) for row in rows],
             "problem": [row.problem for row in rows],
@@ -156,16 +160,19 @@ class ClassAnswers(ShortRepr, Tabular):
         where = f"in {self.agree:,} of {total:,} classes" if self.agree else "in no class"
         where = "in every class" if self.agree == total else where
         texts = [
-            f"With training sets of {size:,} images of all classes, two linear models of one class agree {within} {where}."
+            f"With training sets of {size:,} images of all classes, two linear models of one class agree overall {within} {where}."
         ]
         silent = [row for row in self.classes if math.isnan(row.relative[self.reference])]
         if silent:
             texts.append(f"{_listed(silent)} {'has' if len(silent) == 1 else 'have'} too few images to tell.")
         short = [row for row in self.most_lacking if row.missing]
         if short:
-            named = [f"{row.name} ({row.needed:,} needed, {row.images:,} there)" for row in short]
-            what = "1 class needs" if len(short) == 1 else f"{len(short):,} classes need"
-            texts.append(f"{what} more images than there are: {listed(named, _NAMED)}.")
+            texts.append(f"{_need(short)} more images than there are: {_counts(short, [row.needed for row in short])}.")
+        fine = [row for row in self.classes if row.enough and (row.in_every_band or 0) > (row.images or 0)]
+        if fine:
+            fine.sort(key=lambda row: -(row.in_every_band or 0) / max(1, row.images or 0))
+            counts = _counts(fine, [row.in_every_band for row in fine])
+            texts.append(f"{_need(fine)} more images than there are to agree in every eigenband: {counts}.")
         unknown = [row for row in self.most_lacking if row.needed is None]
         if unknown:
             texts.append(f"How many images are needed cannot be answered for {_listed(unknown)}.")
@@ -175,6 +182,16 @@ class ClassAnswers(ShortRepr, Tabular):
                 f"{self.of_all:,} training images of all classes give every class enough; class {slowest.name} decides."
             )
         return tuple(texts)
+
+
+def _need(rows: Sequence[ClassAnswer]) -> str:
+    return "1 class needs" if len(rows) == 1 else f"{len(rows):,} classes need"
+
+
+def _counts(rows: Sequence[ClassAnswer], needed: Sequence[int | None]) -> str:
+    """``"cat (120 needed, 80 there), dog (…)"``."""
+    pairs = zip(rows, needed, strict=True)
+    return listed([f"{row.name} ({need or 0:,} needed, {row.images or 0:,} there)" for row, need in pairs], _NAMED)
 
 
 def _listed(rows: Sequence[ClassAnswer]) -> str:
@@ -194,6 +211,7 @@ def answers_by_class(
     law: str = AUTO,
     mixture_law: str | None = None,
     tolerance: float = 0.1,
+    bands: int = 6,
     progress: StepProgress = None,
 ) -> ClassAnswers:
     """How much two linear models of each class disagree, and how many of its images make them agree.
@@ -211,6 +229,7 @@ def answers_by_class(
         the law of the largest class, because each choice is an experiment; small classes are answered by the Gaussian law.
     mixture_law : law of the mixture, if it is known already; `law` by default
     tolerance : relative disagreement to reach, in (0, 1)
+    bands : number of eigenbands of each class
     progress : True shows a progress bar on a terminal and in a notebook; a callable is called with the name of a step and the
         fraction of the work that is done
 
@@ -227,7 +246,9 @@ def answers_by_class(
     reference = int(sizes[-1]) if reference_n is None else reference_n
     if reference not in sizes:
         raise ValueError(f"reference_n must be one of {', '.join(map(str, sizes))}, got {reference}")
-    question = _Question(sizes=sizes, sigma_max=positive("sigma_max", sigma_max), tolerance=tolerance)
+    question = _Question(
+        sizes=sizes, sigma_max=positive("sigma_max", sigma_max), tolerance=tolerance, bands=integer("bands", bands, 1)
+    )
     report, rows = reporter(progress), []
     report("which law", 0.0)
     shared = _shared_law(populations.classes, law, question.sigma_max)
@@ -262,6 +283,7 @@ class _Question:
     sizes: IntArray
     sigma_max: float
     tolerance: float
+    bands: int
 
 
 def _shared_law(classes: Sequence[ClassPopulation], law: str, sigma_max: float) -> LawChoice | None:
@@ -290,6 +312,7 @@ def _of_class(one: ClassPopulation, question: _Question, law: str, shared: LawCh
         n=_sizes(question, one.share),
         relative=np.full(question.sizes.size, np.nan),
         needed=None,
+        in_every_band=None,
         law="",
         law_reason="",
         problem=f"cannot be answered: {one.problem}",
@@ -301,16 +324,20 @@ def _sizes(question: _Question, share: float) -> IntArray:
 
 
 def _answer(name: str, population: Population, share: float, question: _Question, choice: LawChoice) -> ClassAnswer:
-    everything = [Band(0, len(population.eigenvalues))]
+    modes = len(population.eigenvalues)
+    bands = [*resolve_bands(question.bands, modes), Band(0, modes)]
     sizes = _sizes(question, share)
-    (needed,) = images_needed(population, everything, question.sigma_max, question.tolerance, law=choice.law)
+    found = images_needed(population, bands, question.sigma_max, question.tolerance, law=choice.law)
+    *of_bands, needed = (None if answer is None else answer.n for answer in found)
+    known = [n for n in of_bands if n is not None]
     return ClassAnswer(
         name=name,
         images=population.sample_size,
         share=share,
         n=sizes,
         relative=np.array([_relative(population, int(size), choice.law, question.sigma_max) for size in sizes]),
-        needed=None if needed is None else needed.n,
+        needed=needed,
+        in_every_band=max(known) if len(known) == len(of_bands) else None,
         law=choice.law,
         law_reason=choice.reason,
         problem="" if needed is not None else _problem(population),
@@ -350,6 +377,7 @@ def classes_to_json(answers: ClassAnswers) -> dict[str, Any]:
             "n": one.n.tolist(),
             "relative": [None if math.isnan(value) else value for value in one.relative.tolist()],
             "needed": one.needed,
+            "needed_in_every_band": one.in_every_band,
             "missing": one.missing,
             "needed_of_all_classes": one.of_all,
             "law": one.law,

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from .._checks import FloatArray
 from .._listing import listed
+from .._repr import short_repr
 from ..pixel_range import PixelScaling, ValueSurvey, choose_scaling
 from ..provenance import Provenance
 from .axes import doubts_about_axes
@@ -137,6 +138,9 @@ class ImagesUsed(NamedTuple):
     finite: npt.NDArray[np.int64] | None
     subset: str
     left_out: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def images_used(array: Any, options: Options, name: str) -> ImagesUsed:

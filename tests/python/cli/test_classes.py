@@ -46,6 +46,7 @@ def test_plan_by_class_is_plan_of_each_class(digits_like: Path) -> None:
         assert (dark["needed"], dark["images"], dark["law"]) == (alone["total"]["n"], alone["images"], alone["law"])
         assert (light["images"], light["share"]) == (90, 90 / 140)
         assert both["classes"]["mixture"]["needed"] == both["total"]["n"]
+        assert both["classes"]["mixture"]["needed_in_every_band"] == max(band["n"] for band in both["bands"])
         assert "Two linear models by class" in result.stdout
         assert f"classes: 2 by the {'subfolders' if data == 'folder' else 'array'}" in result.stderr
     succeed("plan", "data.npz", "--json", "plain.json")

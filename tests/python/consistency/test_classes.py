@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import kappaflow as kf
-from kappaflow.bands import Band
+from kappaflow.bands import Band, resolve_bands
 from kappaflow.consistency.classes import ClassAnswers, classes_to_json
 from kappaflow.consistency.law_choice import choose_law
 from kappaflow.consistency.needed import images_needed, search_work
@@ -46,13 +46,16 @@ def test_each_answer_is_that_of_the_class_alone(populations: kf.ClassPopulations
         assert one.population is not None
         chosen = choose_law(one.population, law, work=search_work(one.population)).law
         everything = [Band(0, 16)]
-        (needed,) = images_needed(one.population, everything, 80.0, 0.2, law=chosen)
+        ranges = [*resolve_bands(6, 16), *everything]
+        *of_bands, needed = images_needed(one.population, ranges, 80.0, 0.2, law=chosen)
         splits = Splits(one.population, SIZES[row.name], law=chosen)
         relative = splits.mean_disagreement(
             splits.sampling_map(0.0, 80.0), input_sigma=80.0, bands=everything, relative=True
         )
         assert needed is not None
         assert (row.name, row.law, row.images, row.needed) == (one.name, chosen, SIZES[row.name], needed.n)
+        assert row.in_every_band == max(answer.n for answer in of_bands if answer is not None)
+        assert row.in_every_band > needed.n
         assert row.n.tolist() == [SIZES[row.name]]
         assert row.relative[0] == pytest.approx(relative[0], rel=1e-12)
 
@@ -90,6 +93,23 @@ def test_shares_of_training_sets(answers: ClassAnswers) -> None:
     assert answers.mixture.share == 1.0
 
 
+def test_classes_that_need_more_images_for_their_fine_patterns() -> None:
+    rng = np.random.default_rng(3)
+    scales = np.array([1.0, 1.0, 1e-4, 1e-4])
+    images = rng.standard_normal((300, 4)) * np.where(np.arange(300)[:, None] < 200, 1.0, scales)
+    found = kf.populations_by_class(images, np.repeat(["even", "steep"], [200, 100]))
+    answers = kf.answers_by_class(found, sigma_max=1.0, tolerance=0.02, law="gaussian", bands=2)
+    even, steep = answers.classes
+    assert even.enough
+    assert steep.enough
+    assert steep.in_every_band is not None
+    assert steep.in_every_band > 100
+    assert (
+        f"1 class needs more images than there are to agree in every eigenband: steep ({steep.in_every_band:,} needed, 100 there)."
+        in answers.sentences
+    )
+
+
 def test_classes_that_cannot_be_answered_are_listed(answers: ClassAnswers) -> None:
     rows = {row.name: row for row in answers.classes}
     assert list(rows) == ["large", "one", "small", "tiny", "two"]
@@ -102,7 +122,7 @@ def test_classes_that_cannot_be_answered_are_listed(answers: ClassAnswers) -> No
     assert answers.of_all is None
     text = " ".join(answers.sentences)
     assert "3 classes (one, two, tiny)" in text
-    assert "of one class agree within 20 % in" in text
+    assert "of one class agree overall within 20 % in" in text
 
 
 def test_json_is_strict_and_complete(answers: ClassAnswers) -> None:
@@ -131,6 +151,7 @@ def test_every_class_has_enough() -> None:
     [
         ({"tolerance": 1.0}, "tolerance must lie between 0 and 1"),
         ({"n": [10], "reference_n": 20}, "reference_n must be one of 10, got 20"),
+        ({"bands": 0}, "bands must be an integer of at least 1"),
         ({"n": [1]}, "n must be an integer of at least 2"),
         ({"law": "nothing"}, "law must be one of"),
     ],

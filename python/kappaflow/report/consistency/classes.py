@@ -96,7 +96,7 @@ def plot_classes(ax: Axes, answers: ClassAnswers) -> Legend:
     for place in places[~np.isfinite(needed)].tolist():
         row = rows[place]
         ax.annotate(
-            _needed(row).text,
+            _needed(row, row.needed).text,
             (max(held[place], 1), place),
             (8, 0),
             textcoords="offset points",
@@ -134,17 +134,19 @@ def class_table(answers: ClassAnswers) -> Table:
     relative = [float(row.relative[answers.reference]) for row in rows]
     return Table(
         name="classes",
-        caption=f"Relative disagreement is that of two linear models trained on so many images of the class as {size:,} images of "
-        f"all classes hold; images needed are those at which it is at most {percent_setting(answers.tolerance)}. “Of all classes” "
-        "is the size of a training set of all classes that holds so many images of this class.",
+        caption=f"“Relative” is the relative disagreement of two linear models trained on so many images of the class as "
+        f"{size:,} images of all classes hold; images needed are those at which it is at most "
+        f"{percent_setting(answers.tolerance)}, for all modes together and in every eigenband of the class. “Of all classes” is "
+        "the size of a training set of all classes that holds so many images of this class.",
         columns={
             "Class": [row.name for row in rows],
             "Images": [
                 Cell("known exactly") if row.images is None else Cell(count(row.images), row.images) for row in rows
             ],
             f"Of n = {size:,}": [int(row.n[answers.reference]) for row in rows],
-            "Relative disagreement": [rounded(value, percent(value)) for value in relative],
-            "Images needed": [_needed(row) for row in rows],
+            "Relative": [rounded(value, percent(value)) for value in relative],
+            "Images needed": [_needed(row, row.needed) for row in rows],
+            "In every band": [_needed(row, row.in_every_band) for row in rows],
             "More needed": [_or_unknown(row.missing) for row in rows],
             "Of all classes": [_or_unknown(row.of_all) for row in rows],
         },
@@ -155,10 +157,10 @@ def class_table(answers: ClassAnswers) -> Table:
     )
 
 
-def _needed(row: ClassAnswer) -> Cell:
+def _needed(row: ClassAnswer, needed: int | None) -> Cell:
     """The images needed, or that they are more than there are."""
-    if row.needed is not None:
-        return Cell(count(row.needed), row.needed)
+    if needed is not None:
+        return Cell(count(needed), needed)
     return Cell(f"more than {row.images:,}" if row.law and row.images is not None else "not known")
 
 
