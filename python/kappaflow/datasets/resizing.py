@@ -99,6 +99,12 @@ RECIPES = {
 }
 
 
+#: Products of so many steps are computed in one thread: for one image, BLAS threads cost more than they save, up to ten times.
+ONE_THREAD = 2**18
+#: More planes than those of one image.
+MANY_PLANES = 4
+
+
 def area_weights(length: int, size: int) -> FloatArray:
     """(size, length) matrix of area averaging: row j holds the shares of the old pixels in new pixel j. Rows sum to 1.
 
@@ -164,8 +170,17 @@ class Resizer(ShortRepr):
         if self.columns is not None:
             planes = _columns(planes, self.columns)
         if self.rows is not None:
-            planes = self.rows @ planes.astype(np.float64, copy=False)
+            planes = _rows(planes.astype(np.float64, copy=False), self.rows)
         return planes.astype(np.float64, copy=False)
+
+
+def _rows(planes: FloatArray, weights: FloatArray) -> FloatArray:
+    """(H, h) times planes (M, h, W); a few columns at a time, see :data:`ONE_THREAD`."""
+    step = max(1, ONE_THREAD // weights.size)
+    if len(planes) > MANY_PLANES or planes.shape[2] <= step:
+        return np.asarray(weights @ planes)
+    starts = range(0, planes.shape[2], step)
+    return np.concatenate([weights @ planes[:, :, start : start + step] for start in starts], axis=2)
 
 
 def _columns(planes: npt.NDArray[Any], weights: FloatArray) -> FloatArray:
@@ -174,7 +189,7 @@ def _columns(planes: npt.NDArray[Any], weights: FloatArray) -> FloatArray:
     if planes.dtype == np.float64:
         return np.asarray(planes @ weights.T)
     out = np.empty((count, height, len(weights)))
-    step = max(1, BLOCK_VALUES // width)
+    step = max(1, min(BLOCK_VALUES // width, ONE_THREAD // weights.size))
     for plane in range(count):
         for row in range(0, height, step):
             out[plane, row : row + step] = planes[plane, row : row + step].astype(np.float64) @ weights.T
