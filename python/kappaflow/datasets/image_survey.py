@@ -27,6 +27,8 @@ __all__ = ["ImageFacts", "ImageFile", "Skips", "StoredImage", "describe", "in_fi
 
 #: Frames of one file that are decoded before they are given on; a file that breaks among them loses all of them.
 FRAMES_AT_ONCE = 256
+#: Images of 8 bits that are decoded to see whether they may be masks.
+LOOKED_AT = 24
 SECONDS_BETWEEN_REPORTS = 0.2
 #: Files of 8 bits are mapped by their full range.
 EIGHT_BIT = PixelScaling(low=0.0, high=255.0, text="8-bit 0…255 mapped to [-1, 1]")
@@ -232,9 +234,45 @@ def survey_images(name: str, images: Sequence[StoredImage], options: Options, sk
             facts.scalings[dtype] = choose_scaling(
                 survey, np.dtype(dtype), name=name, asked=options.range, error=DataError
             )
+    known = [image for image in images if not image.header.needs_scan]
+    if options.range is None and options.like is None and known:
+        _ask_about_bytes(name, known, options)
     if len(images) > len(unknown) or "uint8" in surveys:
         facts.scalings.setdefault("uint8", EIGHT_BIT)
     return facts
+
+
+def _ask_about_bytes(name: str, images: Sequence[StoredImage], options: Options) -> None:
+    """Decide about images of 8 bits as about arrays of them: masks and dark images are asked about.
+
+    Some of the images are decoded for it; all of them if those can be read in more than one way.
+
+    Raises
+    ------
+    DataError
+        Two readings are plausible, see :func:`~kappaflow.pixel_range.choose_scaling`.
+    """
+    places = np.unique(np.linspace(0, len(images) - 1, LOOKED_AT).round().astype(np.int64)).tolist()
+    for chosen in ([images[place] for place in places], images):
+        survey = ValueSurvey()
+        report = Reports(options.progress, f"range of {len(chosen):,} images", len(chosen))
+        for number, image in enumerate(chosen):
+            report(number)
+            try:
+                for decoded in decode(image.file.open(), image.file.name, image.header, [image.frame]):
+                    if decoded.values.dtype == np.uint8 and not decoded.has_transparency:
+                        survey.add(decoded.values)
+            except DataError:  # reported when the image is read
+                continue
+        if not survey.count:
+            return
+        try:
+            choose_scaling(survey, np.dtype(np.uint8), name=name, error=DataError)
+        except DataError:
+            if len(chosen) == len(images):
+                raise
+        else:
+            return
 
 
 def describe(what: str, found: int, images: Sequence[StoredImage], facts: ImageFacts, options: Options) -> Provenance:
