@@ -22,7 +22,7 @@ from .._repr import short_repr
 from ..pixel_range import PixelScaling, ValueSurvey, choose_scaling
 from ..provenance import Provenance
 from .axes import doubts_about_axes
-from .errors import DataError
+from .errors import DataError, reading
 from .keys import Chosen, StoredArray, choose_array
 from .label_files import given_labels
 from .options import Options
@@ -309,6 +309,12 @@ def open_npy(path: Path, options: Options) -> ImageSource:
     return open_memory(array, path.name, options, f"the array file {path.name}")
 
 
+def with_warnings(source: ImageSource, warnings: tuple[str, ...]) -> ImageSource:
+    """The source with further warnings in its provenance."""
+    provenance = source.provenance
+    return replace(source, provenance=replace(provenance, warnings=(*provenance.warnings, *warnings)))
+
+
 def with_left_out(source: ImageSource, chosen: Chosen) -> ImageSource:
     """The source, whose provenance also states which arrays of the file are left out."""
     left_out = (*source.provenance.left_out, *chosen.left_out)
@@ -329,6 +335,20 @@ def check_chunks(array: Any, key: str, name: str) -> None:
             f"{name}: the array {key!r} has pieces (chunks) of {size:,} bytes when unpacked, and at most {CHUNK_BYTES:,} are read "
             "at once; write it with smaller chunks"
         )
+
+
+def missing_chunks(array: Any, stored: int, name: str) -> tuple[str, ...]:
+    """A warning if not all pieces of an array are stored: the others are read as one value, such as 0."""
+    if not array.chunks:
+        return ()
+    fill = array.fillvalue if hasattr(array, "fillvalue") else array.fill_value
+    total = math.prod(-(-int(side) // int(piece)) for side, piece in zip(array.shape, array.chunks, strict=True))
+    if stored >= total:
+        return ()
+    return (
+        f"{total - stored:,} of the {total:,} pieces (chunks) of {name} are not stored and are read as {fill:g}: "
+        "either all their values are so, or the file is not complete",
+    )
 
 
 def open_h5(path: Path, options: Options) -> ImageSource:
@@ -356,19 +376,20 @@ def open_h5(path: Path, options: Options) -> ImageSource:
         file.visititems(add)
         return arrays
 
-    try:
-        with h5py.File(path, "r") as file:
-            chosen = choose_array(collect(file), path.name, options.key)
-            check_chunks(file[chosen.key], chosen.key, path.name)
-    except OSError as error:
-        raise DataError(f"{path.name}: not an HDF5 file that can be read ({error})") from error
+    with reading(f"{path.name}: not an HDF5 file that can be read"), h5py.File(path, "r") as file:
+        chosen = choose_array(collect(file), path.name, options.key)
+        array = file[chosen.key]
+        check_chunks(array, chosen.key, path.name)
+        stored = array.id.get_num_chunks() if array.chunks else 0
+        missing = missing_chunks(array, stored, path.name)
 
     @contextlib.contextmanager
     def opener(key: str) -> Iterator[Any]:
-        with h5py.File(path, "r") as file:
+        with reading(f"{path.name}: the dataset {key!r} cannot be read"), h5py.File(path, "r") as file:
             yield file[key]
 
-    return open_keyed(opener, chosen, path.name, options, f"the dataset {chosen.key!r} of {path.name}")
+    what = f"the dataset {chosen.key!r} of {path.name}"
+    return with_warnings(open_keyed(opener, chosen, path.name, options, what), missing)
 
 
 def open_zarr(path: Path, options: Options) -> ImageSource:
@@ -385,6 +406,7 @@ def open_zarr(path: Path, options: Options) -> ImageSource:
         import zarr
     except ImportError as error:
         raise ImportError(f'{path.name}: reading zarr needs zarr: pip install "kappaflow[zarr]"') from error
+    arrays: Any
     try:
         store = zarr.open(str(path), mode="r")
     except Exception as error:  # zarr raises types of its own that differ between its versions 2 and 3
@@ -392,12 +414,22 @@ def open_zarr(path: Path, options: Options) -> ImageSource:
     if hasattr(store, "dtype"):
         if options.key is not None:
             raise DataError(f"{path.name}: is one zarr array without keys, got {options.key!r}")
-        check_chunks(store, "", path.name)
-        return open_memory(store, path.name, options, f"the zarr array {path.name}")
-    chosen = choose_array(list(zarr_arrays(store)), path.name, options.key)
-    check_chunks(store[chosen.key], chosen.key, path.name)
-    what = f"the array {chosen.key!r} of {path.name}"
-    return open_keyed(lambda key: contextlib.nullcontext(store[key]), chosen, path.name, options, what)
+        chosen, arrays, what = Chosen("", ()), {"": store}, f"the zarr array {path.name}"
+    else:
+        with reading(f"{path.name}: not a zarr store that can be read"):
+            chosen = choose_array(list(zarr_arrays(store)), path.name, options.key)
+        arrays, what = store, f"the array {chosen.key!r} of {path.name}"
+    array = arrays[chosen.key]
+    check_chunks(array, chosen.key, path.name)
+    with reading(f"{path.name}: not a zarr store that can be read"):
+        missing = missing_chunks(array, int(array.nchunks_initialized), path.name)
+
+    @contextlib.contextmanager
+    def opener(key: str) -> Iterator[Any]:
+        with reading(f"{path.name}: the array {key!r} cannot be read"):
+            yield arrays[key]
+
+    return with_warnings(open_keyed(opener, chosen, path.name, options, what), missing)
 
 
 def zarr_arrays(group: Any, prefix: str = "") -> Iterator[StoredArray]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .._listing import listed
 from ..provenance import PixelRange
-from .errors import DataError
+from .errors import DataError, reading
 from .options import Options
 from .slices import SliceFile, check_bytes, check_options, open_slices
 from .source import ImageSource
@@ -112,7 +112,6 @@ def load_frames(path: Path, name: str, first: bool) -> npt.NDArray[Any]:
     DataError
         The pixels are damaged, or compressed in a way for which a package is missing.
     """
-    pydicom = import_pydicom()
     dataset = read_dataset(path, name, pixels=True)
     try:
         values = dataset.pixel_array
@@ -120,7 +119,7 @@ def load_frames(path: Path, name: str, first: bool) -> npt.NDArray[Any]:
         Exception
     ) as error:  # RuntimeError and NotImplementedError without a decoder, ValueError of damaged pixels, …
         syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None)
-        packed = bool(getattr(syntax, "is_compressed", False))
+        packed = bool(getattr(syntax, "is_transfer_syntax", False)) and bool(getattr(syntax, "is_compressed", False))
         remedy = (
             f": its pixels are compressed as {getattr(syntax, 'name', syntax)}; install a decoder (pip install pylibjpeg "
             "pylibjpeg-libjpeg pylibjpeg-openjpeg), or unpack the files, as with gdcmconv --raw"
@@ -128,15 +127,20 @@ def load_frames(path: Path, name: str, first: bool) -> npt.NDArray[Any]:
             else " from the file, which is damaged"
         )
         raise DataError(f"{name}: the pixels cannot be read{remedy} ({str(error).splitlines()[0][:200]})") from error
+    with reading(f"{name}: slope and intercept cannot be read from the file, which is damaged"):
+        return rescaled(values, dataset)[: 1 if first else None]
+
+
+def rescaled(values: npt.NDArray[Any], dataset: Any) -> npt.NDArray[Any]:
+    """The frames (N, H, W) or (N, H, W, 3) of stored values, slope and intercept or table of values applied."""
     count = frames_of(dataset)
-    values = values.reshape(count, *values.shape[1 if count > 1 else 0 :])
+    frames = values.reshape(count, *values.shape[1 if count > 1 else 0 :])
     groups = slope_groups(dataset, count)
     if groups:
         pairs = [(float(group.get("RescaleSlope", 1)), float(group.get("RescaleIntercept", 0))) for group in groups]
-        values = np.stack([frame * slope + shift for frame, (slope, shift) in zip(values, pairs, strict=True)])
-    elif values.ndim == 3:
-        values = pydicom.pixels.apply_modality_lut(values, dataset)
-    frames: npt.NDArray[Any] = values[:1] if first else values
+        return np.stack([frame * slope + shift for frame, (slope, shift) in zip(frames, pairs, strict=True)])
+    if frames.ndim == 3:
+        frames = np.asarray(import_pydicom().pixels.apply_modality_lut(frames, dataset))
     return frames
 
 
@@ -182,10 +186,11 @@ def slice_file(path: Path, name: str, dataset: Any, options: Options) -> SliceFi
 
 
 class Found(NamedTuple):
-    """A file with pixels: its name, its elements, and its place among the others: folder, series, number."""
+    """A file with pixels: its name, its elements, its modality, and its place among the others: folder, series, number."""
 
     name: str
     dataset: Any
+    modality: str
     place: tuple[str, str, float, str]
 
 
@@ -199,14 +204,16 @@ def find_images(folder: Path, names: Sequence[str], left_out: Counter[str]) -> l
     """
     found = []
     for name in names:
-        dataset = read_dataset(folder / name, name, pixels=False)
-        if "Rows" not in dataset or "Columns" not in dataset:
-            left_out[str(dataset.get("Modality", "") or "no modality")] += 1
-            continue
-        number = first_number(dataset.get("InstanceNumber"))
-        series = str(dataset.get("SeriesInstanceUID", ""))
-        place = (name.rpartition("/")[0], series, 0.0 if number is None else number, name)
-        found.append(Found(name, dataset, place))
+        with reading(f"{name}: not a DICOM file that can be read"):
+            dataset = read_dataset(folder / name, name, pixels=False)
+            modality = str(dataset.get("Modality", "") or "no modality")
+            if "Rows" not in dataset or "Columns" not in dataset:
+                left_out[modality] += 1
+                continue
+            number = first_number(dataset.get("InstanceNumber"))
+            series = str(dataset.get("SeriesInstanceUID", ""))
+            place = (name.rpartition("/")[0], series, 0.0 if number is None else number, name)
+            found.append(Found(name=name, dataset=dataset, modality=modality, place=place))
     return sorted(found, key=lambda each: each.place)
 
 
@@ -226,8 +233,11 @@ def open_dicoms(folder: Path, names: Sequence[str], name: str, what: str, option
     left_out = [f"{count:,} DICOM files without pixels ({kind})" for kind, count in others.most_common(10)]
     if not found:
         raise DataError(f"{name}: no images in these DICOM files: {listed(left_out)}")
-    files = [slice_file(folder / each.name, each.name, each.dataset, options) for each in found]
-    modalities = Counter(str(each.dataset.get("Modality", "") or "no modality") for each in found)
+    files = []
+    for each in found:
+        with reading(f"{each.name}: not a DICOM file that can be read"):
+            files.append(slice_file(folder / each.name, each.name, each.dataset, options))
+    modalities = Counter(each.modality for each in found)
     notes = [
         f"{len({each.place[:2] for each in found}):,} series ({listed(f'{n:,} {kind}' for kind, n in modalities.most_common())})"
     ]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..moments import available_memory
 from .arrays import open_keyed
-from .errors import DataError
+from .errors import DataError, reading
 from .keys import StoredArray, choose_array
 from .members import read_npy_header
 from .options import Options
@@ -64,16 +64,13 @@ def open_npz(path: Path, options: Options) -> ImageSource:
     DataError
         The file or an option cannot be used.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            chosen = choose_array(npz_arrays(archive), path.name, options.key)
-            wanted = [key for key in (chosen.key, chosen.labels) if key is not None]
-            arrays = {key: load_array(archive, key, path.name) for key in wanted}
-    except (DataError, MemoryError):
-        raise
-    except (
-        Exception
-    ) as error:  # ValueError, EOFError, OSError, BadZipFile, zlib.error, RuntimeError of locked archives, …
-        raise DataError(f"{path.name}: not an .npz file of numbers that can be read ({error})") from error
+    with (
+        reading(f"{path.name}: not an .npz file of numbers that can be read"),
+        path.open("rb") as file,
+        np.load(file, allow_pickle=False) as archive,
+    ):
+        chosen = choose_array(npz_arrays(archive), path.name, options.key)
+        wanted = [key for key in (chosen.key, chosen.labels) if key is not None]
+        arrays = {key: load_array(archive, key, path.name) for key in wanted}
     what = f"the array {chosen.key!r} of {path.name}"
     return open_keyed(lambda key: contextlib.nullcontext(arrays[key]), chosen, path.name, options, what)

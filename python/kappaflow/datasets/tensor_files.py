@@ -16,7 +16,7 @@ import numpy.typing as npt
 from .._listing import listed
 from .._repr import ShortRepr
 from .arrays import as_array, open_keyed
-from .errors import DataError
+from .errors import DataError, reading
 from .keys import StoredArray, choose_array
 from .options import Options
 from .source import ImageSource
@@ -178,7 +178,7 @@ def check_packing(path: Path) -> None:
     """
     if not zipfile.is_zipfile(path):
         return
-    with zipfile.ZipFile(path) as archive:
+    with reading(f"{path.name}: not a file of tensors that can be read"), zipfile.ZipFile(path) as archive:
         packed = [info.filename for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED]
     if packed:
         raise DataError(f"{path.name}: {len(packed)} of its members are compressed, which no file of torch.save is")

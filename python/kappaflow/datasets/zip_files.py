@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO
 
-from .errors import DataError
+from .errors import DataError, reading
 from .member_keys import choose_members, describe_others
 from .members import StoredFile, checked_read, open_members, printable
 from .options import Options
@@ -86,10 +86,8 @@ def open_zip(path: Path, options: Options) -> ImageSource:
     """
 
     box = Archive(path)
-    try:
+    with reading(f"{path.name}: not a zip archive that can be read"):
         infos = [info for info in box.archive().infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise DataError(f"{path.name}: not a zip archive that can be read ({error})") from error
     locked = sum(info.flag_bits & 1 for info in infos)
     if locked:
         raise DataError(f"{path.name}: {locked} of its {len(infos)} members need a password; unpack it first")
