@@ -13,11 +13,12 @@ from ._checks import FloatArray, choice, integer
 from ._independence import COPIES
 from ._listing import listed
 from ._progress import CountProgress, counted
-from ._reading import finished
+from ._reading import SamplesRead, finished
 from ._repr import ShortRepr
 from ._samples import ImageBatches, SampleBatches, SampleReader, count_of
 from ._tables import Columns, Tabular
 from .class_labels import NO_CLASS, ClassLabels, class_labels
+from .groups import GroupLabels, group_numbers
 from .moments import available_memory
 from .population import Population
 from .provenance import Provenance
@@ -93,6 +94,8 @@ def populations_by_class(
     *,
     shape: tuple[int, ...] | None = None,
     profiles: int = 0,
+    groups: Any = None,
+    flip: bool = False,
     copies: str = "once",
     provenance: Provenance | str | None = None,
     progress: CountProgress = None,
@@ -108,7 +111,8 @@ def populations_by_class(
     labels : (N,) integers, texts or whole floats, or (N, K) one-hot rows, in the order of the images; by default the labels of an
         image source: those of its data or its subfolders. NaN, None and empty texts mean that an image has no class: it counts
         in the mixture alone.
-    shape, copies, provenance, progress : as of :meth:`Population.from_samples`; copies are counted within each class
+    shape, groups, flip, copies, provenance, progress : as of :meth:`Population.from_samples`; copies are counted within each class,
+        and the images of a group that are of one class stay together
     profiles : number of samples of each class to keep in mode coordinates
 
     Raises
@@ -116,7 +120,8 @@ def populations_by_class(
     TypeError
         No labels for images that have none of their own; or as :meth:`Population.from_samples`.
     ValueError
-        Another number of labels than of images, labels that are no classes, fewer than two classes, images in groups; or as
+        Another number of labels than of images, labels that are no classes, fewer than two classes, groups together with classes
+        that are known only while images are read; or as
         :meth:`Population.from_samples`.
     MemoryError
         The classes do not fit in memory; the message states the memory that they need.
@@ -136,10 +141,11 @@ def populations_by_class(
         shape = images.shape if shape is None else shape
         provenance = images.provenance if provenance is None else provenance
         names = getattr(images, "names", None)
-        if getattr(images, "groups", None) is not None or getattr(images, "flip", False):
-            raise ValueError("images must be independent to be told apart by class, got groups or mirror images")
+        own, flip = getattr(images, "groups", None), flip or bool(getattr(images, "flip", False))
+        groups = own() if groups is None and own is not None else groups
     once = choice("copies", copies, COPIES) == "once"
-    sorter = _Sorter(integer("profiles", profiles, 0), known, shape)
+    members = None if groups is None else known.groups(groups)
+    sorter = _Sorter(integer("profiles", profiles, 0), known, shape, groups=members, flip=flip)
     samples = SampleBatches(images, shape)
     with counted(progress, "reading images", count_of(images)) as report:
         for batch in samples:
@@ -170,6 +176,24 @@ class _Labels:
             self.known.require_several()
             self._read = None  # they are those of all images
 
+    def groups(self, labels: Any) -> _Groups:
+        """The groups of all images and those of each class, from the labels (N,) of groups.
+
+        Raises
+        ------
+        TypeError
+            Labels that are neither integers nor strings.
+        ValueError
+            Another number of labels than of images, or classes that are known only while images are read.
+        """
+        if self._read is not None:
+            raise ValueError(
+                "groups need classes that are known before the images are read, got labels that come with them"
+            )
+        everything, numbers = group_numbers(labels), self.known.numbers
+        everything.require(len(numbers))
+        return _Groups(everything, numbers)
+
     def of(self, first: int, count: int) -> ClassLabels:
         """The labels, which hold those of `count` images from number `first` on.
 
@@ -185,6 +209,19 @@ class _Labels:
         return self.known
 
 
+@dataclass(frozen=True)
+class _Groups:
+    """The groups of all images, and the number (N,) of the class of each image."""
+
+    everything: GroupLabels
+    classes: npt.NDArray[np.int64]
+
+    def of(self, number: int) -> GroupLabels | None:
+        """The groups of one class; None if it has one group only."""
+        members = self.everything.numbers[self.classes == number]
+        return group_numbers(members) if len(np.unique(members)) > 1 else None
+
+
 class _OfClass(NamedTuple):
     """A class, and whether neighbours within it are alike."""
 
@@ -195,8 +232,19 @@ class _OfClass(NamedTuple):
 class _Sorter:
     """Reads batches of images into a reader for all of them and one for each class."""
 
-    def __init__(self, profiles: int, labels: _Labels, shape: tuple[int, ...] | None) -> None:
-        self.mixture = SampleReader(profiles, image_shape=shape)
+    def __init__(
+        self,
+        profiles: int,
+        labels: _Labels,
+        shape: tuple[int, ...] | None,
+        *,
+        groups: _Groups | None,
+        flip: bool,
+    ) -> None:
+        everything = None if groups is None else groups.everything
+        self.mixture = SampleReader(profiles, everything, image_shape=shape, flip=flip)
+        self._groups, self._flip = groups, flip
+        self._of_class: dict[str, GroupLabels | None] = {}
         self._profiles, self._labels, self._shape = profiles, labels, shape
         self._readers: dict[str, SampleReader] = {}
         self._places: dict[str, list[npt.NDArray[np.int64]]] = {}
@@ -212,7 +260,9 @@ class _Sorter:
         for number in np.unique(numbers[numbers != NO_CLASS]).tolist():
             name, rows = labels.names[number], np.flatnonzero(numbers == number)
             if name not in self._readers:
-                self._readers[name] = SampleReader(self._profiles, image_shape=self._shape)
+                members = None if self._groups is None else self._groups.of(number)
+                self._of_class[name] = members
+                self._readers[name] = SampleReader(self._profiles, members, image_shape=self._shape, flip=self._flip)
                 self._places[name] = []
             self._readers[name].add(batch[rows])
             self._places[name].append(first + rows)
@@ -232,9 +282,8 @@ class _Sorter:
             one = self._class(name, of_class, once, _some(names, places))
             found.append(one.answer)
             alike = alike or one.alike
-        read = finished(
-            self.mixture, known, shape=self._shape, labels=None, once=once, names=names, ordered=alike or not found
-        )
+        groups = None if self._groups is None else self._groups.everything
+        read = self._finished(self.mixture, known, groups, once, names, ordered=alike)
         doubts = _doubts(labels, read.modes.independence.first)
         read = read._replace(provenance=replace(read.provenance, warnings=(*read.provenance.warnings, *doubts)))
         total = sum(one.images for one in found) + labels.without_class
@@ -245,6 +294,20 @@ class _Sorter:
             origin=labels.origin,
         )
 
+    def _finished(
+        self,
+        reader: SampleReader,
+        known: Provenance,
+        groups: GroupLabels | None,
+        once: bool,
+        names: Callable[[], Sequence[str]] | None,
+        *,
+        ordered: bool = True,
+    ) -> SamplesRead:
+        """What a reader has read; copies are no copies where groups say what belongs together."""
+        once = once and (groups is None or groups.independent)
+        return finished(reader, known, shape=self._shape, labels=groups, once=once, names=names, ordered=ordered)
+
     def _class(self, name: str, known: Provenance, once: bool, names: Callable[[], Sequence[str]] | None) -> _OfClass:
         """The population of one class, whose reader is dropped."""
         reader = self._readers.pop(name, None)
@@ -253,8 +316,10 @@ class _Sorter:
             problem = f"it has {count} image{'s' * (count != 1)}, and needs 2"
         elif reader.all_equal:
             problem = f"its {count:,} images are all equal"
+        elif self._groups is not None and self._of_class[name] is None:
+            problem = f"its {count:,} images are of one group, and it needs 2"
         else:
-            read = finished(reader, known, shape=self._shape, labels=None, once=once, names=names)
+            read = self._finished(reader, known, self._of_class[name], once, names)
             answer = ClassPopulation(name=name, images=read.sample_size, share=0.0, population=Population.of_read(read))
             return _OfClass(answer, read.modes.independence.worth is not None)
         answer = ClassPopulation(name=name, images=count, share=0.0, population=None, problem=problem)

@@ -196,7 +196,6 @@ def load_by_class(
         return Loaded(load_population(data, profiles, display, law), None)
     if data.is_population:
         refuse_population(data)
-    require_independent(data, "--by class")
     source = open_data(data, display, labels=by.read())
     known = source.class_labels()
     display.say(f"classes: {describe_classes(known)}")
@@ -204,6 +203,8 @@ def load_by_class(
     say_provenance(found.mixture.provenance, display, source.provenance)
     if law is not None and law.needs_profiles:
         require_profiles(found.mixture, data, f"--law {law.law}")
+    if found.mixture.group_count is not None:
+        require_profiles(found.mixture, data, "images in groups and mirror images")
     return Loaded(found.mixture, found)
 
 

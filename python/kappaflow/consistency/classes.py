@@ -24,6 +24,7 @@ from ..classes import ClassPopulation, ClassPopulations
 from ..identified import largest_n, ways_out
 from ..laws import law_spec
 from ..population import Population
+from ..sample_size import smallest_training_set
 from ..sampling import SIGMA_MAX
 from ..splits import Splits
 from .diagnosis import FEWEST_PROFILES
@@ -345,8 +346,8 @@ def _answer(name: str, population: Population, share: float, question: _Question
 
 
 def _relative(population: Population, n: int, law: str, sigma_max: float) -> float:
-    """The relative disagreement of all modes; NaN if n is below 2, or beyond what the images determine."""
-    if n < 2:
+    """The relative disagreement of all modes; NaN if n is one group or less, or beyond what the images determine."""
+    if n < smallest_training_set(population):
         return math.nan
     splits = Splits(population, n, law=law)
     try:

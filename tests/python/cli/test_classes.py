@@ -78,6 +78,20 @@ def test_predict_by_class(digits_like: Path, plain_figures: None) -> None:
     )
 
 
+@pytest.mark.parametrize("option", [("--flip",), ("--groups", "groups.npy")])
+def test_mirror_images_and_groups_of_each_class(digits_like: Path, option: tuple[str, ...]) -> None:
+    with np.load("data.npz") as data:
+        dark = data["labels"] == "dark"
+    groups = np.arange(140) // 2
+    np.save("groups.npy", groups)
+    succeed("plan", "data.npz", "--by", "class", *option, "--json", "both.json")
+    assert "--profiles must be above 0" in refuse("plan", "data.npz", "--by", "class", *option, "--profiles", "0")
+    np.save("groups.npy", groups[dark])
+    succeed("plan", "dark.npy", "--range", "0,255", *option, "--json", "alone.json")
+    (row, _), alone = numbers("both.json")["classes"]["classes"], numbers("alone.json")
+    assert (row["needed"], row["images"], row["law"]) == (alone["total"]["n"], alone["images"], "empirical")
+
+
 def test_limit_draws_from_all_classes(digits_like: Path) -> None:
     succeed("plan", "data.npz", "--by", "class", "--limit", "70", "--json", "some.json")
     counts = [row["images"] for row in numbers("some.json")["classes"]["classes"]]

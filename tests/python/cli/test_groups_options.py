@@ -117,7 +117,6 @@ def test_validate_linear_draws_whole_groups(clips):
         ),
         (("pilot", "clips", "--groups", "folder"), "--groups does not apply to kappaflow pilot"),
         (("validate", "network", "clips", "--flip"), "--flip does not apply to kappaflow validate network"),
-        (("predict", "clips", "--by", "class", "--flip"), "--flip does not apply to --by class"),
         (("lens", "clips", "--flip"), "--flip does not apply to kappaflow lens"),
         (
             ("validate", "linear", "clips", "--groups", "folder", "--sampling", "gaussian"),

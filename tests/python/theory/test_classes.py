@@ -155,6 +155,33 @@ def test_copies_count_once_within_a_class() -> None:
     assert [one.images for one in every.classes] == [45, 45]
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_groups_and_mirror_images_within_each_class(flip: bool) -> None:
+    x, labels = images(7), np.repeat(["a", "b"], [60, 30])
+    groups = np.arange(90) // 3
+    grouped = kf.populations_by_class(x, labels, groups=None if flip else groups, flip=flip, profiles=500)
+    for name in ("a", "b"):
+        mine = labels == name
+        alone = kf.Population.from_samples(x[mine], groups=None if flip else groups[mine], flip=flip, profiles=500)
+        population = grouped[name].population
+        assert population is not None
+        assert_same_population(population, alone)
+        assert (population.group_count, population.versions) == (alone.group_count, alone.versions)
+        np.testing.assert_array_equal(population.groups, alone.groups)
+        row = next(row for row in kf.answers_by_class(grouped, tolerance=0.3).classes if row.name == name)
+        assert row.law == "empirical"
+        assert 0 < row.relative[0] < 1
+    whole = kf.Population.from_samples(x, groups=None if flip else groups, flip=flip)
+    np.testing.assert_array_equal(grouped.mixture.eigenvalues, whole.eigenvalues)
+
+
+def test_classes_of_one_group_are_listed() -> None:
+    found = kf.populations_by_class(images(8), np.repeat(["a", "b"], [60, 30]), groups=np.minimum(np.arange(90), 60))
+    assert found["b"].problem == "its 30 images are of one group, and it needs 2"
+    with pytest.raises(ValueError, match="one label for each of the 90 samples, got 89"):
+        kf.populations_by_class(images(8), np.arange(90) % 2, groups=np.arange(89))
+
+
 def test_a_thousand_classes() -> None:
     x = np.random.default_rng(0).standard_normal((3000, 4))
     found = kf.populations_by_class(x, np.arange(3000) % 1000)
