@@ -62,6 +62,9 @@ def test_patients_in_folders_and_files_without_pixels(tmp_path: Path) -> None:
     assert source.names is not None
     assert [name.split("/")[0] for name in source.names()] == ["p1"] * 4 + ["p2"] * 5
     assert source.provenance.left_out == ("1 DICOM files without pixels (SR)",)
+    by_patient = open_images(tmp_path / "all", range=WINDOW, groups="folder")
+    assert by_patient.groups is not None
+    assert by_patient.groups().tolist() == ["p1"] * 4 + ["p2"] * 5
     (tmp_path / "reports").mkdir()
     (tmp_path / "all" / "report.dcm").rename(tmp_path / "reports" / "report.dcm")
     with pytest.raises(

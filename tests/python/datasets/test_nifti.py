@@ -117,6 +117,9 @@ def test_patients_in_folders(tmp_path: Path) -> None:
     assert source.names is not None
     assert list(source.names()) == ["p1/t1.nii.gz"] * 20 + ["p2/t1.nii.gz"] * 3
     assert any(".txt" in text for text in source.provenance.left_out)
+    by_volume = open_images(folder, range=WINDOW, groups="file")
+    assert by_volume.groups is not None
+    assert by_volume.groups().tolist() == ["p1/t1.nii.gz"] * 20 + ["p2/t1.nii.gz"] * 3
     some = open_images(folder, range=WINDOW, limit=9)
     assert some.names is not None
     assert len(some.names()) == 9
