@@ -56,6 +56,23 @@ def deep_colour(upper: npt.NDArray[np.uint8], image: Any) -> npt.NDArray[np.uint
     return joined(upper, np.asarray(image))
 
 
+def deep_ppm(image: Any) -> npt.NDArray[np.uint16]:
+    """(H, W, 3) values of a PPM file in colour with more than 8 bits, from 0 to 65535 whatever its largest value.
+
+    Pillow keeps 16 bits of grey images, so it reads the colours as neighbours in a grey image of three times the width.
+
+    Parameters
+    ----------
+    image : opened and not decoded yet
+    """
+    tile = image.tile[0]
+    largest, plain = tile.args[1], tile.codec_name == "ppm_plain"
+    image.fp.seek(tile.offset)
+    header = f"{'P2' if plain else 'P5'} {3 * image.width} {image.height} {largest}\n".encode()
+    with type(image)(io.BytesIO(header + image.fp.read())) as grey:
+        return np.asarray(grey).astype(np.uint16).reshape(image.height, image.width, 3)
+
+
 @dataclass(frozen=True)
 class TiffStack:
     """Images of a TIFF file that tifffile reads: their number, size, channels, dtype, and their bits (8, 16 or 32)."""

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from .._checks import FloatArray
 from .._repr import ShortRepr
 from ..provenance import PixelRange
-from .deep_images import deep_colour, read_tiff_frames
+from .deep_images import deep_colour, deep_ppm, read_tiff_frames
 from .errors import DataError
 from .image_formats import ImageInput, opened
-from .image_headers import GREY_16, Header, has_deep_colour, palette_is_grey, read_header
+from .image_headers import GREY_16, Header, has_deep_colour, is_deep_ppm, palette_is_grey, read_header
 
 __all__ = ["GROUNDS", "Decoded", "decode", "read_image"]
 
@@ -88,6 +88,9 @@ def decode_frame(image: Any, file: ImageInput, name: str, frame: int) -> Decoded
         colours = 1 if pixels.shape[2] == 2 else 3
         alpha = pixels[:, :, -1] / 65535.0 if pixels.shape[2] in (2, 4) else None
         return Decoded(pixels[:, :, 0] if colours == 1 else pixels[:, :, :3], alpha, 65535)
+    if is_deep_ppm(image):
+        with opened(file, name) as again:
+            return Decoded(deep_ppm(again), None, 65535)
     image.load()
     mode = image.mode
     if mode in GREY_16:

@@ -72,6 +72,14 @@ def has_deep_colour(image: Any) -> bool:
     return image.mode in ("RGB", "RGBA") and ";16" in raw_mode(image)
 
 
+def is_deep_ppm(image: Any) -> bool:
+    """Whether a PPM file in colour, not decoded yet, stores more than 8 bits for each colour, of which Pillow keeps 8."""
+    if image.format != "PPM" or image.mode != "RGB":
+        return False
+    args = image.tile[0].args
+    return isinstance(args, tuple) and len(args) > 1 and isinstance(args[1], int) and args[1] > 255
+
+
 def palette_is_grey(image: Any) -> bool:
     """Whether all colours of the palette of a P image are grey."""
     palette = image.getpalette("RGB") or []
@@ -80,9 +88,6 @@ def palette_is_grey(image: Any) -> bool:
 
 def is_cut(image: Any) -> bool:
     """Whether a format with more than 8 bits for each colour is decoded to 8."""
-    if image.format == "PPM" and image.mode == "RGB":
-        args = image.tile[0].args
-        return isinstance(args, tuple) and len(args) > 1 and isinstance(args[1], int) and args[1] > 255
     if image.format == "SGI":
         return bool(image.tile) and image.tile[0].codec_name == "SGI16"
     if image.format == "JPEG2000" and image.mode != "I;16":
@@ -170,7 +175,7 @@ def read_header(file: ImageInput, name: str) -> Header:
 def header_of(image: Any) -> Header:
     """What Pillow's open image says."""
     mode, width, height = image.mode, image.width, image.height
-    deep = has_deep_colour(image)
+    deep = has_deep_colour(image) or is_deep_ppm(image)
     orientation = orientation_of(image)
     turned = orientation != 1
     if image.format == "TIFF":  # Pillow turns these itself

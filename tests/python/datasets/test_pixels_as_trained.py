@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -185,10 +186,34 @@ def test_alpha_of_16_bits_and_of_none(tmp_path: Path) -> None:
 
 def test_colour_beyond_8_bits_that_is_cut_is_stated(tmp_path: Path) -> None:
     image = deep(4, 5, 3)
-    (tmp_path / "a.ppm").write_bytes(b"P6 5 4 65535\n" + image.astype(">u2").tobytes())
+    header = struct.pack(">hBBHHHH", 474, 0, 2, 3, 5, 4, 3).ljust(512, b"\0")
+    planes = np.moveaxis(image[::-1], 2, 0)  # from the bottom up
+    (tmp_path / "a.sgi").write_bytes(header + planes.astype(">u2").tobytes())
     source = open_images(tmp_path)
     assert "1 images store more than 8 bits for each colour" in source.provenance.warnings[0]
     np.testing.assert_allclose(rows(source), pixels(image[None], 65535), atol=0.01)
+
+
+@pytest.mark.parametrize("largest", [65535, 4095, 1023, 257])
+@pytest.mark.parametrize("kind", [b"P3", b"P6"])
+def test_colour_of_ppm_keeps_its_bits(kind: bytes, largest: int, tmp_path: Path) -> None:
+    image = np.random.default_rng(largest).integers(0, largest + 1, (4, 5, 3))
+    image[0, 0], image[0, 1] = 0, largest
+    text = " ".join(map(str, image.ravel())).encode() if kind == b"P3" else image.astype(">u2").tobytes()
+    (tmp_path / "a.ppm").write_bytes(kind + f"\n# a comment\n5 4\n{largest}\n".encode() + text)
+    source = open_images(tmp_path)
+    assert source.shape == (4, 5, 3)
+    assert source.provenance.warnings == ()
+    np.testing.assert_allclose(rows(source), pixels(image[None], largest), atol=2 / 65535)  # rounded to 16 bits
+
+
+def test_ppm_of_8_bits_and_cut_files_are_as_before(tmp_path: Path) -> None:
+    image = random_bytes(4, 5, 3)
+    (tmp_path / "a.ppm").write_bytes(b"P6 5 4 255\n" + image.tobytes())
+    np.testing.assert_array_equal(rows(open_images(tmp_path)), pixels(image[None], 255))
+    (tmp_path / "a.ppm").write_bytes(b"P6 5 4 65535\n" + image.tobytes())  # half of the bytes
+    with pytest.raises(DataError, match=r"a\.ppm: "):
+        rows(open_images(tmp_path))
 
 
 def test_tiff_that_only_tifffile_reads(tmp_path: Path) -> None:
