@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,21 @@ def save(path: Path, kind: str) -> Any:
     elif kind == ".h5":
         with h5py.File(path / "x.h5", "w") as file:
             file["images"] = IMAGES
+    elif kind == ".npz":
+        np.savez(path / "x.npz", images=IMAGES)
+    elif kind == ".zarr":
+        pytest.importorskip("zarr").save(str(path / "x.zarr"), IMAGES)
+    elif kind == ".safetensors":
+        pytest.importorskip("safetensors.numpy").save_file({"images": IMAGES}, path / "x.safetensors")
+    elif kind == ".pt":
+        torch = pytest.importorskip("torch")
+        torch.save({"images": torch.from_numpy(IMAGES)}, path / "x.pt")
+    elif kind == ".zip":
+        with zipfile.ZipFile(path / "x.zip", "w") as archive:
+            for number, image in enumerate(IMAGES):
+                stream = io.BytesIO()
+                np.save(stream, image)
+                archive.writestr(f"{number:02}.npy", stream.getvalue())
     elif kind == "folder":
         (path / "xfolder").mkdir()
         for number, image in enumerate(IMAGES):
@@ -32,7 +49,7 @@ def save(path: Path, kind: str) -> Any:
     return IMAGES if kind == "array" else path / f"x{kind}"
 
 
-@pytest.mark.parametrize("kind", ["array", ".npy", ".h5", "folder"])
+@pytest.mark.parametrize("kind", ["array", ".npy", ".npz", ".h5", ".zarr", ".safetensors", ".pt", ".zip", "folder"])
 def test_images_with_nan_are_left_out_and_counted(kind: str, tmp_path: Path) -> None:
     data = save(tmp_path, kind)
     message = r"image 3 \(counted from 0\) holds nan; .*; skip_corrupt=True leaves such images out"
