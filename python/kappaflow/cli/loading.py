@@ -13,7 +13,7 @@ from .._checks import FloatArray
 from .._listing import MOST_NAMES, listed
 from ..class_labels import ClassLabels
 from ..classes import ClassPopulations, populations_by_class
-from ..datasets import ImageSource, open_images
+from ..datasets import BUILTIN_NAMES, DataError, ImageSource, open_images
 from ..datasets.memory import collect_rows
 from ..models.errors import ModelError
 from ..moments import available_memory
@@ -37,6 +37,7 @@ __all__ = [
     "load_by_class",
     "load_population",
     "open_data",
+    "open_like",
     "open_network",
     "read_rows",
     "refuse_population",
@@ -48,6 +49,8 @@ __all__ = [
 ]
 
 #: Classes that a line names.
+
+_BYTES = "bytes"
 
 
 def open_data(
@@ -100,6 +103,38 @@ def _few_lines(display: ProgressDisplay) -> Callable[[str], None]:
             display.warn("left out: more files, which are not named")
 
     return left_out
+
+
+def open_like(data: Data, whole: Provenance, display: ProgressDisplay) -> ImageSource:
+    """Images that are part of others, of which `whole` says how they were read.
+
+    A part may not show the range of all. If both are floats, or both are integers of more than 8 bits, the range of all is used; a
+    warning is given if the part alone would be read otherwise. Pixels of 8 bits, and images stored in another way than the whole,
+    such as files of 8 bits beside floats, have their own range.
+    """
+    ends = whole.pixel_range
+    if data.range is not None or data.data in BUILTIN_NAMES or ends is None:
+        return open_data(data, display)
+    try:
+        own = open_data(data, display, say=False)
+    except DataError:  # the part alone may have two readings
+        return open_data(replace(data, range=f"{ends.low!r},{ends.high!r}"), display)
+    kind = _stored_as(own.provenance.scaling)
+    if own.provenance.pixel_range == ends or kind == _BYTES or kind != _stored_as(whole.scaling):
+        say_provenance(own.provenance, display)
+        return own
+    shared = open_data(replace(data, range=f"{ends.low!r},{ends.high!r}"), display)
+    display.warn(
+        f"warning: {data.data} is read with the range of DATA, {ends.low:g}…{ends.high:g}; alone it would be read as "
+        f"{own.provenance.scaling}"
+    )
+    return shared
+
+
+def _stored_as(scaling: str) -> str:
+    """The kind of numbers that a scaling begins with: bytes, float, int or uint."""
+    word = scaling.partition(" ")[0]
+    return _BYTES if word in ("8-bit", "uint8") else word.rstrip("0123456789")
 
 
 def say_provenance(provenance: Provenance, display: ProgressDisplay, said: Provenance | None = None) -> None:

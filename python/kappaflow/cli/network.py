@@ -11,10 +11,9 @@ import numpy as np
 from rich.console import Console
 
 from .._checks import FloatArray
-from ..datasets import BUILTIN_NAMES
 from .console import ProgressDisplay, output_console, plain_line, print_notes
 from .errors import naming
-from .loading import open_data, read_rows, require_independent
+from .loading import open_data, open_like, read_rows, require_independent
 from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
 from .options import BandOption, Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption
 from .options_groups import Sizes
@@ -274,16 +273,14 @@ def compare(options: NetworkOptions, work: NetworkWork, display: ProgressDisplay
 def _training_rows(
     options: NetworkOptions, work: NetworkWork, option: str, path: str | None, display: ProgressDisplay
 ) -> FloatArray | None:
-    """Images of a training set, read with the options of DATA, and with the range of its values."""
+    """Images of a training set, read with the options of DATA, and with its range if both are stored alike."""
     if path is None:
         return None
     data = replace(options.data, data=path, patch=None, limit=None)
-    ends = work.context.population.provenance.pixel_range
-    if data.range is None and ends is not None and path not in BUILTIN_NAMES and not Path(path).is_dir():
-        data = replace(data, range=f"{ends.low!r},{ends.high!r}")
     most_bytes = int(options.memory.memory * 2**30)
     with naming(option):
-        return read_rows(data, open_data(data, display), most_bytes, options.seed.seed, display).rows
+        source = open_like(data, work.context.population.provenance, display)
+        return read_rows(data, source, most_bytes, options.seed.seed, display).rows
 
 
 def _coordinate(context: Context, counterfactual: int | None) -> FloatArray | None:
