@@ -82,11 +82,19 @@ def _samples_table(name: str, diagnosis: Diagnosis) -> Table:
     return table
 
 
+def _pairs(diagnosis: Diagnosis) -> str:
+    if diagnosis.groups == diagnosis.profiles:
+        return " with their mirror images, in pairs without an image in common"
+    if diagnosis.groups is not None:
+        return f" of {diagnosis.groups:,} groups in pairs without a group in common"
+    return " in pairs without an image in common" if diagnosis.disjoint else ""
+
+
 def _errors_table(diagnosis: Diagnosis) -> Table:
     title = (
         f"Error of each law: {diagnosis.training_sets} training sets of {diagnosis.n:,}, "
         f"drawn from {diagnosis.profiles:,} images"
-        f"{' in pairs without an image in common' if diagnosis.disjoint else ''}"
+        f"{_pairs(diagnosis)}"
     )
     table = Table(title=title, title_justify="left")
     table.add_column("law")

@@ -7,7 +7,7 @@ disjoint training sets, because images drawn twice are not like new images; see 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +22,16 @@ from ..population import Population
 from ..profiles import ProfileArray
 from ..sampling import SIGMA_MAX
 from ..splits import Splits
-from .experiment import LawError, Off, law_error, measured, subsampling_error
-from .rule import decide, doubts, main_job, off_by_law
+from .experiment import LawError, Measured, Off, law_error, measured, subsampling_error
+from .rule import decide, decide_for_groups, doubts, main_job, off_by_law
 from .samples import kurtosis, leverage_at
 
-__all__ = ["FEWEST_PROFILES", "Diagnosis", "diagnose", "diagnosis_to_json"]
+__all__ = ["FEWEST_GROUPS", "FEWEST_PROFILES", "Diagnosis", "diagnose", "diagnosis_to_json"]
 
 #: The smallest number of profiles for a diagnosis.
 FEWEST_PROFILES = 16
+#: The smallest number of groups for a diagnosis of images in groups.
+FEWEST_GROUPS = 8
 _LARGEST_N = 300
 #: Noise level of the experiment's denoiser, as a fraction of the data's standard deviation per dimension.
 _MIDDLE_NOISE = 0.5
@@ -43,6 +45,8 @@ class Diagnosis:
     Attributes
     ----------
     n, training_sets : size and number of the training sets of the experiment
+    groups : number of groups that the training sets were drawn from, None if images are independent. Laws that take no groups
+        are then compared as if images were independent.
     profiles : number of profiles that the training sets were drawn from
     disjoint : whether they were drawn in pairs without an image in common, as they are from few profiles
     neighbours : log of the variance over training sets of images that are neighbours in their order, over that of training sets
@@ -63,6 +67,7 @@ class Diagnosis:
 
     n: int
     training_sets: int
+    groups: int | None
     profiles: int
     disjoint: bool
     neighbours: Off | None
@@ -122,8 +127,9 @@ def diagnose(
     of each, and compares the variance of their outputs with the prediction of every law. Many profiles are treated as an exactly
     known population, from which training sets are drawn with replacement. Few profiles are drawn in pairs of training sets without
     an image in common; see :func:`~.experiment.measured`. Profiles that are copies of others count once, if copies count once in
-    the sample size. The law to use is the most accurate one with which the job takes at most
-    :data:`~kappaflow.consistency.rule.ACCEPTABLE_SECONDS`. Differences within one standard error of the experiment count as
+    the sample size. Images in groups are drawn in pairs of training sets without a group in common. The law to use is the most
+    accurate one with which the job takes at most :data:`~kappaflow.consistency.rule.ACCEPTABLE_SECONDS`; for images in groups, the
+    law that takes groups. Differences within one standard error of the experiment count as
     equal; among equally accurate laws the fastest is used. The time is estimated from a count of operations and not measured,
     so the same data and the same job always give the same law.
 
@@ -145,41 +151,38 @@ def diagnose(
     Raises
     ------
     ValueError, TypeError
-        No profiles or too few of them, profiles that are all equal, images in groups, bad options.
+        No profiles or too few of them, or too few groups; profiles that are all equal; bad options.
     """
-    held = _held_profiles(population)
+    held, versions = _held_profiles(population), population.versions
     limit = integer("profiles", profiles, FEWEST_PROFILES)
     count, top = integer("training_sets", training_sets, 8), positive("sigma_max", sigma_max)
     rng = np.random.default_rng(integer("seed", seed, 0))
     report = reporter(progress)
     report("profiles as a population", 0.0)
     drawn = min(len(held), limit)
-    size = max(2, min(drawn // 2, _LARGEST_N)) if n is None else integer("n", n, 2)
-    leverage = leverage_at(population, size)
+    size = max(2, min(drawn // versions // 2, _LARGEST_N)) if n is None else integer("n", n, 2)
+    leverage = leverage_at(population if population.group_count is None else population.replace(sample_size=None), size)
     middle = float(f"{_MIDDLE_NOISE * np.sqrt(population.total_variance / population.dimension):.2g}")
     report("training sets", 0.1)
-    found = measured(held, limit, size, count, sigmas=(top, middle), inputs=integer("inputs", inputs, 1), rng=rng)
+    followed, groups = integer("inputs", inputs, 1), population.groups
+    found = measured(held, limit, size * versions, count, sigmas=(top, middle), inputs=followed, rng=rng, groups=groups)
     bands = default_bands(len(found.population.eigenvalues))
-    errors = []
-    for index, (law, spec) in enumerate(REGISTRY.items()):
-        report(spec.title, 0.6 + 0.3 * index / len(REGISTRY))
-        splits = Splits(found.population, found.n, law=law)
-        errors += [
-            law_error(splits, asked, seen, bands) for asked, seen in zip(found.asked, found.spreads, strict=True)
-        ]
+    errors = _errors(found, bands, report)
     job = main_job(population) if work is None else work
     seconds = {law: spec.seconds(job) for law, spec in REGISTRY.items()}
-    verdict = decide(off_by_law(errors), seconds)
+    rule = decide if population.group_count is None else decide_for_groups
+    verdict = rule(off_by_law(errors), seconds)
     report("done", 1.0)
-    reason, subsampling = verdict.reason + doubts(found, size), None
+    reason, subsampling = verdict.reason + doubts(found, size * versions, versions), None
     if not law_spec(verdict.law).closed_form:
         subsampling = subsampling_error(population, verdict.law, size, top)
     if subsampling is not None:
         reason += f" It is built on {len(held):,} of the images, which adds an error of {100 * subsampling:.2g} %."
     return Diagnosis(
-        n=found.n,
+        n=found.n // versions,
+        groups=None if found.population.groups is None else int(found.population.groups[-1]) + 1,
         training_sets=count,
-        profiles=drawn,
+        profiles=len(require_profiles(found.population, "a diagnosis")) // versions,
         disjoint=found.disjoint,
         neighbours=found.neighbours,
         sigma_max=top,
@@ -198,16 +201,27 @@ def diagnose(
     )
 
 
+def _errors(found: Measured, bands: Sequence[Band], report: Callable[[str, float], None]) -> list[LawError]:
+    """The error of each law on each map."""
+    errors = []
+    for index, (law, spec) in enumerate(REGISTRY.items()):
+        report(spec.title, 0.6 + 0.3 * index / len(REGISTRY))
+        splits = Splits(found.seen_by(spec), found.n, law=law)
+        errors += [
+            law_error(splits, asked, seen, bands) for asked, seen in zip(found.asked, found.spreads, strict=True)
+        ]
+    return errors
+
+
 def _held_profiles(population: Population) -> ProfileArray:
     if not isinstance(population, Population):
         raise TypeError(f"population must be a Population, got {type(population).__name__}")
-    if population.group_count is not None:
-        raise ValueError(
-            f"population must hold independent images for a diagnosis, got {population.group_count} groups; "
-            "the empirical law is the one for images in groups"
-        )
     held = require_profiles(population, "a diagnosis")
-    if population.sample_size is not None and len(held) > population.sample_size:  # copies count once
+    if population.groups is not None:
+        count = int(population.groups[-1]) + 1
+        if count < FEWEST_GROUPS:
+            raise ValueError(f"population must hold at least {FEWEST_GROUPS} groups for a diagnosis, got {count}")
+    elif population.sample_size is not None and len(held) > population.sample_size:  # copies count once
         held = without_copies(held)
     if len(held) < FEWEST_PROFILES:
         raise ValueError(f"population must hold at least {FEWEST_PROFILES} profiles for a diagnosis, got {len(held)}")
@@ -237,6 +251,7 @@ def diagnosis_to_json(diagnosis: Diagnosis) -> dict[str, Any]:
     plain = (
         "n",
         "training_sets",
+        "groups",
         "profiles",
         "disjoint",
         "sigma_max",

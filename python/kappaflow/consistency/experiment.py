@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +13,8 @@ from .._checks import FloatArray
 from .._repr import ShortRepr
 from .._tables import Columns, Tabular
 from ..bands import Band
+from ..groups import GroupArray, group_starts, images_of_groups
+from ..laws import LawSpec
 from ..maps import Map
 from ..moments import gram_eigensystem, has_variance, symmetric_eigensystem
 from ..population import Population
@@ -87,16 +89,26 @@ class Asked(ShortRepr):
 
 
 def _own_population(
-    profiles: npt.NDArray[np.float32], limit: int, rng: np.random.Generator, *, known: bool
+    profiles: npt.NDArray[np.float32],
+    groups: GroupArray | None,
+    limit: int,
+    rng: np.random.Generator,
+    *,
+    known: bool,
 ) -> Population:
     """At most `limit` of the profiles (M, k), as a population that is known exactly or only through these samples.
 
-    It is in its own mode coordinates, without the modes that have no variance.
+    It is in its own mode coordinates, without the modes that have no variance. Profiles in groups are kept by whole groups.
     """
     chosen = profiles
-    if len(profiles) > limit:
+    if len(profiles) > limit and groups is None:
         chosen = profiles[np.sort(rng.permutation(len(profiles))[:limit])]
-    own = Population.from_samples(chosen, profiles=len(chosen))
+    elif len(profiles) > limit and groups is not None:
+        order = rng.permutation(int(groups[-1]) + 1)
+        fitting = np.cumsum(np.bincount(groups)[order]) <= limit
+        kept = np.isin(groups, order[fitting])
+        chosen, groups = profiles[kept], groups[kept]
+    own = Population.from_samples(chosen, profiles=len(chosen), groups=groups)
     assert own.profiles is not None
     alive = has_variance(own.eigenvalues)
     values = own.eigenvalues[alive]
@@ -105,6 +117,7 @@ def _own_population(
         np.ones_like(values),
         dimension=len(values),
         profiles=np.ascontiguousarray(own.profiles[:, alive]),
+        groups=own.groups,
         sample_size=None if known else len(chosen),
     )
 
@@ -143,6 +156,24 @@ def simulate_disjoint(
     """
     pairs = (rows[rng.permutation(len(rows))[: 2 * n]] for _ in range(count // 2))
     return _outputs((half for pair in pairs for half in (pair[:n], pair[n:])), 2 * (count // 2), asked)
+
+
+def simulate_groups(
+    own: Population, n: int, count: int, asked: Sequence[Asked], rng: np.random.Generator
+) -> list[FloatArray]:
+    """(T, B, k) as :func:`simulate_disjoint`, for sets of whole groups: n over their mean size, none common to a pair."""
+    assert own.profiles is not None
+    assert own.groups is not None
+    rows, starts = own.profiles.astype(np.float64), group_starts(own.groups)
+    each = round(n / own.group_size)
+
+    def sets() -> Iterator[FloatArray]:
+        for _ in range(count // 2):
+            order = rng.permutation(len(starts) - 1)
+            for chosen in (order[:each], order[each : 2 * each]):
+                yield np.concatenate([rows[starts[group] : starts[group + 1]] for group in chosen])
+
+    return _outputs(sets(), 2 * (count // 2), asked)
 
 
 def _outputs(sets: Iterable[FloatArray], count: int, asked: Sequence[Asked]) -> list[FloatArray]:
@@ -210,6 +241,12 @@ class Measured(ShortRepr):
     spreads: Sequence[OverSets]
     neighbours: Off | None
 
+    def seen_by(self, law: LawSpec) -> Population:
+        """The population for a law: without its groups if the law takes none."""
+        if law.takes_groups or self.population.groups is None:
+            return self.population
+        return self.population.replace(groups=None, group_count=None)
+
 
 def measured(
     profiles: npt.NDArray[np.float32],
@@ -220,8 +257,11 @@ def measured(
     sigmas: tuple[float, float],
     inputs: int,
     rng: np.random.Generator,
+    groups: GroupArray | None = None,
 ) -> Measured:
     """Draw training sets from at most `limit` of the profiles (M, k), and measure the variance of both maps.
+
+    Profiles in groups are drawn in pairs of training sets without a group in common.
 
     Drawing again from the profiles as if they were the population is like drawing new images only if there are many of them:
     with 1.3 to 3 profiles for each mode and n = M/2, laws that hold seem off by 15 to 40 %. With :data:`_PER_MODE` profiles for
@@ -234,13 +274,20 @@ def measured(
     n, count : size and number of training sets
     sigmas : noise level at which the sampling map starts, and that of the denoiser
     inputs : number of inputs of each map
+    groups : (M,) numbers of the groups of the profiles, None if they are independent
     """
     drawn = min(len(profiles), limit)
-    few = drawn < _PER_MODE * profiles.shape[1] and drawn < _PER_IMAGE * n
-    own = _own_population(profiles, limit, rng, known=not few)
+    few = groups is not None or (drawn < _PER_MODE * profiles.shape[1] and drawn < _PER_IMAGE * n)
+    own = _own_population(profiles, groups, limit, rng, known=not few)
     assert own.profiles is not None
     rows = own.profiles.astype(np.float64)
-    if few:
+    if own.groups is not None:
+        half = (int(own.groups[-1]) + 1) // 2
+        n = images_of_groups(own, min(half, max(2, round(n / own.group_size))))
+        asked = maps_apart(own, *sigmas, inputs, rng)
+        independent = 2 * half // round(n / own.group_size)
+        spreads = [spread_of_pairs(each, independent) for each in simulate_groups(own, n, count, asked, rng)]
+    elif few:
         n = min(n, drawn // 2)
         asked = maps_apart(own, *sigmas, inputs, rng)
         spreads = [spread_of_pairs(each, drawn // n) for each in simulate_disjoint(rows, n, count, asked, rng)]
@@ -253,7 +300,7 @@ def measured(
         disjoint=few,
         asked=asked,
         spreads=spreads,
-        neighbours=_neighbours(rows, n, asked, spreads, rng),
+        neighbours=_neighbours(rows, n, asked, spreads, rng) if groups is None else None,
     )
 
 

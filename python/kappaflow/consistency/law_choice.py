@@ -10,7 +10,7 @@ from .._repr import ShortRepr
 from ..laws import DEFAULT_LAW, REGISTRY, Work, law_spec
 from ..population import Population
 from ..sampling import SIGMA_MAX
-from .diagnosis import FEWEST_PROFILES, Diagnosis, diagnose
+from .diagnosis import FEWEST_GROUPS, FEWEST_PROFILES, Diagnosis, diagnose
 
 __all__ = ["AUTO", "LawChoice", "choose_law", "law_options"]
 
@@ -50,7 +50,7 @@ def choose_law(
 ) -> LawChoice:
     """The law to use: the one that is named, or with "auto" the one that :func:`~kappaflow.diagnose` recommends.
 
-    Without enough profiles to diagnose from, "auto" is the Gaussian law. For images in groups it is the law that takes groups.
+    Without enough profiles to diagnose from, "auto" is the Gaussian law, and without enough groups the law that takes groups.
 
     Parameters
     ----------
@@ -67,13 +67,15 @@ def choose_law(
         spec = law_spec(law)
         spec.check(population)
         return LawChoice(law, f"The {spec.title} was asked for.", None)
-    if population.group_count is not None:
+    grouped = population.group_count is not None
+    groups = 0 if population.groups is None else int(population.groups[-1]) + 1
+    if grouped and groups < FEWEST_GROUPS:
         spec = next(each for each in REGISTRY.values() if each.takes_groups)
         spec.check(population)
         reason = f"The {spec.title} is used: {_dependence(population)}, and no other law allows for that."
         return LawChoice(spec.name, reason, None)
     held = 0 if population.profiles is None else len(population.profiles)
-    if held < FEWEST_PROFILES:
+    if held < FEWEST_PROFILES and not grouped:
         without = "no images" if held == 0 else f"only {held} images"
         title = law_spec(DEFAULT_LAW).title
         reason = f"The {title} is used without a test: the population holds {without} to test the laws on."

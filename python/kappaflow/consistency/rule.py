@@ -11,7 +11,17 @@ from ..laws import Work, law_spec
 from ..population import Population
 from .experiment import LawError, Measured, Off
 
-__all__ = ["ACCEPTABLE_SECONDS", "GOOD", "LawDecision", "decide", "doubts", "duration", "main_job", "off_by_law"]
+__all__ = [
+    "ACCEPTABLE_SECONDS",
+    "GOOD",
+    "LawDecision",
+    "decide",
+    "decide_for_groups",
+    "doubts",
+    "duration",
+    "main_job",
+    "off_by_law",
+]
 
 #: A law is not chosen automatically if the job would take longer than this with it, by the estimate of
 #: :meth:`~kappaflow.laws.LawSpec.seconds`. Five minutes are worth waiting for if a faster law is wrong by a factor of two or
@@ -85,19 +95,38 @@ def decide(off: Mapping[str, Off], seconds: Mapping[str, float]) -> LawDecision:
     return LawDecision(chosen, words)
 
 
-def doubts(found: Measured, asked: int) -> str:
+def decide_for_groups(off: Mapping[str, Off], seconds: Mapping[str, float]) -> LawDecision:
+    """The law that takes groups, whatever it costs; the others are compared as if images were independent.
+
+    Parameters
+    ----------
+    off : how far off each law is
+    seconds : estimated time that the job takes with each law
+    """
+    chosen = next(law for law in off if law_spec(law).takes_groups)
+    others = ", ".join(f"{law_spec(law).title} {_amount(*each)}" for law, each in off.items() if law != chosen)
+    words = (
+        f"it is the law for images that depend on each other (off by {_amount(*off[chosen])}; as if images were independent: "
+        f"{others}). Estimated time: {duration(seconds[chosen])}."
+    )
+    return LawDecision(chosen, words)
+
+
+def doubts(found: Measured, asked: int, versions: int = 1) -> str:
     """What the experiment does not tell: sentences that follow the reason, or none.
 
     Parameters
     ----------
     found : the experiment
-    asked : size of the training sets that was asked for
+    asked : size of the training sets that was asked for, mirror images included
+    versions : 2 if mirror images are included
     """
     words = ""
-    if asked > found.n:
+    if asked > found.n and (found.population.groups is None or asked > found.n + found.population.group_size):
+        what = "an image" if found.population.groups is None else "a group"
         words += (
-            f" The error is that at n = {found.n:,}: larger training sets without an image in common cannot be drawn from "
-            f"{2 * found.n:,} images, so the error at n = {asked:,} is not measured."
+            f" The error is that at n = {found.n // versions:,}: larger training sets without {what} in common cannot be drawn "
+            f"from these images, so the error at n = {asked // versions:,} is not measured."
         )
     alike = found.neighbours
     if alike is not None and alike.error > np.log(_ALIKE) + _ALIKE_ERRORS * alike.uncertainty:

@@ -136,7 +136,7 @@ def test_what_the_numbers_are_about_is_said():
     assert prediction.reference_images == "150 images (30 groups)"
     only = predict(population("flips"), source="x", n=[150], seeds=[0])
     assert (only.group_count, only.versions, only.n_groups) == (None, 2, None)
-    assert "mirror image depend on each other" in only.law_reason
+    assert "the law for images that depend on each other" in only.law_reason
 
 
 def test_mode_pairs_from_fewer_groups():

@@ -77,6 +77,7 @@ def make_diagnosis(d, zeros):
         n=60,
         training_sets=96,
         profiles=400,
+        groups=None,
         disjoint=False,
         neighbours=None,
         sigma_max=SIGMA_MAX,

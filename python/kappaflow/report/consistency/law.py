@@ -70,6 +70,10 @@ def law_errors(diagnosis: Diagnosis, taken: str) -> Picture:
 
 def _how_drawn(diagnosis: Diagnosis) -> str:
     source = f"from {diagnosis.profiles:,} of the images"
+    if diagnosis.groups == diagnosis.profiles:
+        return f"{source} with their mirror images, in pairs without an image in common"
+    if diagnosis.groups is not None:
+        return f"{source} in {diagnosis.groups:,} groups, in pairs without a group in common"
     if diagnosis.disjoint:
         return f"{source}, in pairs without an image in common, because these are few"
     return f"with replacement {source}"
