@@ -11,6 +11,7 @@ import pytest
 
 import kappaflow as kf
 from commands import names, refuse, run, succeed
+from kappaflow._listing import listed
 from kappaflow.cli import errors
 from kappaflow.cli import predict as predict_module
 from kappaflow.datasets.opening import FILE_READERS
@@ -116,7 +117,7 @@ WRONG_VALUES = [
     ),
     (
         "predict text.txt",
-        f"'text.txt': files of this type cannot be read; folders of images and {', '.join(FILE_READERS)} can",
+        f"'text.txt': files of this type cannot be read; folders of images and {listed(FILE_READERS)} can",
     ),
     (
         "predict empty",
@@ -206,7 +207,7 @@ def break_predict(monkeypatch, error):
     def fail(*_arguments, **_options):
         raise error
 
-    monkeypatch.setattr(predict_module, "load_population", fail)
+    monkeypatch.setattr(predict_module, "load_by_class", fail)
 
 
 @pytest.mark.parametrize("debug", [False, True])
@@ -261,7 +262,7 @@ def test_exit_codes_are_documented():
 @pytest.mark.parametrize(
     ("arguments", "where"),
     [
-        (("predict", "data.npy"), "kappaflow.cli.predict.load_population"),
+        (("predict", "data.npy"), "kappaflow.cli.predict.load_by_class"),
         (("moments", "data.npy", "--out", "p.safetensors"), "kappaflow.cli.moments.load_population"),
         (("moments", "data.npy", "--out", "p.safetensors"), "kappaflow._files.os.replace"),
         (("seeds", "data.npy", "--n", "9", "--json", "s.json"), "kappaflow.cli.seeds.choose_law"),

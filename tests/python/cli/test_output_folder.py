@@ -85,7 +85,7 @@ def test_output_that_the_system_refuses(folder):
 
 
 @pytest.mark.parametrize("existing", [False, True])
-@pytest.mark.parametrize("where", ["load_population", "write_json", "predict"])
+@pytest.mark.parametrize("where", ["load_by_class", "write_json", "predict"])
 def test_interrupted_run_leaves_everything_as_it_was(folder, plain_report, monkeypatch, where, existing):
     if existing:
         predict_small("--out", "o")
