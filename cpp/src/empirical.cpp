@@ -62,8 +62,8 @@ class Anderson {
     return x + f - (step + change) * qr.solve(f);
   }
 
-  /// After a step to an `x` where the map is not finite: half of the last plain step, from the last point before it; a quarter, an
-  /// eighth, and so on if that is still too far.
+  /// After a step to an `x` where the map is not finite: half of the last plain step, from the last point before it;
+  /// a quarter, an eighth, and so on if that is still too far.
   Vector restart(const Vector& x) {
     if (xs_.empty()) return x;
     damping_ /= 2;
