@@ -121,7 +121,7 @@ def error_line(error: BaseException, options: Mapping[str, str] | None = None) -
 #: Where messages of the library name an argument: at their beginning, or after that of what named a file or a model.
 _SUBJECT = re.compile(r"(?:(?<=^)|(?<=: ))(\w+)(?:=True)?(?= must |=| does not apply| needs )")
 #: Arguments with a value, anywhere in a message; True and pairs are not what users type.
-_VALUE = re.compile(r"(?<![-\w])(\w{2,})( = |=)(?:True\b|\((\d+), (\d+)\)|(?=\S))")
+_VALUE = re.compile(r"(?<![-\w])(\w{2,})( = |=)(?:(True\b|(?=\s|$))|\((\d+(?:, \d+)*),?\)|(?=\S))")
 #: What a message says of Python, at its end or in parentheses, which may hold two further levels of them.
 _PYTHON = re.compile(r"; in Python: .*$| \(in Python(?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)")
 
@@ -134,19 +134,22 @@ def without_python(text: str) -> str:
 def options_as_typed(text: str, options: Mapping[str, str]) -> str:
     """A message of the library with the options of the command in place of its arguments, without what it says of Python."""
     text = without_python(text)
-    text = _SUBJECT.sub(lambda found: options.get(found[1], found[0]), text)
     text = _VALUE.sub(lambda found: _typed_value(found, options), text)
+    text = _SUBJECT.sub(lambda found: options.get(found[1], found[0]), text)
     return re.sub(r"(?<=, got )None$", "none", text)
 
 
 def _typed_value(found: re.Match[str], options: Mapping[str, str]) -> str:
-    """An argument with its value, or with what stands before it, as an option: size=(6, 9) is --size=6x9, grey=True is --grey."""
-    name, sign, height, width = found.groups()
+    """An argument with its value, or with what stands before it, as an option.
+
+    size=(6, 9) is --size=6x9, shape=(6, 9) is --shape=6,9, and grey=True and a bare grey= are --grey.
+    """
+    name, sign, alone, sides = found.groups()
     if name not in options:
         return found[0]
-    if height is not None:
-        return f"{options[name]}{sign}{height}x{width}"
-    return options[name] if found[0].endswith("True") else options[name] + sign
+    if sides is not None:
+        return f"{options[name]}{sign}{sides.replace(', ', 'x' if name == 'size' else ',')}"
+    return options[name] if alone is not None else options[name] + sign
 
 
 def interrupted(what: str) -> typer.Exit:
