@@ -44,14 +44,10 @@ def trust_sentences(pilot: Pilot) -> tuple[str, ...]:
     )
     assumed = "Numbers for more images than are at hand assume more images of the same kind."
     last = pilot.curve[-1].n
-    ends = (
-        [
-            f"The images at hand cannot determine the law at more than {count(last)} images: "
-            f"{ways_out(pilot.data.images, pilot.data.shape)}."
-        ]
-        if last <= pilot.data.images
-        else []
-    )
+    ends = []
+    if last <= pilot.data.images:
+        why = f": {ways_out(last, pilot.data.shape)}" if last < math.prod(pilot.data.shape) + 2 else ""
+        ends = [f"The images at hand cannot determine the law at more than {count(last)} images{why}."]
     return (tested_sentence(pilot), parts, far + assumed, *ends)
 
 
