@@ -62,7 +62,10 @@ def _in_groups(source: ImageSource, labels: npt.NDArray[Any], numbers: GroupLabe
     provenance = source.provenance
     warnings = provenance.warnings
     if numbers.independent:
-        warnings = (*warnings, f"every image is in a group of its own ({how}), so the groups change nothing")
+        warnings = (
+            *warnings,
+            f"every image is in a group of its own{how and f' ({how})'}, so the groups change nothing",
+        )
     elif numbers.count < FEW_GROUPS:
         warnings = (
             *warnings,
