@@ -19,7 +19,7 @@ from ._checks import FloatArray
 from ._layout import channel_axis, width_axis
 from ._repr import ShortRepr
 
-__all__ = ["COPIES", "Fingerprints", "Independence", "without_copies"]
+__all__ = ["COPIES", "Fingerprints", "Independence", "first_copies", "without_copies"]
 
 #: What copies of an image are: one image, or independent images that happen to be equal.
 COPIES = ("once", "independent")
@@ -104,15 +104,20 @@ class Fingerprints:
         return Independence(first=first, mirrored=pairs, blank=int(blank.sum()), worth=_worth(order))
 
 
-def without_copies(rows: Rows) -> Rows:
-    """The rows of (N, k) that are no copies of a row before them.
+def first_copies(rows: Rows) -> Numbers:
+    """(N,) index of the first row of (N, k) that each row is equal to: its own index for rows that are no copies.
 
     Rows are equal if their products with eight random vectors are, within the rounding errors of their type.
     """
     directions = np.random.default_rng(0).standard_normal((8, rows.shape[1]))
     numbers = np.einsum("nk,jk->nj", rows, directions)
     same = _SAME_FLOAT32 if rows.dtype == np.float32 else _SAME
-    distinct = _first_equal(numbers, same * _scale(numbers)) == np.arange(len(rows))
+    return _first_equal(numbers, same * _scale(numbers))
+
+
+def without_copies(rows: Rows) -> Rows:
+    """The rows of (N, k) that are no copies of a row before them; see :func:`first_copies`."""
+    distinct = first_copies(rows) == np.arange(len(rows))
     return rows if distinct.all() else rows[distinct]
 
 

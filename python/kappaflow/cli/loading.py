@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from .._checks import FloatArray
 from .._listing import MOST_NAMES, listed
 from ..class_labels import ClassLabels
 from ..classes import ClassPopulations, populations_by_class
 from ..datasets import BUILTIN_NAMES, DataError, ImageSource, open_images
-from ..datasets.memory import collect_rows
+from ..datasets.memory import collect_rows, require_whole_groups
 from ..models.errors import ModelError
 from ..moments import available_memory
 from ..population import Population
@@ -42,6 +43,7 @@ __all__ = [
     "read_rows",
     "refuse_population",
     "require_independent",
+    "require_no_flip",
     "require_seeds_fit",
     "saved_population",
     "say_provenance",
@@ -89,6 +91,12 @@ def require_independent(data: Data, what: str) -> None:
     for option, value in (("--groups", data.groups), ("--flip", data.flip)):
         if value:
             raise ValueError(f"{option} does not apply to {what}, which takes all images as independent")
+
+
+def require_no_flip(data: Data, what: str) -> None:
+    """Raise ValueError for mirror images of DATA, which the trainings of `what` do not make."""
+    if data.flip:
+        raise ValueError(f"--flip does not apply to {what}, which trains networks without random flips")
 
 
 def _few_lines(display: ProgressDisplay) -> Callable[[str], None]:
@@ -258,22 +266,26 @@ def describe_classes(labels: ClassLabels, most: int = MOST_NAMES) -> str:
 
 
 class Rows(NamedTuple):
-    """Images as rows (N, d), and how many images there are in all."""
+    """Images as rows (N, d), how many images there are in all, and labels (N,) of those that belong together."""
 
     rows: FloatArray
     total: int
+    groups: npt.NDArray[Any] | None = None
 
 
 def read_rows(data: Data, source: ImageSource, most_bytes: int, seed: int, display: ProgressDisplay) -> Rows:
-    """The images as rows; a random subset of them if not all fit into so many bytes."""
-    rows, total = collect_rows(
+    """The images as rows; a random subset of them if not all fit into so many bytes, and an error for images in groups."""
+    collected = collect_rows(
         display.counted(source.batches(), f"reading {data.name}", source.count),
         dimension=source.dimension,
         count=source.count,
         most_bytes=most_bytes,
         seed=seed,
     )
-    return Rows(rows, total)
+    if source.groups is None:
+        return Rows(collected.rows, collected.total)
+    require_whole_groups(collected)
+    return Rows(collected.rows, collected.total, source.groups())
 
 
 class NamedNetwork:

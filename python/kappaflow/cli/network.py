@@ -13,7 +13,7 @@ from rich.console import Console
 from .._checks import FloatArray
 from .console import ProgressDisplay, output_console, plain_line, print_notes
 from .errors import naming
-from .loading import open_data, open_like, read_rows, require_independent
+from .loading import open_data, open_like, read_rows, require_no_flip
 from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
 from .options import BandOption, Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption
 from .options_groups import Sizes
@@ -71,7 +71,7 @@ class NetworkOptions:
             **self.data.as_json(),
             "preset": self.experiment.preset_name(),
             "arch": self.experiment.architectures(),
-            "n": self.sizes.several(),
+            "n": self.sizes.typed(),
             "arms": self.experiment.arm_names(),
             "counterfactual": self.experiment.counterfactual,
             "repeats": self.experiment.repeats,
@@ -187,7 +187,12 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
 
     torch_facts(options.device.device)
     experiment, preset = options.experiment, PRESETS[options.experiment.preset_name()]
-    require_independent(options.data, "kappaflow validate network")
+    require_no_flip(options.data, "kappaflow validate network")
+    if options.data.groups and experiment.counterfactual is not None:
+        raise ValueError(
+            "--counterfactual cannot be used with --groups, because strata would cut groups apart, got "
+            f"{experiment.counterfactual}"
+        )
     source = open_data(options.data, display)
     rows = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
     seeds, steps, sigma_max = options.seeds.count(8), options.steps.one(), options.sampling.sigma_max
@@ -209,6 +214,7 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
         laws=options.laws.names(),
         profiles=options.profiles.count,
         provenance=source.provenance,
+        groups=rows.groups,
     )
     context = replace(context, bands=tuple(chosen_bands(options.bands.wanted(), context.population.eigenvalues.size)))
     plan = None
@@ -218,7 +224,7 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
             shape,
             experiment.preset_name(),
             archs=experiment.architectures(),
-            n=options.sizes.several(),
+            n=options.sizes.several(context.population),
             arms=experiment.arm_names(),
             repeats=experiment.repeats,
             seeds=seeds,
@@ -229,6 +235,7 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
             coordinate=_coordinate(context, experiment.counterfactual),
             component=None if experiment.counterfactual is None else experiment.counterfactual - 1,
             seed=options.seed.seed,
+            groups=rows.groups,
         )
     notes = warnings_about(options.data, rows, experiment.split)
     return NetworkWork(context=context, plan=plan, given=given, sampler_steps=sampler_steps, notes=notes)
@@ -248,7 +255,7 @@ def compare(options: NetworkOptions, work: NetworkWork, display: ProgressDisplay
             work.context,
             work.given,
             train=sets,
-            n=options.sizes.several(),
+            n=options.sizes.several(work.context.population),
             sampler_steps=work.sampler_steps,
             source=options.data.name,
             device=options.device.device,
@@ -276,7 +283,7 @@ def _training_rows(
     """Images of a training set, read with the options of DATA, and with its range if both are stored alike."""
     if path is None:
         return None
-    data = replace(options.data, data=path, patch=None, limit=None)
+    data = replace(options.data, data=path, patch=None, limit=None, groups=None)
     most_bytes = int(options.memory.memory * 2**30)
     with naming(option):
         source = open_like(data, work.context.population.provenance, display)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from .._independence import without_copies
+from .._independence import first_copies
 from .._progress import duration
 from .console import plain_line
 from .loading import Rows
@@ -41,18 +42,21 @@ def what_is_kept(runs: Path) -> str:
 def warnings_about(source: Data, images: Rows, split: str) -> list[str]:
     """Caveats of the images and of the way in which they are split."""
     notes = []
-    used = len(images.rows)
+    used, groups = len(images.rows), images.groups
     if used < images.total:
         notes.append(
             f"{used:,} of {images.total:,} images fit into --memory; this random subset represents all images."
         )
-    copies = used - len(without_copies(images.rows))
+    first = first_copies(images.rows)
+    # copies within a group are always in the same training set
+    copies = int((first != np.arange(used) if groups is None else groups[first] != groups).sum())
     if copies:
+        others = "others" if groups is None else "images in other groups"
         notes.append(
-            f"{copies:,} of {used:,} images are copies of others. Two training sets can then share images, and networks agree "
+            f"{copies:,} of {used:,} images are copies of {others}. Two training sets can then share images, and networks agree "
             "better than on images that all differ."
         )
-    if source.data == "patches" and split == "random":
+    if source.data == "patches" and split == "random" and groups is None:
         notes.append(
             "Patches overlap with their neighbours, so random splits share pixels, and nearest-neighbour distances and "
             "memorisation say little. Use --split contiguous to cut between photographs."

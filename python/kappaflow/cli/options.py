@@ -183,7 +183,7 @@ class Data:
         """The words that make another command read the same images; a saved population has none, so IMAGES stands for them."""
         if self.is_population:
             return ["IMAGES"]
-        images = replace(self, groups=None, flip=False)  # pilots train on single images
+        images = replace(self, flip=False)  # pilots train without flips
         return [f"./{self.data}" if self.data.startswith("-") else self.data, *as_typed(images)]
 
     def as_json(self) -> dict[str, Any]:

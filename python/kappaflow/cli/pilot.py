@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from .._checks import choice
 from .console import ProgressDisplay, output_console
-from .loading import Rows, open_data, read_rows, require_independent
+from .loading import Rows, open_data, read_rows, require_no_flip
 from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
 from .options import Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption, Tolerance
 from .options_groups import Sizes
@@ -106,7 +106,7 @@ class PilotOptions:
             "preset": self.preset,
             "arch": self.arch,
             "script": self.script.script,
-            "n": self.sizes.several(),
+            "n": self.sizes.typed(),
             "tolerance": self.tolerance.tolerance,
             "repeats": self.repeats,
             "seeds": self.seeds.count(8),
@@ -245,7 +245,7 @@ class QuestionAbout(NamedTuple):
 
 def read_question(options: PilotOptions, display: ProgressDisplay) -> QuestionAbout:
     """Read the images."""
-    require_independent(options.data, "kappaflow pilot")
+    require_no_flip(options.data, "kappaflow pilot")
     source = open_data(options.data, display)
     images = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
     question = Question(
@@ -276,7 +276,7 @@ def plan_script(options: PilotOptions, script: TrainingCommand, question: Questi
         question,
         images,
         script,
-        n=options.sizes.several(),
+        sizes=options.sizes,
         repeats=options.repeats,
         split=options.networks.split,
         steps=options.training.steps,
@@ -313,19 +313,23 @@ def prepare(options: PilotOptions, display: ProgressDisplay) -> PilotWork:
     question, images = read_question(options, display)
     question = replace(question, sampler_steps=options.steps.one() or PRESETS[options.preset].sampler_steps)
     context = question.context(images, question.sigma_max)
+    how: dict[str, Any] = {
+        "repeats": options.repeats,
+        "split": options.networks.split,
+        "seed": question.seed,
+        "groups": images.groups,
+    }
     plan = make_plan(
         images.rows,
         question.shape,
         options.preset,
         archs=[options.arch],
-        n=options.sizes.several() or default_sizes(len(images.rows)),
-        repeats=options.repeats,
+        n=options.sizes.several(context.population) or default_sizes(len(images.rows), **how),
         seeds=question.seeds,
         sampler_steps=question.sampler_steps,
         steps=options.training.steps,
         training=options.training.settings,
-        split=options.networks.split,
-        seed=question.seed,
+        **how,
     )
     notes = warnings_about(options.data, images, options.networks.split)
     return PilotWork(question=question, context=context, plan=plan, shorter=shorter_runs(plan), notes=notes)

@@ -6,12 +6,13 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from .console import ProgressDisplay, plain_line
 from .loading import Rows
+from .options_groups import Sizes
 from .pilot_trained import Question, assembled
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def script_work(
     images: Rows,
     command: TrainingCommand,
     *,
-    n: Sequence[int] | None,
+    sizes: Sizes,
     repeats: int,
     split: str,
     steps: int | None,
@@ -51,10 +52,11 @@ def script_work(
     from ..pilot.script import make_script_plan  # lazy: torch
     from ..pilot.training import default_sizes  # lazy: torch
 
-    count = len(images.rows)
-    sizes = n or default_sizes(count)
-    plan = make_script_plan(command, count, n=sizes, repeats=repeats, split=split, steps=steps, seed=question.seed)
-    return ScriptWork(plan=plan, context=question.context(images, question.sigma_max), folder=folder)
+    count, context = len(images.rows), question.context(images, question.sigma_max)
+    how: dict[str, Any] = {"repeats": repeats, "split": split, "seed": question.seed, "groups": images.groups}
+    n = sizes.several(context.population) or default_sizes(count, **how)
+    plan = make_script_plan(command, count, n=n, steps=steps, **how)
+    return ScriptWork(plan=plan, context=context, folder=folder)
 
 
 def pilot_of_script(

@@ -89,6 +89,7 @@ class Question:
             profiles=self.profiles,
             provenance=self.provenance,
             manipulated=False,
+            groups=images.groups,
         )
 
 
@@ -101,7 +102,7 @@ def pilot_of_runs(
     if not folder.is_dir():
         raise ValueError(f"--runs must name a folder of trained networks, got {str(folder)!r}")
     with naming("--runs"):
-        kept = kept_runs(folder, images.rows, question.shape)
+        kept = kept_runs(folder, images.rows, question.shape, groups=images.groups)
     context = question.context(images, question.sigma_max)
     members = pilots_of_runs(kept, context, folder, device=question.device, progress=display)
     others = [f"The folder also holds other networks of these images, which do not count: {listed(kept.others)}."]

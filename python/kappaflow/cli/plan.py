@@ -19,7 +19,7 @@ from ..sample_size import LARGEST_N, SampleSize
 from .class_tables import answers_if_wanted, print_classes
 from .console import ProgressDisplay, print_networks, print_notes
 from .errors import options_as_typed
-from .loading import load_by_class, open_data, read_rows, require_independent
+from .loading import load_by_class, open_data, read_rows, require_no_flip
 from .network_plan import torch_facts
 from .options import BandOption, Data, Device, JsonResult, LawOption, Profiles, Sampling, Tolerance, as_typed
 from .options_classes import ByClass
@@ -138,7 +138,7 @@ def _pilot(
     """What the networks say that are trained already."""
     if data.is_population:
         raise ValueError(f"DATA must be images with --runs or --observed, got the saved population {data.data!r}")
-    require_independent(data, "kappaflow plan with --runs or --observed")
+    require_no_flip(data, "kappaflow plan with --runs or --observed")
     torch_facts(device.device, "plan with --runs or --observed")
     with ProgressDisplay(quiet=result.quiet) as display:
         source = open_data(data, display)

@@ -10,7 +10,7 @@ import numpy as np
 from .._checks import FloatArray
 from .._repr import short_repr
 
-__all__ = ["CollectedRows", "collect_rows"]
+__all__ = ["CollectedRows", "collect_rows", "require_whole_groups"]
 
 
 class CollectedRows(NamedTuple):
@@ -49,6 +49,21 @@ def collect_rows(
     if count is None:
         return _read_whole(batches, dimension, most_rows)
     return _read_subset(batches, dimension, count, min(count, most_rows), seed)
+
+
+def require_whole_groups(collected: CollectedRows) -> None:
+    """Check that all rows of images in groups fit into memory: a random subset of the rows would break groups apart.
+
+    Raises
+    ------
+    MemoryError
+        Only a subset fits.
+    """
+    if len(collected.rows) < collected.total:
+        raise MemoryError(
+            f"memory holds {len(collected.rows):,} of {collected.total:,} images, which breaks groups apart: allow more memory, or "
+            "give limit, which keeps whole groups"
+        )
 
 
 def _read_whole(batches: Iterable[FloatArray], dimension: int, most_rows: int) -> CollectedRows:

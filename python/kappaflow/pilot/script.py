@@ -201,6 +201,7 @@ def make_script_plan(
     split: str = "random",
     steps: int | None = None,
     seed: int = 0,
+    groups: Any = None,
 ) -> ScriptPlan:
     """The networks that the command trains: those of :func:`~kappaflow.validation.network.plan.make_models`.
 
@@ -210,16 +211,16 @@ def make_script_plan(
     ----------
     command : the template
     images : number of images
-    n, repeats, split, seed : see :func:`~kappaflow.validation.network.plan.make_models`
+    n, repeats, split, seed, groups : see :func:`~kappaflow.validation.network.plan.make_models`
     steps : of the training; needed if and only if the command has ``{steps}``
 
     Raises
     ------
     ValueError, TypeError
-        Steps are missing or do not apply, a size is larger than half the number of images, or settings are out of range.
+        Steps are missing or do not apply, two sets of a size do not fit, or settings or labels are out of range.
     """
     length = command.length(steps)
-    models = make_models(images, archs=(NETWORKS,), n=n, repeats=repeats, split=split, seed=seed)
+    models = make_models(images, archs=(NETWORKS,), n=n, repeats=repeats, split=split, seed=seed, groups=groups)
     runs = tuple(
         ScriptRun(**vars(model), seed=_script_seed(seed, model.repeat, model.member), steps=length) for model in models
     )

@@ -11,21 +11,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .._checks import FloatArray, integer
 from .._listing import listed
 from .._repr import ShortRepr
 from .._tensors import digest
+from ..groups import GroupLabels
 from ..models.checkpoint import network_facts
 from ..models.config import NetworkConfig, TrainingConfig
 from ..validation.network.context import Context
+from ..validation.network.disjoint import apart, dependent_groups, some_of
 from ..validation.network.experiment import train_members
 from ..validation.network.given import Given, Questions
 from ..validation.network.members import Member, MemberPair, PairKind
-from ..validation.network.plan import MOST_PROBED, ComparedModel, RunSpec
+from ..validation.network.plan import ComparedModel, RunSpec
 from .training import PilotMembers
 
 __all__ = ["KeptRuns", "ObservedPilot", "kept_runs", "observed_pilots", "pilots_of_models", "pilots_of_runs"]
+
+IndexArray = npt.NDArray[np.int64]
 
 _MODELS = "*/model.safetensors"
 #: Names of the models of a pilot.
@@ -53,24 +58,28 @@ class KeptRuns(ShortRepr):
     unreadable: tuple[str, ...]
 
 
-def kept_runs(folder: Path, images: FloatArray, shape: tuple[int, ...]) -> KeptRuns:
+def kept_runs(folder: Path, images: FloatArray, shape: tuple[int, ...], *, groups: Any = None) -> KeptRuns:
     """The networks in a folder of runs that were trained on these images; of several kinds, that of which there are most pairs.
 
     Networks are of one kind if they differ in nothing but their training set and the seeds of their training. Two of them, of one
-    n, form a pair if they have the same training set and other seeds ("floor"), or disjoint training sets and the same seeds
-    ("same") or other seeds ("different"). A training set is compared with one other only.
+    n, form a pair if they have the same training set and other seeds ("floor"), or training sets without a common image or group
+    and the same seeds ("same") or other seeds ("different"). A training set is compared with one other only.
 
     Parameters
     ----------
     folder : as ``kappaflow validate network`` and ``kappaflow pilot`` leave it
     images : (N, d) all images, in the order in which they were then
     shape : of one image
+    groups : (N,) labels of images that belong together, None if they are independent
 
     Raises
     ------
     ValueError
         No pair of such networks.
+    TypeError, ValueError
+        Labels that do not fit the images.
     """
+    related = dependent_groups(groups, len(images))
     kinds: dict[str, list[RunSpec]] = defaultdict(list)
     unreadable = []
     for path in sorted(folder.glob(_MODELS)):
@@ -78,8 +87,8 @@ def kept_runs(folder: Path, images: FloatArray, shape: tuple[int, ...]) -> KeptR
         if facts is None:
             unreadable.append(path.parent.name)
         elif _of_these_images(facts, images, shape):
-            kinds[_kind(facts)].append(_spec(facts, len(images)))
-    found = [(runs, _pairs(runs)) for runs in kinds.values()]
+            kinds[_kind(facts)].append(_spec(facts, len(images), related))
+    found = [(runs, _pairs(runs, related)) for runs in kinds.values()]
     found.sort(key=lambda kind: (-len(kind[1]), -kind[0][0].training.steps))
     if not found or not found[0][1]:
         raise ValueError(
@@ -156,12 +165,11 @@ def _kind(facts: dict[str, Any]) -> str:
     return json.dumps([facts["network"], training], sort_keys=True)
 
 
-def _spec(facts: dict[str, Any], count: int) -> RunSpec:
+def _spec(facts: dict[str, Any], count: int, groups: GroupLabels | None) -> RunSpec:
     own = np.array(facts["indices"], dtype=np.int64)
     network = NetworkConfig(**{**facts["network"], "shape": tuple(facts["network"]["shape"])})
     training = TrainingConfig(**facts["training"])
-    free = np.setdiff1d(np.arange(count), own)
-    held_out = np.sort(np.random.default_rng(len(own)).permutation(free)[:MOST_PROBED])
+    held_out = some_of(apart(groups, count, own), np.random.default_rng(len(own)))
     return RunSpec(
         arch=network.arch,
         n=len(own),
@@ -177,7 +185,7 @@ def _spec(facts: dict[str, Any], count: int) -> RunSpec:
     )
 
 
-def _pairs(runs: Sequence[RunSpec]) -> tuple[tuple[int, int, str], ...]:
+def _pairs(runs: Sequence[RunSpec], groups: GroupLabels | None) -> tuple[tuple[int, int, str], ...]:
     """All pairs of runs on the same images, and on each two disjoint sets that belong together: those that share seeds first."""
     sets: dict[tuple[int, str], list[int]] = defaultdict(list)
     for place, run in enumerate(runs):
@@ -188,10 +196,11 @@ def _pairs(runs: Sequence[RunSpec]) -> tuple[tuple[int, int, str], ...]:
         for a, b in combinations(places, 2)
         if not _same_seeds(runs[a], runs[b])
     ]
+    held = {key: _units(runs[places[0]].own, groups) for key, places in sets.items()}
     candidates = [
         (left, right)
         for left, right in combinations(sets, 2)
-        if left[0] == right[0] and not np.intersect1d(runs[sets[left][0]].own, runs[sets[right][0]].own).size
+        if left[0] == right[0] and not np.intersect1d(held[left], held[right]).size
     ]
     candidates.sort(
         key=lambda both: not any(_same_seeds(runs[a], runs[b]) for a in sets[both[0]] for b in sets[both[1]])
@@ -206,6 +215,11 @@ def _pairs(runs: Sequence[RunSpec]) -> tuple[tuple[int, int, str], ...]:
                 for b in sets[right]
             ]
     return tuple(pairs)
+
+
+def _units(own: IndexArray, groups: GroupLabels | None) -> IndexArray:
+    """What other training sets must not hold: the images, or their groups."""
+    return own if groups is None else groups.numbers[own]
 
 
 def _same_seeds(first: RunSpec, second: RunSpec) -> bool:
@@ -297,8 +311,8 @@ def pilots_of_models(
         A model raises an error, or its outputs are not finite.
     """
     questions = Questions(context=context, given=given, sampler_steps=context.steps, seed=seed, device=device)
-    probed = np.sort(np.random.default_rng(seed).permutation(context.count)[:MOST_PROBED])
     everything = np.arange(context.count)
+    probed = some_of(everything, np.random.default_rng(seed))
     members: list[Member] = []
     pairs: list[MemberPair] = []
     for pilot in pilots:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .._repr import ShortRepr
 from ..validation.network.context import Context
+from ..validation.network.disjoint import DisjointSplits, dependent_groups
 from ..validation.network.experiment import train_members
 from ..validation.network.members import Member, MemberPair, pair_members
 from ..validation.network.plan import ComparedModel, Plan, RunSpec
@@ -49,18 +50,32 @@ class PilotMembers(ShortRepr):
     pairs: tuple[MemberPair, ...]
 
 
-def default_sizes(images: int) -> tuple[int, ...]:
-    """100 and 300 images, or a third of the half and the half of fewer than 600 images.
+def default_sizes(
+    images: int, *, repeats: int = 1, split: str = "random", seed: int = 0, groups: Any = None
+) -> tuple[int, ...]:
+    """100 and 300 images, or a third of the largest size and the largest size if that is below 300.
+
+    The largest size is half of the images, or a little less for images in groups.
+
+    Parameters
+    ----------
+    images : number of images
+    repeats, split, seed, groups : see :func:`~kappaflow.validation.network.plan.make_models`
 
     Raises
     ------
-    ValueError
-        There are fewer than 60 images.
+    ValueError, TypeError
+        There are fewer than 60 images, two training sets of 20 images would share a group, or settings or labels do not fit.
     """
     if images < 3 * _LEAST:
         raise ValueError(f"images must be at least {3 * _LEAST} for pilots, got {images}")
-    half = images // 2
-    return SIZES if half >= SIZES[-1] else (max(_LEAST, half // 3), half)
+    splits = DisjointSplits(images, repeats=repeats, split=split, seed=seed, groups=dependent_groups(groups, images))
+    largest = splits.largest
+    if largest < _LEAST:
+        raise ValueError(
+            f"groups must allow two training sets of at least {_LEAST} images that share no group, got at most {largest}"
+        )
+    return SIZES if largest >= SIZES[-1] else (max(_LEAST, largest // 3), largest)
 
 
 def first_pair(runs: Sequence[M]) -> list[M]:

@@ -186,7 +186,8 @@ def test_each_option_is_declared_once() -> None:
 def test_words_that_options_take_are_those_of_the_library() -> None:
     pytest.importorskip("torch")
     from kappaflow.models.backbones import BACKBONES
-    from kappaflow.validation.network.plan import PRESETS, SPLITS
+    from kappaflow.validation.network.disjoint import SPLITS
+    from kappaflow.validation.network.plan import PRESETS
 
     assert tuple(BACKBONES) == options_validate.ARCHITECTURES
     assert tuple(PRESETS) == options_validate.PRESETS

@@ -13,7 +13,7 @@ from ..._checks import FloatArray
 from ..._layout import mirror_images
 from ..._repr import ShortRepr, short_repr
 from ..._tensors import digest
-from ...datasets.memory import collect_rows
+from ...datasets.memory import collect_rows, require_whole_groups
 from ...groups import by_group, group_numbers, group_starts, images_of_groups
 from ...population import Population
 from ...provenance import Provenance
@@ -343,16 +343,13 @@ def collect_pool(
         See :func:`kappaflow.datasets.memory.collect_rows`. Samples in groups do not all fit.
     """
     dimension = int(np.prod(shape))
-    samples, total = collect_rows(batches, dimension=dimension, count=count, most_bytes=most_bytes, seed=seed)
+    collected = collect_rows(batches, dimension=dimension, count=count, most_bytes=most_bytes, seed=seed)
+    samples, total = collected
     labels = None if groups is None else group_numbers(groups)
     if labels is not None and labels.independent:
         labels = None
-    if labels is not None and len(samples) < total:
-        raise MemoryError(
-            f"memory holds {len(samples):,} of {total:,} images, which breaks groups apart: allow more memory, or give limit, "
-            "which keeps whole groups"
-        )
     if labels is not None:
+        require_whole_groups(collected)
         labels.require(len(samples))
         order = by_group(labels)
         samples, labels = samples[order], replace(labels, numbers=labels.numbers[order])

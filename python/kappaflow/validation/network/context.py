@@ -9,10 +9,12 @@ from typing import Any
 from ..._checks import FloatArray
 from ..._repr import ShortRepr
 from ...bands import Band, resolve_bands
+from ...groups import GroupLabels
 from ...population import Population
 from ...provenance import Provenance
 from ...sampling import SIGMA_MAX, initial_noise
 from ..laws import ComparedLaw, chosen_laws
+from .disjoint import dependent_groups
 from .noise import NoiseChange, manipulated_noise, parts
 
 __all__ = ["Context", "make_context"]
@@ -34,6 +36,7 @@ class Context(ShortRepr):
     manipulations : name of a manipulated noise → how it was changed
     seeds : seed numbers of noise["seeds"]
     count : number of images in the population; training sets from elsewhere may follow them in `images`
+    groups : which of the first `count` images belong together; None if they are independent
     """
 
     images: FloatArray
@@ -47,6 +50,7 @@ class Context(ShortRepr):
     manipulations: Mapping[str, NoiseChange]
     seeds: tuple[int, ...]
     count: int
+    groups: GroupLabels | None = None
 
 
 def make_context(
@@ -62,6 +66,7 @@ def make_context(
     profiles: int = 8192,
     provenance: Provenance | None = None,
     manipulated: bool = True,
+    groups: Any = None,
 ) -> Context:
     """Population, bands, laws and initial noise of an experiment.
 
@@ -72,17 +77,27 @@ def make_context(
     seeds, seed : number of seeds, and the first of them
     sampler_steps, sigma_max : of the sampler
     bands : as :func:`~kappaflow.bands.resolve_bands` takes them
-    laws : names; all by default
+    laws : names; by default all that these images allow
     profiles : number of images that the population keeps as profiles, for the laws that need them
     provenance : of the data
     manipulated : whether models are also sampled from seeds whose top or bottom modes are changed
+    groups : (N,) labels of images that belong together, None if they are independent
 
     Raises
     ------
     ValueError, TypeError
-        Images or settings do not fit, or a law is unknown.
+        Images, settings or labels do not fit, a law is unknown, or it needs independent images or profiles.
     """
-    population = Population.from_samples(images, shape=shape, profiles=profiles, provenance=provenance)
+    related = dependent_groups(groups, len(images))
+    if related is not None and not profiles:
+        raise ValueError("profiles must be above 0 for images in groups, got 0")
+    population = Population.from_samples(
+        images,
+        shape=shape,
+        profiles=profiles,
+        groups=None if related is None else related.numbers,
+        provenance=provenance,
+    )
     numbers = tuple(range(seed, seed + seeds))
     noise = initial_noise(numbers, population.dimension, sigma_max)
     changed = manipulated_noise(noise[:MANIPULATED], population, parts(population) if manipulated else {})
@@ -91,11 +106,12 @@ def make_context(
         population=population,
         shape=shape,
         bands=resolve_bands(bands, population.eigenvalues.size),
-        laws=tuple(chosen_laws(laws, profiles=population.profiles is not None)),
+        laws=tuple(chosen_laws(laws, profiles=population.profiles is not None, groups=related is not None)),
         sigma_max=sigma_max,
         steps=sampler_steps,
         noise={"seeds": noise, **changed.noise},
         manipulations=changed.changes,
         seeds=numbers,
         count=len(images),
+        groups=related,
     )

@@ -14,15 +14,17 @@ import torch
 from ..._checks import FloatArray
 from ..._repr import ShortRepr
 from ..._tensors import digest
+from ...groups import GroupLabels
 from ...models.checkpoint import network_facts
 from ...models.errors import ModelError
 from ...models.layout import tensor_shape
 from ...models.opening import open_denoiser
 from ...sampling import SIGMA_MIN
 from .context import Context
+from .disjoint import LEAST_SHARED, apart, some_of
 from .experiment import assemble
 from .members import Member, describe
-from .plan import LEAST_SHARED, MOST_PROBED, ComparedModel, Plan
+from .plan import ComparedModel, Plan
 from .probes import LEVELS, Answers, Probe, examine
 from .results import NetworkValidation
 
@@ -162,8 +164,8 @@ def compare_given(
     sets = _training_sets(context, given, train)
     size = _size(sets.rows, n)
     context = replace(context, images=sets.images)
-    free = outside(sets.images[:count], sets.rows)
-    probed = np.sort(np.random.default_rng(seed).permutation(free)[:MOST_PROBED])
+    free = outside(sets.images[:count], sets.rows, context.groups)
+    probed = some_of(free, np.random.default_rng(seed))
     questions = Questions(context=context, given=given, sampler_steps=sampler_steps, seed=seed, device=device)
     members: list[Member] = []
     for index in range(2):
@@ -269,10 +271,13 @@ def _half(progress: Callable[[str, float], None], index: int) -> Callable[[str, 
     return lambda step, done: progress(step, index / 2 + 0.48 * done)
 
 
-def outside(images: FloatArray, sets: Sequence[FloatArray | None]) -> IndexArray:
-    """Indices (M,) of the images (N, d) that are in none of the known training sets; of all images if fewer than 32 are left."""
-    taken = {row.tobytes() for rows in sets if rows is not None for row in rows}
-    free = np.array([index for index, row in enumerate(images) if row.tobytes() not in taken], dtype=np.int64)
+def outside(images: FloatArray, sets: Sequence[FloatArray | None], groups: GroupLabels | None = None) -> IndexArray:
+    """Indices (M,) of the images (N, d) that are in none of the known training sets, and in no group of them; of all images if
+    fewer than 32 are left.
+    """
+    known = {row.tobytes() for rows in sets if rows is not None for row in rows}
+    taken = np.array([index for index, row in enumerate(images) if row.tobytes() in known], dtype=np.int64)
+    free = apart(groups, len(images), taken)
     return free if len(free) >= LEAST_SHARED else np.arange(len(images))
 
 

@@ -15,12 +15,10 @@ from ...models.backbones import BACKBONES
 from ...models.config import NetworkConfig, TrainingConfig
 from ...models.layout import tensor_shape
 from ..strata import LEAST_POOL, strata
+from .disjoint import MOST_PROBED, DisjointSplits, dependent_groups, some_of
 from .presets import PRESETS, Preset
 
 __all__ = [
-    "LEAST_SHARED",
-    "MOST_PROBED",
-    "SPLITS",
     "ComparedModel",
     "Plan",
     "RunSpec",
@@ -31,15 +29,8 @@ __all__ = [
 
 IndexArray = npt.NDArray[np.int64]
 
-#: How training sets are cut from the images. random: disjoint subsets of a random order; contiguous: the first and the last images
-#: in the order of the data, for images that overlap with their neighbours, such as patches of photographs.
-SPLITS = ("random", "contiguous")
-#: The most images on which a model is judged or compared.
-MOST_PROBED = 256
 #: Preset transformers take patches twice as large for images with longer sides than this.
 _LARGE = 32
-#: Denoisers are compared on images outside of both training sets where there are at least this many, otherwise on all images.
-LEAST_SHARED = 32
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -99,7 +90,7 @@ class Plan(ShortRepr):
     Attributes
     ----------
     preset, archs, n, arms, repeats, seeds, sampler_steps, seed : as resolved
-    split : one of :data:`SPLITS`; "given" for models that were trained elsewhere
+    split : one of :data:`~.disjoint.SPLITS`; "given" for models that were trained elsewhere
     component : principal component (0-based) of the counterfactual, None if there is none
     strata_n : training-set size of the counterfactual, None if there is none
     runs : what is trained
@@ -128,12 +119,14 @@ def make_models(
     repeats: int = 1,
     split: str = "random",
     seed: int = 0,
+    groups: Any = None,
 ) -> list[ComparedModel]:
     """The models of an experiment, whatever trains them, with the images of each.
 
-    Each repeat makes two disjoint training sets A and B for every n; the sets of a smaller n are subsets of those of a larger
-    one. On these sets, the models A0, B0 and B1 are trained (the number stands for the initialisation and the noise). A0 and
-    B0 differ only in their data, A0 and B1 in everything, and B0 and B1 in everything but their data.
+    Each repeat makes two disjoint training sets A and B for every n, which share no group of images that belong together; the
+    sets of a smaller n are subsets of those of a larger one. On these sets, the models A0, B0 and B1 are trained (the number
+    stands for the initialisation and the noise). A0 and B0 differ only in their data, A0 and B1 in everything, and B0 and B1 in
+    everything but their data.
 
     Parameters
     ----------
@@ -142,29 +135,20 @@ def make_models(
     n : training-set sizes
     arms : of "same", which needs B0, and "different", which needs B1
     repeats : pairs of training sets of each size
-    split : one of :data:`SPLITS`
+    split : one of :data:`~.disjoint.SPLITS`
     seed : of the splits
+    groups : (N,) labels of images that belong together, None if they are independent
 
     Raises
     ------
     ValueError, TypeError
-        A name is unknown, a size is larger than half the number of images, or settings are out of range.
+        A name is unknown, two sets of a size do not fit, or settings or labels are out of range.
     """
-    choice("split", split, SPLITS)
     for arm in arms:
         choice("arms", arm, ("same", "different"))
-    sizes, rounds = _sizes(images, (), n), integer("repeats", repeats, 1)
-    if split == "contiguous" and rounds > 1:
-        raise ValueError(
-            f"repeats must be 1 with split 'contiguous', because there is only one such split, got {rounds}"
-        )
-    splits = _Splits(images, integer("seed", seed, 0))
-    models: list[ComparedModel] = []
-    for repeat in range(rounds):
-        order = np.arange(images) if split == "contiguous" else _rng(seed, repeat).permutation(images)
-        for size in sizes:
-            models += splits.pair(archs, size, repeat, order[:size], order[len(order) - size :], arms)
-    return models
+    splits = DisjointSplits(images, repeats=repeats, split=split, seed=seed, groups=dependent_groups(groups, images))
+    sizes = splits.sizes((), n)
+    return [model for repeat in range(repeats) for size in sizes for model in _pair(splits, archs, size, repeat, arms)]
 
 
 def training_seed(seed: int, repeat: int, member: int) -> int:
@@ -189,6 +173,7 @@ def make_plan(
     coordinate: FloatArray | None = None,
     component: int | None = None,
     seed: int = 0,
+    groups: Any = None,
 ) -> Plan:
     """Turn a preset, and settings that replace some of it, into runs.
 
@@ -202,16 +187,17 @@ def make_plan(
     archs, n, arms, repeats, seeds, sampler_steps : replace those of the preset
     steps : of the training, the same for every architecture
     training : fields of :class:`~kappaflow.models.config.TrainingConfig` that replace those of the preset
-    split : one of :data:`SPLITS`
+    split : one of :data:`~.disjoint.SPLITS`
     coordinate, component : (N,) coordinates of the images along principal component `component` (0-based), which orders the
         strata of a counterfactual; without them there is no counterfactual
     seed : of splits, initialisations and noise
+    groups : (N,) labels of images that belong together, None if they are independent; strata would cut them apart
 
     Raises
     ------
     ValueError, TypeError
-        A name is unknown, a size is larger than half the number of images, there are too few images for strata, or settings are
-        out of range.
+        A name is unknown, two sets of a size do not fit, there are too few images for strata, or settings or labels are out of
+        range.
     """
     chosen = PRESETS.get(preset)
     if chosen is None:
@@ -222,8 +208,13 @@ def make_plan(
             raise ValueError(f"archs must be among {', '.join(BACKBONES)}; got {name!r}")
     wanted = tuple(dict.fromkeys(arms or chosen.arms))
     rounds = chosen.repeats if repeats is None else repeats
-    sizes = _sizes(len(images), chosen.n, n)
-    models = make_models(len(images), archs=names, n=sizes, arms=wanted, repeats=rounds, split=split, seed=seed)
+    related = dependent_groups(groups, len(images))
+    if component is not None and related is not None:
+        raise ValueError(f"component must be None for images in groups, which strata would cut apart, got {component}")
+    sizes = DisjointSplits(len(images), repeats=rounds, split=split, seed=seed, groups=related).sizes(chosen.n, n)
+    models = make_models(
+        len(images), archs=names, n=sizes, arms=wanted, repeats=rounds, split=split, seed=seed, groups=groups
+    )
     base = _Base(
         images=images,
         shape=shape,
@@ -256,28 +247,6 @@ def make_plan(
     )
 
 
-def _sizes(images: int, preset: Sequence[int], wanted: Sequence[int] | None) -> list[int]:
-    """Training-set sizes in ascending order: as wanted, or those of the preset, no larger than half the images."""
-    half = images // 2
-    if half < 4:
-        raise ValueError(f"images must be at least 8 to be split, got {images}")
-    if wanted is None:
-        return sorted({min(size, half) for size in preset})
-    sizes = sorted({integer("n", size, 4) for size in wanted})
-    if sizes[-1] > half:
-        raise ValueError(f"n must be at most {half}, half of the {images} images, got {sizes[-1]}")
-    return sizes
-
-
-def _rng(seed: int, *key: int) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
-
-
-def _some(free: IndexArray, rng: np.random.Generator) -> IndexArray:
-    """Up to 256 of the images, drawn at random, in ascending order."""
-    return np.sort(rng.permutation(free)[:MOST_PROBED])
-
-
 def _strata_size(count: int, sizes: Sequence[int]) -> int:
     """The largest n of which two disjoint sets fit into a third of the images; half of a third if there is no such n."""
     if count < LEAST_POOL:
@@ -287,45 +256,32 @@ def _strata_size(count: int, sizes: Sequence[int]) -> int:
     return max(fitting) if fitting else most
 
 
-@dataclass(frozen=True)
-class _Splits:
-    """So many images, to be split by a seed."""
-
-    images: int
-    seed: int
-
-    def outside(self, repeat: int, *sets: IndexArray) -> IndexArray:
-        """Up to 256 images in none of the sets, in ascending order."""
-        free = np.setdiff1d(np.arange(self.images), np.concatenate(sets))
-        return _some(free, _rng(self.seed, repeat, 7))
-
-    def pair(
-        self, archs: Sequence[str], n: int, repeat: int, a: IndexArray, b: IndexArray, arms: Sequence[str]
-    ) -> list[ComparedModel]:
-        """A0, B0 and, for the arm in which everything differs, B1 of every architecture."""
-        shared = self.outside(repeat, a, b)
-        if len(shared) < LEAST_SHARED:
-            shared = self.outside(repeat, np.zeros(0, dtype=np.int64))
-        members = [("A", 0, a, b)]
-        if "same" in arms:
-            members.append(("B", 0, b, a))
-        if "different" in arms:
-            members.append(("B", 1, b, a))
-        return [
-            ComparedModel(
-                arch=arch,
-                n=n,
-                repeat=repeat,
-                split=split,
-                member=member,
-                own=own,
-                other=other,
-                held_out=self.outside(repeat, own),
-                shared=shared,
-            )
-            for arch in archs
-            for split, member, own, other in members
-        ]
+def _pair(
+    splits: DisjointSplits, archs: Sequence[str], n: int, repeat: int, arms: Sequence[str]
+) -> list[ComparedModel]:
+    """A0, B0 and, for the arm in which everything differs, B1 of every architecture."""
+    sets = splits.pair(repeat, n)
+    shared = splits.shared(repeat, sets)
+    members = [("A", 0, sets.a, sets.b)]
+    if "same" in arms:
+        members.append(("B", 0, sets.b, sets.a))
+    if "different" in arms:
+        members.append(("B", 1, sets.b, sets.a))
+    return [
+        ComparedModel(
+            arch=arch,
+            n=n,
+            repeat=repeat,
+            split=split,
+            member=member,
+            own=own,
+            other=other,
+            held_out=splits.outside(repeat, own),
+            shared=shared,
+        )
+        for arch in archs
+        for split, member, own, other in members
+    ]
 
 
 @dataclass(frozen=True)
@@ -362,9 +318,9 @@ class _Base:
 
     def strata(self, n: int, parts: Mapping[str, IndexArray]) -> list[RunSpec]:
         """Two disjoint training sets of each stratum, of the same initialisation and noise."""
-        specs = []
+        specs, splits = [], DisjointSplits(len(self.images), seed=self.seed)
         for number, (name, members) in enumerate(parts.items()):
-            order = _rng(self.seed, 1000 + number).permutation(members)
+            order = splits.rng(1000 + number).permutation(members)
             a, b = order[:n], order[n : 2 * n]
             for arch in self.archs:
                 network, training = self.configurations(arch, 0, 0)
@@ -378,7 +334,7 @@ class _Base:
                             member=0,
                             own=own,
                             other=other,
-                            held_out=_some(np.setdiff1d(members, own), _rng(self.seed, 8)),
+                            held_out=some_of(np.setdiff1d(members, own), splits.rng(8)),
                             shared=np.zeros(0, dtype=np.int64),
                             network=network,
                             training=training,

@@ -9,13 +9,15 @@ import numpy as np
 from ..._checks import FloatArray
 from ..._statistics import rank_correlation
 from ...disagreement import Disagreement
+from ...groups import by_group, group_starts
 from ..metrics import cross_split
 from .baselines import linear_samples
 from .context import Context
+from .disjoint import DisjointPair, disjoint_pair, largest_pair, random_order
 from .order import UNKNOWN_REACH, Reach
 from .results import LEAST_MODE, Forecast
 
-__all__ = ["reach_of"]
+__all__ = ["drawn_pair", "reach_of"]
 
 #: Times that the experiment is repeated with exact linear models, and the fewest from which quantiles are taken.
 _DRAWS, _FEWEST = 20, 8
@@ -27,9 +29,9 @@ _QUANTILES = (0.05, 0.5, 0.95)
 def reach_of(context: Context, n: int, pairs: int, forecasts: Mapping[str, Forecast]) -> Callable[[str], Reach]:
     """By law, the rank correlation over modes that `pairs` pairs of exact linear models reach with its forecast.
 
-    Each draw repeats the experiment: `pairs` pairs of training sets of n of the images, disjoint where there are 2n images, the
-    same seeds, and the mean disagreement of the pairs. The forecast is right for these models, so what their correlation lacks to
-    1 is chance.
+    Each draw repeats the experiment: `pairs` pairs of training sets of n of the images, disjoint where there are 2n images (and
+    without a group in common where that is possible), the same seeds, and the mean disagreement of the pairs. The forecast is
+    right for these models, so what their correlation lacks to 1 is chance.
 
     Parameters
     ----------
@@ -60,12 +62,26 @@ def reach_of(context: Context, n: int, pairs: int, forecasts: Mapping[str, Forec
 
 def _linear_pair(context: Context, images: FloatArray, n: int, rng: np.random.Generator) -> Disagreement:
     """Disagreement of the exact linear models of two random training sets."""
-    count = len(images)
-    apart = 2 * n <= count
-    drawn = rng.permutation(count)[: 2 * n].reshape(2, n) if apart else rng.integers(0, count, (2, n))
+    drawn = drawn_pair(context, len(images), n, rng)
     noise = context.noise["seeds"]
     samples = [linear_samples(images[rows], noise, context.sigma_max) for rows in drawn]
     return cross_split(samples[0], samples[1], context.population, context.bands)
+
+
+def drawn_pair(context: Context, count: int, n: int, rng: np.random.Generator) -> DisjointPair:
+    """Two disjoint training sets; where they do not fit, images or whole groups are drawn with replacement."""
+    groups = context.groups
+    if groups is None:
+        disjoint = 2 * n <= count
+        return DisjointPair(
+            *(rng.permutation(count)[: 2 * n].reshape(2, n) if disjoint else rng.integers(0, count, (2, n)))
+        )
+    order = random_order(rng, count, groups)
+    if n <= largest_pair(order, groups):
+        return disjoint_pair(order, n)
+    members = np.split(by_group(groups), group_starts(np.sort(groups.numbers))[1:-1])
+    drawn = [np.concatenate([members[g] for g in rng.integers(0, groups.count, n)])[:n] for _ in range(2)]
+    return DisjointPair(*drawn)
 
 
 def _quantiles(values: list[float]) -> Reach:
