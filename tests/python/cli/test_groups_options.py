@@ -10,7 +10,12 @@ from PIL import Image
 
 import kappaflow as kf
 from commands import refuse, succeed
+from kappaflow.cli.console import ProgressDisplay
+from kappaflow.cli.loading import Rows, read_rows
+from kappaflow.cli.network_plan import warnings_about
+from kappaflow.cli.options import Data
 from kappaflow.cli.parsing import parse_sizes
+from kappaflow.datasets import open_images
 
 
 @pytest.fixture
@@ -45,7 +50,7 @@ def test_predict_by_folder(clips, plain_report):
     shown = " ".join(result.stdout.split())
     assert "trained on 60 images (20 groups) each" in shown
     assert "30 (10 groups)" in shown
-    assert "kappaflow pilot clips --arch unet" in shown  # pilots train on single images
+    assert "kappaflow pilot clips --groups folder --arch unet" in shown
     numbers = json.loads((clips / "kappaflow-clips" / "predictions.json").read_text())
     assert (numbers["n"], numbers["n_groups"], numbers["group_count"]) == ([30, 60], [10, 20], 40)
     assert numbers["law"] == "empirical"
@@ -92,6 +97,83 @@ def test_validate_linear_draws_whole_groups(clips):
     assert numbers["n"] == [30]
 
 
+FEW_STEPS = (
+    "--arch",
+    "mlp",
+    "--steps",
+    "20",
+    "--batch",
+    "8",
+    "--seeds",
+    "16",
+    "--sampler-steps",
+    "5",
+    "--workers",
+    "1",
+)
+
+
+def test_networks_are_trained_on_sets_that_share_no_clip(clips, plain_report):
+    pytest.importorskip("torch")
+    from kappaflow.models.checkpoint import network_facts
+
+    network = ("validate", "network", "clips", *FEW_STEPS)
+    out = succeed(*network, "--groups", "folder", "--n", "5g", "20g", "--runs", "runs", "--out", "v")
+    assert "groups: 40 groups of 3 images (by folder)" in " ".join(out.stderr.split())
+    found = json.loads((clips / "v" / "validation.json").read_text())
+    assert found["n"] == [15, 60]
+    assert {forecast["law"] for forecast in found["forecasts"]} == {"empirical"}
+    assert json.loads((clips / "v" / "options.json").read_text())["options"]["n"] == ["5g", "20g"]
+    held = {}
+    for path in (clips / "runs").glob("*/model.safetensors"):
+        facts = network_facts(path)
+        held.setdefault((len(facts["indices"]), facts["run"].split()[2][0]), set()).update(
+            place // 3 for place in facts["indices"]
+        )
+    assert {key: len(groups) for key, groups in held.items()} == {
+        (15, "A"): 5,
+        (15, "B"): 5,
+        (60, "A"): 20,
+        (60, "B"): 20,
+    }
+    assert not held[60, "A"] & held[60, "B"]
+
+
+def test_pilots_of_clips(clips):
+    pytest.importorskip("torch")
+    table = succeed("pilot", "clips", "--groups", "folder", "--arch", "mlp", "--steps", "20", "--dry-run").stdout
+    assert "20, 60" in table  # the default: a third of the largest size, and that size
+    table = succeed("pilot", "clips", "--groups", "^(c0|c)", "--arch", "mlp", "--steps", "20", "--dry-run").stdout
+    assert "20, 30" in table  # groups of 30 and 90 images
+    words = "true {images} {seed} {model}"
+    shown = succeed("pilot", "clips", "--groups", "folder", "--n", "8g", "--script", words, "--dry-run").stdout
+    assert "n=24 A0" in shown
+
+
+def test_images_in_groups_that_do_not_fit_into_memory_are_refused(clips):
+    source = open_images("clips", groups="folder")
+    display = ProgressDisplay(quiet=True)
+    assert read_rows(Data("clips"), source, 2**20, 0, display).groups.shape == (120,)
+    with pytest.raises(MemoryError, match="memory holds 50 of 120 images, which breaks groups apart"):
+        read_rows(Data("clips"), source, 50 * 16 * 8, 0, display)
+    assert len(read_rows(Data("clips"), open_images("clips"), 50 * 16 * 8, 0, display).rows) == 50
+
+
+def test_copies_in_one_group_are_no_caveat():
+    rows = np.random.default_rng(0).standard_normal((12, 5))
+    rows[6:] = rows[:6]
+
+    def notes(groups):
+        return warnings_about(Data("x"), Rows(rows, 12, groups), "random")
+
+    assert notes(np.tile(np.arange(6), 2)) == []
+    assert (
+        "2 of 12 images are copies of images in other groups"
+        in notes(np.append(np.tile(np.arange(6), 2)[:10], [7, 8]))[0]
+    )
+    assert "6 of 12 images are copies of others" in notes(None)[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -115,8 +197,24 @@ def test_validate_linear_draws_whole_groups(clips):
             ("predict", "clips", "--groups", "folder", "--limit", "5"),
             "--limit must be at least 6, so that two whole groups",
         ),
-        (("pilot", "clips", "--groups", "folder"), "--groups does not apply to kappaflow pilot"),
+        (
+            ("pilot", "clips", "--flip"),
+            "--flip does not apply to kappaflow pilot, which trains networks without random",
+        ),
         (("validate", "network", "clips", "--flip"), "--flip does not apply to kappaflow validate network"),
+        (
+            ("validate", "network", "clips", "--groups", "folder", "--counterfactual", "1"),
+            "--counterfactual cannot be used with --groups, because strata would cut groups apart, got 1",
+        ),
+        (
+            ("validate", "network", "clips", "--groups", "folder", "--n", "61", "--dry-run"),
+            "--n must be at most 60, so that two training sets share none of the 40 groups of the 120 images, got 61",
+        ),
+        (
+            ("validate", "network", "clips", "--groups", "folder", "--profiles", "0", "--dry-run"),
+            "--profiles must be above 0",
+        ),
+        (("validate", "network", "clips", "--n", "5g", "--dry-run"), "these images have none: give --groups"),
         (("lens", "clips", "--flip"), "--flip does not apply to kappaflow lens"),
         (
             ("validate", "linear", "clips", "--groups", "folder", "--sampling", "gaussian"),

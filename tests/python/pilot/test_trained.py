@@ -81,6 +81,20 @@ def test_kept_runs_form_the_pairs_of_the_plan(kept: KeptRuns, experiment: Experi
     assert {tuple(run.own) for run in kept.runs} == planned
 
 
+def test_networks_that_share_a_group_form_no_pair(experiment: Experiment) -> None:
+    """An image of A and one of B, at n = 60 alone, come from one clip."""
+    a, b = (run for run in experiment.plan.runs if (run.n, run.member, run.stratum) == (60, 0, None))
+    labels = np.arange(400)
+    labels[b.own[0]] = labels[a.own[-1]]
+    kept = kept_runs(experiment.folder, IMAGES, SHAPE, groups=labels)
+    assert sorted((kept.runs[first].n, arm) for first, _, arm in kept.pairs) == [
+        *((30, arm) for arm in ("different", "floor", "same")),
+        (60, "floor"),
+    ]
+    of_a = next(run for run in kept.runs if tuple(run.own) == tuple(a.own))
+    assert b.own[0] not in of_a.held_out
+
+
 def test_pairs_disagree_as_in_the_validation(pilot: Pilot, experiment: Experiment) -> None:
     before = {(pair.n, pair.arm): pair.disagreement.ratio for pair in experiment.found.pairs}
     assert len(pilot.pairs) == len(before)

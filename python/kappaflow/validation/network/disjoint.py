@@ -110,7 +110,7 @@ def apart(groups: GroupLabels | None, images: int, *sets: IndexArray) -> IndexAr
 
 
 def some_of(free: IndexArray, rng: np.random.Generator) -> IndexArray:
-    """Up to 256 of the images, drawn at random, in ascending order."""
+    """(M,) up to 256 of the images, drawn at random, in ascending order."""
     return np.sort(rng.permutation(free)[:MOST_PROBED])
 
 
@@ -195,10 +195,10 @@ class DisjointSplits(ShortRepr):
         return disjoint_pair(self.order(repeat), n)
 
     def outside(self, repeat: int, *sets: IndexArray) -> IndexArray:
-        """Up to 256 images in none of the sets, and in no group of them, in ascending order."""
+        """(M,) up to 256 images in none of the sets, and in no group of them, in ascending order."""
         return some_of(apart(self.groups, self.images, *sets), self.rng(repeat, 7))
 
     def shared(self, repeat: int, pair: DisjointPair) -> IndexArray:
-        """Up to 256 images on which both models of a pair are compared: outside of both sets, or all if those are fewer than 32."""
+        """(M,) up to 256 images on which both models of a pair are compared: outside of both sets if those are 32 or more, or any."""
         free = self.outside(repeat, *pair)
         return free if len(free) >= LEAST_SHARED else self.outside(repeat)
