@@ -199,6 +199,6 @@ class DisjointSplits(ShortRepr):
         return some_of(apart(self.groups, self.images, *sets), self.rng(repeat, 7))
 
     def shared(self, repeat: int, pair: DisjointPair) -> IndexArray:
-        """(M,) up to 256 images on which both models of a pair are compared: outside of both sets if those are 32 or more, or any."""
+        """(M,) up to 256 images on which both models of a pair are compared: outside of both sets if at least 32 are."""
         free = self.outside(repeat, *pair)
         return free if len(free) >= LEAST_SHARED else self.outside(repeat)
