@@ -7,6 +7,7 @@
 
 #include "checks.hpp"
 #include "kappaflow/errors.hpp"
+#include "products.hpp"
 
 namespace kappaflow {
 namespace {
@@ -65,8 +66,8 @@ Eigensystem gram_eigensystem(const Eigen::Ref<const Eigen::MatrixXd>& samples, d
   detail::require(divisor > 0, here, "divisor must be positive", divisor);
   detail::require(samples.rows() > 0, here, "samples must have at least one row", detail::shape(samples));
   const Index count = samples.rows();
-  Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(count, count);
-  gram.selfadjointView<Eigen::Lower>().rankUpdate(samples, 1 / divisor);
+  Eigen::MatrixXd gram(count, count);
+  detail::multiply(library, false, true, 1 / divisor, samples, samples, 0, gram);
   Eigensystem small = symmetric_eigensystem(std::move(gram), vectors, library);
   const double floor = static_cast<double>(count) * std::numeric_limits<double>::epsilon() * small.values[0];
   Index rank = 0;
@@ -74,7 +75,8 @@ Eigensystem gram_eigensystem(const Eigen::Ref<const Eigen::MatrixXd>& samples, d
   Eigensystem system;
   system.values = small.values.head(rank);
   if (vectors) {
-    system.vectors.noalias() = samples.transpose() * small.vectors.leftCols(rank);
+    system.vectors.resize(samples.cols(), rank);
+    detail::multiply(library, true, false, 1, samples, small.vectors.leftCols(rank), 0, system.vectors);
     system.vectors.colwise().normalize();
   }
   return system;
