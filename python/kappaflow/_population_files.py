@@ -18,7 +18,7 @@ __all__ = ["read_population", "write_population"]
 _FORMAT = "kappaflow-population-2"
 #: Fields that are arrays (those that may be None last), and fields that are written as JSON.
 _ARRAYS = ("eigenvalues", "multiplicity", "mean", "profiles", "groups", "eigenvectors")
-_FACTS = ("dimension", "shape", "sample_size", "versions")
+_FACTS = ("dimension", "shape", "sample_size")
 
 
 def write_population(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> None:
@@ -34,6 +34,8 @@ def write_population(path: str | os.PathLike[str], fields: Mapping[str, Any]) ->
     facts["provenance"] = fields["provenance"].as_json()
     if fields["group_count"] is not None:
         facts["group_count"] = fields["group_count"]
+    if fields["versions"] != 1:
+        facts["versions"] = fields["versions"]
     write_tensors(path, tensors, format=_FORMAT, metadata={"population": json.dumps(facts)})
 
 
