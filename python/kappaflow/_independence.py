@@ -234,11 +234,21 @@ class Independence(ShortRepr):
         total, distinct = len(self.first), self.distinct
         if once and not distinct.all():
             texts.append(self._of_copies())
-        if len(self.mirrored) and not grouped and not flip:
-            pairs = [(int(image), int(partner)) for image, partner in self.mirrored[:_EXAMPLES]]
+        if grouped and not distinct.all():
+            copies = total - int(distinct.sum())
             texts.append(
-                f"{len(self.mirrored):,} of {total:,} images are mirror images of others: {_examples(pairs, names)}. An image and "
-                f"its mirror image depend on each other, and the numbers take them as independent. {_FLIPS}"
+                f"{copies:,} of {total:,} images are copies of others. With groups every image counts, so sizes of training sets "
+                "count copies too"
+            )
+        if len(self.mirrored) and not grouped:
+            pairs = [(int(image), int(partner)) for image, partner in self.mirrored[:_EXAMPLES]]
+            consequence = (
+                "With mirror images added to all, an image and its mirror image count as one"
+                if flip
+                else f"An image and its mirror image depend on each other, and the numbers take them as independent. {_FLIPS}"
+            )
+            texts.append(
+                f"{len(self.mirrored):,} of {total:,} images are mirror images of others: {_examples(pairs, names)}. {consequence}"
             )
         if self.worth is not None and not grouped:
             factor = total / self.worth
@@ -262,8 +272,8 @@ class Independence(ShortRepr):
         equal = float(times.sum() ** 2 / np.square(times).sum()) > _UNEQUAL * times.size
         text = (
             "copies of an image count as one image, so sizes of training sets count distinct images: "
-            f"{times.size:,} distinct images in {round(times.sum()):,}. If they were drawn independently and happen to be equal, "
-            "Population.from_samples(copies='independent') counts them all"
+            f"{times.size:,} distinct images in {round(times.sum()):,} (in Python, copies='independent' counts all of them, for "
+            "images that were drawn independently and happen to be equal)"
         )
         if not equal:
             text += f"; images are not equally often in the data, up to {times.max():.0f} times, which this leaves out"

@@ -56,6 +56,12 @@ class GroupLabels(ShortRepr):
         """Whether every group has one member."""
         return self.count == len(self.numbers)
 
+    @property
+    def worth(self) -> float:
+        """How many groups of equal size they are worth: (Σm)²/Σm² of the sizes m."""
+        sizes = np.bincount(self.numbers).astype(np.float64)
+        return float(sizes.sum() ** 2 / np.square(sizes).sum())
+
     def require(self, images: int) -> None:
         """Check that there is one label for each image.
 

@@ -382,7 +382,7 @@ class Population(Tabular):
         count = self.sample_size
         if count is not None:
             rank = int(has_variance(self.eigenvalues).sum())
-            count = max(math.ceil(count * self.versions * found.fraction - 1e-6), rank + 1, len(found.rows))
+            count = max(math.ceil(count * self.versions * found.fraction - 1e-6), rank + 1)
         return self.replace(profiles=found.rows, groups=None, group_count=None, versions=1, sample_size=count)
 
     @property

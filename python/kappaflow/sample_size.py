@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ __all__ = [
     "MEASURES",
     "NotReachedError",
     "SampleSize",
+    "require_training_sets",
     "samples_for",
     "smallest_size",
     "smallest_training_set",
@@ -142,6 +143,21 @@ def samples_for(
 def smallest_training_set(population: Population) -> int:
     """The smallest n that determines a covariance and a mean: 2, or more than one group."""
     return 2 if population.group_count is None else int(population.group_size) + 1
+
+
+def require_training_sets(population: Population, sizes: Sequence[int]) -> None:
+    """Check that training sets of these sizes determine a covariance and a mean.
+
+    Raises
+    ------
+    ValueError
+        The smallest of them holds one image, or no more than one group of mean size.
+    """
+    least = smallest_training_set(population)
+    if min(sizes) < least:
+        grouped = population.group_count is not None and population.group_size > 1
+        why = f", more than one group of {population.group_size:.4g} images on average" if grouped else ""
+        raise ValueError(f"n must be at least {least}{why}, got {min(sizes)}")
 
 
 def smallest_size(value: Callable[[int], float], allowed: float, population: Population) -> SampleSize:

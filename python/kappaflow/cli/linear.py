@@ -132,7 +132,13 @@ def training_sets(
     from ..validation.linear.draws import DisjointSets, GaussianSets, ResampledSets, collect_pool  # lazy: a quick start
 
     if data.is_population:
-        return GaussianSets(saved_population(data, display=display))
+        population = saved_population(data, display=display)
+        if population.group_count is not None:
+            raise ValueError(
+                f"DATA must be images, to draw training sets of whole groups or with mirror images; got the saved population "
+                f"{data.data!r}, whose images depend on each other"
+            )
+        return GaussianSets(population)
     images = open_data(data, display)
     if kind == "gaussian":
         require_independent(data, "--sampling gaussian")

@@ -81,6 +81,6 @@ def _images(size: TrainingSize, population: Population | None) -> int:
         return size.number
     if population is None:
         raise ValueError(f"--n must count images with this command, got {size.text!r}, which counts groups")
-    if population.group_count is None:
+    if population.group_count is None or population.group_size <= 1:
         raise ValueError(f"--n: {size.text!r} counts groups of images, and these images have none: give --groups")
     return images_of_groups(population, size.number)

@@ -59,7 +59,8 @@ class TrainingSize(NamedTuple):
 def _size(text: str) -> TrainingSize:
     """A training-set size; 1e5 and 100_000 are sizes too."""
     expected = (
-        f"--n must be whole numbers from 2 to {LARGEST_SIZE:.0e}, such as 100,300 or --n 100 --n 300; got {text!r}"
+        f"--n must be whole numbers from 2 to {LARGEST_SIZE:.0e}, such as 100,300 or --n 100 --n 300, or groups as 10g; "
+        f"got {text!r}"
     )
     try:
         number = float(text.removesuffix("g"))

@@ -27,6 +27,7 @@ from ..laws import Work
 from ..models.image_weights import LEAST_IMAGES, NoPosteriorError
 from ..models.posterior import posterior_variance
 from ..population import Population
+from ..sample_size import require_training_sets
 from ..sampling import initial_noise
 from ..splits import Splits
 from .console import ProgressDisplay, output_console, plain_line, print_networks, print_notes
@@ -179,6 +180,7 @@ def _ranked(population: Population, numbers: Sequence[int], noise: Path | None, 
 def _linear(population: Population, n: int, ranked: _Ranked, law: LawOption, sampling: Sampling) -> _Linear:
     work = Work.of(population, seeds=len(ranked.numbers))
     chosen = choose_law(population, law.law, sigma_max=sampling.sigma_max, work=work)
+    require_training_sets(population, [n])
     require_determined(population, [n])
     splits = Splits(population, n, law=chosen.law)
     f = splits.sampling_map(0.0, sampling.sigma_max)

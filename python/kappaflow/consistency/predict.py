@@ -24,7 +24,7 @@ from ..identified import largest_n, require_determined
 from ..laws import DEFAULT_LAW, Work, law_spec
 from ..population import Population
 from ..profiles import fewer_profiles
-from ..sample_size import LARGEST_N, smallest_training_set
+from ..sample_size import LARGEST_N, require_training_sets, smallest_training_set
 from ..sampling import SIGMA_MAX, SIGMA_MIN, initial_noise
 from ..splits import Splits
 from .law_choice import AUTO, LawChoice, choose_law
@@ -235,11 +235,7 @@ def _sizes(n: Sequence[int] | None, population: Population) -> list[int]:
     sizes = sorted({integer("n", size, 2) for size in n})
     if not sizes:
         raise ValueError("n must hold at least one training-set size, got none")
-    least = smallest_training_set(population)
-    if sizes[0] < least:
-        raise ValueError(
-            f"n must be at least {least}, more than one group of {population.group_size:.4g} images on average, got {sizes[0]}"
-        )
+    require_training_sets(population, sizes)
     return sizes
 
 

@@ -302,10 +302,8 @@ def open_npy(path: Path, options: Options) -> ImageSource:
     DataError
         The file or an option cannot be used.
     """
-    try:
+    with reading(f"{path.name}: not a .npy file of numbers that can be read"):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{path.name}: not a .npy file of numbers that can be read ({error})") from error
     return open_memory(array, path.name, options, f"the array file {path.name}")
 
 

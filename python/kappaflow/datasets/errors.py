@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["DataError", "reading"]
+__all__ = ["DataError", "reading", "reason_of"]
 
 
 class DataError(ValueError):
@@ -30,5 +30,12 @@ def reading(what: str) -> Iterator[None]:
     except (DataError, ImportError, MemoryError):
         raise
     except Exception as error:  # libraries raise errors of any type for damaged files
-        reason = str(error).strip().splitlines()
-        raise DataError(f"{what} ({reason[0][:300] if reason else type(error).__name__})") from error
+        raise DataError(f"{what} ({reason_of(error)})") from error
+
+
+def reason_of(error: Exception) -> str:
+    """What a library says of a file that it cannot read, in one line; never its advice to load Python objects."""
+    reason = str(error).strip().splitlines()
+    if any(word in str(error) for word in ("pickle", "weights_only", "Python objects")):
+        return "it holds Python objects (a pickle), which are never loaded, or is damaged"
+    return reason[0][:300] if reason else type(error).__name__

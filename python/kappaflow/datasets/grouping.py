@@ -27,6 +27,8 @@ BY_NAME, PHOTOGRAPH = ("folder", "file"), "photograph"
 #: With fewer groups, numbers are rough.
 FEW_GROUPS = 30
 _LISTED = 10
+#: Groups are very unequal if they are worth fewer than this share of their number.
+_UNEQUAL = 0.5
 
 
 def group_images(source: ImageSource, groups: Any, limit: int | None = None) -> ImageSource:
@@ -70,6 +72,12 @@ def _in_groups(source: ImageSource, labels: npt.NDArray[Any], numbers: GroupLabe
         warnings = (
             *warnings,
             f"there are only {numbers.count} groups: what so few groups show of the variety of all groups is rough",
+        )
+    elif numbers.worth < FEW_GROUPS or numbers.worth < _UNEQUAL * numbers.count:
+        warnings = (
+            *warnings,
+            f"groups are of very unequal size, so that {numbers.count:,} groups are worth about {numbers.worth:.0f} of equal size: "
+            "the numbers are rough, as the law takes the number of images in a training set as fixed",
         )
     provenance = replace(provenance, groups=_describe(numbers, how), warnings=warnings)
     return replace(source, provenance=provenance, groups=lambda: labels)
@@ -121,6 +129,12 @@ def _one_each(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         labels = labels[:, 0]
     if labels.dtype.kind == "S":
         labels = labels.astype(np.str_)
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        raise DataError(f"groups must hold a label for each image, got NaN for {int(np.isnan(labels).sum()):,} images")
+    if labels.dtype.kind == "U" and (labels == "").any():
+        raise DataError(
+            f"groups must hold a label for each image, got an empty text for {int((labels == '').sum()):,} images"
+        )
     whole = labels.dtype.kind == "f" and np.array_equal(labels, np.round(labels))
     return labels.astype(np.int64) if whole or labels.dtype.kind == "b" else labels
 
@@ -136,17 +150,17 @@ def _by_pattern(names: list[str], pattern: str) -> npt.NDArray[np.str_]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise DataError(f"groups must be a regular expression on file names, got {pattern!r}: {error}") from error
+        raise DataError(f"groups must be a regular expression on file names, got '{pattern}': {error}") from error
     found = [compiled.search(name) for name in names]
     missing = [name for name, match in zip(names, found, strict=True) if match is None]
     if missing:
         some = listed(missing, _LISTED)
         raise DataError(
-            f"groups must match the name of every file, but {pattern!r} does not match {len(missing):,} of {len(names):,}: {some}"
+            f"groups must match the name of every file, but '{pattern}' does not match {len(missing):,} of {len(names):,}: {some}"
         )
     parts = [match.group(1 if compiled.groups else 0) or "" for match in found if match is not None]
     if len(set(parts)) < 2:
-        raise DataError(f"groups={pattern!r} must tell at least 2 groups apart, but all names match it by {parts[0]!r}")
+        raise DataError(f"groups='{pattern}' must tell at least 2 groups apart, but all names match it by {parts[0]!r}")
     return np.array(parts)
 
 

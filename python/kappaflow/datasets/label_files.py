@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import DataError
+from .errors import DataError, reason_of
 from .keys import StoredArray, listed_arrays, split_key
 
 __all__ = ["given_labels", "names_label_file", "read_label_file"]
@@ -72,8 +72,7 @@ def read_label_file(text: str, argument: str = "labels") -> npt.NDArray[Any]:
     except DataError:
         raise
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        reason = "Python objects (a pickle), which are never loaded" if "allow_pickle" in str(error) else str(error)
-        raise DataError(f"{argument}: {path.name} cannot be read ({reason})") from error
+        raise DataError(f"{argument}: {path.name} cannot be read ({reason_of(error)})") from error
 
 
 def _read_h5(path: Path, key: str | None, argument: str) -> npt.NDArray[Any]:

@@ -224,10 +224,9 @@ def load_tensors(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # UnpicklingError, RuntimeError of damaged archives, EOFError, …
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
-            f"{path.name}: not a file of tensors alone, and other Python objects (a pickle) are never loaded; save the images "
-            f"by torch.save(images, file) or as .npy ({reason[:200]})"
+            f"{path.name}: not a file of tensors alone, and other Python objects (a pickle) are never loaded, or damaged; save the "
+            "images by torch.save(images, file) or as .npy"
         ) from error
     return dict(tensors_in(content))
 

@@ -185,6 +185,18 @@ def test_copies_in_one_group_are_no_caveat():
             ("predict", "clips", "--groups", "folder", "--n", "3"),
             "--n must be at least 4, more than one group of 3 images",
         ),
+        (
+            ("predict", "clips", "--groups", "folder", "--n", "1g"),
+            "--n must be whole numbers from 2 to 1e+12, such as 100,3",
+        ),
+        (
+            ("predict", "clips", "--flip", "--n", "10g"),
+            "--n: '10g' counts groups of images, and these images have none",
+        ),
+        (
+            ("seeds", "clips", "--groups", "folder", "--n", "2"),
+            "--n must be at least 4, more than one group of 3 images",
+        ),
         (("predict", "clips", "--groups", "photograph"), "--groups='photograph' is for the built-in data 'patches'"),
         (
             ("predict", "clips", "--groups", "x(.)"),
@@ -233,3 +245,18 @@ def test_what_cannot_be_done_is_said(clips, arguments, message):
 def test_a_saved_population_takes_no_groups(clips):
     succeed("moments", "clips", "--out", "p.safetensors")
     assert "--groups does not apply to the saved population" in refuse("predict", "p.safetensors", "--groups", "folder")
+    succeed("moments", "clips", "--groups", "folder", "--out", "g.safetensors")
+    line = refuse("validate", "linear", "g.safetensors", "--n", "10")
+    assert "DATA must be images, to draw training sets of whole groups" in line
+
+
+def test_pickles_are_refused_without_advice_to_load_them(folder):
+    np.save("objects.npy", np.array([{}], dtype=object))
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (-5, 64, 64), }"
+    padded = header + b" " * (118 - len(header) - 1) + b"\n"
+    (folder / "negative.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded)
+    for name in ("objects.npy", "negative.npy"):
+        line = refuse("info", name)
+        assert "not a .npy file of numbers that can be read" in line
+        assert "allow_pickle" not in line
+    assert "never loaded" in refuse("info", "objects.npy")

@@ -95,8 +95,14 @@ def test_wrong_labels(tmp_path):
         DataError, match=r"groups must hold integers or strings, .* got dtype float64 \(labels of half\.npy\)"
     ):
         open_images(x, groups=str(tmp_path / "half.npy"))
+    np.save(tmp_path / "nan.npy", np.array([1.0, 1.0, 2.0, 2.0, np.nan, 3.0]))
+    with pytest.raises(DataError, match="groups must hold a label for each image, got NaN for 1 images"):
+        open_images(x, groups=str(tmp_path / "nan.npy"))
+    (tmp_path / "gap.txt").write_text("a\na\n\nb\nb\n\n")
+    with pytest.raises(DataError, match="groups must hold a label for each image, got an empty text for 2 images"):
+        open_images(x, groups=str(tmp_path / "gap.txt"))
     np.save(tmp_path / "objects.npy", np.array([{}] * 6, dtype=object))
-    with pytest.raises(DataError, match=r"groups: objects\.npy cannot be read \(Python objects"):
+    with pytest.raises(DataError, match=r"groups: objects\.npy cannot be read \(it holds Python objects"):
         open_images(x, groups=str(tmp_path / "objects.npy"))
     np.savez(tmp_path / "two.npz", a=np.arange(6), b=np.arange(6))
     with pytest.raises(
@@ -119,6 +125,21 @@ def test_groups_of_one_image_change_nothing():
     source = open_images(x, groups=np.arange(6))
     assert any("every image is in a group of its own" in text for text in source.provenance.warnings)
     assert kf.Population.from_samples(source).group_count is None
+
+
+def test_groups_of_very_unequal_size_are_said_to_be_worth_fewer():
+    """(150 + 150)²/(150² + 150) groups."""
+    x = np.random.default_rng(0).standard_normal((300, 3, 3))
+    source = open_images(x, groups=np.append(np.zeros(150, dtype=int), np.arange(1, 151)))
+    assert any("151 groups are worth about 4 of equal size" in text for text in source.provenance.warnings)
+    assert open_images(x, groups=np.arange(300) // 5).provenance.warnings == ()
+
+
+def test_copies_in_groups_are_said_to_count():
+    x = np.random.default_rng(0).standard_normal((60, 3, 3))
+    twice = kf.Population.from_samples(np.repeat(x, 2, axis=0), groups=np.repeat(np.arange(30), 4))
+    assert twice.sample_size == 120
+    assert any("60 of 120 images are copies of others. With groups" in text for text in twice.provenance.warnings)
 
 
 def test_a_limit_keeps_whole_groups():
