@@ -92,7 +92,7 @@ def test_plan_says_where_no_n_suffices(folder, monkeypatch):
     def never(*_arguments, **_options):
         raise NotReachedError("tolerance must be at least 0.3, the measure at n = 1, got 0.1")
 
-    monkeypatch.setattr("kappaflow.consistency.needed.samples_for", never)
+    monkeypatch.setattr("kappaflow.consistency.needed.smallest_size", never)
     assert "over 1e12" in succeed("plan", "data.npy", "--json", "p.json").stdout
     assert json.loads(Path("p.json").read_text())["total"]["n"] is None
 
