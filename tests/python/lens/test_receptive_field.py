@@ -22,7 +22,17 @@ from kappaflow.lens.receptive_field import (
     receptive_field_variance,
     stationary_spectrum,
 )
-from receptive_field_cases import POPULATIONS, SIGMAS, circulant, covariance, dense, full_rank, low_rank, rng
+from receptive_field_cases import (
+    POPULATIONS,
+    SIGMAS,
+    circulant,
+    covariance,
+    dense,
+    dense_exactly,
+    full_rank,
+    low_rank,
+    rng,
+)
 
 
 # ---------------------------------------------------------------- rows
@@ -30,7 +40,7 @@ from receptive_field_cases import POPULATIONS, SIGMAS, circulant, covariance, de
 @pytest.mark.parametrize("sigma", SIGMAS)
 def test_rows_are_those_of_the_dense_jacobian(population: Any, sigma: float) -> None:
     p = population()
-    j = dense(p, sigma)
+    j = dense_exactly(p, sigma)
     rows = np.stack([receptive_field(p, sigma, place).ravel() for place in np.ndindex(4, 3)])
     np.testing.assert_allclose(rows, j, atol=1e-12)
     assert degrees_of_freedom(p, sigma) == pytest.approx(np.trace(j), rel=1e-11)
