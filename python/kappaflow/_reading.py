@@ -15,7 +15,7 @@ from .groups import GroupLabels, group_numbers
 from .moments import has_variance
 from .provenance import Provenance
 
-__all__ = ["SamplesRead", "finished", "read_samples"]
+__all__ = ["KnownSamples", "SamplesRead", "finished", "known_of", "read_samples"]
 
 
 class SamplesRead(NamedTuple):
@@ -33,6 +33,33 @@ class SamplesRead(NamedTuple):
         return short_repr(self)
 
 
+class KnownSamples(NamedTuple):
+    """What is known of samples before they are read, from the caller and, where the caller says nothing, from the image source."""
+
+    shape: tuple[int, ...] | None
+    groups: Any
+    flip: bool
+    provenance: Provenance | str | None
+    names: Callable[[], Sequence[str]] | None
+
+    def __repr__(self) -> str:
+        return short_repr(self)
+
+
+def known_of(
+    images: Any, *, shape: tuple[int, ...] | None, groups: Any, flip: bool, provenance: Provenance | str | None
+) -> KnownSamples:
+    """What the caller and the image source say of samples; the caller comes first, and either of them can ask for mirror images."""
+    names = None
+    if isinstance(images, ImageBatches):
+        shape = images.shape if shape is None else shape
+        provenance = images.provenance if provenance is None else provenance
+        names = getattr(images, "names", None)
+        own, flip = getattr(images, "groups", None), flip or bool(getattr(images, "flip", False))
+        groups = own() if groups is None and own is not None else groups
+    return KnownSamples(shape=shape, groups=groups, flip=flip, provenance=provenance, names=names)
+
+
 def read_samples(
     images: Any,
     *,
@@ -45,25 +72,21 @@ def read_samples(
     progress: CountProgress,
 ) -> SamplesRead:
     """Read samples; parameters and errors are those of :meth:`kappaflow.Population.from_samples`."""
-    count, names = count_of(images), None
-    if isinstance(images, ImageBatches):
-        shape = images.shape if shape is None else shape
-        provenance = images.provenance if provenance is None else provenance
-        names = getattr(images, "names", None)
-        own, flip = getattr(images, "groups", None), flip or bool(getattr(images, "flip", False))
-        groups = own() if groups is None and own is not None else groups
-    labels = None if groups is None else group_numbers(groups)
+    count = count_of(images)
+    known = known_of(images, shape=shape, groups=groups, flip=flip, provenance=provenance)
+    labels = None if known.groups is None else group_numbers(known.groups)
     if labels is not None and count is not None:
         labels.require(count)
     grouped = labels is not None and not labels.independent
     once = choice("copies", copies, COPIES) == "once" and not grouped
-    reader = SampleReader(integer("profiles", profiles, 0), labels, image_shape=shape, flip=flip)
+    reader = SampleReader(integer("profiles", profiles, 0), labels, image_shape=known.shape, flip=known.flip)
     with counted(progress, "reading images", count) as report:
-        samples = SampleBatches(images, shape)
+        samples = SampleBatches(images, known.shape)
         for batch in samples:
             reader.add(batch)
             report(reader.seen)
-    return finished(reader, samples.provenance(provenance), shape=shape, labels=labels, once=once, names=names)
+    read = samples.provenance(known.provenance)
+    return finished(reader, read, shape=known.shape, labels=labels, once=once, names=known.names)
 
 
 def finished(

@@ -13,9 +13,9 @@ from ._checks import FloatArray, choice, integer
 from ._independence import COPIES
 from ._listing import listed
 from ._progress import CountProgress, counted
-from ._reading import SamplesRead, finished
+from ._reading import SamplesRead, finished, known_of
 from ._repr import ShortRepr
-from ._samples import ImageBatches, SampleBatches, SampleReader, count_of
+from ._samples import SampleBatches, SampleReader, count_of
 from ._tables import Columns, Tabular
 from .class_labels import NO_CLASS, ClassLabels, class_labels
 from .groups import GroupLabels, group_numbers
@@ -37,7 +37,7 @@ class ClassPopulation(ShortRepr):
     ----------
     name : of the class
     images : number of its images; copies within the class count once, unless they are independent
-    share : of the class among the images of all classes and those without one
+    share : share of the class in the images of all classes and those without one
     population : mean and eigenmodes of the class; None if it has fewer than two different images
     problem : why there is no population; nothing if there is one
     """
@@ -136,24 +136,18 @@ def populations_by_class(
 ('dog', 20, Population(dimension=4, modes=4, shape=(4,), from 20 samples))]
     """
     known = _Labels(images, labels)
-    names: Callable[[], Sequence[str]] | None = None
-    if isinstance(images, ImageBatches):
-        shape = images.shape if shape is None else shape
-        provenance = images.provenance if provenance is None else provenance
-        names = getattr(images, "names", None)
-        own, flip = getattr(images, "groups", None), flip or bool(getattr(images, "flip", False))
-        groups = own() if groups is None and own is not None else groups
+    said = known_of(images, shape=shape, groups=groups, flip=flip, provenance=provenance)
     once = choice("copies", copies, COPIES) == "once"
-    members = None if groups is None else known.groups(groups)
-    sorter = _Sorter(integer("profiles", profiles, 0), known, shape, groups=members, flip=flip)
-    samples = SampleBatches(images, shape)
+    members = None if said.groups is None else known.groups(said.groups)
+    sorter = _Sorter(integer("profiles", profiles, 0), known, said.shape, groups=members, flip=said.flip)
+    samples = SampleBatches(images, said.shape)
     with counted(progress, "reading images", count_of(images)) as report:
         for batch in samples:
             sorter.add(batch)
             report(sorter.mixture.seen)
     known.of(0, sorter.mixture.seen).require(sorter.mixture.seen)
     known.known.require_several()
-    return sorter.populations(samples.provenance(provenance), once=once, names=names)
+    return sorter.populations(samples.provenance(said.provenance), once=once, names=said.names)
 
 
 class _Labels:
