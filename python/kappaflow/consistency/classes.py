@@ -57,7 +57,7 @@ class ClassAnswer(ShortRepr):
     ----------
     name : of the class
     images : number of images that the data have of it; None for a mixture that is known exactly
-    share : of the class among all images
+    share : share of the class in all images
     n : (T,) its images in training sets of the sizes of :class:`ClassAnswers`: size × share, rounded
     relative : (T,) relative disagreement of two linear models trained on so many images of it; NaN if that cannot be answered
     needed : smallest number of its images at which the relative disagreement of all modes together is at most the tolerance; None

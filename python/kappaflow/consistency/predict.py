@@ -101,7 +101,8 @@ def predict(
     report("which law", 0.0)
     work = _work(population, request, len(seeds), shown)
     choice = choose_law(population, law, sigma_max=request.sigma_max, work=work)
-    steps, rows = len(request.sizes) + 3, _at_sizes(population, choice.law, request, report)
+    steps = len(request.sizes) + 3
+    rows = _at_sizes(population, choice.law, request, steps, report)
     report("images needed by band", (steps - 2) / steps)
     by_band = _bands(population, choice, request, rows)
     report("seed images", (steps - 1) / steps)
@@ -280,11 +281,11 @@ class _AtSize:
 
 
 def _at_sizes(
-    population: Population, law: str, request: _Request, report: Callable[[str, float], None]
+    population: Population, law: str, request: _Request, steps: int, report: Callable[[str, float], None]
 ) -> list[_AtSize]:
     rows = []
     for index, size in enumerate(request.sizes):
-        report(f"n = {size}", (index + 1) / (len(request.sizes) + 3))
+        report(f"n = {size}", (index + 1) / steps)
         rows.append(_at_size(population, size, law, request))
     return rows
 

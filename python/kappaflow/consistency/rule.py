@@ -113,7 +113,7 @@ def decide_for_groups(off: Mapping[str, Off], seconds: Mapping[str, float]) -> L
 
 
 def doubts(found: Measured, asked: int, versions: int = 1) -> str:
-    """What the experiment does not tell: sentences that follow the reason, or none.
+    """What the experiment does not show: sentences that follow the reason, or none.
 
     Parameters
     ----------
