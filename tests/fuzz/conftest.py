@@ -1,4 +1,4 @@
-"""Two profiles of the fuzzers: ``ci``, the same cases each time, and ``long`` (``--hypothesis-profile=long``), new ones each time."""
+"""Two profiles of the fuzzers: ``ci``, the same cases each time, and ``long`` (``--hypothesis-profile=long``), new cases."""
 
 from hypothesis import HealthCheck, settings
 
