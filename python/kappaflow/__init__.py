@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .consistency.experiment import LawError
     from .consistency.predict import predict
     from .consistency.prediction import Prediction
+    from .memory import NotEnoughMemoryError, memory_limit
     from .models.posterior import PosteriorVariance, posterior_variance
     from .models.probe import NetworkProbe, network_probe
 
@@ -53,6 +54,7 @@ __all__ = [
     "LawError",
     "Moments",
     "NetworkProbe",
+    "NotEnoughMemoryError",
     "NotReachedError",
     "Population",
     "PosteriorVariance",
@@ -71,6 +73,7 @@ __all__ = [
     "diagnose",
     "fit_common_floor",
     "matrix_power",
+    "memory_limit",
     "network_probe",
     "populations_by_class",
     "posterior_variance",
@@ -94,6 +97,8 @@ __getattr__, __dir__ = lazy_attributes(
         "diagnose": "consistency.diagnosis",
         "Prediction": "consistency.prediction",
         "predict": "consistency.predict",
+        "NotEnoughMemoryError": "memory",
+        "memory_limit": "memory",
         "CommonFloor": "common_floor",
         "fit_common_floor": "common_floor",
         "PosteriorVariance": "models.posterior",

@@ -79,11 +79,13 @@ def read_samples(
         labels.require(count)
     grouped = labels is not None and not labels.independent
     once = choice("copies", copies, COPIES) == "once" and not grouped
-    reader = SampleReader(integer("profiles", profiles, 0), labels, image_shape=known.shape, flip=known.flip)
+    reader = SampleReader(
+        integer("profiles", profiles, 0), labels, image_shape=known.shape, flip=known.flip, count=count
+    )
     with counted(progress, "reading images", count) as report:
         samples = SampleBatches(images, known.shape)
         for batch in samples:
-            reader.add(batch)
+            reader.add(batch, samples.dtype)
             report(reader.seen)
     read = samples.provenance(known.provenance)
     return finished(reader, read, shape=known.shape, labels=labels, once=once, names=known.names)

@@ -14,8 +14,9 @@ from ._image_items import ImageItems, as_iterable
 from ._independence import Fingerprints, Independence
 from ._layout import mirror_images
 from ._repr import short_repr
+from ._row_modes import HeldRows, modes_of_rows, rows_at_once
 from .groups import GroupArray, GroupLabels, draw_groups
-from .moments import Moments, gram_eigensystem, has_variance, symmetric_eigensystem
+from .moments import Moments, has_variance, symmetric_eigensystem
 from .pixel_range import PixelScaling, ValueSurvey, choose_scaling
 from .provenance import PixelRange, Provenance
 
@@ -90,8 +91,9 @@ class SampleReader:
         *,
         image_shape: tuple[int, ...] | None = None,
         flip: bool = False,
+        count: int | None = None,
     ) -> None:
-        """Keep a random subset of `profiles` samples, or about as many in whole groups.
+        """Keep a random subset of `profiles` samples, or about as many in whole groups. `count` is the number of samples, if known.
 
         `image_shape` is the shape of a sample, by default that of the first. `flip` adds the mirror image of each sample, to the
         subset as well.
@@ -101,18 +103,21 @@ class SampleReader:
         self._moments: Moments | None = None
         self.all_equal = True
         self._first: FloatArray | None = None
-        self._held: list[FloatArray] = []
+        self._count = None if count is None else count * (1 + flip)
+        self._held = HeldRows(self._count)
         self._labels, self._image_shape = labels, image_shape
         self._fingerprints: Fingerprints | None = None
         self.flip = flip
         grouped, profiles = labels is not None and not labels.independent and profiles > 0, -(-profiles // (1 + flip))
         self._subset = (
-            _WholeGroups(labels, profiles) if labels is not None and grouped else RandomRows(profiles, np.float32)
+            _WholeGroups(labels, profiles)
+            if labels is not None and grouped
+            else RandomRows(profiles, np.float32, count)
         )
 
-    def add(self, batch: FloatArray) -> None:
-        """Add a batch (B, ...). Its samples must have the shape of the first ones."""
-        if self.seen == 0 and not self._held:
+    def add(self, batch: FloatArray, dtype: npt.DTypeLike = np.float64) -> None:
+        """Add a batch (B, ...) of values that numbers of `dtype` hold. Its samples must have the shape of the first ones."""
+        if self.seen == 0:
             self.shape = batch.shape[1:]
         elif batch.shape[1:] != self.shape:
             raise ValueError(f"images must all have the shape {self.shape} of the first, got {batch.shape[1:]}")
@@ -128,15 +133,17 @@ class SampleReader:
         self.seen += len(rows)
         self._subset.add(rows)
         rows = self._with_mirror_images(rows)
+        if self._held.rows == 0 and self._moments is None and (self._count or 0) >= rows.shape[1]:
+            self._moments = Moments(rows.shape[1])  # there is no need to hold any
         if self._moments is not None:
             self._moments.add(rows)
             return
-        self._held.append(rows)
-        if sum(map(len, self._held)) >= rows.shape[1]:
+        self._held.add(rows, dtype)
+        if self._held.rows >= rows.shape[1]:
             self._moments = Moments(rows.shape[1])
-            for block in self._held:
+            for block in self._held.parts():
                 self._moments.add(block)
-            self._held = []
+            self._held = HeldRows(None)
 
     def _with_mirror_images(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The rows, each with its mirror image behind it if there are to be mirror images."""
@@ -166,10 +173,7 @@ class SampleReader:
         if self.seen < 2:
             raise ValueError(f"images must hold at least 2 samples, got {self.seen}")
         if self._moments is None:
-            samples = np.concatenate(self._held)
-            varying = int(np.count_nonzero(np.ptp(samples, axis=0)))
-            mean = samples.mean(axis=0)
-            values, vectors = gram_eigensystem(samples - mean)
+            mean, values, vectors, varying = modes_of_rows(self._held.take())
         else:
             mean, covariance = self._moments.mean, self._moments.covariance()
             varying = int(has_variance(np.sort(covariance.diagonal())[::-1]).sum())
@@ -195,15 +199,18 @@ class SampleReader:
 class RandomRows:
     """A uniform random subset of the rows of a stream: the rows with the smallest of seeded random keys."""
 
-    def __init__(self, size: int, dtype: npt.DTypeLike | None = None) -> None:
-        """Keep `size` rows, as numbers of the type `dtype` or as they come."""
+    def __init__(self, size: int, dtype: npt.DTypeLike | None = None, count: int | None = None) -> None:
+        """Keep `size` rows, as numbers of the type `dtype` or as they come, of a stream of `count` rows if that is known."""
+        self._all = HeldRows(count) if count is not None and count <= size and dtype is not None else None
         self._size, self._dtype, self._rng = size, dtype, np.random.default_rng(0)
         self._keys = np.empty(0)
         self._held: list[npt.NDArray[Any]] = []
 
     def add(self, rows: npt.NDArray[Any]) -> None:
         """Offer some rows (B, ...)."""
-        if self._size:
+        if self._all is not None and self._dtype is not None:
+            self._all.add(rows.reshape(len(rows), -1), self._dtype)
+        elif self._size:
             self._keys = np.concatenate([self._keys, self._rng.random(len(rows))])
             self._held.append(np.array(rows, dtype=self._dtype))
             if self._keys.size > 2 * self._size:
@@ -220,6 +227,8 @@ class RandomRows:
         """(M, ...) the subset, in the order of the stream; None for an empty subset."""
         if not self._size:
             return None
+        if self._all is not None:
+            return self._all.take()
         self._cut()
         return self._held[0]
 
@@ -271,6 +280,7 @@ class SampleBatches:
     Attributes
     ----------
     scaling : how integers became pixels, known after reading; None for floats
+    dtype : type that holds the values of the last batch exactly: float32 if it came so, or in fewer bits; else float64
     """
 
     def __init__(self, images: Any, shape: tuple[int, ...] | None = None, name: str = "images") -> None:
@@ -284,6 +294,7 @@ class SampleBatches:
             Arrays without an axis that counts samples; items that can be images or batches.
         """
         self.scaling: PixelScaling | None = None
+        self.dtype: np.dtype[Any] = np.dtype(np.float64)
         self._name, self._survey, self._source = name, ValueSurvey(), isinstance(images, ImageBatches)
         self._images = images if isinstance(images, ImageBatches) else None
         self._blocks: Iterable[Any]
@@ -294,7 +305,8 @@ class SampleBatches:
         elif _is_array(images):
             if len(images.shape) < 2:
                 raise ValueError(f"{name} must have shape (N, ...), got {tuple(images.shape)}")
-            blocks = [slice(first, first + _BATCH) for first in range(0, len(images), _BATCH)]
+            rows = rows_at_once(max(1, int(np.prod(images.shape[1:], dtype=np.int64))), _BATCH)
+            blocks = [slice(first, first + rows) for first in range(0, len(images), rows)]
             self._blocks = (images[block] for block in blocks)
             self._look_at(images[block] for block in blocks)
         else:
@@ -328,6 +340,7 @@ class SampleBatches:
             if values.ndim < 2:
                 raise ValueError(f"each batch of {self._name} must have shape (B, ...), got {values.shape}")
             if self._source or (values.dtype.kind == "f" and self.scaling is None):
+                self.dtype = np.result_type(values.dtype, np.float32)
                 yield real_array(f"{self._name}[{first}:]", values)
             else:
                 if not known:

@@ -19,7 +19,7 @@ from ._samples import SampleBatches, SampleReader, count_of
 from ._tables import Columns, Tabular
 from .class_labels import NO_CLASS, ClassLabels, class_labels
 from .groups import GroupLabels, group_numbers
-from .moments import available_memory
+from .memory import require_memory
 from .population import Population
 from .provenance import Provenance
 
@@ -143,7 +143,7 @@ def populations_by_class(
     samples = SampleBatches(images, said.shape)
     with counted(progress, "reading images", count_of(images)) as report:
         for batch in samples:
-            sorter.add(batch)
+            sorter.add(batch, samples.dtype)
             report(sorter.mixture.seen)
     known.of(0, sorter.mixture.seen).require(sorter.mixture.seen)
     known.known.require_several()
@@ -187,6 +187,12 @@ class _Labels:
         everything, numbers = group_numbers(labels), self.known.numbers
         everything.require(len(numbers))
         return _Groups(everything, numbers)
+
+    def count(self, number: int | None = None) -> int | None:
+        """The number of all images, or of those of one class; None if it is not known before they are read."""
+        if self._read is not None:
+            return None
+        return len(self.known.numbers) if number is None else int(self.known.counts[number])
 
     def of(self, first: int, count: int) -> ClassLabels:
         """The labels, which hold those of `count` images from number `first` on.
@@ -236,29 +242,31 @@ class _Sorter:
         flip: bool,
     ) -> None:
         everything = None if groups is None else groups.everything
-        self.mixture = SampleReader(profiles, everything, image_shape=shape, flip=flip)
+        self.mixture = SampleReader(profiles, everything, image_shape=shape, flip=flip, count=labels.count())
         self._groups, self._flip = groups, flip
         self._of_class: dict[str, GroupLabels | None] = {}
         self._profiles, self._labels, self._shape = profiles, labels, shape
         self._readers: dict[str, SampleReader] = {}
         self._places: dict[str, list[npt.NDArray[np.int64]]] = {}
 
-    def add(self, batch: FloatArray) -> None:
-        """Add a batch (B, ...)."""
+    def add(self, batch: FloatArray, dtype: npt.DTypeLike) -> None:
+        """Add a batch (B, ...) of values that numbers of `dtype` hold."""
         first = self.mixture.seen
         labels = self._labels.of(first, len(batch))
         if not self._readers:
             _require_class_memory(labels, int(np.prod(batch.shape[1:])), self._profiles)
-        self.mixture.add(batch)
+        self.mixture.add(batch, dtype)
         numbers = labels.numbers[first : first + len(batch)]
         for number in np.unique(numbers[numbers != NO_CLASS]).tolist():
             name, rows = labels.names[number], np.flatnonzero(numbers == number)
             if name not in self._readers:
                 members = None if self._groups is None else self._groups.of(number)
                 self._of_class[name] = members
-                self._readers[name] = SampleReader(self._profiles, members, image_shape=self._shape, flip=self._flip)
+                self._readers[name] = SampleReader(
+                    self._profiles, members, image_shape=self._shape, flip=self._flip, count=self._labels.count(number)
+                )
                 self._places[name] = []
-            self._readers[name].add(batch[rows])
+            self._readers[name].add(batch[rows], dtype)
             self._places[name].append(first + rows)
 
     def populations(
@@ -363,9 +371,9 @@ def _require_class_memory(labels: ClassLabels, dimension: int, profiles: int) ->
     counts = np.append(labels.counts, len(labels.numbers)).astype(np.float64)
     need = 8 * dimension * (np.minimum(counts, dimension).sum() + 3 * min(counts[-1], dimension))
     need += 12 * dimension * np.minimum(counts, profiles).sum()
-    free = available_memory()
-    if free is not None and need > free:
-        raise MemoryError(
-            f"{len(labels.names):,} classes of {dimension:,} dimensions need {need / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are "
-            "free: use smaller images, fewer images or fewer profiles, or read the classes one at a time"
-        )
+    require_memory(
+        need,
+        f"reading {len(labels.names):,} classes of {dimension:,} dimensions",
+        "use smaller images with --size (in Python size=), fewer images with --limit (in Python limit=) or fewer --profiles (in "
+        "Python profiles=), or read the classes one at a time",
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,15 +11,15 @@ import numpy.typing as npt
 from . import _core
 from ._checks import FloatArray, integer, real_array
 from ._repr import short_repr
+from .memory import require_memory
 
 __all__ = [
     "Eigensystem",
     "Moments",
-    "available_memory",
     "gram_eigensystem",
     "has_variance",
     "linear_algebra",
-    "require_memory",
+    "require_matrices",
     "symmetric_eigensystem",
 ]
 
@@ -37,30 +36,24 @@ def linear_algebra() -> _core.LinearAlgebra:
     )
 
 
-def available_memory() -> int | None:
-    """Bytes of memory that are free for use, None if the system does not report it."""
-    try:  # Linux: available without swapping, page cache included
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError, IndexError):
-        return None
+#: Matrices d×d at the peak of a covariance and its eigenvectors: two copies of it, and two for LAPACK to work in.
+_MATRICES = 4
 
 
-def require_memory(dimension: int, matrices: int = 3) -> None:
+def require_matrices(dimension: int, matrices: int = _MATRICES) -> None:
     """Check that `matrices` d×d float64 matrices fit in the free memory.
 
     Raises
     ------
-    MemoryError
+    NotEnoughMemoryError
         They do not fit; the message states how much they need and what to do.
     """
-    need, free = 8 * matrices * dimension**2, available_memory()
-    if free is not None and need > free:
-        raise MemoryError(
-            f"a dimension of {dimension} needs {need / 2**30:.1f} GiB for {matrices} covariance-sized matrices, "
-            f"{free / 2**30:.1f} GiB are free: use smaller images or patches, fewer samples than dimensions "
-            "(then the Gram matrix is used), or Population.from_spectrum"
-        )
+    require_memory(
+        8 * matrices * dimension**2,
+        f"a dimension of {dimension} with {matrices} covariance-sized matrices",
+        "use smaller images with --size (in Python size=) or patches, or fewer images than dimensions with --limit (in Python "
+        "limit=; then the Gram matrix is used; or Population.from_spectrum)",
+    )
 
 
 class Moments:
@@ -87,7 +80,7 @@ class Moments:
 
     def __init__(self, dimension: int) -> None:
         self._dimension = integer("dimension", dimension, 1)
-        require_memory(self._dimension)
+        require_matrices(self._dimension)
         self._core = _core.Moments(self._dimension)
 
     def __repr__(self) -> str:

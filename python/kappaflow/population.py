@@ -17,10 +17,11 @@ from ._independence import without_copies
 from ._population_files import read_population, write_population
 from ._progress import CountProgress
 from ._reading import SamplesRead, read_samples
+from ._row_modes import along
 from ._tables import Columns, Tabular, html_table
 from .groups import GroupArray, require_groups, uncorrelated_rows
-from .moments import has_variance, linear_algebra, require_memory, symmetric_eigensystem
-from .profiles import ProfileArray, scaled_profiles
+from .moments import has_variance, linear_algebra, require_matrices, symmetric_eigensystem
+from .profiles import ProfileArray, profiles_of
 from .provenance import Provenance
 
 __all__ = ["Population"]
@@ -45,7 +46,7 @@ class Population(Tabular):
     multiplicity : (k,) how often each eigenvalue occurs (all 1 if there are eigenvectors)
     dimension : d, the number of values of one sample
     mean : (d,), zeros if only the spectrum is known
-    eigenvectors : (d, k) columns = modes, or None if only the spectrum is known
+    eigenvectors : (d, k) columns = modes, or None if only the spectrum is known; float32 if fewer float32 samples than d gave them
     shape : shape of one sample
     sample_size : number of samples it was estimated from, None if it is exact
     profiles : (M, k) float32 mode coordinates of a random subset of the samples, or None; scaled so that the mean square of
@@ -245,7 +246,7 @@ class Population(Tabular):
         """The population of samples that were read; profiles become mode coordinates."""
         modes, kept = read.modes, None
         if modes.subset is not None:
-            kept = scaled_profiles((modes.subset - modes.mean) @ modes.eigenvectors, modes.eigenvalues)
+            kept = profiles_of(modes.subset, modes.mean, modes.eigenvectors, modes.eigenvalues)
         return cls(
             modes.eigenvalues,
             np.ones_like(modes.eigenvalues),
@@ -291,7 +292,7 @@ class Population(Tabular):
         centre = np.zeros(dimension) if mean is None else real_array("mean", mean).ravel().copy()
         if centre.size != dimension:
             raise ValueError(f"mean must have {dimension} entries, like the covariance, got {centre.size}")
-        require_memory(dimension)
+        require_matrices(dimension)
         asymmetry = float(np.abs(matrix - matrix.T).max())
         values, vectors = symmetric_eigensystem(0.5 * (matrix + matrix.T))
         allowed = COVARIANCE_TOLERANCE * max(float(np.abs(values).max()), np.finfo(np.float64).tiny)
@@ -429,7 +430,7 @@ class Population(Tabular):
     def coordinates(self, x: Any, name: str = "inputs") -> FloatArray:
         """Mode coordinates uₖᵀ(x − μ), (B, k), of inputs (B, *shape) or (B, d). Errors are those of :meth:`flatten`."""
         centred = self.flatten(x, name) - self.mean
-        return centred if self.eigenvectors is None else centred @ self.eigenvectors
+        return centred if self.eigenvectors is None else along(centred, self.eigenvectors)
 
     def reconstruct(self, coordinates: Any) -> FloatArray:
         """μ + Σₖ cₖ uₖ, (B, *shape), from mode coordinates (B, k).

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ._checks import FloatArray
+from ._row_modes import along, rows_at_once
 
 if TYPE_CHECKING:
     from .population import Population
 
-__all__ = ["ProfileArray", "fewer_profiles", "require_sample_size", "scaled_profiles"]
+__all__ = ["ProfileArray", "fewer_profiles", "profiles_of", "require_sample_size", "scaled_profiles"]
 
 ProfileArray = npt.NDArray[np.float32]
 
@@ -23,6 +24,24 @@ def scaled_profiles(coordinates: FloatArray | ProfileArray, eigenvalues: FloatAr
     square = np.mean(coordinates**2, axis=0)
     scale = np.sqrt(np.divide(eigenvalues, square, out=np.zeros_like(square), where=square > 0))
     return np.asarray(coordinates * scale, dtype=np.float32)
+
+
+def profiles_of(
+    samples: ProfileArray, mean: FloatArray, eigenvectors: npt.NDArray[Any], eigenvalues: FloatArray
+) -> ProfileArray:
+    """Samples (M, d) of this mean (d,) as :func:`scaled_profiles` along eigenvectors (d, k), for a block of samples at a time."""
+    rows = rows_at_once(max(eigenvectors.shape), len(samples))
+    if rows >= len(samples):
+        return scaled_profiles(along(samples - mean, eigenvectors), eigenvalues)
+    kept = np.empty((len(samples), eigenvectors.shape[1]), dtype=np.float32)
+    square = np.zeros(eigenvectors.shape[1])
+    for first in range(0, len(samples), rows):
+        coordinates = along(samples[first : first + rows] - mean, eigenvectors)
+        square += np.einsum("mk,mk->k", coordinates, coordinates)
+        kept[first : first + rows] = coordinates
+    square /= len(samples)
+    kept *= np.sqrt(np.divide(eigenvalues, square, out=np.zeros_like(square), where=square > 0)).astype(np.float32)
+    return kept
 
 
 def fewer_profiles(population: Population, step: int, first: int = 0) -> Population:

@@ -17,7 +17,7 @@ from .errors import writing
 from .loading import open_data, require_independent, saved_population, say_provenance, shown
 from .options import BandOption, Data, Device, Profiles, RandomSeed, ReportResult, Sampling
 from .options_groups import Sizes
-from .options_validate import ComparedLaws, Memory, SamplerSteps, Simulation
+from .options_validate import ComparedLaws, SamplerSteps, Simulation
 from .output import OutputDirectory, write_json
 from .parsing import chosen_bands
 from .run import machine_facts, report_run, results_directory
@@ -45,7 +45,6 @@ def command(
     seed: RandomSeed,
     device: Device,
     profiles: Profiles,
-    memory: Annotated[Memory, changed("memory", default=2.0, help="Memory in GiB, half of it for the images.")],
     result: Annotated[ReportResult, changed("out", shown="kappaflow-validate-<name of the data>")],
 ) -> None:
     """Simulate linear diffusion models of many training sets and compare every prediction with them.
@@ -70,8 +69,14 @@ def command(
         "seed": seed.seed,
         "device": device.device,
     }
-    budget = int(memory.memory * 2**30 / 2)
-    more = {"n": typed, "sampling": kind, "memory": memory.memory, "keep": simulation.keep, "profiles": profiles.count}
+    budget = data.image_bytes(2 * 2**30) // 2  # half of it for the images
+    more = {
+        "n": typed,
+        "sampling": kind,
+        "memory": 2 * budget / 2**30,
+        "keep": simulation.keep,
+        "profiles": profiles.count,
+    }
     options = {**data.as_json(), **arguments, **more, "bands": bands.as_json()}
     directory = results_directory(f"kappaflow-validate-{data.name}", options, result)
     machine = _machine()

@@ -16,8 +16,8 @@ from ..class_labels import ClassLabels
 from ..classes import ClassPopulations, populations_by_class
 from ..datasets import BUILTIN_NAMES, DataError, ImageSource, open_images
 from ..datasets.memory import collect_rows, require_whole_groups
+from ..memory import require_memory
 from ..models.errors import ModelError
-from ..moments import available_memory
 from ..population import Population
 from ..provenance import Provenance
 from .console import ProgressDisplay
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..models.rows import KnownLevels, RowDenoiser
 
 __all__ = [
+    "IMAGE_BYTES",
     "Loaded",
     "NamedNetwork",
     "NoProfilesError",
@@ -50,8 +51,8 @@ __all__ = [
     "shown",
 ]
 
-#: Classes that a line names.
-
+#: Images that are held in memory take at most so many bytes; of more images, a random subset is held.
+IMAGE_BYTES = 4 * 2**30
 _BYTES = "bytes"
 
 
@@ -350,9 +351,6 @@ def require_seeds_fit(seeds: int, population: Population) -> None:
     if np.any(population.multiplicity != 1):  # takes no seeds
         return
     dimension = population.dimension
-    need, free = 8 * 4 * seeds * dimension, available_memory()
-    if free is not None and need > free:
-        raise MemoryError(
-            f"--seeds: {seeds} seeds of {dimension} dimensions need {need / 2**30:.2g} GiB, but only {free / 2**30:.2g} GiB "
-            "are free: use fewer seeds"
-        )
+    require_memory(
+        8 * 4 * seeds * dimension, f"--seeds: the noise of {seeds} seeds of {dimension} dimensions", "use fewer seeds"
+    )

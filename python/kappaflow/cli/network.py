@@ -13,11 +13,11 @@ from rich.console import Console
 from .._checks import FloatArray
 from .console import ProgressDisplay, output_console, plain_line, print_notes
 from .errors import naming
-from .loading import open_data, open_like, read_rows, require_no_flip
+from .loading import IMAGE_BYTES, open_data, open_like, read_rows, require_no_flip
 from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
 from .options import BandOption, Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption
 from .options_groups import Sizes
-from .options_validate import ComparedLaws, Experiment, Memory, Pair, SamplerSteps, Training
+from .options_validate import ComparedLaws, Experiment, Pair, SamplerSteps, Training
 from .output import write_json
 from .parsing import chosen_bands
 from .run import report_run, results_directory
@@ -56,7 +56,6 @@ class NetworkOptions:
     seed: RandomSeed
     device: Annotated[Device, changed("device", help="Device to compute on: cpu, cuda, cuda:<number> or mps.")]
     profiles: Profiles
-    memory: Memory
     result: Annotated[ReportResult, changed("out", shown="kappaflow-network-<name of the data>")]
 
     @property
@@ -88,7 +87,7 @@ class NetworkOptions:
             "laws": self.laws.names(),
             "profiles": self.profiles.count,
             "seed": self.seed.seed,
-            "memory": self.memory.memory,
+            "memory": self.data.image_bytes(IMAGE_BYTES) / 2**30,
             "bands": self.bands.as_json(),
         }
 
@@ -194,7 +193,7 @@ def prepare(options: NetworkOptions, display: ProgressDisplay) -> NetworkWork:
             f"{experiment.counterfactual}"
         )
     source = open_data(options.data, display)
-    rows = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
+    rows = read_rows(options.data, source, options.data.image_bytes(IMAGE_BYTES), options.seed.seed, display)
     seeds, steps, sigma_max = options.seeds.count(8), options.steps.one(), options.sampling.sigma_max
     sampler_steps = preset.sampler_steps if steps is None else steps
     names, shape = options.pair.pair, source.shape
@@ -284,7 +283,7 @@ def _training_rows(
     if path is None:
         return None
     data = replace(options.data, data=path, patch=None, limit=None, groups=None)
-    most_bytes = int(options.memory.memory * 2**30)
+    most_bytes = options.data.image_bytes(IMAGE_BYTES)
     with naming(option):
         source = open_like(data, work.context.population.provenance, display)
         return read_rows(data, source, most_bytes, options.seed.seed, display).rows

@@ -21,11 +21,12 @@ from ..datasets import BUILTIN_NAMES
 from ..datasets.keys import split_key
 from ..datasets.tensor_files import is_tensor_file
 from ..laws import REGISTRY
+from ..memory import memory_size
 from ..sampling import SIGMA_MAX
 from .completion import complete_data, one_of
 from .declaring import DATA_PANEL, RESULTS_PANEL, flag, option
 from .options_groups import Flip, Groups
-from .options_pixels import Alpha, Crop, Frames, Like, Resize, Vae
+from .options_pixels import Alpha, Crop, Frames, Like, Memory, Resize, Vae
 from .parsing import (
     parse_bands,
     parse_channels,
@@ -162,6 +163,11 @@ class Data:
             panel=DATA_PANEL,
         ),
     ] = False
+    memory: Memory = None
+
+    def image_bytes(self, default: int) -> int:
+        """Bytes that images may take in memory: those of --memory, or the default of the command."""
+        return default if self.memory is None else memory_size("--memory", self.memory)
 
     @property
     def is_population(self) -> bool:
@@ -183,7 +189,7 @@ class Data:
         """The words that make another command read the same images; a saved population has none, so IMAGES stands for them."""
         if self.is_population:
             return ["IMAGES"]
-        images = replace(self, flip=False)  # pilots train without flips
+        images = replace(self, flip=False, memory=None)  # pilots train without flips
         return [f"./{self.data}" if self.data.startswith("-") else self.data, *as_typed(images)]
 
     def as_json(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from ..datasets.resizing import CROPS, FILTERS, RECIPES
 from .completion import one_of
 from .declaring import DATA_PANEL, option
 
-__all__ = ["Alpha", "Crop", "Frames", "Like", "Resize", "Vae"]
+__all__ = ["Alpha", "Crop", "Frames", "Like", "Memory", "Resize", "Vae"]
 
 Resize = Annotated[
     str | None,
@@ -74,6 +74,16 @@ Vae = Annotated[
         metavar="FOLDER",
         shown="none",
         help="Read the latents of an autoencoder (AutoencoderKL of diffusers) in a local folder, scaled as trainers do.",
+        panel=DATA_PANEL,
+    ),
+]
+Memory = Annotated[
+    str | None,
+    option(
+        "--memory",
+        metavar="SIZE",
+        shown="what the machine has left",
+        help="Memory that the command may take, such as 8G or 500M. What would take more is refused before it is computed.",
         panel=DATA_PANEL,
     ),
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from .._checks import choice
 from ..validation.laws import compared_laws
 from .completion import complete_data, one_of, several_of
-from .declaring import DATA_PANEL, flag, option
+from .declaring import flag, option
 from .errors import naming
 from .options import ClassLabel
 from .parsing import parse_count, parse_counts, parse_names, parse_numbers
@@ -64,15 +64,6 @@ class ComparedLaws:
     def names(self) -> list[str] | None:
         """Names of the laws; None if the option was not given."""
         return parse_names("--laws", self.laws, tuple(compared_laws()))
-
-
-@dataclass(frozen=True)
-class Memory:
-    """How much of the data to hold in memory."""
-
-    memory: Annotated[
-        float, option("--memory", min=0.01, metavar="GIB", panel=DATA_PANEL, help="Memory for the images in GiB.")
-    ] = 4.0
 
 
 def _quantities() -> Sequence[str]:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from .._checks import choice
 from .console import ProgressDisplay, output_console
-from .loading import Rows, open_data, read_rows, require_no_flip
+from .loading import IMAGE_BYTES, Rows, open_data, read_rows, require_no_flip
 from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
 from .options import Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption, Tolerance
 from .options_groups import Sizes
-from .options_validate import ARCHITECTURES, Memory, Networks, Observed, SamplerSteps, Script, Training
+from .options_validate import ARCHITECTURES, Networks, Observed, SamplerSteps, Script, Training
 from .output import write_json
 from .pilot_script import ScriptWork, pilot_of_script, print_commands, script_work, template
 from .pilot_trained import SAMPLER_STEPS, SEEDS, Question, assembled, pilot_of_models, print_pilot
@@ -73,7 +73,6 @@ class PilotOptions:
     seed: RandomSeed
     device: Annotated[Device, changed("device", help="Device to compute on: cpu, cuda, cuda:<number> or mps.")]
     profiles: Profiles
-    memory: Memory
     result: Annotated[ReportResult, changed("out", shown="kappaflow-pilot-<name of the data>")]
 
     @property
@@ -119,7 +118,7 @@ class PilotOptions:
             "label": self.observed.label,
             "profiles": self.profiles.count,
             "seed": self.seed.seed,
-            "memory": self.memory.memory,
+            "memory": self.data.image_bytes(IMAGE_BYTES) / 2**30,
         }
 
 
@@ -247,7 +246,7 @@ def read_question(options: PilotOptions, display: ProgressDisplay) -> QuestionAb
     """Read the images."""
     require_no_flip(options.data, "kappaflow pilot")
     source = open_data(options.data, display)
-    images = read_rows(options.data, source, int(options.memory.memory * 2**30), options.seed.seed, display)
+    images = read_rows(options.data, source, options.data.image_bytes(IMAGE_BYTES), options.seed.seed, display)
     question = Question(
         source=options.data.name,
         provenance=source.provenance,

@@ -19,11 +19,11 @@ from ..sample_size import LARGEST_N, SampleSize
 from .class_tables import answers_if_wanted, print_classes
 from .console import ProgressDisplay, print_networks, print_notes
 from .errors import options_as_typed
-from .loading import load_by_class, open_data, read_rows, require_no_flip
+from .loading import IMAGE_BYTES, load_by_class, open_data, read_rows, require_no_flip
 from .network_plan import torch_facts
 from .options import BandOption, Data, Device, JsonResult, LawOption, Profiles, Sampling, Tolerance, as_typed
 from .options_classes import ByClass
-from .options_validate import TRAINED_PANEL, Memory
+from .options_validate import TRAINED_PANEL
 from .parsing import chosen_bands, format_over
 from .pilot_trained import Question, TrainedNetworks, print_pilot
 from .run import check_json, print_result
@@ -142,7 +142,7 @@ def _pilot(
     torch_facts(device.device, "plan with --runs or --observed")
     with ProgressDisplay(quiet=result.quiet) as display:
         source = open_data(data, display)
-        images = read_rows(data, source, int(Memory().memory * 2**30), 0, display)
+        images = read_rows(data, source, data.image_bytes(IMAGE_BYTES), 0, display)
         question = Question(
             source=data.name,
             provenance=source.provenance,

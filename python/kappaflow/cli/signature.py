@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
+from ..memory import memory_limit, memory_size
 from .errors import guarded
 
 __all__ = ["REQUIRED", "Changed", "changed", "takes_options"]
@@ -190,7 +191,8 @@ def takes_options(arguments: Mapping[str, str] | None = None) -> Callable[[Calla
         flags = {parameter.name: _flag(get_args(parameter.annotation)[1]) for parameter in parameters}
 
         def build_and_call(**values: Any) -> None:
-            command(**{name: group.build(values) for name, group in objects.items()})
+            with memory_limit(None if values.get("memory") is None else memory_size("--memory", values["memory"])):
+                command(**{name: group.build(values) for name, group in objects.items()})
 
         run = guarded(build_and_call, {**flags, **_ARGUMENTS, **(arguments or {})})
         run.__name__, run.__doc__, run.__module__ = command.__name__, _unwrapped(command.__doc__), command.__module__

@@ -19,10 +19,11 @@ import numpy.typing as npt
 from .._checks import FloatArray
 from .._listing import listed
 from .._repr import short_repr
+from ..memory import require_memory
 from ..pixel_range import PixelScaling, ValueSurvey, choose_scaling
 from ..provenance import Provenance
 from .axes import doubts_about_axes
-from .errors import DataError, reading
+from .errors import DataError, fail, reading, reason_of
 from .keys import Chosen, StoredArray, choose_array
 from .label_files import given_labels
 from .options import Options
@@ -167,6 +168,18 @@ def images_used(array: Any, options: Options, name: str) -> ImagesUsed:
     return ImagesUsed(chosen=chosen, finite=finite, subset=text, left_out=left_out)
 
 
+def require_image(values: int, name: str) -> None:
+    """Refuse images of so many values that one of them does not fit in memory as float64 while it is resized.
+
+    Raises
+    ------
+    NotEnoughMemoryError
+        It does not.
+    """
+    if 8 * values > BATCH_BYTES // 2:
+        require_memory(4 * 8 * values, f"{name}: an image of {values:,} values", "use smaller images")
+
+
 def survey_array(array: Any, name: str, finite: npt.NDArray[np.int64] | None = None) -> ValueSurvey:
     """Look at all values of the array, or of the images `finite`; of a large one, at blocks of images spread evenly over it.
 
@@ -223,6 +236,7 @@ def open_array(
     options.refuse(name, **NOT_APPLICABLE)
     with opener() as array:
         check_array(array, name)
+        require_image(math.prod(int(side) for side in array.shape[1:]), name)
         shape, dtype = tuple(int(side) for side in array.shape), array.dtype
         transform = plan_transform(shape[1:], options, name)
         doubts = doubts_about_axes(array, options, name)
@@ -333,6 +347,7 @@ def check_chunks(array: Any, key: str, name: str) -> None:
             f"{name}: the array {key!r} has pieces (chunks) of {size:,} bytes when unpacked, and at most {CHUNK_BYTES:,} are read "
             "at once; write it with smaller chunks"
         )
+    require_memory(3 * size, f"{name}: unpacking a piece (chunk) of {key!r}", "write it with smaller chunks")
 
 
 def missing_chunks(array: Any, stored: int, name: str) -> tuple[str, ...]:
@@ -408,7 +423,7 @@ def open_zarr(path: Path, options: Options) -> ImageSource:
     try:
         store = zarr.open(str(path), mode="r")
     except Exception as error:  # zarr raises types of its own that differ between its versions 2 and 3
-        raise DataError(f"{path.name}: not a zarr store that can be read ({error})") from error
+        fail(error, f"{path.name}: not a zarr store that can be read ({reason_of(error)})")
     if hasattr(store, "dtype"):
         if options.key is not None:
             raise DataError(f"{path.name}: is one zarr array without keys, got {options.key!r}")

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import DataError
+from ..memory import require_memory
+from .errors import DataError, fail, reason_of
 from .image_formats import ImageInput
 
 __all__ = ["TiffStack", "deep_colour", "read_tiff_frames", "read_tiff_stack"]
@@ -135,7 +136,7 @@ def read_tiff_stack(file: ImageInput, name: str) -> TiffStack | None:
             series = tiff.series[0]
             shape, axes, dtype = tuple(series.shape), str(series.axes), np.dtype(series.dtype)
     except Exception as error:  # tifffile raises types of its own, and those of the modules it calls
-        raise DataError(f"{name}: cannot be read as an image ({error})") from error
+        fail(error, f"{name}: cannot be read as an image ({reason_of(error)})")
     return stack_of(shape, axes, dtype, name)
 
 
@@ -199,13 +200,12 @@ def read_tiff_frames(file: ImageInput, name: str, frames: Iterator[int]) -> Iter
                     f"{name}: a stack may hold at most {MOST_STACK_BYTES / 2**30:.0f} GiB, got {series.nbytes / 2**30:.1f}; "
                     "put the images in an array file (.npy)"
                 )
+            require_memory(3 * series.nbytes, f"{name}: decoding its stack", "put the images in an array file (.npy)")
             sides = (stack.channels,) if "YXS" in series.axes else ()
             front = (stack.channels,) if "SYX" in series.axes else ()
             array = series.asarray().reshape(stack.frames, *front, stack.height, stack.width, *sides)
-    except DataError:
-        raise
     except Exception as error:  # as in read_tiff_stack
-        raise DataError(f"{name}: the image is corrupt or cannot be decoded ({error})") from error
+        fail(error, f"{name}: the image is corrupt or cannot be decoded ({reason_of(error)})")
     if front:
         array = np.moveaxis(array, 1, -1)
     for frame in frames:

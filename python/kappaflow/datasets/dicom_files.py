@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .._listing import listed
 from ..provenance import PixelRange
-from .errors import DataError, reading
+from .errors import DataError, fail, reading, reason_of
 from .options import Options
 from .slices import SliceFile, check_bytes, check_options, open_slices
 from .source import ImageSource
@@ -67,12 +67,8 @@ def read_dataset(path: Path, name: str, pixels: bool) -> Any:
                 f"{name}: is deflated as a whole, so that its size when unpacked is not known; convert it, as with dcmconv +ti"
             )
         return pydicom.dcmread(path, stop_before_pixels=not pixels)
-    except DataError:
-        raise
     except Exception as error:  # InvalidDicomError, EOFError, struct.error, …
-        raise DataError(
-            f"{name}: not a DICOM file that can be read ({str(error).partition(' Use force')[0][:300]})"
-        ) from error
+        fail(error, f"{name}: not a DICOM file that can be read ({reason_of(error).partition(' Use force')[0]})")
 
 
 def first_number(value: Any) -> float | None:
@@ -126,7 +122,7 @@ def load_frames(path: Path, name: str, first: bool) -> npt.NDArray[Any]:
             if packed
             else " from the file, which is damaged"
         )
-        raise DataError(f"{name}: the pixels cannot be read{remedy} ({str(error).splitlines()[0][:200]})") from error
+        fail(error, f"{name}: the pixels cannot be read{remedy} ({reason_of(error)})")
     with reading(f"{name}: slope and intercept cannot be read from the file, which is damaged"):
         return rescaled(values, dataset)[: 1 if first else None]
 

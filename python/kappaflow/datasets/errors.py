@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
-__all__ = ["DataError", "reading", "reason_of"]
+from .._plain_text import plain_text
+from ..memory import FEWER_OR_SMALLER, NotEnoughMemoryError
+
+__all__ = ["DataError", "fail", "reading", "reason_of"]
 
 
 class DataError(ValueError):
-    """The data or an option cannot be used. The message names the argument or file, its value and what is allowed."""
+    """The data or an option cannot be used. The message names the argument or file, its value and what is allowed.
+
+    Names that came from outside are in it as :func:`~kappaflow._plain_text.plain_text` shows them.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(plain_text(each) if isinstance(each, str) else each for each in args))
 
 
 @contextmanager
@@ -27,10 +38,28 @@ def reading(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (DataError, ImportError, MemoryError):
-        raise
     except Exception as error:  # libraries raise errors of any type for damaged files
-        raise DataError(f"{what} ({reason_of(error)})") from error
+        fail(error, f"{what} ({reason_of(error)})")
+
+
+def fail(error: Exception, message: str) -> NoReturn:
+    """Raise what a library's error about a file means: the file cannot be read, or memory ran out, or a package is missing.
+
+    Raises
+    ------
+    DataError
+        With the message.
+    NotEnoughMemoryError
+        Memory or address space ran out.
+    ImportError
+        A package is missing.
+    """
+    if isinstance(error, (DataError, ImportError, NotEnoughMemoryError)):
+        raise error
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        where = message.partition(": ")[0]
+        raise NotEnoughMemoryError(f"{where}: memory ran out ({reason_of(error)}): {FEWER_OR_SMALLER}") from error
+    raise DataError(message) from error
 
 
 def reason_of(error: Exception) -> str:
@@ -38,4 +67,4 @@ def reason_of(error: Exception) -> str:
     reason = str(error).strip().splitlines()
     if any(word in str(error) for word in ("pickle", "weights_only", "Python objects")):
         return "it holds Python objects (a pickle), which are never loaded, or is damaged"
-    return reason[0][:300] if reason else type(error).__name__
+    return plain_text(reason[0])[:300] if reason else type(error).__name__

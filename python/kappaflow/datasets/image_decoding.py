@@ -11,14 +11,17 @@ import numpy.typing as npt
 
 from .._checks import FloatArray
 from .._repr import ShortRepr
+from ..memory import require_memory
 from ..provenance import PixelRange
 from .deep_images import deep_colour, deep_ppm, read_tiff_frames
-from .errors import DataError
+from .errors import DataError, fail, reason_of
 from .image_formats import ImageInput, opened
 from .image_headers import GREY_16, Header, has_deep_colour, is_deep_ppm, palette_is_grey, read_header
 
 __all__ = ["GROUNDS", "Decoded", "decode", "read_image"]
 
+#: Images of up to this number of values are not asked of the budget, which takes as long as decoding them.
+MANY_VALUES = 2**21
 #: Ground that images with transparent pixels are laid on, as a share of the range of values; None leaves out alpha.
 GROUNDS = {"drop": None, "white": 1.0, "black": 0.0}
 
@@ -61,6 +64,7 @@ def decode(file: ImageInput, name: str, header: Header, frames: Sequence[int]) -
     DataError
         The file cannot be decoded.
     """
+    require_decoding(header, name)
     try:
         if header.stack:
             for pixels in read_tiff_frames(file, name, iter(frames)):
@@ -71,10 +75,25 @@ def decode(file: ImageInput, name: str, header: Header, frames: Sequence[int]) -
                 if frame:
                     image.seek(frame)
                 yield upright(decode_frame(image, file, name, frame), header.orientation)
-    except (DataError, ImportError, MemoryError):
-        raise
     except Exception as error:  # as in read_header
-        raise DataError(f"{name}: the image is corrupt or cannot be decoded ({error})") from error
+        fail(error, f"{name}: the image is corrupt or cannot be decoded ({reason_of(error)})")
+
+
+def require_decoding(header: Header, name: str) -> None:
+    """Refuse an image that does not fit in memory while it is decoded and resized: up to four copies in float64.
+
+    Raises
+    ------
+    NotEnoughMemoryError
+        It does not; a small file can declare an image of any size.
+    """
+    values = header.width * header.height * (3 if header.colour else 1)
+    if values > MANY_VALUES:
+        require_memory(
+            4 * 8 * values,
+            f"{name}: decoding {header.width}×{header.height} pixels (width×height)",
+            "make it smaller with an image program, or leave it out",
+        )
 
 
 def decode_frame(image: Any, file: ImageInput, name: str, frame: int) -> Decoded:

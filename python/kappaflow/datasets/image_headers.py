@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .deep_images import TiffStack, read_tiff_stack
-from .errors import DataError
+from .errors import DataError, fail, reason_of
 from .image_formats import ImageInput, opened
 
 __all__ = ["GREY_16", "Header", "has_deep_colour", "palette_is_grey", "read_header"]
@@ -160,12 +160,12 @@ def read_header(file: ImageInput, name: str) -> Header:
         with opened(file, name) as image:
             if image.format != "TIFF" or not tifffile_is_needed(image):
                 return header_of(image)
-    except (DataError, ImportError):
+    except (DataError, ImportError, MemoryError):
         raise
     except Exception as error:  # Pillow raises many types for damaged files: OSError, SyntaxError, ValueError, …
         stack = read_tiff_stack(file, name)
         if stack is None:
-            raise DataError(f"{name}: cannot be read as an image ({error})") from error
+            fail(error, f"{name}: cannot be read as an image ({reason_of(error)})")
         return stack_header(stack)
     stack = read_tiff_stack(file, name)
     assert stack is not None  # Pillow saw the mark of TIFF

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from .._checks import FloatArray
 from .._listing import listed
 from .._repr import ShortRepr, short_repr
-from ..moments import available_memory
-from .errors import DataError
+from ..memory import require_memory
+from .errors import DataError, fail, reason_of
 from .source import ImageSource, rebatch
 from .transform import Layout, find_layout, given_layout
 
@@ -128,11 +128,11 @@ def open_autoencoder(folder: str) -> Autoencoder:
             torch_dtype=torch.float32,
         )
     except Exception as error:  # diffusers can raise errors of any type
-        reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-        raise DataError(
+        fail(
+            error,
             f"vae={folder!r} cannot be read: its weights must be in safetensors (save_pretrained writes them), and others are "
-            f"never loaded ({reason})"
-        ) from error
+            f"never loaded ({reason_of(error)})",
+        )
     if loaded["missing_keys"]:  # diffusers fills them at random
         raise DataError(f"vae={folder!r} lacks weights: {listed(sorted(loaded['missing_keys']), 3)}")
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -188,7 +188,7 @@ def encode_images(vae: Autoencoder, planes: npt.NDArray[np.float32]) -> EncodedI
             posterior = vae.model.encode(torch.from_numpy(planes).to(vae.device)).latent_dist
             mean, std = (part.double().cpu().numpy() for part in (posterior.mean, posterior.std))
     except Exception as error:  # networks raise whatever their parts raise
-        raise DataError(f"the autoencoder {vae.name} fails for images of shape {planes.shape[1:]} ({error})") from error
+        fail(error, f"the autoencoder {vae.name} fails for images of shape {planes.shape[1:]} ({reason_of(error)})")
     noise = np.stack([normal_numbers(plane, mean.shape[1:]) for plane in planes])
     latents = (mean + std * noise - vae.shift) * vae.scale
     variance = np.square(std * vae.scale)
@@ -277,20 +277,19 @@ class LatentStatistics(ShortRepr):
         return self.drawn / total if total > 0 else 0.0
 
 
-def require_memory(values: int, name: str) -> None:
-    """Refuse latents that do not fit in half of the free memory as float32.
+def require_latents_fit(values: int, name: str) -> None:
+    """Refuse latents that do not fit as float32, twice while they are put together.
 
     Raises
     ------
-    DataError
+    NotEnoughMemoryError
         They do not fit.
     """
-    free = available_memory()
-    if free is not None and 4 * values > free / 2:
-        raise DataError(
-            f"{name}: the latents take {4 * values / 2**30:.2g} GiB, and {free / 2**30:.2g} GiB of memory are free; read fewer "
-            "images with limit, or save the latents as .npy, which is read in pieces"
-        )
+    require_memory(
+        8 * values,
+        f"{name}: holding the latents",
+        "read fewer images with --limit (in Python limit=), or save the latents as .npy, which is read in pieces",
+    )
 
 
 class LatentTable(NamedTuple):
@@ -329,9 +328,9 @@ def encode_all(
             known.update({digest: len(known) + place for place, digest in enumerate(new)})
             pieces.append(encoded.latents)
             if len(pieces) == 1:
-                require_memory((source.count or 0) * encoded.latents[0].size, source.name)
+                require_latents_fit((source.count or 0) * encoded.latents[0].size, source.name)
             elif source.count is None:
-                require_memory(len(known) * encoded.latents[0].size, source.name)
+                require_latents_fit(len(known) * encoded.latents[0].size, source.name)
         numbers += [known[digest] for digest in digests]
         if progress is not None:
             progress(f"latents of {source.name}", None if source.count is None else len(numbers) / source.count)

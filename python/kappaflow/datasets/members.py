@@ -16,9 +16,11 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from .._plain_text import plain_text
 from .._repr import ShortRepr
+from ..memory import require_memory
 from .arrays import open_array
-from .errors import DataError
+from .errors import DataError, fail, reason_of
 from .folder import open_image_files
 from .image_formats import image_suffixes, is_image_name, suffix_of
 from .image_survey import ImageFile
@@ -38,17 +40,13 @@ __all__ = [
     "open_arrays",
     "open_members",
     "parse_npy",
-    "printable",
 ]
 
 #: Largest encoded image and largest array, in bytes, that is read from a container into memory.
 IMAGE_BYTES = 256 * 2**20
 ARRAY_BYTES = 2**30
-
-
-def printable(name: str) -> str:
-    """A name from an archive as messages show it: characters that control a terminal become "?"."""
-    return "".join(character if character.isprintable() else "?" for character in name)
+#: Up to this size, what is read is not asked of the budget, which takes as long as reading it.
+SMALL_BYTES = 2**22
 
 
 def checked_read(file: IO[bytes], declared: int, name: str, most: int | None = None) -> bytes:
@@ -65,6 +63,10 @@ def checked_read(file: IO[bytes], declared: int, name: str, most: int | None = N
             f"{name}: takes {declared:,} bytes when unpacked, and at most {most:,} are read into memory from a container; "
             "unpack the container and give the folder, or split the member"
         )
+    if declared > SMALL_BYTES:
+        require_memory(
+            2 * declared, f"{name}: unpacking {declared:,} bytes", "unpack the container and give the folder"
+        )
     content = file.read(declared + 1)
     if len(content) != declared:
         more = "more than" if len(content) > declared else f"{len(content):,} of"
@@ -78,7 +80,7 @@ class StoredFile(ShortRepr):
 
     Attributes
     ----------
-    name : its path in the folder or archive, printable
+    name : its path in the folder or archive
     size : its declared size in bytes
     open : function that opens it for reading, as a context
     label : its label, if the container has labels
@@ -133,7 +135,7 @@ def read_npy_header(file: IO[bytes], size: int, name: str) -> NpyHeader:
             f"{name}: .npy files of version {version[0]}.{version[1]} are not read; 1.0 and 2.0 are"
         ) from error
     except Exception as error:  # NumPy raises ValueError, EOFError, and what the tokenizer raises for a damaged header
-        raise DataError(f"{name}: not a .npy file of numbers that can be read ({error})") from error
+        fail(error, f"{name}: not a .npy file of numbers that can be read ({reason_of(error)})")
     if dtype.hasobject:
         raise DataError(
             f"{name}: holds Python objects (a pickle), which are never loaded; save the images as one array of numbers: "
@@ -237,8 +239,8 @@ def images_per_file(shapes: Mapping[str, tuple[int, ...]], options: Options, nam
     for other_name, other in others:
         if other[1:] != first[1:] or len(other) != len(first):
             raise DataError(
-                f"{name}: arrays of different shapes: {printable(first_name)} is {first}, "
-                f"{printable(other_name)} is {other}; all must hold images of one shape"
+                f"{name}: arrays of different shapes: {plain_text(first_name, keep='')} is {first}, "
+                f"{plain_text(other_name, keep='')} is {other}; all must hold images of one shape"
             )
     if not others or len(first) > 3:
         return counts
@@ -258,7 +260,7 @@ def images_per_file(shapes: Mapping[str, tuple[int, ...]], options: Options, nam
         return counts
     one, many = ("one image" if equal else "images of different sizes"), f"a stack of images of shape {first[1:]}"
     hint = f"give shape={first} or shape={first[1:]}" if equal else f"give shape={first[1:]} if they are stacks"
-    raise DataError(f"{name}: {printable(first_name)} of shape {first} can be {one} or {many}; {hint}")
+    raise DataError(f"{name}: {plain_text(first_name, keep='')} of shape {first} can be {one} or {many}; {hint}")
 
 
 def open_arrays(members: Sequence[StoredFile], name: str, what: str, options: Options) -> ImageSource:

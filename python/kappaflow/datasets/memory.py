@@ -9,6 +9,7 @@ import numpy as np
 
 from .._checks import FloatArray
 from .._repr import short_repr
+from ..memory import require_memory
 
 __all__ = ["CollectedRows", "collect_rows", "require_whole_groups"]
 
@@ -39,6 +40,7 @@ def collect_rows(
     Raises
     ------
     MemoryError
+        The rows do not fit in the memory that is free;
         `most_bytes` holds fewer than two rows, or the rows do not fit and `count`, which a subset needs, is unknown.
     ValueError
         More rows than `count`.
@@ -46,6 +48,9 @@ def collect_rows(
     most_rows = most_bytes // (8 * dimension)
     if most_rows < 2:
         raise MemoryError(f"most_bytes must hold at least two samples of {dimension} values, got {most_bytes} bytes")
+    if count is not None:
+        kept = min(count, most_rows)
+        require_memory(8 * dimension * kept, f"holding {kept:,} images of {dimension:,} values")
     if count is None:
         return _read_whole(batches, dimension, most_rows)
     return _read_subset(batches, dimension, count, min(count, most_rows), seed)
@@ -77,6 +82,9 @@ def _read_whole(batches: Iterable[FloatArray], dimension: int, most_rows: int) -
                 f"there are more images than the {most_rows} that fit in memory, and their number is not known before they are "
                 "read: limit the number of images or allow more memory"
             )
+        require_memory(
+            16 * batch.size + 8 * dimension * rows, f"holding {rows:,} images of {dimension:,} values or more"
+        )
         held.append(batch)
     return CollectedRows(np.concatenate(held), rows)
 

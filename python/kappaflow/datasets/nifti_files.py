@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from .._repr import short_repr
 from ..provenance import PixelRange
-from .errors import DataError
+from .errors import DataError, fail, reason_of
 from .options import Options
 from .slices import SliceFile, check_bytes, check_options, open_slices
 from .source import ImageSource
@@ -71,7 +71,7 @@ def open_volume(path: Path, name: str) -> Volume:
         turns = np.asarray(nibabel.io_orientation(image.affine), dtype=np.float64)
         dtype = image.get_data_dtype()
     except Exception as error:  # ImageFileError, HeaderDataError, EOFError, BadGzipFile, zlib.error, …
-        raise DataError(f"{name}: not a NIfTI volume that can be read ({str(error)[:300]})") from error
+        fail(error, f"{name}: not a NIfTI volume that can be read ({reason_of(error)})")
     while len(shape) > 4 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) == 2:
@@ -103,7 +103,7 @@ def load_slices(path: Path, name: str, plane: str, frames: str | None) -> npt.ND
     try:
         values = np.asanyarray(volume.image.dataobj)
     except Exception as error:  # EOFError, zlib.error, OSError, ValueError of files that end too early
-        raise DataError(f"{name}: is damaged ({str(error)[:300]})") from error
+        fail(error, f"{name}: is damaged ({reason_of(error)})")
     values = values.reshape(*(values.shape[:3] if values.ndim > 2 else (*values.shape, 1)), -1)
     values = nibabel.apply_orientation(values, volume.turns)
     values = np.moveaxis(values[..., :1] if frames == "first" else values, -1, 0)

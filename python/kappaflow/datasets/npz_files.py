@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..moments import available_memory
+from ..memory import require_memory
 from .arrays import open_keyed
-from .errors import DataError, reading
+from .errors import reading
 from .keys import StoredArray, choose_array
 from .members import read_npy_header
 from .options import Options
@@ -46,12 +46,11 @@ def load_array(archive: Any, key: str, name: str) -> npt.NDArray[Any]:
     info = archive.zip.getinfo(key + SUFFIX)
     with archive.zip.open(info) as file:
         read_npy_header(file, info.file_size, f"{name}, array {key!r}")
-    free = available_memory()
-    if free is not None and info.file_size > free / 2:
-        raise DataError(
-            f"{name}: the array {key!r} takes {info.file_size:,} bytes when unpacked, and {free:,.0f} bytes of memory are free; "
-            "save it as .npy, which is read in pieces, if you trust the file"
-        )
+    require_memory(
+        2 * info.file_size,
+        f"{name}: unpacking the array {key!r} of {info.file_size:,} bytes",
+        "save it as .npy, which is read in pieces, if you trust the file",
+    )
     array: npt.NDArray[Any] = archive[key]
     return array
 

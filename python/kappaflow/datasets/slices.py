@@ -13,6 +13,7 @@ import numpy.typing as npt
 from .._checks import FloatArray
 from .._listing import listed
 from .._repr import ShortRepr
+from ..memory import require_memory
 from ..pixel_range import AS_THEY_ARE, TOLERANCE, PixelScaling, ValueSurvey, choose_scaling
 from ..provenance import PixelRange
 from .arrays import open_array, survey_array
@@ -69,6 +70,9 @@ def check_bytes(shape: Sequence[int], name: str) -> None:
             f"{name}: takes {8 * values:,} bytes when unpacked, and at most {4 * ARRAY_BYTES:,} are read into memory; "
             "split the file, or save its slices as .npy, which is read in pieces"
         )
+    require_memory(
+        3 * 8 * values, f"{name}: reading its {values:,} values", "split the file, or save its slices as .npy"
+    )
 
 
 def check_options(options: Options, name: str) -> None:

@@ -10,12 +10,15 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from .._repr import ShortRepr
-from .errors import DataError
+from ..memory import require_memory
+from .errors import DataError, fail, reason_of
 
 __all__ = ["TableFile", "TablePart", "import_arrow", "open_table_file"]
 
 #: Largest part of a column that is unpacked at once.
 PART_BYTES = 2 * 2**30
+#: Up to this size, what is read is not asked of the budget.
+SMALL_BYTES = 2**24
 #: Most rows of a Parquet file that are unpacked before their size is looked at.
 ROWS_AT_ONCE = 4096
 #: Arrow files begin with this; the stream of their batches follows.
@@ -70,10 +73,8 @@ def open_table_file(path: Path, arrow: ModuleType) -> TableFile:
     """
     try:
         return (parquet_file if path.suffix.lower() == ".parquet" else arrow_file)(path, arrow)
-    except DataError:
-        raise
     except Exception as error:  # ArrowInvalid, OSError, …
-        raise DataError(f"{path.name}: not a table that can be read ({str(error)[:300]})") from error
+        fail(error, f"{path.name}: not a table that can be read ({reason_of(error)})")
 
 
 # --- Parquet ----------------------------------------------------------------------------------------------------------
@@ -135,6 +136,12 @@ def check_size(size: int, name: str, where: str) -> None:
         raise DataError(
             f"{where}: a row group or batch of the column {name!r} takes {size:,} bytes or more when unpacked, and at most "
             f"{PART_BYTES:,} are read at once; write the file with smaller row groups (row_group_size=1000)"
+        )
+    if size > SMALL_BYTES:
+        require_memory(
+            2 * size,
+            f"{where}: unpacking a row group or batch of the column {name!r}",
+            "write the file with smaller row groups",
         )
 
 
@@ -204,6 +211,10 @@ def arrow_file(path: Path, arrow: ModuleType) -> TableFile:
                 raise DataError(
                     f"{path.name}: a batch of rows takes {batch.unpacked:,} bytes when unpacked, and at most {PART_BYTES:,} are "
                     "read at once; write the file with smaller batches, or not compressed"
+                )
+            if batch.unpacked > SMALL_BYTES:
+                require_memory(
+                    2 * batch.unpacked, f"{path.name}: unpacking a batch of rows", "write the file with smaller batches"
                 )
             if message.type == "record batch":
                 parts.append(TablePart(rows=batch.rows, column=reader(len(parts))))

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from .._listing import listed
 from .arrays import open_array
-from .errors import DataError
+from .errors import DataError, fail, reason_of
 from .folder import open_image_files
 from .image_formats import is_image_start
 from .image_survey import ImageFile
@@ -135,10 +135,8 @@ class ImageTable:
             self.held = None
             try:
                 self.held = (number, name, self.parts[number].column(name))
-            except DataError:
-                raise
             except Exception as error:  # ArrowInvalid, OSError, ArrowNotImplementedError, …
-                raise DataError(f"{self.name}: the column {name!r} cannot be read ({error})") from error
+                fail(error, f"{self.name}: the column {name!r} cannot be read ({reason_of(error)})")
         return self.held[2]
 
     def encoded(self, number: int, row: int, name: str, where: str) -> io.BytesIO:

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from .._listing import listed
-from .errors import DataError
+from .._plain_text import plain_text
+from .errors import DataError, fail, reason_of
 from .image_formats import is_image_name, suffix_of
 from .keys import SEPARATOR
 from .member_keys import choose_members, describe_others
-from .members import StoredFile, checked_read, open_members, printable
+from .members import StoredFile, checked_read, open_members
 from .options import Options
 from .source import ImageSource
 
@@ -105,8 +106,8 @@ class Shard:
                 with self.file() as file:
                     file.seek(place.start)
                     yield MemberContent(file, place.size)  # type: ignore[misc]
-            except (OSError, EOFError) as error:
-                raise DataError(f"{name}: cannot be read from {self.path.name} ({error})") from error
+            except Exception as error:  # OSError, EOFError, zlib.error, …
+                fail(error, f"{name}: cannot be read from {self.path.name} ({reason_of(error)})")
 
         return opened
 
@@ -164,8 +165,8 @@ def skip_limit(info: tarfile.TarInfo, shard: Shard) -> None:
     """
     if shard.packed and info.size > SKIPPED_BYTES:
         raise DataError(
-            f"{printable(info.name)}: takes {info.size:,} bytes when unpacked, and at most {SKIPPED_BYTES:,} are unpacked in "
-            f"memory; unpack {shard.path.name} yourself if you trust it, and give the .tar or the folder"
+            f"{plain_text(info.name, keep='')}: takes {info.size:,} bytes when unpacked, and at most {SKIPPED_BYTES:,} are "
+            f"unpacked in memory; unpack {shard.path.name} yourself if you trust it, and give the .tar or the folder"
         )
 
 
@@ -190,15 +191,11 @@ def list_members(path: Path, left_out: Counter[str]) -> list[StoredFile]:
                     left_out[kind] += 1
                     continue
                 skip_limit(info, shard)
-                name = printable(info.name)
+                name = plain_text(info.name, keep="")
                 place = Place(start=info.offset_data, size=info.size)
                 members.append(StoredFile(name=name, size=info.size, open=shard.opener(place, name)))
-    except DataError:
-        raise
-    except (
-        Exception
-    ) as error:  # tarfile.TarError, zlib.error, EOFError, OSError, UnicodeError, ValueError of damaged headers
-        raise DataError(f"{path.name}: not a tar archive that can be read ({error})") from error
+    except Exception as error:  # tarfile.TarError, zlib.error, EOFError, OSError, ValueError of damaged headers
+        fail(error, f"{path.name}: not a tar archive that can be read ({reason_of(error)})")
     return members
 
 

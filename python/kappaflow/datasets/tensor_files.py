@@ -16,7 +16,7 @@ import numpy.typing as npt
 from .._listing import listed
 from .._repr import ShortRepr
 from .arrays import as_array, open_keyed
-from .errors import DataError, reading
+from .errors import DataError, fail, reading
 from .keys import StoredArray, choose_array
 from .options import Options
 from .source import ImageSource
@@ -224,10 +224,11 @@ def load_tensors(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # UnpicklingError, RuntimeError of damaged archives, EOFError, …
-        raise DataError(
+        fail(
+            error,
             f"{path.name}: not a file of tensors alone, and other Python objects (a pickle) are never loaded, or damaged; save the "
-            "images by torch.save(images, file) or as .npy"
-        ) from error
+            "images by torch.save(images, file) or as .npy",
+        )
     return dict(tensors_in(content))
 
 

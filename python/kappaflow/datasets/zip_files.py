@@ -10,9 +10,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO
 
-from .errors import DataError, reading
+from .._plain_text import plain_text
+from .errors import DataError, fail, reading, reason_of
 from .member_keys import choose_members, describe_others
-from .members import StoredFile, checked_read, open_members, printable
+from .members import StoredFile, checked_read, open_members
 from .options import Options
 from .source import ImageSource
 
@@ -66,12 +67,8 @@ class Archive:
             try:
                 with self.archive().open(info) as file:
                     yield file
-            except DataError:
-                raise
             except Exception as error:  # zlib.error, BadZipFile, NotImplementedError (compression), OSError
-                raise DataError(
-                    f"{printable(info.filename)}: cannot be read from {self.path.name} ({error})"
-                ) from error
+                fail(error, f"{info.filename}: cannot be read from {self.path.name} ({reason_of(error)})")
 
         return opened
 
@@ -99,7 +96,7 @@ def open_zip(path: Path, options: Options) -> ImageSource:
                 labels = read_labels(checked_read(file, info.file_size, LABELS), path.name)
     members = [
         StoredFile(
-            name=printable(info.filename),
+            name=plain_text(info.filename, keep=""),
             size=info.file_size,
             open=box.opener(info),
             label=labels.get(info.filename),

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import _core
 from .._checks import FloatArray
-from ..moments import require_memory
+from ..moments import require_matrices
 from ..population import Population
 from .law import Ensemble, IndexArray, Law, Support, require_profiles
 
@@ -49,7 +49,7 @@ class ClosedFormLaw(Law):
         covariance = self._core.covariance(f, g)
         if modes is not None:
             return covariance.matrix(modes)
-        require_memory(covariance.modes, matrices=2)
+        require_matrices(covariance.modes, matrices=2)
         return covariance.matrix()
 
     def equal_mode_variance(self, f: _core.SpectralFunction) -> FloatArray:

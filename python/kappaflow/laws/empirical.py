@@ -10,7 +10,7 @@ import numpy as np
 from .. import _core
 from .._checks import FloatArray
 from ..groups import group_starts
-from ..moments import linear_algebra, require_memory
+from ..moments import linear_algebra, require_matrices
 from ..population import Population
 from . import elliptical
 from .cost import Work
@@ -99,7 +99,7 @@ class EmpiricalLaw(Law):
         """All mode pairs at once, equation (43) of docs/theory.md; the last matrices are kept."""
         key = _identity(f) + _identity(g)
         if key not in self._matrices:
-            require_memory(len(self.expectation(f)), matrices=60)
+            require_matrices(len(self.expectation(f)), matrices=60)
             nodes, (first, second) = self._nodes(f, g)
             covariance = self._core.mode_covariance(nodes, first, second)
             self._matrices[key] = self._unbiased(covariance, lambda law: law.mode_covariance(f, g, None))

@@ -11,8 +11,8 @@ from PIL import Image
 
 import kappaflow as kf
 from commands import assert_same, names, predict_small, refuse, succeed
+from kappaflow import memory
 from kappaflow.bands import Band
-from kappaflow.cli import loading
 from kappaflow.consistency.diagnosis import diagnosis_to_json
 from kappaflow.datasets import open_images
 from kappaflow.sample_size import NotReachedError
@@ -189,10 +189,10 @@ def test_skipped_files_are_named(folder):
 
 
 def test_seeds_that_do_not_fit_in_memory(folder, monkeypatch):
-    monkeypatch.setattr(loading, "available_memory", lambda: 10**6)
+    monkeypatch.setattr(memory, "_of_machine", lambda: 10**6)
     message = refuse("seeds", "data.npy", "--n", "50", "--seeds", "20000", code=1)
-    assert message.startswith("--seeds: 20000 seeds of 36 dimensions need")
-    monkeypatch.setattr(loading, "available_memory", lambda: None)
+    assert message.startswith("--seeds: the noise of 20000 seeds of 36 dimensions needs")
+    monkeypatch.setattr(memory, "_of_machine", lambda: None)
     succeed("seeds", "data.npy", "--n", "50", "--seeds", "2")
 
 

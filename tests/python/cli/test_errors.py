@@ -98,7 +98,7 @@ WRONG_VALUES = [
         "--size must be a whole number from 1 to 4096, or height and width such as 64x96; got '0'",
     ),
     ("lens data.npy --images 39", "--images must be a whole number of at least 40, got '39'"),
-    ("validate linear data.npy --memory 0", "--memory must be a number of at least 0.01, got '0'"),
+    ("validate linear data.npy --memory 0", "--memory must be a size of at least 16.0 MiB such as 8G or 500M, got '0'"),
     ("validate network data.npy --repeats 101", "--repeats must be a whole number from 1 to 100, got '101'"),
     # a word that is none of those allowed
     ("plan data.npy --law x", "--law must be one of 'auto', 'gaussian', 'elliptical', 'empirical', got 'x'"),

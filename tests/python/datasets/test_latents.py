@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL
 
 import kappaflow as kf
 from commands import refuse, succeed
+from kappaflow import memory
 from kappaflow.datasets import DataError, latents, open_images
 from pictures import random_bytes, rows, write_images
 
@@ -157,8 +158,8 @@ def test_images_that_do_not_fit(saved: Path, monkeypatch: pytest.MonkeyPatch) ->
         open_images(np.concatenate([IMAGES, IMAGES[..., :1]], axis=3), vae=saved)
     with pytest.raises(DataError, match="does not apply to patches: an autoencoder works on whole images"):
         open_images("patches", vae=saved)
-    monkeypatch.setattr(latents, "available_memory", lambda: 1000)
-    with pytest.raises(DataError, match=r"the latents take .* read fewer images with limit"):
+    monkeypatch.setattr(memory, "_of_machine", lambda: 1000)
+    with pytest.raises(MemoryError, match=r"holding the latents needs .* read fewer images with --limit"):
         open_images(IMAGES, vae=saved)
 
 

@@ -11,7 +11,8 @@ import pytest
 import zarr
 
 from containers import encoded, npy, pngs, write_tar, write_zip
-from kappaflow.datasets import DataError, arrays, npz_files, open_images
+from kappaflow import memory
+from kappaflow.datasets import DataError, arrays, open_images
 from pictures import random_bytes, rows
 
 IMAGES = random_bytes(12, 6, 5, 3)
@@ -95,8 +96,8 @@ def test_npz_that_is_large_when_unpacked(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "a.npz"
     np.savez_compressed(path, x=np.zeros((100, 100, 100), np.uint8), small=IMAGES)
     assert path.stat().st_size < 20_000
-    monkeypatch.setattr(npz_files, "available_memory", lambda: 1_000_000.0)
-    with pytest.raises(DataError, match=r"the array 'x' takes 1,000,128 bytes when unpacked.* save it as \.npy"):
+    monkeypatch.setattr(memory, "_of_machine", lambda: 1_000_000)
+    with pytest.raises(MemoryError, match=r"unpacking the array 'x' of 1,000,128 bytes needs .* save it as \.npy"):
         open_images(f"{path}::x")
     np.testing.assert_array_equal(rows(open_images(f"{path}::small")), PIXELS)
 

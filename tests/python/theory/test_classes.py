@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import kappaflow as kf
-from kappaflow import classes as classes_module
+from kappaflow import memory
 from kappaflow.class_labels import class_labels
 
 
@@ -195,8 +195,8 @@ def test_a_thousand_classes() -> None:
 
 
 def test_classes_that_do_not_fit_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classes_module, "available_memory", lambda: 60_000)
+    monkeypatch.setattr(memory, "_of_machine", lambda: 60_000)
     small = kf.populations_by_class(images(), np.arange(90) % 3)
     assert len(small.classes) == 3
-    with pytest.raises(MemoryError, match=r"3 classes of 12 dimensions need .* GiB are free: use smaller images"):
+    with pytest.raises(MemoryError, match=r"3 classes of 12 dimensions needs .* are free: use smaller images"):
         kf.populations_by_class(images(count=3000), np.arange(3000) % 3, profiles=3000)

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import kappaflow as kf
-from kappaflow import moments as moments_module
+from kappaflow import memory
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -145,19 +145,27 @@ def test_refused_samples() -> None:
 
 
 def test_memory_is_checked_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moments_module, "available_memory", lambda: 2**30)
-    with pytest.raises(MemoryError, match=r"a dimension of 20000 needs 8.9 GiB for 3 .* 1.0 GiB are free: use smaller"):
+    monkeypatch.setattr(memory, "_of_machine", lambda: 2**30)
+    with pytest.raises(
+        MemoryError, match=r"a dimension of 20000 with 4 .* needs 11.9 GiB .* 1.0 GiB are free: use smaller"
+    ):
         kf.Moments(20000)
-    monkeypatch.setattr(moments_module, "available_memory", lambda: 100)
-    with pytest.raises(MemoryError, match="a dimension of 6 needs"):
+    monkeypatch.setattr(memory, "_of_machine", lambda: 100)
+    with pytest.raises(MemoryError, match="a dimension of 6 with"):
         kf.Population.from_samples(images())
-    with pytest.raises(MemoryError, match="a dimension of 3 needs"):
+    with pytest.raises(MemoryError, match="a dimension of 3 with"):
         kf.Population.from_covariance(np.eye(3))
     splits = kf.Splits(kf.Population.from_spectrum(np.ones(4)), 5)
     with pytest.raises(MemoryError, match="2 covariance-sized matrices"):
         splits.mode_variance(splits.denoiser(1.0))
-    kf.Population.from_samples(images(4))  # the Gram route needs no covariance
-    monkeypatch.setattr(moments_module, "available_memory", lambda: None)
+    monkeypatch.setattr(memory, "_of_machine", lambda: 10**8)
+    kf.Population.from_samples(images(4, shape=(2, 10_000)))  # the Gram route needs no covariance
+    monkeypatch.setattr(memory, "_of_machine", lambda: 100)
+    with pytest.raises(
+        MemoryError, match=r"holding 4 images of 6 values needs .* of memory, 100 bytes are free: use fewer"
+    ):
+        kf.Population.from_samples(images(4))
+    monkeypatch.setattr(memory, "_of_machine", lambda: None)
     kf.Population.from_samples(images())
 
 
