@@ -145,7 +145,9 @@ def modes_of_rows(rows: npt.NDArray[Any]) -> RowModes:
         rows[:rank, block] = part
     for row, length in zip(rows[:rank], np.sqrt(lengths), strict=True):
         row /= length
-    return RowModes(mean * scale, squares[::-1] * scale**2, cast(FloatArray, rows[:rank].T), varying)
+    return RowModes(
+        mean=mean * scale, values=squares[::-1] * scale**2, vectors=cast(FloatArray, rows[:rank].T), varying=varying
+    )
 
 
 def _column_blocks(count: int, dimension: int) -> list[slice]:

@@ -70,14 +70,8 @@ def command(
         "device": device.device,
     }
     budget = data.image_bytes(2 * 2**30) // 2  # half of it for the images
-    more = {
-        "n": typed,
-        "sampling": kind,
-        "memory": 2 * budget / 2**30,
-        "keep": simulation.keep,
-        "profiles": profiles.count,
-    }
-    options = {**data.as_json(), **arguments, **more, "bands": bands.as_json()}
+    more = {"n": typed, "sampling": kind, "keep": simulation.keep, "profiles": profiles.count, "bands": bands.as_json()}
+    options = {**data.as_json(), **arguments, "memory": 2 * budget / 2**30, **more}
     directory = results_directory(f"kappaflow-validate-{data.name}", options, result)
     machine = _machine()
     from ..validation.linear.experiment import validate_linear  # lazy: torch
