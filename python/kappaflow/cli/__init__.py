@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
-from .errors import DEBUG_VARIABLE, EXIT_CODES, ExitCode, reader_is_gone
+from .errors import DEBUG_VARIABLE, EXIT_CODES, ExitCode, Terminated, exit_code, reader_is_gone
 from .lazy_group import command_in, lazy_group
 from .parsing import SizesCommand
 
@@ -75,19 +75,37 @@ def _validate() -> None:  # without a docstring: the help stands above
     pass
 
 
-def _terminated(_signal: int, _frame: object) -> None:
-    sys.exit(ExitCode.TERMINATED)
+def _heed_signals() -> list[int]:
+    """Let signals that end the program unwind it as Ctrl-C does, except those that the caller ignores, as nohup does.
+
+    Returns the list that takes the numbers of those that come.
+    """
+    numbers: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        numbers.append(number)
+        raise Terminated(number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, end)
+    return numbers
 
 
 def main() -> None:
-    """Entry point of the command ``kappaflow``. SIGTERM unwinds as Ctrl-C does, so no half-written file is left."""
-    signal.signal(signal.SIGTERM, _terminated)
+    """Entry point of the command ``kappaflow``. SIGTERM and SIGHUP unwind as Ctrl-C does, so no half-written file is left."""
+    signals = _heed_signals()
     try:
         try:
             app(prog_name="kappaflow")
         finally:
             sys.stdout.flush()
+    except KeyboardInterrupt as error:
+        sys.exit(exit_code(error))
     except (SystemExit, BrokenPipeError) as error:
+        if signals and isinstance(error, SystemExit) and error.code == ExitCode.INTERRUPTED:
+            sys.exit(128 + signals[-1])  # it came while the options were read
         if not reader_is_gone(error):
             raise
         nowhere = os.open(os.devnull, os.O_WRONLY)

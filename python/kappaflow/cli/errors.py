@@ -9,7 +9,7 @@ import re
 import select
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import ParamSpec, TypeVar
 
@@ -18,11 +18,13 @@ import typer
 from .._core import ConvergenceError
 from ..models.errors import TrainingError
 from .console import errors_console, plain_line
+from .scope import CommandScope
 
 __all__ = [
     "DEBUG_VARIABLE",
     "EXIT_CODES",
     "ExitCode",
+    "Terminated",
     "WritingError",
     "describe_error",
     "exit_code",
@@ -48,6 +50,7 @@ class ExitCode(IntEnum):
     SUCCESS = 0
     FAILURE = 1
     WRONG_USE = 2
+    HANGUP = 129
     INTERRUPTED = 130
     PIPE_CLOSED = 141
     TERMINATED = 143
@@ -58,6 +61,7 @@ EXIT_CODES: Mapping[ExitCode, str] = {
     ExitCode.SUCCESS: "success",
     ExitCode.FAILURE: "failure: out of memory, results not written, a number not certified, a bug",
     ExitCode.WRONG_USE: "wrong use: options, data or models that cannot be used; a missing package",
+    ExitCode.HANGUP: "ended by SIGHUP, as when the terminal is closed",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
     ExitCode.PIPE_CLOSED: "nobody reads the output any more, as when it is piped into head",
     ExitCode.TERMINATED: "ended by SIGTERM",
@@ -68,6 +72,19 @@ _SYSTEM_ERRORS = frozenset(
     {errno.ENOSPC, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
     | ({errno.EDQUOT} if hasattr(errno, "EDQUOT") else set())
 )
+
+
+class Terminated(KeyboardInterrupt):
+    """A signal that ends the program, other than Ctrl-C: whatever Ctrl-C saves or removes, it saves or removes too.
+
+    Attributes
+    ----------
+    number : of the signal
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class WritingError(RuntimeError):
@@ -91,13 +108,15 @@ def _is_failure(error: BaseException) -> bool:
     return system or _out_of_memory(error) or isinstance(error, (WritingError, ConvergenceError, TrainingError))
 
 
-def exit_code(error: BaseException) -> ExitCode:
-    """The exit code of an error.
+def exit_code(error: BaseException) -> int:
+    """The exit code of an error; for a signal that ends the program, 128 and its number.
 
     Bad values (ValueError, TypeError), data that cannot be read (OSError) and missing packages (ImportError) are wrong use.
     Running out of memory or disk space, results that cannot be written, numbers that cannot be certified and networks that
     diverge are failures, as is every other error, which is a bug.
     """
+    if isinstance(error, Terminated):
+        return 128 + error.number
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     if not _is_failure(error) and isinstance(error, (ValueError, TypeError, OSError, ImportError)):
@@ -111,7 +130,7 @@ def error_line(error: BaseException, options: Mapping[str, str] | None = None) -
     `options` maps arguments of the library, whose messages begin with their names, to options of the command.
     """
     text = describe_error(error)
-    if exit_code(error) is ExitCode.FAILURE and not _is_failure(error):
+    if exit_code(error) == ExitCode.FAILURE and not _is_failure(error):
         return f"internal, {type(error).__name__}: {text} ({DEBUG_VARIABLE}=1 shows where)"
     if _out_of_memory(error) and text == type(error).__name__:
         return "out of memory"
@@ -152,10 +171,11 @@ def _typed_value(found: re.Match[str], options: Mapping[str, str]) -> str:
     return options[name] if alone is not None else options[name] + sign
 
 
-def interrupted(what: str) -> typer.Exit:
-    """Print what Ctrl-C leaves behind, and return the exception to raise."""
-    plain_line(errors_console(), f"interrupted: {what}", "bold red")
-    return typer.Exit(int(ExitCode.INTERRUPTED))
+def interrupted(error: KeyboardInterrupt, what: str) -> typer.Exit:
+    """Print what Ctrl-C, or a signal that ends the program, leaves behind, and return the exception to raise."""
+    with suppress(OSError):  # the terminal may have gone
+        plain_line(errors_console(), f"interrupted: {what}", "bold red")
+    return typer.Exit(int(exit_code(error)))
 
 
 def guarded(function: Callable[P, R], options: Mapping[str, str] | None = None) -> Callable[P, R]:
@@ -163,12 +183,14 @@ def guarded(function: Callable[P, R], options: Mapping[str, str] | None = None) 
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        scope = CommandScope()
         try:
-            return function(*args, **kwargs)
+            with scope:
+                return function(*args, **kwargs)
         except (typer.Exit, typer.Abort):
             raise
-        except KeyboardInterrupt:
-            raise interrupted("nothing was written") from None
+        except KeyboardInterrupt as error:
+            raise interrupted(error, scope.what_was_written()) from None
         except Exception as error:
             if isinstance(error, BrokenPipeError) and _output_is_closed():
                 raise

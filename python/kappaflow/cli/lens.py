@@ -102,8 +102,8 @@ def command(options: LensOptions) -> None:
             *_scale_notes(material.population, options.sampling.sigma_max),
             *(f"{name} {reason}." for name, reason in left_out.items()),
         ]
-        with run.writing() as folder:
-            _write(folder, made, data.name, material.population, notes, run.machine, png=options.result.png)
+        png = options.result.png
+        run.write(lambda folder: _write(folder, made, data.name, material.population, notes, run.machine, png=png))
         run.summary = lambda console: _print_windows(console, made, left_out)
 
 

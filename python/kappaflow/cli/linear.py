@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +18,7 @@ from .loading import open_data, require_independent, saved_population, say_prove
 from .options import BandOption, Data, Device, Profiles, RandomSeed, ReportResult, Sampling
 from .options_groups import Sizes
 from .options_validate import ComparedLaws, SamplerSteps, Simulation
-from .output import OutputDirectory, write_json
+from .output import OPTIONS_FILE, OutputDirectory, write_json
 from .parsing import chosen_bands
 from .run import machine_facts, report_run, results_directory
 from .signature import changed, takes_options
@@ -98,12 +98,10 @@ def command(
             progress=run.display,
             **arguments,
         )
-        with run.writing() as folder:
-            write_results(folder, validation, run.machine, png=result.png)
-            if simulation.keep:
-                shutil.copytree(unfinished, folder / "simulation", ignore=shutil.ignore_patterns("options.json"))
         setup = validation.setup
         run.resolved = {"draws": list(setup.draws), "groups": list(setup.groups), "images": validation.data.pool_size}
+        keep = _simulations(unfinished) if simulation.keep else []
+        run.write(lambda folder: write_results(folder, validation, run.machine, keep, png=result.png))
         run.summary = lambda console: print_verdicts(console, validation)
 
 
@@ -159,14 +157,20 @@ def training_sets(
     return ResampledSets(pool) if kind == "resample" else DisjointSets(pool)
 
 
-def write_results(directory: Path, validation: Validation, machine: Mapping[str, str], *, png: bool) -> None:
-    """Write the report and its numbers into a folder."""
+def write_results(
+    directory: Path, validation: Validation, machine: Mapping[str, str], keep: Sequence[Path], *, png: bool
+) -> None:
+    """Write the report, its numbers, and copies of the simulations to keep into a folder."""
     from ..report import build, write  # lazy: matplotlib
     from ..validation.linear.export import validation_to_json  # lazy: a quick start
 
     write(build(validation, facts=machine), directory, png=png)
     content = {"format": VALIDATION_FORMAT, "version": machine["kappaflow"], **validation_to_json(validation)}
     write_json(directory / "validation.json", content)
+    if keep:
+        (directory / "simulation").mkdir()
+    for path in keep:
+        shutil.copyfile(path, directory / "simulation" / path.name)
 
 
 def print_verdicts(console: Console, validation: Validation) -> None:
@@ -193,32 +197,51 @@ def print_verdicts(console: Console, validation: Validation) -> None:
 def _unfinished(directory: OutputDirectory, *, overwrite: bool) -> Iterator[Path]:
     """A folder beside the results that holds the simulations while they run.
 
-    It is removed once the results are in place. If the run ends earlier, finished simulations stay for the next run; an empty
-    folder is removed.
+    It is removed once the results are in place. If the run ends earlier, finished simulations stay for the next run; a folder
+    without any is removed. Files that are not of a simulation are never removed.
     """
     folder = directory.target.with_name(directory.target.name + _UNFINISHED)
-    note = folder / "options.json"
+    note = folder / OPTIONS_FILE
     if folder.is_dir() and not _goes_on(folder, directory.options, overwrite=overwrite):
-        shutil.rmtree(folder)
-    if not folder.is_dir():
-        with writing(f"--out: {folder.name!r}"):
-            folder.mkdir()
+        _remove(folder)
+    with writing(f"--out: {folder.name!r}"):
+        if not note.exists():
+            folder.mkdir(exist_ok=True)
             write_json(note, directory.options)
     try:
         yield folder
     except BaseException:
-        if not any(folder.glob("*.safetensors")):
-            shutil.rmtree(folder, ignore_errors=True)
+        if not _simulations(folder):
+            _remove(folder)
         raise
-    shutil.rmtree(folder)
+    _remove(folder)
+
+
+def _simulations(folder: Path) -> list[Path]:
+    """Finished work in the folder."""
+    return [path for name in ("n-*", "stratum-*") for path in folder.glob(f"{name}.safetensors") if path.is_file()]
+
+
+def _remove(folder: Path) -> None:
+    """Remove the simulations, and then the options by which they are known, and the folder if it is empty."""
+    left_over = [path for name in (".n-*", ".stratum-*") for path in folder.glob(f"{name}.tmp.safetensors")]
+    with suppress(OSError):
+        for path in [*_simulations(folder), *left_over, folder / OPTIONS_FILE]:
+            path.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _goes_on(folder: Path, options: Mapping[str, Any], *, overwrite: bool) -> bool:
-    """Whether an interrupted run had the same options; raises FileExistsError for other options without `overwrite`."""
+    """Whether an interrupted run had the same options; raises FileExistsError for other options without `overwrite`.
+
+    A folder without simulations holds no work: a run was stopped before it had done any.
+    """
     try:
-        former = json.loads((folder / "options.json").read_text(encoding="utf-8"))
+        former = json.loads((folder / OPTIONS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         former = None
+    if not _simulations(folder):
+        return bool(former == options)
     if former == options:
         plain_line(errors_console(), f"resuming the interrupted run in {folder.name}")
         return True
@@ -233,6 +256,6 @@ def _goes_on(folder: Path, options: Mapping[str, Any], *, overwrite: bool) -> bo
 
 
 def _what_is_kept(folder: Path) -> str:
-    if any(folder.glob("*.safetensors")):
+    if _simulations(folder):
         return f"finished work is kept in {folder.name}; the same command resumes from there"
     return "nothing was written"

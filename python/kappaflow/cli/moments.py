@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 from .console import ProgressDisplay, output_console, plain_line
-from .errors import writing
 from .loading import load_population
 from .options import POPULATION_SUFFIX, Data, FolderResult, Profiles
-from .output import check_file
+from .output import check_file, write_or_keep
 from .signature import REQUIRED, changed, takes_options
 
 
@@ -32,8 +31,7 @@ def command(
     check_file("--out", out, overwrite=result.overwrite)
     with ProgressDisplay(quiet=result.quiet) as display:
         population = load_population(data, profiles, display)
-    with writing(f"--out: {str(out)!r}"):
-        population.save(out)
+    write_or_keep("--out", out, population.save)
     console = output_console()
     if not result.quiet:
         origin = "exact" if population.sample_size is None else f"{population.sample_size:,} images"

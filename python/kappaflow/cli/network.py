@@ -14,7 +14,7 @@ from .._checks import FloatArray
 from .console import ProgressDisplay, output_console, plain_line, print_notes
 from .errors import naming
 from .loading import IMAGE_BYTES, open_data, open_like, read_rows, require_no_flip
-from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
+from .network_plan import claim_runs, print_plan, torch_facts, warnings_about, what_is_kept
 from .options import BandOption, Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption
 from .options_groups import Sizes
 from .options_validate import ComparedLaws, Experiment, Pair, SamplerSteps, Training
@@ -122,6 +122,8 @@ def command(options: NetworkOptions) -> None:
             workers=options.training.workers,
         )
         return
+    if options.pair.pair is None:
+        claim_runs(kept)
     directory = results_directory(f"kappaflow-network-{data.name}", resolved, options.result)
     machine = torch_facts(options.device.device)
     with report_run(
@@ -129,9 +131,8 @@ def command(options: NetworkOptions) -> None:
     ) as run:
         work = prepare(options, run.display)
         validation = compare(options, work, run.display)
-        with run.writing() as folder:
-            write_results(folder, validation, run.machine, png=options.result.png)
         run.resolved = {"images": len(work.context.images), "runs": None if work.plan is None else str(kept)}
+        run.write(lambda folder: write_results(folder, validation, run.machine, png=options.result.png))
         run.summary = lambda console: print_findings(console, validation)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +14,10 @@ from rich.table import Table
 from .._independence import first_copies
 from .._progress import duration
 from .console import plain_line
+from .errors import writing
 from .loading import Rows
 from .options import Data
+from .output import claimed
 from .run import machine_facts
 
 if TYPE_CHECKING:
@@ -32,9 +35,26 @@ def torch_facts(device: str, command: str = "validate network") -> dict[str, str
     return machine_facts(torch_device=device)
 
 
+def claim_runs(runs: Path) -> None:
+    """Claim the folder of trained networks until the command ends: two commands that train into it would disturb each other.
+
+    Raises
+    ------
+    ValueError
+        It is a file.
+    OSError
+        Another process trains into it, or it cannot be written.
+    """
+    if runs.exists() and not runs.is_dir():
+        raise ValueError(f"--runs must name a folder, got {str(runs)!r}, which is a file")
+    with writing(f"--runs: {str(runs)!r}"):
+        Path(os.path.realpath(runs)).parent.mkdir(parents=True, exist_ok=True)
+    claimed("--runs", runs, "use another --runs")
+
+
 def what_is_kept(runs: Path) -> str:
     """What is left after Ctrl-C."""
-    if runs.is_dir() and any(runs.iterdir()):
+    if runs.is_dir() and any(not entry.name.startswith(".") for entry in runs.iterdir()):
         return f"trained networks are kept in {runs}; the same command resumes from there"
     return "nothing was written"
 

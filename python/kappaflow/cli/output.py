@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
-import signal
-import threading
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path, PurePath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .._files import unique_tag, write_bytes
+from .._claims import BusyError, Claim
+from .._files import write_bytes
+from .._folders import ResultFolder
 from .._listing import listed
-from .errors import writing
+from .errors import WritingError, describe_error, writing
+from .scope import hold, note_written
 
-__all__ = ["OPTIONS_FILE", "RUN_FORMAT", "OutputDirectory", "check_file", "to_json", "write_json"]
+__all__ = [
+    "OPTIONS_FILE",
+    "RUN_FORMAT",
+    "OutputDirectory",
+    "check_file",
+    "claimed",
+    "to_json",
+    "unwritten",
+    "write_json",
+    "write_or_keep",
+]
 
 OPTIONS_FILE = "options.json"
 RUN_FORMAT = "kappaflow-run-1"
@@ -29,14 +42,27 @@ def to_json(content: Any) -> str:
 
 
 def check_file(option: str, path: Path, *, overwrite: bool) -> None:
-    """Raise OSError, before any work, if a file cannot be written; ValueError for -, which some options take for a stream."""
+    """Claim a file before any work, until the command ends.
+
+    Raises
+    ------
+    OSError
+        It exists and is not to be overwritten, cannot be written, or another process writes it.
+    ValueError
+        It is ``-``, which other options take for a stream.
+    """
     if str(path) == "-":
         raise ValueError(f"{option} must name a file, got '-'")
     if path.is_dir():
         raise IsADirectoryError(f"{option} must name a file, got the folder {str(path)!r}")
+    if path.exists() and not path.is_file():
+        raise FileExistsError(
+            f"{option} must name a regular file, got {str(path)!r}, which is a device, pipe or socket"
+        )
     if path.exists() and not overwrite:
         raise FileExistsError(f"{option}: {str(path)!r} exists already: use --overwrite or another name")
     _check_parent(option, path)
+    claimed(option, path, "use another name")
 
 
 def _check_parent(option: str, path: Path) -> None:
@@ -52,17 +78,79 @@ def write_json(path: Path, content: Any) -> None:
     write_bytes(path, to_json(content).encode("utf-8"))
 
 
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits until the block is done."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def claimed(option: str, path: Path, way_out: str) -> Claim:
+    """Claim a file or folder until the command ends; raise BusyError, before any work, if another process writes it.
+
+    Parameters
+    ----------
+    option, path : what names it, for messages
+    way_out : what the user can do instead, such as "use another --out"
+
+    Raises
+    ------
+    BusyError
+        Another process writes it.
+    OSError
+        Nothing can be written there.
+    """
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+        return hold(Claim(path))
+    except BusyError as error:
+        raise BusyError(f"{option}: {error} writes {str(path)!r}: wait until it has ended, or {way_out}") from None
+    except OSError as error:
+        message = f"{option}: cannot write in the folder of {str(path)!r}: {error.strerror or error}"
+        raise OSError(error.errno, message) from error
+
+
+def write_or_keep(option: str, path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file of results; if that fails, write it into a temporary folder instead, so that the results are not lost.
+
+    Raises
+    ------
+    WritingError
+        It could not be written; the message says where the results are instead.
+    """
+    before = _identity(path)
+    try:
+        write(path)
+    except OSError as error:
+        kept = kept_elsewhere(path.stem, lambda folder: write(folder / path.name))
+        raise unwritten(f"{option}: {str(path)!r}", error, kept and kept / path.name) from error
+    except KeyboardInterrupt:
+        if _identity(path) != before:
+            note_written(str(path))
+        raise
+    note_written(str(path))
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    try:
+        facts = path.stat()
+    except OSError:
+        return ()
+    return (facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_size)
+
+
+def kept_elsewhere(name: str, write: Callable[[Path], None]) -> Path | None:
+    """A new temporary folder with results that could not be written where they should be; None if that fails too."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"kappaflow-{name[:40]}-"))
+    except OSError:
+        return None
+    try:
+        write(folder)
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            return None
+        raise
+    return folder
+
+
+def unwritten(what: str, error: OSError, kept: Path | None) -> WritingError:
+    """The error to raise for results that could not be written, and that are kept in another place or lost."""
+    where = "" if kept is None else f"; the results are kept in {str(kept)!r}"
+    return WritingError(f"{what} could not be written: {error.strerror or describe_error(error)}{where}")
 
 
 class OutputDirectory:
@@ -78,21 +166,32 @@ class OutputDirectory:
 
     def __init__(self, out: Path, options: Mapping[str, Any], *, overwrite: bool) -> None:
         self.given = out
-        self.target = Path(os.path.abspath(out))
         self.options = json.loads(to_json(dict(options)))
+        self._overwrite = overwrite
+        self._check_place()
+        self._claim = claimed("--out", out, "use another --out")
+        self.target = self._claim.target
+        self._folder = ResultFolder(self._claim, OPTIONS_FILE, _files_listed)
+        with writing(f"--out: {str(out)!r}"):
+            self._folder.recover()
         self.replaces = self._check(overwrite)
+
+    def _check_place(self) -> None:
+        """Raise OSError if nothing can be written there."""
+        name, target = str(self.given), Path(os.path.abspath(self.given))
+        if not os.path.lexists(target):
+            _check_parent("--out", target if self.given.is_absolute() else self.given)
+        elif not target.is_dir():
+            raise FileExistsError(f"--out: {name!r} exists and is not a folder: use another --out")
+        elif not os.access(target, os.W_OK | os.X_OK):
+            raise PermissionError(f"--out: the folder {name!r} cannot be written to")
 
     def _check(self, overwrite: bool) -> str | None:
         """What will be replaced, in words, or None; raises OSError if it must not be replaced."""
         name = str(self.given)
-        if not os.path.lexists(self.target):
-            _check_parent("--out", self.target if self.given.is_absolute() else self.given)
-            return None
         if not self.target.is_dir():
-            raise FileExistsError(f"--out: {name!r} exists and is not a folder: use another --out")
-        if not os.access(self.target, os.W_OK | os.X_OK):
-            raise PermissionError(f"--out: the folder {name!r} cannot be written to")
-        names = sorted(entry.name for entry in self.target.iterdir())
+            return None
+        names = sorted(entry.name for entry in self.target.iterdir() if entry != self._claim.folder)
         if not names:
             return None
         former = self._former()
@@ -111,57 +210,91 @@ class OutputDirectory:
 
     def _former(self) -> dict[str, Any] | None:
         """options.json of an earlier run of kappaflow, or None."""
-        try:
-            former = json.loads((self.target / OPTIONS_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return former if isinstance(former, dict) and former.get("format") == RUN_FORMAT else None
+        return _read_options(self.target / OPTIONS_FILE)
 
     @contextmanager
     def staged(self, facts: Mapping[str, Any]) -> Iterator[Path]:
-        """A new folder to write into; at the end of the block options.json is added and all files are moved into place.
+        """A new folder to write into; at the end of the block options.json is added and the folder takes the place of the old.
 
         `facts` becomes part of options.json and may be filled within the block. An exception leaves nothing behind.
+
+        Raises
+        ------
+        WritingError
+            The results could not be put into place; the message says where they are instead.
         """
-        inside = self.target.is_dir()  # then stage in it: the same file system, whatever is mounted or linked there
-        parent = self.target if inside else self.target.parent
-        staging = parent / f".{self.target.name or 'kappaflow'}.{unique_tag()}.tmp"
         try:
-            staging.mkdir()
+            staging = self._folder.stage()
         except OSError as error:
             message = f"--out: cannot write in the folder of {str(self.given)!r}: {error.strerror}"
             raise OSError(error.errno, message) from error
         try:
             yield staging
-            with writing(f"--out: {str(self.given)!r}"):
-                self._complete(staging, facts)
-                with _uninterrupted():
-                    if inside:
-                        self._merge(staging)
-                    else:
-                        os.replace(staging, self.target)
+            self._place(staging, facts)
+            note_written(str(self.given))
         finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            self._folder.drop()
 
-    def _complete(self, staging: Path, facts: Mapping[str, Any]) -> None:
-        files = sorted(path.relative_to(staging).as_posix() for path in staging.rglob("*") if path.is_file())
-        content = {"format": RUN_FORMAT, "options": self.options, **facts, "files": [*files, OPTIONS_FILE]}
-        write_json(staging / OPTIONS_FILE, content)
-        mode = staging.stat().st_mode & 0o666  # temporary files are made for their owner alone
-        for path in staging.rglob("*"):
+    def _place(self, staging: Path, facts: Mapping[str, Any]) -> None:
+        what = f"--out: {str(self.given)!r}"
+        try:
+            self.complete(staging, facts)
+            self._folder.place(overwrite=self._overwrite)
+        except OSError as error:
+            if self._folder.is_half_moved:
+                raise WritingError(
+                    f"{what} could not be written completely: {error.strerror or describe_error(error)}; "
+                    "the same command puts the rest of the results into place"
+                ) from error
+            kept = self._folder.keep()
+            if kept is None:
+                results = self._folder.complete
+                kept = self.elsewhere(lambda folder: _copy_into(results, folder), facts)
+            raise unwritten(what, error, kept) from error
+
+    def elsewhere(self, write: Callable[[Path], None], facts: Mapping[str, Any]) -> Path | None:
+        """A temporary folder with the results, for those that cannot be written here; None if that fails too."""
+
+        def write_all(folder: Path) -> None:
+            write(folder)
+            self.complete(folder, facts)
+
+        return kept_elsewhere(self.target.name, write_all)
+
+    def complete(self, folder: Path, facts: Mapping[str, Any]) -> None:
+        """Add options.json to a folder of results, and give its files the usual permissions."""
+        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        names = [*(name for name in files if name != OPTIONS_FILE), OPTIONS_FILE]
+        content = {"format": RUN_FORMAT, "options": self.options, **facts, "files": names}
+        write_json(folder / OPTIONS_FILE, content)
+        mode = folder.stat().st_mode & 0o666  # temporary files are made for their owner alone
+        for path in folder.rglob("*"):
             if path.is_file():
                 path.chmod(mode)
 
-    def _merge(self, staging: Path) -> None:
-        """Move file by file. options.json is removed first and moved last, so it never stands beside results of other options."""
-        former = self._former() or {}
-        files = [path.relative_to(staging) for path in staging.rglob("*") if path.is_file()]
-        (self.target / OPTIONS_FILE).unlink(missing_ok=True)
-        kept = {path.as_posix() for path in files}
-        for name in former.get("files", []):
-            relative = PurePath(str(name))
-            if str(name) not in kept and not relative.is_absolute() and ".." not in relative.parts:
-                (self.target / relative).unlink(missing_ok=True)
-        for path in sorted(files, key=lambda path: (path.name == OPTIONS_FILE, path)):
-            (self.target / path).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(staging / path, self.target / path)
+
+def _copy_into(staging: Path, folder: Path) -> None:
+    """Copy results that are complete but for options.json."""
+    if not staging.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "nothing is left to copy")
+    shutil.copytree(staging, folder, dirs_exist_ok=True)
+
+
+def _read_options(path: Path) -> dict[str, Any] | None:
+    """options.json that kappaflow wrote, or None."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and content.get("format") == RUN_FORMAT else None
+
+
+def _files_listed(path: Path) -> frozenset[str]:
+    """Files that an options.json lists, itself too: none outside of its folder, and none if it is not of kappaflow."""
+    content = _read_options(path)
+    files = content.get("files") if content is not None else None
+    if not isinstance(files, list):
+        return frozenset()
+    names = (PurePosixPath(name) for name in files if isinstance(name, str) and "\0" not in name and "\\" not in name)
+    inside = {name.as_posix() for name in names if name.parts and not name.is_absolute() and ".." not in name.parts}
+    return frozenset(inside | {OPTIONS_FILE})

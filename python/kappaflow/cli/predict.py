@@ -100,9 +100,8 @@ def command(
             reference_n=prediction.reference_n,
         )
         prediction = replace(prediction, classes=answers)
-        with run.writing() as folder:
-            write_results(folder, population, prediction, run.machine, png=result.png)
         run.resolved = _resolved(population, prediction)
+        run.write(lambda folder: write_results(folder, population, prediction, run.machine, png=result.png))
         run.summary = lambda console: print_prediction(console, prediction)
 
 

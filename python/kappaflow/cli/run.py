@@ -15,9 +15,10 @@ from rich.console import Console
 
 from .._version import __version__
 from .console import ProgressDisplay, errors_console, output_console, plain_line
-from .errors import interrupted, writing
+from .errors import interrupted
 from .options import FolderResult, JsonResult
-from .output import OutputDirectory, check_file, to_json, write_json
+from .output import OutputDirectory, check_file, to_json, unwritten, write_json, write_or_keep
+from .scope import anything_was_written
 
 __all__ = ["ReportRun", "json_to_stdout", "machine_facts", "print_result", "report_run", "results_directory"]
 
@@ -62,12 +63,14 @@ def results_directory(default: str, options: Mapping[str, Any], result: FolderRe
     return directory
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ReportRun:
     """A run of a command while it computes.
 
     Attributes
     ----------
+    command : its name
+    directory : the folder of results
     staging : folder that takes the files; it is moved into place at the end
     display : progress
     machine : facts of the machine
@@ -75,18 +78,32 @@ class ReportRun:
     summary : prints the results on a console; not called if the user asked for quiet
     """
 
+    command: str
+    directory: OutputDirectory
     staging: Path
     display: ProgressDisplay
     machine: Mapping[str, str]
     resolved: dict[str, Any] = field(default_factory=dict)
     summary: Callable[[Console], None] | None = None
 
-    @contextmanager
-    def writing(self) -> Iterator[Path]:
-        """A block that writes the results into the folder that it is given."""
+    def write(self, write: Callable[[Path], None]) -> None:
+        """Write the results by a function that gets the folder; if that fails, it writes them into a temporary folder.
+
+        Raises
+        ------
+        WritingError
+            The results are not in `staging`; the message says where they are instead.
+        """
         self.display("writing the report", 1.0)
-        with writing("the report"):
-            yield self.staging
+        try:
+            write(self.staging)
+        except OSError as error:
+            raise unwritten("the report", error, self.directory.elsewhere(write, self.facts())) from error
+
+    def facts(self) -> dict[str, Any]:
+        """What options.json holds beside the options as given."""
+        facts: dict[str, Any] = {"command": self.command, "machine": self.machine}
+        return facts | ({"resolved": self.resolved} if self.resolved else {})
 
 
 @contextmanager
@@ -96,21 +113,23 @@ def report_run(
     *,
     quiet: bool,
     machine: Mapping[str, str],
-    kept: Callable[[], str] = lambda: "nothing was written",
+    kept: Callable[[], str] | None = None,
 ) -> Iterator[ReportRun]:
     """Run a block that computes and writes results; then print its tables and the path of the report.
 
-    An exception leaves the folder of results unchanged. After Ctrl-C, `kept` describes what is left elsewhere.
+    An exception leaves the folder of results unchanged. After Ctrl-C, or a signal that ends the program, `kept` describes what is
+    left elsewhere.
     """
-    facts: dict[str, Any] = {"command": command, "machine": machine}
+    facts: dict[str, Any] = {}
     try:
         with directory.staged(facts) as staging, ProgressDisplay(quiet=quiet) as display:
-            run = ReportRun(staging, display, machine)
+            run = ReportRun(command=command, directory=directory, staging=staging, display=display, machine=machine)
             yield run
-            if run.resolved:
-                facts["resolved"] = run.resolved
-    except KeyboardInterrupt:
-        raise interrupted(kept()) from None
+            facts |= run.facts()
+    except KeyboardInterrupt as error:
+        if kept is None or anything_was_written():
+            raise
+        raise interrupted(error, kept()) from None
     console = output_console()
     if run.summary is not None and not quiet:
         run.summary(console)
@@ -126,7 +145,7 @@ def json_to_stdout(result: JsonResult) -> bool:
 
 
 def check_json(result: JsonResult) -> None:
-    """Raise OSError, before any work, if the file cannot be written."""
+    """Claim the file before any work; raise OSError if it cannot be written."""
     if result.json is not None and not json_to_stdout(result):
         check_file("--json", result.json, overwrite=result.overwrite)
 
@@ -135,8 +154,7 @@ def print_result(result: JsonResult, content: Mapping[str, Any], tables: Callabl
     """Write the numbers where ``--json`` says, and print the tables and the path."""
     on_stdout = json_to_stdout(result)
     if result.json is not None and not on_stdout:
-        with writing(f"--json: {str(result.json)!r}"):
-            write_json(result.json, content)
+        write_or_keep("--json", result.json, lambda path: write_json(path, content))
     if not result.quiet:
         tables(errors_console() if on_stdout else output_console())
     if on_stdout:

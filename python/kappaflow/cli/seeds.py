@@ -31,7 +31,7 @@ from ..sample_size import require_training_sets
 from ..sampling import initial_noise
 from ..splits import Splits
 from .console import ProgressDisplay, output_console, plain_line, print_networks, print_notes
-from .errors import error_line, writing
+from .errors import WritingError, error_line
 from .loading import NoProfilesError, load_population, open_network, require_profiles, require_seeds_fit
 from .network_order import NetworkOrder
 from .noise import read_noise
@@ -49,7 +49,7 @@ from .options import (
     as_typed,
 )
 from .options_groups import Sizes
-from .output import check_file
+from .output import check_file, write_or_keep
 from .run import check_json, json_to_stdout, print_result
 from .signature import changed, takes_options
 
@@ -115,11 +115,7 @@ def command(
     typed = sizes.typed()
     if ranking.noise is not None and seeds.seeds is not None:
         raise ValueError("--seeds and --noise exclude each other: rank seeds, or the noise in a file")
-    check_json(result)
-    if ranking.ranked is not None:
-        check_file("--write", ranking.ranked, overwrite=result.overwrite)
-        if result.json is not None and result.json.absolute() == ranking.ranked.absolute():
-            raise ValueError(f"--write and --json must name two files, got {str(ranking.ranked)!r} for both")
+    _check_files(result, ranking.ranked)
     required = typed is None or network.network is not None
     if required and not data.is_population and profiles.count < LEAST_IMAGES:
         raise ValueError(
@@ -145,10 +141,8 @@ def command(
         "network_seeds": None if networks is None else _network_facts(networks, ranked),
         "networks": words.as_json(),
     }
-    if ranking.ranked is not None:
-        if networks is None:
-            raise ValueError(f"--write needs the ranking for networks: {missing}")
-        _write_ranking(ranking.ranked, data, population, ranked, networks, sampling, ranking.noise)
+    if ranking.ranked is not None and networks is None:
+        raise ValueError(f"--write needs the ranking for networks: {missing}")
 
     def print_tables(console: Console) -> None:
         if networks is not None:
@@ -164,9 +158,24 @@ def command(
         print_notes(console, [linear.reason], "law")
         print_networks(console, words, words.warning, words.measured)
 
+    try:
+        if ranking.ranked is not None and networks is not None:
+            _write_ranking(ranking.ranked, data, population, ranked, networks, sampling, ranking.noise)
+    except WritingError:  # the other results are written all the same
+        print_result(result, content, print_tables)
+        raise
     print_result(result, content, print_tables)
     if ranking.ranked is not None and not json_to_stdout(result):
         plain_line(output_console(), str(ranking.ranked))
+
+
+def _check_files(result: JsonResult, ranked: Path | None) -> None:
+    """Claim the files before any work; raise an error if one cannot be written, or if both are the same."""
+    if result.json is not None and ranked is not None and result.json.absolute() == ranked.absolute():
+        raise ValueError(f"--write and --json must name two files, got {str(ranked)!r} for both")
+    check_json(result)
+    if ranked is not None:
+        check_file("--write", ranked, overwrite=result.overwrite)
 
 
 def _ranked(population: Population, numbers: Sequence[int], noise: Path | None, sigma_max: float) -> _Ranked:
@@ -256,8 +265,8 @@ def _write_ranking(
             for i in networks.order
         ),
     ]
-    with writing(f"--write: {str(path)!r}"):
-        write_bytes(path, ("\n".join(lines) + "\n").encode("utf-8"))
+    content = ("\n".join(lines) + "\n").encode("utf-8")
+    write_or_keep("--write", path, lambda file: write_bytes(file, content))
 
 
 def _network_table(data: Data, networks: NetworkOrder, ranked: _Ranked, top: int) -> Table:
