@@ -111,7 +111,9 @@ def _jobs(options: CollectOptions, context: Context, plan: Plan) -> list[Job]:
 
 def _member(context: Context, job: Job) -> Member:
     steps = job.spec.training.steps
-    return describe(context, job.spec, Answers.load(answers_file(job)), parameters=0, seconds=0.0, steps=steps)
+    return describe(
+        context, job.spec, Answers.load(answers_file(job), job.probe), parameters=0, seconds=0.0, steps=steps
+    )
 
 
 def _network(member: Member) -> Network:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ._tensors import read_tensors, write_tensors
+from ._formats import POPULATION
+from ._tensors import damaged, read_tensors, write_tensors
 from .provenance import Provenance
 
 __all__ = ["read_population", "write_population"]
 
-_FORMAT = "kappaflow-population-2"
+Made = TypeVar("Made")
+
 #: Fields that are arrays (those that may be None last), and fields that are written as JSON.
 _ARRAYS = ("eigenvalues", "multiplicity", "mean", "profiles", "groups", "eigenvectors")
 _FACTS = ("dimension", "shape", "sample_size")
@@ -36,23 +37,26 @@ def write_population(path: str | os.PathLike[str], fields: Mapping[str, Any]) ->
         facts["group_count"] = fields["group_count"]
     if fields["versions"] != 1:
         facts["versions"] = fields["versions"]
-    write_tensors(path, tensors, format=_FORMAT, metadata={"population": json.dumps(facts)})
+    write_tensors(path, tensors, format=POPULATION, facts={"population": facts})
 
 
-def read_population(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The fields of a saved population by name. A file of an older version has none for groups and versions.
+def read_population(path: str | os.PathLike[str], make: Callable[..., Made]) -> Made:
+    """The population of a file, which `make` makes from its fields by name. An older file has none for groups and versions.
 
     Raises
     ------
     FileNotFoundError
         There is no such file.
-    ValueError
-        It is another kind of file, or damaged.
+    FileError
+        It is another kind of file, damaged, changed since it was written, or holds values that `make` refuses.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"path must name a saved population, got {os.fspath(path)!r}: no such file")
-    tensors, metadata = read_tensors(path, format=_FORMAT, what="a saved population", of_format="a saved population")
-    facts = json.loads(metadata["population"])
-    facts["shape"] = tuple(facts["shape"])
-    facts["provenance"] = Provenance.from_json(facts["provenance"])
-    return {**facts, **tensors}
+    tensors, facts = read_tensors(path, POPULATION)
+    known = facts["population"]
+    try:
+        known["shape"] = tuple(known["shape"])
+        known["provenance"] = Provenance.from_json(known["provenance"])
+        return make(**known, **tensors)
+    except (ValueError, TypeError) as error:
+        raise damaged(path, POPULATION, str(error)) from error

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from . import _core
 from ._checks import FloatArray, integer, real_array
+from ._orthonormal import with_orthonormal_columns
 from ._repr import short_repr
 from .memory import require_memory
 
@@ -170,7 +171,8 @@ def gram_eigensystem(centred: FloatArray) -> Eigensystem:
     ConvergenceError
         LAPACK does not converge.
     """
-    return Eigensystem(*_core.gram_eigensystem(centred, float(len(centred)), True, linear_algebra()))
+    values, vectors = _core.gram_eigensystem(centred, float(len(centred)), True, linear_algebra())
+    return Eigensystem(values, with_orthonormal_columns(vectors))
 
 
 def has_variance(eigenvalues: FloatArray) -> npt.NDArray[np.bool_]:

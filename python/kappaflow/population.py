@@ -14,12 +14,13 @@ import numpy as np
 from . import _core
 from ._checks import FloatArray, real_array, sample_shape, spectrum_arrays
 from ._independence import without_copies
+from ._population_fields import checked_fields
 from ._population_files import read_population, write_population
 from ._progress import CountProgress
 from ._reading import SamplesRead, read_samples
 from ._row_modes import along
 from ._tables import Columns, Tabular, html_table
-from .groups import GroupArray, require_groups, uncorrelated_rows
+from .groups import GroupArray, uncorrelated_rows
 from .moments import has_variance, linear_algebra, require_matrices, symmetric_eigensystem
 from .profiles import ProfileArray, profiles_of
 from .provenance import Provenance
@@ -28,8 +29,6 @@ __all__ = ["Population"]
 
 #: Asymmetry and negative eigenvalues up to this fraction of the largest eigenvalue count as rounding errors.
 COVARIANCE_TOLERANCE = 1e-10
-#: Above this dimension the mean of a population that is known by its spectrum alone is not stored.
-_LARGEST_MEAN = 10**8
 
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)
@@ -90,30 +89,21 @@ class Population(Tabular):
     ) -> None:
         """Set the fields; `mean` is zero, `shape` is (d,) and `group_count` is that of the profiles by default.
 
+        `multiplicity` may be one number for all modes.
+
         Raises
         ------
+        TypeError
+            Values of another type.
         ValueError
-            `groups` does not number the profiles from 0 without gaps.
+            Values that no population can have: eigenvalues that do not descend or are negative, eigenvectors that are not
+            orthonormal to 1e-5, profiles whose mean square is not the eigenvalue, groups that do not number the profiles from 0
+            without gaps, other shapes, sizes below 1, NaN or infinite values.
         """
-        if groups is not None:
-            groups = require_groups(groups, 0 if profiles is None else len(profiles))
-            group_count = int(groups[-1]) + 1 if group_count is None else group_count
-        self.__setstate__(
-            {
-                "eigenvalues": eigenvalues,
-                "multiplicity": multiplicity,
-                "dimension": dimension,
-                "mean": np.zeros(dimension if dimension <= _LARGEST_MEAN else 0) if mean is None else mean,
-                "eigenvectors": eigenvectors,
-                "shape": (dimension,) if shape is None else shape,
-                "sample_size": sample_size,
-                "profiles": profiles,
-                "groups": groups,
-                "group_count": group_count,
-                "versions": versions,
-                "provenance": Provenance() if provenance is None else provenance,
-            }
-        )
+        given = {"eigenvalues": eigenvalues, "multiplicity": multiplicity, "dimension": dimension, "mean": mean}
+        given |= {"eigenvectors": eigenvectors, "shape": shape, "sample_size": sample_size, "profiles": profiles}
+        given |= {"groups": groups, "group_count": group_count, "versions": versions, "provenance": provenance}
+        self.__setstate__(checked_fields(given))
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -476,7 +466,7 @@ class Population(Tabular):
         return np.asarray(self.mean + (inside if null_gain == 0 else null_gain * centred + inside))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file with JSON metadata, whole or not at all.
+        """Write a safetensors file with JSON metadata and a checksum, whole or not at all.
 
         Raises
         ------
@@ -493,7 +483,7 @@ class Population(Tabular):
         ------
         FileNotFoundError
             There is no such file.
-        ValueError
-            It is another kind of file, or damaged.
+        FileError
+            It is another kind of file, damaged, changed since it was written, or holds values that no population can have.
         """
-        return cls(**read_population(path))
+        return read_population(path, cls)

@@ -227,8 +227,9 @@ def test_kept_networks_become_a_set(bench: SimpleNamespace, tmp_path: Path) -> N
         if network.repeat == 1 and network.split == "A":
             made = made.mean(axis=0) + 0.1 * (made - made.mean(axis=0))  # too little variance for the gate
         job.folder.mkdir(parents=True)
-        loss = dict.fromkeys(("own", "held_out"), np.zeros(len(LEVELS)))
-        Answers({"seeds": made}, loss).save(answers_file(job), {})
+        loss = dict.fromkeys(job.probe.images, np.zeros(len(LEVELS)))
+        shared = np.zeros((len(LEVELS), *job.probe.images["shared"].shape))
+        Answers({"seeds": made}, loss, shared).save(answers_file(job), "made up")
     out = tmp_path / "copy.npz"
     done = collect(bench, "digits", "--runs", str(tmp_path / "runs"), "--out", str(out))
     assert done.exit_code == 0, done.output

@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy.typing as npt
 import torch
 
+from .._formats import NETWORK, TRAINING
 from .._repr import ShortRepr, short_repr
-from .._tensors import read_tensors, write_tensors
+from .._schema import TensorFormat, shown_value
+from .._tensors import TensorFile, damaged, read_tensors, write_tensors
 from .config import NetworkConfig, build_denoiser
 from .edm import EDMDenoiser
 
 __all__ = [
-    "NETWORK_FORMAT",
-    "STATE_FORMAT",
     "LoadedNetwork",
     "TrainingState",
+    "check_state",
     "load_network",
     "load_state",
     "network_facts",
@@ -29,8 +31,6 @@ __all__ = [
     "save_state",
 ]
 
-NETWORK_FORMAT = "kappaflow-network-1"
-STATE_FORMAT = "kappaflow-training-1"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -142,8 +142,30 @@ def save_state(path: Path, state: TrainingState, *, seconds: float) -> None:
         tensors[f"weights/{name}"], tensors[f"ema/{name}"] = parameter.detach(), state.ema[name]
         for moment, value in state.optimiser.state.get(parameter, {}).items():
             tensors[f"adam/{moment}/{name}"] = value
-    facts = {"config": json.dumps(state.config), "step": str(state.step), "seconds": repr(seconds)}
-    _write(path, tensors, STATE_FORMAT, facts)
+    facts = {"config": state.config, "step": state.step, "seconds": seconds}
+    _write(path, tensors, TRAINING, facts)
+
+
+def check_state(path: Path, config: Mapping[str, Any]) -> TensorFile:
+    """The arrays and facts of a training, which must be that of a configuration.
+
+    Raises
+    ------
+    FileError
+        The file is not a training, damaged, or changed since it was written.
+    ValueError
+        It is one of another run.
+    FileNotFoundError
+        There is no such file.
+    """
+    file = _read(path, TRAINING)
+    former = file.facts["config"]
+    if former != config:
+        changed = [key for key in config if former.get(key) != config[key]]
+        raise ValueError(
+            f"checkpoint {str(path)!r} is of another run (different: {', '.join(changed)}); remove it or name another"
+        )
+    return file
 
 
 def load_state(path: Path, state: TrainingState) -> None:
@@ -151,30 +173,35 @@ def load_state(path: Path, state: TrainingState) -> None:
 
     Raises
     ------
+    FileError
+        The file is not a training, damaged, or changed since it was written.
     ValueError
-        The file is not a training, or one of another run.
+        It is one of another run.
     FileNotFoundError
         There is no such file.
     """
-    tensors, facts = _read(path, STATE_FORMAT, "a training checkpoint")
-    former = json.loads(facts["config"])
-    if former != state.config:
-        changed = [key for key in state.config if former.get(key) != state.config[key]]
-        raise ValueError(
-            f"checkpoint {str(path)!r} is of another run (different: {', '.join(changed)}); remove it or name another"
-        )
+    arrays, facts = check_state(path, state.config)
+    moments = [f"adam/{moment}" for moment in _MOMENTS] if facts["step"] else []
+    expected = {
+        f"{kind}/{name}": (1,) if kind.endswith("step") else tuple(value.shape)
+        for name, value in state.parameters.items()
+        for kind in ("weights", "ema", *moments)
+    }
+    _require_shapes(path, TRAINING, arrays, expected)
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     with torch.no_grad():
         for name, parameter in state.parameters.items():
             parameter.copy_(tensors[f"weights/{name}"])
             state.ema[name].copy_(tensors[f"ema/{name}"])
-            if f"adam/step/{name}" in tensors:
-                moments = {moment: tensors[f"adam/{moment}/{name}"] for moment in _MOMENTS}
+            if moments:
                 state.optimiser.state[parameter] = {
-                    key: value.reshape(()) if key == "step" else value.to(parameter.device)
-                    for key, value in moments.items()
+                    moment: tensors[f"adam/step/{name}"].reshape(())
+                    if moment == "step"
+                    else tensors[f"adam/{moment}/{name}"].to(parameter.device)
+                    for moment in _MOMENTS
                 }
-    state.step = state.averaged = int(facts["step"])
-    state.seconds = float(facts["seconds"])
+    state.step = state.averaged = facts["step"]
+    state.seconds = facts["seconds"]
 
 
 def save_network(path: str | os.PathLike[str], denoiser: EDMDenoiser, facts: Mapping[str, Any]) -> None:
@@ -192,7 +219,7 @@ def save_network(path: str | os.PathLike[str], denoiser: EDMDenoiser, facts: Map
         The file cannot be written.
     """
     tensors = {f"weights/{name}": value.detach() for name, value in denoiser.named_parameters()}
-    _write(Path(path), tensors, NETWORK_FORMAT, {"facts": json.dumps(dict(facts))})
+    _write(Path(path), tensors, NETWORK, {"facts": dict(facts)})
 
 
 def load_network(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> LoadedNetwork:
@@ -205,20 +232,24 @@ def load_network(path: str | os.PathLike[str], device: str | torch.device = "cpu
 
     Raises
     ------
-    ValueError
-        The file is damaged or of another kind.
+    FileError
+        The file is of another kind, damaged, or changed since it was written.
     OSError
         It cannot be read.
     """
     _require_ours(Path(path))
-    tensors, metadata = _read(Path(path), NETWORK_FORMAT, "a network")
-    facts = json.loads(metadata["facts"])
-    config = facts["network"]
-    denoiser = build_denoiser(NetworkConfig(**{**config, "shape": tuple(config["shape"])}))
+    arrays, facts = _read(Path(path), NETWORK)
+    known = facts["facts"]
+    try:
+        denoiser = build_denoiser(NetworkConfig(**{**known["network"], "shape": tuple(known["network"]["shape"])}))
+    except (ValueError, TypeError, RuntimeError) as error:  # settings that torch refuses raise RuntimeError
+        raise damaged(path, NETWORK, f"network must be a configuration that can be built ({error})") from error
+    parameters = dict(denoiser.named_parameters())
+    _require_shapes(path, NETWORK, arrays, {f"weights/{name}": tuple(p.shape) for name, p in parameters.items()})
     with torch.no_grad():
-        for name, parameter in denoiser.named_parameters():
-            parameter.copy_(tensors[f"weights/{name}"])
-    return LoadedNetwork(denoiser.to(device).eval(), facts)
+        for name, parameter in parameters.items():
+            parameter.copy_(torch.from_numpy(arrays[f"weights/{name}"]))
+    return LoadedNetwork(denoiser.to(device).eval(), known)
 
 
 def network_facts(path: str | os.PathLike[str]) -> dict[str, Any] | None:
@@ -226,11 +257,11 @@ def network_facts(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     if not os.path.isfile(path):
         return None
     try:
-        _, metadata = _read(Path(path), NETWORK_FORMAT, "a network")
+        _, facts = _read(Path(path), NETWORK)
     except ValueError:
         return None
-    facts: dict[str, Any] = json.loads(metadata["facts"])
-    return facts
+    known: dict[str, Any] = facts["facts"]
+    return known
 
 
 def _require_ours(path: Path) -> None:
@@ -250,10 +281,24 @@ def _require_ours(path: Path) -> None:
         )
 
 
-def _write(path: Path, tensors: Mapping[str, torch.Tensor], format: str, facts: Mapping[str, str]) -> None:
+def _require_shapes(
+    path: str | os.PathLike[str],
+    format: TensorFormat,
+    arrays: Mapping[str, npt.NDArray[Any]],
+    expected: Mapping[str, tuple[int, ...]],
+) -> None:
+    """Raise FileError unless the arrays are those of the network, by name and shape."""
+    shapes = {name: array.shape for name, array in arrays.items()}
+    for name in (*expected, *shapes):
+        wanted, found = expected.get(name, "nothing"), shapes.get(name, "nothing")
+        if wanted != found:
+            raise damaged(path, format, f"{shown_value(name)} must have the shape {wanted} of the network, got {found}")
+
+
+def _write(path: Path, tensors: Mapping[str, torch.Tensor], format: TensorFormat, facts: Mapping[str, Any]) -> None:
     arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
     try:
-        write_tensors(path, arrays, format=format, metadata=facts)
+        write_tensors(path, arrays, format=format, facts=facts)
     except OSError as error:
         why = error.strerror or str(error)
         raise OSError(
@@ -261,9 +306,8 @@ def _write(path: Path, tensors: Mapping[str, torch.Tensor], format: str, facts: 
         ) from error
 
 
-def _read(path: Path, format: str, what: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def _read(path: Path, format: TensorFormat) -> TensorFile:
     try:
-        arrays, facts = read_tensors(path, format=format, what=f"{what} (.safetensors)", of_format=what)
+        return read_tensors(path, format)
     except FileNotFoundError:
-        raise FileNotFoundError(f"path must name {what}, got {str(path)!r}, which does not exist") from None
-    return {name: torch.from_numpy(value) for name, value in arrays.items()}, facts
+        raise FileNotFoundError(f"path must name {format.what}, got {str(path)!r}, which does not exist") from None

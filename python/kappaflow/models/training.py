@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -91,12 +92,18 @@ def train(
     return TrainedDenoiser(denoiser.eval(), seconds)
 
 
+def training_identity(network: NetworkConfig, training: TrainingConfig, images: torch.Tensor) -> dict[str, Any]:
+    """What distinguishes the training of a network on images (n, \\*shape) from others, as JSON gives it back."""
+    images = images.to(torch.float32)
+    parts = {"network": asdict(network), "training": asdict(training), "images": digest(images.cpu().numpy())}
+    return dict(json.loads(json.dumps(parts)))
+
+
 def _start(
     network: NetworkConfig, training: TrainingConfig, denoiser: EDMDenoiser, images: torch.Tensor, path: Path | None
 ) -> TrainingState:
     """The state to continue from: that of the checkpoint, or a new one."""
-    parts = {"network": asdict(network), "training": asdict(training), "images": digest(images.cpu().numpy())}
-    state = TrainingState.new(denoiser, parts)
+    state = TrainingState.new(denoiser, training_identity(network, training, images))
     if path is not None and path.exists():
         load_state(path, state)
     return state

@@ -13,7 +13,6 @@ The command is a template. Its placeholders are filled in for every network:
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shlex
@@ -26,9 +25,11 @@ from typing import Any
 import numpy as np
 
 from .._checks import FloatArray, integer
-from .._files import write_bytes
+from .._files_inside import require_inside
+from .._formats import ANSWERS, SCRIPT_RUN
+from .._json_files import digest_of_path, read_facts, write_facts
 from .._repr import ShortRepr
-from .._tensors import digest
+from .._tensors import digest, read_tensors
 from ..models.errors import TrainingError
 from ..validation.network.context import Context
 from ..validation.network.given import Given, Questions, open_models
@@ -36,6 +37,7 @@ from ..validation.network.members import Member, describe, pair_members
 from ..validation.network.plan import ComparedModel, make_models, training_seed
 from ..validation.network.probes import Answers
 from ..validation.network.sweep import answers_name, configuration_hash, layout_facts
+from .command_samples import read_samples
 from .commands import Call, Ended, last_line, run_calls, status_words
 from .training import PilotMembers, first_pair, shorter_lengths
 
@@ -288,6 +290,9 @@ def train_with_script(
     work = _Work(plan, context, folder, device)
     everything = (*plan.runs, *plan.shorter)
     missing = [run for run in everything if not work.result(run).exists()]
+    for run in everything:
+        if run not in missing:
+            work.require_whole(run)
     calls = [work.call(run) for run in missing]
 
     def report() -> None:
@@ -375,20 +380,19 @@ class _Work:
         if not written.exists():
             raise self._failure(run, f"the command ended with exit status 0, but it did not write {str(written)!r}")
         try:
-            self._answers(run, written)
+            self._answers(run, require_inside(written, place))
+            written_digest = digest_of_path(written)
         except (ValueError, ImportError, OSError) as error:
             raise self._failure(run, f"the command ended with exit status 0, but {_one_line(error)}") from error
         facts = {
             "run": _name(run),
             "command": self._command.text,
-            "seed": run.seed,
-            "steps": run.steps,
             "seconds": end.seconds,
-            "indices": run.own.tolist(),
-            "images": digest(self._rows(run)),
             "shape": list(self._context.shape),
+            "result": written_digest,
+            **self._identity(run),
         }
-        write_bytes(place / _FACTS, json.dumps(facts).encode())
+        write_facts(place / _FACTS, facts)
         os.replace(written, result)
         shutil.rmtree(place / _UNFINISHED, ignore_errors=True)
 
@@ -398,29 +402,58 @@ class _Work:
         wrote = f"the last line of its output is {line!r}" if line else "it printed nothing"
         return TrainingError(f"{_name(run)}: {what}; {wrote}; its output is in {str(log)!r}")
 
+    def require_whole(self, run: ScriptRun) -> float:
+        """Check that the files of a finished run are those that it left; the seconds that it took.
+
+        Raises
+        ------
+        TrainingError
+            A kept file is damaged, changed, or of another run.
+        """
+        place, result = self._place(run), self.result(run)
+        try:
+            require_inside(result, self._folder)
+            facts = read_facts(place / _FACTS, SCRIPT_RUN)
+            changed = [name for name, value in self._identity(run).items() if facts[name] != value]
+            if changed:
+                raise ValueError(f"{_FACTS!r} is that of another run (different: {', '.join(changed)})")
+            if facts["result"] != digest_of_path(result):
+                raise ValueError(f"{result.name!r} has changed since the command wrote it")
+            for kept in place.glob("answers-*.safetensors"):
+                read_tensors(require_inside(kept, place), ANSWERS)
+        except (ValueError, OSError) as error:
+            raise self._unusable(run, error) from error
+        return float(facts["seconds"])
+
+    def _identity(self, run: ScriptRun) -> dict[str, Any]:
+        """What the facts of a run must say."""
+        return {"seed": run.seed, "steps": run.steps, "indices": run.own.tolist(), "images": digest(self._rows(run))}
+
+    def _unusable(self, run: ScriptRun, error: Exception) -> TrainingError:
+        return TrainingError(
+            f"{_name(run)}: {str(self.result(run))!r} cannot be used: {_one_line(error)}; remove its folder and it is trained again"
+        )
+
     def member(self, run: ScriptRun) -> Member:
         """A finished run with its gate.
 
         Raises
         ------
         TrainingError
-            A kept file is damaged.
+            A kept file is damaged, changed, or of another run.
         """
-        result = self.result(run)
+        result, seconds = self.result(run), self.require_whole(run)
         try:
-            seconds = float(json.loads((self._place(run) / _FACTS).read_text(encoding="utf-8"))["seconds"])
             answers = self._answers(run, result)
             parameters = 0 if self._command.writes_samples else self._opened(result).parameters(0)
-        except (ValueError, KeyError, ImportError, OSError) as error:
-            raise TrainingError(
-                f"{_name(run)}: {str(result)!r} cannot be used: {_one_line(error)}; remove its folder and it is trained again"
-            ) from error
+        except (ValueError, ImportError, OSError) as error:
+            raise self._unusable(run, error) from error
         return describe(self._context, run, answers, parameters=parameters, seconds=seconds, steps=run.steps)
 
     def _answers(self, run: ScriptRun, result: Path) -> Answers:
         """Samples of the network, and its losses if it is a model; the answers of a model are kept in the folder of the run."""
         if self._command.writes_samples:
-            return Answers({"seeds": _read_samples(result, self._noise.shape)})
+            return Answers({"seeds": read_samples(result, self._noise.shape)})
         given = self._opened(result)
         scale = given.sigma_max / self._context.sigma_max
         context = replace(
@@ -429,10 +462,11 @@ class _Work:
             sigma_max=given.sigma_max,
         )
         questions = Questions(context, given, sampler_steps=context.steps, seed=self._seed, device=self._device)
-        kept = self._place(run) / answers_name(questions.probe(run))
+        probe = questions.probe(run)
+        kept = self._place(run) / answers_name(probe)
         if not kept.exists() or result.parent.name == _UNFINISHED:
-            questions.answers(0, run).save(kept, {"run": _name(run)})
-        return Answers.load(kept)
+            questions.answers(0, run).save(kept, _name(run))
+        return Answers.load(kept, probe)
 
     def _opened(self, model: Path) -> Given:
         return open_models((str(model),), self._context.shape, sigma_max=self._context.sigma_max, device=self._device)
@@ -445,20 +479,3 @@ def _name(run: ScriptRun) -> str:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _read_samples(path: Path, shape: tuple[int, ...]) -> FloatArray:
-    """(Z, d) rows of a file of samples of this shape (Z, *shape)."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"samples must be a .npy file of numbers, got {path.name!r}: {error}") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise ValueError(f"samples must be a .npy file of numbers, got {getattr(array, 'dtype', 'several arrays')}")
-    if array.shape != shape:
-        raise ValueError(f"samples must have the shape of the noise, {shape}, got {array.shape}")
-    rows = array.reshape(len(array), -1).astype(np.float64)
-    if not np.isfinite(rows).all():
-        count = int((~np.isfinite(rows).all(axis=1)).sum())
-        raise ValueError(f"samples must be finite, got {count:,} of {len(rows):,} images with NaN or infinity")
-    return rows

@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray, integer
+from .._files_inside import require_inside
 from .._listing import listed
 from .._repr import ShortRepr
+from .._schema import FileError
 from .._tensors import digest
 from ..groups import GroupLabels
 from ..models.checkpoint import network_facts
@@ -26,6 +28,7 @@ from ..validation.network.experiment import train_members
 from ..validation.network.given import Given, Questions
 from ..validation.network.members import Member, MemberPair, PairKind
 from ..validation.network.plan import ComparedModel, RunSpec
+from ..validation.network.sweep import folder_name
 from .training import PilotMembers
 
 __all__ = ["KeptRuns", "ObservedPilot", "kept_runs", "observed_pilots", "pilots_of_models", "pilots_of_runs"]
@@ -47,7 +50,7 @@ class KeptRuns(ShortRepr):
     pairs : places in `runs` of the two networks of each pair, and the arm of the pair: "different", "same" or "floor"
     arch, steps : architecture, and length of the training
     others : other kinds of networks in the folder, in words
-    unreadable : names of folders whose network cannot be read
+    unreadable : names of folders whose network cannot be used: it is damaged, lies elsewhere, or is that of another folder
     """
 
     runs: tuple[RunSpec, ...]
@@ -83,11 +86,15 @@ def kept_runs(folder: Path, images: FloatArray, shape: tuple[int, ...], *, group
     kinds: dict[str, list[RunSpec]] = defaultdict(list)
     unreadable = []
     for path in sorted(folder.glob(_MODELS)):
-        facts = network_facts(path)
+        facts = network_facts(path) if _is_inside(path, folder) else None
         if facts is None:
             unreadable.append(path.parent.name)
         elif _of_these_images(facts, images, shape):
-            kinds[_kind(facts)].append(_spec(facts, len(images), related))
+            run = _spec(facts, len(images), related)
+            if run is not None and path.parent.name == folder_name(run, images[run.own], shape):
+                kinds[_kind(facts)].append(run)
+            else:
+                unreadable.append(f"{path.parent.name} (not the name of the network in it)")
     found = [(runs, _pairs(runs, related)) for runs in kinds.values()]
     found.sort(key=lambda kind: (-len(kind[1]), -kind[0][0].training.steps))
     if not found or not found[0][1]:
@@ -126,7 +133,7 @@ def pilots_of_runs(
 
     Raises
     ------
-    ValueError, OSError
+    TrainingError, ValueError, OSError
         See :func:`~kappaflow.validation.network.sweep.run_jobs`.
     """
     members = train_members(
@@ -137,6 +144,7 @@ def pilots_of_runs(
         seed=context.seeds[0],
         workers=workers,
         device=device,
+        training=False,
         progress=progress,
     )
     pairs = [
@@ -151,11 +159,20 @@ def pilots_of_runs(
     return PilotMembers(full=tuple(members), shorter=(), pairs=tuple(pairs))
 
 
+def _is_inside(path: Path, folder: Path) -> bool:
+    try:
+        return bool(require_inside(path, folder))
+    except FileError:
+        return False
+
+
 def _of_these_images(facts: dict[str, Any], images: FloatArray, shape: tuple[int, ...]) -> bool:
     indices = np.array(facts.get("indices", []), dtype=np.int64)
     if not indices.size or indices.max() >= len(images) or facts.get("shape") != list(shape):
         return False
-    if facts.get("stratum") is not None:  # sets that differ on purpose
+    if (
+        facts.get("stratum") is not None or "training" not in facts
+    ):  # sets that differ on purpose; networks of functions
         return False
     return digest(images[indices]) == facts.get("images")
 
@@ -165,10 +182,14 @@ def _kind(facts: dict[str, Any]) -> str:
     return json.dumps([facts["network"], training], sort_keys=True)
 
 
-def _spec(facts: dict[str, Any], count: int, groups: GroupLabels | None) -> RunSpec:
+def _spec(facts: dict[str, Any], count: int, groups: GroupLabels | None) -> RunSpec | None:
+    """The run of a network; None if its facts are not those of a training here."""
     own = np.array(facts["indices"], dtype=np.int64)
     network = NetworkConfig(**{**facts["network"], "shape": tuple(facts["network"]["shape"])})
-    training = TrainingConfig(**facts["training"])
+    try:
+        training = TrainingConfig(**facts["training"])
+    except (TypeError, ValueError):
+        return None
     held_out = some_of(apart(groups, count, own), np.random.default_rng(len(own)))
     return RunSpec(
         arch=network.arch,

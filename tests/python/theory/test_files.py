@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from kappaflow._files import replaced, write_bytes
+from kappaflow._schema import TensorFormat
 from kappaflow._tensors import write_tensors
+
+TOY = TensorFormat("toy", "a toy")
 
 
 @pytest.fixture
@@ -21,7 +24,7 @@ def umask():
 
 def test_new_files_have_usual_permissions(tmp_path: Path, umask: int) -> None:
     write_bytes(tmp_path / "page.html", b"page")
-    write_tensors(tmp_path / "numbers.safetensors", {"a": np.ones(3)}, format="toy", metadata={})
+    write_tensors(tmp_path / "numbers.safetensors", {"a": np.ones(3)}, format=TOY, facts={})
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {umask}
 
 

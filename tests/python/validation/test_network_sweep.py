@@ -29,9 +29,9 @@ def test_a_stopped_sweep_goes_on(tmp_path: Path) -> None:
     context = make_context(images, SHAPE, seeds=16, sampler_steps=5)
     plan = make_plan(images, SHAPE, archs=["mlp"], n=[10], seeds=16, sampler_steps=5, steps=60)
     jobs = sweep.make_jobs(plan.runs, images, SHAPE, dict(context.noise), tmp_path, steps=5, sigma_max=80.0, seed=0)
-    first = sweep.run_jobs(jobs[:1], workers=1)[0].answers().samples["seeds"]
+    first = sweep.run_jobs(jobs[:1], workers=1)[0].answers(jobs[0].probe).samples["seeds"]
     everything = sweep.run_jobs(jobs, workers=1)
-    np.testing.assert_array_equal(everything[0].answers().samples["seeds"], first)
+    np.testing.assert_array_equal(everything[0].answers(jobs[0].probe).samples["seeds"], first)
     assert len({outcome.key for outcome in everything}) == 3
     for job in jobs:
         assert not (job.folder / "training.safetensors").exists()
@@ -49,8 +49,9 @@ def test_a_sweep_on_a_dask_cluster(tmp_path: Path) -> None:
     cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None)
     with cluster:
         found = sweep.run_jobs(there, dask=cluster.scheduler_address)
-    for one, other in zip(found, sweep.run_jobs(here, workers=1), strict=True):
-        np.testing.assert_array_equal(one.answers().samples["seeds"], other.answers().samples["seeds"])
+    for job, one, other in zip(here, found, sweep.run_jobs(here, workers=1), strict=True):
+        samples = [outcome.answers(job.probe).samples["seeds"] for outcome in (one, other)]
+        np.testing.assert_array_equal(*samples)
 
 
 def test_a_diverging_run_does_not_take_the_others_with_it(tmp_path: Path) -> None:

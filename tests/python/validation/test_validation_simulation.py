@@ -367,7 +367,7 @@ def test_files_that_are_not_statistics_are_refused(tmp_path: Path) -> None:
     sets, design = SOURCES["gaussian"](), make_design(9)
     with pytest.raises(ValueError, match=r"path must name saved statistics, got .*text"):
         simulate(design, sets, checkpoint=text)
-    with pytest.raises(ValueError, match=r"path must name statistics of format .*, got 'kappaflow-population-2'"):
+    with pytest.raises(ValueError, match=r"path must name saved statistics of format .*, got 'kappaflow-population-2'"):
         simulate(design, sets, checkpoint=population)
     assert text.read_text() == "no tensors"
     with pytest.raises(FileNotFoundError, match=r"checkpoint must lie in a folder that exists, got .*nowhere"):

@@ -17,14 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._checks import FloatArray, choice, integer, positive, real_array
+from ..._formats import SIMULATION
+from ..._listing import listed
 from ..._repr import ShortRepr
-from ..._tensors import digest, read_tensors, write_tensors
+from ..._tensors import damaged, digest, read_tensors, write_tensors
 from ...maps import Map
 from .draws import TrainingSets
 
 __all__ = ["DEFAULT_MEMORY", "Design", "GroupLayout", "Statistics", "difference", "group_layout", "spaced_modes"]
 
-_FORMAT = "kappaflow-simulation-1"
 #: Fewest groups for which an interval is given, and fewest sets in a group.
 LEAST_GROUPS = 10
 LEAST_SIZE = 4
@@ -227,7 +228,7 @@ class Statistics:
         tensors: dict[str, npt.NDArray[Any]] = {f"array:{name}": value for name, value in self.arrays.items()}
         tensors |= {f"sum:{name}": value for name, value in self.sums.items()}
         tensors["done"] = np.array(self.done, dtype=np.int64)
-        write_tensors(path, tensors, format=_FORMAT, metadata={"identity": json.dumps(self.identity)})
+        write_tensors(path, tensors, format=SIMULATION, facts={"identity": self.identity})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Statistics:
@@ -235,12 +236,14 @@ class Statistics:
 
         Raises
         ------
-        ValueError
-            The file is not one of these.
+        FileError
+            The file is not one of these, damaged, or changed since it was written.
         """
-        tensors, metadata = read_tensors(path, format=_FORMAT, what="saved statistics", of_format="statistics")
-        loaded = cls(json.loads(metadata["identity"]))
+        tensors, facts = read_tensors(path, SIMULATION)
+        loaded = cls(facts["identity"])
         loaded.done = [int(number) for number in tensors.pop("done")]
+        if loaded.done != sorted(set(loaded.done)) or min(loaded.done, default=0) < 0:
+            raise damaged(path, SIMULATION, f"done must hold ascending numbers of groups, got {listed(loaded.done)}")
         for key, value in tensors.items():
             kind, name = key.split(":", 1)
             (loaded.arrays if kind == "array" else loaded.sums)[name] = value

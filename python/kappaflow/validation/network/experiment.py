@@ -81,6 +81,7 @@ def train_members(
     workers: int | None = None,
     device: str = "cpu",
     dask: str | None = None,
+    training: bool = True,
     progress: Callable[[str, float], None] | None = None,
 ) -> list[Member]:
     """Train and sample networks, in the order of `runs`; what exists in `folder` is not done again.
@@ -92,10 +93,11 @@ def train_members(
     folder, workers, device, dask, progress : see :func:`validate_networks`
     sampler_steps : of the sampler
     seed : of the noise on images
+    training : see :func:`~.sweep.run_jobs`
 
     Raises
     ------
-    ValueError, OSError
+    TrainingError, ValueError, OSError
         See :func:`~.sweep.run_jobs`.
     """
     jobs = make_jobs(
@@ -108,14 +110,14 @@ def train_members(
         sigma_max=context.sigma_max,
         seed=seed,
     )
-    outcomes = run_jobs(jobs, workers=workers, device=device, dask=dask, progress=progress)
+    outcomes = run_jobs(jobs, workers=workers, device=device, dask=dask, training=training, progress=progress)
     if progress is not None:
         progress("comparing", 0.98)
     return [
         describe(
             context,
             job.spec,
-            outcome.answers(),
+            outcome.answers(job.probe),
             parameters=outcome.parameters,
             seconds=outcome.seconds,
             steps=job.spec.training.steps,

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from ..._checks import FloatArray
+from ..._formats import ANSWERS
 from ..._repr import ShortRepr
-from ..._tensors import read_tensors, write_tensors
+from ..._tensors import damaged, read_tensors, write_tensors
 from ...models.denoisers import TensorDenoiser
 from ...models.layout import to_rows, to_tensor
 from ...models.sampling import sample
@@ -21,8 +22,6 @@ __all__ = ["LEVELS", "Answers", "Probe", "denoised", "examine"]
 
 #: Noise levels at which denoisers are compared: those at which images form, from texture to layout.
 LEVELS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-#: Format of a file of answers.
-ANSWERS_FORMAT = "kappaflow-answers-1"
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,29 +63,46 @@ class Answers(ShortRepr):
     loss: Mapping[str, FloatArray] = field(default_factory=dict)
     shared: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0)))
 
-    def save(self, path: str | os.PathLike[str], facts: Mapping[str, str]) -> None:
-        """Write a safetensors file, completely or not at all, with `facts` in its metadata."""
+    def save(self, path: str | os.PathLike[str], run: str) -> None:
+        """Write a safetensors file, completely or not at all, with the name of the run."""
         arrays = {f"samples/{name}": value for name, value in self.samples.items()}
         arrays.update({f"loss/{name}": value for name, value in self.loss.items()})
         arrays["shared"] = self.shared.astype(np.float32)
-        write_tensors(path, arrays, format=ANSWERS_FORMAT, metadata=dict(facts))
+        write_tensors(path, arrays, format=ANSWERS, facts={"run": run})
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Answers:
-        """Read a file that :meth:`save` wrote.
+    def load(cls, path: str | os.PathLike[str], probe: Probe) -> Answers:
+        """Read the answers to these questions from a file that :meth:`save` wrote.
 
         Raises
         ------
-        ValueError
-            The file is not one of these.
+        FileError
+            The file is not one of these, damaged, changed since it was written, or holds answers to other questions.
         """
-        arrays, _ = read_tensors(path, format=ANSWERS_FORMAT, what="answers of a model", of_format="answers of a model")
+        arrays, _ = read_tensors(path, ANSWERS)
+        shared = arrays.pop("shared").astype(np.float64)
         parts: dict[str, dict[str, FloatArray]] = {"samples": {}, "loss": {}}
         for name, value in arrays.items():
-            if "/" in name:
-                kind, key = name.split("/", 1)
-                parts[kind][key] = value
-        return cls(parts["samples"], parts["loss"], arrays["shared"].astype(np.float64))
+            kind, key = name.split("/", 1)
+            parts[kind][key] = value
+        answers = cls(parts["samples"], parts["loss"], shared)
+        if answers._shapes() != _shapes_of(probe):
+            raise damaged(path, ANSWERS, "its arrays have other names or shapes than the answers to these questions")
+        return answers
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        shapes = {f"samples/{name}": value.shape for name, value in self.samples.items()}
+        return (
+            shapes | {f"loss/{name}": value.shape for name, value in self.loss.items()} | {"shared": self.shared.shape}
+        )
+
+
+def _shapes_of(probe: Probe) -> dict[str, tuple[int, ...]]:
+    """The shapes of the answers that :func:`examine` gives."""
+    levels = len(LEVELS)
+    shared = (levels, *probe.images["shared"].shape) if "shared" in probe.images else (0, 0, 0)
+    shapes: dict[str, tuple[int, ...]] = {f"samples/{name}": noise.shape for name, noise in probe.noise.items()}
+    return shapes | {f"loss/{name}": (levels,) for name in probe.images} | {"shared": shared}
 
 
 def examine(

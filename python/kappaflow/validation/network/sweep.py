@@ -18,12 +18,14 @@ from typing import Any
 import torch
 
 from ..._checks import FloatArray, integer
+from ..._files_inside import require_inside
 from ..._repr import ShortRepr
+from ..._schema import FileError
 from ..._tensors import digest
-from ...models.checkpoint import load_network, save_network
+from ...models.checkpoint import LoadedNetwork, check_state, load_network, save_network
 from ...models.errors import TrainingError
 from ...models.layout import to_tensor
-from ...models.training import train
+from ...models.training import train, training_identity
 from .plan import RunSpec
 from .probes import Answers, Probe, examine
 
@@ -32,8 +34,10 @@ __all__ = [
     "Outcome",
     "answers_file",
     "answers_name",
+    "check_kept",
     "configuration_hash",
     "execute",
+    "folder_name",
     "layout_facts",
     "make_jobs",
     "run_jobs",
@@ -80,9 +84,9 @@ class Outcome(ShortRepr):
     parameters: int
     path: Path
 
-    def answers(self) -> Answers:
-        """The outputs, read from disk: those of a large sweep need not fit into memory together."""
-        return Answers.load(self.path)
+    def answers(self, probe: Probe) -> Answers:
+        """The outputs for these inputs, read from disk: those of a large sweep need not fit into memory together."""
+        return Answers.load(self.path, probe)
 
 
 def make_jobs(
@@ -116,9 +120,13 @@ def make_jobs(
             probed["shared"] = images[run.shared]
         noise_of_run = noise if run.stratum is None else {"seeds": noise["seeds"]}
         probe = Probe(shape, noise_of_run, images=probed, noise_seed=seed, sigma_max=sigma_max, steps=steps)
-        name = f"{run.arch}-n{run.n}-{configuration_hash(_identity(run, own) | layout_facts(shape))}"
-        jobs.append(Job(spec=run, images=own, probe=probe, folder=folder / name))
+        jobs.append(Job(spec=run, images=own, probe=probe, folder=folder / folder_name(run, own, shape)))
     return jobs
+
+
+def folder_name(run: RunSpec, own: FloatArray, shape: tuple[int, ...]) -> str:
+    """The name of the folder of a run with the training images `own` (n, d) of this shape."""
+    return f"{run.arch}-n{run.n}-{configuration_hash(_identity(run, own) | layout_facts(shape))}"
 
 
 def run_jobs(
@@ -127,9 +135,12 @@ def run_jobs(
     workers: int | None = None,
     device: str = "cpu",
     dask: str | None = None,
+    training: bool = True,
     progress: Callable[[str, float], None] | None = None,
 ) -> list[Outcome]:
     """Train and sample every run that does not exist yet; the results are in the order of the jobs.
+
+    Everything that exists is read and checked before anything is trained.
 
     Parameters
     ----------
@@ -138,6 +149,7 @@ def run_jobs(
         device there is one
     device : on which each computes
     dask : address of a Dask scheduler, used instead of local processes; its workers must have access to the same folder
+    training : whether runs that do not exist are trained; if not, they are an error
     progress : called with the name of a step and the fraction of all training steps that is done
 
     Raises
@@ -147,13 +159,14 @@ def run_jobs(
     ConnectionError
         No Dask scheduler answers.
     TrainingError
-        A run was kept with other settings, or it diverged. All other runs are done and kept.
+        A file of a kept run cannot be used, and nothing is trained; or a run diverged, and all others are done and kept.
     ImportError
         Dask is requested and not installed.
     """
     from joblib import Parallel, delayed
 
     local = worker_count(workers, device)
+    check_kept(jobs, training=training)
     ordered = sorted(range(len(jobs)), key=lambda i: -jobs[i].spec.training.steps)
     for job in jobs:
         job.folder.mkdir(parents=True, exist_ok=True)
@@ -186,6 +199,56 @@ def worker_count(workers: int | None, device: str) -> int:
     if device != "cpu":
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_kept(jobs: Sequence[Job], *, training: bool = True) -> None:
+    """Read every file that jobs left earlier, so that a file that cannot be used is found before hours of work.
+
+    Raises
+    ------
+    TrainingError
+        A file is damaged, of another run, or outside of the folder of runs; or, without `training`, it does not exist.
+    """
+    failures = []
+    for job in jobs:
+        try:
+            require_inside(job.folder, job.folder.parent)
+            if (job.folder / _MODEL).exists():
+                _kept_network(job, "cpu")
+                if answers_file(job).exists():
+                    Answers.load(require_inside(answers_file(job), job.folder), job.probe)
+            elif not training:
+                raise ValueError(f"there is no network {str(job.folder / _MODEL)!r}, and none is trained here")
+            elif (job.folder / _STATE).exists():
+                check_state(require_inside(job.folder / _STATE, job.folder), _training_identity(job))
+        except ValueError as error:
+            failures.append(f"{job.spec.key}: {error}")
+    if failures:
+        raise TrainingError(
+            f"{len(failures)} of {len(jobs)} runs have files that cannot be used, and nothing was trained; {failures[0]}"
+        )
+
+
+def _kept_network(job: Job, device: str) -> LoadedNetwork:
+    """The network of a job.
+
+    Raises
+    ------
+    ValueError
+        It is damaged, of another run, or lies outside of the folder.
+    """
+    model = require_inside(job.folder / _MODEL, job.folder)
+    try:
+        loaded = load_network(model, device)
+    except FileError as error:
+        raise ValueError(f"{str(model)!r} is damaged: remove it and it is trained again ({error.reason})") from error
+    wanted = json.loads(json.dumps(_identity(job.spec, job.images)))
+    changed = [name for name, value in wanted.items() if loaded.facts.get(name) != value]
+    if changed:
+        raise ValueError(
+            f"{str(model)!r} is the network of another run (different: {', '.join(changed)}): remove it and it is trained again"
+        )
+    return loaded
 
 
 @contextlib.contextmanager
@@ -253,14 +316,11 @@ def _execute(job: Job, device: str) -> Outcome:
     model, answers = job.folder / _MODEL, answers_file(job)
     if not model.exists():
         _train(job, device)
-    try:
-        denoiser, facts = load_network(model, device)
-    except ValueError as error:
-        raise ValueError(f"{str(model)!r} is damaged: remove it and it is trained again") from error
+    denoiser, facts = _kept_network(job, device)
     parameters = sum(parameter.numel() for parameter in denoiser.parameters())
     if not answers.exists():
-        examine(denoiser, job.probe, device=device).save(answers, {"run": job.spec.key})
-    return Outcome(key=job.spec.key, seconds=float(facts["seconds"]), parameters=parameters, path=answers)
+        examine(denoiser, job.probe, device=device).save(answers, job.spec.key)
+    return Outcome(key=job.spec.key, seconds=float(facts.get("seconds", 0.0)), parameters=parameters, path=answers)
 
 
 def _train(job: Job, device: str) -> None:
@@ -342,6 +402,11 @@ def _steps_done(job: Job) -> int:
 
 def _identity(run: RunSpec, own: FloatArray) -> dict[str, Any]:
     return {"network": asdict(run.network), "training": asdict(run.training), "images": digest(own)}
+
+
+def _training_identity(job: Job) -> dict[str, Any]:
+    """What identifies the training of a job in its checkpoint, as :func:`~kappaflow.models.training.train` writes it."""
+    return training_identity(job.spec.network, job.spec.training, to_tensor(job.images, job.probe.shape))
 
 
 def _question(probe: Probe) -> dict[str, Any]:
