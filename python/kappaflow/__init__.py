@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ._core import ConvergenceError, SpectralFunction, UnidentifiedError
 from ._lazy import lazy_attributes
+from ._schema import FileError
 from ._version import __version__
 from .classes import ClassPopulation, ClassPopulations, populations_by_class
 from .functions import (
@@ -50,6 +51,7 @@ __all__ = [
     "CommonFloor",
     "ConvergenceError",
     "Diagnosis",
+    "FileError",
     "KappaInfo",
     "LawError",
     "Moments",

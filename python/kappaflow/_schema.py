@@ -257,15 +257,15 @@ class Arrays:
     @property
     def words(self) -> str:
         """What is allowed, in words."""
-        kind = "real numbers" if self.dtype is None else self.dtype
+        kind = "real numbers" if self.dtype is None else np.dtype(self.dtype).name
         return (
             ("finite " if self.finite else "")
             + kind
             + ("" if self.axes is None else f" of shape ({', '.join(map(str, self.axes))})")
         )
 
-    def check(self, name: str, array: npt.NDArray[Any], sizes: dict[str, int]) -> None:
-        """Check one of them; `sizes` takes the lengths of named axes.
+    def check(self, name: str, array: npt.NDArray[Any], sizes: dict[str, tuple[int, str]]) -> None:
+        """Check one of them; `sizes` takes the lengths of named axes, and the array that has each first.
 
         Raises
         ------
@@ -276,9 +276,11 @@ class Arrays:
         if not right or (self.axes is not None and array.ndim != len(self.axes)):
             raise ValueError(f"{name} must hold {self.words}, got {array.dtype} of shape {array.shape}")
         for axis, length in zip(self.axes or (), array.shape, strict=False):
-            known = axis if isinstance(axis, int) else sizes.setdefault(axis, length)
+            known, of = (axis, "") if isinstance(axis, int) else sizes.setdefault(axis, (length, name))
             if known != length:
-                raise ValueError(f"{name} must hold {self.words} with {axis} = {known}, got shape {array.shape}")
+                raise ValueError(
+                    f"{name} must hold {self.words} with {axis} = {known}, as in {of}, got shape {array.shape}"
+                )
         if self.finite and array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{name} must hold {self.words}, got {array[~np.isfinite(array)][0]}")
 
@@ -302,15 +304,15 @@ class TensorFormat:
     arrays: Mapping[str, Arrays] = field(default_factory=dict)
     again: str = "make it again"
 
-    def check_arrays(self, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
-        """Check all arrays of a file; the lengths of named axes.
+    def check_arrays(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Check all arrays of a file.
 
         Raises
         ------
         ValueError
             An array is missing, not allowed, or not as it should be.
         """
-        sizes: dict[str, int] = {}
+        sizes: dict[str, tuple[int, str]] = {}
         missing = [name for name, rule in self.arrays.items() if rule.needed and name not in arrays]
         if missing:
             raise ValueError(f"it must hold the array {missing[0]!r}, got {listed(sorted(arrays), 6) or 'none'}")
@@ -319,7 +321,6 @@ class TensorFormat:
             if rule is None:
                 raise ValueError(f"it must hold no arrays but {', '.join(self.arrays)}, got {shown_value(name)}")
             rule.check(name, arrays[name], sizes)
-        return sizes
 
     def _rule_of(self, name: str) -> Arrays | None:
         if name in self.arrays:

@@ -9,6 +9,9 @@ import numpy as np
 
 from .._checks import FloatArray, real_array
 from .._layout import channel_axis
+from .._npy_files import read_npy
+from .._schema import FileError
+from .._torch_files import load_torch
 from ..population import Population
 from ..sampling import has_scale
 
@@ -45,22 +48,23 @@ def _load(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"--noise: no file {str(path)!r}")
     if path.suffix == ".npy":
-        try:
-            return np.load(path, allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:  # NumPy's own words recommend to unpickle any file
-            raise ValueError(f"--noise: {str(path)!r} is not an array file of numbers") from error
+        return read_npy(path, "--noise")
     if path.suffix not in (".pt", ".pth"):
         raise ValueError(f"--noise must be a .npy or .pt file, got {str(path)!r}")
     try:
-        import torch  # lazy: torch
-    except ImportError as error:
+        tensor = load_torch(path)
+    except ModuleNotFoundError as error:
         raise ImportError('--noise: a .pt file needs PyTorch: pip install "kappaflow[networks]"') from error
-    try:
-        tensor = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises errors of any type
-        raise ValueError(f"--noise: {str(path)!r} is not a file of one tensor that torch.save wrote") from error
-    if not isinstance(tensor, torch.Tensor):
+    except ImportError as error:
+        raise ImportError(f"--noise: {error}") from error
+    except FileError as error:
+        raise ValueError(
+            f"--noise: {str(path)!r} is not a file of one tensor that torch.save wrote: {error}"
+        ) from error
+    if not hasattr(tensor, "detach"):
         raise TypeError(f"--noise: {str(path)!r} must hold one tensor, got {type(tensor).__name__}")
+    if str(tensor.layout) != "torch.strided" or tensor.is_quantized or tensor.is_complex():
+        raise TypeError(f"--noise: {str(path)!r} must hold a tensor of real numbers, neither sparse nor quantised")
     return tensor.double()
 
 

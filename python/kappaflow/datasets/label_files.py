@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .._npy_files import read_npy
+from .._schema import FileError
 from .errors import DataError, reason_of
 from .keys import StoredArray, listed_arrays, split_key
 
@@ -64,14 +65,18 @@ def read_label_file(text: str, argument: str = "labels") -> npt.NDArray[Any]:
         if suffix == ".txt":
             return np.array(path.read_text(encoding="utf-8").splitlines(), dtype=np.str_)
         if suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
+            return read_npy(path, argument, kinds="biufUS")
         if suffix == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 return np.asarray(archive[_chosen(archive, archive.files, path.name, key, argument)])
         return _read_h5(path, key, argument)
     except DataError:
         raise
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except FileError as error:
+        raise DataError(str(error)) from error
+    except ImportError:
+        raise
+    except Exception as error:  # libraries raise errors of any type for damaged files
         raise DataError(f"{argument}: {path.name} cannot be read ({reason_of(error)})") from error
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,10 @@ import numpy.typing as npt
 
 from .._listing import listed
 from .._repr import ShortRepr
+from .._schema import FileError
+from .._torch_files import load_torch
 from .arrays import as_array, open_keyed
-from .errors import DataError, fail, reading
+from .errors import DataError
 from .keys import StoredArray, choose_array
 from .options import Options
 from .source import ImageSource
@@ -168,22 +169,6 @@ def open_safetensors(path: Path, options: Options) -> ImageSource:
 # --- PyTorch ----------------------------------------------------------------------------------------------------------
 
 
-def check_packing(path: Path) -> None:
-    """Refuse files whose tensors are compressed, which PyTorch never writes, so that a small file cannot fill the memory.
-
-    Raises
-    ------
-    DataError
-        There are such members.
-    """
-    if not zipfile.is_zipfile(path):
-        return
-    with reading(f"{path.name}: not a file of tensors that can be read"), zipfile.ZipFile(path) as archive:
-        packed = [info.filename for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED]
-    if packed:
-        raise DataError(f"{path.name}: {len(packed)} of its members are compressed, which no file of torch.save is")
-
-
 class NamedTensor(NamedTuple):
     """A tensor, and its name in a file."""
 
@@ -211,24 +196,18 @@ def load_tensors(path: Path) -> dict[str, Any]:
     Raises
     ------
     ImportError
-        torch is missing.
+        torch is missing, or a version that can be made to run code in a file.
     DataError
         The file holds other Python objects, or is damaged.
     """
     try:
-        import torch  # lazy: torch
-    except ImportError as error:
+        content = load_torch(path)
+    except ModuleNotFoundError as error:
         raise ImportError(f'{path.name}: reading tensors needs torch: pip install "kappaflow[validation]"') from error
-    check_packing(path)
-    mapped = zipfile.is_zipfile(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except Exception as error:  # UnpicklingError, RuntimeError of damaged archives, EOFError, …
-        fail(
-            error,
-            f"{path.name}: not a file of tensors alone, and other Python objects (a pickle) are never loaded, or damaged; save the "
-            "images by torch.save(images, file) or as .npy",
-        )
+    except ImportError as error:
+        raise ImportError(f"{path.name}: {error}") from error
+    except FileError as error:
+        raise DataError(f"{path.name}: {error}; save the images by torch.save(images, file) or as .npy") from error
     return dict(tensors_in(content))
 
 

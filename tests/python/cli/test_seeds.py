@@ -142,7 +142,9 @@ def test_wrong_use_is_explained(population: kf.Population) -> None:
     assert "exclude each other" in refuse("seeds", "p.safetensors", "--seeds", "3", "--noise", "n.npy")
     assert "--noise: no file 'n.npy'" in refuse("seeds", "p.safetensors", "--noise", "n.npy")
     Path("n.npy").write_bytes(b"nothing")
-    assert "is not an array file" in refuse("seeds", "p.safetensors", "--noise", "n.npy")
+    assert "--noise must be a .npy file of numbers, got 'n.npy': " in refuse(
+        "seeds", "p.safetensors", "--noise", "n.npy"
+    )
     np.save("wide.npy", 5 * np.random.default_rng(0).standard_normal((9, 36)))
     assert "must have the standard deviation --sigma-max = 80 (EDM) or 1" in refuse(
         "seeds", "p.safetensors", "--noise", "wide.npy"
