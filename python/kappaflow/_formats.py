@@ -53,7 +53,7 @@ POPULATION = TensorFormat(
         "eigenvalues": Arrays("f8", ("k",), needed=True),
         "multiplicity": Arrays("f8", ("k",), needed=True),
         "mean": Arrays("f8", ("d",), needed=True),
-        "eigenvectors": Arrays("f8", ("d", "k")),
+        "eigenvectors": Arrays("f8 f4", ("d", "k")),
         "profiles": Arrays("f4", ("M", "k")),
         "groups": Arrays("i8", ("M",)),
     },

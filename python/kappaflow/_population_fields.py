@@ -100,10 +100,12 @@ def _shape(shape: Any, dimension: int) -> tuple[int, ...]:
 
 
 def _eigenvectors(vectors: Any, dimension: int, multiplicity: FloatArray) -> FloatArray | None:
-    """(d, k) orthonormal columns, or None."""
+    """(d, k) orthonormal columns of float64 or float32, or None."""
     if vectors is None:
         return None
-    array = plain_array("eigenvectors", vectors).astype(np.float64, copy=False)
+    array = plain_array("eigenvectors", vectors)
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float64)
     if array.shape != (dimension, len(multiplicity)):
         raise ValueError(
             f"eigenvectors must have shape ({dimension}, {len(multiplicity)}), a column for each eigenvalue, got {array.shape}"

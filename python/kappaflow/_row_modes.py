@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ._checks import FloatArray
 from ._core import ConvergenceError
+from ._orthonormal import make_orthonormal
 from ._repr import short_repr
 from .memory import FEWER_OR_SMALLER, require_memory
 
@@ -145,6 +146,8 @@ def modes_of_rows(rows: npt.NDArray[Any]) -> RowModes:
         rows[:rank, block] = part
     for row, length in zip(rows[:rank], np.sqrt(lengths), strict=True):
         row /= length
+    del weights  # the products of the vectors may need its memory
+    make_orthonormal(rows[:rank].T)
     return RowModes(
         mean=mean * scale, values=squares[::-1] * scale**2, vectors=cast(FloatArray, rows[:rank].T), varying=varying
     )

@@ -243,7 +243,7 @@ class Arrays:
 
     Attributes
     ----------
-    dtype : of the values; None for any real numbers
+    dtype : of the values, or several with spaces; None for any real numbers
     axes : length of each axis, or its name: axes of one name have one length in the whole file; None for any shape
     needed : whether such an array must be there
     finite : whether values must be finite
@@ -257,7 +257,7 @@ class Arrays:
     @property
     def words(self) -> str:
         """What is allowed, in words."""
-        kind = "real numbers" if self.dtype is None else np.dtype(self.dtype).name
+        kind = "real numbers" if self.dtype is None else " or ".join(np.dtype(one).name for one in self.dtype.split())
         return (
             ("finite " if self.finite else "")
             + kind
@@ -272,7 +272,7 @@ class Arrays:
         ValueError
             Another type or shape, or values that are not finite.
         """
-        right = array.dtype.kind in "fiub" if self.dtype is None else array.dtype == np.dtype(self.dtype)
+        right = array.dtype.kind in "fiub" if self.dtype is None else array.dtype in map(np.dtype, self.dtype.split())
         if not right or (self.axes is not None and array.ndim != len(self.axes)):
             raise ValueError(f"{name} must hold {self.words}, got {array.dtype} of shape {array.shape}")
         for axis, length in zip(self.axes or (), array.shape, strict=False):

@@ -41,6 +41,8 @@ def load_torch(path: Path) -> Any:
         torch is missing (then it is a ModuleNotFoundError), or older than 2.6.
     FileError
         The file holds other Python objects, is damaged, or has compressed members, with which a small file could fill the memory.
+    OSError, MemoryError
+        It cannot be read.
     """
     import torch  # lazy: torch
 
@@ -51,7 +53,7 @@ def load_torch(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         if packed is None:
             return torch.load(path, map_location="cpu", weights_only=True)
-    except MemoryError:
+    except (MemoryError, OSError):
         raise
     except Exception as error:  # UnpicklingError, RuntimeError of damaged archives, EOFError, …
         raise FileError(

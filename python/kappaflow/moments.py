@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from . import _core
 from ._checks import FloatArray, integer, real_array
-from ._orthonormal import with_orthonormal_columns
+from ._orthonormal import make_orthonormal
 from ._repr import short_repr
 from .memory import require_memory
 
@@ -172,7 +172,8 @@ def gram_eigensystem(centred: FloatArray) -> Eigensystem:
         LAPACK does not converge.
     """
     values, vectors = _core.gram_eigensystem(centred, float(len(centred)), True, linear_algebra())
-    return Eigensystem(values, with_orthonormal_columns(vectors))
+    make_orthonormal(vectors)
+    return Eigensystem(values, vectors)
 
 
 def has_variance(eigenvalues: FloatArray) -> npt.NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from .._repr import ShortRepr
 from .._schema import FileError
 from .._torch_files import load_torch
 from .arrays import as_array, open_keyed
-from .errors import DataError
+from .errors import DataError, fail, reason_of
 from .keys import StoredArray, choose_array
 from .options import Options
 from .source import ImageSource
@@ -208,6 +208,8 @@ def load_tensors(path: Path) -> dict[str, Any]:
         raise ImportError(f"{path.name}: {error}") from error
     except FileError as error:
         raise DataError(f"{path.name}: {error}; save the images by torch.save(images, file) or as .npy") from error
+    except (MemoryError, OSError) as error:
+        fail(error, f"{path.name}: not a file of tensors that can be read ({reason_of(error)})")
     return dict(tensors_in(content))
 
 
