@@ -1,4 +1,4 @@
-"""Arrays in memory and in files: NumPy, torch and other tensors, .npy, HDF5, zarr.
+"""Arrays in memory and in files: NumPy, torch and other tensors, and .npy; what readers of other files of arrays share.
 
 Files are memory-mapped or read in blocks, never loaded whole. Pickles are never read.
 """
@@ -23,15 +23,26 @@ from ..memory import require_memory
 from ..pixel_range import PixelScaling, ValueSurvey, choose_scaling
 from ..provenance import Provenance
 from .axes import doubts_about_axes
-from .errors import DataError, fail, reading, reason_of
-from .keys import Chosen, StoredArray, choose_array
+from .errors import DataError
+from .keys import Chosen
 from .label_files import given_labels
+from .npy_format import map_npy
 from .options import Options
 from .source import BATCH_BYTES, ImageSource, check_finite, rebatch
 from .subset import describe_subset, read_chosen, subset
 from .transform import plan_transform
 
-__all__ = ["as_array", "check_array", "open_array", "open_h5", "open_npy", "open_zarr"]
+__all__ = [
+    "as_array",
+    "check_array",
+    "check_chunks",
+    "missing_chunks",
+    "open_array",
+    "open_keyed",
+    "open_memory",
+    "open_npy",
+    "with_warnings",
+]
 
 #: The way out of an image that is not finite.
 SKIP = "skip_corrupt=True leaves such images out"
@@ -316,9 +327,7 @@ def open_npy(path: Path, options: Options) -> ImageSource:
     DataError
         The file or an option cannot be used.
     """
-    with reading(f"{path.name}: not a .npy file of numbers that can be read"):
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return open_memory(array, path.name, options, f"the array file {path.name}")
+    return open_memory(map_npy(path, path.name), path.name, options, f"the array file {path.name}")
 
 
 def with_warnings(source: ImageSource, warnings: tuple[str, ...]) -> ImageSource:
@@ -362,92 +371,3 @@ def missing_chunks(array: Any, stored: int, name: str) -> tuple[str, ...]:
         f"{total - stored:,} of the {total:,} pieces (chunks) of {name} are not stored and are read as {fill:g}: "
         "either all their values are so, or the file is not complete",
     )
-
-
-def open_h5(path: Path, options: Options) -> ImageSource:
-    """Source of the images of one dataset of an HDF5 file, which is read in blocks and open only while it is read.
-
-    Raises
-    ------
-    ImportError
-        h5py is missing.
-    DataError
-        The file or an option cannot be used.
-    """
-    try:
-        import h5py
-    except ImportError as error:
-        raise ImportError(f'{path.name}: reading HDF5 needs h5py: pip install "kappaflow[hdf5]"') from error
-
-    def collect(file: Any) -> list[StoredArray]:
-        arrays: list[StoredArray] = []
-
-        def add(key: str, item: Any) -> None:
-            if isinstance(item, h5py.Dataset) and item.shape is not None:
-                arrays.append(StoredArray(key, tuple(item.shape), item.dtype))
-
-        file.visititems(add)
-        return arrays
-
-    with reading(f"{path.name}: not an HDF5 file that can be read"), h5py.File(path, "r") as file:
-        chosen = choose_array(collect(file), path.name, options.key)
-        array = file[chosen.key]
-        check_chunks(array, chosen.key, path.name)
-        stored = array.id.get_num_chunks() if array.chunks else 0
-        missing = missing_chunks(array, stored, path.name)
-
-    @contextlib.contextmanager
-    def opener(key: str) -> Iterator[Any]:
-        with reading(f"{path.name}: the dataset {key!r} cannot be read"), h5py.File(path, "r") as file:
-            yield file[key]
-
-    what = f"the dataset {chosen.key!r} of {path.name}"
-    return with_warnings(open_keyed(opener, chosen, path.name, options, what), missing)
-
-
-def open_zarr(path: Path, options: Options) -> ImageSource:
-    """Source of the images of a zarr array, or of one array of a zarr group, which is read in blocks.
-
-    Raises
-    ------
-    ImportError
-        zarr is missing.
-    DataError
-        The store or an option cannot be used.
-    """
-    try:
-        import zarr
-    except ImportError as error:
-        raise ImportError(f'{path.name}: reading zarr needs zarr: pip install "kappaflow[zarr]"') from error
-    arrays: Any
-    try:
-        store = zarr.open(str(path), mode="r")
-    except Exception as error:  # zarr raises types of its own that differ between its versions 2 and 3
-        fail(error, f"{path.name}: not a zarr store that can be read ({reason_of(error)})")
-    if hasattr(store, "dtype"):
-        if options.key is not None:
-            raise DataError(f"{path.name}: is one zarr array without keys, got {options.key!r}")
-        chosen, arrays, what = Chosen("", ()), {"": store}, f"the zarr array {path.name}"
-    else:
-        with reading(f"{path.name}: not a zarr store that can be read"):
-            chosen = choose_array(list(zarr_arrays(store)), path.name, options.key)
-        arrays, what = store, f"the array {chosen.key!r} of {path.name}"
-    array = arrays[chosen.key]
-    check_chunks(array, chosen.key, path.name)
-    with reading(f"{path.name}: not a zarr store that can be read"):
-        missing = missing_chunks(array, int(array.nchunks_initialized), path.name)
-
-    @contextlib.contextmanager
-    def opener(key: str) -> Iterator[Any]:
-        with reading(f"{path.name}: the array {key!r} cannot be read"):
-            yield arrays[key]
-
-    return with_warnings(open_keyed(opener, chosen, path.name, options, what), missing)
-
-
-def zarr_arrays(group: Any, prefix: str = "") -> Iterator[StoredArray]:
-    """Key, shape and type of the arrays of a zarr group and of the groups in it."""
-    for name, array in group.arrays():
-        yield StoredArray(prefix + name, tuple(array.shape), np.dtype(array.dtype))
-    for name, inner in group.groups():
-        yield from zarr_arrays(inner, f"{prefix}{name}/")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,19 +104,51 @@ def import_tifffile(name: str) -> Any:
     return tifffile
 
 
-def _source(file: ImageInput) -> Any:
-    if isinstance(file, bytes):
-        return io.BytesIO(file)
-    if not isinstance(file, Path):
+class Unnamed(io.RawIOBase):
+    """A file without a name, so that a reader cannot look for others beside it; files of microscopes may name such."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._file = path.open("rb")
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """It can seek."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer; the number of bytes."""
+        return self._file.readinto(buffer)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a position, and return it."""
+        return self._file.seek(offset, whence)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+
+@contextmanager
+def _source(file: ImageInput) -> Iterator[Any]:
+    """The file to read, at its beginning."""
+    if isinstance(file, Path):
+        with io.BufferedReader(Unnamed(file)) as stream:
+            yield stream
+    elif isinstance(file, bytes):
+        yield io.BytesIO(file)
+    else:
         file.seek(0)
-    return file
+        yield file
 
 
 def _start(file: ImageInput) -> bytes:
-    if isinstance(file, Path):
-        with file.open("rb") as stream:
-            return stream.read(4)
-    return bytes(_source(file).read(4))
+    with _source(file) as stream:
+        return bytes(stream.read(4))
 
 
 def read_tiff_stack(file: ImageInput, name: str) -> TiffStack | None:
@@ -132,7 +165,7 @@ def read_tiff_stack(file: ImageInput, name: str) -> TiffStack | None:
         return None
     tifffile = import_tifffile(name)
     try:
-        with tifffile.TiffFile(_source(file)) as tiff:
+        with _source(file) as stream, tifffile.TiffFile(stream, _multifile=False) as tiff:
             series = tiff.series[0]
             shape, axes, dtype = tuple(series.shape), str(series.axes), np.dtype(series.dtype)
     except Exception as error:  # tifffile raises types of its own, and those of the modules it calls
@@ -192,7 +225,7 @@ def read_tiff_frames(file: ImageInput, name: str, frames: Iterator[int]) -> Iter
     """
     tifffile = import_tifffile(name)
     try:
-        with tifffile.TiffFile(_source(file)) as tiff:
+        with _source(file) as stream, tifffile.TiffFile(stream, _multifile=False) as tiff:
             series = tiff.series[0]
             stack = stack_of(tuple(series.shape), str(series.axes), np.dtype(series.dtype), name)
             if series.nbytes > MOST_STACK_BYTES:

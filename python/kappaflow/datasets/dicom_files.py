@@ -26,6 +26,12 @@ DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 #: A DICOM file begins with 128 bytes of any content and this mark.
 MARK, MARK_START = b"DICM", 128
 DEFLATED = "1.2.840.10008.1.2.1.99"
+#: The transfer syntaxes that are read: not compressed, RLE, JPEG, JPEG-LS and JPEG 2000. Films (MPEG) and addresses are not.
+UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+COMPRESSED = tuple(
+    f"1.2.840.10008.1.2.{end}"
+    for end in ("5", *(f"4.{number}" for number in (50, 51, 57, 70, 80, 81, 90, 91, 201, 202, 203)))
+)
 GREY = ("MONOCHROME1", "MONOCHROME2")
 
 
@@ -62,9 +68,15 @@ def read_dataset(path: Path, name: str, pixels: bool) -> Any:
     pydicom = import_pydicom()
     try:
         meta = pydicom.filereader.read_file_meta_info(path)
-        if str(meta.get("TransferSyntaxUID", "")) == DEFLATED:
+        syntax = str(meta.get("TransferSyntaxUID", ""))
+        if syntax == DEFLATED:
             raise DataError(
                 f"{name}: is deflated as a whole, so that its size when unpacked is not known; convert it, as with dcmconv +ti"
+            )
+        if syntax and syntax not in (*UNCOMPRESSED, *COMPRESSED):
+            raise DataError(
+                f"{name}: is stored by the transfer syntax {syntax}; files that are not compressed, RLE, JPEG, JPEG-LS and JPEG "
+                "2000 are read"
             )
         return pydicom.dcmread(path, stop_before_pixels=not pixels)
     except Exception as error:  # InvalidDicomError, EOFError, struct.error, …

@@ -35,6 +35,7 @@ class FolderContents:
     total : number of files, with those that are not in `files`: hidden files, links that lead nowhere do not count
     hidden, hidden_folders : number of files and folders whose names begin with a dot
     links_nowhere : number of links that lead nowhere
+    links_out : number of files that links outside of the folder lead to; they are read
     links_again : names of links to folders that are read already
     special : number of pipes and devices
     unreadable : names of folders that may not be opened
@@ -46,6 +47,7 @@ class FolderContents:
     hidden: int = 0
     hidden_folders: int = 0
     links_nowhere: int = 0
+    links_out: int = 0
     links_again: list[str] = field(default_factory=list)
     special: int = 0
     unreadable: list[str] = field(default_factory=list)
@@ -111,8 +113,10 @@ class FolderContents:
             for name in set(self.files).difference(read)
         )
         warnings: tuple[str, ...] = ()
+        if self.links_out:
+            warnings = (f"{self.links_out:,} files are reached by links to places outside of the folder",)
         if data > len(read) > 0:
-            warnings = (f"more files of images or arrays are left out ({data:,}) than are read ({len(read):,})",)
+            warnings += (f"more files of images or arrays are left out ({data:,}) than are read ({len(read):,})",)
         if self.unreadable:
             warnings += (f"{len(self.unreadable)} folders may not be opened: {listed(self.unreadable, 3)}",)
         return warnings
@@ -129,16 +133,18 @@ def by_folder(names: Iterable[str]) -> str:
 def walk_folder(folder: Path) -> FolderContents:
     """Everything in `folder` and below. Links are followed, each folder is read once; names that begin with a dot are hidden.
 
+    Links may lead out of the folder, as whoever puts a dataset together of links wants; their number is a warning.
+
     Raises
     ------
     DataError
         The folder may not be opened.
     """
-    contents = FolderContents(folder)
+    contents, root = FolderContents(folder), os.path.realpath(folder)
     seen: set[tuple[int, int]] = set()
-    waiting = [(str(folder), "")]
+    waiting = [(str(folder), "", False)]
     while waiting:
-        path, inside = waiting.pop()
+        path, inside, outside = waiting.pop()
         facts = os.stat(path)
         if (facts.st_dev, facts.st_ino) in seen:
             contents.links_again.append(inside.rstrip("/"))
@@ -151,11 +157,22 @@ def walk_folder(folder: Path) -> FolderContents:
                 raise DataError(f"{folder.name}: this folder may not be opened") from error
             contents.unreadable.append(inside.rstrip("/"))
             continue
-        below = [(entry.path, f"{inside}{entry.name}/") for entry in entries if meet(entry, inside, contents)]
+        below = []
+        for entry in entries:
+            out = outside or leads_out(entry, root)
+            files = len(contents.files)
+            if meet(entry, inside, contents):
+                below.append((entry.path, f"{inside}{entry.name}/", out))
+            contents.links_out += out and len(contents.files) > files
         below.sort(key=lambda item: os.path.islink(item[0]))  # folders before links to them
         waiting += reversed(below)
     contents.files.sort()
     return contents
+
+
+def leads_out(entry: os.DirEntry[str], root: str) -> bool:
+    """Whether an entry of a folder is a link to a place outside of the root, whose real path is given."""
+    return entry.is_symlink() and not os.path.realpath(entry.path).startswith(root.rstrip(os.sep) + os.sep)
 
 
 def meet(entry: os.DirEntry[str], inside: str, contents: FolderContents) -> bool:

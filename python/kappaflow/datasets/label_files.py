@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from .._npy_files import read_npy
 from .._schema import FileError
-from .errors import DataError, reason_of
+from ..memory import require_memory
+from .allowed import require_h5_storage
+from .errors import DataError, fail, reason_of
 from .keys import StoredArray, listed_arrays, split_key
 
 __all__ = ["given_labels", "names_label_file", "read_label_file"]
@@ -65,19 +67,19 @@ def read_label_file(text: str, argument: str = "labels") -> npt.NDArray[Any]:
         if suffix == ".txt":
             return np.array(path.read_text(encoding="utf-8").splitlines(), dtype=np.str_)
         if suffix == ".npy":
+            require_memory(path.stat().st_size, f"{argument}: reading {path.name}", "save fewer labels")
             return read_npy(path, argument, kinds="biufUS")
         if suffix == ".npz":
             with np.load(path, allow_pickle=False) as archive:
-                return np.asarray(archive[_chosen(archive, archive.files, path.name, key, argument)])
+                found = _chosen(archive, archive.files, path.name, key, argument)
+                size = archive.zip.getinfo(f"{found}.npy").file_size
+                require_memory(2 * size, f"{path.name}: unpacking the array {found!r}", "save fewer labels")
+                return np.asarray(archive[found])
         return _read_h5(path, key, argument)
-    except DataError:
-        raise
     except FileError as error:
         raise DataError(str(error)) from error
-    except ImportError:
-        raise
     except Exception as error:  # libraries raise errors of any type for damaged files
-        raise DataError(f"{argument}: {path.name} cannot be read ({reason_of(error)})") from error
+        fail(error, f"{argument}: {path.name} cannot be read ({reason_of(error)})")
 
 
 def _read_h5(path: Path, key: str | None, argument: str) -> npt.NDArray[Any]:
@@ -88,7 +90,10 @@ def _read_h5(path: Path, key: str | None, argument: str) -> npt.NDArray[Any]:
     with h5py.File(path, "r") as file:
         keys: list[str] = []
         file.visititems(lambda name, item: keys.append(name) if isinstance(item, h5py.Dataset) else None)
-        return np.asarray(file[_chosen(file, keys, path.name, key, argument)][()])
+        found = _chosen(file, keys, path.name, key, argument)
+        array = require_h5_storage(file[found], found, path.name)
+        require_memory(2 * array.nbytes, f"{path.name}: reading the dataset {found!r}", "save fewer labels")
+        return np.asarray(array[()])
 
 
 def _chosen(arrays: Any, keys: list[str], name: str, wanted: str | None, argument: str) -> str:

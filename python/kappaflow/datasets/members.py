@@ -20,11 +20,12 @@ from .._plain_text import plain_text
 from .._repr import ShortRepr
 from ..memory import require_memory
 from .arrays import open_array
-from .errors import DataError, fail, reason_of
+from .errors import DataError
 from .folder import open_image_files
 from .image_formats import image_suffixes, is_image_name, suffix_of
 from .image_survey import ImageFile
 from .keys import SEPARATOR
+from .npy_format import map_npy, parse_npy, read_npy_header
 from .options import Options
 from .source import ImageSource
 from .subfolders import subfolder_classes
@@ -39,7 +40,6 @@ __all__ = [
     "leave_out",
     "open_arrays",
     "open_members",
-    "parse_npy",
 ]
 
 #: Largest encoded image and largest array, in bytes, that is read from a container into memory.
@@ -106,64 +106,6 @@ class StoredFile(ShortRepr):
 
 
 # --- arrays -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class NpyHeader:
-    """What the beginning of a .npy file declares; `start` is the position of the first value."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    fortran: bool
-    start: int
-
-
-def read_npy_header(file: IO[bytes], size: int, name: str) -> NpyHeader:
-    """The header of a .npy file of `size` bytes.
-
-    Raises
-    ------
-    DataError
-        It is not one of numbers, or it declares another number of values than the file can hold.
-    """
-    try:
-        version = np.lib.format.read_magic(file)
-        reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-        shape, fortran, dtype = reader(file)
-    except KeyError as error:
-        raise DataError(
-            f"{name}: .npy files of version {version[0]}.{version[1]} are not read; 1.0 and 2.0 are"
-        ) from error
-    except Exception as error:  # NumPy raises ValueError, EOFError, and what the tokenizer raises for a damaged header
-        fail(error, f"{name}: not a .npy file of numbers that can be read ({reason_of(error)})")
-    if dtype.hasobject:
-        raise DataError(
-            f"{name}: holds Python objects (a pickle), which are never loaded; save the images as one array of numbers: "
-            "np.save(file, np.stack(images))"
-        )
-    start = file.tell()
-    needed = start + dtype.itemsize * int(np.prod(shape, dtype=object))
-    if needed != size:
-        raise DataError(
-            f"{name}: its header declares shape {shape} {dtype}, {needed:,} bytes, but it has {size:,} bytes"
-        )
-    sides = tuple(int(side) for side in shape)
-    return NpyHeader(shape=sides, dtype=dtype, fortran=bool(fortran), start=start)
-
-
-def parse_npy(content: bytes, name: str) -> npt.NDArray[Any]:
-    """The array, of the shape that it was saved with, of the bytes of a .npy file, which are not copied.
-
-    Pickles are never loaded.
-
-    Raises
-    ------
-    DataError
-        It is not a .npy file of numbers, or it is damaged.
-    """
-    header = read_npy_header(io.BytesIO(content), len(content), name)
-    values = np.frombuffer(content, header.dtype, offset=header.start)
-    return values.reshape(header.shape, order="F" if header.fortran else "C")
 
 
 class Stack:
@@ -290,7 +232,7 @@ def open_arrays(members: Sequence[StoredFile], name: str, what: str, options: Op
     def load(number: int) -> npt.NDArray[Any]:
         member = members[number]
         if member.path is not None:
-            return np.load(member.path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+            return map_npy(member.path, member.name)
         return parse_npy(member.content(ARRAY_BYTES), member.name)
 
     stack = Stack(load, len(members), first if counts is None else first[1:], dtype, counts)

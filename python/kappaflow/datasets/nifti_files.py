@@ -67,6 +67,8 @@ def open_volume(path: Path, name: str) -> Volume:
     nibabel = import_nibabel()
     try:
         image = nibabel.load(path)
+        if type(image) not in (nibabel.Nifti1Image, nibabel.Nifti2Image):  # others may lie in two files
+            raise DataError(f"{name}: is a {type(image).__name__}; NIfTI-1 and NIfTI-2 volumes in one file are read")
         shape = tuple(int(side) for side in image.shape)
         turns = np.asarray(nibabel.io_orientation(image.affine), dtype=np.float64)
         dtype = image.get_data_dtype()

@@ -13,7 +13,7 @@ from ..memory import require_memory
 from .arrays import open_keyed
 from .errors import reading
 from .keys import StoredArray, choose_array
-from .members import read_npy_header
+from .npy_format import read_npy_header
 from .options import Options
 from .source import ImageSource
 

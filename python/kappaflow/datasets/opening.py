@@ -11,13 +11,15 @@ from typing import Any
 
 from .._image_items import as_iterable
 from .._listing import listed
-from .arrays import as_array, check_array, open_h5, open_memory, open_npy, open_zarr
+from .allowed import require_regular
+from .arrays import as_array, check_array, open_memory, open_npy
 from .builtin import BUILTIN_NAMES, open_builtin
 from .dicom_files import open_dicom
 from .errors import DataError
 from .folder import open_image_file
 from .folder_kinds import open_directory
 from .grouping import PHOTOGRAPH, group_images, with_mirror_images
+from .h5_files import open_h5
 from .image_formats import image_suffixes
 from .iterables import open_iterable
 from .keys import split_key
@@ -29,6 +31,7 @@ from .source import ImageSource
 from .tables import TABLE_SUFFIXES, open_table, open_tables
 from .tar_files import TAR_SUFFIXES, expand_braces, open_tar, open_tars
 from .tensor_files import open_pt, open_safetensors
+from .zarr_files import open_zarr
 from .zip_files import open_zip
 
 __all__ = ["open_images"]
@@ -293,6 +296,7 @@ def open_path(path: Path, given: str, options: Options) -> ImageSource:
         raise DataError(
             f"{given!r} is neither a path that exists nor a built-in dataset ({', '.join(BUILTIN_NAMES)}){hint}"
         )
+    require_regular(path, given)
     double = (suffix for suffix in FILE_READERS if suffix.count(".") == 2 and path.name.lower().endswith(suffix))
     suffix = next(double, path.suffix.lower())
     if path.is_dir() and any((path / mark).is_file() for mark in ZARR_MARKS):

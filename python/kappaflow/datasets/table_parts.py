@@ -112,6 +112,10 @@ def read_row_group(file: Any, group: int, name: str, where: str, arrow: ModuleTy
     facts = file.metadata.row_group(group)
     chunks = [facts.column(number) for number in range(facts.num_columns)]
     chunks = [chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] == name]
+    if any(chunk.file_path for chunk in chunks):
+        raise DataError(
+            f"{where}: the column {name!r} is in another file, which is not opened; save it in the file itself"
+        )
     stored = sum(chunk.total_uncompressed_size for chunk in chunks)
     numbers = sum(chunk.num_values for chunk in chunks if chunk.physical_type != "BYTE_ARRAY")
     check_size(max(stored, numbers), name, where)

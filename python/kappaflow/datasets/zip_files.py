@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO
 
+from .._listing import listed
 from .._plain_text import plain_text
 from .errors import DataError, fail, reading, reason_of
 from .member_keys import choose_members, describe_others
@@ -20,6 +22,8 @@ from .source import ImageSource
 __all__ = ["open_zip"]
 
 LABELS = "dataset.json"
+#: The methods of packing that are read, by their numbers in the format.
+PACKINGS = {0: "stored", 8: "deflate", 12: "bzip2", 14: "lzma"}
 
 
 def read_labels(content: bytes, name: str) -> Mapping[str, int | str]:
@@ -85,6 +89,13 @@ def open_zip(path: Path, options: Options) -> ImageSource:
     box = Archive(path)
     with reading(f"{path.name}: not a zip archive that can be read"):
         infos = [info for info in box.archive().infolist() if not info.is_dir()]
+    packed = sorted({info.compress_type for info in infos} - set(PACKINGS))
+    if packed:
+        raise DataError(
+            f"{path.name}: has members packed by the methods {listed(map(str, packed))}; {listed(PACKINGS.values())} are read"
+        )
+    links = sum(stat.S_ISLNK(info.external_attr >> 16) for info in infos)
+    infos = [info for info in infos if not stat.S_ISLNK(info.external_attr >> 16)]
     locked = sum(info.flag_bits & 1 for info in infos)
     if locked:
         raise DataError(f"{path.name}: {locked} of its {len(infos)} members need a password; unpack it first")
@@ -106,4 +117,5 @@ def open_zip(path: Path, options: Options) -> ImageSource:
     ]
     chosen, others = choose_members(members, options.key, path.name)
     what = f"the archive {path.name}" if options.key is None else f"{options.key!r} of the archive {path.name}"
-    return open_members(chosen, path.name, what, options, describe_others(others, options.key))
+    left_out = [f"{links:,} links: not files"] if links else []
+    return open_members(chosen, path.name, what, options, [*left_out, *describe_others(others, options.key)])
