@@ -74,7 +74,7 @@ def parse_npy(content: bytes, name: str) -> npt.NDArray[Any]:
 
 
 def map_npy(path: Path, name: str) -> npt.NDArray[Any]:
-    """The array of a .npy file, memory-mapped for reading.
+    """The array of a .npy file, of the shape that it was saved with, memory-mapped for reading.
 
     Raises
     ------
