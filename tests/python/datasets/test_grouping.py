@@ -102,7 +102,7 @@ def test_wrong_labels(tmp_path):
     with pytest.raises(DataError, match="groups must hold a label for each image, got an empty text for 2 images"):
         open_images(x, groups=str(tmp_path / "gap.txt"))
     np.save(tmp_path / "objects.npy", np.array([{}] * 6, dtype=object))
-    with pytest.raises(DataError, match=r"groups: objects\.npy: holds Python objects"):
+    with pytest.raises(DataError, match=r"groups must be .* got 'objects\.npy': it holds Python objects \(a pickle\)"):
         open_images(x, groups=str(tmp_path / "objects.npy"))
     np.savez(tmp_path / "two.npz", a=np.arange(6), b=np.arange(6))
     with pytest.raises(
