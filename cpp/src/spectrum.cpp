@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "checks.hpp"
+#include "exact_sum.hpp"
 
 namespace kappaflow {
 namespace {
@@ -36,7 +37,9 @@ struct Atoms {
 };
 
 /// Gauss rule of the discrete measure sum_k w_k delta(u_k) by the Lanczos process with full reorthogonalisation.
-void append_gauss_rule(const Eigen::Ref<const Vector>& u, const Eigen::Ref<const Vector>& w, int nodes, Atoms& atoms) {
+/// `u` are logarithms in units of `unit`, which is one of the eigenvalues: log s itself would lose digits far from 1.
+void append_gauss_rule(const Eigen::Ref<const Vector>& u, const Eigen::Ref<const Vector>& w, double unit, int nodes,
+                       Atoms& atoms) {
   const double mass = w.sum();
   const double centre = u.dot(w) / mass;
   const Vector x = u.array() - centre;
@@ -62,7 +65,7 @@ void append_gauss_rule(const Eigen::Ref<const Vector>& u, const Eigen::Ref<const
   Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver;
   solver.computeFromTridiagonal(alpha.head(used), beta.head(used - 1));
   for (int k = used - 1; k >= 0; --k) {
-    atoms.values.push_back(std::exp(centre + solver.eigenvalues()[k]));
+    atoms.values.push_back(unit * std::exp(centre + solver.eigenvalues()[k]));
     atoms.multiplicity.push_back(mass * std::pow(solver.eigenvectors()(0, k), 2));
   }
 }
@@ -98,14 +101,20 @@ void Spectrum::finish() {
   positive_.resize(count);
   positive_multiplicity_.resize(count);
   count_above_.resize(count + 1);
-  count_above_[0] = 0;
+  count_rest_.resize(count + 1);
+  count_above_[0] = count_rest_[0] = 0;
+  double total = 0, rest = 0, left_out = 0;
   for (Eigen::Index k = 0; k < count; ++k) {
     positive_[k] = eigenvalues_[order[k]];
     positive_multiplicity_[k] = multiplicity_[order[k]];
-    count_above_[k + 1] = count_above_[k] + positive_multiplicity_[k];
+    left_out += std::abs(detail::add_exactly(rest, detail::add_exactly(total, positive_multiplicity_[k])));
+    count_above_[k + 1] = total + rest;
+    count_rest_[k + 1] = rest - (count_above_[k + 1] - total);
   }
-  dimension_ = multiplicity_.sum();
+  count_error_ = 2 * left_out;  // twice, for the rounding errors of this sum itself
   rank_ = count_above_[count];
+  dimension_ = rank_ + (eigenvalues_.array() > 0).select(0.0, multiplicity_.array()).sum();
+  detail::require(std::isfinite(dimension_), here, "multiplicity must have a finite sum", dimension_);
   trace_ = positive_.dot(positive_multiplicity_);
   detail::require(std::isfinite(trace_) && trace_ < kLargestTrace, here, "eigenvalues must have a sum below 1e300",
                   trace_);
@@ -126,8 +135,9 @@ Spectrum Spectrum::compressed(int nodes_per_decade) const {
       const double* mult = positive_multiplicity_.data() + first;
       atoms.multiplicity.insert(atoms.multiplicity.end(), mult, mult + length);
     } else {
-      append_gauss_rule(positive_.segment(first, length).array().log().matrix(),
-                        positive_multiplicity_.segment(first, length), nodes_per_decade, atoms);
+      const double unit = positive_[first];
+      append_gauss_rule((positive_.segment(first, length).array() / unit).log().matrix(),
+                        positive_multiplicity_.segment(first, length), unit, nodes_per_decade, atoms);
     }
     first += length;
   }

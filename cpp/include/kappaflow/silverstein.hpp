@@ -11,6 +11,7 @@ namespace kappaflow {
 struct KappaOptions {
   int max_iterations = 500;  ///< Newton steps per noise variance, at least 1; 5 to 10 are usual, 100 is the most seen
   double certificate_width = 1e-13;  ///< relative half-width, in (0, 0.1), of the bracket on which the sign must change
+  double noise_factor = 1;           ///< the equation is solved for the noise variances times this number > 0
 };
 
 /// One entry per noise variance, in the caller's order.
@@ -20,7 +21,7 @@ struct KappaResult {
   Eigen::VectorXd df1;          ///< degrees of freedom sum_k s_k/(s_k+kappa)
   Eigen::VectorXd residual;     ///< |kappa (1 - df1/m) - t| / kappa of the equation itself; 0 if kappa(0) = 0
   Eigen::VectorXi iterations;   ///< evaluations of the equation
-  std::vector<bool> certified;  ///< the equation changes sign across kappa (1 +- certificate_width)
+  std::vector<bool> certified;  ///< the equation changes sign across kappa (1 +- certificate_width), see solve_kappa()
   long total_terms = 0;         ///< work: terms s/(s+kappa) that were summed; -1 if they were not counted
 
   /// Whether every noise variance has converged and is certified.
@@ -36,10 +37,15 @@ struct KappaResult {
 ///     const auto result = kappaflow::solve_kappa(noise_variance, kappaflow::Spectrum(eigenvalues), 1000);
 ///     if (!result.good()) throw std::runtime_error("not converged");
 ///
-/// Sums are split at s = kappa, with s/(s+kappa) = 1 - kappa/(s+kappa) above it. This bounds the cancellation in 1 -
-/// df1/m by a small constant for every spectrum: the relative accuracy is a few units of rounding over any number of
-/// decades. Throws std::invalid_argument on bad input. An entry that is not certified has certified[i] = false: check
-/// good().
+/// Sums are split at s = kappa, with s/(s+kappa) = 1 - kappa/(s+kappa) above it, and multiplicities are counted to twice
+/// double's precision. This bounds the cancellation in 1 - df1/m by a small constant for every spectrum and m: the
+/// relative accuracy is a few units of rounding over any number of decades. The certificate is proved: it includes a
+/// bound of the rounding errors of the equation. Where kappa is subnormal the sign changes between its neighbours among
+/// doubles if these are further apart than the width. Problems beyond 1e-140 to 1e140, and those that are not certified
+/// in double, are solved in long double; where that is no wider than double they may stay without certificate.
+///
+/// Throws std::invalid_argument on bad input. An entry that is not certified has certified[i] = false: check good().
+/// That includes a kappa beyond double's range, which is infinite.
 KappaResult solve_kappa(const Eigen::Ref<const Eigen::VectorXd>& noise_variance, const Spectrum& spectrum, double m,
                         const KappaOptions& options = {});
 

@@ -14,7 +14,8 @@ class Spectrum {
  public:
   using Vector = Eigen::VectorXd;
 
-  /// Throws std::invalid_argument on an empty, negative or non-finite spectrum, or one with a sum of 1e300 or more.
+  /// Throws std::invalid_argument on an empty, negative or non-finite spectrum, or one with a sum of 1e300 or more, and
+  /// on multiplicities that are not positive or have no finite sum.
   explicit Spectrum(const Eigen::Ref<const Vector>& eigenvalues);
   Spectrum(const Eigen::Ref<const Vector>& eigenvalues, const Eigen::Ref<const Vector>& multiplicity);
 
@@ -32,6 +33,10 @@ class Spectrum {
   const Vector& positive() const { return positive_; }
   const Vector& positive_multiplicity() const { return positive_multiplicity_; }
   const Vector& count_above() const { return count_above_; }
+  /// What rounding left out of count_above(): the sums of multiplicities to twice the precision of a double, up to
+  /// count_error(), which is 0 unless multiplicities are far from whole numbers.
+  const Vector& count_rest() const { return count_rest_; }
+  double count_error() const { return count_error_; }
 
   /// A spectrum of few atoms with the same sums over modes of s/(s+kappa), and of its derivatives, for every kappa > 0.
   ///
@@ -43,8 +48,8 @@ class Spectrum {
  private:
   void finish();
 
-  Vector eigenvalues_, multiplicity_, positive_, positive_multiplicity_, count_above_;
-  double dimension_ = 0, rank_ = 0, trace_ = 0;
+  Vector eigenvalues_, multiplicity_, positive_, positive_multiplicity_, count_above_, count_rest_;
+  double dimension_ = 0, rank_ = 0, trace_ = 0, count_error_ = 0;
 };
 
 }  // namespace kappaflow
