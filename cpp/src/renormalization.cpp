@@ -151,7 +151,7 @@ Renormalization::State Renormalization::state(double u, Index stride, double del
 }
 
 /// The shift between two of opposite sign, which are searched for outwards from the Gaussian bounds.
-Renormalization::Bracketed Renormalization::bracketed(double noise, Index stride, double width, double unit) const {
+Renormalization::Bracketed Renormalization::bracketed(double noise, Index stride, double width, double factor) const {
   // u/t is at least 1 for m <= M and (M - rank)/M otherwise. With as many degrees of freedom as modes, the resolvent at
   // u = 0 still has a positive kappa, the smallest possible one.
   const double free = exact() ? 1.0 : (known_.degrees() - spectrum().rank()) / known_.degrees();
@@ -170,7 +170,7 @@ Renormalization::Bracketed Renormalization::bracketed(double noise, Index stride
       const std::string total = detail::text(known_.degrees() + 1);
       throw UnidentifiedError(
           "Splits: n must be at most " + total + " at a noise variance this small, got noise_variance " +
-          detail::text(noise / unit) + ": the " + total + " samples have a covariance of rank " +
+          detail::text(noise / factor) + ": the " + total + " samples have a covariance of rank " +
           detail::text(spectrum().rank()) + " and determine the population only above a noise level");
     }
   }
@@ -199,7 +199,7 @@ Renormalization::State Renormalization::refined(State at, double noise) const {
 }
 
 /// The law at noise t. Profiles: from the shift of some of them by the secant method, else bracketed.
-Renormalization::State Renormalization::solve_one(double noise, double unit) const {
+Renormalization::State Renormalization::solve_one(double noise, double factor) const {
   const auto measured = [&](State at) {
     at.residual = std::abs(at.noise() - noise) * at.sample_retained / at.shift;
     return at;
@@ -207,7 +207,7 @@ Renormalization::State Renormalization::solve_one(double noise, double unit) con
   int evaluations = 0;
   if (!equal_sizes() && !sizes_.given()) {
     const Index stride = std::max<Index>(1, sizes_.count() / kFirstProfiles);
-    const Bracketed some = bracketed(noise, stride, kFirstWidth, unit);
+    const Bracketed some = bracketed(noise, stride, kFirstWidth, factor);
     State at = state(some.shift);
     at.residual = kInfinity;
     at = refined(std::move(at), noise);
@@ -215,12 +215,12 @@ Renormalization::State Renormalization::solve_one(double noise, double unit) con
     if (at.residual <= kCertificate) return measured(std::move(at));
     evaluations = at.evaluations;
   }
-  const Bracketed all = spectrum().rank() == 0 ? Bracketed{noise, 0} : bracketed(noise, 1, kFullWidth, unit);
+  const Bracketed all = spectrum().rank() == 0 ? Bracketed{noise, 0} : bracketed(noise, 1, kFullWidth, factor);
   State at = measured(state(all.shift));
   at.evaluations += all.evaluations + evaluations;
   if (spectrum().rank() > 0 &&
       (noise_at(at.shift * (1 + kCertificate)) < noise || noise_at(at.shift * (1 - kCertificate)) > noise)) {
-    throw ConvergenceError("Splits: kappa is not certified at noise_variance " + detail::text(noise / unit) +
+    throw ConvergenceError("Splits: kappa is not certified at noise_variance " + detail::text(noise / factor) +
                            ", residual " + detail::text(at.residual));
   }
   return at;
@@ -256,20 +256,22 @@ void Renormalization::solve_without_noise(RenormalizedNodes& nodes, Index i) con
   }
 }
 
-RenormalizedNodes Renormalization::solve(const Eigen::Ref<const Vector>& noise, double unit) const {
+RenormalizedNodes Renormalization::solve(const Eigen::Ref<const Vector>& noise, double factor) const {
   detail::require_all_not_negative("Renormalization::solve", "noise", noise);
+  detail::require_positive("Renormalization::solve", "factor", factor);
   const Index count = noise.size();
   RenormalizedNodes nodes;
   nodes.kappa = nodes.shift = nodes.retained = nodes.residual = Vector(count);
   nodes.evaluations.resize(count);
   if (exact() && equal_sizes()) {
-    const KappaResult solved = solve_kappa(noise, spectrum(), degrees_);
+    const KappaResult solved = solve_kappa(noise, spectrum(), degrees_, {.noise_factor = factor});
     for (Index i = 0; i < count; ++i) {
       if (!solved.certified[static_cast<std::size_t>(i)]) {
-        throw ConvergenceError("Splits: kappa is not certified at noise_variance " + detail::text(noise[i] / unit) +
+        throw ConvergenceError("Splits: kappa is not certified at noise_variance " + detail::text(noise[i]) +
                                ", residual " + detail::text(solved.residual[i]));
       }
-      nodes.retained[i] = solved.kappa[i] > 0 ? noise[i] / solved.kappa[i] : 1 - spectrum().rank() / degrees_;
+      nodes.retained[i] =
+          solved.kappa[i] > 0 ? factor * (noise[i] / solved.kappa[i]) : 1 - spectrum().rank() / degrees_;
     }
     nodes.kappa = nodes.shift = solved.kappa;
     nodes.residual = solved.residual;
@@ -286,10 +288,10 @@ RenormalizedNodes Renormalization::solve(const Eigen::Ref<const Vector>& noise, 
       solve_without_noise(nodes, i);
       continue;
     }
-    const State at = solve_one(noise[i], unit);
+    const State at = solve_one(factor * noise[i], factor);
     nodes.shift[i] = at.shift;
     nodes.kappa[i] = nodes.shift[i] / at.sample_retained;
-    nodes.retained[i] = noise[i] / nodes.kappa[i];
+    nodes.retained[i] = factor * (noise[i] / nodes.kappa[i]);
     nodes.residual[i] = at.residual;
     nodes.evaluations[i] = at.evaluations;
     if (!equal_sizes()) {

@@ -141,7 +141,7 @@ Matrix Renormalization::df2(const RenormalizedNodes& nodes) const {
     result(i, 0) = value(u);
     if (exact()) {
       const auto s = spectrum().positive().array();
-      result(i, 1) = -2 * (spectrum().positive_multiplicity().array() * s.square() / (s + u).cube()).sum();
+      result(i, 1) = -2 * (spectrum().positive_multiplicity().array() * (s / (s + u)).square() / (s + u)).sum();
     } else {
       result(i, 1) = u > 0 ? nodes.stretch[i] * (value(u + step) - value(u - step)) / (2 * step) : 0.0;
     }

@@ -52,7 +52,7 @@ double KnownSpectrum::retained(double m, double u) const {
 
 double KnownSpectrum::spread(double u, double v) const {
   const auto s = spectrum_.positive().array();
-  return (spectrum_.positive_multiplicity().array() * s / ((s + u) * (s + v))).sum();
+  return (spectrum_.positive_multiplicity().array() * (s / (s + u)) / (s + v)).sum();
 }
 
 SampleSizes::SampleSizes(std::shared_ptr<const RadialScales> scales, const KnownSpectrum& spectrum, double scale)

@@ -106,7 +106,7 @@ RatioSums<long double> sum_ratios(const double* all, const double* weights, Inde
 template <class Real>
 struct Evaluation {
   Real kappa = 0;
-  Real deficit = 0;   // m - df1
+  Real deficit = 0;  // m - df1
   Real df1 = 0;
   Real product = 0;   // df1 - df2(kappa, kappa) = sum of s kappa/(s+kappa)^2
   Real rounding = 0;  // bound of the error of the deficit
@@ -141,8 +141,7 @@ Real newton_point(const Evaluation<Real>& at, Real m, Real t) {
 template <class Real>
 int certain_sign(const Evaluation<Real>& at, Real m, Real t) {
   const Real value = at.kappa * at.deficit - m * t;
-  const Real error =
-      at.kappa * at.rounding + kStepErrors * kUnit<Real> * (at.kappa * std::abs(at.deficit) + m * t);
+  const Real error = at.kappa * at.rounding + kStepErrors * kUnit<Real> * (at.kappa * std::abs(at.deficit) + m * t);
   return value > error ? 1 : value < -error ? -1 : 0;
 }
 
@@ -176,9 +175,9 @@ class Solver {
     bool converged = false;
   };
 
-  /// F is convex, and negative or zero at 0: it has one positive root, F is negative below and positive above it. Newton
-  /// descends from any point above the root; a bracket ends the search where that takes long, and where rounding or a
-  /// warm start put a point below the root.
+  /// F is convex, and negative or zero at 0: it has one positive root, F is negative below and positive above it.
+  /// Newton descends from any point above the root; a bracket ends the search where that takes long, and where rounding
+  /// or a warm start put a point below the root.
   Root solve(Real t) {
     Real low = std::max(t, least_) * (1 - kMargin), high = (t + trace_ / m_) * (1 + kMargin), start = high;
     if (last_.kappa > 0 && t <= last_noise_) {

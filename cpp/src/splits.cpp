@@ -99,8 +99,7 @@ Splits::Splits(Spectrum spectrum, double n, SplitsOptions options)
 
 /// The law at noise variances of the sample covariance with divisor n: it has n/m times those of divisor m.
 RenormalizedNodes Splits::solve(const Vector& noise_variance) const {
-  const double scale = n_ / degrees_;
-  return law_.solve(noise_variance * scale, scale);
+  return law_.solve(noise_variance, n_ / degrees_);
 }
 
 KappaResult Splits::kappa(const Eigen::Ref<const Vector>& noise_variance) const {
@@ -108,7 +107,7 @@ KappaResult Splits::kappa(const Eigen::Ref<const Vector>& noise_variance) const 
   const double scale = n_ / degrees_;
   KappaResult result;
   if (law_.exact() && law_.equal_sizes()) {
-    result = solve_kappa(noise_variance * scale, spectrum_, degrees_);
+    result = solve_kappa(noise_variance, spectrum_, degrees_, {.noise_factor = scale});
   } else {
     const RenormalizedNodes nodes = solve(noise_variance);
     result.kappa = nodes.kappa;
@@ -178,7 +177,7 @@ Splits::FiniteSize Splits::finite_size(const Nodes& node) const {
       continue;
     }
     size.remaining[i] = degrees_ * node.capacity[i];
-    size.delta[i] = -0.5 * kappa * df2(i, 1) / (size.remaining[i] * size.remaining[i]);
+    size.delta[i] = -0.5 * (kappa * df2(i, 1) / size.remaining[i]) / size.remaining[i];
   }
   return size;
 }

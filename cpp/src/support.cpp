@@ -21,10 +21,6 @@ namespace {
 using Index = Eigen::Index;
 using Complex = std::complex<double>;
 
-/// The lowest edge with rank > m belongs to a root -v of about (rank/m - 1) times the smallest eigenvalue or more, and
-/// rank/m - 1 is at least a unit of rounding, 1e-16: no root lies closer to zero than this part of the eigenvalue.
-constexpr double kClosestToZero = 1e-18;
-
 /// Distance to the poles at both ends of a gap, relative to its width, from which D' is evaluated.
 constexpr double kOffThePoles = 1e-15;
 
@@ -51,15 +47,28 @@ constexpr double kOnCurve = 1e-6;
 /// Points above this residual are not returned, see DensityResult.
 constexpr double kLargestResidual = 1e-10;
 
+/// Eigenvalues between this and its inverse need no other unit: their cubes stay within double's range.
+constexpr double kLargestUnscaled = 1e100;
+
 /// v = scale sinh(u) resolves every decade above `scale`: no root lies much below the smallest eigenvalue.
 constexpr double kScale = 1e-3;
+
+/// m minus the number of eigenvalues that are counted, the first `above` of them, to twice double's precision.
+double not_counted(const Spectrum& spectrum, double m, Index above) {
+  return (m - spectrum.count_above()[above]) - spectrum.count_rest()[above];
+}
+
+/// Number of eigenvalues above `size`.
+Index count_above(const Spectrum& spectrum, double size) {
+  const auto& s = spectrum.positive();
+  return std::partition_point(s.data(), s.data() + s.size(), [&](double value) { return value > size; }) - s.data();
+}
 
 class Companion {
  public:
   Companion(const Spectrum& spectrum, double m)
-      : s_(spectrum.positive()), mult_(spectrum.positive_multiplicity()), m_(m) {}
+      : spectrum_(spectrum), s_(spectrum.positive()), mult_(spectrum.positive_multiplicity()), m_(m) {}
 
-  double position(double v) const { return v * (1 + (mult_.array() * s_.array() / (v - s_.array())).sum() / m_); }
   /// D(v) with v = s_anchor + offset: differences v - s_k stay accurate next to an eigenvalue.
   double curvature(double anchor, double offset) const {
     return (mult_.array() * (s_.array() / ((anchor - s_.array()) + offset)).square()).sum() / m_;
@@ -75,35 +84,49 @@ class Companion {
   Index size() const { return s_.size(); }
   double eigenvalue(Index k) const { return s_[k]; }
   double weight(Index k) const { return mult_[k] * s_[k] * s_[k] / m_; }
-  double rank() const { return mult_.sum(); }
-  double degrees() const { return m_; }
-
   double highest() const {
     const double top = s_[0];
-    const double spread = std::sqrt(rank() / m_);  // D(top + offset) <= (rank/m) top^2/offset^2
+    const double spread = std::sqrt(spectrum_.rank() / m_);  // D(top + offset) <= (rank/m) top^2/offset^2
     const double offset = detail::bisect([&](double o) { return 1 - curvature(top, o); }, 0.0, 2 * top * spread);
     return position(top, offset);
   }
   double lowest() const {
-    if (rank() == m_) return 0.0;
+    const double missing = -not_counted(spectrum_, m_, s_.size());  // rank - m
+    if (missing == 0) return 0.0;
     const double bottom = s_[s_.size() - 1];
     // D grows from 0 at -infinity through rank/m at v = 0 to infinity at the smallest eigenvalue.
-    const auto excess = [&](double v) { return curvature(bottom, v - bottom) - 1; };
+    const auto excess = [&](double v) { return -near_zero(v).second; };
     double v;
-    if (rank() < m_) {
+    if (missing < 0) {
       v = detail::bisect(excess, 0.0, bottom);
     } else {
       double left = -s_[0];
       while (excess(left) > 0) left *= 2;
-      // bisection in log(-v): the root may lie many decades below the largest eigenvalue
-      const double u = detail::bisect([&](double w) { return -excess(-std::exp(w)); },
-                                      std::log(kClosestToZero * bottom), std::log(-left));
+      // bisection in log(-v): the root may lie many decades below the largest eigenvalue. It is away from zero by at
+      // least sqrt(rank/m) - 1 times the smallest eigenvalue, which exceeds a quarter of (rank - m)/rank.
+      const double nearest = 0.25 * bottom * (missing / spectrum_.rank());
+      const double u =
+          detail::bisect([&](double w) { return -excess(-std::exp(w)); }, std::log(nearest), std::log(-left));
       v = -std::exp(u);
     }
-    return position(v);
+    return near_zero(v).first;
+  }
+
+  /// x(v) and x'(v). Eigenvalues above |v| enter as s/(s-v) = 1 + v/(s-v), whose ones are counted exactly: nothing
+  /// cancels next to v = 0, however close m is to the rank.
+  std::pair<double, double> near_zero(double v) const {
+    const Index above = count_above(spectrum_, std::abs(v)), below = s_.size() - above;
+    const Eigen::ArrayXd high = v / (s_.head(above).array() - v),
+                         low = s_.tail(below).array() / (s_.tail(below).array() - v);
+    const auto first = mult_.head(above).array(), last = mult_.tail(below).array();
+    const double free = not_counted(spectrum_, m_, above);
+    const double value = (first * high).sum() + (last * low).sum();
+    const double slope = (first * high * (2 + high)).sum() + (last * low.square()).sum();
+    return {v * ((free - value) / m_), (free - slope) / m_};
   }
 
  private:
+  const Spectrum& spectrum_;
   const Eigen::VectorXd& s_;
   const Eigen::VectorXd& mult_;
   double m_;
@@ -177,22 +200,24 @@ class RealCurve {
     if (y == 0) return companion(Complex(v, 0)).first.real();
     return (v * v + y * y) / m_ * sums(v, y).first;
   }
-  /// x(z) and x'(z). Eigenvalues above |z| enter as s/(s-z) = 1 + z/(s-z), whose ones are counted exactly.
+  /// x(z) and x'(z), split at |z| as Companion::near_zero().
   std::pair<Complex, Complex> companion(Complex z) const {
     const auto& s = spectrum_.positive();
     const auto& mult = spectrum_.positive_multiplicity();
-    const double size = std::abs(z);
+    const Index above = count_above(spectrum_, std::abs(z));
     Complex value = 0, slope = 0;
-    Index above = 0;
-    for (Index k = 0; k < s.size(); ++k) {
-      const bool large = s[k] > size;
-      const Complex r = (large ? z : Complex(s[k])) / (s[k] - z);
+    for (Index k = 0; k < above; ++k) {
+      const Complex r = z / (s[k] - z);
       value += mult[k] * r;
-      slope += mult[k] * (large ? r * (2.0 + r) : r * r);
-      if (large) above = k + 1;  // descending order
+      slope += mult[k] * (r * (2.0 + r));
     }
-    const double rest = m_ - spectrum_.count_above()[above];
-    return {z * ((rest - value) / m_), (rest - slope) / m_};
+    for (Index k = above; k < s.size(); ++k) {
+      const Complex r = s[k] / (s[k] - z);
+      value += mult[k] * r;
+      slope += mult[k] * (r * r);
+    }
+    const double free = not_counted(spectrum_, m_, above);
+    return {z * ((free - value) / m_), (free - slope) / m_};
   }
 
  private:
@@ -242,17 +267,34 @@ void require_spectrum(const char* function, const Spectrum& spectrum, double m) 
   detail::require(spectrum.rank() > 0, function, "spectrum must have a positive eigenvalue", "none");
 }
 
+/// A spectrum in units in which squares and cubes of its eigenvalues stay within double's range: a power of two, by
+/// which division is exact. It is 1 unless an eigenvalue is far from 1.
+struct InUnits {
+  double unit = 1;
+  Spectrum spectrum;
+
+  explicit InUnits(const Spectrum& given) : unit(unit_of(given)), spectrum(given) {
+    if (unit != 1) spectrum = Spectrum(given.eigenvalues() / unit, given.multiplicity());
+  }
+  static double unit_of(const Spectrum& given) {
+    if (given.largest() <= kLargestUnscaled && given.smallest_positive() >= 1 / kLargestUnscaled) return 1;
+    return std::ldexp(1, (std::ilogb(given.largest()) + std::ilogb(given.smallest_positive())) / 2);
+  }
+};
+
 }  // namespace
 
 SupportEdges support_edges(const Spectrum& spectrum, double m) {
   require_spectrum("support_edges", spectrum, m);
-  const Companion companion(spectrum, m);
-  return {companion.lowest(), companion.highest()};
+  const InUnits scaled(spectrum);
+  const Companion companion(scaled.spectrum, m);
+  return {scaled.unit * companion.lowest(), scaled.unit * companion.highest()};
 }
 
 Support spectral_support(const Spectrum& spectrum, double m) {
   require_spectrum("spectral_support", spectrum, m);
-  const Companion companion(spectrum, m);
+  const InUnits scaled(spectrum);
+  const Companion companion(scaled.spectrum, m);
   std::vector<double> edges{companion.lowest()};
   for (Index upper = companion.size() - 2; upper >= 0; --upper) {
     double below, above;
@@ -265,8 +307,8 @@ Support spectral_support(const Spectrum& spectrum, double m) {
   Support support;
   support.intervals.resize(static_cast<Index>(edges.size() / 2), 2);
   for (Index i = 0; i < support.intervals.rows(); ++i) {
-    support.intervals(i, 0) = edges[2 * i];
-    support.intervals(i, 1) = edges[2 * i + 1];
+    support.intervals(i, 0) = scaled.unit * edges[static_cast<std::size_t>(2 * i)];
+    support.intervals(i, 1) = scaled.unit * edges[static_cast<std::size_t>(2 * i + 1)];
   }
   support.zero_atom = 1 - std::min(m, spectrum.rank()) / spectrum.dimension();
   return support;
@@ -274,25 +316,31 @@ Support spectral_support(const Spectrum& spectrum, double m) {
 
 DensityResult spectral_density(const Eigen::Ref<const Eigen::VectorXd>& x, const Spectrum& spectrum, double m) {
   require_spectrum("spectral_density", spectrum, m);
-  const Support support = spectral_support(spectrum, m);
-  const RealCurve curve(spectrum, m);
-  const double reach = spectrum.largest() * (1 + 2 * std::sqrt(spectrum.rank() / m));
-  const double scale = kScale * spectrum.smallest_positive();
+  const InUnits scaled(spectrum);
+  const Support support = spectral_support(scaled.spectrum, m);
+  const RealCurve curve(scaled.spectrum, m);
+  const double reach = scaled.spectrum.largest() * (1 + 2 * std::sqrt(spectrum.rank() / m));
+  const double scale = kScale * scaled.spectrum.smallest_positive();
   DensityResult result{Eigen::VectorXd::Zero(x.size()),
                        Eigen::VectorXd::Constant(x.size(), std::numeric_limits<double>::quiet_NaN())};
   for (Index i = 0; i < x.size(); ++i) {
     detail::require_positive("spectral_density", "x", x[i]);
-    const auto inside = [&](Index row) { return x[i] > support.intervals(row, 0) && x[i] < support.intervals(row, 1); };
+    const double point = x[i] / scaled.unit;
+    const auto inside = [&](Index row) {
+      return point > support.intervals(row, 0) && point < support.intervals(row, 1);
+    };
     bool in_support = false;
     for (Index row = 0; row < support.intervals.rows() && !in_support; ++row) in_support = inside(row);
     if (!in_support) continue;
-    const Complex z = density_root(curve, x[i], scale, reach);
-    result.residual[i] = std::abs(curve.companion(z).first - x[i]) / x[i];
+    const Complex z = density_root(curve, point, scale, reach);
+    result.residual[i] = std::abs(curve.companion(z).first - point) / point;
     if (!(result.residual[i] <= kLargestResidual)) {
       throw ConvergenceError("spectral_density: no root with a residual below " + detail::text(kLargestResidual) +
                              " at x = " + detail::text(x[i]) + ", residual " + detail::text(result.residual[i]));
     }
-    result.density[i] = m / spectrum.dimension() * z.imag() / (std::numbers::pi * std::norm(z));
+    result.density[i] = m / spectrum.dimension() * z.imag() / (std::numbers::pi * std::norm(z)) / scaled.unit;
+    if (!std::isfinite(result.density[i]))
+      throw ConvergenceError("spectral_density: the density is above 1.8e308 at x = " + detail::text(x[i]));
   }
   return result;
 }

@@ -10,6 +10,11 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
+_LEAST_LEVEL, _LARGEST_LEVEL = (
+    2.0**-511,
+    1.3407807929942596e154,
+)  # their squares are the least and largest normal numbers
+
 
 def plain_array(name: str, value: Any) -> npt.NDArray[Any]:
     """`value` as a NumPy array of real numbers of its own type; a torch tensor is moved to the CPU first.
@@ -175,7 +180,7 @@ def variance_of(
     TypeError
         Both or neither are given, or the values are not real numbers.
     ValueError
-        A value is negative, NaN or infinite, or 0 if `above_zero`.
+        A value is negative, NaN or infinite, or 0 if `above_zero`; σ > 0 whose square is not a normal number.
     """
     if (sigma is None) == (variance is None):
         given = "neither" if sigma is None else "both"
@@ -186,7 +191,14 @@ def variance_of(
         raise ValueError(f"{name} must be positive, got {level.min()}")
     if level.size and level.min() < 0:
         raise ValueError(f"{name} must not be negative, got {level.min()}")
-    return level if sigma is None else np.asarray(level * level)
+    if sigma is None:
+        return level
+    outside = (level > _LARGEST_LEVEL) | ((level > 0) & (level < _LEAST_LEVEL))
+    if outside.any():
+        raise ValueError(
+            f"{name} must be 0 or between 1.5e-154 and 1.3e154, where its square is a normal number, got {level[outside][0]}"
+        )
+    return np.asarray(level * level)
 
 
 def map_levels(sigma: Any, sigma_max: Any) -> tuple[float, float]:

@@ -42,7 +42,8 @@ class KappaInfo(Tabular):
     df1 : degrees of freedom Σ s/(s+κ)
     residual : |κ(1 − df1/n) − t|/κ, the residual of the equation; 0 if κ(0) = 0
     iterations : evaluations of the equation
-    certified : the equation changes sign across κ(1 ± 1e-13)
+    certified : the equation changes sign across κ(1 ± 1e-13), proved with a bound on rounding errors; for a subnormal κ
+        between its neighbours among doubles
     total_terms : work, the number of terms s/(s+κ) that were summed
     """
 
@@ -160,7 +161,7 @@ def solve_kappa(
     ValueError
         Negative, NaN or infinite values, shapes that do not fit.
     ConvergenceError
-        A value is not certified and `return_info` is false.
+        A value is not certified, or exceeds 1.8e308, and `return_info` is false.
 
     Examples
     --------
@@ -180,8 +181,9 @@ def solve_kappa(
     if return_info:
         return _info(result, t, kappa)
     if not result.good:
-        worst = t.ravel()[int(np.argmin(result.certified))]
-        raise _core.ConvergenceError(f"solve_kappa: kappa is not certified at noise_variance {worst}")
+        first = int(np.argmin(result.certified))
+        problem = "is not certified" if np.isfinite(result.kappa[first]) else "exceeds the range of double precision"
+        raise _core.ConvergenceError(f"solve_kappa: kappa {problem} at noise_variance {t.ravel()[first]}")
     return kappa
 
 
@@ -337,7 +339,7 @@ def denoiser(sigma: float) -> _core.SpectralFunction:
     Raises
     ------
     TypeError, ValueError
-        σ is not a number, negative, NaN or infinite.
+        σ is not a number, negative, NaN or infinite, or above 0 and its square is not a normal number.
     """
     return _core.SpectralFunction.denoiser(not_negative("sigma", sigma))
 
@@ -352,12 +354,13 @@ def sampling_map(
     sigma, sigma_max : noise levels (standard deviations) at which the map ends and starts
     support : (low, high)
         An interval that holds the positive eigenvalues of Σ̂; :meth:`Splits.sampling_map` chooses it.
-    tolerance : largest relative error on the support; zero eigenvalues are exact
+    tolerance : largest relative error of the rule on the support; zero eigenvalues are exact. The attribute `error_bound` of the
+        result adds the rounding errors, a unit of rounding for each node and 64 more.
 
     Raises
     ------
     TypeError, ValueError
-        Bad noise levels, support or tolerance.
+        Bad noise levels, support or tolerance; a noise level above 0 whose square is not a normal number.
 
     Examples
     --------

@@ -190,12 +190,12 @@ class Splits:
         ------
         TypeError
             Both or neither of the two, or values that are not real numbers.
-        ValueError
-            A value that is not positive and finite; a law other than the Gaussian.
+        ValueError, ConvergenceError
+            A value that is not positive and finite, a law other than the Gaussian; a correction that is not finite.
         """
         self._needs("kappa_correction", lambda spec: spec.has_corrections)
         t = variance_of(sigma, noise_variance, above_zero=True)
-        return self._law.kappa_correction(t.ravel()).reshape(t.shape)
+        return _finite("kappa_correction", self._law.kappa_correction(t.ravel())).reshape(t.shape)
 
     def denoiser(self, sigma: float) -> _core.SpectralFunction:
         """Optimal linear denoiser x/(x + σ²) at noise level σ ≥ 0.
@@ -263,11 +263,11 @@ class Splits:
 
         Raises
         ------
-        ValueError
-            A law other than the Gaussian.
+        ValueError, ConvergenceError
+            A law other than the Gaussian; a correction that is not finite.
         """
         self._needs("expectation_correction", lambda spec: spec.has_corrections)
-        return self._law.expectation_correction(f)
+        return _finite("expectation_correction", self._law.expectation_correction(f))
 
     def expected_output(self, f: _core.SpectralFunction, inputs: Any) -> FloatArray:
         """Expected output μ + E f(Σ̂)(x − μ), shaped as `inputs`: the linear prediction of a sample or denoised image.

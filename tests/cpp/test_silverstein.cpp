@@ -179,6 +179,50 @@ BOOST_AUTO_TEST_CASE(increases_and_is_concave_in_the_noise) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(warm_starts_across_three_hundred_decades) {
+  const Spectrum spectrum(vector({1.98e-106, 1.2e-109, 1.2e-109}));
+  const KappaResult both = solve_kappa(vector({1.98e-106, 4e227}), spectrum, 4);
+  BOOST_CHECK(both.good());
+  BOOST_CHECK_EQUAL(both.kappa[1], 4e227);
+  BOOST_CHECK_CLOSE_FRACTION(both.kappa[0], solve_kappa(vector({1.98e-106}), spectrum, 4).kappa[0], 1e-15);
+}
+
+BOOST_AUTO_TEST_CASE(all_of_the_range_of_double) {
+  // m = rank: kappa^2 sum 1/s = m t next to zero
+  const KappaResult wide = solve_kappa(vector({5e-324, 1e-300, 0, 1.7e308}), Spectrum(vector({1e299, 1, 1e-300})), 3);
+  BOOST_CHECK(wide.good());
+  BOOST_CHECK_CLOSE_FRACTION(wide.kappa[0], std::sqrt(3 * 4.94065645841246544e-24) * 1e-300, 1e-10);
+  BOOST_CHECK_EQUAL(wide.kappa[2], 0);
+  BOOST_CHECK_CLOSE_FRACTION(wide.kappa[3], 1.7e308 + 1e299 / 3, 1e-15);
+  // no noise and one sample less than modes: the harmonic mean of two eigenvalues over the number of samples
+  const KappaResult below = solve_kappa(vector({0}), Spectrum(vector({2e-310, 2e-310})), 1);
+  BOOST_CHECK(below.good());
+  BOOST_CHECK_CLOSE_FRACTION(below.kappa[0], 2e-310, 1e-12);
+  const KappaResult above = solve_kappa(vector({1.7e308}), Spectrum(vector({1e299})), 1e-10);
+  BOOST_CHECK(!above.good());
+  BOOST_CHECK_EQUAL(above.kappa[0], kInfinity);
+}
+
+BOOST_AUTO_TEST_CASE(counts_that_are_not_whole_are_exact) {
+  // 0.1 + 0.2 + 0.3 exceeds 0.6 by 1.4 units of rounding, so that kappa(0) is positive
+  const Vector s = vector({1, 2, 4}), multiplicity = vector({0.1, 0.2, 0.3});
+  const Spectrum spectrum(s, multiplicity);
+  const long double surplus = (long double)0.1 + (long double)0.2 + (long double)0.3 - (long double)0.6;
+  BOOST_REQUIRE_GT(surplus, 0);
+  const KappaResult result = solve_kappa(vector({0}), spectrum, 0.6);
+  BOOST_CHECK(result.good());
+  const double inverse = (multiplicity.array() / s.array()).sum();
+  BOOST_CHECK_CLOSE_FRACTION(result.kappa[0], static_cast<double>(surplus) / inverse, 1e-12);
+  BOOST_CHECK_EQUAL(spectrum.count_error(), 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_factor_of_the_noise_is_exact) {
+  const Spectrum spectrum(vector({1, 0.5}));
+  const KappaResult result = solve_kappa(vector({5e-324}), spectrum, 2, {.noise_factor = 1.4});
+  BOOST_CHECK(result.good());
+  BOOST_CHECK_CLOSE_FRACTION(result.kappa[0], std::sqrt(1.4 * 4.94065645841246544e-24 * 2 / 3) * 1e-150, 1e-12);
+}
+
 BOOST_AUTO_TEST_CASE(unfinished_iterations_are_not_certified) {
   const KappaResult result = solve_kappa(vector({0.1}), Spectrum(log_grid(1, 1e-9, 200)), 50, {.max_iterations = 1});
   BOOST_CHECK(!result.certified[0]);

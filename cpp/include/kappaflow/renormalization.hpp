@@ -56,10 +56,9 @@ class Renormalization {
   bool exact() const { return known_.exact(); }
   bool equal_sizes() const { return sizes_.equal(); }
 
-  /// Solves for noise variances t >= 0 of a sample covariance with divisor m. Throws ConvergenceError naming a noise
-  /// variance that is not solved, UnidentifiedError if N samples do not determine the answer. Messages show noise /
-  /// unit: the caller's own noise variance, if the caller multiplied it by `unit`.
-  RenormalizedNodes solve(const Eigen::Ref<const Vector>& noise, double unit = 1) const;
+  /// Solves for t = factor noise, noise variances >= 0 of a sample covariance with divisor m. Throws ConvergenceError
+  /// naming a noise variance that is not solved, UnidentifiedError if N samples do not determine the answer.
+  RenormalizedNodes solve(const Eigen::Ref<const Vector>& noise, double factor = 1) const;
 
   RenormalizedPairs pairs(const RenormalizedNodes& f, const RenormalizedNodes& g) const;
 
@@ -77,9 +76,9 @@ class Renormalization {
   double edge() const;
   double stretch(double u) const;
   State state(double u, Eigen::Index stride = 1, double delta = 0) const;
-  Bracketed bracketed(double noise, Eigen::Index stride, double width, double unit) const;
+  Bracketed bracketed(double noise, Eigen::Index stride, double width, double factor) const;
   State refined(State at, double noise) const;
-  State solve_one(double noise, double unit) const;
+  State solve_one(double noise, double factor) const;
   void solve_without_noise(RenormalizedNodes& nodes, Eigen::Index i) const;
   void complete(RenormalizedNodes& nodes) const;  // stretch and capacity
   Matrix coupled(const RenormalizedNodes& f, const RenormalizedNodes& g, RenormalizedPairs& pair) const;

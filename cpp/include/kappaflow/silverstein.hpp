@@ -37,12 +37,13 @@ struct KappaResult {
 ///     const auto result = kappaflow::solve_kappa(noise_variance, kappaflow::Spectrum(eigenvalues), 1000);
 ///     if (!result.good()) throw std::runtime_error("not converged");
 ///
-/// Sums are split at s = kappa, with s/(s+kappa) = 1 - kappa/(s+kappa) above it, and multiplicities are counted to twice
-/// double's precision. This bounds the cancellation in 1 - df1/m by a small constant for every spectrum and m: the
-/// relative accuracy is a few units of rounding over any number of decades. The certificate is proved: it includes a
-/// bound of the rounding errors of the equation. Where kappa is subnormal the sign changes between its neighbours among
-/// doubles if these are further apart than the width. Problems beyond 1e-140 to 1e140, and those that are not certified
-/// in double, are solved in long double; where that is no wider than double they may stay without certificate.
+/// Sums are split at s = kappa, with s/(s+kappa) = 1 - kappa/(s+kappa) above it, and multiplicities are counted to
+/// twice double's precision. This bounds the cancellation in 1 - df1/m by a small constant for every spectrum and m:
+/// the relative accuracy is a few units of rounding over any number of decades. The certificate is proved: it includes
+/// a bound of the rounding errors of the equation. Where kappa is subnormal the sign changes between its neighbours
+/// among doubles if these are further apart than the width. Problems beyond 1e-140 to 1e140, and those that are not
+/// certified in double, are solved in long double; where that is no wider than double they may stay without
+/// certificate.
 ///
 /// Throws std::invalid_argument on bad input. An entry that is not certified has certified[i] = false: check good().
 /// That includes a kappa beyond double's range, which is infinite.

@@ -26,7 +26,9 @@ class SpectralFunction {
   static SpectralFunction denoiser(double sigma);
 
   /// Probability-flow map sqrt((x + sigma^2)/(x + sigma_max^2)), theory.md (6), from sigma_max down to 0 <= sigma <
-  /// sigma_max. The relative error on `support` is at most `tolerance`, in [1e-15, 0.1].
+  /// sigma_max. The relative error of the rule on `support` is at most `tolerance`, in [1e-15, 0.1]; that of rounding,
+  /// a unit for each node and 64 more, is added to error_bound(). Throws std::invalid_argument unless the square of
+  /// each noise level is 0 or a normal number.
   static SpectralFunction sampling_map(double sigma, double sigma_max, Interval support, double tolerance = 1e-13);
 
   /// x^alpha, 0 < alpha < 1, to the same errors: the optimal rule for alpha = 1/2, else the trapezoid rule in log t.
@@ -35,7 +37,7 @@ class SpectralFunction {
   double constant() const { return constant_; }
   const Eigen::VectorXd& weights() const { return weights_; }
   const Eigen::VectorXd& shifts() const { return shifts_; }
-  double error_bound() const { return error_bound_; }  ///< bound on the relative error at zero and on the support
+  double error_bound() const { return error_bound_; }  ///< bound on the relative error at 0 and on the support
 
   double operator()(double x) const;  ///< value of the mixture at x >= 0
 
