@@ -197,7 +197,7 @@ def accuracy(setting: EmpiricalSetting) -> Row:
     expectation, disagreement = kappaflow_outputs(population, n, f, inputs)
     # what equal modes exchange comes from the elliptical law, a closed form that the tests hold against its own reference
     elliptical = kf.Splits(population, n, law="elliptical", population_is="exact")
-    excess = np.asarray(elliptical._law.equal_mode_excess(f, f))
+    excess = np.asarray(elliptical._law.law.equal_mode_excess(f, f))
     disagreement = disagreement - 2 / modes * np.asarray(population.coordinates(inputs)) ** 2 @ excess
     row: Row = {"profiles": setting.check_profiles, "modes": modes, "n": n, "nodes": len(law.weights)}
     error = max(relative(expectation, law.expectation()), relative(disagreement, law.disagreement()))

@@ -11,7 +11,7 @@ from . import _core
 from ._checks import FloatArray, choice, integer, map_levels, not_negative, real_array, variance_of
 from .bands import Band, resolve_bands
 from .disagreement import ModeDisagreement
-from .laws import DEFAULT_LAW, REGISTRY, Ensemble, Law, LawSpec, Support, independent_ensemble, law_spec
+from .laws import DEFAULT_LAW, REGISTRY, Ensemble, LawSpec, Support, enter, independent_ensemble, law_spec
 from .population import Population
 from .profiles import require_sample_size
 from .sampling import SIGMA_MAX
@@ -55,8 +55,8 @@ class Splits:
         estimated from N samples (`sample_size`). The Gaussian and the elliptical law are then read off the sample spectrum:
         Σ̂ of n samples at noise t behaves like Σ̂ of N samples at another noise t_N. This is exact, except that N samples do not
         show the far tail of sizes. The empirical law is multiplied by the factor by which the elliptical law changes. Sizes n
-        above N are allowed as long as N samples determine the answer, which they always do unless N ≤ d + 1. Without a sample
-        size the two options are the same.
+        above N are allowed as long as N samples determine the answer. Where N is near d or below, and n is near N or above, they
+        do not at low noise. Without a sample size the two options are the same.
     scales : (M,) sizes τ ≥ 0 of samples, for laws that take them (the elliptical law); they are divided by their mean
 
     Raises
@@ -64,7 +64,7 @@ class Splits:
     TypeError, ValueError
         Bad options; profiles missing; a sample size that contradicts the data.
     UnidentifiedError
-        Raised by the methods, a ValueError: N samples cannot determine the law at this n and noise level.
+        Raised by the methods, a ValueError: N samples cannot determine the answer at this n and noise level.
     ConvergenceError
         Raised by the methods: the answer is not finite, at a noise level below what double precision can resolve.
     """
@@ -114,7 +114,7 @@ class Splits:
         self.population, self.law, self.mean, self.terms = ensemble.population, spec.name, ensemble.mean, ensemble.terms
         self.population_is = population_is
         self._spec: LawSpec = spec
-        self._law: Law = spec.build(ensemble)
+        self._law = enter(spec.build, ensemble)
 
     @classmethod
     def in_closed_form(cls, population: Population, n: int, *, law: str = DEFAULT_LAW) -> Splits:

@@ -10,6 +10,7 @@ from . import elliptical, empirical, gaussian
 from .closed_form import ClosedFormLaw, radial_scales
 from .cost import Work
 from .empirical import EmpiricalLaw
+from .entry import EnteredLaw, enter
 from .law import Ensemble, Law, Support, independent_ensemble, require_profiles
 from .registry import REGISTRY, LawSpec, law_spec, register, unregister
 
@@ -19,10 +20,12 @@ __all__ = [
     "ClosedFormLaw",
     "EmpiricalLaw",
     "Ensemble",
+    "EnteredLaw",
     "Law",
     "LawSpec",
     "Support",
     "Work",
+    "enter",
     "independent_ensemble",
     "law_spec",
     "radial_scales",

@@ -120,7 +120,7 @@ def test_against_the_law_as_it_is_written(sizes, n, mean):
     x = population.coordinates(inputs)
     for f in (splits.denoiser(0.3), splits.sampling_map(0.5, 20.0, tolerance=1e-4)):
         expectation, pairs, outputs, spread = reference(population, n, f, x, mean)
-        excess = splits._law._plug_in.equal_mode_excess(f, f)
+        excess = splits._law.law._plug_in.equal_mode_excess(f, f)
         np.testing.assert_allclose(splits.expectation(f), expectation, rtol=1e-6)
         np.testing.assert_allclose(splits.mode_variance(f), pairs, rtol=1e-4, atol=1e-5 * pairs.max())
         outputs = outputs + x**2 * excess
