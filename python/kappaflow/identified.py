@@ -14,7 +14,8 @@ from typing import NamedTuple
 from ._core import UnidentifiedError
 from ._layout import channel_axis
 from .population import Population
-from .sample_size import LARGEST_N
+from .sample_size import LARGEST_N, largest_determined, smallest_training_set
+from .sampling import SIGMA_MAX
 from .splits import Splits
 
 __all__ = ["largest_n", "require_determined", "ways_out"]
@@ -24,17 +25,28 @@ _SMALLEST_SIDE = 2
 
 
 def largest_n(population: Population) -> int:
-    """The largest n at which a population determines the law.
+    """The largest n at which a population determines the law of the sampling map.
 
-    It is 10¹², or N if the population is known through N samples that cannot determine the law beyond N.
+    It is 10¹², or at most N if the population is known through N samples that cannot determine the law beyond N.
     """
     splits = Splits.in_closed_form(population, LARGEST_N)
     try:
         splits.expectation(splits.sampling_map())
     except UnidentifiedError:
         assert population.sample_size is not None  # an exactly known population determines the law at any n
-        return population.sample_size
+        least = smallest_training_set(population)
+        return largest_determined(lambda n: _determined(population, n), least, max(least, population.sample_size))
     return LARGEST_N
+
+
+def _determined(population: Population, n: int) -> bool:
+    """Whether the disagreement of the sampling map is determined at n."""
+    splits = Splits.in_closed_form(population, n)
+    try:
+        splits.mean_disagreement(splits.sampling_map(), input_sigma=SIGMA_MAX)
+    except UnidentifiedError:
+        return False
+    return True
 
 
 def require_determined(population: Population, sizes: Sequence[int]) -> None:

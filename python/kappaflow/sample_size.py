@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -160,6 +161,24 @@ def require_training_sets(population: Population, sizes: Sequence[int]) -> None:
         raise ValueError(f"n must be at least {least}{why}, got {min(sizes)}")
 
 
+def _determined(value: Callable[[int], float], n: int) -> float:
+    """The value at n, infinite if the images do not determine it."""
+    try:
+        return value(n)
+    except _core.UnidentifiedError:
+        return math.inf
+
+
+def largest_determined(determined: Callable[[int], bool], low: int, high: int) -> int:
+    """The largest n from `low` to `high` at which the images determine an answer, by bisection; `low` if there is none."""
+    if determined(high):
+        return high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if determined(middle) else (low, middle)
+    return low
+
+
 def smallest_size(value: Callable[[int], float], allowed: float, population: Population) -> SampleSize:
     """The smallest n from which on a measure meets a tolerance: halve n from the largest one while it is met, then bisect.
 
@@ -173,22 +192,22 @@ def smallest_size(value: Callable[[int], float], allowed: float, population: Pop
     ------
     NotReachedError
         See :func:`samples_for`.
+    UnidentifiedError
+        The images do not determine the measure at any n.
     """
     sample_size, smallest = population.sample_size, smallest_training_set(population)
     high, reason = LARGEST_N, ""
-    try:
-        at_high = value(high)
-    except _core.UnidentifiedError:
-        assert sample_size is not None  # else nothing is unidentified
-        high, reason = sample_size, " (so few images determine nothing beyond it)"
-        at_high = value(high)
+    at_high = _determined(value, high)
+    if math.isinf(at_high) and sample_size is not None:
+        high = largest_determined(lambda n: math.isfinite(_determined(value, n)), smallest, sample_size)
+        reason, at_high = " (so few images determine nothing beyond it)", value(high)
     if not at_high <= allowed:
         raise NotReachedError(
             f"tolerance must be at least {at_high:.3g}, the measure at n = {high}{reason}, got {allowed:.3g}"
         )
     while True:
         low = max(smallest, high // 2)
-        at_low = value(low)
+        at_low = _determined(value, low)
         if not at_low <= allowed:
             break
         high, at_high = low, at_low
@@ -196,7 +215,7 @@ def smallest_size(value: Callable[[int], float], allowed: float, population: Pop
             return SampleSize(n=smallest, value=at_high, n_below=None, value_below=None)
     while high - low > 1:
         middle = (low + high) // 2
-        at_middle = value(middle)
+        at_middle = _determined(value, middle)
         if at_middle <= allowed:
             high, at_high = middle, at_middle
         else:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray
+from .._core import ConvergenceError, UnidentifiedError
 from .._repr import ShortRepr
 from ..bands import Band
 from ..identified import largest_n
@@ -101,6 +102,8 @@ def images_needed(
     ------
     ValueError, TypeError
         Bad options, named.
+    ConvergenceError
+        The law has no answer at any of the sizes at which it is compared with the Gaussian law.
     """
     if law != DEFAULT_LAW and correction is None:
         first = images_needed(population, bands, sigma_max, tolerance)
@@ -131,8 +134,15 @@ def _around(
     span = (max(least, min(answers)), max(least + 1, max(answers))) if answers else (100 * least // 2,) * 2
     top = min(_REACH * span[1], largest_n(population))
     sizes = np.unique(np.round(np.geomspace(min(span[0], top), top, _SIZES)).astype(np.int64)).tolist()
-    relative = np.stack([_relative(Splits(population, n, law=law), bands, sigma_max) for n in sizes])
-    return Correction.of(population, sizes, relative, bands, sigma_max)
+    known: dict[int, FloatArray] = {}
+    for n in sizes:
+        try:
+            known[n] = _relative(Splits(population, n, law=law), bands, sigma_max)
+        except (UnidentifiedError, ConvergenceError) as error:
+            problem = error
+    if not known:
+        raise problem
+    return Correction.of(population, list(known), np.stack(list(known.values())), bands, sigma_max)
 
 
 def _needed(
@@ -148,5 +158,5 @@ def _needed(
 
     try:
         return smallest_size(measure, tolerance, population)
-    except NotReachedError:
+    except (NotReachedError, UnidentifiedError):
         return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from ..identified import largest_n, ways_out
 from ..laws import DEFAULT_LAW, law_spec
@@ -14,7 +15,12 @@ __all__ = ["prediction_notes"]
 
 
 def prediction_notes(
-    population: Population, choice: LawChoice, sizes: Sequence[int], *, infinite_data: bool
+    population: Population,
+    choice: LawChoice,
+    sizes: Sequence[int],
+    *,
+    infinite_data: bool,
+    left_out: Mapping[int, str] = MappingProxyType({}),
 ) -> tuple[str, ...]:
     """The caveats of a prediction; each is one or a few sentences. What concerns networks is in :mod:`.network_words`.
 
@@ -24,8 +30,12 @@ def prediction_notes(
     choice : the law that is used, and why
     sizes : training-set sizes of the prediction
     infinite_data : whether the gain with infinite data is known; if not, it is taken from the measured covariance
+    left_out : training-set sizes without results, and the reason for each
     """
     notes = [*_law_notes(population, choice), *_group_notes(population)]
+    for reason in dict.fromkeys(left_out.values()):
+        missing = [f"{n:,}" for n, why in left_out.items() if why == reason]
+        notes.append(f"There are no results for n = {', '.join(missing)}: {reason}.")
     total = population.sample_size
     if total is None:
         return tuple(notes)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from .._checks import FloatArray, integer, not_negative, positive
-from .._core import UnidentifiedError
+from .._core import ConvergenceError, UnidentifiedError
 from .._progress import StepProgress, in_steps, reporter
 from ..bands import Band, band_sums, resolve_bands
 from ..disagreement import Disagreement
@@ -94,7 +94,9 @@ def predict(
     ValueError, TypeError
         Bad options, named.
     UnidentifiedError
-        Sizes beyond the number of images if there are no more images than dimensions.
+        Sizes beyond the number of images if there are no more images than dimensions; no size that the images determine.
+    ConvergenceError
+        The law has no answer at any size. Sizes at which a law has none are left out, and a note names them.
     """
     shown, report = integer("images", images, 0), reporter(progress)
     request = _request(population, n, sigma_max, bands, seeds, tolerance, denoiser_sigmas)
@@ -102,7 +104,8 @@ def predict(
     work = _work(population, request, len(seeds), shown)
     choice = choose_law(population, law, sigma_max=request.sigma_max, work=work)
     steps = len(request.sizes) + 3
-    rows = _at_sizes(population, choice.law, request, steps, report)
+    rows, left_out = _at_sizes(population, choice.law, request, steps, report)
+    request = dataclasses.replace(request, sizes=[n for n in request.sizes if n not in left_out])
     report("images needed by band", (steps - 2) / steps)
     by_band = _bands(population, choice, request, rows)
     report("seed images", (steps - 1) / steps)
@@ -147,7 +150,10 @@ def predict(
             disagreement=np.array([row.total for row in rows]), relative=np.array([row.relative for row in rows])
         ),
         seeds=dataclasses.replace(by_seed, networks=networks.value),
-        notes=(*prediction_notes(population, choice, request.sizes, infinite_data=limit.identified), *networks.notes),
+        notes=(
+            *prediction_notes(population, choice, request.sizes, infinite_data=limit.identified, left_out=left_out),
+            *networks.notes,
+        ),
         pilot=pilot_command(shape=population.shape) if pilot is None else pilot,
     )
 
@@ -280,14 +286,29 @@ class _AtSize:
         return np.divide(parts, whole, out=np.zeros_like(whole), where=whole > 0)
 
 
+class _Rows(NamedTuple):
+    """The results of the sizes that have them, and why the others do not."""
+
+    rows: list[_AtSize]
+    left_out: dict[int, str]
+
+
 def _at_sizes(
     population: Population, law: str, request: _Request, steps: int, report: Callable[[str, float], None]
-) -> list[_AtSize]:
-    rows = []
+) -> _Rows:
+    """The results at each size that has them. If no size has them, the error of the last one is raised."""
+    rows: list[_AtSize] = []
+    left_out: dict[int, str] = {}
     for index, size in enumerate(request.sizes):
         report(f"n = {size}", (index + 1) / steps)
-        rows.append(_at_size(population, size, law, request))
-    return rows
+        try:
+            rows.append(_at_size(population, size, law, request))
+        except (UnidentifiedError, ConvergenceError) as error:
+            if not rows and index == len(request.sizes) - 1:
+                raise
+            unknown = isinstance(error, UnidentifiedError)
+            left_out[size] = "the images do not determine them" if unknown else "the law did not converge"
+    return _Rows(rows, left_out)
 
 
 def _at_size(population: Population, n: int, law: str, request: _Request) -> _AtSize:

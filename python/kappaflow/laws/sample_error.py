@@ -12,12 +12,14 @@ from .law import Ensemble
 
 __all__ = ["LARGEST_ERROR", "SampleError"]
 
-#: Largest error of the logarithm of a variance or of κ at which an answer is given: a factor of 1.35 in either direction.
-LARGEST_ERROR = 0.3
+#: Largest error of the logarithm of a variance or of κ at which an answer is given: a factor of 1.28 in either direction.
+LARGEST_ERROR = 0.25
 #: Standard deviations by which the smallest eigenvalue is raised; the change of an answer is divided by this number.
 _RAISED = (1, 2, 3)
 #: A variance changes at most with this power of the smallest eigenvalue.
 _LARGEST_POWER = 3
+#: Rounding error of a mean over eigenvalues.
+_ROUNDING = 1e-9
 #: Answers whose error is kept.
 _KEPT = 8
 
@@ -28,8 +30,8 @@ class SampleError:
     The smallest of the eigenvalues of N samples has about ν + 1 degrees of freedom, ν = |N − 1 − d|, so its logarithm has the
     standard deviation √(2/(ν + 1)). If N − 1 is the rank, the number of eigenvalues near zero is itself known only to about one.
     The error of an answer is the largest change of its logarithm (1) if the smallest eigenvalue is raised by its standard
-    deviation, or twice or three times that for half or a third of the change, and (2), if N − 1 is the rank, if there is one more
-    degree of freedom; the second counts at most as 2/(ν + 1).
+    deviation (but not above their mean), or twice or three times that for half or a third of the change, and (2), if N − 1 is the
+    rank, if there is one more degree of freedom; the second counts at most as 2/(ν + 1).
 
     All laws share this error, because it is that of the sample covariance. Objects may be shared between threads.
     """
@@ -49,10 +51,11 @@ class SampleError:
         degrees, rank = population.sample_size - 1, float(counts[present].sum())
         self._saturated = bool(counts[s > 0].sum() == degrees)
         free = degrees - rank
-        if self._saturated:  # from the spectrum, and at most what the dimension allows
+        if self._saturated:  # as the spectrum shows it, at most what the dimension allows: section 4 of docs/theory.md
             inverse = 1 / s[present] * s[self._least]
             seen = float((counts[present] * inverse).sum() ** 2 / (counts[present] * inverse**2).sum())
-            free = max(0.0, min(population.dimension - degrees, seen - 2))
+            share = min(max(seen - 2 * (1 - seen / degrees), 0.0) / degrees, 1 - _ROUNDING)
+            free = max(0.0, min(population.dimension - degrees, degrees * share / (1 - share)))
         self._bound = 2 / (free + 1)
         self._deviation = float(np.sqrt(self._bound / counts[self._least]))
         self._needed = max(_LARGEST_POWER * self._deviation, self._bound * self._saturated) > LARGEST_ERROR
@@ -123,9 +126,11 @@ class SampleError:
             total = population.sample_size
             assert total is not None
             populations = [population]
+            present = has_variance(population.eigenvalues)
+            mean = np.average(population.eigenvalues[present], weights=population.multiplicity[present])
             for times in _RAISED:
                 raised = population.eigenvalues.copy()
-                raised[self._least] *= np.exp(times * self._deviation)
+                raised[self._least] = min(raised[self._least] * np.exp(times * self._deviation), mean)
                 populations.append(population.replace(eigenvalues=raised))
             if self._saturated:  # the same unbiased covariance of N + 1 samples
                 same = population.eigenvalues * (total / (total - 1)) * (total / (total + 1))

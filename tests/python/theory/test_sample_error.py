@@ -53,7 +53,7 @@ def test_a_gain_of_impossible_variance_is_refused(n: int, mean: str) -> None:
 def test_what_few_samples_determine_is_answered() -> None:
     splits = kf.Splits(few(), 3)
     assert np.all(splits.mode_variance(splits.denoiser(1e-4)) < 0.25)
-    assert np.all(kf.Splits(few(), 4).mode_variance(splits.sampling_map()) < 1e-4)
+    assert 0 < float(splits.mean_disagreement(splits.sampling_map(), input_sigma=80.0)) < 2 * few().total_variance
     assert float(kf.Splits(few(), 8, mean="known").kappa(sigma=3.0)) > 9
 
 
