@@ -59,12 +59,14 @@ def _unit(population: Population) -> float:
 
 
 def _divided(population: Population, unit: float) -> Population:
-    """The population of the data divided by `unit`, kept for all n; the mean stays as it is, because no law uses it."""
+    """The population of the data divided by `unit`, kept for all n; without what no law uses, the mean and the eigenvectors."""
     found = _IN_UNITS.get(population)
     if found is None:
         profiles = population.profiles
         found = population.replace(
             eigenvalues=population.eigenvalues / unit / unit,
+            mean=None,
+            eigenvectors=None,
             profiles=None if profiles is None else np.asarray(profiles / unit, dtype=np.float32),
         )
         _IN_UNITS[population] = found

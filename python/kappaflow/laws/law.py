@@ -48,10 +48,6 @@ class Ensemble(ShortRepr):
     corrected: bool
     scales: _core.RadialScales | None
 
-    def of(self, population: Population) -> Ensemble:
-        """The same training sets of another population."""
-        return replace(self, population=population)
-
 
 class Law(ABC):
     """Expectation and covariance of maps f and g of Σ̂, as used by :class:`~kappaflow.Splits`.

@@ -7,7 +7,7 @@ import numpy as np
 from .. import _core
 from .._checks import FloatArray
 from ..moments import has_variance
-from .closed_form import ClosedFormLaw, closed_form
+from .closed_form import ClosedFormLaw
 from .law import Ensemble
 
 __all__ = ["LARGEST_ERROR", "SampleError"]
@@ -125,16 +125,22 @@ class SampleError:
             population = self._ensemble.population
             total = population.sample_size
             assert total is not None
-            populations = [population]
-            present = has_variance(population.eigenvalues)
-            mean = np.average(population.eigenvalues[present], weights=population.multiplicity[present])
+            s, counts = population.eigenvalues, population.multiplicity
+            present = has_variance(s)
+            mean = np.average(s[present], weights=counts[present])
+            known = [(s, total)]
             for times in _RAISED:
-                raised = population.eigenvalues.copy()
+                raised = s.copy()
                 raised[self._least] = min(raised[self._least] * np.exp(times * self._deviation), mean)
-                populations.append(population.replace(eigenvalues=raised))
+                known.append((raised, total))
             if self._saturated:  # the same unbiased covariance of N + 1 samples
-                same = population.eigenvalues * (total / (total - 1)) * (total / (total + 1))
-                populations.append(population.replace(eigenvalues=same, sample_size=total + 1))
-            laws = [ClosedFormLaw(closed_form(self._ensemble.of(each), None, corrected=True)) for each in populations]
+                known.append((s * (total / (total - 1)) * (total / (total + 1)), total + 1))
+            laws = [self._law(values, size) for values, size in known]
             self._laws = laws
         return laws
+
+    def _law(self, eigenvalues: FloatArray, sample_size: int) -> ClosedFormLaw:
+        ensemble = self._ensemble
+        spectrum = _core.Spectrum(eigenvalues, ensemble.population.multiplicity)
+        mean, terms = getattr(_core.Mean, ensemble.mean), getattr(_core.Terms, ensemble.terms)
+        return ClosedFormLaw(_core.Splits(spectrum, float(ensemble.n), mean, terms, float(sample_size)))
