@@ -113,6 +113,7 @@ def predict(
     by_seed = _seeds(population, choice, request, rows, reference, shown)
     networks = network_seeds(population, request.seeds, request.noise, request.sigma_max, shown=shown)
     limit = _infinite_data(population, choice.law, request)
+    notes = prediction_notes(population, choice, request.sizes, infinite_data=limit.identified, left_out=left_out)
     report("done", 1.0)
     return Prediction(
         source=source,
@@ -133,11 +134,7 @@ def predict(
         eigenvalues=np.array(population.eigenvalues),
         eigenmodes=_leading_modes(population),
         noise=NoiseLevels(sigma=request.noise_sigma, kappa=np.stack([row.kappa for row in rows])),
-        denoisers=Denoisers(
-            sigma=request.denoiser_sigma,
-            gain=np.stack([row.denoiser_gain for row in rows]).swapaxes(0, 1),
-            gain_ideal=limit.denoiser_gain,
-        ),
+        denoisers=_denoisers(request, rows, limit),
         modes=Modes(
             gain=np.stack([row.gain for row in rows]),
             gain_ideal=limit.gain,
@@ -150,10 +147,7 @@ def predict(
             disagreement=np.array([row.total for row in rows]), relative=np.array([row.relative for row in rows])
         ),
         seeds=dataclasses.replace(by_seed, networks=networks.value),
-        notes=(
-            *prediction_notes(population, choice, request.sizes, infinite_data=limit.identified, left_out=left_out),
-            *networks.notes,
-        ),
+        notes=(*notes, *networks.notes),
         pilot=pilot_command(shape=population.shape) if pilot is None else pilot,
     )
 
@@ -286,7 +280,7 @@ class _AtSize:
         return np.divide(parts, whole, out=np.zeros_like(whole), where=whole > 0)
 
 
-class _Rows(NamedTuple):
+class _SizeResults(NamedTuple):
     """The results of the sizes that have them, and why the others do not."""
 
     rows: list[_AtSize]
@@ -295,7 +289,7 @@ class _Rows(NamedTuple):
 
 def _at_sizes(
     population: Population, law: str, request: _Request, steps: int, report: Callable[[str, float], None]
-) -> _Rows:
+) -> _SizeResults:
     """The results at each size that has them. If no size has them, the error of the last one is raised."""
     rows: list[_AtSize] = []
     left_out: dict[int, str] = {}
@@ -308,7 +302,7 @@ def _at_sizes(
                 raise
             unknown = isinstance(error, UnidentifiedError)
             left_out[size] = "the images do not determine them" if unknown else "the law did not converge"
-    return _Rows(rows, left_out)
+    return _SizeResults(rows=rows, left_out=left_out)
 
 
 def _at_size(population: Population, n: int, law: str, request: _Request) -> _AtSize:
@@ -433,6 +427,14 @@ def _infinite_data(population: Population, law: str, request: _Request) -> _Infi
     noisy = s + levels[:, None] ** 2
     plain = np.divide(s, noisy, out=np.zeros_like(noisy), where=noisy > 0)
     return _InfiniteData(np.sqrt(s / (s + request.sigma_max**2)), plain, identified=population.sample_size is None)
+
+
+def _denoisers(request: _Request, rows: Sequence[_AtSize], limit: _InfiniteData) -> Denoisers:
+    return Denoisers(
+        sigma=request.denoiser_sigma,
+        gain=np.stack([row.denoiser_gain for row in rows]).swapaxes(0, 1),
+        gain_ideal=limit.denoiser_gain,
+    )
 
 
 # ---------------------------------------------------------------- the data
