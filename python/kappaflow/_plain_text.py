@@ -6,9 +6,10 @@ person passes here: the message of each error about data, what a provenance says
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
-__all__ = ["plain_text"]
+__all__ = ["plain_json", "plain_text"]
 
 #: Categories of Unicode: control characters, formats (such as those that reverse the order of text), lone halves of pairs, private
 #: characters, and the separators of lines and paragraphs.
@@ -23,8 +24,21 @@ def plain_text(text: str, keep: str = "\n\t") -> str:
     >>> plain_text("a\\x1b[31mb\\u202ec"), plain_text("naïve 中文 κ")
     ('a?[31mb?c', 'naïve 中文 κ')
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():  # this leaves spaces other than " " to the categories
         return text
-    return "".join(
-        character if character in keep or unicodedata.category(character) not in _HIDDEN else "?" for character in text
+    return text.translate({ord(each): "?" for each in _hidden(text, keep)})
+
+
+def plain_json(text: str) -> str:
+    """JSON with an escape for each character that is not visible, so that it means the same and can be shown.
+
+    >>> print(plain_json('{"a\u202eb": "κ"}'))
+    {"a\\u202eb": "κ"}
+    """
+    return text.translate(
+        {ord(each): json.dumps(each)[1:-1] for each in _hidden(text, "\n") if each != "\x7f"} | {127: "\\u007f"}
     )
+
+
+def _hidden(text: str, keep: str) -> set[str]:
+    return {each for each in set(text).difference(keep) if unicodedata.category(each) in _HIDDEN}

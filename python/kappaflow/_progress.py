@@ -158,10 +158,11 @@ def terminal_bar(*columns: ProgressColumn, quiet: bool = False) -> Iterator[Prog
 
     Shows nothing if `quiet`, or if standard error is not a terminal.
     """
-    from rich.console import Console  # lazy: a quick start
     from rich.progress import BarColumn, Progress, TextColumn  # lazy: a quick start
 
-    console = Console(stderr=True, highlight=False)
+    from ._terminal import PlainConsole  # lazy: a quick start
+
+    console = PlainConsole(stderr=True, highlight=False)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),

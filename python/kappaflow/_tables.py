@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ._plain_text import plain_text
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -66,7 +68,7 @@ class Tabular:
 def _escape(text: object) -> str:
     import html  # lazy: a quick start
 
-    return html.escape(str(text))
+    return html.escape(plain_text(str(text)))
 
 
 def html_table(columns: Columns, *, caption: str = "") -> str:

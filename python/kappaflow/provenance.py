@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
+from ._plain_text import plain_text
 from ._repr import ShortRepr
 
 __all__ = ["PixelRange", "Provenance"]
@@ -57,7 +58,7 @@ class Provenance(ShortRepr):
         head = f"{self.what}: {self.read}" if self.what and self.read else self.what or self.read
         left_out = f"left out: {', '.join(self.left_out)}" if self.left_out else ""
         parts = (head, self.subset, left_out, self.groups, *self.processing, self.scaling, self.distinct)
-        return "; ".join(part for part in parts if part)
+        return plain_text("; ".join(part for part in parts if part))
 
     def lines(self) -> tuple[tuple[str, str], ...]:
         """The block that a command prints before it computes: label and text of each line; nothing for empty texts."""
@@ -67,7 +68,7 @@ class Provenance(ShortRepr):
         rows += [("groups", self.groups)]
         rows += [("processing", "; ".join(self.processing)), ("pixels", self.scaling), ("distinct", self.distinct)]
         rows += [("warning", text) for text in self.warnings]
-        return tuple((label, text) for label, text in rows if text)
+        return tuple((label, plain_text(text)) for label, text in rows if text)
 
     def as_json(self) -> dict[str, Any]:
         """The fields by name, as lists, numbers and texts."""

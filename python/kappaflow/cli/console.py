@@ -14,6 +14,7 @@ from rich.text import Text
 
 from .._checks import FloatArray
 from .._progress import ProgressLines, terminal_bar
+from .._terminal import PlainConsole
 from ..consistency.network_words import NetworkWords
 
 __all__ = ["ProgressDisplay", "errors_console", "output_console", "plain_line", "print_networks", "print_notes"]
@@ -21,12 +22,12 @@ __all__ = ["ProgressDisplay", "errors_console", "output_console", "plain_line", 
 
 def output_console() -> Console:
     """Console of the results, stdout."""
-    return Console(highlight=False)
+    return PlainConsole(highlight=False)
 
 
 def errors_console() -> Console:
     """Console of progress, warnings and errors, stderr."""
-    return Console(stderr=True, highlight=False)
+    return PlainConsole(stderr=True, highlight=False)
 
 
 def plain_line(console: Console, text: str, style: str | None = None) -> None:

@@ -16,6 +16,7 @@ from .._claims import BusyError, Claim
 from .._files import write_bytes
 from .._folders import ResultFolder
 from .._listing import listed
+from .._plain_text import plain_json
 from .errors import WritingError, describe_error, writing
 from .scope import hold, note_written
 
@@ -37,8 +38,8 @@ _NAMES_SHOWN = 4
 
 
 def to_json(content: Any) -> str:
-    """Strict JSON: NaN and infinity raise ValueError."""
-    return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    """Strict JSON: NaN and infinity raise ValueError. Characters that are not visible are escaped, as it may be printed."""
+    return plain_json(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)) + "\n"
 
 
 def check_file(option: str, path: Path, *, overwrite: bool) -> None:

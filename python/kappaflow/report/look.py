@@ -24,9 +24,11 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.markers import TICKDOWN, TICKLEFT, TICKRIGHT
+from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from .._checks import FloatArray
+from .._plain_text import plain_text
 from .numbers import log_limits
 from .words import plain_number, power_of_ten, ratio_text
 
@@ -124,6 +126,8 @@ def save(figure: Figure, formats: Sequence[Format]) -> dict[Format, bytes]:
         if engine is not None:
             engine.execute(figure)
             figure.set_layout_engine("none")
+        for label in figure.findobj(Text):
+            label.set_text(plain_text(label.get_text()))
         for format in formats:
             figure.set_dpi(PNG_DPI)  # the SVG canvas leaves another
             buffer = io.BytesIO()

@@ -13,6 +13,7 @@ from importlib.resources import files
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from .._plain_text import plain_text
 from .document import Cell, Document, Mood, Picture, Prose, Table, Value
 from .look import Format, save
 from .words import NO_BREAK, number
@@ -44,16 +45,9 @@ def page(document: Document, figures: Encoded | None = None) -> str:
     """
     drawn = draw(document) if figures is None else figures
     before, _, after = document.title.partition("{source}")
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            document=document,
-            before=before,
-            after=after,
-            figures={picture.name: embed(picture, drawn[picture.name]) for picture in document.pictures},
-        )
-    )
+    figures_in = {picture.name: embed(picture, drawn[picture.name]) for picture in document.pictures}
+    template = _environment().get_template("page.html.j2")
+    return plain_text(template.render(document=document, before=before, after=after, figures=figures_in))
 
 
 # ---------------------------------------------------------------- figures
