@@ -317,13 +317,17 @@ class TensorFormat:
         if missing:
             raise ValueError(f"it must hold the array {missing[0]!r}, got {listed(sorted(arrays), 6) or 'none'}")
         for name in sorted(arrays):
-            rule = self._rule_of(name)
-            if rule is None:
-                raise ValueError(f"it must hold no arrays but {', '.join(self.arrays)}, got {shown_value(name)}")
-            rule.check(name, arrays[name], sizes)
+            self.rule_of(name).check(name, arrays[name], sizes)
 
-    def _rule_of(self, name: str) -> Arrays | None:
-        if name in self.arrays:
-            return self.arrays[name]
+    def rule_of(self, name: str) -> Arrays:
+        """The rule for an array.
+
+        Raises
+        ------
+        ValueError
+            The format has no array of this name.
+        """
         beginnings = [key for key in self.arrays if key[-1] in "/:" and name.startswith(key) and name != key]
-        return self.arrays[max(beginnings, key=len)] if beginnings else None
+        if name not in self.arrays and not beginnings:
+            raise ValueError(f"it must hold no arrays but {', '.join(self.arrays)}, got {shown_value(name)}")
+        return self.arrays[name if name in self.arrays else max(beginnings, key=len)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -11,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console
 
+from .._formats import INTERRUPTED_RUN
+from .._json_files import read_facts, write_facts
+from .._schema import FileError
 from ..population import Population
 from .console import ProgressDisplay, errors_console, plain_line, print_notes
 from .errors import writing
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from ..validation.linear.results import Validation
 
 VALIDATION_FORMAT = "kappaflow-validation-1"
+UNFINISHED_FORMAT = "kappaflow-unfinished-1"
 _SIZES = [100, 300, 1000]
 _UNFINISHED = ".unfinished"
 _COLOURS = {"yes": "green", "partly": "yellow", "no": "red"}
@@ -202,12 +205,14 @@ def _unfinished(directory: OutputDirectory, *, overwrite: bool) -> Iterator[Path
     """
     folder = directory.target.with_name(directory.target.name + _UNFINISHED)
     note = folder / OPTIONS_FILE
+    if folder.is_symlink():
+        raise FileExistsError(f"--out: {folder.name!r} must be a folder of unfinished work, got a link: remove it")
     if folder.is_dir() and not _goes_on(folder, directory.options, overwrite=overwrite):
         _remove(folder)
     with writing(f"--out: {folder.name!r}"):
         if not note.exists():
             folder.mkdir(exist_ok=True)
-            write_json(note, directory.options)
+            write_facts(note, {"format": UNFINISHED_FORMAT, "options": directory.options})
     try:
         yield folder
     except BaseException:
@@ -237,8 +242,8 @@ def _goes_on(folder: Path, options: Mapping[str, Any], *, overwrite: bool) -> bo
     A folder without simulations holds no work: a run was stopped before it had done any.
     """
     try:
-        former = json.loads((folder / OPTIONS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        former = read_facts(folder / OPTIONS_FILE, INTERRUPTED_RUN)["options"]
+    except (OSError, FileError):
         former = None
     if not _simulations(folder):
         return bool(former == options)

@@ -15,8 +15,11 @@ from typing import Any
 from .._claims import BusyError, Claim
 from .._files import write_bytes
 from .._folders import ResultFolder
+from .._formats import RESULTS
+from .._json_files import read_facts, with_checksum
 from .._listing import listed
 from .._plain_text import plain_json
+from .._schema import FileError
 from .errors import WritingError, describe_error, writing
 from .scope import hold, note_written
 
@@ -267,7 +270,7 @@ class OutputDirectory:
         files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         names = [*(name for name in files if name != OPTIONS_FILE), OPTIONS_FILE]
         content = {"format": RUN_FORMAT, "options": self.options, **facts, "files": names}
-        write_json(folder / OPTIONS_FILE, content)
+        write_json(folder / OPTIONS_FILE, with_checksum(content))
         mode = folder.stat().st_mode & 0o666  # temporary files are made for their owner alone
         for path in folder.rglob("*"):
             if path.is_file():
@@ -282,20 +285,19 @@ def _copy_into(staging: Path, folder: Path) -> None:
 
 
 def _read_options(path: Path) -> dict[str, Any] | None:
-    """options.json that kappaflow wrote, or None."""
+    """options.json as kappaflow wrote it, or None."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_facts(path, RESULTS)
+    except (OSError, FileError):
         return None
-    return content if isinstance(content, dict) and content.get("format") == RUN_FORMAT else None
+    return content if content["format"] == RUN_FORMAT else None
 
 
 def _files_listed(path: Path) -> frozenset[str]:
     """Files that an options.json lists, itself too: none outside of its folder, and none if it is not of kappaflow."""
     content = _read_options(path)
-    files = content.get("files") if content is not None else None
-    if not isinstance(files, list):
+    if content is None:
         return frozenset()
-    names = (PurePosixPath(name) for name in files if isinstance(name, str) and "\0" not in name and "\\" not in name)
+    names = (PurePosixPath(name) for name in content["files"] if "\0" not in name and "\\" not in name)
     inside = {name.as_posix() for name in names if name.parts and not name.is_absolute() and ".." not in name.parts}
     return frozenset(inside | {OPTIONS_FILE})

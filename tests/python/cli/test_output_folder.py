@@ -11,6 +11,7 @@ import pytest
 import kappaflow as kf
 from commands import names, predict_small, refuse, succeed
 from kappaflow import report
+from kappaflow._json_files import with_checksum
 from kappaflow.cli import output as output_module
 from kappaflow.cli import predict as predict_module
 
@@ -52,8 +53,13 @@ def test_files_of_the_former_run_are_removed(folder, plain_report):
     predict_small("--out", "o")
     former = json.loads(Path("o", "options.json").read_text())
     former["files"] += ["extra.svg", "../data.npy"]
-    Path("o", "options.json").write_text(json.dumps(former))
     Path("o", "extra.svg").write_text("")
+    Path("o", "options.json").write_text(
+        json.dumps(former)
+    )  # somebody has changed it, so nothing that it names is removed
+    assert "files that are not results of kappaflow" in refuse("predict", "data.npy", "--n", "20,40", "--out", "o")
+    assert Path("o", "extra.svg").exists()
+    Path("o", "options.json").write_text(json.dumps(with_checksum(former)))
     assert predict_small("--out", "o").exit_code == 0
     assert not Path("o", "extra.svg").exists()
     assert Path("data.npy").exists()

@@ -37,8 +37,8 @@ from .results import (
     StepError,
     Validation,
 )
-from .simulation import chunk_layout, simulate
-from .statistics import DEFAULT_MEMORY
+from .simulation import chunk_layout, kept_statistics, simulate
+from .statistics import DEFAULT_MEMORY, Design, Statistics
 
 __all__ = ["validate_linear"]
 
@@ -121,18 +121,27 @@ def validate_linear(
     )
     for design in plan.designs:  # everything that can be refused is refused before the work
         chunk_layout(design, sets)
+        kept = _checkpoint(folder, design)
+        if kept is not None and kept.exists():
+            kept_statistics(design, sets, kept, device=device)
+    for file in [] if folder is None else sorted(Path(folder).glob("stratum-*.safetensors")):
+        Statistics.load(file)
     report = _Progress(progress, plan.training_sets)
     comparisons: list[Comparison] = []
     errors: list[StepError] = []
     for design in plan.designs:
-        file = None if folder is None else Path(folder) / f"n-{design.n}.safetensors"
         part = report.part(f"training sets of n = {design.n:,}")
-        statistics = simulate(design, sets, device=device, checkpoint=file, progress=part)
+        statistics = simulate(design, sets, device=device, checkpoint=_checkpoint(folder, design), progress=part)
         report.finished(design.draws)
         comparisons += compare_all(statistics, design, plan)
         errors += step_errors(statistics, design, plan)
     counterfactual = _counterfactual(plan, device, folder, report.part("stratified training sets"))
     return _assemble(plan, comparisons, errors, counterfactual, source=source, device=device)
+
+
+def _checkpoint(folder: str | os.PathLike[str] | None, design: Design) -> Path | None:
+    """The file in which the simulation of a design is kept."""
+    return None if folder is None else Path(folder) / f"n-{design.n}.safetensors"
 
 
 def _counterfactual(

@@ -31,7 +31,15 @@ try:
 except ImportError as error:  # pragma: no cover - where torch is not installed
     raise ImportError("kappaflow.validation.linear needs PyTorch: pip install 'kappaflow[validation]'") from error
 
-__all__ = ["ChunkLayout", "SampleEigensystems", "apply_map", "chunk_layout", "eigensystem", "simulate"]
+__all__ = [
+    "ChunkLayout",
+    "SampleEigensystems",
+    "apply_map",
+    "chunk_layout",
+    "eigensystem",
+    "kept_statistics",
+    "simulate",
+]
 
 #: Eigenvalues below this fraction of the largest are zero but for rounding (up to 7e-16 was seen); a square root would show them.
 _ZERO = 1e-14
@@ -76,22 +84,12 @@ def simulate(
     target = resolve_device(device)
     sets.check(design.n, design.group_size)
     wanted = list(range(design.groups)) if groups is None else sorted({integer("groups", g, 0) for g in groups})
-    identity = design.identity(sets) | {"device": target.type, "torch": torch.__version__}
-    statistics = Statistics(identity)
-    if checkpoint is not None and not Path(checkpoint).parent.is_dir():
-        raise FileNotFoundError(f"checkpoint must lie in a folder that exists, got {os.fspath(checkpoint)!r}")
-    if checkpoint is not None and Path(checkpoint).exists():
-        statistics = Statistics.load(checkpoint)
-        if statistics.identity != identity:
-            raise ValueError(
-                f"checkpoint must be of the same design, got {os.fspath(checkpoint)!r} with "
-                f"{difference(identity, statistics.identity)}"
-            )
-        if groups is None and statistics.done and statistics.done[-1] >= design.groups:
-            raise ValueError(
-                f"checkpoint must hold no other groups than the first {design.groups} of the design, got "
-                f"{os.fspath(checkpoint)!r} with group {statistics.done[-1]}: ask for as many as before, or use another file"
-            )
+    statistics = kept_statistics(design, sets, checkpoint, device=device)
+    if groups is None and statistics.done and statistics.done[-1] >= design.groups:
+        raise ValueError(
+            f"checkpoint must hold no other groups than the first {design.groups} of the design, got "
+            f"{os.fspath(checkpoint or '')!r} with group {statistics.done[-1]}: ask for as many as before, or use another file"
+        )
     worker = _Worker(design, sets, target)
     saved, last = len(statistics.done), time.monotonic()
     try:
@@ -107,6 +105,39 @@ def simulate(
     finally:
         if checkpoint is not None and len(statistics.done) > saved:
             statistics.save(checkpoint)
+    return statistics
+
+
+def kept_statistics(
+    design: Design, sets: TrainingSets, checkpoint: str | os.PathLike[str] | None, *, device: str = "cpu"
+) -> Statistics:
+    """The statistics in a checkpoint of this design; without a checkpoint, those of no group.
+
+    Parameters
+    ----------
+    design, sets, checkpoint, device : see :func:`simulate`
+
+    Raises
+    ------
+    FileError
+        The file is of another kind, damaged, or changed since it was written.
+    ValueError
+        It belongs to another design.
+    FileNotFoundError
+        The folder of the checkpoint does not exist.
+    """
+    identity = design.identity(sets) | {"device": resolve_device(device).type, "torch": torch.__version__}
+    if checkpoint is not None and not Path(checkpoint).parent.is_dir():
+        raise FileNotFoundError(f"checkpoint must lie in a folder that exists, got {os.fspath(checkpoint)!r}")
+    if checkpoint is None or not Path(checkpoint).exists():
+        return Statistics(identity)
+    statistics = Statistics.load(checkpoint)
+    if statistics.identity != identity:
+        raise ValueError(
+            f"checkpoint must be of the same design, got {os.fspath(checkpoint)!r} with "
+            f"{difference(identity, statistics.identity)}"
+        )
+    statistics.require_fits(design, sets.population.eigenvalues.size, checkpoint)
     return statistics
 
 

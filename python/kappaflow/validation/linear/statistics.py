@@ -223,6 +223,34 @@ class Statistics:
         }
         return merged
 
+    def require_fits(self, design: Design, modes: int, path: str | os.PathLike[str]) -> None:
+        """Check that arrays of a file have the names and shapes of a design with so many modes.
+
+        Raises
+        ------
+        FileError
+            They have not.
+        """
+        keys = {map_.key for map_ in design.maps}
+        lengths = {"k": modes, "p": len(design.pair_modes), "T": len(design.noise_variances)}
+        lengths["B"] = len(next(iter(design.inputs.values())))
+        named = {f"array:{name}": value for name, value in self.arrays.items()}
+        named |= {f"sum:{name}": value for name, value in self.sums.items()}
+        for name, value in named.items():
+            key = name.partition("/")[2]
+            axes = SIMULATION.rule_of(name).axes or ()
+            wrong = [
+                axis for axis, length in zip(axes, value.shape, strict=True) if lengths.get(str(axis), length) != length
+            ]
+            if wrong or not set(filter(None, key.split("/"))) <= keys:
+                raise damaged(path, SIMULATION, f"{name} must be an array of this simulation, got shape {value.shape}")
+        missing = [
+            f"array:{kind}/{key}" for kind in ("gain", "equal", "total", "average", "output") for key in sorted(keys)
+        ]
+        missing = [name for name in missing if self.done and name not in named]
+        if missing:
+            raise damaged(path, SIMULATION, f"it must hold the array {missing[0]}")
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file. It is written completely or not at all."""
         tensors: dict[str, npt.NDArray[Any]] = {f"array:{name}": value for name, value in self.arrays.items()}
