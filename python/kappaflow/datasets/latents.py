@@ -16,6 +16,7 @@ import numpy.typing as npt
 from .._checks import FloatArray
 from .._listing import listed
 from .._repr import ShortRepr, short_repr
+from .._weight_shards import require_own_shards
 from ..memory import require_memory
 from .errors import DataError, fail, reason_of
 from .source import ImageSource, rebatch
@@ -118,6 +119,7 @@ def open_autoencoder(folder: str) -> Autoencoder:
     except ImportError as error:
         raise ImportError('vae needs PyTorch and diffusers: pip install "kappaflow[networks]"') from error
     try:
+        require_own_shards(path)
         opener: Any = AutoencoderKL.from_pretrained
         model, loaded = opener(
             str(path),

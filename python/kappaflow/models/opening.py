@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 import torch
 
 from .._listing import listed
+from .._schema import parse_json, shown_value
+from .._weight_shards import require_own_shards
 from .adapters import LATENT_PARTS, ScheduledDenoiser, from_diffusers, latent_error
 from .checkpoint import load_network
 from .errors import ModelError
@@ -99,17 +100,14 @@ def _open_folder(path: Path, device: str, label: int | None) -> ScheduledDenoise
     part = next((name for name in ("unet", "transformer") if _present(index.get(name))), None)
     if part is None or not _present(index.get("scheduler")):
         raise ValueError(f"model {str(path)!r} must be a pipeline with a unet or transformer and a scheduler")
-    kinds = [getattr(diffusers, str(index[name][1]), None) for name in (part, "scheduler")]
-    if None in kinds:
-        raise ValueError(
-            f"model {str(path)!r} has parts that diffusers {diffusers.__version__} does not know: "
-            f"{', '.join(str(index[name][1]) for name in (part, 'scheduler'))}; install the version that saved it"
-        )
+    parts = {part: diffusers.ModelMixin, "scheduler": diffusers.SchedulerMixin}
+    kinds = [_class_of(diffusers, path, name, index[name], base) for name, base in parts.items()]
     try:
-        network, loaded = kinds[0].from_pretrained(  # type: ignore[union-attr]
+        require_own_shards(path / part)
+        network, loaded = kinds[0].from_pretrained(
             str(path), subfolder=part, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
-        scheduler = kinds[1].from_pretrained(str(path), subfolder="scheduler", local_files_only=True)  # type: ignore[union-attr]
+        scheduler = kinds[1].from_pretrained(str(path), subfolder="scheduler", local_files_only=True)
     except Exception as error:  # diffusers can raise errors of any type
         raise ValueError(f"model {str(path)!r} cannot be read: {error}") from error
     if loaded["missing_keys"]:  # diffusers fills them at random
@@ -117,10 +115,29 @@ def _open_folder(path: Path, device: str, label: int | None) -> ScheduledDenoise
     return from_diffusers(network.to(device), scheduler, label=label)
 
 
+def _class_of(diffusers: Any, path: Path, name: str, entry: Any, base: type) -> Any:
+    """The class of a part of a pipeline, which must be a network or scheduler of diffusers: nothing else is called."""
+    if not isinstance(entry, list) or len(entry) != 2 or not all(isinstance(word, str) for word in entry):
+        raise ValueError(
+            f"model {str(path)!r}: model_index.json must give library and class of {name}, got {shown_value(entry)}"
+        )
+    found = getattr(diffusers, entry[1], None) if entry[1].isidentifier() else None
+    if found is None:
+        raise ValueError(
+            f"model {str(path)!r} has parts that diffusers {diffusers.__version__} does not know: {shown_value(entry[1])}; "
+            "install the version that saved it"
+        )
+    if not isinstance(found, type) or not issubclass(found, base):
+        raise ValueError(
+            f"model {str(path)!r}: model_index.json must name a {base.__name__} of diffusers as {name}, got {entry[1]}"
+        )
+    return found
+
+
 def _read_index(path: Path) -> Mapping[str, Any]:
     """The parts of a saved pipeline."""
     try:
-        index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
+        index = parse_json((path / "model_index.json").read_text(encoding="utf-8"))
         if isinstance(index, dict):
             return index
     except (OSError, ValueError):
@@ -137,7 +154,7 @@ def _read_index(path: Path) -> Mapping[str, Any]:
 def _network_kind(path: Path) -> str | None:
     """The class of a network that was saved to a folder alone; None for other folders."""
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        config = parse_json((path / "config.json").read_text(encoding="utf-8"))
         return str(config["_class_name"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

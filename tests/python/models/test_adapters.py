@@ -177,12 +177,36 @@ def test_saved_pipeline_opens_again(tmp_path: Path) -> None:
         ({"vae": ["diffusers", "AutoencoderKL"]}, "works on the latents of an autoencoder"),
         ({"unet": ["diffusers", "NoSuchModel"]}, "has parts that diffusers .* does not know"),
         ({"unet": None}, "must be a pipeline with a unet or transformer"),
+        ({"unet": ["diffusers", "DDPMPipeline"]}, "must name a ModelMixin of diffusers as unet, got DDPMPipeline"),
+        (
+            {"scheduler": ["diffusers", "UNet2DModel"]},
+            "must name a SchedulerMixin of diffusers as scheduler, got UNet2DM",
+        ),
+        ({"unet": "UNet2DModel"}, "must give library and class of unet, got 'UNet2DModel'"),
+        ({"unet": ["diffusers"]}, r"must give library and class of unet, got \['diffusers'\]"),
+        ({"unet": ["my", "../code.py"]}, r"does not know: '\.\./code\.py'"),
     ):
         former = json.loads(index.read_text())
         index.write_text(json.dumps(former | change))
         with pytest.raises(ValueError, match=words):
             open_denoiser(tmp_path / "pipeline")
         index.write_text(json.dumps(former))
+
+
+@pytest.mark.parametrize("name", ["../../other.safetensors", "/etc/passwd", "model.bin", 3])
+def test_an_index_of_weights_names_files_of_its_folder_only(tmp_path: Path, name: object) -> None:
+    diffusers.DDPMPipeline(tiny_unet(), diffusers.DDPMScheduler()).save_pretrained(tmp_path / "pipeline")
+    file = tmp_path / "pipeline" / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(file)
+    index = {"metadata": {"total_size": 1}, "weight_map": dict.fromkeys(weights, "part.safetensors")}
+    save_file(weights, file.with_name("part.safetensors"), metadata={"format": "pt"})
+    file.unlink()
+    index_file = file.with_name(file.name + ".index.json")
+    index_file.write_text(json.dumps(index))
+    assert open_denoiser(tmp_path / "pipeline").image_shape == (1, 8, 8)
+    index_file.write_text(json.dumps({**index, "weight_map": dict.fromkeys(weights, name)}))
+    with pytest.raises(ValueError, match="must name safetensors files of its own folder, got"):
+        open_denoiser(tmp_path / "pipeline")
 
 
 def zeros() -> Any:
