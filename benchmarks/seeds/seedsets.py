@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,19 @@ import numpy as np
 import numpy.typing as npt
 
 from kappaflow._files import replaced
-from kappaflow.datasets import open_images
+from kappaflow._schema import (
+    Arrays,
+    TensorFormat,
+    anything,
+    list_of,
+    number,
+    parse_json,
+    record,
+    shown_value,
+    text,
+    whole,
+)
+from kappaflow.datasets import BUILTIN_NAMES, open_images
 from kappaflow.models.posterior import PosteriorVariance
 from kappaflow.validation.metrics import cross_split
 from kappaflow.validation.network.analysis import forecast
@@ -42,6 +56,30 @@ FOLDER = Path(__file__).parent
 FORMAT = "kappaflow-seeds-1"
 #: Largest relative difference of mean square pixel and variance from those of the images that the networks were trained on.
 SAME_IMAGES = 0.01
+#: What a set says of itself, and its arrays.
+_ABOUT = record(
+    {
+        "format": text,
+        "data": record({"data": text}, more=True),
+        "facts": record({"images": whole(2), "mean_square": number(0), "variance": number(0)}),
+        "seeds": whole(2),
+        "first_seed": whole(0),
+        "sampler_steps": whole(1),
+        "sigma_max": number(0),
+        "profiles": whole(0),
+        "training": record({}, more=True),
+    },
+    more=True,
+)
+_ARRAYS = TensorFormat(
+    FORMAT,
+    "a set",
+    arrays={
+        "images": Arrays("u1", ("R", "Z", "d"), needed=True),
+        "fine": Arrays("u1", ("R", "Z of maps", "d"), needed=True),
+        "scale": Arrays("f8", (2,), needed=True),
+    },
+)
 #: Options that say how images are read, see :func:`kappaflow.datasets.open_images`.
 READING = ("patch", "grey", "size", "limit")
 
@@ -235,10 +273,53 @@ def load(name: str, folder: Path = FOLDER) -> SeedSet:
     """
     if name not in available(folder):
         raise SeedSetError(f"the set must be one of {joined(available(folder))}; got {name!r}")
-    with np.load(folder / f"{name}.npz", allow_pickle=False) as file:
-        about = json.loads(str(file["about"])) if "about" in file else {}
-        if about.get("format") != FORMAT:
-            raise SeedSetError(f"{name}.npz must have the format {FORMAT}, got {about.get('format')!r}")
-        quantised = Quantised(file["images"], file["fine"], *file["scale"].tolist())
-        networks = tuple(Network(*row) for row in json.loads(str(file["networks"])))
-    return SeedSet(name, about, networks, quantised.values)
+    try:
+        with np.load(
+            folder / f"{name}.npz", allow_pickle=False
+        ) as file:  # zip archives verify the checksum of what is read
+            about = parse_json(str(file["about"])) if "about" in file else {}
+            if not isinstance(about, dict) or about.get("format") != FORMAT:
+                raise SeedSetError(f"{name}.npz must have the format {FORMAT}, got {shown_value(about)}")
+            _ABOUT("about", about)
+            arrays = {key: file[key] for key in ("images", "fine", "scale")}
+            networks = parse_json(str(file["networks"]))
+        _ARRAYS.check_arrays(arrays)
+        list_of(_network)("networks", networks)
+        return _checked_set(name, about, networks, arrays)
+    except SeedSetError:
+        raise
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise SeedSetError(f"{name}.npz is damaged: {error}") from error
+
+
+def _network(name: str, value: Any) -> None:
+    """Rule: the fields of a :class:`Network` in their order."""
+    list_of(anything)(name, value)
+    if len(value) != len(Network._fields):
+        raise ValueError(f"{name} must hold {', '.join(Network._fields)}, got {shown_value(value)}")
+    rules = {"arch": text, "n": whole(2), "repeat": whole(0), "split": text, "member": whole(0)}
+    record(rules)(name, dict(zip(Network._fields, value, strict=True)))
+
+
+def _checked_set(name: str, about: dict[str, Any], networks: list[Any], arrays: dict[str, Any]) -> SeedSet:
+    """The set, after what its parts say of one another was checked.
+
+    Raises
+    ------
+    ValueError
+        They do not fit, or the set is of data that are not built in: a file must not name files to open.
+    """
+    images, fine, (low, high) = arrays["images"], arrays["fine"], arrays["scale"].tolist()
+    if about["data"]["data"] not in BUILTIN_NAMES:
+        raise ValueError(f"data must be one of {joined(BUILTIN_NAMES)}, got {shown_value(about['data']['data'])}")
+    if not low < high:
+        raise ValueError(f"scale must hold a lower and a higher value, got {low} and {high}")
+    if len(networks) != len(images) or len({tuple(network) for network in networks}) < len(networks):
+        raise ValueError(
+            f"networks must hold {len(images)} different networks, one for each image set, got {len(networks)}"
+        )
+    if images.shape[1] != about["seeds"] or fine.shape[1] > images.shape[1]:
+        raise ValueError(
+            f"images must hold {about['seeds']} seeds, as many as the set, got {images.shape} and {fine.shape}"
+        )
+    return SeedSet(name, about, tuple(Network(*row) for row in networks), Quantised(images, fine, low, high).values)

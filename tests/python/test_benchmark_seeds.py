@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -229,7 +230,8 @@ def test_kept_networks_become_a_set(bench: SimpleNamespace, tmp_path: Path) -> N
         job.folder.mkdir(parents=True)
         loss = dict.fromkeys(job.probe.images, np.zeros(len(LEVELS)))
         shared = np.zeros((len(LEVELS), *job.probe.images["shared"].shape))
-        Answers({"seeds": made}, loss, shared).save(answers_file(job), "made up")
+        drawn = {name: np.resize(made, noise.shape) for name, noise in job.probe.noise.items()}
+        Answers(drawn, loss, shared).save(answers_file(job), "made up")
     out = tmp_path / "copy.npz"
     done = collect(bench, "digits", "--runs", str(tmp_path / "runs"), "--out", str(out))
     assert done.exit_code == 0, done.output
@@ -294,3 +296,53 @@ def test_seeds_that_cannot_be_calibrated_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         calibrate_seeds(np.arange(3), np.array(variance), np.array(observed), n=10)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"about": {"data": {"data": "/etc/passwd"}}}, "data must be one of .*digits.*, got '/etc/passwd'"),
+        ({"about": {"seeds": 511}}, "images must hold 511 seeds, as many as the set"),
+        ({"about": {"facts": 3}}, "about: facts must be named values, got 3"),
+        ({"about": {"sigma_max": "80"}}, "sigma_max must be a finite number of at least 0, got '80'"),
+        ({"networks": [["unet", 100, 0, "A"]]}, r"networks\[0\] must hold arch, n, repeat, split, member"),
+        ({"networks": [["unet", -1, 0, "A", 0]]}, "n must be a whole number of at least 2, got -1"),
+        ({"networks": []}, "networks must hold 27 different networks"),
+        ({"scale": np.array([1.0, np.nan])}, r"scale must hold finite float64 of shape \(2\), got nan"),
+        ({"scale": np.array([1.0, 0.0])}, "scale must hold a lower and a higher value"),
+        ({"fine": np.zeros((27, 4, 63), np.uint8)}, "fine must hold .* with d = 64|images must hold .* with d = 63"),
+        ({"images": np.zeros(3)}, "images must hold finite uint8 of shape"),
+    ],
+)
+def test_sets_that_contradict_themselves_are_refused(
+    bench: SimpleNamespace, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    bench.seedsets.save(tmp_path / "copy.npz", bench.digits)
+    with np.load(tmp_path / "copy.npz") as file:
+        parts = {name: file[name] for name in file.files}
+    for name, value in change.items():
+        if isinstance(value, dict):
+            value = json.loads(str(parts[name])) | value
+        parts[name] = value if isinstance(value, np.ndarray) else np.array(json.dumps(value))
+    np.savez_compressed(tmp_path / "copy.npz", **parts)
+    with pytest.raises(bench.seedsets.SeedSetError, match=f"copy.npz is damaged: .*({message})"):
+        bench.seedsets.load("copy", tmp_path)
+
+
+def test_a_changed_byte_of_a_set_is_noticed(bench: SimpleNamespace, tmp_path: Path) -> None:
+    """Or changes nothing: zip archives hold times and attributes that nobody reads."""
+    small = bench.seedsets.SeedSet("small", bench.digits.about, bench.digits.networks, bench.digits.samples)
+    path = tmp_path / "small.npz"
+    bench.seedsets.save(path, small)
+    whole, right = path.read_bytes(), bench.seedsets.load("small", tmp_path).samples
+    rng = np.random.default_rng(0)
+    noticed = 0
+    for place in (*rng.integers(0, len(whole), 12), *rng.integers(len(whole) - 600, len(whole), 12), 30, 60, 100):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(changed)
+        try:
+            np.testing.assert_array_equal(bench.seedsets.load("small", tmp_path).samples, right)
+        except bench.seedsets.SeedSetError:
+            noticed += 1
+    assert noticed > 12

@@ -70,7 +70,7 @@ def read_label_file(text: str, argument: str = "labels") -> npt.NDArray[Any]:
             require_memory(path.stat().st_size, f"{argument}: reading {path.name}", "save fewer labels")
             return read_npy(path, argument, kinds="biufUS")
         if suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 found = _chosen(archive, archive.files, path.name, key, argument)
                 size = archive.zip.getinfo(f"{found}.npy").file_size
                 require_memory(2 * size, f"{path.name}: unpacking the array {found!r}", "save fewer labels")
