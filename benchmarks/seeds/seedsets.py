@@ -274,9 +274,8 @@ def load(name: str, folder: Path = FOLDER) -> SeedSet:
     if name not in available(folder):
         raise SeedSetError(f"the set must be one of {joined(available(folder))}; got {name!r}")
     try:
-        with np.load(
-            folder / f"{name}.npz", allow_pickle=False
-        ) as file:  # zip archives verify the checksum of what is read
+        # zip archives verify the checksum of what is read
+        with (folder / f"{name}.npz").open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             about = parse_json(str(file["about"])) if "about" in file else {}
             if not isinstance(about, dict) or about.get("format") != FORMAT:
                 raise SeedSetError(f"{name}.npz must have the format {FORMAT}, got {shown_value(about)}")
