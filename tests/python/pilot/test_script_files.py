@@ -34,7 +34,9 @@ def context() -> Context:
 def finished(tmp_path_factory: pytest.TempPathFactory, context: Context) -> Path:
     """A folder in which the command has trained every network."""
     folder = tmp_path_factory.mktemp("finished")
-    train_with_script(plan_in(folder), context, folder / "runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # the command leaves notes
+        train_with_script(plan_in(folder), context, folder / "runs")
     return folder
 
 
