@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import operator
+import reprlib
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+#: Integers are kept as 64-bit numbers.
+_LARGEST_INTEGER = 2**63 - 1
 FloatArray = npt.NDArray[np.float64]
+#: Levels whose squares are the least and the largest normal numbers.
+_LEAST_LEVEL, _LARGEST_LEVEL = 2.0**-511, 1.3407807929942596e154
 
-_LEAST_LEVEL, _LARGEST_LEVEL = (
-    2.0**-511,
-    1.3407807929942596e154,
-)  # their squares are the least and largest normal numbers
+
+def refuse_masked(name: str, value: Any) -> None:
+    """Check that an array is not a masked one with masked values: NumPy would use the numbers under the mask.
+
+    Raises
+    ------
+    ValueError
+        Some values are masked.
+    """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(
+            f"{name} must be an array without masked values, got {int(np.ma.getmaskarray(value).sum()):,} masked values"
+        )
 
 
 def plain_array(name: str, value: Any) -> npt.NDArray[Any]:
@@ -23,12 +39,18 @@ def plain_array(name: str, value: Any) -> npt.NDArray[Any]:
     ------
     TypeError
         Anything but real numbers.
+    ValueError
+        A masked array with masked values, whose numbers mean nothing.
     """
+    refuse_masked(name, value)
     if hasattr(value, "detach") and hasattr(value, "cpu"):
         value = value.detach().cpu()
         if str(getattr(value, "dtype", "")) == "torch.bfloat16":  # NumPy has no such type
             value = value.float()
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise TypeError(f"{name} must be an array of real numbers, got rows of different lengths") from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
     return array
@@ -53,19 +75,40 @@ def real_array(name: str, value: Any) -> FloatArray:
     return array
 
 
+def lengths_of(shape: Any) -> tuple[int, ...]:
+    """The lengths of one sample, each an integer of at least 1.
+
+    Raises
+    ------
+    TypeError
+        Not a sequence of integers.
+    ValueError
+        A length below 1, or none at all.
+    """
+    if isinstance(shape, str | bytes | Mapping | Set) or not isinstance(shape, Iterable):
+        raise TypeError(f"shape must be the lengths of one sample such as (28, 28), got {_shown(shape)}")
+    lengths = tuple(integer("shape", length, 1) for length in shape)
+    if not lengths:
+        raise ValueError("shape must be the lengths of one sample such as (28, 28), got none")
+    return lengths
+
+
 def sample_shape(shape: tuple[int, ...] | None, data_shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of a sample whose data have `data_shape`: `shape` if it is given.
 
     Raises
     ------
+    TypeError
+        `shape` is not a sequence of integers.
     ValueError
-        The two have different numbers of entries.
+        A length below 1, or the two have different numbers of entries.
     """
     if shape is None:
         return data_shape if data_shape else (1,)
-    if int(np.prod(shape)) != int(np.prod(data_shape)):
-        raise ValueError(f"shape must have {int(np.prod(data_shape))} entries in total, like the samples, got {shape}")
-    return tuple(int(length) for length in shape)
+    lengths = lengths_of(shape)
+    if math.prod(lengths) != math.prod(data_shape):
+        raise ValueError(f"shape must have {math.prod(data_shape)} entries in total, like the samples, got {lengths}")
+    return lengths
 
 
 def spectrum_arrays(eigenvalues: Any, multiplicity: Any) -> tuple[FloatArray, FloatArray]:
@@ -116,14 +159,56 @@ def integer(
     """
     allowed = f"an integer of at least {minimum}" if maximum is None else f"an integer from {minimum} to {maximum}"
     try:
-        if isinstance(value, bool):
+        if isinstance(value, bool | np.bool_) or np.ma.is_masked(value):
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be {allowed}, got {value!r}") from None
-    if number < minimum or (maximum is not None and number > maximum):
-        raise error(f"{name} must be {allowed}, got {number}")
+        raise TypeError(f"{name} must be {allowed}, got {_shown(value)}") from None
+    if not minimum <= number <= (_LARGEST_INTEGER if maximum is None else maximum):
+        bound = f" and at most {_LARGEST_INTEGER}" if maximum is None and number > minimum else ""
+        raise error(f"{name} must be {allowed}{bound}, got {_shown(number)}")
     return number
+
+
+def integers(name: str, values: Any, minimum: int, *, what: str = "integer") -> list[int]:
+    """Integers of at least `minimum`, in the order given, and at least one of them; `what` is what they are in messages.
+
+    Raises
+    ------
+    TypeError
+        Not a sequence of integers.
+    ValueError
+        One is out of range, or there are none.
+    """
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a sequence of integers, got {_shown(values)}")
+    result = [integer(name, value, minimum) for value in values]
+    if not result:
+        raise ValueError(f"{name} must hold at least one {what}, got none")
+    return result
+
+
+def any_number(name: str, value: Any, allowed: str) -> float:
+    """A number as a float, NaN and infinity too. Texts, bools and arrays are mistakes, although some could be converted.
+
+    Raises
+    ------
+    TypeError
+        `value` is not a number; `allowed` says what is.
+    """
+    try:
+        if isinstance(value, str | bytes | bytearray | bool | np.bool_) or np.ma.is_masked(value) or np.ndim(value) > 0:
+            raise TypeError
+        return float(value)
+    except OverflowError:  # a whole number beyond 1.8e308
+        return math.inf
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be {allowed}, got {_shown(value)}") from None
+
+
+def _shown(value: Any) -> str:
+    """A value in a message, cut if it is long."""
+    return reprlib.repr(value)
 
 
 def positive(name: str, value: Any) -> float:
@@ -136,10 +221,7 @@ def positive(name: str, value: Any) -> float:
     ValueError
         It is not finite and above zero.
     """
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number above 0, got {value!r}") from None
+    number = any_number(name, value, "a number above 0")
     if not (np.isfinite(number) and number > 0):
         raise ValueError(f"{name} must be finite and above 0, got {number}")
     return number
@@ -155,10 +237,7 @@ def not_negative(name: str, value: Any) -> float:
     ValueError
         It is negative or not finite.
     """
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number of at least 0, got {value!r}") from None
+    number = any_number(name, value, "a number of at least 0")
     if not (np.isfinite(number) and number >= 0):
         raise ValueError(f"{name} must be finite and not negative, got {number}")
     return number
@@ -186,11 +265,9 @@ def variance_of(
         given = "neither" if sigma is None else "both"
         raise TypeError(f"give exactly one of {names[0]} (σ) and {names[1]} (σ²) by keyword, got {given}")
     name, value = (names[1], variance) if sigma is None else (names[0], sigma)
-    level = real_array(name, value)
+    level = noise_levels(name, value)
     if level.size and above_zero and level.min() <= 0:
         raise ValueError(f"{name} must be positive, got {level.min()}")
-    if level.size and level.min() < 0:
-        raise ValueError(f"{name} must not be negative, got {level.min()}")
     if sigma is None:
         return level
     outside = (level > _LARGEST_LEVEL) | ((level > 0) & (level < _LEAST_LEVEL))
@@ -199,6 +276,24 @@ def variance_of(
             f"{name} must be 0 or between 1.5e-154 and 1.3e154, where its square is a normal number, got {level[outside][0]}"
         )
     return np.asarray(level * level)
+
+
+def noise_levels(name: str, value: Any) -> FloatArray:
+    """Noise levels of any shape, finite and ≥ 0.
+
+    Raises
+    ------
+    TypeError
+        Values that are not real numbers.
+    ValueError
+        A value is negative, NaN or infinite.
+    """
+    if plain_array(name, value).dtype.kind == "b":
+        raise TypeError(f"{name} must be noise levels, got {_shown(value)}")
+    level = real_array(name, value)
+    if level.size and level.min() < 0:
+        raise ValueError(f"{name} must not be negative, got {level.min()}")
+    return level
 
 
 def map_levels(sigma: Any, sigma_max: Any) -> tuple[float, float]:
@@ -217,6 +312,33 @@ def map_levels(sigma: Any, sigma_max: Any) -> tuple[float, float]:
     return low, top
 
 
+def number(name: str, value: Any) -> float:
+    """A finite number.
+
+    Raises
+    ------
+    TypeError
+        `value` is not a number.
+    ValueError
+        It is not finite.
+    """
+    result = any_number(name, value, "a number")
+    if not np.isfinite(result):
+        raise ValueError(f"{name} must be finite, got {result}")
+    return result
+
+
+def rule_tolerance(value: Any) -> float:
+    """The tolerance of a quadrature rule as a number; the core checks its range.
+
+    Raises
+    ------
+    TypeError
+        `value` is not a number.
+    """
+    return any_number("tolerance", value, "a number from 1e-15 to 0.1")
+
+
 def choice(name: str, value: Any, allowed: tuple[str, ...], *, error: type[ValueError] = ValueError) -> str:
     """One of a few words.
 
@@ -225,6 +347,6 @@ def choice(name: str, value: Any, allowed: tuple[str, ...], *, error: type[Value
     ValueError, or `error`
         Any other value; the message lists what is allowed.
     """
-    if value not in allowed:
-        raise error(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    if not isinstance(value, str) or value not in allowed:
+        raise error(f"{name} must be one of {', '.join(map(repr, allowed))}, got {_shown(value)}")
     return str(value)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ._checks import choice, integer, sample_shape
+from ._checks import choice, integer, lengths_of, sample_shape
 from ._independence import COPIES
 from ._progress import CountProgress, counted
 from ._repr import short_repr
@@ -51,6 +51,8 @@ def known_of(
 ) -> KnownSamples:
     """What the caller and the image source say of samples; the caller comes first, and either of them can ask for mirror images."""
     names = None
+    if shape is not None:
+        shape = lengths_of(shape)
     if isinstance(images, ImageBatches):
         shape = images.shape if shape is None else shape
         provenance = images.provenance if provenance is None else provenance

@@ -66,8 +66,8 @@ def resolve_bands(bands: Any, modes: int, *, name: str = "bands") -> tuple[Band,
     Parameters
     ----------
     bands : None for :func:`default_bands`, a number of bands, or a sequence of bands
-        A band is a :class:`Band`, a (start, stop) pair, or an object with ``start`` and ``stop``, such as a range. Bands may
-        overlap, and need not cover all modes.
+        A band is a :class:`Band`, a (start, stop) pair, or an object with ``start`` and ``stop``, such as a range of step 1.
+        Bands may overlap, and need not cover all modes: each number is about one band alone.
     modes : number of modes, k
     name : name of the argument in messages
 
@@ -80,8 +80,8 @@ def resolve_bands(bands: Any, modes: int, *, name: str = "bands") -> tuple[Band,
     """
     if bands is None:
         return default_bands(modes)
-    if isinstance(bands, int):
-        return default_bands(modes, bands)
+    if isinstance(bands, int | np.integer):
+        return default_bands(modes, integer(name, bands, 1))
     if isinstance(bands, (str, bytes)) or not isinstance(bands, Iterable):
         raise TypeError(f"{name} must be a number of bands or a sequence of (start, stop), got {bands!r}")
     result = tuple(_checked_band(band, modes, name) for band in bands)
@@ -93,6 +93,8 @@ def resolve_bands(bands: Any, modes: int, *, name: str = "bands") -> tuple[Band,
 def _checked_band(band: Any, modes: int, name: str) -> Band:
     try:
         start, stop = (band.start, band.stop) if hasattr(band, "start") else band
+        if isinstance(start, bool) or isinstance(stop, bool) or getattr(band, "step", None) not in (None, 1):
+            raise TypeError
         edges = Band(operator.index(start), operator.index(stop))
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be (start, stop) with two integers each, got {band!r}") from None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._checks import refuse_masked
 from ._repr import ShortRepr
 
 __all__ = ["NO_CLASS", "ClassLabels", "class_labels"]
@@ -96,6 +97,7 @@ def class_labels(
     """
     if hasattr(labels, "detach") and hasattr(labels, "cpu"):
         labels = labels.detach().cpu()
+    refuse_masked(name, labels)
     array = np.asarray(labels)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]

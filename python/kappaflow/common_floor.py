@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._checks import FloatArray, real_array
+from ._checks import FloatArray, not_negative, plain_array, real_array
 from ._repr import ShortRepr
 
 __all__ = ["LARGEST_LAW", "OPTIMISATION_SHARE", "CommonFloor", "fit_common_floor", "sizes_that_count"]
@@ -49,9 +49,9 @@ class CommonFloor(ShortRepr):
         Raises
         ------
         TypeError, ValueError
-            Values that are not finite real numbers.
+            Values that are not finite real numbers of at least 0.
         """
-        return np.asarray(self.floor + self.data * real_array("law", law))
+        return np.asarray(self.floor + self.data * _law_values(law))
 
     def same_images(self, law: Any) -> FloatArray:
         """F + b·law for values of the law, in its shape.
@@ -59,16 +59,22 @@ class CommonFloor(ShortRepr):
         Raises
         ------
         TypeError, ValueError
-            Values that are not finite real numbers.
+            Values that are not finite real numbers of at least 0.
         """
-        return np.asarray(self.floor + self.optimisation * real_array("law", law))
+        return np.asarray(self.floor + self.optimisation * _law_values(law))
 
     def law_for(self, disagreement: float) -> float:
         """The value of the law at which two networks disagree by so much; 0 if more images alone do not reach it.
 
         >>> CommonFloor(floor=0.05, data=2.0, optimisation=0.8, pilots=2).law_for(0.09)
         0.02
+
+        Raises
+        ------
+        TypeError, ValueError
+            `disagreement` is not a finite number of at least 0.
         """
+        disagreement = not_negative("disagreement", disagreement)
         if disagreement <= self.floor:
             return 0.0
         return (disagreement - self.floor) / self.data if self.data > 0 else math.inf
@@ -103,7 +109,7 @@ def fit_common_floor(everything: Any, same_images: Any, law: Any) -> CommonFloor
     >>> round(fit.floor, 6), round(fit.data, 6), round(fit.optimisation, 6)
     (0.05, 2.0, 0.8)
     """
-    given = np.atleast_1d(np.asarray(same_images))
+    given = np.atleast_1d(plain_array("same_images", same_images))
     missing = np.isnan(given) if np.issubdtype(given.dtype, np.floating) else np.zeros(given.shape, dtype=bool)
     values = {"everything": everything, "same_images": np.where(missing, 1.0, given), "law": law}
     arrays = {name: np.atleast_1d(real_array(name, value)) for name, value in values.items()}
@@ -127,6 +133,14 @@ def fit_common_floor(everything: Any, same_images: Any, law: Any) -> CommonFloor
         on_same = max(float(floor[0]) - rest, 0.0) / float(predicted[0])  # 0.38 c, or less if F cannot be lower than 0
         return CommonFloor(rest, data, min(on_same, data), pilots=1)
     return _least_squares(apart, floor, predicted)
+
+
+def _law_values(law: Any) -> FloatArray:
+    """Values of the law, of any shape, checked."""
+    values = real_array("law", law)
+    if values.size and values.min() < 0:
+        raise ValueError(f"law must not be negative, got {values.min()}")
+    return values
 
 
 def sizes_that_count(law: FloatArray) -> npt.NDArray[np.bool_]:

@@ -9,7 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._checks import FloatArray, map_levels, not_negative, positive, real_array, spectrum_arrays, variance_of
+from ._checks import (
+    FloatArray,
+    map_levels,
+    not_negative,
+    positive,
+    real_array,
+    rule_tolerance,
+    spectrum_arrays,
+    variance_of,
+)
 from ._repr import ShortRepr, short_repr
 from ._tables import Columns, Tabular
 from .sampling import SIGMA_MAX
@@ -369,7 +378,7 @@ def sampling_map(
     True
     """
     low, top = map_levels(sigma, sigma_max)
-    return _core.SpectralFunction.sampling_map(low, top, *_interval(support), tolerance)
+    return _core.SpectralFunction.sampling_map(low, top, *_interval(support), rule_tolerance(tolerance))
 
 
 def matrix_power(alpha: float, *, support: Any, tolerance: float = 1e-13) -> _core.SpectralFunction:
@@ -388,4 +397,4 @@ def matrix_power(alpha: float, *, support: Any, tolerance: float = 1e-13) -> _co
     exponent = positive("alpha", alpha)
     if exponent >= 1:
         raise ValueError(f"alpha must lie strictly between 0 and 1, got {alpha}")
-    return _core.SpectralFunction.matrix_power(exponent, *_interval(support), tolerance)
+    return _core.SpectralFunction.matrix_power(exponent, *_interval(support), rule_tolerance(tolerance))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ._checks import FloatArray, positive
+from ._checks import FloatArray, positive, refuse_masked
 from ._repr import ShortRepr
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def group_numbers(labels: Any) -> GroupLabels:
     ValueError
         Another shape, or fewer than two groups.
     """
+    refuse_masked("groups", labels)
     array = np.asarray(labels)
     if array.dtype.kind == "O" and all(isinstance(label, str) for label in array.ravel()):
         array = array.astype(str)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._checks import FloatArray, real_array, sample_shape, spectrum_arrays
+from ._checks import FloatArray, number, real_array, sample_shape, spectrum_arrays
 from ._independence import without_copies
 from ._population_fields import checked_fields
 from ._population_files import read_population, write_population
@@ -455,7 +455,7 @@ class Population(Tabular):
         ValueError
             NaN or infinite values, or other shapes.
         """
-        factors = real_array("gains", gains)
+        factors, null_gain = real_array("gains", gains), number("null_gain", null_gain)
         centred = self.flatten(x, name) - self.mean
         modes = self.eigenvalues.size
         if factors.shape not in ((modes,), (len(centred), modes)):

@@ -60,11 +60,9 @@ class SampleSize(Tabular):
         return {"n": [self.n_below, self.n], "value": [self.value_below, self.value], "meets": [False, True]}
 
 
-def _disagreement(relative: bool, spread: Any, bands: Any) -> Measure:
-    """The mean disagreement of the band where it is largest."""
-    return lambda splits, f: float(
-        np.max(splits.mean_disagreement(f, input_variance=spread, bands=bands, relative=relative))
-    )
+def _disagreement(relative: bool, bands: Any, **spread: Any) -> Measure:
+    """The mean disagreement of the band where it is largest; `spread` is that of the inputs."""
+    return lambda splits, f: float(np.max(splits.mean_disagreement(f, bands=bands, relative=relative, **spread)))
 
 
 #: Named measures of :func:`samples_for`, and whether each is relative: the mean disagreement of the worst band.
@@ -77,7 +75,8 @@ def _evaluation(measure: str | Measure, bands: Any, input_sigma: Any, input_vari
     choice("measure", measure, tuple(MEASURES))
     if input_sigma is None and input_variance is None:
         raise TypeError(f"the measure {measure!r} needs input_sigma, for instance sigma_max, or input_variance")
-    return _disagreement(MEASURES[measure], input_spread(input_sigma, input_variance), bands)
+    input_spread(input_sigma, input_variance)  # an error before any work
+    return _disagreement(MEASURES[measure], bands, input_sigma=input_sigma, input_variance=input_variance)
 
 
 def samples_for(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import FloatArray, integer, positive
+from ._checks import FloatArray, integer, integers, positive
 
 __all__ = [
     "RHO",
@@ -40,7 +40,7 @@ def initial_noise(seeds: Sequence[int], dimension: int, sigma_max: float) -> Flo
         A seed is not an integer of at least 0, or `sigma_max` is not a positive number.
     """
     top = positive("sigma_max", sigma_max)
-    checked = [integer("seeds", seed, 0) for seed in seeds]
+    checked = integers("seeds", seeds, 0)
     return top * np.stack([np.random.default_rng(seed).standard_normal(dimension) for seed in checked])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._checks import FloatArray, choice, integer, map_levels, not_negative, real_array, variance_of
+from ._checks import FloatArray, choice, integer, map_levels, not_negative, real_array, rule_tolerance, variance_of
 from .bands import Band, resolve_bands
 from .disagreement import ModeDisagreement
 from .laws import DEFAULT_LAW, REGISTRY, Ensemble, LawSpec, Support, enter, independent_ensemble, law_spec
@@ -225,7 +225,7 @@ class Splits:
             Bad noise levels or tolerance.
         """
         low, top = map_levels(sigma, sigma_max)
-        accuracy = self._spec.tolerance if tolerance is None else tolerance
+        accuracy = self._spec.tolerance if tolerance is None else rule_tolerance(tolerance)
         return _core.SpectralFunction.sampling_map(low, top, *self.support(), accuracy)
 
     def support(self) -> Support:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..datasets import BUILTIN_NAMES
 from ..datasets.opening import FILE_READERS
 
-__all__ = ["complete_data", "one_of", "several_of"]
+__all__ = ["complete_data", "complete_paths", "one_of", "several_of"]
 
 Completion = Callable[[str], list[str]]
 #: Words to offer, or a function that returns them if they can change, as registered laws do.
@@ -43,17 +43,26 @@ def several_of(words: Words) -> Completion:
 def complete_data(incomplete: str) -> list[str]:
     """Built-in names, folders and files of data."""
     names = [name for name in BUILTIN_NAMES if name.startswith(incomplete)]
+    return names + _paths(incomplete, lambda entry: entry.suffix.lower() in _DATA_SUFFIXES)
+
+
+def complete_paths(incomplete: str) -> list[str]:
+    """Folders and files."""
+    return _paths(incomplete, lambda entry: True)
+
+
+def _paths(incomplete: str, fits: Callable[[Path], bool]) -> list[str]:
+    """Folders, and the files that fit; hidden ones if the name begins with a dot."""
     folder, _, start = incomplete.rpartition("/")
     before = incomplete[: len(incomplete) - len(start)]
     try:
         entries = sorted(Path(f"{folder}/" if before else ".").expanduser().iterdir())
     except OSError:
-        return names
-    fitting = [
+        return []
+    return [
         before + entry.name
         for entry in entries
         if entry.name.startswith(start)
         and (start.startswith(".") or not entry.name.startswith("."))
-        and (entry.is_dir() or entry.suffix.lower() in _DATA_SUFFIXES)
+        and (entry.is_dir() or fits(entry))
     ]
-    return names + fitting

@@ -22,9 +22,11 @@ from ..datasets.keys import split_key
 from ..datasets.tensor_files import is_tensor_file
 from ..laws import REGISTRY
 from ..memory import memory_size
+from ..models.names import check_model_name
 from ..sampling import SIGMA_MAX
 from .completion import complete_data, one_of
 from .declaring import DATA_PANEL, RESULTS_PANEL, flag, option
+from .errors import naming
 from .options_groups import Flip, Groups
 from .options_pixels import Alpha, Crop, Frames, Like, Memory, Resize, Vae
 from .parsing import (
@@ -358,6 +360,11 @@ class Device:
         ),
     ] = "cpu"
 
+    def __post_init__(self) -> None:
+        """Refuse what is no device anywhere; whether it exists is known when torch is there."""
+        if re.fullmatch(r"cpu|mps|cuda(:[0-9]{1,3})?", self.device) is None:
+            raise ValueError(f"--device must be cpu, cuda or cuda:<number>, got {self.device!r}")
+
 
 @dataclass(frozen=True)
 class ClassLabel:
@@ -374,6 +381,12 @@ class ClassLabel:
             raise ValueError(f"--label needs {flag}, got {self.label} without it")
 
 
+def require_model_name(option: str, name: str) -> None:
+    """Raise an error, before any work, if an option names no model."""
+    with naming(option):
+        check_model_name(name)
+
+
 @dataclass(frozen=True)
 class TrainedNetwork(ClassLabel):
     """A model of the user."""
@@ -384,8 +397,10 @@ class TrainedNetwork(ClassLabel):
     ] = None
 
     def __post_init__(self) -> None:
-        """Refuse a class without a model."""
+        """Refuse a name of no model, and a class without a model."""
         self.require_model("--network", self.network)
+        if self.network is not None:
+            require_model_name("--network", self.network)
 
 
 # --- the results -------------------------------------------------------------------------------------------------

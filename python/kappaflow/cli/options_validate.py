@@ -12,7 +12,7 @@ from ..validation.laws import compared_laws
 from .completion import complete_data, one_of, several_of
 from .declaring import flag, option
 from .errors import naming
-from .options import ClassLabel
+from .options import ClassLabel, require_model_name
 from .parsing import parse_count, parse_counts, parse_names, parse_numbers
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Simulation:
 
     def denoiser_sigmas(self) -> list[float]:
         """Noise levels as numbers."""
-        return parse_numbers("--denoiser-sigma", self.denoiser_sigma)
+        return parse_numbers("--denoiser-sigma", self.denoiser_sigma, 0)
 
     def quantity_names(self) -> list[str] | None:
         """Names of the quantities; None if the option was not given."""
@@ -318,6 +318,11 @@ class Training(Runs):
         ),
     ] = None
 
+    def __post_init__(self) -> None:
+        """Refuse an address of nothing."""
+        if self.dask is not None and not self.dask.strip():
+            raise ValueError(f"--dask must be the address of a scheduler such as tcp://host:8786, got {self.dask!r}")
+
     @property
     def settings(self) -> dict[str, Any]:
         """Settings that replace those of the preset."""
@@ -367,8 +372,10 @@ class Pair(ClassLabel):
     ] = None
 
     def __post_init__(self) -> None:
-        """Refuse a class without models."""
+        """Refuse names of no models, and a class without models."""
         self.require_model("--pair", self.pair)
+        for name in self.pair or ():
+            require_model_name("--pair", name)
 
 
 @dataclass(frozen=True)
@@ -388,8 +395,12 @@ class Observed(ClassLabel):
     ] = None
 
     def __post_init__(self) -> None:
-        """Refuse a class without models."""
+        """Refuse texts of another form, names of no models, and a class without models."""
         self.require_model("--observed", self.observed)
+        for text in self.observed or ():
+            for name in _parse_observed(text)[1:]:
+                if name is not None:
+                    require_model_name("--observed", name)
 
     def pilots(self) -> tuple[ObservedPilot, ...] | None:
         """The pilots in ascending order of n; None if the option was not given."""

@@ -14,6 +14,7 @@ from ..bands import Band, resolve_bands
 from ..datasets.options import LARGEST_SIDE
 from ..datasets.resizing import Size
 from ..provenance import PixelRange
+from .numerals import is_digits, typed_number
 
 __all__ = [
     "LARGEST_SIZE",
@@ -63,7 +64,7 @@ def _size(text: str) -> TrainingSize:
         f"got {text!r}"
     )
     try:
-        number = float(text.removesuffix("g"))
+        number = typed_number(text.removesuffix("g"))
     except ValueError:
         raise ValueError(expected) from None
     if not (2 <= number <= LARGEST_SIZE) or number != int(number):
@@ -81,14 +82,14 @@ def parse_sizes(texts: Sequence[str] | None) -> list[TrainingSize] | None:
     return sizes
 
 
-def parse_numbers(option: str, text: str) -> list[float]:
-    """Numbers of ``"0.1,1"``, in the order given; none of ``""``."""
-    expected = f"{option} must be numbers such as 0.1,1; got {text!r}"
+def parse_numbers(option: str, text: str, least: float = -math.inf) -> list[float]:
+    """Numbers of ``"0.1,1"``, at least `least`, in the order given; none of ``""``."""
+    expected = f"{option} must be numbers{f' of at least {least:g}' * (least > -math.inf)} such as 0.1,1; got {text!r}"
     try:
-        numbers = [float(piece) for piece in _pieces(text)]
+        numbers = [typed_number(piece) for piece in _pieces(text)]
     except ValueError:
         raise ValueError(expected) from None
-    if not all(map(math.isfinite, numbers)):
+    if not all(math.isfinite(number) and number >= least for number in numbers):
         raise ValueError(expected)
     return numbers
 
@@ -96,14 +97,14 @@ def parse_numbers(option: str, text: str) -> list[float]:
 def parse_counts(option: str, text: str) -> list[int]:
     """Whole numbers of ``"18,35"``, in the order given; none of ``""``."""
     pieces = _pieces(text)
-    if not all(re.fullmatch(r"\d{1,9}", piece) for piece in pieces):
+    if not all(is_digits(piece) for piece in pieces):
         raise ValueError(f"{option} must be whole numbers such as 18,35; got {text!r}")
     return [int(piece) for piece in pieces]
 
 
 def parse_count(option: str, text: str, least: int, most: int) -> int:
     """One whole number between two others."""
-    if re.fullmatch(r"\d{1,9}", text.strip()) is None or not least <= int(text) <= most:
+    if not is_digits(text.strip(), 18) or not least <= int(text) <= most:
         raise ValueError(f"{option} must be one whole number from {least} to {most}; got {text!r}")
     return int(text)
 
@@ -140,7 +141,7 @@ class SizesCommand(TyperCommand):
 
 def _range(text: str) -> tuple[int, int] | None:
     """``"3-7"`` or ``"3"`` as (3, 7) or (3, 3); None for anything else."""
-    match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", text)
+    match = re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?", text)
     if match is None:
         return None
     first = int(match[1])
@@ -154,7 +155,7 @@ def parse_seeds(text: str) -> list[int]:
     ranges = [_range(piece) for piece in pieces]
     if not ranges:
         raise ValueError(f"{expected}; got {text!r}")
-    if len(pieces) == 1 and pieces[0].isdigit() and "," not in text and ranges[0] is not None:
+    if len(pieces) == 1 and is_digits(pieces[0], 18) and "," not in text and ranges[0] is not None:
         ranges = [(0, ranges[0][0] - 1)]
     total, spans = 0, []
     for span in ranges:
@@ -175,7 +176,7 @@ def parse_bands(text: str) -> int | list[Band]:
     """``"6"``, a number of bands, or ``"1-4,5-20"``, their modes counted from 1 with both ends included."""
     expected = "--bands must be a number of bands such as 6, or ranges of modes counted from 1 such as 1-4,5-20"
     pieces = _pieces(text)
-    if len(pieces) == 1 and pieces[0].isdigit() and "," not in text:
+    if len(pieces) == 1 and is_digits(pieces[0], 18) and "," not in text:
         if not 1 <= int(pieces[0]) <= _MOST_BANDS:
             raise ValueError(f"--bands must be 1 to {_MOST_BANDS} bands; got {text!r}")
         return int(pieces[0])
@@ -200,7 +201,7 @@ def parse_side(text: str | None) -> Size | None:
     if text is None:
         return None
     sides = re.split(r"[x×]", text.strip().lower())
-    if len(sides) > 2 or not all(re.fullmatch(r"\d{1,9}", side) and 1 <= int(side) <= LARGEST_SIDE for side in sides):
+    if len(sides) > 2 or not all(is_digits(side) and 1 <= int(side) <= LARGEST_SIDE for side in sides):
         raise ValueError(
             f"--size must be a whole number from 1 to {LARGEST_SIDE}, or height and width such as 64x96; got {text!r}"
         )
@@ -212,7 +213,7 @@ def parse_shape(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     sides = re.split(r"\s*[,x×]\s*", text.strip())
-    if not all(re.fullmatch(r"\d{1,9}", side) and int(side) for side in sides):
+    if not all(is_digits(side) and int(side) for side in sides):
         raise ValueError(f"--shape must be the sides of one image such as 28,28 or 32,32,3; got {text!r}")
     return tuple(int(side) for side in sides)
 
@@ -237,7 +238,7 @@ def parse_channels(text: str | None) -> str | int | None:
     """``"first"``, ``"last"``, or a number of channels."""
     if text is None or text in ("first", "last"):
         return text
-    if re.fullmatch(r"\d{1,9}", text) is None or int(text) < 1:
+    if not is_digits(text) or int(text) < 1:
         raise ValueError(f"--channels must be first, last or the number of channels; got {text!r}")
     return int(text)
 

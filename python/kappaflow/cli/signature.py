@@ -6,20 +6,26 @@ import copy
 import functools
 import inspect
 import math
+import re
 import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from ..memory import memory_limit, memory_size
+from .completion import complete_paths
 from .errors import guarded
+from .numerals import typed_number, typed_whole_number
 
 __all__ = ["REQUIRED", "Changed", "changed", "takes_options"]
 
 #: Default of an option that a command cannot do without.
 REQUIRED: Any = inspect.Parameter.empty
 _UNCHANGED: Any = object()
+#: What is typed as an option; "-" and "-1,1" are values.
+_OPTION = re.compile(r"--?[^\W\d_][\w-]*(=.*)?", re.DOTALL)
 #: Arguments of the library, and what all commands call them.
 _ARGUMENTS = {"images": "the images of DATA"}
 
@@ -75,7 +81,7 @@ class _Number:
     def parse(self, option: str, text: str) -> int | float:
         """The number; ValueError names the option, what is allowed and what was given."""
         try:
-            number = self.kind(text)
+            number = typed_whole_number(text) if self.kind is int else typed_number(text)
         except ValueError:
             number = math.nan
         low = -math.inf if self.least is None else self.least
@@ -111,8 +117,11 @@ def _option(field: Field[Any], hint: Any, changes: tuple[Any, ...]) -> _Object:
                 setattr(declared, name, value)
     number, flag = _number(kind, declared), _flag(declared)
     if number is None:
+        path = Path in (get_args(kind) or (kind,))
+        if path:  # as a text, because an empty one would become the current folder
+            kind, declared.autocompletion = str | None, declared.autocompletion or complete_paths
         parameter = _parameter(field.name, default, kind, declared)
-        return _Object((parameter,), lambda values: values[field.name])
+        return _Object((parameter,), lambda values: _text_or_path(flag, values[field.name], path, default))
     if number.range:
         declared.help = f"{declared.help} {number.sentence}"
     declared.min = declared.max = None
@@ -120,6 +129,23 @@ def _option(field: Field[Any], hint: Any, changes: tuple[Any, ...]) -> _Object:
     return _Object(
         (parameter,), lambda values: None if values[field.name] is None else number.parse(flag, values[field.name])
     )
+
+
+def _text_or_path(option: str, value: Any, path: bool, default: Any) -> Any:
+    """The value of an option or argument that is not a number, as a Path if it names one.
+
+    ValueError for an empty name, which would be that of the current folder, and for another option in place of a value.
+    """
+    named = path or not option.startswith("--")
+    for text in value if isinstance(value, list | tuple) else [value]:
+        if not isinstance(text, str) or text == default:
+            continue
+        if named and not text.strip():
+            raise ValueError(f"{option} must not be empty, got {text!r}")
+        if option.startswith("--") and _OPTION.fullmatch(text):
+            ways = f"; write './{text}' if that is its name" if path else ""
+            raise ValueError(f"{option} must be followed by its value, got the option {text!r}{ways}")
+    return Path(value) if path and value is not None else value
 
 
 def _parameter(name: str, default: Any, kind: Any, declared: Any) -> inspect.Parameter:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._checks import FloatArray, integer, positive
+from .._checks import FloatArray, integer, integers, positive
 from .._core import UnidentifiedError
 from .._listing import listed
 from .._progress import StepProgress, in_steps, reporter
@@ -243,7 +243,7 @@ def answers_by_class(
         raise ValueError(f"tolerance must lie between 0 and 1, got {tolerance}")
     total = populations.mixture.sample_size
     wanted = n if n is not None else [2 if total is None else max(2, total)]
-    sizes = np.array(sorted({integer("n", size, 2) for size in wanted}), dtype=np.int64)
+    sizes = np.array(sorted(set(integers("n", wanted, 2, what="training-set size"))), dtype=np.int64)
     reference = int(sizes[-1]) if reference_n is None else reference_n
     if reference not in sizes:
         raise ValueError(f"reference_n must be one of {', '.join(map(str, sizes))}, got {reference}")

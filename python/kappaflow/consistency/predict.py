@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .._checks import FloatArray, integer, not_negative, positive
+from .._checks import FloatArray, integer, integers, noise_levels, positive
 from .._core import ConvergenceError, UnidentifiedError
 from .._progress import StepProgress, in_steps, reporter
 from ..bands import Band, band_sums, resolve_bands
@@ -180,7 +180,7 @@ def _request(
         raise ValueError(f"tolerance must lie between 0 and 1, got {tolerance}")
     sizes = _sizes(n, population)
     require_determined(population, sizes)
-    numbers = np.array([integer("seeds", seed, 0) for seed in seeds], dtype=np.int64)
+    numbers = np.array(integers("seeds", seeds, 0, what="seed"), dtype=np.int64)
     if numbers.size == 0:
         raise ValueError("seeds must hold at least one seed, got none")
     top, takes_inputs = positive("sigma_max", sigma_max), bool(np.all(population.multiplicity == 1))
@@ -233,9 +233,7 @@ def _round_sizes(count: int | None) -> list[int]:
 def _sizes(n: Sequence[int] | None, population: Population) -> list[int]:
     if n is None:
         return default_sizes(population)
-    sizes = sorted({integer("n", size, 2) for size in n})
-    if not sizes:
-        raise ValueError("n must hold at least one training-set size, got none")
+    sizes = sorted(set(integers("n", n, 2, what="training-set size")))
     require_training_sets(population, sizes)
     return sizes
 
@@ -249,7 +247,7 @@ def _reference(sizes: list[int], sample_size: int | None) -> int:
 def _denoiser_levels(population: Population, sigmas: Sequence[float] | None) -> FloatArray:
     if sigmas is None:
         return np.array([0.1, 0.5, 2.0]) * float(np.sqrt(population.total_variance / population.dimension))
-    return np.array([not_negative("denoiser_sigmas", sigma) for sigma in sigmas])
+    return np.atleast_1d(noise_levels("denoiser_sigmas", sigmas))
 
 
 # ---------------------------------------------------------------- the results of one n

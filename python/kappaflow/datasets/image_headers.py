@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,7 +142,7 @@ def imagej_images(image: Any) -> int:
         return 0
     for line in text.splitlines():
         key, _, value = line.partition("=")
-        if key.strip() == "images" and value.strip().isdigit():
+        if key.strip() == "images" and re.fullmatch(r" *[0-9]{1,9} *", value):
             return int(value)
     return 0
 

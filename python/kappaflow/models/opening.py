@@ -17,23 +17,9 @@ from .._weight_shards import require_own_shards
 from .adapters import LATENT_PARTS, ScheduledDenoiser, from_diffusers, latent_error
 from .checkpoint import load_network
 from .errors import ModelError
+from .names import ACCEPTED, check_model_name
 
 __all__ = ["open_denoiser"]
-
-_ACCEPTED = "a .safetensors checkpoint of kappaflow, the folder of a diffusers pipeline, or module:name of a denoiser"
-_WAYS_OUT = (
-    "give the folder of its pipeline (from save_pretrained), or module:name of a function in a file of yours that loads the "
-    "network and returns D(x, sigma) or a pipeline"
-)
-#: Files of weights by suffix that are never loaded: most of them can run code.
-_NEVER_LOADED = {
-    **dict.fromkeys(
-        (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle"), "a pickle, which can run code when it is loaded"
-    ),
-    **dict.fromkeys((".h5", ".hdf5", ".keras", ".msgpack"), "of another framework"),
-    ".onnx": "an exported graph",
-    ".gguf": "of another framework",
-}
 
 
 def open_denoiser(name: str | os.PathLike[str], *, device: str = "cpu", label: int | None = None) -> Any:
@@ -59,18 +45,14 @@ def open_denoiser(name: str | os.PathLike[str], *, device: str = "cpu", label: i
         The module, or its function, raised another error.
     """
     text = os.fspath(name)
+    check_model_name(text)
     path = Path(text)
     if path.is_file():
         _require_no_label(label, text)
         return _open_file(path, device)
     if path.is_dir():
         return _open_folder(path, device, label)
-    if ":" in text and not text.endswith(".safetensors"):
-        return _open_function(text, label)
-    if path.suffix or os.sep in text:
-        hub = "; nothing is ever downloaded" if text.count("/") == 1 and not text.startswith(("/", ".", "~")) else ""
-        raise FileNotFoundError(f"model {text!r} does not exist{hub}; it must be {_ACCEPTED}")
-    raise ValueError(f"model must be {_ACCEPTED}; got {text!r}")
+    return _open_function(text, label)
 
 
 def _require_no_label(label: int | None, text: str) -> None:
@@ -79,12 +61,7 @@ def _require_no_label(label: int | None, text: str) -> None:
 
 
 def _open_file(path: Path, device: str) -> Any:
-    """A checkpoint of kappaflow; files of other programs are refused before they are opened."""
-    kind = _NEVER_LOADED.get(path.suffix.lower())
-    if kind is not None:
-        raise ValueError(
-            f"model {str(path)!r} is a {path.suffix.lower()} file, which is never loaded ({kind}): {_WAYS_OUT}"
-        )
+    """A checkpoint of kappaflow."""
     return load_network(path, device).denoiser
 
 
@@ -148,7 +125,7 @@ def _read_index(path: Path) -> Mapping[str, Any]:
             f"model {str(path)!r} is the folder of a {kind} without its scheduler: save both as a pipeline, such as "
             "DDPMPipeline(network, scheduler).save_pretrained(FOLDER), and give that folder"
         )
-    raise ValueError(f"model {str(path)!r} is a folder without a readable model_index.json; it must be {_ACCEPTED}")
+    raise ValueError(f"model {str(path)!r} is a folder without a readable model_index.json; it must be {ACCEPTED}")
 
 
 def _network_kind(path: Path) -> str | None:

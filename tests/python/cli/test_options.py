@@ -250,7 +250,7 @@ def test_names_of_data(folder):
         ),
         (
             ("validate", "linear", "data.npy", "--denoiser-sigma", "nan"),
-            "--denoiser-sigma must be numbers such as 0.1,1; got 'nan'",
+            "--denoiser-sigma must be numbers of at least 0 such as 0.1,1; got 'nan'",
         ),
         (
             ("seeds", "data.npy", "--n", "9", "--n", "3"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from ..._checks import FloatArray, integer, real_array
+from ..._checks import FloatArray, integer, integers, real_array
 from ..._tables import Columns, Tabular
 from ...moments import has_variance
 from ...population import Population
@@ -220,7 +220,7 @@ def _training_sizes(dimension: int, n: Sequence[int] | None) -> tuple[int, ...]:
         return tuple(sorted({max(4, round(factor * dimension)) for factor in (0.25, 1, 4)}))
     if len(n) == 0:
         raise ValueError("n must hold at least one training-set size, got none")
-    return tuple(sorted({integer("n", size, 2) for size in n}))
+    return tuple(sorted(set(integers("n", n, 2, what="training-set size"))))
 
 
 def _sigma_of_share(values: FloatArray, share: float) -> float:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..._checks import FloatArray, integer, positive
+from ..._checks import FloatArray, integer, integers, positive
 from ..._progress import StepProgress
 from ..._progress import steps as named_steps
 from ..._repr import ShortRepr
@@ -143,7 +143,7 @@ def teleport_study(
         There is no number of steps or one below 2, there are fewer than 2 seeds, sigma_max is not above half of the data's root
         mean square, or an output of the denoiser is not valid.
     """
-    numbers = sorted({integer("steps", number, 2) for number in steps})
+    numbers = sorted(set(integers("steps", steps, 2, what="number of steps")))
     if not numbers:
         raise ValueError("steps must hold at least one number of steps, got none")
     count, known = integer("seeds", seeds, 2), known_levels(denoiser)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..._checks import FloatArray, integer, positive
+from ..._checks import FloatArray, integer, integers, positive
 from ..._repr import ShortRepr
 from ..._tables import Columns, Tabular
 from ...laws import DEFAULT_LAW, law_spec
@@ -224,7 +224,7 @@ def _sizes(population: Population, n: Sequence[int] | None) -> tuple[int, ...]:
         held, d = population.sample_size, population.dimension
         chosen = [d, 4 * d, 16 * d] if held is None else [held // 16, held // 4, held]
         return tuple(sorted({max(size, 8 if held is None else min(8, held)) for size in chosen}))
-    sizes = tuple(sorted({integer("n", size, 2) for size in n}))
+    sizes = tuple(sorted(set(integers("n", n, 2, what="training-set size"))))
     if not sizes:
         raise ValueError("n must hold at least one training-set size, got none")
     return sizes
