@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
+from .encoding import write_every_character
 from .errors import DEBUG_VARIABLE, EXIT_CODES, ExitCode, Terminated, exit_code, reader_is_gone
 from .lazy_group import command_in, lazy_group
 from .parsing import SizesCommand
@@ -95,6 +96,7 @@ def _heed_signals() -> list[int]:
 
 def main() -> None:
     """Entry point of the command ``kappaflow``. SIGTERM and SIGHUP unwind as Ctrl-C does, so no half-written file is left."""
+    write_every_character(sys.stdout, sys.stderr)
     signals = _heed_signals()
     try:
         try:

@@ -15,7 +15,17 @@ from .console import ProgressDisplay, output_console, plain_line, print_notes
 from .errors import naming
 from .loading import IMAGE_BYTES, open_data, open_like, read_rows, require_no_flip
 from .network_plan import claim_runs, print_plan, torch_facts, warnings_about, what_is_kept
-from .options import BandOption, Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption
+from .options import (
+    BandOption,
+    Data,
+    Device,
+    Profiles,
+    RandomSeed,
+    ReportResult,
+    Sampling,
+    SeedOption,
+    require_model_name,
+)
 from .options_groups import Sizes
 from .options_validate import ComparedLaws, Experiment, Pair, SamplerSteps, Training
 from .output import write_json
@@ -162,6 +172,8 @@ def _check_pair(pair: Pair, experiment: Experiment, training: Training) -> None:
     for option, value in of_training.items():
         if value is not None:
             raise ValueError(f"{option} is for training networks and cannot be used with --pair, got {value!r}")
+    for name in pair.pair:
+        require_model_name("--pair", name)
 
 
 # --- the work ---------------------------------------------------------------------------------------------------------

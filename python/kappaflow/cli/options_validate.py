@@ -372,10 +372,8 @@ class Pair(ClassLabel):
     ] = None
 
     def __post_init__(self) -> None:
-        """Refuse names of no models, and a class without models."""
+        """Refuse a class without models."""
         self.require_model("--pair", self.pair)
-        for name in self.pair or ():
-            require_model_name("--pair", name)
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,10 @@ def test_statistics_are_kept_on_request(folder, plain_report):
         (("--mean", "median"), "--mean must be one of 'estimated', 'known', got 'median'"),
         (("--sampler-steps", "18.5"), "--sampler-steps must be whole numbers such as 18,35; got '18.5'"),
         (("--sampler-steps", "1"), "--sampler-steps must be an integer of at least 2, got 1"),
-        (("--denoiser-sigma", "0.1,low"), "--denoiser-sigma must be numbers of at least 0 such as 0.1,1; got '0.1,low'"),
+        (
+            ("--denoiser-sigma", "0.1,low"),
+            "--denoiser-sigma must be numbers of at least 0 such as 0.1,1; got '0.1,low'",
+        ),
         (("--denoiser-sigma", "0"), "--denoiser-sigma must be finite and above 0, got 0.0"),
         (("--trajectory-sigma", "90"), "--trajectory-sigma must be below --sigma-max = 80.0, got 90.0"),
         (("--component", "13"), "--component must be at most 12, the number of modes of these data; got 13"),
