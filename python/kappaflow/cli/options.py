@@ -363,7 +363,7 @@ class Device:
     def __post_init__(self) -> None:
         """Refuse what is no device anywhere; whether it exists is known when torch is there."""
         if re.fullmatch(r"cpu|mps|cuda(:[0-9]{1,3})?", self.device) is None:
-            raise ValueError(f"--device must be cpu, cuda or cuda:<number>, got {self.device!r}")
+            raise ValueError(f"--device must be 'cpu', 'cuda', 'cuda:<number>' or 'mps', got {self.device!r}")
 
 
 @dataclass(frozen=True)
