@@ -53,7 +53,7 @@ def read_npy(path: Path, name: str, *, kinds: str = "fiub") -> npt.NDArray[Any]:
         if min(stored, default=0) < 0 or size > held:
             raise ValueError(f"its header promises an array of shape {stored}, but {held} bytes follow")
         return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
-    except FileError:
+    except (FileError, OSError, MemoryError):
         raise
-    except (ValueError, EOFError, TypeError, OverflowError, SyntaxError, RecursionError, MemoryError) as error:
+    except Exception as error:  # NumPy raises errors of any type for damaged headers, such as those of tokenize
         raise FileError(f"{refused}: {error}") from error

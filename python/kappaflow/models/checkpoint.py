@@ -15,7 +15,7 @@ import torch
 
 from .._formats import NETWORK, TRAINING
 from .._repr import ShortRepr, short_repr
-from .._schema import TensorFormat, shown_value
+from .._schema import FileError, TensorFormat, shown_value
 from .._tensors import TensorFile, damaged, read_tensors, write_tensors
 from .config import NetworkConfig, build_denoiser
 from .edm import EDMDenoiser
@@ -265,7 +265,7 @@ def network_facts(path: str | os.PathLike[str]) -> dict[str, Any] | None:
 
 
 def _require_ours(path: Path) -> None:
-    """Raise ValueError, with a way out, for weights in safetensors that another program wrote."""
+    """Raise FileError, with a way out, for weights in safetensors that another program wrote."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -274,7 +274,7 @@ def _require_ours(path: Path) -> None:
     except (SafetensorError, OSError):
         return  # reading says what is wrong
     if not format.startswith("kappaflow-"):
-        raise ValueError(
+        raise FileError(
             f"path must name a network that kappaflow trained, got {os.fspath(path)!r}, which holds weights of another program: "
             "give the folder of its pipeline (from save_pretrained), or module:name of a function in a file of yours that loads "
             "the network and returns D(x, sigma) or a pipeline"
