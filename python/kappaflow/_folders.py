@@ -41,6 +41,11 @@ class ResultFolder:
     claim : of the folder
     label : name of the file that lists the files of the results, itself too. Results without it are not complete
     listed : reads that list from a path; names are relative, with /. Files that are not in it are foreign and never removed
+
+    Attributes
+    ----------
+    target : the folder, without symbolic links
+    is_placed : whether new results have taken its place
     """
 
     def __init__(self, claim: Claim, label: str, listed: Callable[[Path], frozenset[str]]) -> None:
@@ -50,6 +55,7 @@ class ResultFolder:
             claim.folder / name for name in (_NEW, _READY, _OLD, _MOVING, _FORMER)
         )
         self._complete: Path | None = None
+        self.is_placed = False
 
     def recover(self) -> None:
         """Finish, or undo, what a process that was killed began: then the target holds old or new results, whole.
@@ -109,8 +115,11 @@ class ResultFolder:
                     self._check_access()
                     os.rename(self._complete, self._moving)
                     self._complete = None  # from here on it is finished, now or by the next process
-                    self._move_files()
-            self._complete = None
+                    try:
+                        self._move_files()
+                    except OSError:  # one that does not last must not leave old and new files side by side
+                        self._move_files()
+            self._complete, self.is_placed = None, True
             sync_folder(self.target.parent)
             self._clear()
 
@@ -226,9 +235,10 @@ class ResultFolder:
                 (self.target / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(self._moving / name, self.target / name)
         for name in sorted(former - names):
-            if not any((self.target / parent).is_symlink() for parent in PurePosixPath(name).parents):
-                with contextlib.suppress(OSError):
-                    (self.target / name).unlink()
+            there = self.target / name
+            linked = any((self.target / parent).is_symlink() for parent in PurePosixPath(name).parents)
+            if os.path.lexists(there) and not linked and (there.is_symlink() or not there.is_dir()):
+                there.unlink()
         os.replace(self._moving / self._label, label)
         sync_folder(self.target)
 

@@ -235,7 +235,6 @@ class OutputDirectory:
         try:
             yield staging
             self._place(staging, facts)
-            note_written(str(self.given))
         finally:
             self._folder.drop()
 
@@ -255,6 +254,9 @@ class OutputDirectory:
                 results = self._folder.complete
                 kept = self.elsewhere(lambda folder: _copy_into(results, folder), facts)
             raise unwritten(what, error, kept) from error
+        finally:
+            if self._folder.is_placed:  # also if a signal has waited until then
+                note_written(str(self.given))
 
     def elsewhere(self, write: Callable[[Path], None], facts: Mapping[str, Any]) -> Path | None:
         """A temporary folder with the results, for those that cannot be written here; None if that fails too."""
