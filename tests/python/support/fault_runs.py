@@ -27,12 +27,15 @@ from typing import Any
 import numpy as np
 
 from kappaflow import _folders, cli
+from smooth import rough
+from user_scripts import linear_command
 
 MODES = ("fail", "kill", "signal")
 KILLED, TERMINATED = 137, 143
 #: Audit events of what changes the disk; names are often relative to a descriptor, so all of them count.
 _CHANGES = frozenset(
-    f"os.{name}" for name in ("rename", "remove", "mkdir", "rmdir", "link", "symlink", "chmod", "chown", "utime", "truncate")
+    f"os.{name}"
+    for name in ("rename", "remove", "mkdir", "rmdir", "link", "symlink", "chmod", "chown", "utime", "truncate")
 ) | {"faults.fsync", "faults.save", "faults.exchange"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
@@ -57,7 +60,9 @@ class Strike:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _is_write(self, path: object, _mode: object, flags: int) -> bool:
-        return isinstance(path, (str, bytes)) and bool(flags & _WRITING) and os.path.abspath(os.fsdecode(path)).startswith(self._root)
+        if not isinstance(path, (str, bytes)) or not flags & _WRITING:
+            return False
+        return os.path.abspath(os.fsdecode(path)).startswith(self._root)
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,9 @@ class Ended:
     log: list[str]
 
 
-def run(arguments: list[str], folder: Path, root: Path, *, mode: str = "", place: int = 0, version: str = "new") -> Ended:
+def run(
+    arguments: list[str], folder: Path, root: Path, *, mode: str = "", place: int = 0, version: str = "new"
+) -> Ended:
     """A command in a process of its own."""
     note, errors = root / "log.json", root / "errors.txt"
     note.write_text("[]")
@@ -159,6 +166,7 @@ class Case:
     exchange : whether folders can be exchanged
     first : whether there are no earlier results
     modules : what is imported once
+    script : whether networks are trained by a command of the user
     """
 
     arguments: str
@@ -169,11 +177,18 @@ class Case:
     exchange: bool = True
     first: bool = False
     modules: tuple[str, ...] = ("report",)
+    script: bool = False
 
 
 _PREDICT = "predict data.npy --n 30 --seeds 2 --bands 1 -q"
 _MEMORY = ("predict.load_by_class", "predict.predict")
-_FILES = ("loading.load_population", "seeds._networks", "seeds._linear", "seeds.load_population", "moments.load_population")
+_FILES = (
+    "loading.load_population",
+    "seeds._networks",
+    "seeds._linear",
+    "seeds.load_population",
+    "moments.load_population",
+)
 _TRAINED = "--arch linear --n 30 --steps 20 --batch 8 --repeats 1 --seeds 8 --sampler-steps 4 --workers 1 -q"
 _NETWORKS = ("report", "validation.network.experiment", "validation.network.given", "validation.network.export")
 CASES = {
@@ -181,11 +196,15 @@ CASES = {
     "first": Case(f"{_PREDICT} --out o", remembered=_MEMORY, first=True),
     "foreign": Case(f"{_PREDICT} --out o", remembered=_MEMORY, foreign=True),
     "two renames": Case(f"{_PREDICT} --out o", remembered=_MEMORY, foreign=True, exchange=False),
-    "file by file": Case(f"{_PREDICT.replace('data', '../data')} --out .", inside="o", remembered=_MEMORY, foreign=True),
+    "file by file": Case(
+        f"{_PREDICT.replace('data', '../data')} --out .", inside="o", remembered=_MEMORY, foreign=True
+    ),
     "lens": Case("lens data.npy trajectory -q --out o", remembered=("lens._look",)),
     "moments": Case("moments data.npy --out p.safetensors --overwrite -q", ("p.safetensors",), remembered=_FILES),
     "seeds": Case(
-        "seeds data.npy --n 30 --seeds 8 --json s.json --write w.txt --overwrite -q", ("s.json", "w.txt"), remembered=_FILES
+        "seeds data.npy --n 30 --seeds 8 --json s.json --write w.txt --overwrite -q",
+        ("s.json", "w.txt"),
+        remembered=_FILES,
     ),
     "plan": Case(
         "plan data.npy --bands 1 --json s.json --overwrite -q",
@@ -197,7 +216,11 @@ CASES = {
         modules=("report", "validation.linear.experiment", "validation.linear.export"),
     ),
     "network": Case(f"validate network data.npy {_TRAINED} --arms different --runs runs --out o", modules=_NETWORKS),
-    "pilot": Case(f"pilot data.npy {_TRAINED} --runs runs --out o", modules=(*_NETWORKS, "pilot.training", "pilot.assemble")),
+    "pilot": Case(
+        "pilot data.npy --n 60 --seeds 64 --repeats 1 -q --runs runs --out o",
+        modules=(*_NETWORKS, "pilot.script", "pilot.assemble"),
+        script=True,
+    ),
 }
 
 
@@ -248,9 +271,9 @@ def state(folder: Path, case: Case) -> str:
     if set(options["files"]) != there:
         return f"{version}: listed and present files differ: {sorted(set(options['files']) ^ there)}"
     for name in there:
-        if name.endswith(".json") and name != "options.json":
-            if json.loads((folder / name).read_text())["version"] != version:
-                return f"{version}: {name} is of other results"
+        numbers = name.endswith(".json") and name != "options.json"
+        if numbers and json.loads((folder / name).read_text())["version"] != version:
+            return f"{version}: {name} is of other results"
     if f">{version}<" not in (folder / "report.html").read_text():
         return f"{version}: report.html is of other results"
     return version
@@ -270,6 +293,9 @@ class Trial:
         (self.base / self.case.inside).mkdir(parents=True)
         rng = np.random.default_rng(1)
         np.save(self.base / "data.npy", 0.4 * rng.standard_normal((60, 4, 4)) * np.linspace(1, 0.1, 16).reshape(4, 4))
+        if self.case.script:
+            np.save(self.base / "data.npy", rough(600).reshape(-1, 6, 6))
+            self.arguments += ["--script", linear_command(self.root)]
         for each in self.case.modules:
             import_module(f"kappaflow.{each}")
         for each in self.case.remembered:
@@ -299,7 +325,8 @@ class Trial:
         try:
             cli.app(prog_name="kappaflow")
         except SystemExit as end:
-            assert not end.code, sys.stderr.getvalue()  # type: ignore[attr-defined]
+            if end.code:
+                raise ValueError(sys.stderr.getvalue()) from end  # type: ignore[attr-defined]
         finally:
             os.chdir(here)
             (sys.stdout, sys.stderr), sys.argv = streams, arguments
@@ -351,7 +378,9 @@ class Trial:
         for place in range(1, self.report.operations[self.name] + 1, stride):
             self._restore()
             ended = self.run(mode, place)
-            where = f"{self.name}, {mode} at {place} ({ended.log[place - 1] if len(ended.log) >= place else 'not known'})"
+            where = (
+                f"{self.name}, {mode} at {place} ({ended.log[place - 1] if len(ended.log) >= place else 'not known'})"
+            )
             self._judge(where, mode, ended)
             again = self.run()
             if again.code != 0:
