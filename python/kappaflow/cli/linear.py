@@ -245,6 +245,11 @@ def _goes_on(folder: Path, options: Mapping[str, Any], *, overwrite: bool) -> bo
         former = read_facts(folder / OPTIONS_FILE, INTERRUPTED_RUN)["options"]
     except (OSError, FileError):
         former = None
+    if former is None and (folder / OPTIONS_FILE).exists():
+        raise FileExistsError(
+            f"--out: {folder.name!r} holds an options.json that is not of this version of kappaflow: move the folder away, or use "
+            "another --out"
+        )
     if not _simulations(folder):
         return bool(former == options)
     if former == options:

@@ -16,6 +16,7 @@ import pytest
 
 from commands import contents, names, predict_small, refuse, run, succeed
 from kappaflow import _folders
+from kappaflow._json_files import with_checksum
 
 _HOLD = (
     "import sys; from kappaflow._claims import Claim; "
@@ -108,8 +109,8 @@ def test_nothing_is_removed_through_a_link_in_the_results(folder, plain_report):
     Path("elsewhere/extra.svg").write_text("mine")
     Path("o/pictures").symlink_to("../elsewhere")
     former = json.loads(Path("o/options.json").read_text())
-    former["files"] += ["pictures/extra.svg", "/etc/hosts", "a/../../data.npy", 7]
-    Path("o/options.json").write_text(json.dumps(former))
+    former["files"] += ["pictures/extra.svg", "/etc/hosts", "a/../../data.npy"]
+    Path("o/options.json").write_text(json.dumps(with_checksum(former)))
     assert predict_small("--out", "o").exit_code == 0
     assert Path("elsewhere/extra.svg").read_text() == "mine"
     assert Path("o/pictures").is_symlink()
@@ -190,6 +191,13 @@ def test_a_folder_of_the_user_is_not_taken_for_an_interrupted_run(folder):
     )
     succeed("validate", "linear", *arguments, "--out", "x", "--overwrite")
     assert names("x.unfinished") == ["thesis.tex"]
+
+
+def test_options_of_the_user_in_a_folder_of_that_name_stay(folder):
+    Path("x.unfinished").mkdir()
+    Path("x.unfinished/options.json").write_text("{}")
+    message = refuse("validate", "linear", "data.npy", "--n", "6", "--out", "x", "--overwrite")
+    assert message.startswith("--out: 'x.unfinished' holds an options.json that is not of this version of kappaflow")
 
 
 def test_an_interrupted_run_that_has_done_nothing_is_no_obstacle(folder):

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from kappaflow import _folders, cli
+from kappaflow._json_files import with_checksum
 from smooth import rough
 from user_scripts import linear_command
 
@@ -340,7 +341,7 @@ class Trial:
         options["files"].insert(0, "figures/extra.svg")
         (out / "figures").mkdir(exist_ok=True)
         (out / "figures/extra.svg").write_text("old")
-        (out / "options.json").write_text(json.dumps(options))
+        (out / "options.json").write_text(json.dumps(with_checksum(options)))
         if self.case.foreign:
             for name, text in _USER.items():
                 (out / name).parent.mkdir(parents=True, exist_ok=True)
