@@ -103,8 +103,13 @@ class ValueSurvey:
     def __init__(self) -> None:
         self.count, self.low, self.high, self.whole = 0, math.inf, -math.inf, True
         self.distinct: npt.NDArray[Any] | None = np.empty(0)
-        self._sampled, self._sum, self._square = 0, 0.0, 0.0
-        self._parts: list[npt.NDArray[np.float32]] = []
+        self._origin: float | None = None
+        self._sampled, self._mean, self._root = (
+            0,
+            0.0,
+            0.0,
+        )  # of half the distance to the origin: mean m and √Σ(value − m)²
+        self._parts: list[npt.NDArray[Any]] = []
 
     def add(self, values: npt.NDArray[Any]) -> None:
         """Look at some more values, which must be finite."""
@@ -115,10 +120,10 @@ class ValueSurvey:
         self.count += flat.size
         self.low, self.high = min(self.low, float(flat.min())), max(self.high, float(flat.max()))
         self.whole = self.whole and (flat.dtype.kind in "biu" or (_whole(sample) and _whole(flat)))
-        self._sampled, self._sum = self._sampled + sample.size, self._sum + float(sample.sum())
-        self._square += float(np.square(sample).sum())
+        self._add_to_spread(sample)
         if len(self._parts) < _PARTS:
-            self._parts.append(sample[:: (sample.size // (_SAMPLE // 4)) | 1].astype(np.float32))
+            part = sample[:: (sample.size // (_SAMPLE // 4)) | 1]
+            self._parts.append(part.astype(np.float32 if _fits_float32(part) else np.float64))
         if self.distinct is not None:
             self.distinct = _few(self.distinct, sample)
         if self.distinct is not None:
@@ -128,8 +133,19 @@ class ValueSurvey:
     @property
     def spread(self) -> float:
         """Standard deviation of the values, from a part of them if there are many."""
-        mean = self._sum / max(self._sampled, 1)
-        return math.sqrt(max(self._square / max(self._sampled, 1) - mean**2, 0.0))
+        return 2 * self._root / math.sqrt(max(self._sampled, 1))
+
+    def _add_to_spread(self, sample: npt.NDArray[np.float64]) -> None:
+        """Merge mean and spread. Distances are squared in units of the largest: their squares lose no digits and never overflow."""
+        self._origin = float(sample[0]) if self._origin is None else self._origin
+        distance = sample / 2 - self._origin / 2
+        unit = float(np.abs(distance).max()) or 1.0
+        scaled = distance / unit
+        mean, before, after = unit * float(scaled.mean()), self._sampled, self._sampled + sample.size
+        root, step = unit * float(np.linalg.norm(scaled - scaled.mean())), mean / after - self._mean / after
+        self._root = math.hypot(self._root, root, step * math.sqrt(after) * math.sqrt(before * sample.size))
+        self._mean += step * sample.size
+        self._sampled = after
 
     def concentrated(self, length: float) -> bool:
         """Whether all but a few values lie close together, compared with a range of this length."""
@@ -145,6 +161,11 @@ class ValueSurvey:
     def constant(self) -> bool:
         """Whether all values are equal."""
         return self.low == self.high
+
+
+def _fits_float32(values: npt.NDArray[np.float64]) -> bool:
+    largest = float(np.abs(values).max())
+    return largest == 0 or 1e-30 < largest < 1e38
 
 
 def _whole(values: npt.NDArray[Any]) -> bool:

@@ -156,3 +156,16 @@ def test_floats_are_used_as_they_are_by_populations() -> None:
     population = kf.Population.from_samples(BYTES / 255)
     np.testing.assert_allclose(population.mean, (BYTES / 255).mean(axis=0).ravel(), atol=1e-14)
     assert population.provenance == kf.Population.from_samples(BYTES.astype(float) - 9).provenance
+
+
+@pytest.mark.parametrize(
+    ("centre", "spread"), [(0.0, 1.0), (1e8, 1.0), (0.0, 1e300), (1e-310, 1e-312), (-3e15, 7.0), (5.0, 0.0)]
+)
+def test_the_spread_of_values_in_pieces_is_exact_at_any_scale(centre: float, spread: float) -> None:
+    values = centre + spread * np.random.default_rng(0).uniform(-1, 1, 30_000)
+    survey = ValueSurvey()
+    for piece in np.split(values, 10):
+        survey.add(piece)
+    unit = spread or 1.0
+    expected = unit * float(np.std((values - centre) / unit))
+    assert survey.spread == pytest.approx(expected, rel=1e-6, abs=0)
