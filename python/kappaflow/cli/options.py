@@ -175,7 +175,8 @@ class Data:
     def is_population(self) -> bool:
         """Whether DATA is a saved population, not a file of tensors of another program."""
         path = Path(self.data)
-        return path.suffix.lower() == POPULATION_SUFFIX and not is_tensor_file(path)
+        may_be = path.is_file() or not path.exists()  # not a folder or a pipe
+        return may_be and path.suffix.lower() == POPULATION_SUFFIX and not is_tensor_file(path)
 
     @property
     def name(self) -> str:

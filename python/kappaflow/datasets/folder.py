@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,9 +16,10 @@ from .._checks import FloatArray
 from .._listing import listed
 from .._repr import ShortRepr
 from ..class_labels import class_labels
+from ..memory import require_memory
 from .errors import DataError
 from .finding import FolderContents, by_folder
-from .image_decoding import Decoded, decode
+from .image_decoding import MANY_VALUES, Decoded, decode
 from .image_formats import import_pillow
 from .image_headers import read_header
 from .image_survey import ImageFacts, ImageFile, Skips, StoredImage, describe, in_files, stored_images, survey_images
@@ -108,7 +110,9 @@ class Folder(ShortRepr):
             A file cannot be decoded and may not be left out, or none can be decoded.
         """
         most = len(self.images) if self.options.limit is None else min(self.options.limit, len(self.images))
-        rows = min(rows, most)
+        rows, values = min(rows, most), math.prod(self.shape)
+        if rows * values > MANY_VALUES:
+            require_memory(8 * rows * values, f"{self.name}: a batch of images of {values:,} values")
         batch, filled, given = np.empty((rows, *self.shape)), 0, 0
         for pixels in self.decoded():
             batch[filled] = pixels

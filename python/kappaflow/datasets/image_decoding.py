@@ -18,7 +18,7 @@ from .errors import DataError, fail, reason_of
 from .image_formats import ImageInput, opened
 from .image_headers import GREY_16, Header, has_deep_colour, is_deep_ppm, palette_is_grey, read_header
 
-__all__ = ["GROUNDS", "Decoded", "decode", "read_image"]
+__all__ = ["GROUNDS", "MANY_VALUES", "Decoded", "decode", "read_image"]
 
 #: Images of up to this number of values are not asked of the budget, which takes as long as decoding them.
 MANY_VALUES = 2**21

@@ -153,6 +153,24 @@ def read_header(file: ImageInput, name: str) -> Header:
     Raises
     ------
     DataError
+        It cannot be read, or it has no pixels or too many.
+    ImportError
+        tifffile is missing, which this file needs.
+    """
+    header = read_any_header(file, name)
+    if min(header.width, header.height) < 1:
+        raise DataError(
+            f"{name}: an image must have at least one pixel, got {header.width}×{header.height} (width×height)"
+        )
+    return header
+
+
+def read_any_header(file: ImageInput, name: str) -> Header:
+    """The header of one file, of Pillow or of tifffile.
+
+    Raises
+    ------
+    DataError
         It cannot be read, or it has too many pixels.
     ImportError
         tifffile is missing, which this file needs.

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from .._checks import FloatArray
 from .._repr import ShortRepr, short_repr
+from ..memory import require_memory
 from .image_formats import import_pillow
 
 __all__ = ["CROPS", "FILTERS", "RECIPES", "PillowResizer", "Recipe", "Resizer", "Size", "plan_resize"]
@@ -101,32 +102,34 @@ RECIPES = {
 
 #: Products of so many steps are computed in one thread: for one image, BLAS threads cost more than they save, up to ten times.
 ONE_THREAD = 2**18
+#: Up to this number of pixels, an image is resized without asking for memory, which takes as long.
+MANY_PIXELS = 2**22
 #: More planes than those of one image.
 MANY_PLANES = 4
 
 
-def area_weights(length: int, size: int) -> FloatArray:
-    """(size, length) matrix of area averaging: row j holds the shares of the old pixels in new pixel j. Rows sum to 1.
+def area_weights(length: int, size: int, rows: range) -> FloatArray:
+    """(R, length) rows of the (size, length) matrix of area averaging: row j holds the shares of the old pixels in new pixel j.
 
     New pixel j covers [j·length/size, (j + 1)·length/size) of the old axis. If `size` divides `length` it is the mean of
-    length/size pixels, and the weights have no rounding if that number is a power of two.
+    length/size pixels, and the weights have no rounding if that number is a power of two. Rows sum to 1.
     """
-    edges = np.arange(size + 1) * (length / size)
+    edges = np.arange(rows.start, rows.stop + 1) * (length / size)
     old = np.arange(length)
     overlap = np.minimum(edges[1:, None], old + 1.0) - np.maximum(edges[:-1, None], old)
     weights: FloatArray = np.maximum(overlap, 0.0) * (size / length)
     return weights
 
 
-def filter_weights(length: int, size: int, kernel: Filter) -> FloatArray:
-    """(size, length) matrix of a filter, widened by length/size where that exceeds 1, so that nothing aliases. Rows sum to 1.
+def filter_weights(length: int, size: int, kernel: Filter, rows: range) -> FloatArray:
+    """(R, length) rows of the (size, length) matrix of a filter, widened by length/size where that exceeds 1: nothing aliases.
 
     New pixel j has its centre at c = (j + 1/2)·length/size, and old pixel i the weight f((i + 1/2 − c) / max(length/size, 1)),
-    for the i that Pillow takes: those from ⌊c − w + 1/2⌋ up to ⌊c + w + 1/2⌋, w the widened half width.
+    for the i that Pillow takes: those from ⌊c − w + 1/2⌋ up to ⌊c + w + 1/2⌋, w the widened half width. Rows sum to 1.
     """
     scale = length / size
     wide = max(scale, 1.0)
-    centre = ((np.arange(size) + 0.5) * scale)[:, None]
+    centre = ((np.arange(rows.start, rows.stop) + 0.5) * scale)[:, None]
     reach = kernel.support * wide
     old = np.arange(length)[None, :]
     first = np.maximum(np.trunc(centre - reach + 0.5), 0)
@@ -139,10 +142,10 @@ def filter_weights(length: int, size: int, kernel: Filter) -> FloatArray:
 def axis_weights(length: int, size: int, name: str, start: int, count: int) -> FloatArray | None:
     """Rows `start` to `start` + `count` of the (size, length) weights of a filter; None if they change nothing."""
     if length == size:
-        return None if count == size else frozen(np.eye(size)[start : start + count])
-    kernel = FILTERS[name]
-    weights = area_weights(length, size) if kernel is None else filter_weights(length, size, kernel)
-    return frozen(np.ascontiguousarray(weights[start : start + count]))
+        return None if count == size else frozen(np.eye(count, size, start))
+    kernel, rows = FILTERS[name], range(start, start + count)
+    require_memory(4 * 8 * count * length, f"resizing {length:,} pixels to {size:,}", "use smaller images")
+    return frozen(area_weights(length, size, rows) if kernel is None else filter_weights(length, size, kernel, rows))
 
 
 def frozen(weights: FloatArray) -> FloatArray:
@@ -225,6 +228,9 @@ class PillowResizer:
         """Resize planes (M, h, w) of stored values to float64 (M, H, W); those of uint8 are rounded as Pillow does."""
         module = import_pillow()
         top, left = self.corner
+        largest = max(size.height * size.width for size, _ in self.steps)
+        if largest > MANY_PIXELS:
+            require_memory(16 * largest, f"resizing an image to {largest:,} pixels", "use images of another shape")
         out = np.empty((len(planes), *self.size))
         for plane, resized in zip(planes[:, self.window[0], self.window[1]], out, strict=True):
             stored = plane if plane.dtype == np.uint8 else plane.astype(np.float32)

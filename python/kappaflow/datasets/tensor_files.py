@@ -74,6 +74,8 @@ def read_header(path: Path) -> dict[str, Any]:
     ValueError
         There is none.
     """
+    if not path.is_file():
+        raise ValueError("it is no file")
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
