@@ -241,11 +241,14 @@ def load_network(path: str | os.PathLike[str], device: str | torch.device = "cpu
     arrays, facts = _read(Path(path), NETWORK)
     known = facts["facts"]
     try:
-        denoiser = build_denoiser(NetworkConfig(**{**known["network"], "shape": tuple(known["network"]["shape"])}))
+        config = NetworkConfig(**{**known["network"], "shape": tuple(known["network"]["shape"])})
+        with torch.device("meta"):  # without weights: a file must not make a network that it does not fill
+            outline = dict(build_denoiser(config).named_parameters())
     except (ValueError, TypeError, RuntimeError) as error:  # settings that torch refuses raise RuntimeError
         raise damaged(path, NETWORK, f"network must be a configuration that can be built ({error})") from error
+    _require_shapes(path, NETWORK, arrays, {f"weights/{name}": tuple(p.shape) for name, p in outline.items()})
+    denoiser = build_denoiser(config)
     parameters = dict(denoiser.named_parameters())
-    _require_shapes(path, NETWORK, arrays, {f"weights/{name}": tuple(p.shape) for name, p in parameters.items()})
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(torch.from_numpy(arrays[f"weights/{name}"]))

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from .._files import write_bytes
+from .._files_inside import file_inside
 from .document import Cell, Document, Table, Value
 from .look import Format
 from .page import draw, page
@@ -24,7 +25,7 @@ def write(document: Document, directory: str | os.PathLike[str], *, png: bool = 
 
     Figures are SVG, those that are made of pixels PNG. The page is written last, so that a page on disk always has its
     figures; whatever interrupts, no half-written file remains. Figures and tables that the earlier page in this
-    directory had and this one has not are removed.
+    directory had and this one has not are removed, unless a link leads out of the directory.
 
     Parameters
     ----------
@@ -58,7 +59,9 @@ def write(document: Document, directory: str | os.PathLike[str], *, png: bool = 
         write_bytes(path, content)
     write_bytes(report, text.encode())
     for name in former - contents.keys():
-        (target / name).unlink(missing_ok=True)
+        file = file_inside(target, name)
+        if file is not None:
+            file.unlink(missing_ok=True)
     return report
 
 

@@ -99,6 +99,18 @@ def test_what_this_report_has_not_is_removed_and_what_is_not_ours_stays(tmp_path
 
 
 @pytest.mark.usefixtures("quick")
+def test_an_earlier_page_removes_nothing_elsewhere(tmp_path):
+    """Its folder of tables is a link to another one, and it names a file of that one."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/data.csv").write_text("mine")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/tables").symlink_to(tmp_path / "mine")
+    (tmp_path / "out/report.html").write_text("<summary>Table: tables/data.csv</summary>")
+    write(toy(BOTH[0]), tmp_path / "out")
+    assert (tmp_path / "mine/data.csv").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("quick")
 def test_nothing_is_left_half_done(tmp_path, monkeypatch):
     def fail(source, target):
         if Path(target).name == "report.html":

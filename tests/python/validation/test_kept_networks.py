@@ -172,6 +172,7 @@ def test_networks_that_cannot_be_built_or_have_other_weights_are_named(tmp_path:
     for change, words in (
         ({"arch": "gan"}, "network must be a configuration that can be built"),
         ({"options": {"width": 16, "depth": 1, "colour": 3}}, "network must be a configuration that can be built"),
+        ({"options": {"width": 10**7, "depth": 3}}, r"must have the shape \(.*10000000.*\) of the network, got"),
         ({"options": {"width": 8, "depth": 1}}, r"must have the shape \(.*\) of the network, got"),
         ({"shape": [7]}, r"must have the shape \(.*\) of the network, got"),
     ):
