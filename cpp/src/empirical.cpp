@@ -189,7 +189,20 @@ void EmpiricalLaw::iterate_to_fixed_point(EmpiricalNodes& nodes, std::vector<Ind
   }
 }
 
+/// Nodes that this law has solved, with the sizes that they had: no other can be used without reading beyond a matrix.
+void EmpiricalLaw::require_own(const char* function, const EmpiricalNodes& nodes) const {
+  const Index count = nodes.shifts.size();
+  const auto fits = [count](const Matrix& matrix, Index rows) {
+    return matrix.rows() == rows && matrix.cols() == count;
+  };
+  const bool own = identity_ != nullptr && nodes.law == identity_ && fits(nodes.resolvent, coordinates_) &&
+                   fits(nodes.remaining, coordinates_) && nodes.leverage.rows() == count &&
+                   nodes.leverage.cols() == first_pair_.back() && grouped() == (nodes.forms != nullptr);
+  detail::require(own, function, "nodes must be a solution of this law", "those of another");
+}
+
 EmpiricalNodes EmpiricalLaw::solve(const Vector& shifts) const {
+  detail::require(identity_ != nullptr, "EmpiricalLaw::solve", "the law must not have been moved from", "an empty one");
   const Index count = shifts.size();
   EmpiricalNodes nodes{shifts,
                        Matrix::Zero(coordinates_, count),
@@ -197,7 +210,8 @@ EmpiricalNodes EmpiricalLaw::solve(const Vector& shifts) const {
                        Matrix(count, first_pair_.back()),
                        Eigen::VectorXi::Zero(count),
                        Vector::Constant(count, kNaN),
-                       grouped() ? std::make_shared<detail::GroupForms>() : nullptr};
+                       grouped() ? std::make_shared<detail::GroupForms>() : nullptr,
+                       identity_};
   std::vector<Index> finite;
   for (Index i = 0; i < count; ++i) {
     detail::require(shifts[i] > 0, "EmpiricalLaw::solve", "shifts must be positive", shifts[i]);
@@ -213,6 +227,7 @@ EmpiricalNodes EmpiricalLaw::solve(const Vector& shifts) const {
 }
 
 Vector EmpiricalLaw::expectation(const EmpiricalNodes& nodes, const Vector& weights, double constant) const {
+  require_own("EmpiricalLaw::expectation", nodes);
   detail::require(weights.size() == nodes.shifts.size(), "EmpiricalLaw::expectation",
                   "weights must have one entry for each node", weights.size());
   return (constant + ((1 - nodes.remaining.topRows(modes_).array()).matrix() * weights).array()).matrix();

@@ -113,6 +113,7 @@ EmpiricalLaw::Forms EmpiricalLaw::leverage_forms(const EmpiricalNodes& nodes, co
 }
 
 Matrix EmpiricalLaw::mode_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g) const {
+  require_own("EmpiricalLaw::mode_covariance", nodes);
   const Pairs pair = pairs(nodes, f, g, true);
   Matrix covariance = Matrix::Zero(modes_, modes_);
   if (pair.size() == 0) return covariance;

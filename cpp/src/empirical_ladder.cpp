@@ -217,6 +217,7 @@ void EmpiricalLaw::solve_ladder(const EmpiricalNodes& nodes, const Pairs& pairs,
 Vector EmpiricalLaw::ladder_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Vector& x,
                                        const Vector& y) const {
   constexpr const char* here = "EmpiricalLaw::ladder_covariance";
+  require_own(here, nodes);
   detail::require(x.size() == modes_, here, "x must have one entry for each mode", x.size());
   detail::require(y.size() == modes_, here, "y must have one entry for each mode", y.size());
   const Pairs pair = pairs(nodes, f, g);
@@ -256,6 +257,7 @@ Vector EmpiricalLaw::centre(const EmpiricalNodes& nodes, const Vector& f) const 
 
 Vector EmpiricalLaw::spread(const EmpiricalNodes& nodes, const Vector& f, const Vector& g,
                             const Vector& variance) const {
+  require_own("EmpiricalLaw::spread", nodes);
   detail::require(variance.size() == modes_, "EmpiricalLaw::spread", "variance must have one entry for each mode",
                   variance.size());
   detail::require_all_not_negative("EmpiricalLaw::spread", "variance", variance);

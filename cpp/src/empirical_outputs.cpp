@@ -311,6 +311,7 @@ Vector EmpiricalLaw::typical_terms(const Matrix& x, const Matrix& y) const {
 Matrix EmpiricalLaw::output_covariance(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, const Matrix& x,
                                        const Matrix& y, const Matrix& groups) const {
   constexpr const char* here = "EmpiricalLaw::output_covariance";
+  require_own(here, nodes);
   detail::require(x.cols() == modes_, here, "x must have one column for each mode", detail::shape(x));
   detail::require(y.cols() == modes_, here, "y must have one column for each mode", detail::shape(y));
   detail::require(y.rows() == x.rows(), here, "y must have as many rows as x", detail::shape(y));
@@ -351,6 +352,7 @@ Matrix EmpiricalLaw::projections(const EmpiricalNodes& nodes, const Vector& x) c
 }
 
 Matrix EmpiricalLaw::influence(const EmpiricalNodes& nodes, const Vector& f, const Vector& x) const {
+  require_own("EmpiricalLaw::influence", nodes);
   detail::require(f.size() == nodes.shifts.size(), "EmpiricalLaw::influence", "f must have one entry for each node",
                   f.size());
   detail::require(x.size() == modes_, "EmpiricalLaw::influence", "x must have one entry for each mode", x.size());

@@ -202,7 +202,9 @@ Matrix ModeCovariance::between(const Eigen::Ref<const Eigen::VectorXi>& modes) c
   return result;
 }
 
-Matrix ModeCovariance::matrix(const Eigen::Ref<const Eigen::VectorXi>& modes) const {
+Matrix ModeCovariance::matrix(const Eigen::Ref<const Eigen::VectorXi>& caller_modes) const {
+  const Eigen::VectorXi modes =
+      caller_modes;  // a copy, which is checked and used: another thread may change the numbers
   const Index count = modes.size();
   for (Index r = 0; r < count; ++r) {
     detail::require(modes[r] >= 0 && modes[r] < modes_, "ModeCovariance::matrix",

@@ -258,8 +258,10 @@ bool KappaResult::good() const {
   return std::all_of(certified.begin(), certified.end(), [](bool c) { return c; });
 }
 
-KappaResult solve_kappa(const Eigen::Ref<const Eigen::VectorXd>& noise_variance, const Spectrum& spectrum, double m,
+KappaResult solve_kappa(const Eigen::Ref<const Eigen::VectorXd>& caller_noise, const Spectrum& spectrum, double m,
                         const KappaOptions& options) {
+  // A copy, which is checked, sorted and used: another thread may change the caller's numbers.
+  const Eigen::VectorXd noise_variance = caller_noise;
   constexpr const char* here = "solve_kappa";
   detail::require_positive(here, "m (degrees of freedom)", m);
   detail::require(options.max_iterations >= 1, here, "max_iterations must be at least 1", options.max_iterations);

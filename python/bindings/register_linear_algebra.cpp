@@ -2,6 +2,7 @@
 
 #include <kappaflow/eigensolver.hpp>
 #include <kappaflow/moments.hpp>
+#include <memory>
 #include <string>
 
 #include "registers.hpp"
@@ -80,9 +81,13 @@ void register_linear_algebra(py::module_& module) {
            "count"_a, "mean"_a, "scatter"_a)
       .def("add", &Moments::add, "block"_a, "library"_a, py::call_guard<py::gil_scoped_release>())
       .def("merge", &Moments::merge, "other"_a, py::call_guard<py::gil_scoped_release>())
-      .def_property_readonly("count", &Moments::count)
+      .def_property_readonly("count", py::cpp_function(&Moments::count, py::call_guard<py::gil_scoped_release>()))
       .def_property_readonly("dimension", &Moments::dimension)
-      .def_property_readonly("mean", [](const Moments& self) { return Eigen::VectorXd(self.mean()); })
+      .def_property_readonly("mean", py::cpp_function(&Moments::mean, py::call_guard<py::gil_scoped_release>()))
       .def("scatter", &Moments::scatter, py::call_guard<py::gil_scoped_release>())
-      .def("covariance", &Moments::covariance, py::call_guard<py::gil_scoped_release>());
+      .def("covariance", &Moments::covariance, py::call_guard<py::gil_scoped_release>())
+      .def("__copy__", [](const Moments& self) { return std::make_unique<Moments>(self); })
+      .def(
+          "__deepcopy__", [](const Moments& self, const py::object&) { return std::make_unique<Moments>(self); },
+          "memo"_a);
 }

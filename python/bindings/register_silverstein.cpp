@@ -20,8 +20,12 @@ void register_silverstein(py::module_& module) {
       .def_property_readonly("multiplicity", [](const Spectrum& self) { return Eigen::VectorXd(self.multiplicity()); })
       .def_property_readonly("dimension", &Spectrum::dimension)
       .def_property_readonly("rank", &Spectrum::rank)
-      .def_property_readonly("trace", &Spectrum::trace);
-
+      .def_property_readonly("trace", &Spectrum::trace)
+      .def("__reduce__", [](const py::object& self) {
+        const auto& spectrum = self.cast<const Spectrum&>();
+        return py::make_tuple(py::type::of(self), py::make_tuple(Eigen::VectorXd(spectrum.eigenvalues()),
+                                                                 Eigen::VectorXd(spectrum.multiplicity())));
+      });
   py::class_<KappaResult>(module, "KappaResult", "Solution of the Silverstein equation, one entry per noise variance.")
       .def_readonly("kappa", &KappaResult::kappa)
       .def_readonly("derivative", &KappaResult::derivative)

@@ -44,9 +44,15 @@ void register_spectral_function(py::module_& module) {
       .def_property_readonly("error_bound", &SpectralFunction::error_bound,
                              "bound on the relative error on the support")
       .def("__call__", py::vectorize([](const SpectralFunction* self, double x) { return (*self)(x); }), "x"_a)
-      .def("__repr__", [](const SpectralFunction& self) {
-        return "SpectralFunction(" + std::to_string(self.shifts().size()) + " nodes, constant " +
-               std::to_string(self.constant()) + ")";
+      .def("__repr__",
+           [](const SpectralFunction& self) {
+             return "SpectralFunction(" + std::to_string(self.shifts().size()) + " nodes, constant " +
+                    std::to_string(self.constant()) + ")";
+           })
+      .def("__reduce__", [](const py::object& self) {
+        const auto& f = self.cast<const SpectralFunction&>();
+        return py::make_tuple(py::type::of(self), py::make_tuple(f.constant(), Eigen::VectorXd(f.weights()),
+                                                                 Eigen::VectorXd(f.shifts()), f.error_bound()));
       });
 }
 

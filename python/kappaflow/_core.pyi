@@ -48,6 +48,8 @@ class Moments:
     """
     Mean and covariance of a stream of samples, one pass, mergeable.
     """
+    def __copy__(self) -> Moments: ...
+    def __deepcopy__(self, memo: typing.Any) -> Moments: ...
     @typing.overload
     def __init__(self, dimension: typing.SupportsInt | typing.SupportsIndex) -> None: ...
     @typing.overload
@@ -81,6 +83,15 @@ class Spectrum:
         eigenvalues: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
         multiplicity: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ) -> None: ...
+    def __reduce__(
+        self,
+    ) -> tuple[
+        type,
+        tuple[
+            typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+            typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+        ],
+    ]: ...
     def compressed(self, nodes_per_decade: typing.SupportsInt | typing.SupportsIndex = 12) -> Spectrum: ...
     @property
     def dimension(self) -> float: ...
@@ -143,6 +154,17 @@ class SpectralFunction:
         shifts: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
         error_bound: typing.SupportsFloat | typing.SupportsIndex = 0.0,
     ) -> None: ...
+    def __reduce__(
+        self,
+    ) -> tuple[
+        type,
+        tuple[
+            float,
+            typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+            typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+            float,
+        ],
+    ]: ...
     def __repr__(self) -> str: ...
     @property
     def constant(self) -> float:

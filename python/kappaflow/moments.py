@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from typing import Any, NamedTuple
 
@@ -58,7 +59,7 @@ def require_matrices(dimension: int, matrices: int = _MATRICES) -> None:
 
 
 class Moments:
-    """Mean and covariance of a stream of batches in one pass; two of them can be merged.
+    """Mean and covariance of a stream of batches in one pass; two of them can be merged. Safe to use from several threads.
 
     Parameters
     ----------
@@ -86,6 +87,11 @@ class Moments:
 
     def __repr__(self) -> str:
         return f"Moments(dimension={self.dimension}, count={self.count})"
+
+    def __copy__(self) -> Moments:
+        other = Moments.__new__(Moments)
+        other._dimension, other._core = self._dimension, copy.copy(self._core)
+        return other
 
     def add(self, batch: Any) -> None:
         """Add the rows of a batch (B, d). A batch that raises an error changes nothing.

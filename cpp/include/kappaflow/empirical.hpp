@@ -36,6 +36,8 @@ struct EmpiricalNodes {
       residual;  ///< largest relative change of g in the last iteration; NaN at infinity, where there is none
   /// Matrices of mode pairs of groups, computed where they are first used; null without groups.
   std::shared_ptr<detail::GroupForms> forms = nullptr;
+  /// The law that solved them, or a copy of it; no other law accepts them.
+  std::shared_ptr<const void> law = nullptr;
 };
 
 /// The law of any i.i.d. data, Gaussian or not, from samples ("profiles"): leave-one-out with the leverage of each
@@ -50,7 +52,8 @@ struct EmpiricalNodes {
 ///
 /// On the diagonal the contribution of the inverse counts twice, (1/n) (sum_i w_i t_i g_k^2 mean_a[z_k^2 r_a])^2 is
 /// subtracted, and the fluctuation of the sample's own second moment is dressed in the same way, theory.md (45).
-/// Samples with equal leverage give the Gaussian law.
+/// Samples with equal leverage give the Gaussian law. An immutable value; safe to use from several threads. A method
+/// throws std::invalid_argument for nodes that another law has solved, or whose sizes were changed.
 ///
 /// Samples may come in groups (rows Z) that are independent of one another while their members are not; training sets
 /// are drawn by whole groups. The leverage of a group is a matrix, and z_k z_l r becomes A_kl = (Z'RZ)_kl, theory.md
@@ -117,6 +120,7 @@ class EmpiricalLaw {
   struct Block {
     Eigen::Index group, groups, row, rows, pair, pairs;
   };
+  void require_own(const char* function, const EmpiricalNodes& nodes) const;
   void arrange(std::vector<Eigen::Index> first_row);
   void reduce_groups(std::vector<Eigen::Index>& first_row);
   bool grouped() const { return mean_size_ != 1; }
@@ -166,6 +170,7 @@ class EmpiricalLaw {
   double n_;
   LinearAlgebra library_;
   EmpiricalOptions options_;
+  std::shared_ptr<const void> identity_ = std::make_shared<char>();  // shared by copies, empty once moved from
 };
 
 }  // namespace kappaflow

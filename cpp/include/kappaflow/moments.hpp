@@ -2,6 +2,7 @@
 
 #include <Eigen/Core>
 #include <cstdint>
+#include <mutex>
 
 #include "kappaflow/eigensolver.hpp"
 
@@ -9,7 +10,8 @@ namespace kappaflow {
 
 /// Mean and covariance of a stream of samples in one pass over blocks, mergeable (Chan, Golub and LeVeque 1983).
 ///
-/// Each block is centred on its own mean before its products are summed, so a large common mean costs no accuracy.
+/// Safe to use from several threads: each call sees whole blocks. Each block is centred on its own mean before its
+/// products are summed, so a large common mean costs no accuracy.
 ///
 ///     kappaflow::Moments moments(samples.cols());
 ///     moments.add(samples);
@@ -29,9 +31,12 @@ class Moments {
   /// Adds the samples of `other`. Throws std::invalid_argument unless both have the same dimension.
   void merge(const Moments& other);
 
-  std::int64_t count() const { return count_; }
-  Eigen::Index dimension() const { return mean_.size(); }
-  const Eigen::VectorXd& mean() const { return mean_; }
+  Moments(const Moments& other);
+  Moments& operator=(const Moments& other) = delete;
+
+  std::int64_t count() const;
+  Eigen::Index dimension() const { return dimension_; }
+  Eigen::VectorXd mean() const;
   /// Full symmetric sum of (x - mean)(x - mean)'.
   Eigen::MatrixXd scatter() const;
   /// scatter / count: the divisor n of the sample covariance everywhere in this library. Throws before the first
@@ -41,6 +46,8 @@ class Moments {
  private:
   void combine(double other_count, const Eigen::VectorXd& other_mean);
 
+  mutable std::mutex mutex_;  // of everything below it but the dimension, which never changes
+  Eigen::Index dimension_ = 0;
   std::int64_t count_ = 0;
   Eigen::VectorXd mean_;
   Eigen::MatrixXd scatter_;  // lower triangle

@@ -140,10 +140,11 @@ class Stack:
         return self.shape[0]
 
     def _part(self, number: int) -> npt.NDArray[Any]:
-        if self._held is None or self._held[0] != number:
-            self._held = None  # before the next one is loaded: two parts need not fit
-            self._held = (number, self._load(number))
-        return self._held[1]
+        held = self._held  # a local, because another thread may load another part meanwhile
+        if held is None or held[0] != number:
+            held = self._held = None  # before the next one is loaded: two parts need not fit
+            held = self._held = (number, self._load(number))
+        return held[1]
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         """The images of a slice or of an array of numbers, (B, *shape); one image for a number."""

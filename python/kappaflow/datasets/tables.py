@@ -131,13 +131,14 @@ class ImageTable:
         DataError
             It is too large when unpacked, or damaged.
         """
-        if self.held is None or self.held[:2] != (number, name):
-            self.held = None
+        held = self.held  # a local, because another thread may load another column meanwhile
+        if held is None or held[:2] != (number, name):
+            held = self.held = None
             try:
-                self.held = (number, name, self.parts[number].column(name))
+                held = self.held = (number, name, self.parts[number].column(name))
             except Exception as error:  # ArrowInvalid, OSError, ArrowNotImplementedError, …
                 fail(error, f"{self.name}: the column {name!r} cannot be read ({reason_of(error)})")
-        return self.held[2]
+        return held[2]
 
     def encoded(self, number: int, row: int, name: str, where: str) -> io.BytesIO:
         """The bytes of one image file.

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import tarfile
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -78,7 +79,7 @@ class Shard:
         self.path = path
         with path.open("rb") as file:
             self.packed = file.read(2) == b"\x1f\x8b"
-        self._open: tuple[int, gzip.GzipFile] | None = None
+        self._open = threading.local()  # a file has one position, so that each thread needs its own
 
     @contextmanager
     def file(self) -> Iterator[IO[bytes]]:
@@ -87,9 +88,9 @@ class Shard:
             with self.path.open("rb") as file:
                 yield file
             return
-        if self._open is None or self._open[0] != os.getpid():
-            self._open = (os.getpid(), gzip.GzipFile(self.path, "rb"))
-        yield self._open[1]  # type: ignore[misc]
+        if getattr(self._open, "process", None) != os.getpid():
+            self._open.file, self._open.process = gzip.GzipFile(self.path, "rb"), os.getpid()
+        yield self._open.file
 
     def opener(self, place: Place, name: str) -> Callable[[], AbstractContextManager[IO[bytes]]]:
         """Function that opens a member, as a context.

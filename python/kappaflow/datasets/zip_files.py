@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -50,12 +51,14 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._open: tuple[int, zipfile.ZipFile] | None = None
+        self._lock = threading.Lock()
 
     def archive(self) -> zipfile.ZipFile:
         """The open archive of this process."""
-        if self._open is None or self._open[0] != os.getpid():
-            self._open = (os.getpid(), zipfile.ZipFile(self.path))
-        return self._open[1]
+        with self._lock:  # an open ZipFile has a lock of its own
+            if self._open is None or self._open[0] != os.getpid():
+                self._open = (os.getpid(), zipfile.ZipFile(self.path))
+            return self._open[1]
 
     def opener(self, info: zipfile.ZipInfo) -> Callable[[], AbstractContextManager[IO[bytes]]]:
         """Function that opens a member, as a context.

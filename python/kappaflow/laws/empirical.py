@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 
 import numpy as np
 
 from .. import _core
 from .._checks import FloatArray
+from .._recent import Recent
 from ..groups import group_starts
 from ..moments import linear_algebra, require_matrices
 from ..population import Population
@@ -58,8 +58,8 @@ class EmpiricalLaw(Law):
         )
         self._n, self._estimated = n, mean == "estimated"
         self._plug_in, self._debiased = plug_in, debiased
-        self._solved: OrderedDict[bytes, _core.EmpiricalNodes] = OrderedDict()
-        self._matrices: OrderedDict[bytes, FloatArray] = OrderedDict()
+        self._solved: Recent[_core.EmpiricalNodes] = Recent(self._KEPT)
+        self._matrices: Recent[FloatArray] = Recent(self._KEPT)
 
     def _unbiased(self, value: FloatArray, answer: Callable[[elliptical.EllipticalLaw], FloatArray]) -> FloatArray:
         """A variance, multiplied by the factor by which the correction for the sample changes its elliptical counterpart."""
@@ -72,18 +72,13 @@ class EmpiricalLaw(Law):
         """The solution at the nodes of all functions, and each function's weights there; the node at infinity carries the mean."""
         unique = list({_identity(f): f for f in functions}.values())
         shifts = np.concatenate([f.shifts for f in unique] + ([[np.inf]] if self._estimated else []))
-        key = shifts.tobytes()
-        if key not in self._solved:
-            self._solved[key] = self._core.solve(shifts)
-            if len(self._solved) > self._KEPT:
-                self._solved.popitem(last=False)
-        self._solved.move_to_end(key)
+        solution = self._solved.get(shifts.tobytes(), lambda: self._core.solve(shifts))
         weights = []
         for f in functions:
             parts = [f.weights if _identity(f) == _identity(other) else np.zeros(len(other.shifts)) for other in unique]
             last = [[1 - f.constant - f.weights.sum()]] if self._estimated else []
             weights.append(np.concatenate(parts + last))
-        return self._solved[key], weights
+        return solution, weights
 
     def expectation(self, f: _core.SpectralFunction) -> FloatArray:
         """c + Σᵢ wᵢ (1 − tᵢ gₖ)."""
@@ -97,16 +92,14 @@ class EmpiricalLaw(Law):
         self, f: _core.SpectralFunction, g: _core.SpectralFunction, modes: IndexArray | None
     ) -> FloatArray:
         """All mode pairs at once, equation (43) of docs/theory.md; the last matrices are kept."""
-        key = _identity(f) + _identity(g)
-        if key not in self._matrices:
-            require_matrices(len(self.expectation(f)), matrices=60)
-            nodes, (first, second) = self._nodes(f, g)
-            covariance = self._core.mode_covariance(nodes, first, second)
-            self._matrices[key] = self._unbiased(covariance, lambda law: law.mode_covariance(f, g, None))
-            if len(self._matrices) > self._KEPT:
-                self._matrices.popitem(last=False)
-        matrix = self._matrices[key]
+        matrix = self._matrices.get(_identity(f) + _identity(g), lambda: self._matrix(f, g))
         return matrix.copy() if modes is None else matrix[np.ix_(modes, modes)]
+
+    def _matrix(self, f: _core.SpectralFunction, g: _core.SpectralFunction) -> FloatArray:
+        require_matrices(len(self.expectation(f)), matrices=60)
+        nodes, (first, second) = self._nodes(f, g)
+        covariance = self._core.mode_covariance(nodes, first, second)
+        return self._unbiased(covariance, lambda law: law.mode_covariance(f, g, None))
 
     def equal_mode_variance(self, f: _core.SpectralFunction) -> FloatArray:
         """The diagonal of the matrix."""
