@@ -74,7 +74,9 @@ def _evaluation(measure: str | Measure, bands: Any, input_sigma: Any, input_vari
         return measure
     choice("measure", measure, tuple(MEASURES))
     if input_sigma is None and input_variance is None:
-        raise TypeError(f"the measure {measure!r} needs input_sigma, for instance sigma_max, or input_variance")
+        raise TypeError(
+            f"the measure {measure!r} needs input_sigma, for instance sigma_max, or input_variance, got neither"
+        )
     input_spread(input_sigma, input_variance)  # an error before any work
     return _disagreement(MEASURES[measure], bands, input_sigma=input_sigma, input_variance=input_variance)
 

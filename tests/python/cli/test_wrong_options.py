@@ -5,6 +5,7 @@ Options are found in the commands themselves: a new one must be given a kind her
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import pytest
 import typer
 
 from commands import contents, run
+from kappaflow._plain_text import plain_text
 from kappaflow.cli import app
 
 _OTHER_OPTION = {"an option": "--quiet"}
@@ -258,6 +260,9 @@ def test_wrong_texts_are_refused_before_any_work(case: Case, data: None) -> None
     assert line.startswith("error: ")
     assert case.option in line
     assert "\x1b" not in line
+    pieces = re.split(r"[,-]", plain_text(text))  # the message may name the wrong part of a list
+    assert text.isspace() or repr(text) in line or any(piece and piece in line for piece in pieces), line
+    assert re.search("must|needs|give|does not exist|cannot", line), line
     assert contents() == before
 
 

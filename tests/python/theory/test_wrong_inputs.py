@@ -185,4 +185,5 @@ def test_wrong_values_are_refused_by_name(door: str, wrong: str) -> None:
     message = str(refusal.value)
     assert entry.argument in message
     assert "must" in message or "needs" in message or "give exactly one" in message, message
+    assert "got" in message, message
     assert len(message) < 400, message
