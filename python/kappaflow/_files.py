@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["is_alive", "machine_tag", "replaced", "sync_folder", "sync_tree", "write_bytes"]
+__all__ = ["is_alive", "machine_tag", "replaced", "sync_file", "sync_folder", "sync_tree", "write_bytes"]
 
 #: Distinguishes this process from an earlier one with the same number.
 _SESSION = os.urandom(3).hex()
@@ -93,7 +93,7 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
         mode = new.stat().st_mode
         yield new
         new.chmod(mode)  # safetensors makes files for their owner alone
-        _sync(new)
+        sync_file(new)
         os.replace(new, target)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -117,7 +117,14 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 # --- on the disk ------------------------------------------------------------------------------------------------------
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Have the contents of a file written to the disk.
+
+    Raises
+    ------
+    OSError
+        They cannot be written.
+    """
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -128,7 +135,7 @@ def _sync(path: Path) -> None:
 def sync_folder(folder: Path) -> None:
     """Have the names in a folder written to the disk, where the file system can do that."""
     with contextlib.suppress(OSError):
-        _sync(folder)
+        sync_file(folder)
 
 
 def sync_tree(folder: Path) -> None:
@@ -142,5 +149,5 @@ def sync_tree(folder: Path) -> None:
     for root, _, files in os.walk(folder):
         for name in files:
             if not os.path.islink(os.path.join(root, name)):
-                _sync(Path(root, name))
+                sync_file(Path(root, name))
         sync_folder(Path(root))

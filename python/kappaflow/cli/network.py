@@ -14,7 +14,7 @@ from .._checks import FloatArray
 from .console import ProgressDisplay, output_console, plain_line, print_notes
 from .errors import naming
 from .loading import IMAGE_BYTES, open_data, open_like, read_rows, require_no_flip
-from .network_plan import claim_runs, print_plan, torch_facts, warnings_about, what_is_kept
+from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
 from .options import (
     BandOption,
     Data,
@@ -132,9 +132,8 @@ def command(options: NetworkOptions) -> None:
             workers=options.training.workers,
         )
         return
-    if options.pair.pair is None:
-        claim_runs(kept)
-    directory = results_directory(f"kappaflow-network-{data.name}", resolved, options.result)
+    runs = kept if options.pair.pair is None else None
+    directory = results_directory(f"kappaflow-network-{data.name}", resolved, options.result, runs=runs)
     machine = torch_facts(options.device.device)
     with report_run(
         "validate network", directory, quiet=quiet, machine=machine, kept=lambda: what_is_kept(kept)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +13,8 @@ from rich.table import Table
 from .._independence import first_copies
 from .._progress import duration
 from .console import plain_line
-from .errors import writing
 from .loading import Rows
 from .options import Data
-from .output import claimed
 from .run import machine_facts
 
 if TYPE_CHECKING:
@@ -33,23 +30,6 @@ def torch_facts(device: str, command: str = "validate network") -> dict[str, str
         raise ImportError(f'{command} needs PyTorch: pip install "kappaflow[networks]"') from error
     resolve_device(device, mps=True)
     return machine_facts(torch_device=device)
-
-
-def claim_runs(runs: Path) -> None:
-    """Claim the folder of trained networks until the command ends: two commands that train into it would disturb each other.
-
-    Raises
-    ------
-    ValueError
-        It is a file.
-    OSError
-        Another process trains into it, or it cannot be written.
-    """
-    if runs.exists() and not runs.is_dir():
-        raise ValueError(f"--runs must name a folder, got {str(runs)!r}, which is a file")
-    with writing(f"--runs: {str(runs)!r}"):
-        Path(os.path.realpath(runs)).parent.mkdir(parents=True, exist_ok=True)
-    claimed("--runs", runs, "use another --runs")
 
 
 def what_is_kept(runs: Path) -> str:

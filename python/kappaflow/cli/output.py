@@ -166,12 +166,14 @@ class OutputDirectory:
     options : options of the run; results in `out` with the same options are replaced, others are not
     overwrite : whether to replace other results too. Files that kappaflow did not write stay in either case, unless a new file
         has the same name.
+    beside : a folder for other work of the command, which may lie in `out`
     """
 
-    def __init__(self, out: Path, options: Mapping[str, Any], *, overwrite: bool) -> None:
+    def __init__(self, out: Path, options: Mapping[str, Any], *, overwrite: bool, beside: Path | None = None) -> None:
         self.given = out
         self.options = json.loads(to_json(dict(options)))
         self._overwrite = overwrite
+        self._beside = None if beside is None else Path(os.path.realpath(beside))
         self._check_place()
         self._claim = claimed("--out", out, "use another --out")
         self.target = self._claim.target
@@ -195,7 +197,8 @@ class OutputDirectory:
         name = str(self.given)
         if not self.target.is_dir():
             return None
-        names = sorted(entry.name for entry in self.target.iterdir() if entry != self._claim.folder)
+        own = {self._claim.folder, self._beside, *(() if self._beside is None else self._beside.parents)}
+        names = sorted(entry.name for entry in self.target.iterdir() if entry not in own)
         if not names:
             return None
         former = self._former()

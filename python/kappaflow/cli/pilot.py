@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from .._checks import choice
 from .console import ProgressDisplay, output_console
 from .loading import IMAGE_BYTES, Rows, open_data, read_rows, require_no_flip
-from .network_plan import claim_runs, print_plan, torch_facts, warnings_about, what_is_kept
+from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
 from .options import Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption, Tolerance
 from .options_groups import Sizes
 from .options_validate import ARCHITECTURES, Networks, Observed, SamplerSteps, Script, Training
@@ -143,9 +143,8 @@ def command(options: PilotOptions) -> None:
     if options.networks.dry_run:
         show_plan(options) if script is None else show_commands(options, script)
         return
-    if observed is None:
-        claim_runs(kept)
-    directory = results_directory(f"kappaflow-pilot-{data.name}", resolved, options.result)
+    runs = kept if observed is None else None
+    directory = results_directory(f"kappaflow-pilot-{data.name}", resolved, options.result, runs=runs)
     machine = torch_facts(options.device.device, "pilot")
     with report_run("pilot", directory, quiet=quiet, machine=machine, kept=lambda: what_is_kept(kept)) as run:
         if observed is not None:

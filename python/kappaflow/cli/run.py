@@ -15,9 +15,9 @@ from rich.console import Console
 
 from .._version import __version__
 from .console import ProgressDisplay, errors_console, output_console, plain_line
-from .errors import interrupted
+from .errors import interrupted, writing
 from .options import FolderResult, JsonResult
-from .output import OutputDirectory, check_file, to_json, unwritten, write_json, write_or_keep
+from .output import OutputDirectory, check_file, claimed, to_json, unwritten, write_json, write_or_keep
 from .scope import anything_was_written
 
 __all__ = ["ReportRun", "json_to_stdout", "machine_facts", "print_result", "report_run", "results_directory"]
@@ -54,10 +54,35 @@ def machine_facts(*, torch_device: str | None = None) -> dict[str, str]:
 # --- a folder of results ----------------------------------------------------------------------------------------------
 
 
-def results_directory(default: str, options: Mapping[str, Any], result: FolderResult) -> OutputDirectory:
-    """The folder ``--out``, checked; a line on stderr announces what it replaces."""
+def results_directory(
+    default: str, options: Mapping[str, Any], result: FolderResult, *, runs: Path | None = None
+) -> OutputDirectory:
+    """The folder ``--out``, checked and claimed; a line on stderr announces what it replaces.
+
+    Parameters
+    ----------
+    default : its name, unless the user gives one
+    options : see :class:`~.output.OutputDirectory`
+    result : of the command
+    runs : folder of networks that the command trains, which is claimed too. It may lie in ``--out``
+
+    Raises
+    ------
+    ValueError
+        `runs` is a file, or the folder ``--out``.
+    OSError
+        Another process writes there, or nothing can be written.
+    """
     out = Path(default) if result.out is None else result.out
-    directory = OutputDirectory(out, options, overwrite=result.overwrite)
+    if runs is not None and runs.exists() and not runs.is_dir():
+        raise ValueError(f"--runs must name a folder, got {str(runs)!r}, which is a file")
+    if runs is not None and os.path.realpath(runs) == os.path.realpath(out):
+        raise ValueError(f"--out and --runs must name two folders, got {str(runs)!r} for both")
+    directory = OutputDirectory(out, options, overwrite=result.overwrite, beside=runs)
+    if runs is not None:  # two commands that train into it would disturb each other
+        with writing(f"--runs: {str(runs)!r}"):
+            Path(os.path.realpath(runs)).parent.mkdir(parents=True, exist_ok=True)
+        claimed("--runs", runs, "use another --runs")
     if directory.replaces is not None:
         plain_line(errors_console(), directory.replaces)
     return directory

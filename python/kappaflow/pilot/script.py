@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from .._checks import FloatArray, integer
+from .._files import sync_file, sync_tree
 from .._files_inside import require_inside
 from .._formats import ANSWERS, SCRIPT_RUN
 from .._json_files import digest_of_path, read_facts, write_facts
@@ -392,6 +393,10 @@ class _Work:
             "result": written_digest,
             **self._identity(run),
         }
+        if written.is_dir():
+            sync_tree(written)
+        else:
+            sync_file(written)
         write_facts(place / _FACTS, facts)
         os.replace(written, result)
         shutil.rmtree(place / _UNFINISHED, ignore_errors=True)

@@ -172,6 +172,46 @@ def test_results_that_the_disk_does_not_take_are_kept_elsewhere(folder, monkeypa
     assert names("full") == []
 
 
+def test_networks_may_be_kept_in_the_folder_of_results(folder):
+    small = (
+        "--arch",
+        "linear",
+        "--n",
+        "20",
+        "--steps",
+        "2",
+        "--repeats",
+        "1",
+        "--seeds",
+        "8",
+        "--sampler-steps",
+        "3",
+        "-q",
+    )
+    command = (
+        "validate",
+        "network",
+        "data.npy",
+        *small,
+        "--workers",
+        "1",
+        "--arms",
+        "different",
+        "--out",
+        "o",
+        "--runs",
+    )
+    assert refuse(*command, "o") == "--out and --runs must name two folders, got 'o' for both"
+    Path("o/runs/half-done").mkdir(parents=True)  # an earlier run was stopped
+    succeed(*command, "o/runs")
+    kept = sorted(Path("o/runs").rglob("*.safetensors"))
+    assert len(kept) == 4  # two networks and what they answered
+    succeed(*command, "o/runs")
+    assert sorted(Path("o/runs").rglob("*")) == sorted([*kept, *Path("o/runs").iterdir()])
+    assert names(folder) == ["data.npy", "o"]
+    assert "report.html" in names("o")
+
+
 def test_a_folder_of_the_user_is_not_taken_for_an_interrupted_run(folder):
     Path("x.unfinished").mkdir()
     Path("x.unfinished/thesis.tex").write_text("mine")

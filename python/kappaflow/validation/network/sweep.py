@@ -317,6 +317,8 @@ def _execute(job: Job, device: str) -> Outcome:
     if not model.exists():
         _train(job, device)
     denoiser, facts = _kept_network(job, device)
+    for left_over in (_STATE, _PROGRESS):  # no longer needed, also those of a process that was killed just now
+        (job.folder / left_over).unlink(missing_ok=True)
     parameters = sum(parameter.numel() for parameter in denoiser.parameters())
     if not answers.exists():
         examine(denoiser, job.probe, device=device).save(answers, job.spec.key)
@@ -341,8 +343,6 @@ def _train(job: Job, device: str) -> None:
         "shape": list(job.probe.shape),
     }
     save_network(job.folder / _MODEL, denoiser, facts)
-    state.unlink(missing_ok=True)
-    note.unlink(missing_ok=True)
 
 
 def _throttled(note: Path) -> Callable[[int], None]:
