@@ -71,10 +71,10 @@ def _remove_left_over(target: Path) -> None:
 def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     """The name of a new file beside `path`; when the block ends, that file takes the place of `path`.
 
-    The new file exists, is empty, and has the permissions of any new file. Its name keeps the suffix, because some writers choose
-    the format by it. It is on the disk before the old file is removed. If the block raises, `path` is unchanged and the new file is
-    removed; if the process is killed, the next one that writes `path` removes it. A symbolic link stays, and the file that it
-    points to is replaced.
+    The new file exists, is empty, and has the permissions of the file that it replaces, or else of any new file. Its name keeps the
+    suffix, because some writers choose the format by it. It is on the disk before the old file is removed. If the block raises,
+    `path` is unchanged and the new file is removed; if the process is killed, the next one that writes `path` removes it. A
+    symbolic link stays, and the file that it points to is replaced.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     new = _temporary(target)
     try:
         new.touch()
-        mode = new.stat().st_mode
+        mode = (target if target.exists() else new).stat().st_mode & 0o777
         yield new
         new.chmod(mode)  # safetensors makes files for their owner alone
         sync_file(new)

@@ -172,6 +172,25 @@ def test_results_that_the_disk_does_not_take_are_kept_elsewhere(folder, monkeypa
     assert names("full") == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of file sizes")
+@pytest.mark.parametrize("most", [300, 10_000])
+def test_a_disk_that_takes_only_part_of_a_file_leaves_the_earlier_results(folder, plain_report, most):
+    predict_small("--out", "o")
+    before = contents()
+    Path("limited.py").write_text(
+        "import resource, sys, kappaflow.cli as cli\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))\n"
+        "sys.argv = ['kappaflow', 'predict', 'data.npy', *'--n 30,100 --seeds 4 --bands 2 --out o'.split()]\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "limited.py"], capture_output=True, text=True, check=False)
+    Path("limited.py").unlink()
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == "error: the report could not be written: File too large"
+    assert contents() == before
+    assert predict_small("--out", "o").exit_code == 0
+
+
 def test_networks_may_be_kept_in_the_folder_of_results(folder):
     small = (
         "--arch",

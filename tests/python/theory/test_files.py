@@ -28,6 +28,14 @@ def test_new_files_have_usual_permissions(tmp_path: Path, umask: int) -> None:
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {umask}
 
 
+def test_a_file_keeps_its_permissions(tmp_path: Path, umask: int) -> None:
+    path = tmp_path / "page.html"
+    write_bytes(path, b"earlier")
+    path.chmod(0o600)
+    write_bytes(path, b"page")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"page", 0o600)
+
+
 def test_the_new_name_keeps_the_suffix(tmp_path: Path) -> None:
     with replaced(tmp_path / "numbers.npz") as new:
         assert new.suffix == ".npz"
