@@ -1,5 +1,6 @@
 #include "kappaflow/empirical.hpp"
 
+#include <Eigen/LU>
 #include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
@@ -31,6 +32,13 @@ constexpr double kWorse = 100;
 /// Bounds of the options, see EmpiricalOptions.
 constexpr int kLongestHistory = 20;
 constexpr double kLargestTolerance = 0.1;
+
+/// Coordinates up to which Newton's method is tried: each of its steps takes a matrix of this size.
+constexpr Index kLargestNewton = 1024;
+/// No step of Newton's method reduces a coordinate by more than this part, so all stay positive.
+constexpr double kNewtonShrink = 1e-3;
+/// The start of Newton's method lies above an upper bound of the mean's coordinate by this factor.
+constexpr double kAboveBound = 2;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
@@ -150,6 +158,51 @@ Matrix EmpiricalLaw::gaussian_start(const Vector& shifts, const std::vector<Inde
   return x;
 }
 
+/// Q_ii of one node, theory.md (41), for its resolvent and leverage: (D, D).
+Matrix EmpiricalLaw::leverage_matrix(const Vector& resolvent, const Matrix& leverage) const {
+  if (grouped()) {
+    EmpiricalNodes node{Vector::Ones(1), resolvent, Matrix::Ones(coordinates_, 1), leverage,
+                        Eigen::VectorXi::Zero(1), Vector::Zero(1), std::make_shared<detail::GroupForms>()};
+    return pair_matrices(node, pairs(node, Vector::Ones(1), Vector::Ones(1))).reshaped(coordinates_, coordinates_);
+  }
+  Matrix result = Matrix::Zero(coordinates_, coordinates_), squares, scaled;
+  for (const Block& part : blocks_) {
+    products(part, squares);
+    scaled = squares * leverage.row(0).segment(part.pair, part.pairs).cwiseAbs2().asDiagonal();
+    multiply(library_, false, true, 1 / (n_ * images_), scaled, squares, 1, result);
+  }
+  return result;
+}
+
+/// Node i by Newton's method for g - G(g) = 0, where the plain iteration is too slow: with n at the rank and little noise
+/// its rate tends to 1 as the square root of the shift. G is increasing and concave (a parallel sum of affine functions),
+/// so Newton descends monotonically to the solution from an upper bound, g = 1/t.
+void EmpiricalLaw::solve_by_newton(EmpiricalNodes& nodes, Index i) const {
+  const double t = nodes.shifts[i];
+  const int before = nodes.iterations[i];
+  const Vector shift = Vector::Constant(1, t);
+  Vector g = Vector::Constant(coordinates_, 1 / t);
+  if (has_mean()) g[modes_] = kAboveBound * (1 + eigenvalues_.sum() / (n_ * t)) / (1 - mean_size_ / n_);
+  Matrix leverage;
+  for (int step = 0; step < options_.max_iterations && coordinates_ <= kLargestNewton && g.allFinite(); ++step) {
+    const Vector updated = iterate(shift, g, &leverage);
+    nodes.residual[i] = (updated.array() / g.array()).log().abs().maxCoeff();
+    nodes.iterations[i] = before + step + 1;
+    if (nodes.residual[i] <= options_.tolerance) {
+      nodes.resolvent.col(i) = updated;
+      return;
+    }
+    const Vector slope = updated.cwiseAbs2().cwiseQuotient(g);
+    Matrix system = -(slope.asDiagonal() * leverage_matrix(g, leverage) * g.asDiagonal());
+    system.diagonal().array() += 1;
+    const Vector change = system.partialPivLu().solve(updated.cwiseQuotient(g) - Vector::Ones(coordinates_));
+    g = g.cwiseProduct((1 + change.array()).max(kNewtonShrink).matrix());
+  }
+  throw ConvergenceError("EmpiricalLaw: the fixed point at shift " + detail::text(t) + " (node " + std::to_string(i) +
+                         ") has not converged after " + std::to_string(nodes.iterations[i]) +
+                         " iterations, residual " + detail::text(nodes.residual[i]));
+}
+
 /// Iterates x = log g of the active shifts until each has converged, and writes resolvents, residuals and iterations.
 void EmpiricalLaw::iterate_to_fixed_point(EmpiricalNodes& nodes, std::vector<Index> active) const {
   const Vector& shifts = nodes.shifts;
@@ -176,9 +229,8 @@ void EmpiricalLaw::iterate_to_fixed_point(EmpiricalNodes& nodes, std::vector<Ind
         continue;
       }
       if (step + 1 >= options_.max_iterations) {
-        throw ConvergenceError("EmpiricalLaw: the fixed point at shift " + detail::text(shifts[i]) + " (node " +
-                               std::to_string(i) + ") has not converged after " + std::to_string(step + 1) +
-                               " iterations, residual " + detail::text(nodes.residual[i]));
+        solve_by_newton(nodes, i);
+        continue;
       }
       if (finite && nodes.residual[i] > kWorse * best[i]) accelerated[static_cast<std::size_t>(i)].forget();
       if (finite) best[i] = std::min(best[i], nodes.residual[i]);

@@ -143,6 +143,8 @@ class EmpiricalLaw {
   double resolvent_of_mean() const;
   Matrix gaussian_start(const Vector& shifts, const std::vector<Eigen::Index>& which) const;
   void iterate_to_fixed_point(EmpiricalNodes& nodes, std::vector<Eigen::Index> active) const;
+  Matrix leverage_matrix(const Vector& resolvent, const Matrix& leverage) const;
+  void solve_by_newton(EmpiricalNodes& nodes, Eigen::Index i) const;
   Pairs pairs(const EmpiricalNodes& nodes, const Vector& f, const Vector& g, bool all_equal = false) const;
   Matrix apply_leverage(const EmpiricalNodes& nodes, const Pairs& pairs, const Matrix& vectors,
                         const std::vector<Eigen::Index>& which) const;

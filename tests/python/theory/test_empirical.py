@@ -305,3 +305,27 @@ def test_what_the_empirical_law_refuses(digits):
         kf.Splits(kf.Population.from_samples(digits[:200]), 50, law="empirical")
     with pytest.raises(ValueError, match="profiles must be an integer of at least 0, got -1"):
         kf.Population.from_samples(digits, profiles=-1)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("mean", ["known", "estimated"])
+def test_the_fixed_point_at_the_rank_without_noise(grouped: bool, mean: str) -> None:
+    """With n at the rank the plain iteration takes 1/√t steps: the solution is found down to t = 1e-26 all the same."""
+    rng = np.random.default_rng(2)
+    rows = rng.standard_normal((40, 5)) * np.exp(0.7 * rng.standard_normal((40, 1)))
+    groups = np.arange(40) // 2 if grouped else None
+    population = kf.Population.from_samples(rows, profiles=40, groups=groups)
+    for n in (5, 6, 10, 12):
+        splits = kf.Splits(population, n, law="empirical", mean=mean, population_is="exact")
+        noise = np.geomspace(1e-26, 1.0, 27)
+        gains = np.array([splits.expectation(splits.denoiser(float(np.sqrt(t)))) for t in noise])
+        assert np.all(np.diff(gains, axis=0) < 1e-7)  # falls with the noise
+        assert np.all((gains >= 0) & (gains <= 1 + 1e-12))
+        if grouped or mean == "estimated":
+            continue
+        z = np.asarray(population.profiles, dtype=np.float64) ** 2
+        for t, gain in zip(noise, gains, strict=True):  # equation (40)
+            if t > 1e-8:
+                g = (1 - gain) / t
+                r = 1 / (1 + z @ g / n)
+                np.testing.assert_allclose(g * (t + (z * r[:, None]).mean(axis=0)), 1, rtol=1e-6)
