@@ -199,8 +199,8 @@ void EmpiricalLaw::solve_by_newton(EmpiricalNodes& nodes, Index i) const {
     g = g.cwiseProduct((1 + change.array()).max(kNewtonShrink).matrix());
   }
   throw ConvergenceError("EmpiricalLaw: the fixed point at shift " + detail::text(t) + " (node " + std::to_string(i) +
-                         ") has not converged after " + std::to_string(nodes.iterations[i]) +
-                         " iterations, residual " + detail::text(nodes.residual[i]));
+                         ") has not converged after " + std::to_string(before) + " iterations, residual " +
+                         detail::text(nodes.residual[i]) + ", nor by Newton's method");
 }
 
 /// Iterates x = log g of the active shifts until each has converged, and writes resolvents, residuals and iterations.

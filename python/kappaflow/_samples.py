@@ -33,6 +33,11 @@ __all__ = [
 #: Rows of a batch that is cut from an array.
 _BATCH = 4096
 
+#: Largest values of samples: their squares and sums of many squares are numbers. Profiles are single-precision numbers.
+_LARGEST, _LARGEST_PROFILE = 1e130, 1e32
+#: Smallest standard deviations along the first mode.
+_SMALLEST, _SMALLEST_PROFILE = 1e-130, 1e-32
+
 
 @runtime_checkable
 class ImageBatches(Protocol):
@@ -105,7 +110,7 @@ class SampleReader:
         self._first: FloatArray | None = None
         self._count = None if count is None else count * (1 + flip)
         self._held = HeldRows(self._count)
-        self._labels, self._image_shape = labels, image_shape
+        self._labels, self._image_shape, self._profiles = labels, image_shape, profiles
         self._fingerprints: Fingerprints | None = None
         self.flip = flip
         grouped, profiles = labels is not None and not labels.independent and profiles > 0, -(-profiles // (1 + flip))
@@ -122,6 +127,7 @@ class SampleReader:
         elif batch.shape[1:] != self.shape:
             raise ValueError(f"images must all have the shape {self.shape} of the first, got {batch.shape[1:]}")
         rows = batch.reshape(len(batch), -1)
+        self._require_range(rows)
         if self._fingerprints is None:
             given = self._image_shape
             if given is None or int(np.prod(given)) != rows.shape[1]:
@@ -144,6 +150,26 @@ class SampleReader:
             for block in self._held.parts():
                 self._moments.add(block)
             self._held = HeldRows(None)
+
+    def _require_range(self, rows: npt.NDArray[Any]) -> None:
+        """Check that squares of the values, and profiles if there are any, are numbers."""
+        allowed = _LARGEST if self._profiles == 0 else _LARGEST_PROFILE
+        largest = max(float(np.max(rows, initial=0.0)), -float(np.min(rows, initial=0.0)))
+        if largest > allowed:
+            kept = "" if self._profiles == 0 else " with profiles, which are single-precision numbers"
+            raise ValueError(
+                f"images must hold values of at most {allowed:g} in magnitude{kept}, got {largest:.3g}: divide them by a constant"
+            )
+
+    def _require_spread(self, largest: float) -> None:
+        """Check that the largest eigenvalue is a number with all its digits, and that profiles have them too."""
+        allowed = _SMALLEST if self._profiles == 0 else _SMALLEST_PROFILE
+        if largest < allowed**2:
+            kept = "" if self._profiles == 0 else " with profiles, which are single-precision numbers"
+            raise ValueError(
+                f"images must have a standard deviation of at least {allowed:g}{kept}, got {np.sqrt(largest):.3g}: "
+                "multiply them by a constant"
+            )
 
     def _with_mirror_images(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The rows, each with its mirror image behind it if there are to be mirror images."""
@@ -182,6 +208,7 @@ class SampleReader:
             values = np.where(has_variance(values), values, 0.0)
         if values.size == 0 or values[0] <= 0:
             raise ValueError("images must differ from each other, got samples that are all equal")
+        self._require_spread(float(values[0]))
         assert self._fingerprints is not None  # there are samples
         independence = self._fingerprints.found()
         subset, groups = self._kept()

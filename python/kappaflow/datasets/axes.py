@@ -46,8 +46,15 @@ def check_order(stored: tuple[int, ...], wanted: tuple[int, ...], name: str) -> 
 
 def unlike(values: npt.NDArray[Any], axis: int) -> float:
     """Mean square difference of neighbours along an axis, over that of unrelated values along it: 1 for independent ones."""
+    values = _of_order_one(values)
     unrelated = 2.0 * float(np.mean(np.var(values, axis=axis)))
     return float(np.mean(np.diff(values, axis=axis) ** 2)) / unrelated if unrelated > 0 else 0.0
+
+
+def _of_order_one(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Finite values divided by the largest magnitude, as double-precision numbers: their squares do not overflow."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    return np.asarray(values, dtype=np.float64) / (largest if 0 < largest < np.inf else 1.0)
 
 
 def doubts_about_axes(array: Any, options: Options, name: str) -> tuple[str, ...]:
@@ -106,7 +113,7 @@ def _check_planes(array: Any, shape: tuple[int, ...], name: str) -> None:
         return
     last = shape[2] in CHANNELS
     other = (shape[2], *shape[:2]) if last else (*shape[1:], shape[0])
-    part = np.asarray(array[:LOOKED_AT]).astype(np.float64)
+    part = _of_order_one(np.asarray(array[:LOOKED_AT]))
 
     def roughness(sides: tuple[int, ...]) -> float:
         images = part.reshape(len(part), *sides)
