@@ -99,7 +99,7 @@ class EnteredLaw(Law):
         with np.errstate(over="ignore"):  # the caller refuses infinite answers
             return values * self.unit * self.unit
 
-    def _determined(self, *maps: _core.SpectralFunction, variance: FloatArray) -> None:
+    def _determined(self, *maps: _core.SpectralFunction, variance: FloatArray | None) -> None:
         for f in maps:
             self._error.require(f, variance)
 
@@ -129,7 +129,7 @@ class EnteredLaw(Law):
     ) -> FloatArray:
         """Covariances of gains have no unit."""
         first, second = self._map(f), self._map(g)
-        self._determined(first, second, variance=np.ones(1))
+        self._determined(first, second, variance=None)
         covariance = self.law.mode_covariance(first, second, modes)
         if f is g:
             self._possible(first, np.diagonal(covariance), slice(None) if modes is None else modes)
@@ -138,7 +138,7 @@ class EnteredLaw(Law):
     def equal_mode_variance(self, f: _core.SpectralFunction) -> FloatArray:
         """Variances of gains have no unit."""
         inner = self._map(f)
-        self._determined(inner, variance=np.ones(1))
+        self._determined(inner, variance=None)
         variance = self.law.equal_mode_variance(inner)
         self._possible(inner, variance, slice(None))
         return variance
@@ -146,7 +146,7 @@ class EnteredLaw(Law):
     def output(self, f: _core.SpectralFunction, x: FloatArray, groups: FloatArray) -> FloatArray:
         """Inputs have the unit of the data, and variances of outputs its square."""
         inner, inputs = self._map(f), x / self.unit
-        self._determined(inner, variance=np.ones(1))
+        self._determined(inner, variance=_mean_square(inputs))
         return self._restored(self.law.output(inner, inputs, groups))
 
     def directional(
@@ -154,9 +154,10 @@ class EnteredLaw(Law):
     ) -> FloatArray:
         """Inputs have the unit of the data, covariances of outputs its square, and directions none."""
         first, second = self._map(f), self._map(g)
-        self._determined(first, second, variance=np.ones(1))
         inputs = x / self.unit
         others = inputs if x is y else y / self.unit
+        self._determined(first, variance=_mean_square(inputs))
+        self._determined(second, variance=_mean_square(others))
         return self._restored(self.law.directional(first, second, inputs, others, v))
 
     def spread(self, f: _core.SpectralFunction, variance: FloatArray, multiplicity: FloatArray) -> FloatArray:
@@ -185,5 +186,11 @@ class EnteredLaw(Law):
     def expectation_correction(self, f: _core.SpectralFunction) -> FloatArray:
         """Gains have no unit."""
         inner = self._map(f)
-        self._determined(inner, variance=np.ones(1))
+        self._determined(inner, variance=None)
         return self.law.expectation_correction(inner)
+
+
+def _mean_square(inputs: FloatArray) -> FloatArray:
+    """(1,) the mean square of the mode coordinates of inputs (B, k), as their variance."""
+    with np.errstate(over="ignore"):  # the caller refuses infinite answers
+        return np.array([np.mean(inputs * inputs) if inputs.size else 0.0])

@@ -20,6 +20,8 @@ _RAISED = (1, 2, 3)
 _LARGEST_POWER = 3
 #: Rounding error of a mean over eigenvalues.
 _ROUNDING = 1e-9
+#: Variance of inputs far from the mean, over the largest eigenvalue.
+_FAR = 1e8
 #: Answers whose error is kept.
 _KEPT = 8
 
@@ -65,8 +67,10 @@ class SampleError:
         """Whether answers are corrected for a population that is known only through N samples."""
         return self._ensemble.corrected
 
-    def require(self, f: _core.SpectralFunction, variance: FloatArray) -> None:
+    def require(self, f: _core.SpectralFunction, variance: FloatArray | None) -> None:
         """Check that the total variance of a map is determined, for inputs whose mode coordinates have this variance, (k,) or (1,).
+
+        None means inputs so far from the mean that the variance of the estimated mean does not matter.
 
         Raises
         ------
@@ -75,6 +79,10 @@ class SampleError:
         """
         if not self._needed or f.weights.size == 0:
             return
+        if variance is None:
+            variance = np.array([_FAR * float(self._ensemble.population.eigenvalues.max())])
+        if not np.isfinite(variance).all():
+            return  # neither is the answer
         key = np.concatenate([f.weights, f.shifts, variance]).tobytes()
         error = self._kept.get(key)
         if error is None:
