@@ -14,12 +14,15 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
+from .completion_files import write_completion_whole
 from .encoding import write_every_character
 from .errors import DEBUG_VARIABLE, EXIT_CODES, ExitCode, Terminated, exit_code, reader_is_gone
 from .lazy_group import command_in, lazy_group
 from .parsing import SizesCommand
 
 __all__ = ["app", "main"]
+
+write_completion_whole()
 
 validate = typer.Typer(
     cls=lazy_group({"linear": command_in("linear", SizesCommand), "network": command_in("network", SizesCommand)}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,30 @@ def test_completion_can_be_installed() -> None:
     text = succeed("--help").stdout
     assert "--install-completion" in text
     assert "--show-completion" in text
+
+
+@pytest.mark.parametrize(("shell", "start_file"), [("bash", ".bashrc"), ("zsh", ".zshrc")])
+def test_the_start_file_of_the_shell_is_never_lost(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, shell: str, start_file: str
+) -> None:
+    monkeypatch.setenv("HOME", str(workplace))
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    path = workplace / start_file
+    path.write_text("alias l=ls\n")
+    path.chmod(0o600)
+    arguments = ["--install-completion", shell]
+
+    def full(_old: str, _new: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        assert isinstance(CliRunner().invoke(app, arguments, prog_name="kappaflow").exception, OSError)
+    assert path.read_text() == "alias l=ls\n"
+    assert CliRunner().invoke(app, arguments, prog_name="kappaflow").exit_code == 0
+    assert path.read_text().startswith("alias l=ls\n")
+    assert len(path.read_text().splitlines()) > 1
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(
