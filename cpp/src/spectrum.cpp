@@ -105,8 +105,9 @@ void Spectrum::finish() {
   count_above_[0] = count_rest_[0] = 0;
   double total = 0, rest = 0, left_out = 0;
   for (Eigen::Index k = 0; k < count; ++k) {
-    positive_[k] = eigenvalues_[order[k]];
-    positive_multiplicity_[k] = multiplicity_[order[k]];
+    const Eigen::Index place = order[static_cast<std::size_t>(k)];
+    positive_[k] = eigenvalues_[place];
+    positive_multiplicity_[k] = multiplicity_[place];
     left_out += std::abs(detail::add_exactly(rest, detail::add_exactly(total, positive_multiplicity_[k])));
     count_above_[k + 1] = total + rest;
     count_rest_[k + 1] = rest - (count_above_[k + 1] - total);
