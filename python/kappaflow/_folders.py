@@ -162,9 +162,9 @@ class ResultFolder:
             self._carry_foreign()
             _like(self.target, self._new)
             os.utime(self._new)
+            os.rename(self._new, self._ready)
         except (OSError, NotImplementedError):
             return False
-        os.rename(self._new, self._ready)
         self._complete = self._ready
         if _exchange(self._ready, self.target):
             return True
