@@ -273,6 +273,14 @@ def changed_json(facts: Any, data: st.DataObject) -> Any:
     return copy
 
 
+def full(array: np.ndarray, value: float, *, least: bool) -> np.ndarray:
+    """The value everywhere; in whole numbers, the least or the largest one."""
+    if array.dtype.kind != "i":
+        return np.full_like(array, value if array.dtype.kind == "f" else least)
+    limits = np.iinfo(array.dtype)
+    return np.full_like(array, limits.min if least else limits.max)
+
+
 CHANGES: list[Callable[[np.ndarray], np.ndarray]] = [
     lambda array: array[..., ::-1],
     lambda array: array[::-1],
@@ -281,10 +289,10 @@ CHANGES: list[Callable[[np.ndarray], np.ndarray]] = [
     lambda array: np.concatenate([array, array]),
     lambda array: array[None],
     lambda array: array.T,
-    lambda array: -array,
+    lambda array: 0 - array,
     lambda array: array * 3,
-    lambda array: np.full_like(array, np.nan if array.dtype.kind == "f" else -(2**62)),
-    lambda array: np.full_like(array, np.inf if array.dtype.kind == "f" else 2**62),
+    lambda array: full(array, np.nan, least=True),
+    lambda array: full(array, np.inf, least=False),
     lambda array: np.full_like(array, 1e300 if array.dtype == np.float64 else 7),
     lambda array: np.zeros_like(array),
     lambda array: array.astype(np.float32),
