@@ -87,6 +87,8 @@ FILES = [
     "folder",
     "missing.npy",
 ]
+#: Data with answers, if the options are right.
+GOOD = ["data.npy", "wide.npy", "flat.npy", "huge.npy", "saved.safetensors", "folder"]
 VALUE = st.sampled_from([*NUMBERS, *TEXTS, *WORDS, *FILES]) | st.text(max_size=4)
 #: Options that read, choose and count, and right values. Those of training and of files that are written have tests of their own.
 RIGHT = {
@@ -108,7 +110,7 @@ RIGHT = {
     "--resize": ["area", "lanczos"],
     "--like": ["diffusers", "edm"],
     "--groups": ["labels.npy", "folder"],
-    "--memory": ["1", "0.5", "4G", "200M"],
+    "--memory": ["4G", "200M", "64M"],
     "--top": ["1", "100"],
     "--patch": ["4", "8"],
     "--by": ["class"],
@@ -166,8 +168,8 @@ def data_folder() -> Iterator[None]:
 def command_lines(draw: st.DrawFn) -> list[str]:
     """A command, its data, and up to five options; most of their values are right."""
     command = draw(st.sampled_from(sorted(COMMANDS)))
-    right = draw(st.integers(0, 9))  # how many of ten values are meant
-    words = [command, draw(st.sampled_from(FILES) if right else VALUE)]
+    right = draw(st.sampled_from([0, 3, 6, 8, 9, 9, 9]))  # how many of ten values are meant
+    words = [command, draw(st.sampled_from(GOOD) if right > 3 else st.sampled_from(FILES) if right else VALUE)]
     for option in draw(st.lists(st.sampled_from(COMMANDS[command]), max_size=5, unique=True)):
         values = st.sampled_from(RIGHT[option]) if RIGHT[option] else st.none()
         value = draw(values if draw(st.integers(0, 9)) <= right else st.sampled_from(OTHERS) | VALUE)
