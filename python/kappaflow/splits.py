@@ -172,7 +172,7 @@ class Splits:
         """
         self._needs("kappa", lambda spec: spec.has_kappa, ", which has no single κ for all modes")
         t = variance_of(sigma, noise_variance)
-        return self._law.kappa(t.ravel()).reshape(t.shape)
+        return _finite("kappa", self._law.kappa(t.ravel())).reshape(t.shape)
 
     def kappa_correction(self, *, sigma: Any = None, noise_variance: Any = None) -> FloatArray:
         """The correction −κδ of κ at finite n, as seen in traces of resolvents, for real Gaussian data; shaped as the levels.
@@ -466,7 +466,7 @@ def _finite(name: str, values: FloatArray) -> FloatArray:
     """The values, or ConvergenceError if one is not finite, as at noise levels too small for double precision."""
     if not np.isfinite(values).all():
         raise _core.ConvergenceError(
-            f"Splits.{name}: the law has no finite answer at such a small noise level or with so few samples"
+            f"Splits.{name}: the law has no finite answer for such values, so small a noise level or so few samples"
         )
     return values
 

@@ -134,3 +134,14 @@ def test_neighbours_are_compared_in_any_units(factor: float, dtype: type, tmp_pa
     assert unlike(values, 1) == pytest.approx(unlike(smooth, 1), rel=1e-5)
     np.save(tmp_path / "images.npy", values)
     assert open_images(tmp_path / "images.npy", range=(-1, 1)).count == 30
+
+
+def test_answers_beyond_double_precision_are_errors() -> None:
+    splits = kf.Splits(kf.Population.from_spectrum([2.0, 1.0]), 5)
+    f = splits.denoiser(1.0)
+    for answer in (
+        lambda: splits.disagreement(f, [1e200, 1e200]),
+        lambda: splits.pixel_variance(f, [1e200, 0.0]),
+    ):
+        with np.errstate(all="ignore"), pytest.raises(kf.ConvergenceError, match="no finite answer"):
+            answer()
