@@ -193,7 +193,7 @@ def test_support_and_density_have_no_preferred_unit(problem: Problem, exponent: 
 @given(problems(), st.integers(2, 60))
 def test_splits_solve_the_equation_of_their_degrees_of_freedom(problem: Problem, n: int) -> None:
     """κ of a population with estimated mean: the equation at t n/(n − 1) with n − 1 degrees of freedom, at any scale."""
-    assume(any(problem.s))
+    assume(1e-279 < max(problem.s) < 1e279)  # a population refuses others
     multiplicity = [float(math.ceil(each)) for each in problem.multiplicity]
     assume(spectrum_is_allowed(problem._replace(multiplicity=multiplicity)))
     population = kf.Population.from_spectrum(problem.s, multiplicity=multiplicity)
