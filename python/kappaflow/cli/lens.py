@@ -17,17 +17,8 @@ from ..population import Population
 from ..sampling import SIGMA_MIN
 from .console import ProgressDisplay, errors_console, plain_line
 from .loading import load_population, open_data, open_network, read_rows, require_independent
-from .options import (
-    NETWORK_FORMS,
-    Data,
-    Device,
-    RandomSeed,
-    ReportResult,
-    Sampling,
-    SeedOption,
-    TrainedNetwork,
-    Windows,
-)
+from .options import Data, RandomSeed, ReportResult, Sampling, SeedOption, Windows
+from .options_models import NETWORK_FORMS, Device, TrainedNetwork
 from .output import write_json
 from .run import machine_facts, report_run, results_directory
 from .signature import changed, takes_options

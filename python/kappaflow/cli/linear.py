@@ -17,8 +17,9 @@ from ..population import Population
 from .console import ProgressDisplay, errors_console, plain_line, print_notes
 from .errors import writing
 from .loading import open_data, require_independent, saved_population, say_provenance, shown
-from .options import BandOption, Data, Device, Profiles, RandomSeed, ReportResult, Sampling
+from .options import BandOption, Data, Profiles, RandomSeed, ReportResult, Sampling
 from .options_groups import Sizes
+from .options_models import Device
 from .options_validate import ComparedLaws, SamplerSteps, Simulation
 from .output import OPTIONS_FILE, OutputDirectory, write_json
 from .parsing import chosen_bands

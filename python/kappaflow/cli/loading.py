@@ -22,8 +22,9 @@ from ..population import Population
 from ..provenance import Provenance
 from .console import ProgressDisplay
 from .errors import naming, without_python
-from .options import DEFAULT_PROFILES, Data, LawOption, Profiles, TrainedNetwork
+from .options import DEFAULT_PROFILES, Data, LawOption, Profiles
 from .options_classes import ByClass
+from .options_models import TrainedNetwork
 from .parsing import parse_channels, parse_range, parse_shape, parse_side
 
 if TYPE_CHECKING:

@@ -15,18 +15,9 @@ from .console import ProgressDisplay, output_console, plain_line, print_notes
 from .errors import naming
 from .loading import IMAGE_BYTES, open_data, open_like, read_rows, require_no_flip
 from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
-from .options import (
-    BandOption,
-    Data,
-    Device,
-    Profiles,
-    RandomSeed,
-    ReportResult,
-    Sampling,
-    SeedOption,
-    require_model_name,
-)
+from .options import BandOption, Data, Profiles, RandomSeed, ReportResult, Sampling, SeedOption
 from .options_groups import Sizes
+from .options_models import TrainingDevice, require_model_name
 from .options_validate import ComparedLaws, Experiment, Pair, SamplerSteps, Training
 from .output import write_json
 from .parsing import chosen_bands
@@ -64,7 +55,7 @@ class NetworkOptions:
     bands: BandOption
     laws: ComparedLaws
     seed: RandomSeed
-    device: Annotated[Device, changed("device", help="Device to compute on: cpu, cuda, cuda:<number> or mps.")]
+    device: Annotated[TrainingDevice, changed("device", help="Device to compute on: cpu, cuda, cuda:<number> or mps.")]
     profiles: Profiles
     result: Annotated[ReportResult, changed("out", shown="kappaflow-network-<name of the data>")]
 

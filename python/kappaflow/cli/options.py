@@ -22,11 +22,9 @@ from ..datasets.keys import split_key
 from ..datasets.tensor_files import is_tensor_file
 from ..laws import REGISTRY
 from ..memory import memory_size
-from ..models.names import check_model_name
 from ..sampling import SIGMA_MAX
 from .completion import complete_data, one_of
 from .declaring import DATA_PANEL, RESULTS_PANEL, flag, option
-from .errors import naming
 from .options_groups import Flip, Groups
 from .options_pixels import Alpha, Crop, Frames, Like, Memory, Resize, Vae
 from .parsing import (
@@ -42,11 +40,6 @@ from .parsing import (
 DEFAULT_PROFILES = 8192
 POPULATION_SUFFIX = ".safetensors"
 WINDOWS = ("scores", "trajectory", "receptive-field", "architecture", "learning", "teleport")
-
-#: What names a trained denoiser.
-NETWORK_FORMS = (
-    "a checkpoint of kappaflow, the folder of a diffusers pipeline, or module:function for a denoiser D(x, sigma)"
-)
 
 
 def _law_help() -> str:
@@ -345,63 +338,6 @@ class RandomSeed:
     """The seed of all random draws."""
 
     seed: Annotated[int, option("--seed", min=0, metavar="SEED", help="Seed of all random draws.")] = 0
-
-
-@dataclass(frozen=True)
-class Device:
-    """The device that torch uses."""
-
-    device: Annotated[
-        str,
-        option(
-            "--device",
-            metavar="DEVICE",
-            complete=one_of(("cpu", "cuda")),
-            help="Device to compute on: cpu, cuda or cuda:<number>.",
-        ),
-    ] = "cpu"
-
-    def __post_init__(self) -> None:
-        """Refuse what is no device anywhere; whether it exists is known when torch is there."""
-        if re.fullmatch(r"cpu|mps|cuda(:[0-9]{1,3})?", self.device) is None:
-            raise ValueError(f"--device must be 'cpu', 'cuda', 'cuda:<number>' or 'mps', got {self.device!r}")
-
-
-@dataclass(frozen=True)
-class ClassLabel:
-    """The class of class-conditional models."""
-
-    label: Annotated[
-        int | None,
-        option("--label", min=0, metavar="CLASS", shown="none", help="Class of class-conditional diffusers models."),
-    ] = None
-
-    def require_model(self, flag: str, model: object) -> None:
-        """Raise ValueError for a class without a model, which the option `flag` names."""
-        if self.label is not None and not model:
-            raise ValueError(f"--label needs {flag}, got {self.label} without it")
-
-
-def require_model_name(option: str, name: str) -> None:
-    """Raise an error, before any work, if an option names no model."""
-    with naming(option):
-        check_model_name(name)
-
-
-@dataclass(frozen=True)
-class TrainedNetwork(ClassLabel):
-    """A model of the user."""
-
-    network: Annotated[
-        str | None,
-        option("--network", metavar="MODEL", shown="none", help=f"Trained denoiser: {NETWORK_FORMS}."),
-    ] = None
-
-    def __post_init__(self) -> None:
-        """Refuse a name of no model, and a class without a model."""
-        self.require_model("--network", self.network)
-        if self.network is not None:
-            require_model_name("--network", self.network)
 
 
 # --- the results -------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from ..validation.laws import compared_laws
 from .completion import complete_data, one_of, several_of
 from .declaring import flag, option
 from .errors import naming
-from .options import ClassLabel, require_model_name
+from .options_models import ClassLabel, require_model_name
 from .parsing import parse_count, parse_counts, parse_names, parse_numbers
 
 if TYPE_CHECKING:
@@ -393,12 +393,10 @@ class Observed(ClassLabel):
     ] = None
 
     def __post_init__(self) -> None:
-        """Refuse texts of another form, names of no models, and a class without models."""
+        """Refuse texts of another form, and a class without models."""
         self.require_model("--observed", self.observed)
         for text in self.observed or ():
-            for name in _parse_observed(text)[1:]:
-                if name is not None:
-                    require_model_name("--observed", name)
+            _parse_observed(text)
 
     def pilots(self) -> tuple[ObservedPilot, ...] | None:
         """The pilots in ascending order of n; None if the option was not given."""
@@ -408,6 +406,12 @@ class Observed(ClassLabel):
 
         with naming("--observed"):
             return observed_pilots([ObservedPilot(*_parse_observed(text)) for text in self.observed])
+
+    def require_models(self) -> None:
+        """Raise an error, before any work, if a name is that of no model."""
+        for name in (name for text in self.observed or () for name in _parse_observed(text)[1:]):
+            if name is not None:
+                require_model_name("--observed", name)
 
 
 def _parse_observed(text: str) -> tuple[int, str, str, str | None]:

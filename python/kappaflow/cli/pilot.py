@@ -11,8 +11,9 @@ from .._checks import choice
 from .console import ProgressDisplay, output_console
 from .loading import IMAGE_BYTES, Rows, open_data, read_rows, require_no_flip
 from .network_plan import print_plan, torch_facts, warnings_about, what_is_kept
-from .options import Data, Device, Profiles, RandomSeed, ReportResult, Sampling, SeedOption, Tolerance
+from .options import Data, Profiles, RandomSeed, ReportResult, Sampling, SeedOption, Tolerance
 from .options_groups import Sizes
+from .options_models import TrainingDevice
 from .options_validate import ARCHITECTURES, Networks, Observed, SamplerSteps, Script, Training
 from .output import write_json
 from .pilot_script import ScriptWork, pilot_of_script, print_commands, script_work, template
@@ -71,7 +72,7 @@ class PilotOptions:
     script: Script
     observed: Observed
     seed: RandomSeed
-    device: Annotated[Device, changed("device", help="Device to compute on: cpu, cuda, cuda:<number> or mps.")]
+    device: Annotated[TrainingDevice, changed("device", help="Device to compute on: cpu, cuda, cuda:<number> or mps.")]
     profiles: Profiles
     result: Annotated[ReportResult, changed("out", shown="kappaflow-pilot-<name of the data>")]
 
@@ -178,6 +179,7 @@ def _observed(options: PilotOptions) -> tuple[ObservedPilot, ...] | None:
     for name, value in of_training.items():
         if value is not None:
             raise ValueError(f"{name} is for training networks and cannot be used with --observed, got {value!r}")
+    options.observed.require_models()
     return pilots
 
 

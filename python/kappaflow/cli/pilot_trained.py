@@ -43,6 +43,7 @@ class TrainedNetworks(Runs, Observed):
             raise ValueError(
                 f"--runs and --observed cannot be used together, got {str(self.runs)!r} and {self.observed}"
             )
+        self.require_models()
 
     def pilot(self, question: Question, images: Rows, display: ProgressDisplay) -> Pilot:
         """What the networks say."""

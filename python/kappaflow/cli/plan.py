@@ -21,8 +21,9 @@ from .console import ProgressDisplay, print_networks, print_notes
 from .errors import options_as_typed
 from .loading import IMAGE_BYTES, load_by_class, open_data, read_rows, require_no_flip
 from .network_plan import torch_facts
-from .options import BandOption, Data, Device, JsonResult, LawOption, Profiles, Sampling, Tolerance, as_typed
+from .options import BandOption, Data, JsonResult, LawOption, Profiles, Sampling, Tolerance, as_typed
 from .options_classes import ByClass
+from .options_models import Device
 from .options_validate import TRAINED_PANEL
 from .parsing import chosen_bands, format_over
 from .pilot_trained import Question, TrainedNetworks, print_pilot

@@ -35,20 +35,9 @@ from .errors import WritingError, error_line
 from .loading import NoProfilesError, load_population, open_network, require_profiles, require_seeds_fit
 from .network_order import NetworkOrder
 from .noise import read_noise
-from .options import (
-    NETWORK_FORMS,
-    Data,
-    Device,
-    JsonResult,
-    LawOption,
-    Profiles,
-    Ranking,
-    Sampling,
-    SeedOption,
-    TrainedNetwork,
-    as_typed,
-)
+from .options import Data, JsonResult, LawOption, Profiles, Ranking, Sampling, SeedOption, as_typed
 from .options_groups import Sizes
+from .options_models import NETWORK_FORMS, Device, TrainedNetwork
 from .output import check_file, write_or_keep
 from .run import check_json, json_to_stdout, print_result
 from .signature import changed, takes_options

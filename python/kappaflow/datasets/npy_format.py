@@ -50,7 +50,9 @@ def read_npy_header(file: IO[bytes], size: int, name: str) -> NpyHeader:
         )
     start = file.tell()
     needed = start + dtype.itemsize * int(np.prod(shape, dtype=object))
-    if needed != size or min(shape, default=0) < 0:
+    if min(shape, default=0) < 0:
+        raise DataError(f"{name}: not a .npy file of numbers that can be read (its header declares shape {shape})")
+    if needed != size:
         raise DataError(
             f"{name}: its header declares shape {shape} {dtype}, {needed:,} bytes, but it has {size:,} bytes"
         )

@@ -255,8 +255,10 @@ def test_pickles_are_refused_without_advice_to_load_them(folder):
     header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (-5, 64, 64), }"
     padded = header + b" " * (118 - len(header) - 1) + b"\n"
     (folder / "negative.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded)
-    for name in ("objects.npy", "negative.npy"):
+    for name, words in (
+        ("objects.npy", "a pickle), which are never loaded"),
+        ("negative.npy", "shape (-5, 64, 64)"),
+    ):
         line = refuse("info", name)
-        assert "not a .npy file of numbers that can be read" in line
+        assert words in line
         assert "allow_pickle" not in line
-    assert "never loaded" in refuse("info", "objects.npy")
