@@ -161,7 +161,7 @@ Matrix EmpiricalLaw::gaussian_start(const Vector& shifts, const std::vector<Inde
 /// Q_ii of one node, theory.md (41), for its resolvent and leverage: (D, D).
 Matrix EmpiricalLaw::leverage_matrix(const Vector& resolvent, const Matrix& leverage) const {
   if (grouped()) {
-    EmpiricalNodes node{Vector::Ones(1), resolvent, Matrix::Ones(coordinates_, 1), leverage,
+    EmpiricalNodes node{Vector::Ones(1),          resolvent,       Matrix::Ones(coordinates_, 1),         leverage,
                         Eigen::VectorXi::Zero(1), Vector::Zero(1), std::make_shared<detail::GroupForms>()};
     return pair_matrices(node, pairs(node, Vector::Ones(1), Vector::Ones(1))).reshaped(coordinates_, coordinates_);
   }
@@ -174,9 +174,9 @@ Matrix EmpiricalLaw::leverage_matrix(const Vector& resolvent, const Matrix& leve
   return result;
 }
 
-/// Node i by Newton's method for g - G(g) = 0, where the plain iteration is too slow: with n at the rank and little noise
-/// its rate tends to 1 as the square root of the shift. G is increasing and concave (a parallel sum of affine functions),
-/// so Newton descends monotonically to the solution from an upper bound, g = 1/t.
+/// Node i by Newton's method for g - G(g) = 0, where the plain iteration is too slow: with n at the rank and little
+/// noise its rate tends to 1 as the square root of the shift. G is increasing and concave (a parallel sum of affine
+/// functions), so Newton descends monotonically to the solution from an upper bound, g = 1/t.
 void EmpiricalLaw::solve_by_newton(EmpiricalNodes& nodes, Index i) const {
   const double t = nodes.shifts[i];
   const int before = nodes.iterations[i];
