@@ -74,7 +74,7 @@ def choose_law(
         spec.check(population)
         reason = f"The {spec.title} is used: {_dependence(population)}, and no other law allows for that."
         return LawChoice(spec.name, reason, None)
-    held = 0 if population.profiles is None else len(population.profiles)
+    held = 0 if population.distinct_profiles is None else len(population.distinct_profiles)
     if held < FEWEST_PROFILES and not grouped:
         without = "no images" if held == 0 else f"only {held} images"
         title = law_spec(DEFAULT_LAW).title

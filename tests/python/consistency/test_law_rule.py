@@ -8,6 +8,7 @@ import pytest
 import kappaflow as kf
 from kappaflow.consistency import rule
 from kappaflow.consistency.experiment import Off
+from kappaflow.consistency.law_choice import choose_law
 from kappaflow.consistency.needed import search_work
 from kappaflow.consistency.rule import ACCEPTABLE_SECONDS, decide, duration, main_job
 from kappaflow.laws import REGISTRY, Work
@@ -28,6 +29,15 @@ def test_the_most_accurate_law_is_taken_and_the_sentence_says_why() -> None:
         "it is the most accurate on your images (off by 3 % ± 1 %; Gaussian law 13 % ± 1 %, elliptical law 11 % ± 1 %). "
         "Estimated time: about 8 s."
     )
+
+
+def test_copies_do_not_count_as_images_to_test_the_laws_on() -> None:
+    images = np.random.default_rng(0).standard_normal((14, 16))
+    population = kf.Population.from_samples(np.concatenate([images, images[:10]]), profiles=24)
+    choice = choose_law(population, "auto")
+    assert choice.law == "gaussian"
+    assert choice.diagnosis is None
+    assert "only 14 images" in choice.reason
 
 
 def test_differences_within_the_uncertainty_count_as_equal() -> None:
