@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections import Counter
@@ -18,6 +19,8 @@ __all__ = ["FolderContents", "walk_folder"]
 
 #: Of files of an unknown suffix, so many are looked into to see whether they are images after all.
 MOST_LOOKED_INTO = 20
+#: The file by which a folder of results is known, and the most bytes it may have to be looked into.
+RESULTS_LABEL, _LARGEST_LABEL = "options.json", 2**20
 ARRAY_SUFFIXES = frozenset(
     {".npy", ".npz", ".h5", ".hdf5", ".zarr", ".pt", ".safetensors", ".mat", ".parquet", ".arrow", ".feather", ".nii"}
 )
@@ -38,6 +41,7 @@ class FolderContents:
     links_out : number of files that links outside of the folder lead to; they are read
     links_again : names of links to folders that are read already
     special : number of pipes and devices
+    results : names of folders of results of kappaflow, whose figures are no data
     unreadable : names of folders that may not be opened
     """
 
@@ -50,6 +54,7 @@ class FolderContents:
     links_out: int = 0
     links_again: list[str] = field(default_factory=list)
     special: int = 0
+    results: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
 
     @cached_property
@@ -89,6 +94,8 @@ class FolderContents:
             yield f"{len(self.links_again):,} links to folders that are read already ({listed(self.links_again, 3)})"
         if self.special:
             yield f"{self.special:,} pipes and devices"
+        if self.results:
+            yield f"results of kappaflow in {listed(self.results, 3)}"
         if self.unreadable:
             yield f"{len(self.unreadable):,} folders that may not be opened ({listed(self.unreadable, 3)})"
 
@@ -133,6 +140,8 @@ def by_folder(names: Iterable[str]) -> str:
 def walk_folder(folder: Path) -> FolderContents:
     """Everything in `folder` and below. Links are followed, each folder is read once; names that begin with a dot are hidden.
 
+    Folders of results of kappaflow below it are left out: by default results lie in the working folder, which may be the data.
+
     Links may lead out of the folder, as whoever puts a dataset together of links wants; their number is a warning.
 
     Raises
@@ -150,6 +159,9 @@ def walk_folder(folder: Path) -> FolderContents:
             contents.links_again.append(inside.rstrip("/"))
             continue
         seen.add((facts.st_dev, facts.st_ino))
+        if inside and _holds_results(Path(path)):
+            contents.results.append(inside.rstrip("/"))
+            continue
         try:
             entries = sorted(os.scandir(path), key=lambda entry: entry.name)
         except OSError as error:
@@ -168,6 +180,18 @@ def walk_folder(folder: Path) -> FolderContents:
         waiting += reversed(below)
     contents.files.sort()
     return contents
+
+
+def _holds_results(folder: Path) -> bool:
+    """Whether a folder is one that a command of kappaflow wrote, as its options.json says."""
+    label = folder / RESULTS_LABEL
+    try:
+        if not label.is_file() or label.stat().st_size > _LARGEST_LABEL:
+            return False
+        facts = json.loads(label.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(facts, dict) and {"command", "files", "machine"} <= facts.keys()
 
 
 def leads_out(entry: os.DirEntry[str], root: str) -> bool:

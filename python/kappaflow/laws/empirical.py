@@ -61,12 +61,20 @@ class EmpiricalLaw(Law):
         self._solved: Recent[_core.EmpiricalNodes] = Recent(self._KEPT)
         self._matrices: Recent[FloatArray] = Recent(self._KEPT)
 
-    def _unbiased(self, value: FloatArray, answer: Callable[[elliptical.EllipticalLaw], FloatArray]) -> FloatArray:
-        """A variance, multiplied by the factor by which the correction for the sample changes its elliptical counterpart."""
+    def _unbiased(self, value: FloatArray, *variances: Callable[[elliptical.EllipticalLaw], FloatArray]) -> FloatArray:
+        """A variance, multiplied by the factor by which the correction for the sample changes its elliptical counterpart.
+
+        A covariance is multiplied by the geometric mean of the factors of its two variances, so that correlations do not change.
+        (A factor of the covariance itself has no meaning where its elliptical counterpart passes through zero.)
+        """
         if self._debiased is None:
             return value
-        before, after = answer(self._plug_in), answer(self._debiased)
-        return np.asarray(value * np.divide(after, before, out=np.ones_like(before), where=before != 0))
+        factor = np.ones_like(value)
+        for variance in variances:
+            before, after = variance(self._plug_in), variance(self._debiased)
+            change = np.divide(after, before, out=np.ones_like(before), where=(before > 0) & (after > 0))
+            factor *= change if len(variances) == 1 else np.sqrt(change)
+        return np.asarray(value * factor)
 
     def _nodes(self, *functions: _core.SpectralFunction) -> tuple[_core.EmpiricalNodes, list[FloatArray]]:
         """The solution at the nodes of all functions, and each function's weights there; the node at infinity carries the mean."""
@@ -99,7 +107,9 @@ class EmpiricalLaw(Law):
         require_matrices(len(self.expectation(f)), matrices=60)
         nodes, (first, second) = self._nodes(f, g)
         covariance = self._core.mode_covariance(nodes, first, second)
-        return self._unbiased(covariance, lambda law: law.mode_covariance(f, g, None))
+        if f is g or _identity(f) == _identity(g):
+            return self._unbiased(covariance, lambda law: law.mode_covariance(f, f, None))
+        return self._unbiased(covariance, *(lambda law, h=h: law.mode_covariance(h, h, None) for h in (f, g)))
 
     def equal_mode_variance(self, f: _core.SpectralFunction) -> FloatArray:
         """The diagonal of the matrix."""
@@ -126,7 +136,10 @@ class EmpiricalLaw(Law):
             result[b] += direct / (self._n * self._core.group_size) + (v * v) @ self._core.ladder_covariance(
                 nodes, first, second, x[b], y[b]
             )
-        return self._unbiased(result, lambda law: law.directional(f, g, x, y, v))
+        if same:
+            return self._unbiased(result, lambda law: law.directional(f, f, x, x, v))
+        sides = ((f, x), (g, y))
+        return self._unbiased(result, *(lambda law, h=h, z=z: law.directional(h, h, z, z, v) for h, z in sides))
 
     def spread(self, f: _core.SpectralFunction, variance: FloatArray, multiplicity: FloatArray) -> FloatArray:
         """One solution of the ladder for all inputs together, plus the exchange of equal modes."""

@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from commands import succeed
 from kappaflow.datasets import DataError, open_images
 from pictures import random_bytes, rows, write_images
 
@@ -141,3 +142,18 @@ def test_frames_of_different_sizes_are_an_error_with_the_remedy(tmp_path: Path) 
     with pytest.raises(DataError, match=r"a\.tif: .*size"):
         rows(open_images(tmp_path, frames="all"))
     assert rows(open_images(tmp_path, frames="all", size=4)).shape == (2, 16)
+
+
+def test_results_in_the_folder_of_the_images_are_no_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_images(tmp_path / "photos", random_bytes(12, 6, 6))
+    monkeypatch.chdir(tmp_path / "photos")
+    Path("deep").mkdir()
+    for _ in range(2):  # the second run finds the figures of the first
+        succeed("predict", ".", "--n", "5", "--seeds", "4", "--out", "deep/results")
+        source = open_images(".")
+        assert source.count == 12
+    assert "results of kappaflow in deep/results" in source.provenance.left_out
+    Path("other").mkdir()
+    Path("other/options.json").write_text('{"command": "train"}')
+    write_images(Path("other"), random_bytes(3, 6, 6))
+    assert open_images(".").count == 15

@@ -329,3 +329,22 @@ def test_the_fixed_point_at_the_rank_without_noise(grouped: bool, mean: str) -> 
                 g = (1 - gain) / t
                 r = 1 / (1 + z @ g / n)
                 np.testing.assert_allclose(g * (t + (z * r[:, None]).mean(axis=0)), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("modes", "count", "n"), [(16, 60, 40), (12, 40, 30), (6, 150, 50)])
+def test_the_correction_for_the_sample_leaves_correlations_as_they_are(modes: int, count: int, n: int) -> None:
+    """Covariances pass through zero where their elliptical counterparts do not, so a quotient of these would have no meaning."""
+    rng = np.random.default_rng(RNG_SEED)
+    population = heavy_population(modes, count)
+    laws = {name: kf.Splits(population, n, law="empirical", population_is=name) for name in ("sample", "exact")}
+    x, y, v = (rng.standard_normal((5, modes)) for _ in range(3))
+    correlations, pairs = {}, {}
+    for name, splits in laws.items():
+        f, g = splits.denoiser(0.3), splits.denoiser(1.0)
+        of_f, of_g = splits.covariance(f, f, x, v), splits.covariance(g, g, y, v)
+        correlations[name] = splits.covariance(f, g, x, v, inputs2=y) / np.sqrt(of_f * of_g)
+        of_pairs = splits.mode_covariance(f, f) * splits.mode_covariance(g, g)
+        pairs[name] = splits.mode_covariance(f, g) / np.sqrt(of_pairs)
+    assert np.abs(correlations["sample"]).max() <= 1 + 1e-9
+    np.testing.assert_allclose(correlations["sample"], correlations["exact"], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(pairs["sample"], pairs["exact"], rtol=1e-9, atol=1e-12)
