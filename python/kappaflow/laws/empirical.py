@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,8 @@ __all__ = ["SPEC", "EmpiricalLaw"]
 _SOLVE_STEPS, _LADDER_STEPS, _NODES = 12, 6, 16
 #: With more modes than this, the elliptical law computes the matrix of mode pairs, whose cost grows with their third power.
 _LARGEST_PAIR_MATRIX = 1024
+#: Variance of inputs far from the mean, over the largest eigenvalue; iterations and accuracy of the balancing.
+_FAR, _BALANCING, _BALANCED = 1e8, 200, 1e-12
 #: Profiles that the matrix of mode pairs is built on, and combinations of node pairs that span it.
 _PAIR_PROFILES, _FORMS = 2048, 40
 
@@ -35,8 +37,8 @@ class EmpiricalLaw(Law):
 
     Two things are taken from the elliptical law of the same profiles, which has a closed form. `plug_in` is that law with the
     sample taken as the population: it gives the exchange of equal modes in the output of a given input, which is of relative
-    order 1/modes. `debiased` is that law read off the sample without bias, if the population is known through N samples: the
-    quotient of `debiased` and `plug_in` corrects the bias of the empirical law. With groups it is the elliptical law of the
+    order 1/modes. `debiased` is that law read off the sample without bias, if the population is known through N samples: what
+    turns `plug_in` into `debiased` corrects the bias of the empirical law. With groups it is the elliptical law of the
     independent samples that stand for them (:attr:`~kappaflow.Population.independent`).
     """
 
@@ -60,21 +62,33 @@ class EmpiricalLaw(Law):
         self._plug_in, self._debiased = plug_in, debiased
         self._solved: Recent[_core.EmpiricalNodes] = Recent(self._KEPT)
         self._matrices: Recent[FloatArray] = Recent(self._KEPT)
+        self._balances: Recent[_Balance] = Recent(self._KEPT)
+        self._values = population.eigenvalues
 
-    def _unbiased(self, value: FloatArray, *variances: Callable[[elliptical.EllipticalLaw], FloatArray]) -> FloatArray:
-        """A variance, multiplied by the factor by which the correction for the sample changes its elliptical counterpart.
+    def _balance(self, f: _core.SpectralFunction) -> _Balance:
+        """The correction for the sample of a map."""
+        return self._balances.get(_identity(f), lambda: self._found_balance(f))
 
-        A covariance is multiplied by the geometric mean of the factors of its two variances, so that correlations do not change.
-        (A factor of the covariance itself has no meaning where its elliptical counterpart passes through zero.)
-        """
+    def _found_balance(self, f: _core.SpectralFunction) -> _Balance:
+        """That of the elliptical law, with one step towards the change that it makes to each mode of this law."""
+        each = np.ones_like(self._values)
         if self._debiased is None:
-            return value
-        factor = np.ones_like(value)
-        for variance in variances:
-            before, after = variance(self._plug_in), variance(self._debiased)
-            change = np.divide(after, before, out=np.ones_like(before), where=(before > 0) & (after > 0))
-            factor *= change if len(variances) == 1 else np.sqrt(change)
-        return np.asarray(value * factor)
+            return _Balance(each, each)
+        begin, far = _balanced(self._plug_in, self._debiased, f, self._values), _FAR * float(self._values.max()) * each
+        nodes, (weights,) = self._nodes(f)
+
+        def variances(balance: _Balance) -> FloatArray:
+            inputs = far * balance.inputs**2
+            direct = self._core.spread(nodes, weights, weights, inputs)
+            return np.asarray((direct + inputs * self._plug_in.equal_mode_excess(f, f)) * balance.outputs**2)
+
+        before, after = self._plug_in.spread(f, far, each), self._debiased.spread(f, far, each)
+        wanted = variances(_Balance(each, each)) * np.divide(
+            after, before, out=each.copy(), where=(before > 0) & (after > 0)
+        )
+        given = variances(begin)
+        step = np.divide(wanted, given, out=each.copy(), where=(wanted > 0) & (given > 0)) ** 0.25
+        return _Balance(begin.inputs * step, begin.outputs * step)
 
     def _nodes(self, *functions: _core.SpectralFunction) -> tuple[_core.EmpiricalNodes, list[FloatArray]]:
         """The solution at the nodes of all functions, and each function's weights there; the node at infinity carries the mean."""
@@ -106,10 +120,8 @@ class EmpiricalLaw(Law):
     def _matrix(self, f: _core.SpectralFunction, g: _core.SpectralFunction) -> FloatArray:
         require_matrices(len(self.expectation(f)), matrices=60)
         nodes, (first, second) = self._nodes(f, g)
-        covariance = self._core.mode_covariance(nodes, first, second)
-        if f is g or _identity(f) == _identity(g):
-            return self._unbiased(covariance, lambda law: law.mode_covariance(f, f, None))
-        return self._unbiased(covariance, *(lambda law, h=h: law.mode_covariance(h, h, None) for h in (f, g)))
+        scale = np.sqrt(np.prod([*self._balance(f), *self._balance(g)], axis=0))
+        return np.asarray(self._core.mode_covariance(nodes, first, second) * np.outer(scale, scale))
 
     def equal_mode_variance(self, f: _core.SpectralFunction) -> FloatArray:
         """The diagonal of the matrix."""
@@ -118,9 +130,10 @@ class EmpiricalLaw(Law):
     def output(self, f: _core.SpectralFunction, x: FloatArray, groups: FloatArray) -> FloatArray:
         """Equation (47) of docs/theory.md. The adjoint ladder sums over modes: the cost does not depend on how many there are."""
         nodes, (weights,) = self._nodes(f)
+        balance = self._balance(f)
+        x, groups = x * balance.inputs, groups * balance.outputs[:, None] ** 2
         direct = self._core.output_covariance(nodes, weights, weights, x, x, groups)
-        exchanged = (x * x * self._plug_in.equal_mode_excess(f, f)) @ groups
-        return self._unbiased(direct + exchanged, lambda law: law.output(f, x, groups))
+        return np.asarray(direct + (x * x * self._plug_in.equal_mode_excess(f, f)) @ groups)
 
     def directional(
         self, f: _core.SpectralFunction, g: _core.SpectralFunction, x: FloatArray, y: FloatArray, v: FloatArray
@@ -128,29 +141,64 @@ class EmpiricalLaw(Law):
         """Covariance of the samples' influences along v, plus what the ladder adds to each mode."""
         nodes, (first, second) = self._nodes(f, g)
         same = x is y and _identity(f) == _identity(g)
-        result = (x * y * self._plug_in.equal_mode_excess(f, g)) @ (v * v).T
+        of_f, of_g = self._balance(f), self._balance(g)
+        x, y, v, w = x * of_f.inputs, y * of_g.inputs, v * of_f.outputs, v * of_g.outputs
+        result = (x * y * self._plug_in.equal_mode_excess(f, g)) @ (v * w).T
         for b in range(len(x)):
             p = self._core.influence(nodes, first, x[b]) @ v.T
-            q = p if same else self._core.influence(nodes, second, y[b]) @ v.T
+            q = p if same else self._core.influence(nodes, second, y[b]) @ w.T
             direct = np.einsum("ak,ak->k", p, q) / len(p) - p.mean(axis=0) * q.mean(axis=0)
-            result[b] += direct / (self._n * self._core.group_size) + (v * v) @ self._core.ladder_covariance(
+            result[b] += direct / (self._n * self._core.group_size) + (v * w) @ self._core.ladder_covariance(
                 nodes, first, second, x[b], y[b]
             )
-        if same:
-            return self._unbiased(result, lambda law: law.directional(f, f, x, x, v))
-        sides = ((f, x), (g, y))
-        return self._unbiased(result, *(lambda law, h=h, z=z: law.directional(h, h, z, z, v) for h, z in sides))
+        return np.asarray(result)
 
     def spread(self, f: _core.SpectralFunction, variance: FloatArray, multiplicity: FloatArray) -> FloatArray:
         """One solution of the ladder for all inputs together, plus the exchange of equal modes."""
         nodes, (weights,) = self._nodes(f)
-        direct = self._core.spread(nodes, weights, weights, variance * multiplicity)
-        exchanged = variance * self._plug_in.equal_mode_excess(f, f)
-        return self._unbiased(direct + exchanged, lambda law: law.spread(f, variance, multiplicity))
+        balance = self._balance(f)
+        inputs = variance * balance.inputs**2
+        direct = self._core.spread(nodes, weights, weights, inputs * multiplicity)
+        return np.asarray((direct + inputs * self._plug_in.equal_mode_excess(f, f)) * balance.outputs**2)
 
     def support(self) -> Support:
         """That of the elliptical law."""
         return (self._plug_in if self._debiased is None else self._debiased).support()
+
+
+class _Balance(NamedTuple):
+    """Factors (k,) of the mode coordinates of inputs and of outputs."""
+
+    inputs: FloatArray
+    outputs: FloatArray
+
+
+def _balanced(
+    plug_in: elliptical.EllipticalLaw,
+    debiased: elliptical.EllipticalLaw,
+    f: _core.SpectralFunction,
+    eigenvalues: FloatArray,
+) -> _Balance:
+    """Factors with which the elliptical law of the sample has the variances that are read off without bias.
+
+    The fluctuation δf of a map becomes √ρ δf √ρ. Such a correction keeps all covariances possible, and what holds between them.
+    ρ is chosen so that the variance of each output mode is right for inputs that are isotropic and far from the mean, by iterating
+    ρ ← √(ρ wanted/(variance for inputs ρ)): the balancing of a symmetric matrix (Sinkhorn and Knopp 1967). The estimated mean is
+    one more coordinate of each input. Its factor is chosen so that the total variance is right for the mean as input.
+    """
+    scale, far, each = np.ones_like(eigenvalues), _FAR * float(eigenvalues.max()), np.ones_like(eigenvalues)
+    wanted = debiased.spread(f, far * each, each)
+    for _ in range(_BALANCING):
+        given = plug_in.spread(f, far * scale, each)
+        good = (wanted > 0) & (given > 0)
+        new = np.where(good, np.sqrt(scale * np.divide(wanted, given, out=np.ones_like(given), where=good)), 1.0)
+        change, scale = float(np.abs(new / scale - 1).max(initial=0.0)), new
+        if change < _BALANCED:
+            break
+    wanted_of_mean = float(debiased.spread(f, 0 * each, each).sum())
+    given_of_mean = float((scale * plug_in.spread(f, 0 * each, each)).sum())
+    of_mean = wanted_of_mean / given_of_mean if min(wanted_of_mean, given_of_mean) > 0 else 1.0
+    return _Balance(np.sqrt(scale / of_mean), np.sqrt(scale * of_mean))
 
 
 def _identity(f: _core.SpectralFunction) -> bytes:
@@ -169,12 +217,13 @@ def multiply_adds(work: Work) -> float:
     """Products of the profiles with all nodes (the fixed point) or all pairs of nodes (the ladder), and the elliptical law.
 
     With M profiles, D coordinates, N nodes and P = N(N+1)/2 pairs, the fixed point takes 2MDN in each iteration, the ladder
-    2MDP; a seed adds 2MDN, the pixels of an image MD², and the matrix of mode pairs D³ for each pair of nodes.
+    2MDP, and the correction for the sample takes two ladders more; a seed adds 2MDN, the pixels of an image MD², and the matrix of
+    mode pairs D³ for each pair of nodes.
     """
     profiles, coordinates, pairs = work.profiles, work.modes + 1, _NODES * (_NODES + 1) // 2
     cells = profiles * coordinates
     ladder = 2 * _LADDER_STEPS * cells * pairs
-    total: float = work.sizes * (2 * _SOLVE_STEPS * cells * (_NODES + work.noise_levels) + ladder)
+    total: float = work.sizes * (2 * _SOLVE_STEPS * cells * (_NODES + work.noise_levels) + 3 * ladder)
     if work.seeds:
         total += work.sizes * (ladder + 2 * work.seeds * (cells * _NODES + profiles * _NODES**2))
     total += work.images * (ladder + cells * (coordinates + pairs + 2 * _NODES))

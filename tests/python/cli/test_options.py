@@ -179,6 +179,7 @@ def test_each_option_is_declared_once() -> None:
         "kappaflow.cli.options",
         "kappaflow.cli.options_classes",
         "kappaflow.cli.options_groups",
+        "kappaflow.cli.options_models",
         "kappaflow.cli.options_validate",
     }
 

@@ -122,10 +122,10 @@ def test_the_estimate_depends_on_the_sizes_of_the_job_alone() -> None:
 
 
 def test_the_estimate_counts_the_products_of_the_empirical_law() -> None:
-    """One n without seeds, images or pairs: 12 iterations of the fixed point at 16 nodes, 6 of the ladder at 136 pairs."""
+    """One n without seeds, images or pairs: 12 iterations of the fixed point at 16 nodes, three ladders of 6 at 136 pairs."""
     alone = Work(modes=99, profiles=1000, sizes=1, seeds=0, images=0, noise_levels=0, mode_pairs=False)
     own = REGISTRY["empirical"].multiply_adds(alone) - REGISTRY["elliptical"].multiply_adds(alone)
-    assert own == 1000 * 100 * (2 * 12 * 16 + 2 * 6 * 136)
+    assert own == 1000 * 100 * (2 * 12 * 16 + 3 * 2 * 6 * 136)
 
 
 def test_the_job_is_read_off_the_population() -> None:
