@@ -179,18 +179,23 @@ class ResultFolder:
             return False
         return True
 
+    def conflict(self, name: str) -> str | None:
+        """What in the target keeps a file of this name from its place, in words; None if nothing does."""
+        for parent in [*PurePosixPath(name).parents][-2::-1]:
+            there = self.target / parent
+            if os.path.lexists(there) and (there.is_symlink() or not there.is_dir()):
+                return f"{str(parent)!r} in it is not a folder"
+        there = self.target / name
+        return f"{name!r} in it is a folder" if there.is_dir() and not there.is_symlink() else None
+
     def _check_names(self, overwrite: bool) -> None:
         """Raise FileExistsError if new files would replace something foreign."""
         former = self._listed(self.target / self._label)
         for name in sorted(self._listed(self._new / self._label)):
-            for parent in [*PurePosixPath(name).parents][-2::-1]:
-                there = self.target / parent
-                if os.path.lexists(there) and (there.is_symlink() or not there.is_dir()):
-                    raise FileExistsError(errno.EEXIST, f"{str(parent)!r} in it is not a folder", name)
-            there = self.target / name
-            if there.is_dir() and not there.is_symlink():
-                raise FileExistsError(errno.EEXIST, f"{name!r} in it is a folder", name)
-            if os.path.lexists(there) and name not in former and not overwrite:
+            conflict = self.conflict(name)
+            if conflict is not None:
+                raise FileExistsError(errno.EEXIST, conflict, name)
+            if os.path.lexists(self.target / name) and name not in former and not overwrite:
                 raise FileExistsError(errno.EEXIST, f"{name!r} in it is not a result of kappaflow", name)
 
     def _carry_foreign(self) -> None:

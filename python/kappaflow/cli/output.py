@@ -36,6 +36,8 @@ __all__ = [
 ]
 
 OPTIONS_FILE = "options.json"
+#: Names in all folders of results, to find before the work what they cannot replace.
+_IN_REPORTS = ("report.html", "figures/any", "tables/any")
 RUN_FORMAT = "kappaflow-run-1"
 _NAMES_SHOWN = 4
 
@@ -102,7 +104,8 @@ def claimed(option: str, path: Path, way_out: str) -> Claim:
     except BusyError as error:
         raise BusyError(f"{option}: {error} writes {str(path)!r}: wait until it has ended, or {way_out}") from None
     except OSError as error:
-        message = f"{option}: cannot write in the folder of {str(path)!r}: {error.strerror or error}"
+        where = f" ({error.filename})" if error.filename else ""
+        message = f"{option}: cannot write in the folder of {str(path)!r}: {error.strerror or error}{where}"
         raise OSError(error.errno, message) from error
 
 
@@ -201,6 +204,10 @@ class OutputDirectory:
         names = sorted(entry.name for entry in self.target.iterdir() if entry not in own)
         if not names:
             return None
+        for file in (OPTIONS_FILE, *_IN_REPORTS):
+            conflict = self._folder.conflict(file)
+            if conflict is not None:
+                raise FileExistsError(f"--out: {name!r} cannot take the results, because {conflict}: use another --out")
         former = self._former()
         if former is not None and former.get("options") == self.options:
             return f"replacing the results of an earlier run with the same options in {name}"

@@ -15,12 +15,13 @@ import numpy.typing as npt
 
 from .._checks import FloatArray, integer, integers, noise_levels, positive
 from .._core import ConvergenceError, UnidentifiedError
+from .._listing import listed
 from .._progress import StepProgress, in_steps, reporter
 from ..bands import Band, band_sums, resolve_bands
 from ..disagreement import Disagreement
 from ..functions import denoiser
 from ..groups import images_of_groups
-from ..identified import largest_n, require_determined
+from ..identified import largest_n, require_determined, ways_out
 from ..laws import DEFAULT_LAW, Work, law_spec
 from ..population import Population
 from ..profiles import fewer_profiles
@@ -288,7 +289,7 @@ class _SizeResults(NamedTuple):
 def _at_sizes(
     population: Population, law: str, request: _Request, steps: int, report: Callable[[str, float], None]
 ) -> _SizeResults:
-    """The results at each size that has them. If no size has them, the error of the last one is raised."""
+    """The results at each size that has them; an error if no size has them."""
     rows: list[_AtSize] = []
     left_out: dict[int, str] = {}
     for index, size in enumerate(request.sizes):
@@ -296,9 +297,14 @@ def _at_sizes(
         try:
             rows.append(_at_size(population, size, law, request))
         except (UnidentifiedError, ConvergenceError) as error:
+            unknown, total = isinstance(error, UnidentifiedError), population.sample_size
             if not rows and index == len(request.sizes) - 1:
-                raise
-            unknown = isinstance(error, UnidentifiedError)
+                if not unknown or total is None:
+                    raise
+                raise UnidentifiedError(
+                    f"images must determine an answer, got none for n = {listed(request.sizes)}: "
+                    f"{ways_out(total, population.shape, options=True)}"
+                ) from error
             left_out[size] = "the images do not determine them" if unknown else "the law did not converge"
     return _SizeResults(rows=rows, left_out=left_out)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Callable
 from dataclasses import replace
 from weakref import WeakKeyDictionary
@@ -87,6 +88,11 @@ class EnteredLaw(Law):
         self._error = error
 
     def _map(self, f: _core.SpectralFunction) -> _core.SpectralFunction:
+        """The map in these units; TypeError if it is none."""
+        if not isinstance(f, _core.SpectralFunction):
+            raise TypeError(
+                f"f must be a SpectralFunction, such as those of Splits.sampling_map, got {reprlib.repr(f)}"
+            )
         if self.unit == 1:
             return f
         return _core.SpectralFunction(f.constant, f.weights, self._squared(f.shifts), f.error_bound)

@@ -122,18 +122,36 @@ def test_results_that_cannot_be_placed_are_kept(folder, plain_report, monkeypatc
     """A folder of the user has the name of a file of the results."""
     if not whole:
         monkeypatch.setattr(_folders.ResultFolder, "_swap", lambda _self: False)
-    Path("o/report.html").mkdir(parents=True)
+    Path("o/predictions.json").mkdir(parents=True)
     result = predict_small("--out", "o", "--overwrite")
     assert result.exit_code == 1
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith(
-        "error: --out: 'o' could not be written: 'report.html' in it is a folder; the results are kept in '"
+        "error: --out: 'o' could not be written: 'predictions.json' in it is a folder; the results are kept in '"
     )
     kept = Path(last.partition("kept in '")[2].rstrip("'"))
     assert sorted(json.loads((kept / "options.json").read_text())["files"])[-1] == "report.html"
     assert (kept / "report.html").is_file()
     assert names(folder) == ["data.npy", "o", "o.kept"]
-    assert names("o") == ["report.html"]
+    assert names("o") == ["predictions.json"]
+
+
+@pytest.mark.parametrize("what", ["report.html is a folder", "figures is a file", "tables is a link"])
+def test_what_the_results_cannot_replace_is_found_before_the_work(folder, what):
+    name, _, kind = what.split(maxsplit=2)
+    path = Path("o", name)
+    path.parent.mkdir()
+    if kind == "a folder":
+        path.mkdir()
+    elif kind == "a file":
+        path.write_text("mine")
+    else:
+        path.symlink_to("..")
+    before = names("o")
+    line = refuse("predict", "data.npy", "--out", "o", "--overwrite")
+    assert line.startswith(f"--out: 'o' cannot take the results, because {name!r} in it is ")
+    assert names("o") == before
+    assert names(folder) == ["data.npy", "o"]
 
 
 def test_files_that_appear_while_a_command_computes_are_not_replaced(folder, plain_report, monkeypatch):

@@ -231,6 +231,16 @@ WRONG: Mapping[str, Mapping[str, Any]] = {
         "complex": [1j],
         "bools": [True, False, True],
     },
+    "map": {
+        "None": None,
+        "number": 3,
+        "text": "denoiser",
+        "function": len,
+        "a map in a list": [1.0],
+        "array": np.ones(3),
+        "dictionary": {1: 2},
+        "class": int,
+    },
     "covariance": {
         **_NO_ARRAYS,
         "a number": 3.0,
