@@ -290,7 +290,7 @@ def _of_integers(survey: ValueSurvey, dtype: np.dtype[Any], name: str, error: ty
     if (reaches and not survey.concentrated(65_535)) or (full and survey.constant):
         limits = None if full else PixelRange(0.0, 65_535.0)
         return PixelScaling(0.0, 65_535.0, f"{dtype.name} 0…65535 mapped to [-1, 1]", limits=limits)
-    readings = [_reading(0, 2.0**bits - 1, f"{bits}-bit pixels")]
+    readings = [_reading(0, 2.0**bits - 1, f"{bits}-bit pixels" if bits <= 32 else "up to a power of two")]
     if bits < 16:
         readings.append(_reading(0, 65_535, "16-bit pixels, which leaves them dark"))
     if not full:
