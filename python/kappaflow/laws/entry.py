@@ -22,6 +22,8 @@ __all__ = ["EnteredLaw", "enter"]
 _UNIT_EXPONENT = 8
 #: Range of the largest eigenvalue. Beyond it, squares of other quantities in these units are not double-precision numbers.
 _SMALLEST, _LARGEST = 1e-280, 1e280
+#: Eigenvalues of at least 2 to this power have all their digits, with room for products.
+_LEAST_EXPONENT = -1000
 
 #: A gain between 0 and 1 has at most the variance E(1 − E). Laws of a few samples may exceed it by this much.
 _ALLOWED_EXCESS = 0.05
@@ -46,7 +48,10 @@ def enter(build: Callable[[Ensemble], Law], ensemble: Ensemble) -> EnteredLaw:
 
 
 def _unit(population: Population) -> float:
-    """A power of two near the largest standard deviation, by which a division is exact; 1 if that is of order 1."""
+    """A power of two near the largest standard deviation, by which a division is exact; 1 if that is of order 1.
+
+    It is smaller where the smallest positive eigenvalue, divided by its square, would lose digits.
+    """
     largest = float(np.max(population.eigenvalues, initial=0.0))
     if largest == 0:
         return 1.0
@@ -55,7 +60,8 @@ def _unit(population: Population) -> float:
             f"population must have a largest eigenvalue between {_SMALLEST:g} and {_LARGEST:g}, got {largest:.3g}: "
             "multiply the data by a constant"
         )
-    exponent = math.frexp(math.sqrt(largest))[1]
+    smallest = float(np.min(population.eigenvalues, where=population.eigenvalues > 0, initial=largest))
+    exponent = min(math.frexp(math.sqrt(largest))[1], (math.frexp(smallest)[1] - _LEAST_EXPONENT) // 2)
     return 1.0 if abs(exponent) <= _UNIT_EXPONENT else math.ldexp(1.0, exponent)
 
 

@@ -145,3 +145,11 @@ def test_answers_beyond_double_precision_are_errors() -> None:
     ):
         with np.errstate(all="ignore"), pytest.raises(kf.ConvergenceError, match="no finite answer"):
             answer()
+
+
+@pytest.mark.parametrize(("low", "high"), [(1e-150, 3e161), (1e-150, 1e161), (1e-270, 1e250), (5e-320, 1.0)])
+def test_eigenvalues_of_three_hundred_decades(low: float, high: float) -> None:
+    """With two modes and one degree of freedom κ is the geometric mean of the eigenvalues."""
+    kappa = kf.Splits(kf.Population.from_spectrum([high, low]), 2).kappa(noise_variance=0.0)
+    expected = np.exp((np.log(high) + np.log(low)) / 2)
+    np.testing.assert_allclose(float(kappa), expected, rtol=1e-11)
