@@ -21,7 +21,7 @@ def read_npy(path: Path, name: str, *, kinds: str = "fiub") -> npt.NDArray[Any]:
     Parameters
     ----------
     path : the file
-    name : of what it holds
+    name : what messages call its contents
     kinds : kinds of values that are allowed, as ``numpy.dtype.kind`` calls them
 
     Raises

@@ -14,7 +14,6 @@ from pathlib import Path
 import h5py
 import nibabel
 import numpy as np
-import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
@@ -25,7 +24,7 @@ from safetensors.numpy import save_file
 from strategies import Damage, cases, damages, guarded
 
 import kappaflow as kf
-from containers import encoded, npy, pngs, write_dicom, write_tar, write_zip
+from containers import image_table, npy, pngs, write_arrow, write_dicom, write_tar, write_zip
 from kappaflow.datasets import DataError, open_images
 from pictures import random_bytes
 
@@ -33,20 +32,10 @@ IMAGES = random_bytes(12, 6, 5, 3)
 PIXELS = {row.tobytes() for row in (IMAGES / 127.5 - 1).reshape(12, -1)}
 
 
-def table() -> pa.Table:
-    images = [{"bytes": encoded(image), "path": None} for image in IMAGES]
-    return pa.table({"image": images, "label": list(range(12)), "values": [image.ravel().tolist() for image in IMAGES]})
-
-
 def write_h5(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file.create_dataset("x", data=IMAGES, chunks=(3, 6, 5, 3), compression="gzip")
         file.create_dataset("y", data=np.arange(12))
-
-
-def write_arrow(path: Path) -> None:
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table().schema) as writer:
-        writer.write_table(table(), max_chunksize=5)
 
 
 def write_volume(path: Path) -> None:
@@ -62,9 +51,9 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "h5": write_h5,
     "pt": lambda path: torch.save({"x": torch.from_numpy(IMAGES), "y": torch.arange(12)}, path),
     "safetensors": lambda path: save_file({"x": IMAGES, "y": np.arange(12)}, path),
-    "parquet": lambda path: pyarrow.parquet.write_table(table(), path, row_group_size=5),
-    "arrow": write_arrow,
-    "feather": lambda path: pyarrow.feather.write_feather(table(), path, chunksize=5, compression="zstd"),
+    "parquet": lambda path: pyarrow.parquet.write_table(image_table(IMAGES), path, row_group_size=5),
+    "arrow": lambda path: write_arrow(path, image_table(IMAGES)),
+    "feather": lambda path: pyarrow.feather.write_feather(image_table(IMAGES), path, chunksize=5, compression="zstd"),
     "nii": write_volume,
     "nii.gz": write_volume,
     "dcm": lambda path: write_dicom(path, IMAGES[0, ..., 0].astype(np.uint16), RescaleSlope=1, RescaleIntercept=-5),

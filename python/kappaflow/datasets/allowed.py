@@ -95,7 +95,7 @@ def require_zarr_storage(path: Path, metadata: Mapping[str, Any], key: str, name
     ----------
     path : the folder of the store
     metadata : of the array, in format 2 or 3
-    key, name : of the array and of the store in messages
+    key, name : what the array and the store are called in messages
 
     Raises
     ------

@@ -23,6 +23,22 @@ _HOLD = (
     "claim = Claim(sys.argv[1]); print('claimed', flush=True); sys.stdin.read()"
 )
 
+#: Data and options of a simulation that ends soon.
+SMALL_SIMULATION = [
+    "data.npy",
+    "--n",
+    "6",
+    "--draws",
+    "40",
+    "--inputs",
+    "2",
+    "--bands",
+    "1",
+    "--quantities",
+    "gains",
+    "-q",
+]
+
 
 @contextmanager
 def writer(target: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -252,21 +268,7 @@ def test_networks_may_be_kept_in_the_folder_of_results(folder):
 def test_a_folder_of_the_user_is_not_taken_for_an_interrupted_run(folder):
     Path("x.unfinished").mkdir()
     Path("x.unfinished/thesis.tex").write_text("mine")
-    arguments = (
-        "data.npy",
-        "--n",
-        "6",
-        "--draws",
-        "40",
-        "--inputs",
-        "2",
-        "--bands",
-        "1",
-        "--quantities",
-        "gains",
-        "-q",
-    )
-    succeed("validate", "linear", *arguments, "--out", "x", "--overwrite")
+    succeed("validate", "linear", *SMALL_SIMULATION, "--out", "x", "--overwrite")
     assert names("x.unfinished") == ["thesis.tex"]
 
 
@@ -279,21 +281,7 @@ def test_options_of_the_user_in_a_folder_of_that_name_stay(folder):
 
 def test_an_interrupted_run_that_has_done_nothing_is_no_obstacle(folder):
     Path("x.unfinished").mkdir()  # killed before it wrote its options
-    arguments = (
-        "data.npy",
-        "--n",
-        "6",
-        "--draws",
-        "40",
-        "--inputs",
-        "2",
-        "--bands",
-        "1",
-        "--quantities",
-        "gains",
-        "-q",
-    )
-    succeed("validate", "linear", *arguments, "--out", "x")
+    succeed("validate", "linear", *SMALL_SIMULATION, "--out", "x")
     assert names(folder) == ["data.npy", "x"]
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import h5py
 import nibabel
 import numpy as np
-import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
@@ -17,7 +16,7 @@ import torch
 import zarr
 from safetensors.numpy import save_file
 
-from containers import encoded, pngs, write_dicom, write_tar, write_zip
+from containers import image_table, pngs, write_arrow, write_dicom, write_tar, write_zip
 from kappaflow.datasets import DataError, open_images
 from pictures import random_bytes
 
@@ -25,19 +24,9 @@ IMAGES = random_bytes(12, 6, 5, 3)
 MUTATIONS = 25
 
 
-def table() -> pa.Table:
-    images = [{"bytes": encoded(image), "path": None} for image in IMAGES]
-    return pa.table({"image": images, "label": list(range(12)), "values": [image.ravel().tolist() for image in IMAGES]})
-
-
 def write_h5(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file.create_dataset("x", data=IMAGES, chunks=(3, 6, 5, 3), compression="gzip")
-
-
-def write_arrow(path: Path) -> None:
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table().schema) as writer:
-        writer.write_table(table(), max_chunksize=5)
 
 
 def write_dicom_slice(path: Path) -> None:
@@ -52,9 +41,9 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "h5": write_h5,
     "pt": lambda path: torch.save(torch.from_numpy(IMAGES), path),
     "safetensors": lambda path: save_file({"x": IMAGES}, path),
-    "parquet": lambda path: pyarrow.parquet.write_table(table(), path, row_group_size=5),
-    "arrow": write_arrow,
-    "feather": lambda path: pyarrow.feather.write_feather(table(), path, chunksize=5, compression="zstd"),
+    "parquet": lambda path: pyarrow.parquet.write_table(image_table(IMAGES), path, row_group_size=5),
+    "arrow": lambda path: write_arrow(path, image_table(IMAGES)),
+    "feather": lambda path: pyarrow.feather.write_feather(image_table(IMAGES), path, chunksize=5, compression="zstd"),
     "nii": lambda path: nibabel.save(nibabel.Nifti1Image(IMAGES[..., 0].astype(np.int16), np.eye(4)), path),
     "nii.gz": lambda path: nibabel.save(nibabel.Nifti1Image(IMAGES[..., 0].astype(np.int16), np.eye(4)), path),
     "dcm": write_dicom_slice,

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
 import pydicom
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -84,3 +86,16 @@ def write_dicom(path: Path, pixels: np.ndarray, syntax: str = ExplicitVRLittleEn
     data["PixelData"].VR = "OW" if data.BitsAllocated > 8 else "OB"
     pydicom.dcmwrite(path, data, enforce_file_format=True)
     return path
+
+
+def image_table(images: Any) -> pa.Table:
+    """Encoded images as Hugging Face stores them, their numbers as labels, and their values as lists."""
+    encodings = [{"bytes": encoded(image), "path": None} for image in images]
+    values = [image.ravel().tolist() for image in images]
+    return pa.table({"image": encodings, "label": list(range(len(images))), "values": values})
+
+
+def write_arrow(path: Path, table: pa.Table) -> None:
+    """A stream of record batches of five rows."""
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=5)
